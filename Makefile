@@ -1,0 +1,91 @@
+# unip: see README.md. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The same flags everywhere, ko's included, so that every build shares one compile cache.
+export CGO_ENABLED := 0
+export GOTOOLCHAIN := local
+export GOFLAGS := -trimpath -buildvcs=false
+export KO_CONFIG_PATH := $(CURDIR)/ko.yaml
+
+BIN := $(CURDIR)/bin
+export CLUSTER := $(BIN)/cluster
+COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# Run a recipe's commands with the environment of the cluster: KUBECONFIG, ko's registry, the S3 endpoint.
+IN_CLUSTER := eval "$$($(CLUSTER) env)"
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- build ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: ## the command line: bin/unip, and bin/kubectl-unip for kubectl
+	@go build -ldflags "-s -w -X main.commit=$(COMMIT)" -o $(BIN)/unip ./cmd/unip
+	@ln -sf unip $(BIN)/kubectl-unip
+
+.PHONY: generate
+generate: ## deep copies and CRDs from the Go types (a test fails when they are stale)
+	@go generate ./...
+
+.PHONY: lint
+lint: ## formatting, go vet, golangci-lint
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
+	go vet ./...
+	go vet -tags e2e ./e2e/...
+	go -C e2e/cluster vet ./...
+	go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
+
+# --- the local cluster -----------------------------------------------------------------------------------------------------
+
+# Always asked of the go command: it knows best whether something changed.
+.PHONY: $(CLUSTER)
+$(CLUSTER):
+	@go -C e2e/cluster build -o $@ .
+
+.PHONY: cluster
+cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster)
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## end the local cluster and everything it left on the machine
+	@$(CLUSTER) down
+
+.PHONY: deploy
+deploy: cluster ## build unip's images with ko and apply config/
+	@go mod download
+	@$(IN_CLUSTER); $(CLUSTER) exec -- ko apply --sbom=none -f config/
+	@$(IN_CLUSTER); kubectl -n unip-system rollout status deploy/unip-controller --timeout=120s
+
+# --- show and test -----------------------------------------------------------------------------------------------------------
+
+.PHONY: images
+images: cluster # the images of examples/ and of the tests, for the local cluster
+	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn \
+	  --add examples/digits/digits:/app/digits --workdir /app --user 1000
+	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3-minimal \
+	  --add e2e/testdata/echo:/app --workdir /app --user 1000
+
+.PHONY: demo
+demo: build deploy images ## the main job: examples/digits goes live, its model answers from zero
+	@$(IN_CLUSTER); go run ./e2e/demo
+
+.PHONY: test
+test: $(CLUSTER) ## unit, golden and property tests: real Python, real S3 server, no cluster
+	@command -v python3 >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y --no-install-recommends python3; }
+	@export UNIP_MINIO=$$($(CLUSTER) minio); go vet ./... && go test ./...
+	@go -C e2e/cluster test ./...
+
+.PHONY: e2e
+e2e: build deploy images ## tests on the cluster
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -timeout 40m ./e2e/...
+
+.PHONY: bench
+bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller
+	@$(IN_CLUSTER); go run ./e2e/bench
+
+.PHONY: clean
+clean: ## remove what was built here (the cluster's cache stays: cluster-down, then remove unip in your cache folder)
+	@rm -rf $(BIN)

@@ -1,0 +1,230 @@
+// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, a model is trained and put into its box, and predict is called from
+// zero through the gateway with digits that the model has never seen. It may run again and again. When a step fails it says which and why, and exits with 1.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/unip-knative/unip/e2e/live"
+)
+
+const (
+	namespace      = "pu-ann-pa-digits"
+	user, password = "ann", "change-me"
+	image          = "registry.localhost:5000/examples/digits:v1"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// demo carries what one step leaves for the next.
+type demo struct {
+	*live.Module
+	heldOut struct {
+		Images [][]float64 `json:"images"`
+		Digits []int       `json:"digits"`
+	}
+}
+
+func run(ctx context.Context) error {
+	cluster, err := live.Connect()
+	if err != nil {
+		return err
+	}
+	d := &demo{Module: cluster.Module(namespace)}
+	for _, s := range []struct {
+		title string
+		do    func(context.Context) (string, error)
+	}{
+		{"translate examples/digits/manifests and apply the result with ko", d.apply},
+		{"wait until the module is ready", d.ready},
+		{"train a classifier in the module's image", d.train},
+		{"wait until nothing of the module runs", d.sleep},
+		{"call predict from zero: the gateway and the model wake up", d.fromZero},
+		{"call it again, warm", d.warm},
+		{"send 100 digits that were not in the training data", d.accuracy},
+		{"a wrong password", d.refused},
+		{"wait until nothing runs again", d.sleep},
+	} {
+		fmt.Printf("\n== %s\n", s.title)
+		start := time.Now()
+		said, err := s.do(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		fmt.Printf("   %s(%.1f s)\n", said, time.Since(start).Seconds())
+	}
+	return d.look(ctx)
+}
+
+func (d *demo) apply(ctx context.Context) (string, error) {
+	return "", d.Apply(ctx, "examples/digits/manifests")
+}
+
+func (d *demo) ready(ctx context.Context) (string, error) {
+	return "", d.AwaitReady(ctx, 3*time.Minute)
+}
+
+// train runs the training script in a pod of the module's image, takes the model and the held-out digits out of it, and puts the model into the box.
+func (d *demo) train(ctx context.Context) (string, error) {
+	const pod = "train"
+	gone := func(ctx context.Context) error {
+		_, err := d.Kubectl(ctx, "-n", namespace, "delete", "pod", pod, "--ignore-not-found", "--now")
+		return err
+	}
+	if err := gone(ctx); err != nil {
+		return "", err
+	}
+	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
+	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--restart=Never", "--command", "--", "sleep", "600"); err != nil {
+		return "", err
+	}
+	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout=90s"); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, d.Diagnose(ctx))
+	}
+	exec := func(args ...string) ([]byte, error) {
+		return d.Run(ctx, nil, "kubectl", append([]string{"-n", namespace, "exec", pod, "--"}, args...)...)
+	}
+	if _, err := exec("python3", "-m", "digits.train", "--model", "/tmp/digits.joblib", "--held-out", "/tmp/held-out.json"); err != nil {
+		return "", err
+	}
+	model, err := exec("cat", "/tmp/digits.joblib")
+	if err != nil {
+		return "", err
+	}
+	held, err := exec("cat", "/tmp/held-out.json")
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(held, &d.heldOut); err != nil {
+		return "", fmt.Errorf("reading the held-out digits: %w", err)
+	}
+	if err := d.Put(ctx, "weights", "digits.joblib", model); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("model of %d KiB -> box weights, digits.joblib ", len(model)>>10), nil
+}
+
+func (d *demo) sleep(ctx context.Context) (string, error) {
+	if err := d.AwaitZero(ctx, 2*time.Minute, "digits", "gateway"); err != nil {
+		return "", err
+	}
+	return "0 pods ", d.AwaitGone(ctx, 2*time.Minute)
+}
+
+func (d *demo) predict(ctx context.Context, images ...[]float64) (*live.Answer, []int, error) {
+	data, err := json.Marshal(slices.Concat(images...))
+	if err != nil {
+		return nil, nil, err
+	}
+	shape := json.RawMessage(fmt.Sprintf("[%d,8,8]", len(images)))
+	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape, Data: data})
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Status != http.StatusOK {
+		return a, nil, fmt.Errorf("predict answered %d: %s\n%s", a.Status, a.Body, d.Diagnose(ctx))
+	}
+	var digits []int
+	return a, digits, a.Output("digit", &digits)
+}
+
+func (d *demo) fromZero(ctx context.Context) (string, error) {
+	a, digits, err := d.predict(ctx, d.heldOut.Images[0])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", picture(d.heldOut.Images[0]), digits, d.heldOut.Digits[0], a.Took.Seconds()), nil
+}
+
+func (d *demo) warm(ctx context.Context) (string, error) {
+	a, digits, err := d.predict(ctx, d.heldOut.Images[1])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", digits, d.heldOut.Digits[1], float64(a.Took.Microseconds())/1000), nil
+}
+
+func (d *demo) accuracy(ctx context.Context) (string, error) {
+	_, digits, err := d.predict(ctx, d.heldOut.Images...)
+	if err != nil {
+		return "", err
+	}
+	if len(digits) != len(d.heldOut.Digits) {
+		return "", fmt.Errorf("%d answers to %d digits", len(digits), len(d.heldOut.Digits))
+	}
+	right := 0
+	for i, digit := range digits {
+		if digit == d.heldOut.Digits[i] {
+			right++
+		}
+	}
+	if right < 95 {
+		return "", fmt.Errorf("only %d of %d are right: this is not the model that was trained", right, len(digits))
+	}
+	return fmt.Sprintf("%d of %d are right ", right, len(digits)), nil
+}
+
+func (d *demo) refused(ctx context.Context) (string, error) {
+	a, err := d.Predict(ctx, "digits", user, "wrong")
+	if err != nil {
+		return "", err
+	}
+	if a.Status != http.StatusUnauthorized {
+		return "", fmt.Errorf("a wrong password was answered with %d: %s", a.Status, a.Body)
+	}
+	return "401 ", nil
+}
+
+func (d *demo) look(ctx context.Context) error {
+	host, err := d.Host(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf(`
+== look further
+   eval "$(bin/cluster env)"
+   kubectl -n %[1]s get databoxes,ksvc,pods,secrets,configmaps
+   kubectl -n %[1]s describe databox weights
+   kubectl -n %[1]s logs -l serving.knative.dev/service=digits -c server
+   kubectl -n unip-system logs deploy/unip-controller
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/openapi.json
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/predict -d '{"inputs":[{"name":"image","datatype":"INT32","shape":[1,8,8],"data":%[6]s}]}'
+   kubectl delete namespace %[1]s      # the end of the module, its bucket included on the local cluster
+`, namespace, user, password, host, d.Ingress, compact(d.heldOut.Images[2]))
+	return nil
+}
+
+func compact(image []float64) string {
+	b, _ := json.Marshal(image) // numbers always encode
+	return string(b)
+}
+
+// picture draws an image of 8 x 8 in characters.
+func picture(image []float64) string {
+	out := "\n"
+	for i, v := range image {
+		if i%8 == 0 {
+			out += "   "
+		}
+		out += string([]rune(" ░░▒▒▓▓█")[min(7, int(v)/2)])
+		out += string([]rune(" ░░▒▒▓▓█")[min(7, int(v)/2)])
+		if i%8 == 7 {
+			out += "\n"
+		}
+	}
+	return out + "   "
+}

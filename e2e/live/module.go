@@ -1,0 +1,203 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Module is one module on the cluster; its namespace is its name.
+type Module struct {
+	*Cluster
+	Namespace string
+}
+
+// Module names a module. Nothing is applied yet.
+func (c *Cluster) Module(namespace string) *Module { return &Module{Cluster: c, Namespace: namespace} }
+
+// Apply translates the manifests (a file or a folder) and applies the result with ko, as the README shows it.
+func (m *Module) Apply(ctx context.Context, path string) error {
+	objects, err := m.Translate(ctx, path)
+	if err != nil {
+		return err
+	}
+	_, err = m.Run(ctx, objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", "-")
+	return err
+}
+
+// Translate runs `unip translate` on the manifests.
+func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
+	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", path)
+}
+
+// AwaitReady waits until every box and every Knative Service of the module is ready. A Service that has failed for good ends the wait at once; its error says why.
+func (m *Module) AwaitReady(ctx context.Context, timeout time.Duration) error {
+	err := Await(ctx, timeout, "module "+m.Namespace+" is not ready", func(ctx context.Context) error {
+		return errors.Join(m.boxesReady(ctx), m.servicesReady(ctx))
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, m.Diagnose(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (m *Module) boxesReady(ctx context.Context) error {
+	var boxes platformv1.DataBoxList
+	if err := m.List(ctx, &boxes, client.InNamespace(m.Namespace)); err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range boxes.Items {
+		if !ready(b.Status.Conditions) {
+			errs = append(errs, fmt.Errorf("DataBox %s is not ready", b.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ready(conditions []metav1.Condition) bool {
+	for _, c := range conditions {
+		if c.Type == platformv1.ConditionReady {
+			return c.Status == metav1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func (m *Module) servicesReady(ctx context.Context) error {
+	var services servingv1.ServiceList
+	if err := m.List(ctx, &services, client.InNamespace(m.Namespace)); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range services.Items {
+		s := &services.Items[i]
+		if s.IsReady() {
+			continue
+		}
+		c := s.Status.GetCondition(servingv1.ServiceConditionReady)
+		if c == nil || s.Status.ObservedGeneration != s.Generation {
+			errs = append(errs, fmt.Errorf("Service %s has no status yet", s.Name))
+			continue
+		}
+		err := fmt.Errorf("Service %s: %s %s %s", s.Name, c.Status, c.Reason, c.Message)
+		if c.IsFalse() {
+			err = &FinalError{err}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Replicas is how many pods a Knative Service's newest revision wants: 0 when it sleeps. A pod that is going away (Knative gives it 30 s) does not count.
+func (m *Module) Replicas(ctx context.Context, service string) (int, error) {
+	var s servingv1.Service
+	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: service}, &s); err != nil {
+		return 0, err
+	}
+	var pods corev1.PodList
+	err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": service})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, p := range pods.Items {
+		if p.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// AwaitZero waits until no pod of the services runs (pods on their way out do not count).
+func (m *Module) AwaitZero(ctx context.Context, timeout time.Duration, services ...string) error {
+	return Await(ctx, timeout, "scaling to zero", func(ctx context.Context) error {
+		for _, s := range services {
+			if n, err := m.Replicas(ctx, s); err != nil || n > 0 {
+				return errors.Join(err, fmt.Errorf("%s has %d pods", s, n))
+			}
+		}
+		return nil
+	})
+}
+
+// AwaitGone waits until not even a pod on its way out is left, so that the next call is a cold start with nothing beside it.
+func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
+	return Await(ctx, timeout, "pods going away", func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			return fmt.Errorf("%d pods are left", len(pods.Items))
+		}
+		return nil
+	})
+}
+
+// Box opens a box with the session that the controller put into its Secret: what a developer with kubectl can do.
+func (m *Module) Box(ctx context.Context, box string, a names.Access) (*minio.Client, databox.Session, error) {
+	var secret corev1.Secret
+	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.Credentials(box, a)}, &secret); err != nil {
+		return nil, databox.Session{}, err
+	}
+	s, err := databox.ParseSession(secret.Data[databox.SessionKey])
+	if err != nil {
+		return nil, s, err
+	}
+	c, err := Open(s)
+	return c, s, err
+}
+
+// Open makes an S3 client of a session, for the storage's public endpoint.
+func Open(s databox.Session) (*minio.Client, error) {
+	secure := strings.HasPrefix(s.PublicEndpoint, "https://")
+	host := strings.TrimPrefix(strings.TrimPrefix(s.PublicEndpoint, "https://"), "http://")
+	return minio.New(strings.TrimSuffix(host, "/"), &minio.Options{
+		Creds: credentials.NewStaticV4(s.AccessKeyID, s.SecretAccessKey, s.SessionToken), Secure: secure, Region: s.Region,
+	})
+}
+
+// Put writes an object of the developer's area of a box.
+func (m *Module) Put(ctx context.Context, box, key string, data []byte) error {
+	c, s, err := m.Box(ctx, box, names.Write)
+	if err != nil {
+		return fmt.Errorf("opening box %s: %w", box, err)
+	}
+	_, err = c.PutObject(ctx, s.Bucket, key, strings.NewReader(string(data)), int64(len(data)), minio.PutObjectOptions{})
+	return err
+}
+
+// Delete deletes the module and waits until its namespace is gone.
+func (m *Module) Delete(ctx context.Context) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m.Namespace}}
+	if err := m.Cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	return Await(ctx, 3*time.Minute, "deleting "+m.Namespace, func(ctx context.Context) error {
+		err := m.Get(ctx, client.ObjectKeyFromObject(ns), ns)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("namespace is %s: %v", ns.Status.Phase, ns.Status.Conditions)
+		}
+		return err
+	})
+}

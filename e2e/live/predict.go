@@ -1,0 +1,124 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 16 << 20
+
+// Variable is one element of a call's inputs or outputs.
+type Variable struct {
+	Name     string          `json:"name"`
+	Datatype string          `json:"datatype,omitempty"`
+	Shape    json.RawMessage `json:"shape,omitempty"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// Answer is what a call brought back.
+type Answer struct {
+	Status  int
+	Header  http.Header
+	Body    []byte
+	Outputs []Variable `json:"outputs"`
+	Took    time.Duration
+}
+
+// Output returns the data of the named output, decoded into v.
+func (a *Answer) Output(name string, v any) error {
+	for _, o := range a.Outputs {
+		if o.Name == name {
+			return json.Unmarshal(o.Data, v)
+		}
+	}
+	return fmt.Errorf("no output %q in %d %s", name, a.Status, a.Body)
+}
+
+// Request is one call of a module's API.
+type Request struct {
+	Method, Path   string // the path below the host, the namespace included
+	User, Password string // no Authorization when both are empty
+	Header         http.Header
+	Body           any    // encoded as JSON; nil for none
+	Host           string // default: the gateway's
+}
+
+// Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not errors.
+func (m *Module) Call(ctx context.Context, r Request) (*Answer, error) {
+	host := r.Host
+	if host == "" {
+		var err error
+		if host, err = m.Host(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var body io.Reader
+	if r.Body != nil {
+		b, err := json.Marshal(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, m.Ingress+r.Path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Host = host
+	req.Header.Set("Content-Type", "application/json")
+	for k, v := range r.Header {
+		req.Header[k] = v
+	}
+	if r.User != "" || r.Password != "" {
+		req.SetBasicAuth(r.User, r.Password)
+	}
+	start := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
+	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	a.Took = time.Since(start)
+	if resp.StatusCode == http.StatusOK {
+		_ = json.Unmarshal(a.Body, a) // not every answer has outputs
+	}
+	return a, nil
+}
+
+// Host is the host name under which the cluster's ingress serves the module's gateway.
+func (m *Module) Host(ctx context.Context) (string, error) {
+	var s servingv1.Service
+	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.Gateway}, &s); err != nil {
+		return "", fmt.Errorf("finding the gateway: %w", err)
+	}
+	if s.Status.URL == nil {
+		return "", fmt.Errorf("the gateway of %s has no URL yet", m.Namespace)
+	}
+	return s.Status.URL.Host, nil
+}
+
+// Predict calls POST /<namespace>/<path>/predict.
+func (m *Module) Predict(ctx context.Context, path, user, password string, inputs ...Variable) (*Answer, error) {
+	if inputs == nil {
+		inputs = []Variable{}
+	}
+	return m.Call(ctx, Request{
+		Method: http.MethodPost, Path: "/" + m.Namespace + "/" + path + "/predict",
+		User: user, Password: password, Body: map[string]any{"inputs": inputs},
+	})
+}

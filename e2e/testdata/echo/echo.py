@@ -1,0 +1,48 @@
+"""Functions that the tests call: they answer with what they were given and with what they can see."""
+
+import os
+
+
+def echo(inputs: list, parameters: list) -> list:
+    """Answers with its inputs.
+
+    :param inputs.text: anything
+    :type inputs.text: str
+    :param outputs.text: the same
+    :type outputs.text: str
+    """
+    return inputs
+
+
+def model_text(model) -> list:
+    """Answers with the text of the model file.
+
+    :param outputs.text: the file's text
+    :type outputs.text: str
+    """
+    with open(model) as f:
+        return [{"name": "text", "datatype": "str", "data": f.read()}]
+
+
+def surroundings() -> list:
+    """Answers with what the process could reach: its environment and the files that may hold secrets.
+
+    :param outputs.env: the environment
+    :type outputs.env: dict
+    :param outputs.files: readable files below /var/run and /unip
+    :type outputs.files: dict
+    """
+    files = {}
+    for top in ("/var/run/secrets", "/run/secrets", "/unip"):
+        for folder, _, names in os.walk(top):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    with open(path, errors="replace") as f:
+                        files[path] = f.read(4096)
+                except OSError:
+                    pass
+    return [
+        {"name": "env", "datatype": "dict", "data": dict(os.environ)},
+        {"name": "files", "datatype": "dict", "data": files},
+    ]

@@ -1,0 +1,101 @@
+package v1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DefaultCapacity is the space of a storage box that names none.
+const DefaultCapacity = "1G"
+
+// DataBox is a named place in S3 of one module: a bucket of its own, or a reference to a dataset of another module.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=dbox,categories=unip
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.status.bucket`
+// +kubebuilder:printcolumn:name="Capacity",type=string,JSONPath=`.spec.s3DefaultStorage.capacity`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a box's name has at most 63 characters"
+type DataBox struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   DataBoxSpec   `json:"spec"`
+	Status DataBoxStatus `json:"status,omitempty"`
+}
+
+// DataBoxSpec says where the box's objects are. Exactly one of its fields is set.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.s3DefaultStorage) != has(self.datasetReference)",message="exactly one of s3DefaultStorage and datasetReference must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.s3DefaultStorage) == has(oldSelf.s3DefaultStorage)",message="a box cannot change between storage and reference: make another box"
+type DataBoxSpec struct {
+	// S3DefaultStorage gives the box a bucket of its own in the installation's S3.
+	// +optional
+	S3DefaultStorage *S3DefaultStorage `json:"s3DefaultStorage,omitempty"`
+	// DatasetReference makes the box a read-only view of another module's dataset.
+	// +optional
+	DatasetReference *DatasetReference `json:"datasetReference,omitempty"`
+}
+
+// S3DefaultStorage is a plain storage box.
+type S3DefaultStorage struct {
+	// Capacity is the space given to the box, as a Kubernetes quantity. Default 1G.
+	// +kubebuilder:default="1G"
+	// +optional
+	Capacity *resource.Quantity `json:"capacity,omitempty"`
+}
+
+// DatasetReference points at a dataset of another module.
+type DatasetReference struct {
+	DatasetComponentRef NamespacedName `json:"datasetComponentRef"`
+}
+
+// NamespacedName names an object of another namespace.
+type NamespacedName struct {
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	Namespace string `json:"namespace"`
+}
+
+// Condition types and reasons of a DataBox.
+const (
+	// ConditionReady is True when the bucket exists, is this namespace's, and valid credentials lie in the Secrets.
+	ConditionReady = "Ready"
+
+	ReasonReady            = "Ready"
+	ReasonStorageError     = "StorageError"     // S3 refused or did not answer; tried again
+	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
+	ReasonCredentialsError = "CredentialsError" // the session could not be made
+	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
+)
+
+// DataBoxStatus is what the controller has seen and made.
+type DataBoxStatus struct {
+	// ObservedGeneration is the generation of the spec that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Bucket is the S3 bucket that holds the box's objects.
+	// +optional
+	Bucket string `json:"bucket,omitempty"`
+	// CredentialsExpire is when the sessions in the box's Secrets end; they are renewed at half of their life.
+	// +optional
+	CredentialsExpire *metav1.Time `json:"credentialsExpire,omitempty"`
+}
+
+// DataBoxList is a list of boxes.
+//
+// +kubebuilder:object:root=true
+type DataBoxList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []DataBox `json:"items"`
+}

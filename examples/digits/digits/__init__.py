@@ -1,0 +1,1 @@
+"""Handwritten digits: the example module of unip."""

@@ -1,0 +1,129 @@
+// Package installation is the configuration of one unip installation, the file unip.yaml: what the translator, the controller and the gateway
+// must know of the cluster around them. Every key has a default that works on the local cluster.
+package installation
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"gopkg.in/yaml.v3"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Config is the whole file.
+type Config struct {
+	// ClusterDomain is the DNS suffix of the cluster's Services. Default cluster.local.
+	ClusterDomain string   `yaml:"clusterDomain"`
+	S3            S3       `yaml:"s3"`
+	Security      Profile  `yaml:"security"`
+	Defaults      Defaults `yaml:"defaults"`
+}
+
+// S3 says where boxes are kept.
+type S3 struct {
+	// Endpoint as seen from pods, with its scheme. Default http://minio.minio.svc:9000.
+	Endpoint string `yaml:"endpoint"`
+	// PublicEndpoint as seen by callers of the modules' APIs. Default: Endpoint.
+	PublicEndpoint string `yaml:"publicEndpoint"`
+	Region         string `yaml:"region"`
+	// SessionHours is the life of a component's credentials, 1 to 12. Default 12; they are renewed at half of it. SessionSeconds
+	// (at least 900, S3's own minimum) says it finer and wins.
+	SessionHours   int `yaml:"sessionHours"`
+	SessionSeconds int `yaml:"sessionSeconds"`
+	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or Delete.
+	ReclaimPolicy ReclaimPolicy `yaml:"reclaimPolicy"`
+}
+
+// ReclaimPolicy of buckets, named as Kubernetes names that of volumes.
+type ReclaimPolicy string
+
+// The policies.
+const (
+	Retain ReclaimPolicy = "Retain"
+	Delete ReclaimPolicy = "Delete"
+)
+
+// Profile is a Pod Security level.
+type Profile string
+
+// The profiles: what users' containers must keep to. unip's own containers always keep to restricted, where their work allows.
+const (
+	Baseline   Profile = "baseline"
+	Restricted Profile = "restricted"
+)
+
+// Defaults are written where a manifest is silent.
+type Defaults struct {
+	// Requests and Limits of a user's container that names none, as Kubernetes quantities by resource name.
+	Requests map[string]string `yaml:"requests"`
+	Limits   map[string]string `yaml:"limits"`
+	// TimeoutSeconds of one predict call, 1 to 600.
+	TimeoutSeconds int `yaml:"timeoutSeconds"`
+}
+
+// Default is the configuration of the local cluster.
+func Default() Config {
+	return Config{
+		ClusterDomain: "cluster.local",
+		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", SessionHours: 12, ReclaimPolicy: Retain},
+		Security:      Baseline,
+		Defaults: Defaults{
+			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
+			Limits:         map[string]string{"memory": "1Gi"},
+			TimeoutSeconds: 300,
+		},
+	}
+}
+
+// Parse reads unip.yaml over the defaults. Unknown keys are errors; an empty file is the defaults.
+func Parse(b []byte) (Config, error) {
+	c := Default()
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("installation config: %w", err)
+	}
+	if c.S3.PublicEndpoint == "" {
+		c.S3.PublicEndpoint = c.S3.Endpoint
+	}
+	if err := c.validate(); err != nil {
+		return Config{}, fmt.Errorf("installation config: %w", err)
+	}
+	return c, nil
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint}, {"s3.publicEndpoint", c.S3.PublicEndpoint}} {
+		u, err := url.Parse(e.url)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || (u.Path != "" && u.Path != "/") {
+			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port", e.key, e.url))
+		}
+	}
+	if c.S3.SessionHours < 1 || c.S3.SessionHours > 12 {
+		errs = append(errs, fmt.Errorf("s3.sessionHours: %d is not within 1 to 12", c.S3.SessionHours))
+	}
+	if s := c.S3.SessionSeconds; s != 0 && (s < 900 || s > 12*3600) {
+		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within 900 to 43200", s))
+	}
+	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
+		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
+	}
+	if c.Security != Baseline && c.Security != Restricted {
+		errs = append(errs, fmt.Errorf("security: %q is neither baseline nor restricted", c.Security))
+	}
+	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
+		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
+	}
+	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests, "defaults.limits": c.Defaults.Limits} {
+		for k, v := range m {
+			if _, err := resource.ParseQuantity(v); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s: %q is not a quantity", name, k, v))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

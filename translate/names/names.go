@@ -1,0 +1,56 @@
+// Package names gives every generated object its name: deterministic, at most 63 characters where Kubernetes wants a DNS label, and injective
+// (two inputs never share a name, also after shortening).
+package names
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"strings"
+)
+
+// Names that are the same in every module, so that no manifest may take them.
+const (
+	// Gateway is the Knative Service (and ServiceAccount) that serves all of a module's APIComponents.
+	Gateway = "gateway"
+	// ModuleKey is the Secret with which the gateway signs its calls to the MLComponents.
+	ModuleKey = "unip-module-key"
+)
+
+// MaxLabel is the length limit of a DNS label.
+const MaxLabel = 63
+
+// Access says what a box's session may do.
+type Access string
+
+// The two sessions of a box.
+const (
+	Read  Access = "read"
+	Write Access = "write" // read, write and delete
+)
+
+// Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
+func Credentials(box string, a Access) string { return box + ".databox." + string(a) }
+
+// Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts, so
+// that different parts never give the same name.
+func Shorten(limit int, parts ...string) string {
+	s := strings.Join(parts, "-")
+	if len(s) <= limit {
+		return s
+	}
+	h := Hash(parts...)
+	return strings.TrimRight(s[:limit-len(h)-1], "-.") + "-" + h
+}
+
+// Hash is 10 lower-case base32 characters of SHA-256 over the length-prefixed parts.
+func Hash(parts ...string) string {
+	d := sha256.New()
+	var n [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		d.Write(n[:])
+		d.Write([]byte(p))
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(d.Sum(nil))[:10])
+}
