@@ -1,0 +1,109 @@
+// Package problem writes errors as problem details (RFC 9457), the one form in which unip's HTTP servers say that something went wrong.
+//
+// A problem's type is a URI under Base whose last part, the slug, is what a program should look at; title and detail are for people.
+// A problem never holds a secret or a user's data: its text comes from this repository's own constants and from names in the URL.
+package problem
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// ContentType is the media type of a problem.
+const ContentType = "application/problem+json"
+
+// Base is the prefix of every problem's type.
+const Base = "https://unified-platform.cs.hse.ru/problems/"
+
+// Slugs that more than one part of unip uses. A slug is lower case words joined by "-" and never changes its meaning.
+const (
+	NotFound         = "not-found"          // no such API, or nothing published at this path
+	MethodNotAllowed = "method-not-allowed" // see the header Allow
+	Unauthorized     = "unauthorized"       // no, wrong or expired credentials
+	BodyTooLarge     = "body-too-large"     // the request's body is over the limit
+	BadRequest       = "bad-request"        // the request cannot be understood
+	Unavailable      = "unavailable"        // a part behind does not answer; see the header Retry-After
+	Timeout          = "timeout"            // the call's own deadline passed
+	Internal         = "internal"           // a mistake of ours
+	ModelNotFound    = "model-not-found"    // the component's model is not in its box yet
+)
+
+// Problem is one error. Type, Title and Status are always there in what Write sends.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Detail says what is wrong with this one call. Clients of the platform read the key "detail" of an error's body.
+	Detail string `json:"detail,omitempty"`
+	// Instance is the path of the call. Write fills it in from the request when it is empty.
+	Instance string `json:"instance,omitempty"`
+	// Errors names single faults of the request, each with its place.
+	Errors []Fault `json:"errors,omitempty"`
+}
+
+// Fault is one mistake in a request's body.
+type Fault struct {
+	// Pointer is a JSON pointer to the value (RFC 6901): "/inputs/0/datatype".
+	Pointer string `json:"pointer,omitempty"`
+	Detail  string `json:"detail"`
+}
+
+// New is a problem of the type Base+slug. Without a title it gets the status's own text.
+func New(slug string, status int, title, detail string) Problem {
+	if title == "" {
+		title = http.StatusText(status)
+	}
+	return Problem{Type: Base + slug, Title: title, Status: status, Detail: detail}
+}
+
+// Slug is the last part of the problem's type, "" for a type that is not one of unip's.
+func (p Problem) Slug() string {
+	slug, ok := strings.CutPrefix(p.Type, Base)
+	if !ok {
+		return ""
+	}
+	return slug
+}
+
+// Error makes a problem usable as an error inside a server.
+func (p Problem) Error() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Title + ": " + p.Detail
+}
+
+// Write answers r with p. r may be nil; it gives the instance, and a HEAD request gets no body. Headers that only make sense for a good
+// answer (length, encoding, tag) are taken out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the
+// caller before. A status outside 400 to 599 is a mistake in the program and becomes 500.
+func Write(w http.ResponseWriter, r *http.Request, p Problem) {
+	if p.Status < 400 || p.Status > 599 {
+		p.Status = http.StatusInternalServerError
+	}
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	if p.Title == "" {
+		p.Title = http.StatusText(p.Status)
+	}
+	if p.Instance == "" && r != nil && r.URL != nil {
+		p.Instance = r.URL.EscapedPath()
+	}
+	h := w.Header()
+	for _, k := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
+		h.Del(k)
+	}
+	h.Set("Content-Type", ContentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	if r != nil && r.Method == http.MethodHead {
+		return
+	}
+	b, err := json.Marshal(p)
+	if err != nil { // cannot happen: the fields are strings and a number
+		return
+	}
+	_, _ = w.Write(append(b, '\n'))
+}

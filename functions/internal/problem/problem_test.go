@@ -1,0 +1,82 @@
+package problem_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+func ExampleWrite() {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, "/leaf/predict", nil)
+	w.Header().Set("Retry-After", "1")
+	problem.Write(w, r, problem.New(problem.ModelNotFound, http.StatusServiceUnavailable, "Model not found", "box weights has no object leaf.onnx"))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"), w.Header().Get("Retry-After"))
+	_, _ = w.Body.WriteTo(os.Stdout)
+	// Output:
+	// 503 application/problem+json 1
+	// {"type":"https://unified-platform.cs.hse.ru/problems/model-not-found","title":"Model not found","status":503,"detail":"box weights has no object leaf.onnx","instance":"/leaf/predict"}
+}
+
+func TestWriteFillsInWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		in   problem.Problem
+		want problem.Problem
+	}{
+		"title from the status":          {problem.New("x", 404, "", ""), problem.Problem{Type: problem.Base + "x", Title: "Not Found", Status: 404, Instance: "/a%2Fb"}},
+		"a status that is not an error":  {problem.Problem{Status: 200}, problem.Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Instance: "/a%2Fb"}},
+		"an instance of its own is kept": {problem.Problem{Status: 400, Instance: "/x"}, problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/x"}},
+		"faults": {
+			problem.Problem{Status: 400, Errors: []problem.Fault{{Pointer: "/inputs/0", Detail: "no name"}}},
+			problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/a%2Fb", Errors: []problem.Fault{{Pointer: "/inputs/0", Detail: "no name"}}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Length", "3")
+			w.Header().Set("Content-Encoding", "gzip")
+			problem.Write(w, httptest.NewRequest(http.MethodGet, "/a%2Fb?secret=1", nil), tc.in)
+			var got problem.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			if w.Code != tc.want.Status {
+				t.Errorf("status %d, want %d", w.Code, tc.want.Status)
+			}
+			if w.Header().Get("Content-Length") != "" || w.Header().Get("Content-Encoding") != "" {
+				t.Errorf("headers of the answer that did not come are still there: %v", w.Header())
+			}
+		})
+	}
+}
+
+func TestHeadGetsNoBody(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	problem.Write(w, httptest.NewRequest(http.MethodHead, "/", nil), problem.New(problem.NotFound, 404, "", ""))
+	if w.Body.Len() != 0 {
+		t.Errorf("body %q", w.Body)
+	}
+}
+
+func TestSlug(t *testing.T) {
+	t.Parallel()
+	if got := problem.New("a-b", 400, "", "").Slug(); got != "a-b" {
+		t.Errorf("slug %q", got)
+	}
+	if got := (problem.Problem{Type: "about:blank"}).Slug(); got != "" {
+		t.Errorf("slug of a foreign type %q", got)
+	}
+}
