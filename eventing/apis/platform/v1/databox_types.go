@@ -18,7 +18,7 @@ const DefaultCapacity = "1G"
 // +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.status.bucket`
 // +kubebuilder:printcolumn:name="Capacity",type=string,JSONPath=`.spec.s3DefaultStorage.capacity`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a box's name has at most 63 characters"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="a box's name has 1 to 63 of a-z, 0-9 and '-', and no '-' at its ends"
 type DataBox struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -71,6 +71,7 @@ const (
 	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
 	ReasonCredentialsError = "CredentialsError" // the session could not be made
 	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
+	ReasonDeleting         = "Deleting"         // the box was deleted, and its objects are going
 )
 
 // DataBoxStatus is what the controller has seen and made.

@@ -7,3 +7,6 @@
 // +kubebuilder:object:generate=true
 // +groupName=unified-platform.cs.hse.ru
 package v1
+
+//go:generate go tool -modfile=../../../../.ci/tools/go.mod controller-gen object paths=.
+//go:generate sh -c "go tool -modfile=../../../../.ci/tools/go.mod controller-gen crd:maxDescLen=400 paths=. output:stdout > ../../../../config/200-databox.yaml"

@@ -1,0 +1,79 @@
+package boxes
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+)
+
+// outcome is what one pass found. With a reason it becomes the box's condition Ready; without one (an API server that did not answer) the
+// status stays as it is.
+type outcome struct {
+	ready           bool
+	reason, message string
+	bucket          string
+	expires         time.Time
+	// err makes the queue try again with growing pauses; after is when to look again otherwise.
+	err   error
+	after time.Duration
+}
+
+// failed is tried again with growing pauses.
+func failed(reason string, err error) outcome {
+	return outcome{reason: reason, message: err.Error(), err: err}
+}
+
+// refused waits for somebody to change something: an event of the API server, or the next look.
+func refused(reason, message string) outcome {
+	return outcome{reason: reason, message: message, after: soon(retryRefused)}
+}
+
+// report writes the status, when it differs, and an event, when the reason is new.
+func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outcome) (reconcile.Result, error) {
+	if o.reason == "" {
+		return reconcile.Result{RequeueAfter: o.after}, o.err
+	}
+	before := box.DeepCopy()
+	old := meta.FindStatusCondition(box.Status.Conditions, platformv1.ConditionReady)
+	news := old == nil || old.Reason != o.reason
+	setStatus(box, o)
+	if !equality.Semantic.DeepEqual(before.Status, box.Status) {
+		// A merge patch without a lock: this controller is the only writer of the status, and the next pass sees what it wrote.
+		if err := r.Client.Status().Patch(ctx, box, client.MergeFrom(before), fieldOwner); err != nil {
+			return reconcile.Result{}, wrapAPI("writing the box's status", client.IgnoreNotFound(err))
+		}
+	}
+	if news {
+		kind := corev1.EventTypeWarning
+		if o.ready {
+			kind = corev1.EventTypeNormal
+		}
+		r.Events.Eventf(box, nil, kind, o.reason, "Reconcile", "%s", o.message)
+	}
+	return reconcile.Result{RequeueAfter: o.after}, o.err
+}
+
+func setStatus(box *platformv1.DataBox, o outcome) {
+	status := metav1.ConditionFalse
+	if o.ready {
+		status = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&box.Status.Conditions, metav1.Condition{
+		Type: platformv1.ConditionReady, Status: status, Reason: o.reason, Message: o.message, ObservedGeneration: box.Generation,
+	})
+	box.Status.ObservedGeneration = box.Generation
+	if o.bucket != "" {
+		box.Status.Bucket = o.bucket
+	}
+	if !o.expires.IsZero() {
+		box.Status.CredentialsExpire = &metav1.Time{Time: o.expires.Truncate(time.Second)}
+	}
+}

@@ -1,0 +1,145 @@
+package boxes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// storage is the installation's S3 as the settings name it at the start of a pass.
+type storage struct {
+	settings.Settings
+	admin     *minio.Client
+	transport http.RoundTripper
+}
+
+func (r *Reconciler) storage() (storage, error) {
+	s := storage{Settings: r.Settings.Current(), transport: r.Transport}
+	if s.KeysErr != nil {
+		return s, s.KeysErr
+	}
+	var err error
+	s.admin, err = s.dial(credentials.NewStaticV4(s.Keys.AccessKeyID, s.Keys.SecretAccessKey, ""))
+	return s, err
+}
+
+func (s storage) dial(c *credentials.Credentials) (*minio.Client, error) {
+	u, err := url.Parse(s.Config.S3.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
+	}
+	m, err := minio.New(u.Host, &minio.Options{
+		Creds: c, Secure: u.Scheme == "https", Region: s.Config.S3.Region, Transport: s.transport,
+		MaxRetries: 2, // the queue tries again; more here would only hold a worker
+	})
+	if err != nil {
+		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
+	}
+	return m, nil
+}
+
+// ensureStorage is the pass of a box with a bucket of its own.
+func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox, s3 storage, nsUID string) outcome {
+	bucket := databox.BucketName(box.Namespace, box.Name)
+	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: nsUID, Box: box.Name}
+	err := databox.ClaimBucket(ctx, s3.admin, bucket, s3.Config.S3.Region, owner)
+	if errors.Is(err, databox.ErrBucketNotOurs) {
+		if err := r.withdraw(ctx, box); err != nil {
+			return outcome{err: err}
+		}
+		o := refused(platformv1.ReasonBucketNotOurs, fmt.Sprintf("%v. To hand it to this box, tag it %s=%s, %s=%s, %s=%s; else delete or rename it",
+			err, databox.TagNamespace, owner.Namespace, databox.TagNamespaceUID, owner.NamespaceUID, databox.TagBox, owner.Box))
+		o.bucket = bucket
+		return o
+	}
+	if err != nil {
+		return failed(platformv1.ReasonStorageError, err)
+	}
+	return r.ensureSessions(ctx, box, s3, bucket, names.Read, names.Write)
+}
+
+// ensureView is the pass of a box that refers to another module's box: it gets a read session of that one's bucket, if the owner shares it.
+// Whether such a box exists at all is not told to those with whom it is not shared.
+func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3 storage) outcome {
+	ref := box.Spec.DatasetReference.DatasetComponentRef
+	notShared := func() outcome {
+		if err := r.withdraw(ctx, box); err != nil {
+			return outcome{err: err}
+		}
+		return refused(platformv1.ReasonNotShared, fmt.Sprintf("%s/%s is not shared with this namespace. Its owner shares it by the annotation %s: %q on the DataBox %s",
+			ref.Namespace, ref.Name, SharedWithAnnotation, box.Namespace, ref.Name))
+	}
+	source := &platformv1.DataBox{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, source)
+	if apierrors.IsNotFound(err) {
+		return notShared()
+	}
+	if err != nil {
+		return outcome{err: wrapAPI("reading the dataset's box", err)}
+	}
+	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !sharedWith(source.Annotations[SharedWithAnnotation], box.Namespace) {
+		return notShared()
+	}
+	ns := &corev1.Namespace{}
+	if err := r.Live.Get(ctx, client.ObjectKey{Name: ref.Namespace}, ns); err != nil {
+		return outcome{err: wrapAPI("reading the dataset's namespace", err)}
+	}
+	bucket := databox.BucketName(ref.Namespace, ref.Name)
+	// Not from the source's status: what somebody may have written there is no proof of whose the bucket is.
+	err = databox.CheckBucket(ctx, s3.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
+	if err != nil {
+		return failed(platformv1.ReasonStorageError, fmt.Errorf("the dataset's bucket is not ready: %w", err))
+	}
+	return r.ensureSessions(ctx, box, s3, bucket, names.Read)
+}
+
+// sharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
+func sharedWith(globs, namespace string) bool {
+	for _, g := range strings.FieldsFunc(globs, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }) {
+		if ok, err := path.Match(g, namespace); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
+func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, s3 storage, bucket string, accesses ...names.Access) outcome {
+	var expires time.Time
+	after := soon(checkEvery)
+	for _, a := range accesses {
+		g, err := r.ensureSession(ctx, box, s3, databox.Grant{Bucket: bucket, Access: a})
+		if err != nil {
+			if isAPI(err) && !errors.Is(err, errSecret) {
+				return outcome{err: err} // the API server's trouble is not the box's
+			}
+			o := failed(platformv1.ReasonStorageError, err)
+			if errors.Is(err, databox.ErrNoSTS) || errors.Is(err, errSessionRefused) || errors.Is(err, errSecret) {
+				o.reason = platformv1.ReasonCredentialsError
+			}
+			o.bucket = bucket
+			return o
+		}
+		if expires.IsZero() || g.expires.Before(expires) {
+			expires = g.expires
+		}
+		after = min(after, max(time.Until(g.due), time.Second))
+	}
+	return outcome{ready: true, reason: platformv1.ReasonReady, message: "bucket and credentials are there", bucket: bucket, expires: expires, after: after}
+}

@@ -1,0 +1,170 @@
+// Package settings follows the two things that an operator gives the controller as files: unip.yaml (ConfigMap unip-config) and the
+// installation's S3 keys (Secret unip-s3). Both mounts are optional, so that the controller starts without them and can say what is missing.
+//
+// Kubelet brings a changed ConfigMap or Secret to a running pod within about a minute; Follow notices it within PollEvery. A changed
+// unip.yaml that cannot be read is reported and the one before stays in force.
+package settings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+// PollEvery is how often the files are looked at. They are tiny, and a watch over kubelet's links is harder to get right than a look.
+const PollEvery = 10 * time.Second
+
+// maxFile bounds what is read of each file; a ConfigMap is at most 1 MiB.
+const maxFile = 1 << 20
+
+// The files of the S3 keys, named as the Secret's keys.
+const (
+	accessKeyFile = "accessKeyId"
+	secretKeyFile = "secretAccessKey"
+)
+
+// Settings is what is in force now.
+type Settings struct {
+	Config installation.Config
+	// Keys are the installation's S3 keys. When they could not be read, KeysErr says why.
+	Keys    databox.Keys
+	KeysErr error
+}
+
+// SessionLife is how long a component's session is asked to live.
+func (s Settings) SessionLife() time.Duration {
+	if n := s.Config.S3.SessionSeconds; n > 0 {
+		return time.Duration(n) * time.Second
+	}
+	return time.Duration(s.Config.S3.SessionHours) * time.Hour
+}
+
+// Source reads and follows the files.
+type Source struct {
+	config, keys string
+	changed      func()
+
+	mu  sync.RWMutex
+	cur Settings
+	bad string // the last error of unip.yaml, to be logged once
+}
+
+// Open reads the files for the first time. A missing unip.yaml is the defaults; a wrong one is an error.
+func Open(configFile, keysDir string) (*Source, error) {
+	s := &Source{config: configFile, keys: keysDir, changed: func() {}}
+	c, err := readConfig(configFile)
+	if err != nil {
+		return nil, err
+	}
+	s.cur.Config = c
+	s.cur.Keys, s.cur.KeysErr = readKeys(keysDir)
+	return s, nil
+}
+
+// Current is what is in force now.
+func (s *Source) Current() Settings {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.cur
+}
+
+// OnChange sets what Follow calls after every change; it must not block for long. It is to be called before Follow.
+func (s *Source) OnChange(f func()) { s.changed = f }
+
+// Follow looks at the files until ctx ends.
+func (s *Source) Follow(ctx context.Context) error {
+	t := time.NewTicker(PollEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if s.reload() {
+				s.changed()
+			}
+		}
+	}
+}
+
+// reload reports whether anything that is in force has changed.
+func (s *Source) reload() bool {
+	c, err := readConfig(s.config)
+	keys, keysErr := readKeys(s.keys)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := Settings{Config: c, Keys: keys, KeysErr: keysErr}
+	if err != nil {
+		next.Config = s.cur.Config
+		if err.Error() != s.bad {
+			slog.Error("unip.yaml is not valid; the one before stays in force", "error", err)
+		}
+		s.bad = err.Error()
+	} else {
+		s.bad = ""
+	}
+	same := reflect.DeepEqual(next.Config, s.cur.Config) && next.Keys == s.cur.Keys && (next.KeysErr == nil) == (s.cur.KeysErr == nil)
+	s.cur = next
+	if !same {
+		slog.Info("settings changed", "s3.endpoint", next.Config.S3.Endpoint, "s3.keys", next.KeysErr == nil)
+	}
+	return !same
+}
+
+func readConfig(file string) (installation.Config, error) {
+	b, err := read(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return installation.Parse(nil)
+	}
+	if err != nil {
+		return installation.Config{}, fmt.Errorf("reading unip.yaml: %w", err)
+	}
+	return installation.Parse(b)
+}
+
+func readKeys(dir string) (databox.Keys, error) {
+	var k databox.Keys
+	for _, f := range []struct {
+		name string
+		to   *string
+	}{{accessKeyFile, &k.AccessKeyID}, {secretKeyFile, &k.SecretAccessKey}} {
+		b, err := read(filepath.Join(dir, f.name))
+		if errors.Is(err, os.ErrNotExist) {
+			return databox.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace unip-system, keys %s and %s) is missing", accessKeyFile, secretKeyFile)
+		}
+		if err != nil {
+			return databox.Keys{}, fmt.Errorf("reading the S3 keys: %w", err)
+		}
+		if *f.to = strings.TrimSpace(string(b)); *f.to == "" {
+			return databox.Keys{}, fmt.Errorf("the Secret unip-s3 has an empty key %s", f.name)
+		}
+	}
+	return k, nil
+}
+
+func read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", file, maxFile)
+	}
+	return b, nil
+}

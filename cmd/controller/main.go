@@ -1,0 +1,140 @@
+// Command controller is unip's one always-on Deployment: it makes the buckets and credentials of DataBoxes and the key of each module.
+//
+// Of several replicas one works (a Lease in the controller's namespace); the others wait. It starts without an S3 server, S3 keys or config:
+// the boxes then say what is missing.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/go-logr/logr"
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+)
+
+type options struct {
+	config, s3Keys, health, metrics, leaseNamespace string
+	logLevel                                        slog.Level
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.config, "config", "/etc/unip/config/unip.yaml", "the installation's config; may be missing")
+	flag.StringVar(&o.s3Keys, "s3-credentials", "/etc/unip/s3", "folder with the files accessKeyId and secretAccessKey; may be missing")
+	flag.StringVar(&o.health, "health-address", ":8081", "where /healthz and /readyz are served")
+	flag.StringVar(&o.metrics, "metrics-address", "0", `where /metrics is served without authentication, ":8080" for example; "0" is nowhere`)
+	flag.StringVar(&o.leaseNamespace, "lease-namespace", "", "namespace of the leader's Lease; default: the pod's own")
+	flag.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flag.Parse()
+
+	h := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel})
+	slog.SetDefault(slog.New(h))
+	log := logr.FromSlogHandler(h)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+
+	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+		slog.Error("the controller ends", "error", err)
+		os.Exit(3)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	src, err := settings.Open(o.config, o.s3Keys)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	transport, err := minio.DefaultTransport(true)
+	if err != nil {
+		return fmt.Errorf("S3 transport: %w", err)
+	}
+	if err := setUp(mgr, src, transport); err != nil {
+		return err
+	}
+	if k := src.Current().KeysErr; k != nil {
+		slog.Warn("no DataBox can become ready", "error", k)
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(o options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
+	}
+	ofBoxes, err := labels.NewRequirement(boxes.SecretLabel, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("label selector: %w", err)
+	}
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                        scheme,
+		HealthProbeBindAddress:        o.health,
+		Metrics:                       server.Options{BindAddress: o.metrics},
+		LeaderElection:                true,
+		LeaderElectionID:              "unip-controller",
+		LeaderElectionNamespace:       o.leaseNamespace,
+		LeaderElectionReleaseOnCancel: true, // nothing runs after Start has returned
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: labels.NewSelector().Add(*ofBoxes)}},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
+	}
+	return mgr, nil
+}
+
+func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTripper) error {
+	b := &boxes.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"), Settings: src, Transport: transport,
+	}
+	if err := b.SetUp(mgr); err != nil {
+		return fmt.Errorf("boxes: %w", err)
+	}
+	k := &modulekey.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}
+	if err := k.SetUp(mgr); err != nil {
+		return fmt.Errorf("module keys: %w", err)
+	}
+	// As a plain function it starts with the leader's work, which alone needs it.
+	if err := mgr.Add(manager.RunnableFunc(src.Follow)); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+		if err := add(name, healthz.Ping); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}

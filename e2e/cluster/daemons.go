@@ -1,0 +1,72 @@
+package main
+
+// daemons are the programs of the node: first those that need nothing, later those that need the API server.
+func (i instance) daemons() (first, later []daemon, err error) {
+	password, err := i.secret("minio-password")
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := i.secret("minio-webhook-token")
+	if err != nil {
+		return nil, nil, err
+	}
+	pki := func(name string) string { return i.dir("pki", name) }
+	first = []daemon{
+		{name: "registry", args: []string{"registry", "serve", i.dir("registry.yaml")}},
+		{name: "etcd", args: []string{
+			"etcd", "--name=node", "--data-dir=" + i.dir("etcd"), "--unsafe-no-fsync", "--log-level=warn",
+			"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
+			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+			"--initial-cluster=node=http://127.0.0.1:2380",
+		}},
+		{name: "containerd", args: []string{"containerd", "--config", i.dir("containerd.toml"), "--log-level=warn"}},
+		{name: "kube-apiserver", args: []string{
+			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
+			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + i.nodeIP(),
+			"--service-cluster-ip-range=" + i.svcCIDR(), "--service-node-port-range=30000-32767",
+			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"), "--client-ca-file=" + pki("ca.crt"),
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			"--kubelet-client-certificate=" + pki("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet-client.key"),
+			"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
+			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+			"--service-account-key-file=" + pki("sa.pub"), "--service-account-signing-key-file=" + pki("sa.key"),
+			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-username-headers=X-Remote-User",
+			"--proxy-client-cert-file=" + pki("front-proxy-client.crt"), "--proxy-client-key-file=" + pki("front-proxy-client.key"),
+			"--allow-privileged", "--profiling=false", "--endpoint-reconciler-type=lease",
+		}},
+		{name: "minio", env: []string{
+			"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + password, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
+			"MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on",
+			"MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP=http://s3-events.unip-system.svc.cluster.local:8080/v1/minio",
+			"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer " + token,
+			"MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_UNIP=" + i.dir("minio-queue"), "MINIO_NOTIFY_WEBHOOK_QUEUE_LIMIT_UNIP=100000",
+		}, args: []string{"minio", "server", "--address", i.nodeIP() + ":9000", "--quiet", i.dir("minio")}},
+	}
+	later = []daemon{
+		{name: "kube-controller-manager", args: []string{
+			"kube-controller-manager", "--kubeconfig=" + pki("kcm.kubeconfig"),
+			"--authentication-kubeconfig=" + pki("kcm.kubeconfig"), "--authorization-kubeconfig=" + pki("kcm.kubeconfig"),
+			"--leader-elect=false", "--use-service-account-credentials", "--root-ca-file=" + pki("ca.crt"),
+			"--service-account-private-key-file=" + pki("sa.key"), "--client-ca-file=" + pki("ca.crt"),
+			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"),
+			"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
+			"--bind-address=127.0.0.1", "--profiling=false",
+		}},
+		{name: "kube-scheduler", args: []string{
+			"kube-scheduler", "--kubeconfig=" + pki("scheduler.kubeconfig"),
+			"--authentication-kubeconfig=" + pki("scheduler.kubeconfig"), "--authorization-kubeconfig=" + pki("scheduler.kubeconfig"),
+			"--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
+		}},
+		{name: "kubelet", args: []string{
+			"kubelet", "--config=" + i.dir("kubelet.yaml"), "--kubeconfig=" + pki("kubelet.kubeconfig"),
+			"--root-dir=/var/lib/kubelet", "--cert-dir=" + i.dir("pki"), "--node-ip=" + i.nodeIP(), "--hostname-override=node",
+		}},
+		{name: "kube-proxy", args: []string{"kube-proxy", "--config=" + i.dir("proxy.yaml")}},
+	}
+	return first, later, nil
+}
+
+// minioUser is MinIO's root user; its password is the instance's own.
+const minioUser = "unip-admin"

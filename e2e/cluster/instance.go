@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// maxInstances is how many clusters may be on one machine at a time; the address ranges are cut for as many.
+const maxInstances = 4
+
+// registryName is how everything in and around a cluster calls its registry. The suffix .localhost makes ko, crane and Knative speak plain HTTP to it.
+const registryName = "registry.localhost:5000"
+
+// instance is one cluster: its number decides its addresses, its namespace's name and where its state lies.
+type instance struct {
+	ID   int
+	root string // the checkout
+}
+
+func (i instance) name() string     { return fmt.Sprintf("unip%d", i.ID) } // network namespace, cgroup, and in the link's name
+func (i instance) link() string     { return "veth-" + i.name() }
+func (i instance) hostIP() string   { return fmt.Sprintf("198.18.%d.1", i.ID) }
+func (i instance) nodeIP() string   { return fmt.Sprintf("198.18.%d.2", i.ID) }
+func (i instance) podCIDR() string  { return fmt.Sprintf("198.18.%d.0/19", 64+32*i.ID) }
+func (i instance) svcNet() string   { return fmt.Sprintf("198.19.%d", 64*i.ID) }
+func (i instance) svcCIDR() string  { return i.svcNet() + ".0/18" }
+func (i instance) apiIP() string    { return i.svcNet() + ".1" }
+func (i instance) dnsIP() string    { return i.svcNet() + ".10" }
+func (i instance) registry() string { return i.nodeIP() + ":5000" }
+func (i instance) s3() string       { return "http://" + i.nodeIP() + ":9000" }
+func (i instance) ingress() string  { return "http://" + i.nodeIP() + ":30881" }
+
+// dir is the instance's state; join goes below it.
+func (i instance) dir(join ...string) string {
+	return filepath.Join(append([]string{cacheDir(), "instances", strconv.Itoa(i.ID)}, join...)...)
+}
+
+func (i instance) kubeconfig() string { return i.dir("pki", "admin.kubeconfig") }
+
+// cacheDir holds everything this program keeps between runs. UNIP_CACHE moves it.
+func cacheDir() string {
+	if d := os.Getenv("UNIP_CACHE"); d != "" {
+		return filepath.Join(d, "cluster")
+	}
+	d, err := os.UserCacheDir()
+	if err != nil {
+		d = "/root/.cache"
+	}
+	return filepath.Join(d, "unip", "cluster")
+}
+
+// checkout finds the folder that holds e2e/cluster, from the working directory upwards.
+func checkout() (string, error) {
+	d, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(d, "e2e", "cluster", "kube", "go.mod")); err == nil {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", errors.New("run this inside a checkout of unip")
+		}
+		d = filepath.Dir(d)
+	}
+}
+
+// find returns the checkout's instance: the one given, the one it had before, or the first that no other checkout has.
+func find(given string) (instance, error) {
+	root, err := checkout()
+	if err != nil {
+		return instance{}, err
+	}
+	if given != "" {
+		id, err := strconv.Atoi(given)
+		if err != nil || id < 0 || id >= maxInstances {
+			return instance{}, fmt.Errorf("instance id %q is not one of 0 to %d", given, maxInstances-1)
+		}
+		return instance{id, root}, nil
+	}
+	free := -1
+	for id := range maxInstances {
+		i := instance{id, root}
+		owner, err := os.ReadFile(i.dir("checkout"))
+		switch {
+		case err != nil && free < 0:
+			free = id
+		case strings.TrimSpace(string(owner)) == root:
+			return i, nil
+		case err == nil && free < 0 && !exists(strings.TrimSpace(string(owner))) && !i.running():
+			free = id // its checkout is gone and so is its node
+		}
+	}
+	if free < 0 {
+		return instance{}, fmt.Errorf("all %d instances belong to other checkouts; see %s", maxInstances, filepath.Join(cacheDir(), "instances"))
+	}
+	return instance{free, root}, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

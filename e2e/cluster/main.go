@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var id string
+	root := &cobra.Command{
+		Use:           "cluster",
+		Short:         "A real one-node Kubernetes with Knative and S3 on this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVar(&id, "id", os.Getenv("UNIP_CLUSTER_ID"), "which of up to four clusters on this machine, 0 to 3 (default: this checkout's own)")
+	// with gives a command its instance.
+	with := func(do func(context.Context, instance, []string) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, args []string) error {
+			i, err := find(id)
+			if err != nil {
+				return err
+			}
+			return do(c.Context(), i, args)
+		}
+	}
+	var asJSON bool
+	status := &cobra.Command{Use: "status", Short: "say what runs", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, i instance, _ []string) error {
+		return i.status(ctx, asJSON)
+	})}
+	status.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+
+	var spec imageSpec
+	img := &cobra.Command{
+		Use:   "image --tag " + registryName + "/NAME:TAG --debian PACKAGE[,PACKAGE…] [--add SOURCE:TARGET …]",
+		Short: "make a container image of Debian's packages and push it to the cluster's registry",
+		Args:  cobra.NoArgs,
+		RunE:  with(func(ctx context.Context, i instance, _ []string) error { return i.buildImage(ctx, spec) }),
+	}
+	img.Flags().StringVar(&spec.Tag, "tag", "", "the image's name in the registry")
+	img.Flags().StringSliceVar(&spec.Packages, "debian", nil, "packages, with all that they depend on")
+	img.Flags().StringArrayVar(&spec.Add, "add", nil, "SOURCE:TARGET, a file or folder of this machine and its place in the image")
+	img.Flags().StringVar(&spec.Workdir, "workdir", "/", "working directory")
+	img.Flags().StringVar(&spec.User, "user", "", "uid that the container runs as")
+	_ = img.MarkFlagRequired("tag") // the flag is there
+
+	root.AddCommand(
+		&cobra.Command{Use: "up", Short: "bring the cluster up; build what is missing; nothing to do is fine", Args: cobra.NoArgs, RunE: with(up)},
+		&cobra.Command{Use: "down", Short: "end the cluster and remove all it left on the machine but the cache", Args: cobra.NoArgs, RunE: with(down)},
+		status,
+		&cobra.Command{Use: "env", Short: "print the environment that points kubectl, ko and the tests at the cluster: eval \"$(cluster env)\"", Args: cobra.NoArgs, RunE: with(env)},
+		&cobra.Command{Use: "exec -- COMMAND…", Short: "run a command where the registry's name resolves (ko needs that)", Args: cobra.MinimumNArgs(1), RunE: with(execute)},
+		&cobra.Command{Use: "build", Short: "build the cluster's programs into the cache, start nothing", Args: cobra.NoArgs, RunE: with(build)},
+		&cobra.Command{Use: "minio", Short: "build the S3 server and print its path (tests start one of their own)", Args: cobra.NoArgs, RunE: with(buildMinio)},
+		img,
+		&cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs, RunE: with(func(_ context.Context, i instance, _ []string) error { return i.runNode() })},
+	)
+	return root
+}
+
+// binaries are the folders of the programs, by module, and "runc": the one path of Debian's.
+func binaries(root string) (map[string]string, error) {
+	bins := map[string]string{}
+	for _, p := range programs {
+		dir, err := p.bin(root)
+		if err != nil {
+			return nil, err
+		}
+		bins[p.module] = dir
+	}
+	if runc, err := exec.LookPath("runc"); err == nil {
+		bins["runc"] = runc
+	}
+	return bins, nil
+}
+
+// foreign is the cluster that KUBECONFIG names, "" when it names none or this one.
+func (i instance) foreign() string {
+	k := os.Getenv("KUBECONFIG")
+	if k == "" || strings.HasPrefix(k, filepath.Join(cacheDir(), "instances")+string(filepath.Separator)) {
+		return ""
+	}
+	return k
+}
+
+func build(ctx context.Context, i instance, _ []string) error {
+	s := newSteps()
+	return i.compile(ctx, s, programs...)
+}
+
+func buildMinio(ctx context.Context, i instance, _ []string) error {
+	if _, err := minio.build(ctx, i.root); err != nil {
+		return err
+	}
+	bin, err := minio.bin(i.root)
+	if err != nil {
+		return err
+	}
+	fmt.Println(filepath.Join(bin, "minio"))
+	return nil
+}
+
+// env prints shell commands. PATH comes first, so that the cluster's kubectl and ko are the ones used.
+func env(_ context.Context, i instance, _ []string) error {
+	bins, err := binaries(i.root)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export PATH=%q:\"$PATH\"\n", bins["kube"]+":"+bins["tools"])
+	if k := i.foreign(); k != "" {
+		fmt.Printf("export KUBECONFIG=%q\n", k)
+		return nil
+	}
+	for _, v := range [][2]string{
+		{"KUBECONFIG", i.kubeconfig()},
+		{"UNIP_CLUSTER_INGRESS", i.ingress()},
+		{"UNIP_CLUSTER_NETNS", i.name()},
+		{"UNIP_S3_ENDPOINT", i.s3()},
+		{"KO_DOCKER_REPO", registryName + "/unip"},
+		{"KO_DEFAULTBASEIMAGE", baseImage},
+	} {
+		fmt.Printf("export %s=%q\n", v[0], v[1])
+	}
+	return nil
+}
+
+// execute replaces this process by the command.
+func execute(_ context.Context, i instance, args []string) error {
+	bins, err := binaries(i.root)
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("PATH", bins["kube"]+":"+bins["tools"]+":"+os.Getenv("PATH")); err != nil {
+		return err
+	}
+	if i.foreign() == "" {
+		if !i.running() {
+			return fmt.Errorf("cluster %d does not run; `cluster up` starts it", i.ID)
+		}
+		args = append([]string{"ip", "netns", "exec", i.name()}, args...)
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, args, os.Environ())
+}

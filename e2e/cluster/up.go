@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func up(ctx context.Context, i instance, _ []string) error {
+	s := newSteps()
+	if k := i.foreign(); k != "" {
+		if err := s.do("compiling ko and kubectl", func() error { return i.compile(ctx, s, kube, tools) }); err != nil {
+			return err
+		}
+		return i.checkForeign(ctx, s, k)
+	}
+	if err := i.prepare(ctx, s); err != nil {
+		return err
+	}
+	bins, err := binaries(i.root)
+	if err != nil {
+		return err
+	}
+	if err := i.own(); err != nil {
+		return err
+	}
+	if err := i.configure(bins); err != nil {
+		return err
+	}
+	if !i.running() {
+		err := s.do("network and node", func() error {
+			if err := i.kill(); err != nil { // what an up that was killed has left
+				return err
+			}
+			if err := i.networkUp(ctx); err != nil {
+				return err
+			}
+			return i.startNode()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := i.render(ctx, s.do); err != nil {
+		return err
+	}
+	if err := s.do("Kubernetes", func() error { return i.awaitNode(ctx) }); err != nil {
+		return err
+	}
+	if err := i.install(ctx, s); err != nil {
+		return err
+	}
+	s.say("the cluster is up: eval \"$(%s env)\"", os.Args[0])
+	return nil
+}
+
+// prepare checks the machine and builds what is missing.
+func (i instance) prepare(ctx context.Context, s *steps) error {
+	if os.Geteuid() != 0 {
+		return errors.New("needs root: it makes network namespaces, mounts and cgroups for kubelet, containerd and runc")
+	}
+	if err := i.packages(ctx, s); err != nil {
+		return err
+	}
+	return i.compile(ctx, s, programs...)
+}
+
+// debianPackages are what the node needs of the machine, by the program that shows that it is there.
+var debianPackages = map[string]string{"runc": "runc", "nft": "nftables", "ip": "iproute2"}
+
+func (i instance) packages(ctx context.Context, s *steps) error {
+	var missing []string
+	for program, pkg := range debianPackages {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("this machine lacks %s: install them and come back", strings.Join(missing, ", "))
+	}
+	return s.do("installing "+strings.Join(missing, ", "), func() error {
+		if err := logged(exec.CommandContext(ctx, "apt-get", "update", "-q"), "apt-update"); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		return logged(cmd, "apt-install")
+	})
+}
+
+// Disk that is needed when nothing is built yet (both module caches included), and what a running cluster takes.
+const (
+	diskCold = 18 << 30
+	diskWarm = 2 << 30
+)
+
+// compile builds programs that are not in the cache.
+func (i instance) compile(ctx context.Context, s *steps, all ...program) error {
+	var todo []program
+	for _, p := range all {
+		bin, err := p.bin(i.root)
+		if err != nil {
+			return err
+		}
+		if !exists(bin) {
+			todo = append(todo, p)
+		}
+	}
+	need := uint64(diskWarm)
+	out, err := rendered(i.root)
+	if err != nil {
+		return err
+	}
+	if len(todo) > 0 || !exists(out) {
+		need = diskCold
+	}
+	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
+		return err
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(cacheDir(), &fs); err == nil && fs.Bavail*uint64(fs.Bsize) < need && len(todo) > 2 {
+		return fmt.Errorf("%d GiB of disk are needed below %s, %d GiB are free", need>>30, cacheDir(), fs.Bavail*uint64(fs.Bsize)>>30)
+	}
+	if len(todo) > 0 || !exists(out) {
+		if err := s.do("downloading modules", func() error { return download(ctx, i.root) }); err != nil {
+			return err
+		}
+	}
+	for _, p := range todo {
+		if err := s.do("compiling "+p.module, func() error { _, err := p.build(ctx, i.root); return err }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own writes down that the instance is this checkout's.
+func (i instance) own() error {
+	if err := os.MkdirAll(i.dir(), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(i.dir("checkout"), []byte(i.root+"\n"), 0o600)
+}
+
+func (i instance) kubectl(ctx context.Context, args ...string) (string, error) {
+	return i.kubectlIn(ctx, "", args...)
+}
+
+func (i instance) kubectlIn(ctx context.Context, stdin string, args ...string) (string, error) {
+	bins, err := binaries(i.root)
+	if err != nil {
+		return "", err
+	}
+	config := i.foreign()
+	if config == "" {
+		config = i.kubeconfig()
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bins["kube"], "kubectl"), append([]string{"--kubeconfig", config}, args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, tail(string(out), 15))
+	}
+	return string(out), nil
+}
+
+// awaitNode waits for the API server and the node.
+func (i instance) awaitNode(ctx context.Context) error {
+	if err := i.awaitAPI(ctx, 3*time.Minute); err != nil {
+		return fmt.Errorf("%w; see %s", err, i.dir("log"))
+	}
+	return await(ctx, 2*time.Minute, "the node", func() error {
+		_, err := i.kubectl(ctx, "wait", "--for=condition=Ready", "node/node", "--timeout=60s")
+		return err
+	})
+}
+
+// install applies CoreDNS, Knative, the ingress and what tells unip where S3 is. Repeating it changes nothing.
+func (i instance) install(ctx context.Context, s *steps) error {
+	dir, err := rendered(i.root)
+	if err != nil {
+		return err
+	}
+	apply := func(file string) error {
+		_, err := i.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(dir, file))
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"CoreDNS", func() error { return i.installDNS(ctx, filepath.Join(dir, dnsYAML)) }},
+		{"Knative's resources", func() error {
+			if err := apply(crdsYAML); err != nil {
+				return err
+			}
+			_, err := i.kubectl(ctx, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/name in (knative-serving,knative-eventing)", "--timeout=60s")
+			return err
+		}},
+		{"Knative, the ingress, S3", func() error {
+			return errors.Join(apply(coreYAML), apply(ingressYAML), i.installS3(ctx))
+		}},
+		{"waiting for Knative", func() error {
+			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing", "kingress"} {
+				if _, err := i.kubectl(ctx, "-n", ns, "wait", "--for=condition=Available", "deploy", "--all", "--timeout=240s"); err != nil {
+					pods, _ := i.kubectl(ctx, "-n", ns, "get", "pods")
+					return fmt.Errorf("%w\n%s", err, pods)
+				}
+			}
+			// The webhooks answer a little after their Deployments are available.
+			return await(ctx, time.Minute, "Knative's webhooks", func() error { return apply(lateYAML) })
+		}},
+	} {
+		if err := s.do(step.name, step.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i instance) installDNS(ctx context.Context, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	_, err = i.kubectlIn(ctx, strings.NewReplacer("NODE_IP", i.nodeIP(), "DNS_IP", i.dnsIP()).Replace(string(b)),
+		"apply", "--server-side", "--force-conflicts", "-f", "-")
+	return err
+}
+
+// installS3 gives MinIO, a process of the node, a name in the cluster, and writes the installation's own configuration for it.
+func (i instance) installS3(ctx context.Context) error {
+	password, err := i.secret("minio-password")
+	if err != nil {
+		return err
+	}
+	token, err := i.secret("minio-webhook-token")
+	if err != nil {
+		return err
+	}
+	b, err := manifests.ReadFile("manifests/s3.yaml")
+	if err != nil {
+		return err
+	}
+	_, err = i.kubectlIn(ctx, strings.NewReplacer(
+		"NODE_IP", i.nodeIP(), "S3_PUBLIC", i.s3(), "S3_USER", minioUser, "S3_PASSWORD", password, "S3_WEBHOOK_TOKEN", token,
+	).Replace(string(b)), "apply", "--server-side", "--force-conflicts", "-f", "-")
+	return err
+}
+
+// checkForeign looks whether the cluster of KUBECONFIG has what unip needs.
+func (i instance) checkForeign(ctx context.Context, s *steps, config string) error {
+	for _, crd := range []string{"services.serving.knative.dev", "brokers.eventing.knative.dev"} {
+		if _, err := i.kubectl(ctx, "get", "crd", crd); err != nil {
+			return fmt.Errorf("KUBECONFIG=%s names a cluster without Knative (or unset KUBECONFIG for a local cluster): %w", config, err)
+		}
+	}
+	s.say("using the cluster of KUBECONFIG=%s: it has Knative Serving and Eventing", config)
+	return nil
+}
+
+func down(ctx context.Context, i instance, _ []string) error {
+	if i.foreign() != "" {
+		return errors.New("KUBECONFIG names another cluster: nothing here is ours to end")
+	}
+	s := newSteps()
+	return s.do(fmt.Sprintf("ending cluster %d", i.ID), func() error {
+		if err := i.kill(); err != nil {
+			return err
+		}
+		err := errors.Join(i.networkDown(ctx), i.cgroupsDown())
+		mounts, _ := os.ReadFile("/proc/self/mounts")
+		for line := range strings.Lines(string(mounts)) {
+			if strings.Contains(line, " "+i.dir()+"/") {
+				err = errors.Join(err, fmt.Errorf("a mount is left: %s", strings.TrimSpace(line)))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return os.RemoveAll(i.dir())
+	})
+}

@@ -1,0 +1,92 @@
+package stage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+const (
+	// MaxCommit bounds a commit in bytes when it is read: about 300,000 files.
+	MaxCommit = 64 << 20
+	// MaxName bounds a file's path below its output's folder: S3 keys end at 1024 bytes, and the prefix needs its part.
+	MaxName = 700
+)
+
+// Commit says which attempt of a stage won and what it left. It is the only thing that later stages believe.
+type Commit struct {
+	Attempt int               `json:"attempt"`
+	Outputs map[string][]File `json:"outputs"` // by output; empty for a folder without files
+}
+
+// File is one file of an output.
+type File struct {
+	// Path below the output's folder, with slashes.
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	// SHA256 of the content, lower-case hexadecimal.
+	SHA256 string `json:"sha256"`
+}
+
+// DecodeCommit reads a commit and checks every path in it, for whoever reads it writes files at those paths.
+func DecodeCommit(b []byte) (*Commit, error) {
+	var c Commit
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("reading a commit: %w", err)
+	}
+	if c.Attempt < 1 {
+		return nil, errors.New("reading a commit: no attempt")
+	}
+	for output, files := range c.Outputs {
+		for _, f := range files {
+			if err := CheckPath(f.Path); err != nil {
+				return nil, fmt.Errorf("reading a commit: output %s: %w", output, err)
+			}
+			if f.Size < 0 || len(f.SHA256) != 64 {
+				return nil, fmt.Errorf("reading a commit: output %s: %q has no size or checksum", output, f.Path)
+			}
+		}
+	}
+	return &c, nil
+}
+
+// CheckPath reports an error for a path that must not be joined to a folder or to a key: absolute, unclean, leaving the folder, with a NUL, or too long.
+func CheckPath(p string) error {
+	switch {
+	case p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../"):
+		return fmt.Errorf("%q is not a path within a folder", p)
+	case strings.ContainsRune(p, 0):
+		return fmt.Errorf("%q has a NUL in it", p)
+	case len(p) > MaxName:
+		return fmt.Errorf("%.80q… is longer than %d bytes", p, MaxName)
+	}
+	return nil
+}
+
+// Result is what fetch and publish leave as their termination message, for the controller: at most 4096 bytes, Kubernetes' limit.
+type Result struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+	// Attempt that won, when it is not this one's number another attempt was faster. Only from publish.
+	Attempt int `json:"attempt,omitempty"`
+	// Error says in one sentence what went wrong; Retry whether another attempt may help (storage did not answer) or not (an output holds a link).
+	Error string `json:"error,omitempty"`
+	Retry bool   `json:"retry,omitempty"`
+}
+
+// MaxMessage is Kubernetes' limit of a termination message.
+const MaxMessage = 4096
+
+// Encode gives the message, its error cut where it would not fit.
+func (r Result) Encode() []byte {
+	for {
+		b, _ := json.Marshal(r) // strings and numbers always encode
+		over := len(b) - MaxMessage
+		if over <= 0 {
+			return b
+		}
+		r.Error = strings.ToValidUTF8(r.Error[:max(0, len(r.Error)-over-3)], "") + "…"
+	}
+}

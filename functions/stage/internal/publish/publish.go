@@ -1,0 +1,168 @@
+// Package publish takes a stage's outputs from files to S3 after the user's container has ended well.
+//
+// What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a prefix of its own; then the commit, a PUT that fails when there is one already,
+// decides; then the winner's files are copied, by the storage itself, to where the run's caller wants them. All of it may be repeated at any point, by this or another attempt, with the same end. It
+// opens nothing but regular files below the output's folder.
+package publish
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/functions/stage/internal/storage"
+)
+
+// parallel transfers at once.
+const parallel = 8
+
+// Run does what the plan says. The plan must be valid.
+func Run(ctx context.Context, s3 *minio.Client, plan *stage.PublishPlan) (stage.Result, error) {
+	p := &publisher{s3: s3, plan: plan}
+	own := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}}
+	for _, o := range plan.Outputs {
+		files, err := p.upload(ctx, o)
+		if err != nil {
+			return stage.Result{}, fmt.Errorf("output %s: %w", o.Name, err)
+		}
+		own.Outputs[o.Name] = files
+	}
+	won, err := p.commit(ctx, own)
+	if err != nil {
+		return stage.Result{}, fmt.Errorf("commit: %w", err)
+	}
+	if err := Copy(ctx, s3, plan, won); err != nil {
+		return stage.Result{}, err
+	}
+	done := stage.Result{Attempt: won.Attempt}
+	for _, files := range won.Outputs {
+		for _, f := range files {
+			done.Files++
+			done.Bytes += f.Size
+		}
+	}
+	return done, nil
+}
+
+type publisher struct {
+	s3   *minio.Client
+	plan *stage.PublishPlan
+}
+
+// upload brings the files of one output to the attempt's own prefix.
+func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, error) {
+	root, err := os.OpenRoot(o.Path)
+	if err != nil {
+		return nil, storage.Permanentf("the folder is gone: %w", err)
+	}
+	defer root.Close()
+	all, err := walk(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	prefix := stage.AttemptPrefix(p.plan.Run, p.plan.Stage, p.plan.Attempt, o.Name)
+	files := make([]stage.File, len(all))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, f := range all {
+		g.Go(func() (err error) {
+			files[i], err = uploadFile(ctx, p.s3, root, f, p.plan.Bucket, prefix+f.path)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(files, func(a, b stage.File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
+}
+
+// commit writes the attempt's commit unless there is one, and returns the one that counts.
+func (p *publisher) commit(ctx context.Context, own *stage.Commit) (*stage.Commit, error) {
+	b, err := json.Marshal(own)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > stage.MaxCommit {
+		return nil, storage.Permanentf("the list of files is larger than %d bytes", stage.MaxCommit)
+	}
+	key := stage.CommitKey(p.plan.Run, p.plan.Stage)
+	var won *stage.Commit
+	err = storage.Try(ctx, func() error {
+		o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
+		o.SetMatchETagExcept("*") // If-None-Match: *
+		_, err := p.s3.PutObject(ctx, p.plan.Bucket, key, bytes.NewReader(b), int64(len(b)), o)
+		if err == nil {
+			won = own
+			return nil
+		}
+		if r := minio.ToErrorResponse(err); r.StatusCode != http.StatusPreconditionFailed && r.StatusCode != http.StatusConflict {
+			return err
+		}
+		won, err = read(ctx, p.s3, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
+		return err
+	})
+	return won, err
+}
+
+func read(ctx context.Context, s3 *minio.Client, bucket, key string) (*stage.Commit, error) {
+	body, err := s3.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	b, err := io.ReadAll(io.LimitReader(body, stage.MaxCommit+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > stage.MaxCommit {
+		return nil, storage.Permanentf("commit %s is larger than %d bytes", key, stage.MaxCommit)
+	}
+	return stage.DecodeCommit(b)
+}
+
+// Copy copies the committed files of each output to the folders that want them. The storage does it by itself: no byte comes here. It may be repeated; a copy that is there is written again.
+func Copy(ctx context.Context, s3 *minio.Client, plan *stage.PublishPlan, won *stage.Commit) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, o := range plan.Outputs {
+		from := stage.AttemptPrefix(plan.Run, plan.Stage, won.Attempt, o.Name)
+		for _, to := range o.Copies {
+			for _, f := range won.Outputs[o.Name] {
+				g.Go(func() error {
+					err := storage.Try(ctx, func() error { return copyFile(ctx, s3, plan.Bucket, from, to, f) })
+					if err != nil && !errors.Is(err, context.Canceled) {
+						err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
+					}
+					return err
+				})
+			}
+		}
+	}
+	return g.Wait()
+}
+
+// maxCopy is S3's limit of a copy in one request.
+const maxCopy = 5 << 30
+
+func copyFile(ctx context.Context, s3 *minio.Client, bucket, from string, to stage.Folder, f stage.File) error {
+	dst := minio.CopyDestOptions{Bucket: to.Bucket, Object: to.Prefix + f.Path}
+	src := minio.CopySrcOptions{Bucket: bucket, Object: from + f.Path}
+	if f.Size <= maxCopy {
+		_, err := s3.CopyObject(ctx, dst, src)
+		return err
+	}
+	_, err := s3.ComposeObject(ctx, dst, src)
+	return err
+}

@@ -1,0 +1,103 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/functions/stage/internal/storage"
+)
+
+// maxFiles bounds the files of one output; their list must fit the commit.
+const maxFiles = 200_000
+
+// found is a file of an output's folder.
+type found struct {
+	path string // below the folder, with slashes
+	info fs.FileInfo
+}
+
+// walk lists the regular files below root. Anything that is neither a file nor a folder is an error that names it: a link would make publish, which sees more than the user's container, read
+// what the user's container must not; a socket, a device or a pipe has no content. A file with several names (a hard link) may be something else's: it is refused as well.
+func walk(ctx context.Context, root *os.Root) ([]found, error) {
+	var all []found
+	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q cannot be read: %w", p, err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case d.IsDir():
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if err := regular(p, info); err != nil {
+			return err
+		}
+		if err := stage.CheckPath(p); err != nil {
+			return &storage.Permanent{Err: err}
+		}
+		if len(all) == maxFiles {
+			return storage.Permanentf("more than %d files", maxFiles)
+		}
+		all = append(all, found{path: p, info: info})
+		return nil
+	})
+	return all, err
+}
+
+func regular(p string, info fs.FileInfo) error {
+	switch m := info.Mode(); {
+	case m&fs.ModeSymlink != 0:
+		return storage.Permanentf("%q is a symbolic link; outputs may hold files and folders only", p)
+	case !m.IsRegular():
+		return storage.Permanentf("%q is a %s; outputs may hold files and folders only", p, kind(m))
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Nlink > 1 {
+		return storage.Permanentf("%q is a hard link; outputs may hold files with one name only", p)
+	}
+	return nil
+}
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	default:
+		return "special file"
+	}
+}
+
+// open opens a file that walk has found, and makes sure that it is still that file: no link is followed in any part of the path, a pipe put in its place does not block.
+func open(root *os.Root, f found) (*os.File, error) {
+	dir, err := root.OpenRoot(path.Dir(f.path))
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", f.path, err)
+	}
+	defer dir.Close()
+	file, err := dir.OpenFile(path.Base(f.path), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		if errors.Is(err, syscall.ELOOP) {
+			return nil, storage.Permanentf("%q is a symbolic link; outputs may hold files and folders only", f.path)
+		}
+		return nil, fmt.Errorf("%q: %w", f.path, err)
+	}
+	info, err := file.Stat()
+	if err != nil || !os.SameFile(info, f.info) || info.Size() != f.info.Size() {
+		file.Close()
+		return nil, storage.Permanentf("%q has changed while it was published", f.path)
+	}
+	return file, nil
+}

@@ -1,0 +1,61 @@
+// Package storage is what fetch and publish share in talking to S3: which failures another attempt may mend, and how often a single transfer is tried.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Permanent marks an error that another attempt of the stage cannot mend: the input is not there, the output holds a link.
+type Permanent struct{ Err error }
+
+func (e *Permanent) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *Permanent) Unwrap() error { return e.Err }
+
+// Permanentf makes a Permanent.
+func Permanentf(format string, args ...any) error { return &Permanent{fmt.Errorf(format, args...)} }
+
+// Retry reports whether another attempt may help.
+func Retry(err error) bool {
+	var p *Permanent
+	return err != nil && !errors.As(err, &p)
+}
+
+// Classify marks S3's answers that stay what they are.
+func Classify(err error) error {
+	switch r := minio.ToErrorResponse(err); {
+	case err == nil:
+		return nil
+	case r.Code == "NoSuchKey" || r.Code == "NoSuchBucket" || r.Code == "AccessDenied" || r.StatusCode == http.StatusPreconditionFailed:
+		return &Permanent{err}
+	default:
+		return err
+	}
+}
+
+// tries is how often one transfer is begun; minio-go repeats requests by itself, this is for bodies that break off.
+const tries = 5
+
+// Try calls do until it works, fails for good, or has been tried often enough; between tries it waits longer and longer, up to 2 s.
+func Try(ctx context.Context, do func() error) error {
+	pause := 100 * time.Millisecond
+	for i := 1; ; i++ {
+		err := Classify(do())
+		if err == nil || !Retry(err) || i == tries || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		}
+	}
+}
