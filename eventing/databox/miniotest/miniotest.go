@@ -1,0 +1,134 @@
+// Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that ends with the test.
+//
+// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `bin/cluster minio` of the checkout is asked for it.
+package miniotest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+// The keys of every server of a test.
+const (
+	AccessKey = "unip-test"
+	SecretKey = "unip-test-secret"
+)
+
+// Server is a running MinIO.
+type Server struct {
+	// Endpoint with its scheme, http://127.0.0.1:PORT.
+	Endpoint string
+	*minio.Client
+}
+
+// Start starts a server with nothing in it. env adds to its environment ("NAME=VALUE").
+func Start(t testing.TB, env ...string) *Server {
+	t.Helper()
+	program := find(t)
+	address := freeAddress(t)
+	dir := t.TempDir()
+	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
+	cmd.Env = append(append(os.Environ(), "MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
+		"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...)
+	log, err := os.Create(filepath.Join(t.TempDir(), "minio.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting MinIO: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	s := &Server{Endpoint: "http://" + address}
+	s.Client, err = minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		resp, err := http.Get(s.Endpoint + "/minio/health/ready")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return s
+			}
+			err = fmt.Errorf("%s", resp.Status)
+		}
+		if time.Now().After(deadline) {
+			b, _ := os.ReadFile(log.Name())
+			t.Fatalf("MinIO is not ready: %v\n%s", err, b)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+var buckets atomic.Int64
+
+// Bucket makes a new bucket and returns its name.
+func (s *Server) Bucket(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test-%d", buckets.Add(1))
+	if err := s.MakeBucket(context.Background(), name, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Put writes an object.
+func (s *Server) Put(t testing.TB, bucket, key, content string) {
+	t.Helper()
+	_, err := s.PutObject(context.Background(), bucket, key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func find(t testing.TB) string {
+	t.Helper()
+	if p := os.Getenv("UNIP_MINIO"); p != "" {
+		return p
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "e2e", "cluster", "minio")); err == nil {
+			cmd := exec.Command("go", "run", ".", "minio")
+			cmd.Dir = filepath.Join(dir, "e2e", "cluster")
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("building MinIO: %v", err)
+			}
+			return strings.TrimSpace(string(out))
+		}
+	}
+	t.Fatal("UNIP_MINIO must name a MinIO program: run the tests by `make test`")
+	return ""
+}

@@ -1,0 +1,209 @@
+// Package front is the HTTP side of an inference server: predict in the platform's form, its specification, health.
+package front
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/openapi"
+	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// MaxBody is the largest request in bytes.
+const MaxBody = 64 << 20
+
+// grace is how long an unreachable storage holds readiness back: whether the model exists is not known until then. Afterwards the component is ready, and calls say what is wrong.
+const grace = 10 * time.Second
+
+// Server answers a component's calls.
+type Server struct {
+	Component string
+	Pool      *pool.Pool
+	// Model is nil for a component without one.
+	Model   *model.Model
+	Timeout time.Duration // of the function, per call
+	Key     *Key          // the module's key, for who calls
+	Log     *slog.Logger
+
+	started time.Time
+	mu      sync.Mutex
+	state   error // what the last look for the model said; errLooking before the first
+	spec    []byte
+	specFor *pool.Function
+}
+
+var errLooking = errors.New("still looking for the model")
+
+// Handler is the server's HTTP handler.
+func (s *Server) Handler() http.Handler {
+	s.started = time.Now()
+	if s.Model != nil {
+		s.state = errLooking
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /predict", s.predict)
+	mux.HandleFunc("GET /openapi.json", s.openapi)
+	mux.HandleFunc("GET /openapi", s.openapi)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("/predict", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "POST")
+		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "predict is called with POST"))
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict and GET /openapi.json"))
+	})
+	return s.identified(mux)
+}
+
+// Looked notes what a look for the model has found: nil, or model's errors.
+func (s *Server) Looked(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = err
+}
+
+// ready says whether calls can be answered: the function is imported, and the model loaded if its object exists. A model that is missing does not hold a component back: a Revision that is not
+// ready within its deadline never becomes it.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.Pool.Function() == nil {
+		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		return
+	}
+	s.mu.Lock()
+	err := s.state
+	s.mu.Unlock()
+	settled := err == nil || errors.Is(err, model.ErrMissing) || (errors.Is(err, model.ErrUnavailable) && time.Since(s.started) > grace)
+	if s.Model != nil && !s.Pool.Loaded() && (!settled || err == nil) {
+		detail := "the model is being loaded"
+		if err != nil {
+			detail = err.Error()
+		}
+		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", detail))
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// buffers are reused between calls, up to a size that is worth keeping.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const keepBuffer = 4 << 20
+
+func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
+	if s.Model != nil && !s.Pool.Loaded() {
+		if err := s.look(r); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	buffer, _ := buffers.Get().(*bytes.Buffer)
+	buffer.Reset()
+	if r.ContentLength > 0 && r.ContentLength <= MaxBody {
+		buffer.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	answer, err := s.Pool.Do(r.Context(), buffer.Bytes(), s.Timeout)
+	note(r).worker = answer.PID
+	if err != nil { // the worker may still read the buffer: it is not reused
+		s.refuse(w, r, err)
+		return
+	}
+	if buffer.Cap() <= keepBuffer {
+		buffers.Put(buffer)
+	}
+	if s.Model != nil {
+		w.Header().Set("Unip-Model-Etag", s.Model.ETag())
+	}
+	if answer.Problem {
+		s.relay(w, r, answer.Body)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer.Body)
+}
+
+// relay writes a problem that the worker has sent.
+func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {
+	var p struct {
+		Status       int
+		Slug, Detail string
+		Errors       []problem.Fault
+	}
+	if err := json.Unmarshal(body, &p); err != nil || p.Status < 400 || p.Status > 599 {
+		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "the worker sent a problem that cannot be read"))
+		return
+	}
+	out := problem.New(p.Slug, p.Status, "", p.Detail)
+	out.Errors = p.Errors
+	problem.Write(w, r, out)
+}
+
+// refuse turns what went wrong on the way to the function into a problem.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var tooLarge *http.MaxBytesError
+	var died *pool.DiedError
+	p := problem.New(problem.Internal, http.StatusInternalServerError, "", "the call failed inside the server")
+	switch {
+	case errors.Is(err, pool.ErrNoModel): // it was loaded before: the function's container is being started again
+		w.Header().Set("Retry-After", "1")
+		p = problem.New("starting", http.StatusServiceUnavailable, "", "the model is being loaded")
+	case errors.Is(err, model.ErrMissing):
+		w.Header().Set("Retry-After", "1")
+		p = problem.New(problem.ModelNotFound, http.StatusServiceUnavailable, "Model not found",
+			"the component's model is not in its box yet; it is picked up when it comes")
+	case errors.Is(err, model.ErrUnavailable):
+		w.Header().Set("Retry-After", "5")
+		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable", "the storage of the model does not answer")
+	case errors.As(err, &tooLarge):
+		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", "a request may have 64 MiB")
+	case errors.Is(err, pool.ErrFull):
+		w.Header().Set("Retry-After", "1")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "too many calls wait for the function")
+	case errors.Is(err, pool.ErrDeadline):
+		p = problem.New(problem.Timeout, http.StatusGatewayTimeout, "", "the function did not answer within "+s.Timeout.String())
+	case errors.As(err, &died):
+		p = problem.New("function-died", http.StatusBadGateway, "Function died", died.Error())
+	case r.Context().Err() != nil:
+		p = problem.New("cancelled", 499, "Cancelled", "the caller went away")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", "the body ended before its announced length")
+	default:
+		s.Log.Error("call failed", "error", err)
+	}
+	problem.Write(w, r, p)
+}
+
+// openapi answers with the component's specification; it is made once for a function.
+func (s *Server) openapi(w http.ResponseWriter, r *http.Request) {
+	f := s.Pool.Function()
+	if f == nil {
+		w.Header().Set("Retry-After", "1")
+		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		return
+	}
+	s.mu.Lock()
+	if s.specFor != f {
+		d, errs := openapi.Parse(f.Doc)
+		for _, err := range errs {
+			s.Log.Warn("docstring of the inference function", "function", f.Name, "error", err)
+		}
+		s.spec, _ = json.Marshal(openapi.Document(s.Component, d)) // strings and lists always encode
+		s.specFor = f
+	}
+	spec := s.spec
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(spec)
+}

@@ -1,0 +1,267 @@
+// Package pool holds the Python processes of one MLComponent and hands each call to one that is free.
+//
+// It listens on the Unix socket; the processes come to it: one supervisor, and workers that the supervisor forks. A call waits its turn, first come first served, behind a bounded number of others. A
+// worker that overruns its deadline is killed through the supervisor, which replaces it; a worker that dies in a call fails that call only. A caller who goes away while waiting gives up the place; one who
+// goes away during the call leaves the worker to finish, and the answer is dropped.
+package pool
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/frame"
+)
+
+// Errors of Do.
+var (
+	// ErrFull: as many calls wait as may.
+	ErrFull = errors.New("too many calls wait")
+	// ErrDeadline: the call took longer than it may. Its worker is being replaced.
+	ErrDeadline = errors.New("the function did not answer in time")
+	// ErrNoModel: the component has a model and it is not loaded.
+	ErrNoModel = errors.New("the model is not loaded")
+)
+
+// DiedError says how a worker ended in the middle of a call.
+type DiedError struct{ How string }
+
+func (e *DiedError) Error() string { return "the function's process " + e.How }
+
+// Answer is what the worker sent: the body of the answer, or a problem.
+type Answer struct {
+	Body    []byte
+	Problem bool // Body is the worker's problem: {status, slug, detail, errors}
+	PID     int
+}
+
+// Pool is the set of workers.
+type Pool struct {
+	listener net.Listener
+	queue    int64
+	model    bool // the component has a model: workers serve only when they have loaded it
+	log      *slog.Logger
+
+	idle    chan *worker
+	waiting atomic.Int64
+
+	mu         sync.Mutex
+	supervisor net.Conn
+	function   *Function
+	path       string          // of the model, as the workers see it; "" before it is there
+	parked     []*worker       // ready but for the model
+	loaded     bool            // at least one worker has loaded the model
+	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
+}
+
+// maxWorkers bounds idle; a component has a handful.
+const maxWorkers = 256
+
+// Listen makes the socket, which any uid may connect to (the user's container runs as whoever its image says; the folder is shared by the pod's two containers only), and begins to accept.
+// queue is how many calls may wait; model says whether workers must load a model before they serve.
+func Listen(socket string, queue int, model bool, log *slog.Logger) (*Pool, error) {
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("listening for workers: %w", err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("listening for workers: %w", err)
+	}
+	if err := os.Chmod(socket, 0o666); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("listening for workers: %w", err)
+	}
+	p := &Pool{listener: l, queue: int64(queue), model: model, log: log, idle: make(chan *worker, maxWorkers), workers: map[int]*worker{}}
+	go p.accept()
+	return p, nil
+}
+
+// Close stops accepting; workers end when their connections do.
+func (p *Pool) Close() error { return p.listener.Close() }
+
+// Function is what was imported, nil while nothing is.
+func (p *Pool) Function() *Function {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.function
+}
+
+// Loaded reports whether a worker has loaded the model.
+func (p *Pool) Loaded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.loaded
+}
+
+// Wants reports whether the component has a model that no worker has been given.
+func (p *Pool) Wants() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.model && p.path == ""
+}
+
+func (p *Pool) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				p.log.Error("accepting a worker", "error", err)
+			}
+			return
+		}
+		go p.greet(conn)
+	}
+}
+
+// greetingTime is how long a new connection may take to say what it is.
+const greetingTime = 10 * time.Second
+
+func (p *Pool) greet(conn net.Conn) {
+	w := &worker{conn: conn, in: bufio.NewReaderSize(conn, readBuffer), exit: make(chan exit, 1)}
+	_ = conn.SetReadDeadline(time.Now().Add(greetingTime))
+	var g greeting
+	if err := w.expect(frame.Hello, &g); err != nil {
+		p.log.Warn("a connection did not greet", "error", err)
+		conn.Close()
+		return
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	w.pid = g.PID
+	if g.Role == "supervisor" {
+		p.supervise(w)
+		return
+	}
+	p.mu.Lock()
+	p.workers[w.pid] = w
+	p.mu.Unlock()
+	var f Function
+	if err := w.expect(frame.Ready, &f); err != nil {
+		p.drop(w, err)
+		return
+	}
+	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
+	p.mu.Lock()
+	p.function = &f
+	path := p.path
+	if p.model && path == "" {
+		p.parked = append(p.parked, w)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	p.serve(w, path)
+}
+
+// serve makes a worker load the model, if there is one, and puts it into the pool.
+func (p *Pool) serve(w *worker, path string) {
+	if path != "" {
+		var l struct {
+			Seconds float64 `json:"load_seconds"`
+		}
+		payload, _ := json.Marshal(map[string]string{"path": path}) // strings always encode
+		err := frame.Write(w.conn, frame.Model, payload)
+		if err == nil {
+			err = w.expect(frame.Loaded, &l)
+		}
+		if err != nil {
+			p.drop(w, err)
+			return
+		}
+		p.log.Info("model loaded", "worker", w.pid, "path", path, "seconds", l.Seconds)
+		p.mu.Lock()
+		p.loaded = true
+		p.mu.Unlock()
+	}
+	p.idle <- w
+}
+
+// Load gives the model to all workers, those that wait for it and those that come later. It returns when the first has loaded it, or when the context ends.
+func (p *Pool) Load(ctx context.Context, path string) error {
+	p.mu.Lock()
+	p.path = path
+	parked := p.parked
+	p.parked = nil
+	p.mu.Unlock()
+	for _, w := range parked {
+		go p.serve(w, path)
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !p.Loaded() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("loading the model: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// supervise keeps the connection to the supervisor and learns from it how workers end.
+func (p *Pool) supervise(s *worker) {
+	p.mu.Lock()
+	p.supervisor = s.conn
+	p.mu.Unlock()
+	for {
+		var e exit
+		if err := s.expect(frame.Exit, &e); err != nil {
+			if !errors.Is(err, io.EOF) {
+				p.log.Warn("supervisor", "error", err)
+			}
+			p.orphan(s)
+			return
+		}
+		p.log.Warn("worker ended", "worker", e.PID, "how", e.String())
+		p.mu.Lock()
+		if w, ok := p.workers[e.PID]; ok {
+			delete(p.workers, e.PID)
+			w.dead.Store(true)
+			w.exit <- e
+		}
+		p.mu.Unlock()
+	}
+}
+
+// orphan forgets all workers of a supervisor that is gone: its container ends with it, and another one will come.
+func (p *Pool) orphan(s *worker) {
+	s.conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.supervisor != s.conn {
+		return // another one has come already
+	}
+	p.supervisor, p.function, p.loaded, p.parked = nil, nil, false, nil
+	for _, w := range p.workers {
+		w.dead.Store(true)
+	}
+	clear(p.workers)
+}
+
+// drop forgets a worker that is of no more use.
+func (p *Pool) drop(w *worker, why error) {
+	p.log.Warn("worker lost", "worker", w.pid, "error", why)
+	w.conn.Close()
+}
+
+// kill has the supervisor end a worker.
+func (p *Pool) kill(w *worker) {
+	w.conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.supervisor == nil {
+		return
+	}
+	payload, _ := json.Marshal(map[string]int{"pid": w.pid}) // numbers always encode
+	if err := frame.Write(p.supervisor, frame.Kill, payload); err != nil {
+		p.log.Error("killing a worker", "worker", w.pid, "error", err)
+	}
+}

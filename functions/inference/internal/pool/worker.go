@@ -1,0 +1,74 @@
+package pool
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/unip-knative/unip/functions/inference/internal/frame"
+)
+
+// readBuffer of a worker's connection: an answer of usual size comes in one system call.
+const readBuffer = 64 << 10
+
+// greeting is the payload of frame.Hello.
+type greeting struct {
+	Role string `json:"role"` // worker or supervisor
+	PID  int    `json:"pid"`
+}
+
+// Function is what a worker says of the function once it is imported.
+type Function struct {
+	Name string `json:"name"`
+	// Doc is the docstring as it is written.
+	Doc string `json:"doc"`
+	// Arguments that the function declares, out of parameters, inputs, output_fields, model_key, model.
+	Arguments     []string `json:"arguments"`
+	ImportSeconds float64  `json:"import_seconds"`
+}
+
+// exit is the payload of frame.Exit.
+type exit struct {
+	PID    int `json:"pid"`
+	Code   int `json:"code"`
+	Signal int `json:"signal"`
+}
+
+func (e exit) String() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("was killed by signal %d", e.Signal)
+	}
+	return fmt.Sprintf("ended with exit code %d", e.Code)
+}
+
+// worker is one Python process. Its connection is used by one goroutine at a time: the one that took it from the pool.
+type worker struct {
+	pid  int
+	conn net.Conn
+	in   *bufio.Reader
+	exit chan exit   // how it ended, from the supervisor; room for one
+	dead atomic.Bool // it has ended, or its supervisor has
+}
+
+func (w *worker) read() (frame.Type, []byte, error) { return frame.Read(w.in) }
+
+// expect reads a frame that must be of one type and decodes it. A worker that says that it cannot start gives that as the error.
+func (w *worker) expect(t frame.Type, into any) error {
+	got, payload, err := w.read()
+	if err != nil {
+		return err
+	}
+	if got == frame.Failed {
+		var f struct {
+			Message string `json:"message"`
+		}
+		_ = json.Unmarshal(payload, &f) // without a message the type says enough
+		return fmt.Errorf("worker %d cannot start: %s", w.pid, f.Message)
+	}
+	if got != t {
+		return fmt.Errorf("worker %d sent a frame of type %d, want %d", w.pid, got, t)
+	}
+	return json.Unmarshal(payload, into)
+}

@@ -1,0 +1,114 @@
+// Command inference is the container `server` of an MLComponent: the HTTP front of one Python function. It holds the S3 session and the module's key, which the function's container
+// does not; the two share a Unix socket and the folder of the model.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/front"
+	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/pool"
+)
+
+// options are the flags; the translator writes them.
+type options struct {
+	component, socket, key      string
+	session, object, file, path string
+	port, workers, queue        int
+	timeout                     time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.component, "component", "", "name of the MLComponent")
+	flag.IntVar(&o.port, "port", 8002, "port of HTTP")
+	flag.StringVar(&o.socket, "socket", "/unip/run/worker.sock", "Unix socket for the workers")
+	flag.StringVar(&o.key, "key", "/unip/key/key", "file with the module's key")
+	flag.StringVar(&o.session, "session", "/unip/session/model.json", "file with the S3 session of the model's box")
+	flag.StringVar(&o.object, "model-object", "", "key of the model in its box; ending in / it is a folder; empty for none")
+	flag.StringVar(&o.file, "model-file", "", "where the model goes in this container")
+	flag.StringVar(&o.path, "model-path", "", "the same place in the function's container")
+	flag.IntVar(&o.workers, "workers", 1, "how many workers there are")
+	flag.IntVar(&o.queue, "queue", 100, "how many calls may wait for each worker")
+	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
+	flag.Parse()
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, log); err != nil {
+		log.Error("server ends", "error", err)
+		_ = os.WriteFile("/dev/termination-log", []byte(err.Error()), 0o644) // what cannot be written there is in the log
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, log *slog.Logger) error {
+	p, err := pool.Listen(o.socket, o.queue*max(1, o.workers), o.object != "", log)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	s := &front.Server{Component: o.component, Pool: p, Timeout: o.timeout, Key: &front.Key{Path: o.key}, Log: log}
+	if o.object != "" {
+		s.Model = &model.Model{Source: model.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path}, Load: p.Load, Log: log}
+	}
+	handler := s.Handler()
+	if s.Model != nil {
+		go look(ctx, s)
+	}
+	return serve(ctx, o.port, handler, log)
+}
+
+// look looks for the model until the storage has said whether it is there; later looks are the calls'.
+func look(ctx context.Context, s *front.Server) {
+	for {
+		err := s.Model.Get(ctx)
+		s.Looked(err)
+		if err == nil || errors.Is(err, model.ErrMissing) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+const (
+	// headerTime and maxHeader bound what a caller may do before a handler sees it. There is no time limit on bodies: queue-proxy, in front, has Knative's.
+	headerTime, maxHeader = 10 * time.Second, 64 << 10
+	// drainTime is how long calls may go on after SIGTERM; Knative gives a pod 300 s.
+	drainTime = 290 * time.Second
+)
+
+// serve answers until the context ends, and then what has begun.
+func serve(ctx context.Context, port int, h http.Handler, log *slog.Logger) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	log.Info("serving", "port", port)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return server.Shutdown(drain)
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/functions/internal/caller"
+)
+
+const reading = `
+def load(path):
+    with open(path) as f:
+        text = f.read()
+    if text == "broken":
+        raise ValueError("these are no weights")
+    return "loaded " + text
+def f(model):
+    """x"""
+    return [{"name": "text", "data": model}]
+`
+
+// session writes the session file that the controller would, for a box of the server.
+func (c *component) session(s *miniotest.Server, bucket string) {
+	c.t.Helper()
+	b, err := json.Marshal(databox.Session{
+		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
+		Expiration: time.Now().Add(time.Hour),
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("session.json", string(b))
+}
+
+func withModel(o *options) { o.object = "m.txt" }
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+
+	t.Run("there from the start", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		s.Put(t, bucket, "m.txt", "weights")
+		c := start(t, reading, "f", withModel)
+		if c.ready() {
+			t.Error("ready without a session: whether the model exists is not known")
+		}
+		c.session(s, bucket)
+		a := c.awaitReady().predict(200, "{}")
+		if len(a.Outputs) != 1 || a.Outputs[0].Data != "loaded weights" || a.header.Get("Unip-Model-Etag") == "" {
+			t.Errorf("%s %v", a.body, a.header)
+		}
+	})
+	t.Run("put later", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		c := start(t, reading, "f", withModel)
+		c.session(s, bucket)
+		c.awaitReady()
+		if a := c.predict(503, "{}"); a.slug() != "model-not-found" || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s", a.body)
+		}
+		s.Put(t, bucket, "m.txt", "late")
+		eventually(t, "the model", func() bool {
+			a, err := c.post(t.Context(), "{}")
+			return err == nil && a.status == 200 && a.Outputs[0].Data == "loaded late"
+		})
+	})
+	t.Run("without a loader the model is its path", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		s.Put(t, bucket, "m.txt", "weights")
+		c := start(t, "def f(model):\n return [{'name': 'p', 'data': model}]\n", "f", withModel)
+		c.session(s, bucket)
+		a := c.awaitReady().predict(200, "{}")
+		path, _ := a.Outputs[0].Data.(string)
+		if b, err := os.ReadFile(path); err != nil || string(b) != "weights" {
+			t.Errorf("%q: %q %v", path, b, err)
+		}
+	})
+	t.Run("a folder", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		s.Put(t, bucket, "m/a/b.txt", "1")
+		s.Put(t, bucket, "m/c.txt", "2")
+		s.Put(t, bucket, "mm/d.txt", "another")
+		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
+			"f", func(o *options) { o.object = "m/" })
+		c.session(s, bucket)
+		if a := c.awaitReady().predict(200, "{}"); a.body != `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"]}]}` {
+			t.Errorf("%s", a.body)
+		}
+	})
+	t.Run("one of 50 MiB comes whole", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		s.Put(t, bucket, "m.txt", strings.Repeat("0123456789abcdef", 50<<16))
+		c := start(t, "import hashlib\ndef f(model):\n return [{'name': 'h', 'data': hashlib.sha256(open(model, 'rb').read()).hexdigest()}]\n", "f", withModel)
+		c.session(s, bucket)
+		if a := c.awaitReady().predict(200, "{}"); a.Outputs[0].Data != sum(strings.Repeat("0123456789abcdef", 50<<16)) {
+			t.Errorf("%s", a.body)
+		}
+	})
+	t.Run("one that cannot be loaded ends the container with the reason", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		s.Put(t, bucket, "m.txt", "broken")
+		c := start(t, reading, "f", withModel)
+		c.session(s, bucket)
+		c.wantEnd("ValueError: these are no weights")
+	})
+	t.Run("a renewed session is taken up", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		c := start(t, reading, "f", withModel)
+		c.write("session.json", `{"endpoint":"`+s.Endpoint+`","region":"us-east-1","bucket":"`+bucket+`","accessKeyId":"gone","secretAccessKey":"gone-gone"}`)
+		s.Put(t, bucket, "m.txt", "weights")
+		eventually(t, "a refused session", func() bool {
+			a, err := c.post(t.Context(), "{}")
+			return err == nil && a.slug() == "storage-unavailable"
+		})
+		c.session(s, bucket)
+		eventually(t, "the model with the new session", func() bool {
+			a, err := c.post(t.Context(), "{}")
+			return err == nil && a.status == 200
+		})
+	})
+}
+
+// wantEnd waits for the worker's first process to end, and for the reason in its output.
+func (c *component) wantEnd(reason string) {
+	c.t.Helper()
+	select {
+	case err := <-c.ended:
+		c.ended <- err
+		if err == nil {
+			c.t.Error("it ended as if all were well")
+		}
+	case <-time.After(15 * time.Second):
+		c.t.Fatal("it goes on")
+	}
+	if !strings.Contains(c.output.String(), "worker: ") || !strings.Contains(c.output.String(), reason) {
+		c.t.Errorf("no %q in\n%s", reason, c.output)
+	}
+	if c.ready() {
+		c.t.Error("still ready")
+	}
+}
+
+func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct{ source, function, reason string }{
+		"missing module":   {"import nowhere_to_be_found", "f", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"},
+		"syntax error":     {"def f(:", "f", "SyntaxError"},
+		"missing function": {"", "f", "AttributeError"},
+		"not a function":   {"f = 1", "f", "m:f is not a function"},
+		"strange argument": {"def f(image): pass", "f", "the function wants the argument 'image'"},
+		"exit at import":   {"import sys; sys.exit(7)", "f", "SystemExit: 7"},
+		"killed at import": {"import os; os.kill(os.getpid(), 11)", "f", "the process was killed by signal 11"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start(t, x.source, x.function).wantEnd(x.reason)
+		})
+	}
+}
+
+func TestWhoCalls(t *testing.T) {
+	t.Parallel()
+	c := start(t, echo, "echo").awaitReady()
+	key := strings.Repeat("k", 32)
+	sign := func(change func(*caller.Claims)) string {
+		claims := caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Minute)}
+		if change != nil {
+			change(&claims)
+		}
+		h, err := caller.Sign([]byte(key), claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	c.predict(503, "{}", caller.Header, sign(nil)) // the key has not come yet
+	c.write("key", key)
+	c.predict(200, "{}", caller.Header, sign(nil))
+	c.predict(200, "{}", "X-Forwarded-User", "root")
+	for name, header := range map[string]string{
+		"garbage":           "x.y.z",
+		"another component": sign(func(c *caller.Claims) { c.Audience = "other" }),
+		"another path":      sign(func(c *caller.Claims) { c.Path = "/v2" }),
+		"expired": sign(func(c *caller.Claims) {
+			c.IssuedAt, c.Expiry = time.Now().Add(-2*time.Minute), time.Now().Add(-time.Minute)
+		}),
+	} {
+		if a := c.predict(401, "{}", caller.Header, header); a.slug() != "unauthorized" {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+	log := c.log.String()
+	if strings.Count(log, `"status":200,"user":"ann"`) != 1 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
+		t.Error("the log does not say who called")
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/worker"
+)
+
+// component is a server in this process with real Python workers, as the two containers of a pod are.
+type component struct {
+	t      *testing.T
+	dir    string // what /unip is in a pod
+	url    string
+	worker *exec.Cmd
+	output *syncBuffer // of the worker's processes
+	log    *syncBuffer // of the server
+	ended  chan error
+}
+
+// syncBuffer is a buffer that processes write to while a test reads.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// start starts a component of a Python module `m` with the given source, and function.
+func start(t *testing.T, source, function string, change ...func(*options)) *component {
+	t.Helper()
+	return startPython(t, "-B", source, function, change...)
+}
+
+// startPython does it with a flag for the Python of the workers: -S keeps it from everything outside the standard library.
+func startPython(t *testing.T, flag, source, function string, change ...func(*options)) *component {
+	t.Helper()
+	c := &component{t: t, dir: t.TempDir(), output: &syncBuffer{}, log: &syncBuffer{}, ended: make(chan error, 1)}
+	app := filepath.Join(c.dir, "app")
+	c.write("app/m.py", source)
+	c.write("worker.py", string(worker.Source))
+	o := options{
+		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
+		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
+	}
+	loader := ""
+	for _, f := range change {
+		f(&o)
+	}
+	if o.object != "" && strings.Contains(source, "def load(") {
+		loader = "m:load"
+	}
+	c.url = fmt.Sprintf("http://127.0.0.1:%d", o.port)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- run(ctx, o, slog.New(slog.NewJSONHandler(c.log, nil))) }()
+
+	c.worker = exec.Command("python3", flag, filepath.Join(c.dir, "worker.py"), "--socket", o.socket, "--inference", "m:"+function,
+		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
+	c.worker.Dir = app
+	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
+	c.worker.Stdout, c.worker.Stderr = c.output, c.output
+	if err := c.worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { c.ended <- c.worker.Wait() }()
+	t.Cleanup(func() {
+		_ = c.worker.Process.Signal(os.Interrupt)
+		<-c.ended
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("server: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("worker:\n%s\nserver:\n%s", c.output, c.log)
+		}
+	})
+	return c
+}
+
+func (c *component) write(name, content string) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", []byte(content), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil { // whole or not at all, as kubelet does it
+		c.t.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 15 s", what)
+		}
+	}
+}
+
+func (c *component) ready() bool {
+	resp, err := http.Get(c.url + "/readyz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+func (c *component) awaitReady() *component {
+	c.t.Helper()
+	eventually(c.t, "ready", c.ready)
+	return c
+}
+
+// answer of a call.
+type answer struct {
+	status  int
+	header  http.Header
+	body    string
+	Outputs []struct {
+		Name, Datatype string
+		Shape          any
+		Data           any
+	}
+	Type, Detail string
+	Errors       []struct{ Pointer string }
+}
+
+func (a answer) slug() string { return filepath.Base(a.Type) }
+
+func (c *component) post(ctx context.Context, body string, header ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/predict", strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(b)}
+	_ = json.Unmarshal(b, &a) // not every body is JSON
+	return a, err
+}
+
+// predict calls and wants a status.
+func (c *component) predict(want int, body string, header ...string) answer {
+	c.t.Helper()
+	a, err := c.post(c.t.Context(), body, header...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if a.status != want {
+		c.t.Errorf("%.200s: %d %s, want %d", body, a.status, a.body, want)
+	}
+	return a
+}
+
+func sum(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
