@@ -77,14 +77,14 @@ func TestMalformedRequests(t *testing.T) {
 		`{"inputs":[{"name":""}]}`:         "invalid-request /inputs/0/name",
 		`{"inputs":[{"name":1,"data":1}]}`: "invalid-request /inputs/0/name",
 		`{"inputs":[{"name":"x"}]}`:        "invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","data":1},{"name":"y"}]}`:           "invalid-request /inputs/1/data",
-		`{"inputs":[{"name":"x","data":1,"datatype":"FP32"}]}`:      "invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","data":"1","datatype":"INT32"}]}`:   "invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","data":{},"datatype":"FP64"}]}`:     "invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","data":1,"datatype":"float"}]}`:     "invalid-request /inputs/0/datatype",
-		`{"inputs":[{"name":"x","data":1,"datatype":7}]}`:           "invalid-request /inputs/0/datatype",
-		`{"inputs":[],"parameters":1}`:                              "invalid-request /parameters",
-		`{"inputs":[],"output_fields":"x"}`:                         "invalid-request /output_fields",
+		`{"inputs":[{"name":"x","data":1},{"name":"y"}]}`:         "invalid-request /inputs/1/data",
+		`{"inputs":[{"name":"x","data":1,"datatype":"FP32"}]}`:    "invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","data":"1","datatype":"INT32"}]}`: "invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","data":{},"datatype":"FP64"}]}`:   "invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","data":1,"datatype":"float"}]}`:   "invalid-request /inputs/0/datatype",
+		`{"inputs":[{"name":"x","data":1,"datatype":7}]}`:         "invalid-request /inputs/0/datatype",
+		`{"inputs":[],"parameters":1}`:                            "invalid-request /parameters",
+		`{"inputs":[],"output_fields":"x"}`:                       "invalid-request /output_fields",
 	} {
 		a := c.predict(400, body)
 		pointer := "-"

@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 const (
@@ -66,7 +67,7 @@ func New(dir string) *Store {
 
 // Check reports whether the Secret has the user with this password. The error is ctx's: the call ended while its turn had not come.
 func (s *Store) Check(ctx context.Context, secret, user, password string) (bool, error) {
-	if len(user) == 0 || len(user) > maxUser || len(password) > maxPassword {
+	if len(user) == 0 || len(user) > maxUser || !utf8.ValidString(user) || len(password) > maxPassword {
 		return false, nil
 	}
 	u := s.load(secret)

@@ -35,7 +35,7 @@ func parse(stored string, plainAllowed bool) (verifier, error) {
 	switch {
 	case stored == "":
 		return nil, errors.New("an empty password")
-	case strings.HasPrefix(stored, "$2"):
+	case strings.HasPrefix(stored, "$2") && hashLike.MatchString(stored):
 		c, err := bcrypt.Cost([]byte(stored))
 		if err != nil {
 			return nil, fmt.Errorf("not a bcrypt hash: %w", err)

@@ -1,0 +1,95 @@
+// Command unip turns the manifests of a module of the unified platform into objects that run it on Knative. Installed as kubectl-unip it is a plugin of kubectl.
+//
+// Exit codes: 0 fine, 1 the input is wrong, 2 wrong usage, 3 anything else.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker: the commit, and the images of a release (by digest). A build without them is a development build, whose images ko makes.
+var (
+	commit                       = "unknown"
+	version                      = "development"
+	imageInference, imageGateway string
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	root := command()
+	err := root.Execute()
+	var input *inputError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &input):
+		if input.summary != "" {
+			fmt.Fprintln(os.Stderr, input.summary)
+		}
+		return 1
+	case errors.As(err, new(*usageError)):
+		fmt.Fprintf(os.Stderr, "%v\nSee '%s --help'.\n", err, root.CommandPath())
+		return 2
+	default:
+		fmt.Fprintln(os.Stderr, "unip:", err)
+		return 3
+	}
+}
+
+// inputError is the user's input being wrong; its findings have been printed.
+type inputError struct{ summary string }
+
+func (e *inputError) Error() string { return e.summary }
+
+// usageError is a wrong command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func command() *cobra.Command {
+	name := "unip"
+	if filepath.Base(os.Args[0]) == "kubectl-unip" {
+		name = "kubectl unip"
+	}
+	root := &cobra.Command{
+		Use:   strings.Fields(name)[len(strings.Fields(name))-1],
+		Short: "Run modules of the HSE unified platform on Knative",
+		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and Kubernetes objects.
+
+  unip translate -f manifests/ | ko apply -f -`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
+		Args:          noCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(translateCommand(), validateCommand(), versionCommand())
+	return root
+}
+
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", s[0])
+	}
+	return &usageError{fmt.Errorf("unknown command %q%s", args[0], hint)}
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("unexpected argument %q; files are given with -f", args[0])}
+	}
+	return nil
+}

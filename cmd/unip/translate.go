@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unip-knative/unip/functions/inference/worker"
+	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/resources"
+)
+
+// ko's references of unip's own images.
+const (
+	koInference = "ko://github.com/unip-knative/unip/functions/inference"
+	koGateway   = "ko://github.com/unip-knative/unip/functions/gateway"
+)
+
+// translation is what translate and validate have in common.
+type translation struct {
+	input
+	config, images       string
+	noNamespace, lenient bool
+}
+
+func (t *translation) flags(c *cobra.Command) {
+	t.input.flags(c)
+	c.Flags().StringVar(&t.config, "config", "", "the installation's unip.yaml (default: that of the local cluster)")
+	c.Flags().BoolVar(&t.lenient, "lenient", false, "unknown fields are warnings, not errors")
+}
+
+// run reads and translates. Findings go to stderr, unless quiet.
+func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
+	files, err := t.read(c.InOrStdin())
+	if err != nil {
+		return nil, nil, err
+	}
+	config := installation.Default()
+	if t.config != "" {
+		b, err := os.ReadFile(t.config)
+		if err != nil {
+			return nil, nil, &inputError{err.Error()}
+		}
+		if config, err = installation.Parse(b); err != nil {
+			return nil, nil, &inputError{t.config + ": " + err.Error()}
+		}
+	}
+	images, err := t.imageNames()
+	if err != nil {
+		return nil, nil, err
+	}
+	objects, found := translate.Translate(files, translate.Options{
+		Config: config, Images: images, Worker: worker.Source, NoNamespace: t.noNamespace, Lenient: t.lenient,
+	})
+	if !quiet {
+		for _, d := range found {
+			fmt.Fprintln(c.ErrOrStderr(), d)
+		}
+	}
+	if found.Failed() {
+		return nil, found, &inputError{}
+	}
+	return objects, found, nil
+}
+
+// imageNames are unip's own images: a release's, or ko's references.
+func (t *translation) imageNames() (resources.Images, error) {
+	ko := resources.Images{Inference: koInference, Gateway: koGateway}
+	release := resources.Images{Inference: imageInference, Gateway: imageGateway}
+	switch {
+	case t.images == "ko", t.images == "" && imageInference == "":
+		return ko, nil
+	case t.images == "" || (t.images == "release" && imageInference != ""):
+		return release, nil
+	case t.images == "release":
+		return release, &usageError{errors.New("--images=release: this is a development build, which knows no released images")}
+	default:
+		return ko, &usageError{fmt.Errorf("--images: %q is neither ko nor release", t.images)}
+	}
+}
+
+func translateCommand() *cobra.Command {
+	var t translation
+	var output string
+	c := &cobra.Command{
+		Use:     "translate -f FILE|FOLDER|-",
+		Aliases: []string{"render", "generate"},
+		Short:   "Translate manifests into Knative and Kubernetes objects",
+		Long: `Translate reads the manifests of one module and writes the objects that run it to standard output. Notes (fields without effect) and errors, each with its
+place, go to standard error; when there is an error nothing is written. The same input gives the same bytes.`,
+		Example: `  unip translate -f manifests/ | ko apply -f -        # a development build: ko makes unip's images
+  unip translate -f manifests/ | kubectl apply -f -   # a release
+  cat module.yaml | unip translate -f - -o json`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			write := translate.YAML
+			switch output {
+			case "yaml":
+			case "json":
+				write = translate.JSON
+			default:
+				return &usageError{fmt.Errorf("-o: %q is neither yaml nor json", output)}
+			}
+			objects, _, err := t.run(c, false)
+			if err != nil {
+				return err
+			}
+			b, err := write(objects)
+			if err != nil {
+				return err
+			}
+			_, err = c.OutOrStdout().Write(b)
+			return err
+		},
+	}
+	t.flags(c)
+	c.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
+	c.Flags().StringVar(&t.images, "images", "", "unip's own images: ko (references that ko builds) or release; default what this build knows")
+	c.Flags().BoolVar(&t.noNamespace, "no-namespace", false, "leave the Namespace object out")
+	complete(c, "output", "yaml", "json")
+	complete(c, "images", "ko", "release")
+	return c
+}
+
+func complete(c *cobra.Command, flag string, values ...string) {
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+}
+
+func validateCommand() *cobra.Command {
+	var t translation
+	var output string
+	c := &cobra.Command{
+		Use:     "validate -f FILE|FOLDER|-",
+		Aliases: []string{"lint"},
+		Short:   "Check manifests without a cluster",
+		Long: `Validate reads the manifests of one module and says all that is wrong with them, at once: what YAML cannot read, unknown fields, wrong types, references to what does not exist, and
+what Knative would refuse. It exits with 1 when there is an error.`,
+		Example: `  unip validate -f manifests/
+  unip validate -f manifests/ -o json | jq '.[] | select(.severity == "error")'`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return &usageError{fmt.Errorf("-o: %q is neither text nor json", output)}
+			}
+			_, found, err := t.run(c, output == "json")
+			if found == nil && err != nil {
+				return err
+			}
+			if output == "json" {
+				return errors.Join(writeJSON(c.OutOrStdout(), append(manifest.Diagnostics{}, found...)), err)
+			}
+			return err
+		},
+	}
+	t.flags(c)
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	complete(c, "output", "text", "json")
+	return c
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

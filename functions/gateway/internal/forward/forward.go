@@ -1,0 +1,219 @@
+// Package forward passes one call on to an MLComponent's Service and its answer back, both streamed.
+//
+// What goes on: method, upstream path, query, body, and the headers that are the caller's business. What does not: the caller's credentials
+// (Authorization, Cookie), anything that claims an identity (X-Forwarded-User, Unip-*), Knative's own headers, hop-by-hop headers, upgrades. What
+// is added: the signed caller, X-Forwarded-Host, -Proto, -For and -Prefix, and a traceparent if there was none.
+//
+// Guarantees: at most MaxBody bytes of a request's body are passed on (then 413); a call ends at its deadline (504); a target that does not
+// answer is 503 with Retry-After. A call is never sent twice by this package.
+package forward
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+const (
+	// MaxBody is the largest request body in bytes; larger data goes by file.
+	MaxBody = 64 << 20
+	// retryAfter, in seconds, is what a caller is asked to wait when the target does not answer.
+	retryAfter = "1"
+)
+
+// Call is where one call goes.
+type Call struct {
+	// Target is the scheme and host of the Service: http://leaf.ns.svc.cluster.local.
+	Target *url.URL
+	// Path at the target, Prefix what stood before it in the caller's URL.
+	Path, Prefix string
+	// Signature is the value of caller.Header, "" for none.
+	Signature string
+	// Deadline of the whole call.
+	Deadline time.Time
+}
+
+// Forwarder passes calls on. It is safe for concurrent use.
+type Forwarder struct {
+	proxy httputil.ReverseProxy
+}
+
+// New is a Forwarder over a transport of its own kind (see Transport).
+func New(t http.RoundTripper) *Forwarder {
+	return &Forwarder{proxy: httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      t,
+		FlushInterval:  -1, // a streamed answer is passed on as it comes
+		ErrorHandler:   failed,
+		ModifyResponse: explain,
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+	}}
+}
+
+// Transport is an HTTP/1 client for Services of the cluster: no proxy, no compression of its own (bytes pass as they are). Idle connections are
+// dropped before the other side (ingress, activator) does, because a POST on a connection that has just been closed is not sent again.
+func Transport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}
+}
+
+type callKey struct{}
+
+// state is one call on its way.
+type state struct {
+	Call
+	tooLarge atomic.Bool
+}
+
+// Forward passes r on and answers it.
+func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, c Call) {
+	if r.ContentLength > MaxBody {
+		tooLarge(w, r)
+		return
+	}
+	s := &state{Call: c}
+	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), callKey{}, s), c.Deadline)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.Header = r.Header.Clone()
+	r.Header.Del("Upgrade")
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &limited{ReadCloser: r.Body, left: MaxBody, s: s}
+	}
+	f.proxy.ServeHTTP(w, r)
+}
+
+// limited ends a body that came without a length, or lied about it, at the limit.
+type limited struct {
+	io.ReadCloser
+	left int64
+	s    *state
+}
+
+var errTooLarge = errors.New("request body over the limit")
+
+func (l *limited) Read(p []byte) (int, error) {
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.ReadCloser.Read(p)
+	if int64(n) > l.left {
+		l.s.tooLarge.Store(true)
+		return int(l.left), errTooLarge
+	}
+	l.left -= int64(n)
+	return n, err
+}
+
+var (
+	dropped         = []string{"Authorization", "Cookie", "X-Real-Ip"}
+	droppedPrefixes = []string{"Unip-", "Knative-", "K-", "X-Forwarded-"}
+	traceparent     = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+)
+
+func rewrite(p *httputil.ProxyRequest) {
+	s, _ := p.In.Context().Value(callKey{}).(*state)
+	out := p.Out
+	out.URL.Scheme, out.URL.Host = s.Target.Scheme, s.Target.Host
+	out.URL.Path, out.URL.RawPath = s.Path, ""
+	out.Host = ""
+	for _, k := range dropped {
+		out.Header.Del(k)
+	}
+	for k := range out.Header {
+		for _, prefix := range droppedPrefixes {
+			if strings.HasPrefix(k, prefix) {
+				out.Header.Del(k)
+			}
+		}
+	}
+	p.SetXForwarded()
+	if p.In.Header.Get("X-Forwarded-Proto") == "https" { // TLS ends at the ingress, which alone knows
+		out.Header.Set("X-Forwarded-Proto", "https")
+	}
+	out.Header.Set("X-Forwarded-Prefix", s.Prefix)
+	out.Header.Set("Traceparent", p.In.Header.Get("Traceparent")) // set by Trace
+	if s.Signature != "" {
+		out.Header.Set(caller.Header, s.Signature)
+	}
+}
+
+// Trace sees to it that the request has a valid traceparent (W3C Trace Context), makes an unsampled one otherwise, and returns its trace id.
+func Trace(r *http.Request) string {
+	tp := r.Header.Get("Traceparent")
+	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) || tp[36:52] == strings.Repeat("0", 16) {
+		var b [24]byte
+		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+		tp = "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-00"
+		r.Header.Set("Traceparent", tp)
+		r.Header.Del("Tracestate")
+	}
+	return tp[3:35]
+}
+
+// failed answers for a call that got no answer.
+func failed(w http.ResponseWriter, r *http.Request, err error) {
+	s, _ := r.Context().Value(callKey{}).(*state)
+	switch {
+	case s != nil && s.tooLarge.Load():
+		tooLarge(w, r)
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		problem.Write(w, r, problem.New(problem.Timeout, http.StatusGatewayTimeout, "The call took too long", "the component did not answer within the API's timeout"))
+	case errors.Is(r.Context().Err(), context.Canceled):
+		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	default:
+		slog.Warn("target does not answer", "target", s.Target.Host, "error", err)
+		unavailable(w, r, "the component does not answer")
+	}
+}
+
+func tooLarge(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close") // the rest of the body is not read
+	problem.Write(w, r, problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
+		"a request's body has at most 64 MiB; larger data goes by file"))
+}
+
+func unavailable(w http.ResponseWriter, r *http.Request, detail string) {
+	w.Header().Set("Retry-After", retryAfter)
+	problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available", detail))
+}
+
+// errNotTheServer is an answer of something between the gateway and the component (ingress, activator, queue-proxy), not of the component.
+var errNotTheServer = errors.New("answered by the network, not by the component")
+
+// explain turns plain answers of what stands between into problems. The component itself answers errors as problems, and those pass.
+func explain(resp *http.Response) error {
+	json := strings.Contains(resp.Header.Get("Content-Type"), "json")
+	switch {
+	case json:
+	case resp.StatusCode == http.StatusBadGateway, resp.StatusCode == http.StatusServiceUnavailable, resp.StatusCode == http.StatusNotFound:
+		// 404: the ingress does not know the Service (yet).
+		return errNotTheServer
+	case resp.StatusCode == http.StatusGatewayTimeout:
+		return context.DeadlineExceeded
+	}
+	for k := range resp.Header {
+		if strings.HasPrefix(k, "Unip-") && k != "Unip-Model-Etag" {
+			resp.Header.Del(k)
+		}
+	}
+	return nil
+}

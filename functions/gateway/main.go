@@ -1,0 +1,106 @@
+// Command gateway is the one public Service of a module: it checks who calls and passes predict, the OpenAPI document and the Open Inference
+// Protocol on to the module's MLComponents. It holds no state and scales to zero.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/forward"
+	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+)
+
+const (
+	// maxHeader bounds a request's headers in bytes.
+	maxHeader = 32 << 10
+	// headerTimeout is how long a caller may take to send its headers. Bodies are bounded by the call's deadline.
+	headerTimeout = 10 * time.Second
+	// idleTimeout is longer than queue-proxy's, which should be the one to close.
+	idleTimeout = 2 * time.Minute
+	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so they are few; kubelet kills later.
+	drain = 25 * time.Second
+)
+
+type options struct {
+	namespace, routes, auth, key, clusterDomain, address string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.namespace, "namespace", "", "the module's namespace")
+	flag.StringVar(&o.routes, "routes", "/unip/routes/routes.json", "the published APIs")
+	flag.StringVar(&o.auth, "auth", "/unip/auth", "folder with one folder per Secret of users")
+	flag.StringVar(&o.key, "key", "/unip/key/key", "the module's key, with which callers are signed")
+	flag.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "DNS suffix of the cluster's Services")
+	flag.StringVar(&o.address, "address", ":8080", "where to listen")
+	flag.Parse()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		slog.Error("the gateway ends", "error", err)
+		os.Exit(3)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	g, err := newGateway(o)
+	if err != nil {
+		return err
+	}
+	for _, a := range g.table.APIs() {
+		if a.Auth == nil {
+			slog.Warn("API is open to everybody", "api", a.Name)
+		}
+	}
+	srv := &http.Server{
+		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ListenAndServe() }()
+	slog.Info("gateway listens", "address", o.address, "namespace", o.namespace, "apis", len(g.table.APIs()))
+	select {
+	case err := <-ended:
+		return fmt.Errorf("listening: %w", err)
+	case <-ctx.Done():
+	}
+	slog.Info("gateway drains")
+	dctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	if err := srv.Shutdown(dctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("draining: %w", err)
+	}
+	return nil
+}
+
+func newGateway(o options) (*gateway, error) {
+	f, err := os.Open(o.routes)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, routes.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	t, err := routes.Parse(b, o.namespace)
+	if err != nil {
+		return nil, err
+	}
+	return &gateway{
+		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth),
+		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now,
+	}, nil
+}

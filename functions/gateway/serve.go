@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/forward"
+	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+const (
+	// coldStart is what a call may take on top of its API's timeout: Knative's activator holds it while the component starts, and a big
+	// model takes its time. The sum never passes routes.MaxTimeout, at which Knative ends the call anyway.
+	coldStart = 3 * time.Minute
+	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
+	keyWait = 15 * time.Second
+	keyPoll = 250 * time.Millisecond
+	// maxKey bounds the read of the key file.
+	maxKey = 4 << 10
+)
+
+// gateway is the HTTP face of a module.
+type gateway struct {
+	namespace, clusterDomain string
+	table                    *routes.Table
+	users                    *basic.Store
+	forward                  *forward.Forwarder
+	keyFile                  string
+	now                      func() time.Time
+}
+
+// ServeHTTP answers one call: probes, else what is published, else 404.
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	start := time.Now()
+	rec := &recorder{ResponseWriter: w}
+	entry := call{trace: forward.Trace(r)}
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler && rec.status == 0 {
+			slog.Error("call panicked", "panic", fmt.Sprint(p))
+			problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the gateway; its log says more"))
+			p = nil
+		}
+		status := rec.status
+		if p != nil {
+			status = 499 // the caller went away, or the answer broke off
+		}
+		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user", entry.user,
+			"bytes", rec.bytes, "ms", time.Since(start).Milliseconds(), "trace", entry.trace)
+		if p != nil {
+			panic(p)
+		}
+	}()
+	g.serve(rec, r, &entry)
+}
+
+// call is what the access log says of a call.
+type call struct{ api, user, trace string }
+
+func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
+	m, ok := g.table.Find(r.URL.EscapedPath())
+	if !ok {
+		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
+		return
+	}
+	entry.api = m.API.Name
+	if !slices.Contains(m.Methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(m.Methods, ", "))
+		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
+		return
+	}
+	user, ok := g.authenticate(w, r, m.API)
+	if !ok {
+		return
+	}
+	entry.user = user
+	if !m.API.IdentityPassThrough {
+		user = ""
+	}
+	deadline := g.now().Add(min(m.API.Timeout()+coldStart, routes.MaxTimeout))
+	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
+	signature, err := g.sign(r.Context(), caller.Claims{
+		User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream, IssuedAt: g.now(), Expiry: deadline,
+	})
+	if errors.Is(err, caller.ErrInvalid) { // only a path can be too much for it
+		problem.Write(w, r, problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long"))
+		return
+	}
+	if err != nil {
+		slog.Error("calls cannot be signed", "error", err)
+		w.Header().Set("Retry-After", "5")
+		problem.Write(w, r, problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
+			"who calls cannot be passed on to the component; the controller of unip makes the key"))
+		return
+	}
+	g.forward.Forward(w, r, forward.Call{
+		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Signature: signature, Deadline: deadline,
+	})
+}
+
+// authenticate finds out who calls, "" on an open API. When it answers the call itself (401), ok is false.
+func (g *gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
+	if api.Auth == nil {
+		return "", true
+	}
+	user, password, given := r.BasicAuth()
+	if given {
+		ok, err := g.users.Check(r.Context(), api.Auth.Basic.Credentials, user, password)
+		if err != nil { // the caller has gone while its turn had not come
+			panic(http.ErrAbortHandler)
+		}
+		if ok {
+			return user, true
+		}
+	}
+	detail := "the API wants a user name and a password (HTTP Basic)"
+	if given {
+		detail = "user name or password is wrong"
+	}
+	w.Header().Set("Www-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", g.namespace))
+	problem.Write(w, r, problem.New(problem.Unauthorized, http.StatusUnauthorized, "", detail))
+	return "", false
+}
+
+// sign makes the caller's signature. While the key is not there an anonymous call goes on unsigned, which means the same to the component; one
+// with a user waits for it, a little.
+func (g *gateway) sign(ctx context.Context, c caller.Claims) (string, error) {
+	deadline := time.Now().Add(keyWait)
+	for {
+		key, err := readKey(g.keyFile)
+		var s string
+		if err == nil {
+			s, err = caller.Sign(key, c)
+		}
+		missing := errors.Is(err, os.ErrNotExist) || errors.Is(err, caller.ErrKey)
+		switch {
+		case err == nil:
+			return s, nil
+		case missing && c.User == "":
+			return "", nil
+		case !missing || time.Now().After(deadline):
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			panic(http.ErrAbortHandler)
+		case <-time.After(keyPoll):
+		}
+	}
+}
+
+// readKey reads the key anew for every call: the file is 32 bytes, and so a changed one counts at once.
+func readKey(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxKey))
+}
+
+// recorder remembers what was answered. Unwrap lets the proxy flush and hijack through it.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= 200 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,291 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// File is one input.
+type File struct {
+	Name string
+	Data []byte
+}
+
+const (
+	// MaxFile bounds one file in bytes, MaxDocuments all documents together.
+	MaxFile, MaxDocuments = 16 << 20, 20_000
+)
+
+// Read decodes all documents of all files. Findings come back sorted by place.
+func Read(files []File) (*Module, Diagnostics) {
+	var found Diagnostics
+	m := &Module{}
+	documents := 0
+	for _, f := range files {
+		readFile(f, m, &found, &documents)
+	}
+	found.Sort()
+	return m, found
+}
+
+func readFile(f File, m *Module, found *Diagnostics, documents *int) {
+	whole := Position{File: f.Name}
+	switch {
+	case len(f.Data) > MaxFile:
+		found.Errorf(whole, "larger than %d MiB", MaxFile>>20)
+		return
+	case !utf8.Valid(f.Data):
+		found.Errorf(whole, "not UTF-8 text")
+		return
+	}
+	stream := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(f.Data, []byte("\ufeff"))))
+	for {
+		var n yaml.Node
+		err := stream.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			line, message := syntaxError(err)
+			found.Errorf(Position{f.Name, line, min(line, 1)}, "%s", message)
+			return // the decoder cannot go on
+		}
+		if *documents++; *documents > MaxDocuments {
+			found.Errorf(whole, "more than %d documents", MaxDocuments)
+			return
+		}
+		if len(n.Content) == 1 && !null(n.Content[0]) {
+			d := &decoderOf{decoder{file: f.Name, found: found}}
+			d.document(n.Content[0], m)
+		}
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntaxError takes the line out of the parser's message.
+func syntaxError(err error) (line int, message string) {
+	p := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	if p == nil {
+		return 0, err.Error()
+	}
+	line, _ = strconv.Atoi(p[1]) // "" is 0: the file as a whole
+	return line, "not valid YAML: " + p[2]
+}
+
+// decoderOf reads documents by their kind.
+type decoderOf struct{ decoder }
+
+// probe is what decides how a document is read.
+type probe struct {
+	apiVersion, kind *yaml.Node
+}
+
+func (d *decoderOf) document(n *yaml.Node, m *Module) {
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, "an object must be a mapping, not %s", describe(n))
+		return
+	}
+	var p probe
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		switch n.Content[i].Value {
+		case "apiVersion":
+			p.apiVersion = d.follow(n.Content[i+1])
+		case "kind":
+			p.kind = d.follow(n.Content[i+1])
+		}
+	}
+	switch {
+	case p.apiVersion == nil:
+		d.errorf(n, "no apiVersion")
+	case p.kind == nil || p.kind.Value == "":
+		d.errorf(n, "no kind")
+	case p.apiVersion.Value == APIVersion:
+		d.platform(n, p.kind, m)
+	case p.apiVersion.Value == Group || strings.HasPrefix(p.apiVersion.Value, Group+"/"):
+		d.errorf(p.apiVersion, "apiVersion %q is not known; the platform's is %q", p.apiVersion.Value, APIVersion)
+	default:
+		d.foreign(n, p, m)
+	}
+}
+
+var kinds = map[string]int{
+	"DataBox": 0, "MLComponent": 0, "ExperimentPipeline": 0, "APIComponent": 0, "Secret": 0, "Repository": 0, "PlatformApp": 0, "DatasetComponent": 0,
+}
+
+func (d *decoderOf) platform(n, kind *yaml.Node, m *Module) {
+	at := d.at(n)
+	switch kind.Value {
+	case "DataBox":
+		o := &DataBox{}
+		if d.object(n, kind, &o.Header, &o.Spec) {
+			m.Boxes = append(m.Boxes, o)
+		}
+	case "MLComponent":
+		o := &MLComponent{}
+		if d.object(n, kind, &o.Header, &o.Spec) {
+			m.Components = append(m.Components, o)
+		}
+	case "APIComponent":
+		o := &APIComponent{}
+		if d.object(n, kind, &o.Header, &o.Spec) {
+			m.APIs = append(m.APIs, o)
+		}
+	case "Secret":
+		d.secret(n, kind, m)
+	case "ExperimentPipeline":
+		d.errorf(kind, "ExperimentPipeline is not supported yet")
+	case "Repository", "PlatformApp":
+		d.found.Notef(at, "%s has no effect here: it joins a module to the platform's own repository and registry", kind.Value)
+	case "DatasetComponent":
+		d.found.Notef(at, "DatasetComponent has no effect here: to share a dataset, annotate its DataBox with %s", SharedWith)
+	default:
+		d.errorf(kind, "unknown kind %q%s", kind.Value, suggest(kind.Value, kinds))
+	}
+}
+
+// object reads apiVersion, kind, metadata and spec. It reports whether all of it could be read.
+func (d *decoderOf) object(n, kind *yaml.Node, h *Header, spec any) bool {
+	var o struct {
+		At
+		APIVersion Text       `yaml:"apiVersion"`
+		Kind       Text       `yaml:"kind"`
+		Metadata   Meta       `yaml:"metadata"`
+		Spec       *yaml.Node `yaml:"spec"`
+	}
+	ok := d.decode(n, reflect.ValueOf(&o).Elem(), "")
+	h.At, h.Kind, h.Meta = o.At, kind.Value, o.Metadata
+	ok = d.named(h) && ok
+	if o.Spec == nil || null(o.Spec) {
+		d.errorf(n, "%s %s has no spec", kind.Value, h.Meta.Name.Value)
+		return false
+	}
+	return d.decode(o.Spec, reflect.ValueOf(spec).Elem(), "spec") && ok
+}
+
+// named checks that an object has a name and a namespace.
+func (d *decoderOf) named(h *Header) bool {
+	ok := true
+	for _, f := range []struct {
+		name  string
+		value Text
+	}{{"name", h.Meta.Name}, {"namespace", h.Meta.Namespace}} {
+		if f.value.Value == "" {
+			p := h.Position
+			if h.Meta.File != "" {
+				p = h.Meta.Field(f.name)
+			}
+			d.found.Errorf(p, "%s: metadata.%s is missing", h.Kind, f.name)
+			ok = false
+		}
+	}
+	return ok
+}
+
+func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
+	type values struct {
+		Data, StringData map[string]string
+	}
+	var o struct {
+		At
+		APIVersion Text              `yaml:"apiVersion"`
+		Kind       Text              `yaml:"kind"`
+		Metadata   Meta              `yaml:"metadata"`
+		Data       map[string]string `yaml:"data"`
+		StringData map[string]string `yaml:"stringData"`
+		Type       string            `yaml:"type"`
+		Spec       *yaml.Node        `yaml:"spec"`
+	}
+	quiet := *d
+	var found Diagnostics
+	quiet.found = &found
+	ok := quiet.decode(n, reflect.ValueOf(&o).Elem(), "")
+	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData}
+	if o.Spec != nil && !null(o.Spec) {
+		var v values
+		// Fields of a platform Secret are not all known: what else stands below spec is passed over.
+		for _, key := range []string{"data", "stringData"} {
+			if c := child(o.Spec, key); c != nil {
+				target := reflect.ValueOf(&v).Elem().FieldByName(map[string]string{"data": "Data", "stringData": "StringData"}[key])
+				ok = quiet.decode(c, target, "spec."+key) && ok
+			}
+		}
+		if s.Data == nil {
+			s.Data = v.Data
+		}
+		if s.StringData == nil {
+			s.StringData = v.StringData
+		}
+	}
+	for _, f := range found { // values of a Secret are never shown
+		f.Message = hideValue(f.Message)
+		*d.found = append(*d.found, f)
+	}
+	if ok = d.named(&s.Header) && ok; ok {
+		m.Secrets = append(m.Secrets, s)
+	}
+}
+
+var shown = regexp.MustCompile(`, not (the|"|!!|a |nothing).*$|; write .*$`)
+
+func hideValue(message string) string {
+	if strings.Contains(message, "ata.") {
+		return shown.ReplaceAllString(message, " (quote it; the value is not shown)")
+	}
+	return message
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Kind == yaml.MappingNode && n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func (d *decoderOf) foreign(n *yaml.Node, p probe, m *Module) {
+	o := &Foreign{Header: Header{At: At{Position: d.at(n)}, Kind: p.kind.Value}, APIVersion: p.apiVersion.Value}
+	if !d.bounded(n) {
+		return
+	}
+	if err := n.Decode(&o.Object); err != nil {
+		d.errorf(n, "%s cannot be read: %s", p.kind.Value, strings.ReplaceAll(err.Error(), "\n", " "))
+		return
+	}
+	m.Foreign = append(m.Foreign, o)
+}
+
+// bounded looks for aliases: an object that is carried through must not grow by them.
+func (d *decoderOf) bounded(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		d.errorf(n, "aliases are not carried through in objects of other groups; write the value itself")
+		return false
+	}
+	for _, c := range n.Content {
+		if !d.bounded(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// Annotations that extend the manifests.
+const (
+	Prefix         = "knative.unified-platform.cs.hse.ru/"
+	MinScale       = Prefix + "min-scale"
+	MaxScale       = Prefix + "max-scale"
+	Concurrency    = Prefix + "concurrency"
+	Timeout        = Prefix + "timeout"
+	ScaleDownDelay = Prefix + "scale-down-delay"
+	Workers        = Prefix + "workers"
+	SharedWith     = Prefix + "shared-with"
+)

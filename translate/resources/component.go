@@ -1,0 +1,169 @@
+package resources
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/serving/pkg/apis/autoscaling"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Component is an MLComponent with everything decided.
+type Component struct {
+	Name, Image       string
+	Port              int
+	Env               []corev1.EnvVar
+	EnvFrom           []corev1.EnvFromSource
+	Inference, Loader string // module:function
+	Model             *Model // nil: without
+	Limits            map[string]string
+	TimeoutSeconds    int
+	Workers           int
+	Concurrency       int               // hard limit per pod; 0: none
+	Scaling           map[string]string // annotations of the autoscaler
+}
+
+// Model says where a component's model is and where it goes.
+type Model struct {
+	Box    string
+	Object string // key in the bucket; a folder's ends in "/"
+	Path   string // in the user's container
+}
+
+// folder is the folder that is mounted in the user's container: the model's own, or the one it lies in.
+func (m Model) folder() string {
+	if strings.HasSuffix(m.Path, "/") {
+		return path.Clean(m.Path)
+	}
+	return path.Dir(m.Path)
+}
+
+// file is where the model goes in the server's container, which mounts the same volume.
+func (m Model) file() string {
+	if strings.HasSuffix(m.Path, "/") {
+		return modelDir
+	}
+	return path.Join(modelDir, path.Base(m.Path))
+}
+
+// Places inside the pod. They are part of no manifest and may change with a release.
+const (
+	runDir     = "/unip/run"
+	modelDir   = "/unip/model"
+	sessionDir = "/unip/session"
+	keyDir     = "/unip/key"
+	workerDir  = "/unip/worker"
+	socket     = runDir + "/worker.sock"
+
+	// sessionKey is databox.SessionKey; that package's S3 client is not wanted on the way of a translation, so a test holds the two together.
+	sessionKey = "session.json"
+)
+
+// modelSpace is the size of the model's volume; functions/inference refuses larger ones.
+const modelSpace = "5Gi"
+
+// MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the port, the S3 session and the module's key; container `function`, the user's image running worker.py, with
+// neither. They share a folder for the socket, and the model's, which the user's container can only read.
+func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.Service {
+	meta := m.meta(c.Name, c.Name, "mlcomponent")
+	meta.Labels["networking.knative.dev/visibility"] = "cluster-local"
+	timeout, optional := int64(c.TimeoutSeconds), true
+	spec := servingv1.RevisionSpec{
+		TimeoutSeconds: &timeout,
+		PodSpec: corev1.PodSpec{
+			ServiceAccountName: c.Name,
+			Containers:         []corev1.Container{makeServer(m, c), makeFunction(m, c)},
+			Volumes: []corev1.Volume{
+				{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+				{Name: "worker", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+					LocalObjectReference: corev1.LocalObjectReference{Name: worker.Name},
+				}}},
+				{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+			},
+		},
+	}
+	if c.Concurrency > 0 {
+		limit := int64(c.Concurrency)
+		spec.ContainerConcurrency = &limit
+	}
+	if c.Model != nil {
+		size := resource.MustParse(modelSpace)
+		spec.Volumes = append(spec.Volumes,
+			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
+			corev1.Volume{Name: "session", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+				SecretName: names.Credentials(c.Model.Box, names.Read), Optional: &optional,
+				Items: []corev1.KeyToPath{{Key: sessionKey, Path: "model.json"}},
+			}}})
+	}
+	annotations := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
+	for k, v := range c.Scaling {
+		annotations[k] = v
+	}
+	return &servingv1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
+		ObjectMeta: meta,
+		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(c.Name, "mlcomponent"), Annotations: annotations},
+			Spec:       spec,
+		}}},
+	}
+}
+
+func makeServer(m Module, c Component) corev1.Container {
+	s := corev1.Container{
+		Name:  "server",
+		Image: m.Images.Inference,
+		Args: []string{
+			"--component=" + c.Name,
+			fmt.Sprintf("--port=%d", c.Port),
+			"--socket=" + socket,
+			"--key=" + keyDir + "/key",
+			fmt.Sprintf("--workers=%d", c.Workers),
+			fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds),
+		},
+		Ports:           []corev1.ContainerPort{{Name: "http1", ContainerPort: int32(c.Port)}},
+		ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
+		Resources:       ownResources("25m", "64Mi", "512Mi"),
+		SecurityContext: ownSecurity(),
+		VolumeMounts:    []corev1.VolumeMount{{Name: "run", MountPath: runDir}, {Name: "key", MountPath: keyDir, ReadOnly: true}},
+	}
+	if c.Model != nil {
+		s.Args = append(s.Args,
+			"--session="+sessionDir+"/model.json",
+			"--model-object="+c.Model.Object,
+			"--model-file="+c.Model.file(),
+			"--model-path="+path.Clean(c.Model.Path),
+		)
+		s.VolumeMounts = append(s.VolumeMounts,
+			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
+	}
+	return s
+}
+
+func makeFunction(m Module, c Component) corev1.Container {
+	f := corev1.Container{
+		Name:                     "function",
+		Image:                    c.Image,
+		Command:                  []string{"python3", workerDir + "/worker.py"},
+		Args:                     []string{"--socket=" + socket, "--inference=" + c.Inference, fmt.Sprintf("--workers=%d", c.Workers)},
+		Env:                      c.Env,
+		EnvFrom:                  c.EnvFrom,
+		Resources:                resourcesOf(c.Limits, m.Config.Defaults),
+		SecurityContext:          security(m.Config.Security),
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		VolumeMounts:             []corev1.VolumeMount{{Name: "run", MountPath: runDir}, {Name: "worker", MountPath: workerDir, ReadOnly: true}},
+	}
+	if c.Loader != "" {
+		f.Args = append(f.Args, "--model-loader="+c.Loader)
+	}
+	if c.Model != nil {
+		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: c.Model.folder(), ReadOnly: true})
+	}
+	return f
+}

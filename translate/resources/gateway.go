@@ -1,0 +1,100 @@
+package resources
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/serving/pkg/apis/autoscaling"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Route is one published API, in the form that functions/gateway reads.
+type Route struct {
+	Name                string     `json:"name"`
+	Kind                string     `json:"kind"` // mlComponent
+	Path                string     `json:"path"`
+	Target              string     `json:"target"` // the component's name
+	TimeoutSeconds      int        `json:"timeoutSeconds"`
+	Auth                *RouteAuth `json:"auth,omitempty"` // nil: everybody may call
+	IdentityPassThrough bool       `json:"identityPassThrough,omitempty"`
+}
+
+// RouteAuth says who may call.
+type RouteAuth struct {
+	Basic *RouteBasic `json:"basic,omitempty"`
+}
+
+// RouteBasic names the Secret with the users.
+type RouteBasic struct {
+	Credentials string `json:"credentials"`
+}
+
+// MakeRoutes makes the ConfigMap with the module's published APIs.
+func MakeRoutes(m Module, routes []Route) *corev1.ConfigMap {
+	if routes == nil {
+		routes = []Route{}
+	}
+	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Name, b.Name) })
+	b, _ := json.MarshalIndent(map[string]any{"apis": routes}, "", "  ") // strings and numbers always encode
+	return m.configMap("unip-gateway", names.Gateway, "gateway", "routes.json", append(b, '\n'))
+}
+
+const gatewayPort = 8080
+
+// MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the routes name; a Secret that does not exist (yet) lets nobody in.
+func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.Service {
+	optional := true
+	longest := int64(m.Config.Defaults.TimeoutSeconds)
+	volumes := []corev1.Volume{
+		{Name: "routes", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
+		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+	}
+	mounts := []corev1.VolumeMount{
+		{Name: "routes", MountPath: "/unip/routes", ReadOnly: true},
+		{Name: "key", MountPath: keyDir, ReadOnly: true},
+	}
+	mounted := map[string]bool{}
+	for _, r := range routes {
+		longest = max(longest, int64(r.TimeoutSeconds))
+		if r.Auth == nil || r.Auth.Basic == nil || mounted[r.Auth.Basic.Credentials] {
+			continue
+		}
+		secret := r.Auth.Basic.Credentials
+		mounted[secret] = true
+		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
+		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}}})
+		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: "/unip/auth/" + secret, ReadOnly: true})
+	}
+	return &servingv1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
+		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
+		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: map[string]string{autoscaling.MinScaleAnnotationKey: "0"}},
+			Spec: servingv1.RevisionSpec{
+				TimeoutSeconds: &longest,
+				PodSpec: corev1.PodSpec{
+					ServiceAccountName: names.Gateway,
+					Containers: []corev1.Container{{
+						Name:  "gateway",
+						Image: m.Images.Gateway,
+						Args: []string{
+							"--namespace=" + m.Namespace, "--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
+							"--cluster-domain=" + m.Config.ClusterDomain,
+						},
+						Ports:           []corev1.ContainerPort{{Name: "http1", ContainerPort: gatewayPort}},
+						ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
+						Resources:       ownResources("25m", "32Mi", "256Mi"),
+						SecurityContext: ownSecurity(),
+						VolumeMounts:    mounts,
+					}},
+					Volumes: volumes,
+				},
+			},
+		}}},
+	}
+}

@@ -1,0 +1,138 @@
+// Package resources makes the objects of a module: one pure function per object, from what the manifests say to what Kubernetes and Knative are given. Nothing here reads, checks or orders.
+package resources
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Images are unip's own images.
+type Images struct{ Inference, Gateway string }
+
+// Module is what all objects of a module share.
+type Module struct {
+	Namespace string
+	Config    installation.Config
+	Images    Images
+	// Worker is worker.py.
+	Worker []byte
+}
+
+// meta is the metadata of an object that belongs to a component of the module.
+func (m Module) meta(name, component, kind string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: m.Namespace, Labels: m.labels(component, kind)}
+}
+
+// labels are the recommended ones of Kubernetes. They hold no version: they stand on templates too, where a change makes a new Revision.
+func (m Module) labels(component, kind string) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":       component,
+		"app.kubernetes.io/instance":   m.Namespace,
+		"app.kubernetes.io/part-of":    m.Namespace,
+		"app.kubernetes.io/component":  kind,
+		"app.kubernetes.io/managed-by": "unip",
+	}
+}
+
+// MakeNamespace makes the module's namespace, with the Pod Security level that its pods must keep to.
+func MakeNamespace(m Module) *corev1.Namespace {
+	labels := m.labels(m.Namespace, "module")
+	labels["pod-security.kubernetes.io/enforce"] = string(m.Config.Security)
+	return &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{Name: m.Namespace, Labels: labels},
+	}
+}
+
+// MakeServiceAccount makes the account of a component: it may do nothing, and no token of it is mounted.
+func MakeServiceAccount(m Module, component, kind string) *corev1.ServiceAccount {
+	no := false
+	return &corev1.ServiceAccount{
+		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta:                   m.meta(component, component, kind),
+		AutomountServiceAccountToken: &no,
+	}
+}
+
+// KeyType is the type of the module's key; KeyLabel is what the controller finds it by.
+const (
+	KeyType  corev1.SecretType = "unified-platform.cs.hse.ru/module-key"
+	KeyLabel                   = manifest.Prefix + "module-key"
+)
+
+// MakeModuleKey makes the Secret that the controller fills with the module's key. It is written without data, so that applying it again leaves the key alone.
+func MakeModuleKey(m Module) *corev1.Secret {
+	meta := m.meta(names.ModuleKey, m.Namespace, "module")
+	meta.Labels[KeyLabel] = "true"
+	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: KeyType}
+}
+
+// MakeSecret makes a Secret of the manifests.
+func MakeSecret(m Module, s *manifest.Secret) *corev1.Secret {
+	meta := m.meta(s.Meta.Name.Value, s.Meta.Name.Value, "secret")
+	return &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: corev1.SecretTypeOpaque,
+		Data: bytesOf(s.Data), StringData: s.StringData,
+	}
+}
+
+// bytesOf turns base64 text, which has been checked, into what the API type holds.
+func bytesOf(data map[string]string) map[string][]byte {
+	if data == nil {
+		return nil
+	}
+	out := map[string][]byte{}
+	for k, v := range data {
+		out[k], _ = DecodeBase64(v)
+	}
+	return out
+}
+
+// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in.
+func MakeDataBox(m Module, b *manifest.DataBox) *platformv1.DataBox {
+	out := &platformv1.DataBox{
+		TypeMeta:   metav1.TypeMeta{APIVersion: platformv1.GroupVersion.String(), Kind: "DataBox"},
+		ObjectMeta: m.meta(b.Meta.Name.Value, b.Meta.Name.Value, "databox"),
+	}
+	if shared, ok := b.Meta.Annotations[manifest.SharedWith]; ok {
+		out.Annotations = map[string]string{manifest.SharedWith: shared.Value}
+	}
+	if r := b.Spec.DatasetReference; r != nil {
+		out.Spec.DatasetReference = &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{
+			Name: r.DatasetComponentRef.Name.Value, Namespace: r.DatasetComponentRef.Namespace.Value,
+		}}
+		return out
+	}
+	capacity := platformv1.DefaultCapacity
+	if c := b.Spec.S3DefaultStorage.Capacity; c != nil {
+		capacity = c.Value
+	}
+	quantity := MustQuantity(capacity)
+	out.Spec.S3DefaultStorage = &platformv1.S3DefaultStorage{Capacity: &quantity}
+	return out
+}
+
+// configMap makes an immutable ConfigMap whose name holds a hash of what is in it: other content is another object, and a Revision that refers to one keeps what it started with.
+func (m Module) configMap(prefix, component, kind, key string, content []byte) *corev1.ConfigMap {
+	sum := sha256.Sum256(content)
+	yes := true
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: m.meta(prefix+"-"+hex.EncodeToString(sum[:])[:10], component, kind),
+		Immutable:  &yes,
+		Data:       map[string]string{key: string(content)},
+	}
+}
+
+// MakeWorker makes the ConfigMap with worker.py; all components of a module share it.
+func MakeWorker(m Module) *corev1.ConfigMap {
+	return m.configMap("unip-worker", m.Namespace, "module", "worker.py", m.Worker)
+}

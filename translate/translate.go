@@ -1,0 +1,127 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/translate/resources"
+	"github.com/unip-knative/unip/translate/validate"
+)
+
+// Options of a translation.
+type Options struct {
+	Config installation.Config
+	Images resources.Images
+	// Worker is worker.py.
+	Worker []byte
+	// NoNamespace leaves the Namespace object out.
+	NoNamespace bool
+	// Lenient turns unknown fields into warnings.
+	Lenient bool
+}
+
+// Object is what is applied to a cluster.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// object is one generated object with the place of the manifest that it comes from.
+type object struct {
+	Object
+	from manifest.Position
+}
+
+// Translate translates a module. When the findings hold an error, there are no objects.
+func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics) {
+	m, found := manifest.Read(files)
+	if o.Lenient {
+		found.Lenient()
+	}
+	c := &checker{found: &found, config: o.Config, module: m}
+	c.check()
+	var made []object
+	if !found.Failed() {
+		made = c.make(o)
+		for _, x := range made {
+			for _, problem := range validate.Object(x.Object) {
+				found.Errorf(x.from, "%s %s: %s", kindOf(x.Object), x.GetName(), problem)
+			}
+		}
+	}
+	found.Sort()
+	if found.Failed() {
+		return nil, found
+	}
+	slices.SortStableFunc(made, func(a, b object) int {
+		return cmp.Or(cmp.Compare(rank(a.Object), rank(b.Object)), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(kindOf(a.Object), kindOf(b.Object)), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	out := make([]Object, len(made))
+	for i, x := range made {
+		out[i] = x.Object
+	}
+	return out, found
+}
+
+func kindOf(o Object) string { return o.GetObjectKind().GroupVersionKind().Kind }
+
+// rank is the order of application: what others refer to comes first.
+func rank(o Object) int {
+	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox"}
+	if i := slices.Index(order, kindOf(o)); i >= 0 {
+		return i
+	}
+	return len(order)
+}
+
+// make makes all objects of a module that has been checked.
+func (c *checker) make(o Options) []object {
+	m := resources.Module{Namespace: c.namespace, Config: o.Config, Images: o.Images, Worker: o.Worker}
+	var all []object
+	add := func(from manifest.Position, x Object) { all = append(all, object{x, from}) }
+	first := c.first
+	if c.namespace != "" && !o.NoNamespace {
+		add(first, resources.MakeNamespace(m))
+	}
+	for _, s := range c.module.Secrets {
+		if s.Data != nil || s.StringData != nil {
+			add(s.Position, resources.MakeSecret(m, s))
+		}
+	}
+	for _, b := range c.module.Boxes {
+		add(b.Position, resources.MakeDataBox(m, b))
+	}
+	if len(c.module.Components)+len(c.module.APIs) > 0 {
+		add(first, resources.MakeModuleKey(m))
+	}
+	var worker *corev1.ConfigMap
+	for _, x := range c.module.Components {
+		if worker == nil {
+			worker = resources.MakeWorker(m)
+			add(first, worker)
+		}
+		component := c.component(x)
+		add(x.Position, resources.MakeServiceAccount(m, component.Name, "mlcomponent"))
+		add(x.Position, resources.MakeComponent(m, component, worker))
+	}
+	if len(c.module.APIs) > 0 {
+		from := c.module.APIs[0].Position
+		routes := c.routes()
+		config := resources.MakeRoutes(m, routes)
+		add(from, resources.MakeServiceAccount(m, names.Gateway, "gateway"))
+		add(from, config)
+		add(from, resources.MakeGateway(m, routes, config))
+	}
+	for _, f := range c.module.Foreign {
+		add(f.Position, &unstructured.Unstructured{Object: f.Object})
+	}
+	return all
+}
