@@ -99,7 +99,13 @@ var errUntagged = fmt.Errorf("%w: it has no tag of unip", ErrBucketNotOurs)
 func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o Owner) error {
 	t, err := c.GetBucketTagging(ctx, bucket)
 	if isCode(err, "NoSuchTagSet") || isCode(err, "NoSuchTagSetError") {
-		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+		// MinIO gives this answer for a bucket that does not exist, too.
+		if exists, err := c.BucketExists(ctx, bucket); err != nil {
+			return fmt.Errorf("looking for bucket %s: %w", bucket, err)
+		} else if exists {
+			return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+		}
+		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound, Code: "NoSuchBucket"})
 	}
 	if err != nil {
 		return fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)

@@ -9,70 +9,70 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-const (
-	// maxAliases, maxDepth and maxValues bound what one document may make of few bytes: a "billion laughs" ends here.
-	maxAliases, maxDepth, maxValues = 1000, 64, 1_000_000
+// At is the place of a value that was read. Embed it in a struct to have its place; Field gives those of the fields.
+type At struct {
+	Position
+	fields map[string]Position // of the values, by key
+	keys   map[string]Position
+}
+
+// Field is the place of a field's value, or of the struct where the field is not there.
+func (a At) Field(name string) Position {
+	if p, ok := a.fields[name]; ok {
+		return p
+	}
+	return a.Position
+}
+
+// Has reports whether the field is there.
+func (a At) Has(name string) bool { _, ok := a.fields[name]; return ok }
+
+// Key is the place of a field's name.
+func (a At) Key(name string) Position {
+	if p, ok := a.keys[name]; ok {
+		return p
+	}
+	return a.Position
+}
+
+// Text is a string with its place.
+type Text struct {
+	Value string
+	At    Position
+}
+
+var (
+	atType   = reflect.TypeFor[At]()
+	textType = reflect.TypeFor[Text]()
+	nodeType = reflect.TypeFor[*yaml.Node]()
 )
 
-// decoder fills Go values from the nodes of one document and gathers what does not fit.
+// decoder fills Go values from nodes and gathers what does not fit.
 type decoder struct {
 	file    string
-	line    int // added to the nodes' lines: where the document's text begins in the file, less one
-	lenient bool
 	found   *Diagnostics
-
-	aliases, depth, values int
-	exhausted              bool
+	aliases int // how many have been followed
+	depth   int
 }
 
-// special types read themselves.
-type special interface {
-	decode(d *decoder, n *yaml.Node, path string) bool
-}
+// maxAliases and maxDepth bound what one document may make of few bytes: a "billion laughs" ends here.
+const maxAliases, maxDepth = 1000, 64
 
-func (d *decoder) at(n *yaml.Node) Position { return Position{d.file, n.Line + d.line, n.Column} }
+func (d *decoder) at(n *yaml.Node) Position { return Position{d.file, n.Line, n.Column} }
 
-func (d *decoder) errorf(n *yaml.Node, path, format string, args ...any) {
-	d.found.Errorf(d.at(n), "%s", prefixed(path, fmt.Sprintf(format, args...)))
-}
-
-func (d *decoder) notef(n *yaml.Node, path, format string, args ...any) {
-	d.found.Notef(d.at(n), "%s", prefixed(path, fmt.Sprintf(format, args...)))
-}
-
-// prefixed says which field a message is about; none is the document itself.
-func prefixed(path, message string) string {
-	if path == "" {
-		return message
-	}
-	return path + ": " + message
-}
-
-// join is the path of a field of what path names.
-func join(path, field string) string { return strings.TrimPrefix(path+"."+field, ".") }
-
-// spend counts one value and reports whether the document is still within its limits.
-func (d *decoder) spend(n *yaml.Node) bool {
-	d.values++
-	switch {
-	case d.exhausted:
-	case d.values > maxValues:
-		d.errorf(n, "", "more than %d values in one document, aliases followed", maxValues)
-	case d.aliases > maxAliases:
-		d.errorf(n, "", "more than %d aliases in one document", maxAliases)
-	case d.depth > maxDepth:
-		d.errorf(n, "", "deeper than %d levels", maxDepth)
-	default:
-		return true
-	}
-	d.exhausted = true
-	return false
+func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
+	d.found.Errorf(d.at(n), format, args...)
 }
 
 // follow resolves an alias.
 func (d *decoder) follow(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode && n.Alias != nil {
-		d.aliases++
+	for n.Kind == yaml.AliasNode {
+		if d.aliases++; d.aliases > maxAliases {
+			if d.aliases == maxAliases+1 {
+				d.errorf(n, "more than %d aliases in one document", maxAliases)
+			}
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}
+		}
 		n = n.Alias
 	}
 	return n
@@ -83,13 +83,20 @@ func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!n
 // decode fills v, which must be settable. path is the field's name for messages. It reports whether v could be filled.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 	n = d.follow(n)
-	d.depth++
-	defer func() { d.depth-- }()
-	if !d.spend(n) {
+	if d.depth++; d.depth > maxDepth {
+		d.depth--
+		d.errorf(n, "%s: deeper than %d levels", path, maxDepth)
 		return false
 	}
-	if s, ok := v.Addr().Interface().(special); ok {
-		return s.decode(d, n, path)
+	defer func() { d.depth-- }()
+	switch v.Type() {
+	case nodeType:
+		v.Set(reflect.ValueOf(n))
+		return true
+	case textType:
+		s, ok := d.text(n, path)
+		v.Set(reflect.ValueOf(Text{s, d.at(n)}))
+		return ok
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -111,7 +118,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 
 func (d *decoder) text(n *yaml.Node, path string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		d.errorf(n, path, "want a string, not %s%s", describe(n), quoteHint(n))
+		d.errorf(n, "%s: want a string, not %s%s", path, describe(n), quoteHint(n))
 		return "", false
 	}
 	return n.Value, true
@@ -119,8 +126,7 @@ func (d *decoder) text(n *yaml.Node, path string) (string, bool) {
 
 // quoteHint helps those whose YAML means something else than it looks like.
 func quoteHint(n *yaml.Node) string {
-	switch n.Tag {
-	case "!!int", "!!float", "!!bool", "!!timestamp":
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		return fmt.Sprintf("; write %q", n.Value)
 	}
 	return ""
@@ -137,15 +143,15 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) bool {
 			v.SetBool(strings.EqualFold(n.Value, "true"))
 			return true
 		}
-		d.errorf(n, path, "want true or false, not %s", describe(n))
+		d.errorf(n, "%s: want true or false, not %s", path, describe(n))
 	case reflect.Int:
 		if n.Kind == yaml.ScalarNode && n.Tag == "!!int" {
-			if i, err := strconv.ParseInt(n.Value, 10, 32); err == nil {
+			if i, err := strconv.ParseInt(n.Value, 0, 32); err == nil {
 				v.SetInt(i)
 				return true
 			}
 		}
-		d.errorf(n, path, "want a whole number, not %s", describe(n))
+		d.errorf(n, "%s: want a whole number, not %s", path, describe(n))
 	default:
 		panic("manifest: a field of type " + v.Type().String())
 	}
@@ -157,7 +163,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		return true
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.errorf(n, path, "want a list, not %s", describe(n))
+		d.errorf(n, "%s: want a list, not %s", path, describe(n))
 		return false
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
@@ -176,7 +182,7 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, path string) bool {
 	out := reflect.MakeMap(v.Type())
 	ok := d.pairs(n, path, func(key, value *yaml.Node) bool {
 		item := reflect.New(v.Type().Elem()).Elem()
-		ok := d.decode(value, item, join(path, key.Value))
+		ok := d.decode(value, item, path+"."+key.Value)
 		out.SetMapIndex(reflect.ValueOf(key.Value), item)
 		return ok
 	})
@@ -184,64 +190,7 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, path string) bool {
 	return ok
 }
 
-// pairs calls do for each key of a mapping, its merges ("<<") included; a key that is there twice is an error at the second.
-func (d *decoder) pairs(n *yaml.Node, path string, do func(key, value *yaml.Node) bool) bool {
-	if n.Kind != yaml.MappingNode {
-		d.errorf(n, path, "want a mapping, not %s", describe(n))
-		return false
-	}
-	seen := map[string]int{}
-	ok := true
-	var merges []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := d.follow(n.Content[i]), n.Content[i+1]
-		switch {
-		case key.Tag == "!!merge":
-			merges = append(merges, value)
-			continue
-		case key.Kind != yaml.ScalarNode:
-			d.errorf(key, path, "a key must be a word, not %s", describe(key))
-			ok = false
-			continue
-		}
-		if line, twice := seen[key.Value]; twice {
-			d.errorf(key, path, "%q is there twice; first in line %d", key.Value, line)
-			ok = false
-			continue
-		}
-		seen[key.Value] = key.Line + d.line
-		ok = do(key, value) && ok
-	}
-	for _, m := range merges {
-		ok = d.merge(m, path, seen, do) && ok
-	}
-	return ok
-}
-
-// merge brings the keys of merged mappings that the mapping itself does not have.
-func (d *decoder) merge(n *yaml.Node, path string, seen map[string]int, do func(key, value *yaml.Node) bool) bool {
-	n = d.follow(n)
-	d.depth++
-	defer func() { d.depth-- }()
-	if !d.spend(n) {
-		return false
-	}
-	if n.Kind == yaml.SequenceNode {
-		ok := true
-		for _, c := range n.Content {
-			ok = d.merge(c, path, seen, do) && ok
-		}
-		return ok
-	}
-	return d.pairs(n, path, func(key, value *yaml.Node) bool {
-		if _, own := seen[key.Value]; own {
-			return true
-		}
-		seen[key.Value] = key.Line + d.line
-		return do(key, value)
-	})
-}
-
+// describe says what a node is, in words; long values are cut.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -257,7 +206,7 @@ func describe(n *yaml.Node) string {
 	case "!!int", "!!float":
 		return fmt.Sprintf("the number %.40s", n.Value)
 	case "!!str":
-		return fmt.Sprintf("the string %.40q", n.Value)
+		return fmt.Sprintf("%.40q", n.Value)
 	default:
 		return fmt.Sprintf("%s %.40q", n.Tag, n.Value)
 	}

@@ -1,0 +1,260 @@
+package databox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/tags"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+func ExampleBucketName() {
+	fmt.Println(databox.BucketName("pu-ann-pa-leaves", "weights"))
+	// Output: unip-pu-ann-pa-leaves-weights-56on4saksb
+}
+
+func TestBucketNamesAreS3sAndInjective(t *testing.T) {
+	t.Parallel()
+	s3 := regexp.MustCompile(`^unip-[a-z0-9]([a-z0-9-]*[a-z0-9])$`)
+	r := rand.New(rand.NewPCG(1, 2))
+	label := func() string {
+		b := []byte("ab-")
+		n := 1 + r.IntN(63)
+		var s strings.Builder
+		for range n {
+			s.WriteByte(b[r.IntN(len(b))])
+		}
+		return "a" + s.String()[:n-1]
+	}
+	seen := map[string][2]string{}
+	try := func(ns, box string) {
+		n := databox.BucketName(ns, box)
+		if len(n) > 63 || !s3.MatchString(n) {
+			t.Fatalf("%s/%s: bucket %q", ns, box, n)
+		}
+		if other, ok := seen[n]; ok && other != [2]string{ns, box} {
+			t.Fatalf("%s/%s and %v share %q", ns, box, other, n)
+		}
+		seen[n] = [2]string{ns, box}
+	}
+	try("a-b", "c")
+	try("a", "b-c")
+	try(strings.Repeat("n", 63), strings.Repeat("b", 63))
+	for range 5000 {
+		try(label(), label())
+	}
+}
+
+var admin = databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+
+var ann = databox.Owner{Namespace: "pu-ann", NamespaceUID: "uid-1", Box: "weights"}
+
+func retag(t *testing.T, s *miniotest.Server, bucket string, m map[string]string) {
+	t.Helper()
+	x, err := tags.NewTags(m, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetBucketTagging(t.Context(), bucket, x); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClaimBucket(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	other := ann
+	other.NamespaceUID = "uid-2"
+	for name, tc := range map[string]struct {
+		before func(t *testing.T, bucket string)
+		want   error
+	}{
+		"a new one":                          {func(*testing.T, string) {}, nil},
+		"made, and the controller died then": {func(t *testing.T, b string) { must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{})) }, nil},
+		"its own": {func(t *testing.T, b string) {
+			must(t, databox.ClaimBucket(t.Context(), s.Client, b, "us-east-1", ann))
+			s.Put(t, b, "x", "y")
+		}, nil},
+		"untagged, with an object": {func(t *testing.T, b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+			s.Put(t, b, "x", "y")
+		}, databox.ErrBucketNotOurs},
+		"untagged, with an old version": {func(t *testing.T, b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+			must(t, s.EnableVersioning(t.Context(), b))
+			s.Put(t, b, "x", "y")
+			must(t, s.RemoveObject(t.Context(), b, "x", minio.RemoveObjectOptions{}))
+		}, databox.ErrBucketNotOurs},
+		"of an earlier namespace of the name": {func(t *testing.T, b string) {
+			must(t, databox.ClaimBucket(t.Context(), s.Client, b, "us-east-1", other))
+		}, databox.ErrBucketNotOurs},
+		"half tagged": {func(t *testing.T, b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+			retag(t, s, b, map[string]string{databox.TagNamespace: ann.Namespace})
+		}, databox.ErrBucketNotOurs},
+		"with another tag beside ours": {func(t *testing.T, b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+			retag(t, s, b, map[string]string{"cost-centre": "7", databox.TagNamespace: ann.Namespace, databox.TagNamespaceUID: ann.NamespaceUID, databox.TagBox: ann.Box})
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bucket := "unip-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			tc.before(t, bucket)
+			for range 2 { // and again
+				if err := databox.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann); !errors.Is(err, tc.want) {
+					t.Fatalf("error %v, want %v", err, tc.want)
+				}
+				if err := databox.CheckBucket(t.Context(), s.Client, bucket, ann); !errors.Is(err, tc.want) {
+					t.Fatalf("check: error %v, want %v", err, tc.want)
+				}
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRemoveBucket(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	bucket := databox.BucketName(ann.Namespace, ann.Box)
+	must(t, databox.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann))
+	must(t, s.EnableVersioning(t.Context(), bucket))
+	for i := range 20 {
+		s.Put(t, bucket, fmt.Sprintf("users/Аня Иванова/file_groups/g/%d %%2F.txt", i%15), "x")
+	}
+	core := minio.Core{Client: s.Client}
+	if _, err := core.NewMultipartUpload(t.Context(), bucket, "unfinished", minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	other := ann
+	other.NamespaceUID = "uid-2"
+	if n, gone, err := databox.RemoveBucket(t.Context(), s.Client, bucket, other, time.Minute); n != 0 || gone || !errors.Is(err, databox.ErrBucketNotOurs) {
+		t.Fatalf("somebody else's bucket: %d objects deleted, gone %v, %v", n, gone, err)
+	}
+	removed, passes := 0, 0
+	for gone := false; !gone; passes++ {
+		n, g, err := databox.RemoveBucket(t.Context(), s.Client, bucket, ann, 0) // no budget: one batch in each pass
+		must(t, err)
+		removed, gone = removed+n, g
+		if passes > 10 {
+			t.Fatalf("not gone after %d passes, %d deleted", passes, removed)
+		}
+	}
+	if removed != 20 || passes < 2 {
+		t.Errorf("%d objects in %d passes", removed, passes)
+	}
+	if exists, err := s.BucketExists(t.Context(), bucket); err != nil || exists {
+		t.Errorf("exists %v, %v", exists, err)
+	}
+	if _, gone, err := databox.RemoveBucket(t.Context(), s.Client, bucket, ann, 0); !gone || err != nil {
+		t.Errorf("a bucket that does not exist: gone %v, %v", gone, err)
+	}
+}
+
+// Box A's session is refused on box B; a read session writes nothing; a write session configures nothing.
+func TestASessionIsLimitedToItsBucket(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	ctx := t.Context()
+	other := ann
+	other.Box = "other"
+	mine, theirs := databox.BucketName(ann.Namespace, ann.Box), databox.BucketName(ann.Namespace, other.Box)
+	must(t, databox.ClaimBucket(ctx, s.Client, mine, "us-east-1", ann))
+	must(t, databox.ClaimBucket(ctx, s.Client, theirs, "us-east-1", other))
+	s.Put(t, mine, "a", "x")
+	s.Put(t, theirs, "a", "x")
+	read, write := assume(t, s, mine, names.Read), assume(t, s, mine, names.Write)
+
+	get := func(c *minio.Client, bucket string) error {
+		_, err := c.StatObject(ctx, bucket, "a", minio.StatObjectOptions{})
+		return err
+	}
+	put := func(c *minio.Client, bucket string) error {
+		_, err := c.PutObject(ctx, bucket, "b", strings.NewReader("x"), 1, minio.PutObjectOptions{})
+		return err
+	}
+	list := func(c *minio.Client, bucket string) error {
+		for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{}) {
+			return o.Err
+		}
+		return nil
+	}
+	big := func(c *minio.Client, bucket string) error { // in parts
+		_, err := c.PutObject(ctx, bucket, "big", strings.NewReader(strings.Repeat("x", 6<<20)), -1, minio.PutObjectOptions{PartSize: 5 << 20})
+		return err
+	}
+	for name, tc := range map[string]struct {
+		err  error
+		good bool
+	}{
+		"read: get":               {get(read, mine), true},
+		"read: list":              {list(read, mine), true},
+		"read: put":               {put(read, mine), false},
+		"read: delete":            {read.RemoveObject(ctx, mine, "a", minio.RemoveObjectOptions{}), false},
+		"read: get elsewhere":     {get(read, theirs), false},
+		"read: list elsewhere":    {list(read, theirs), false},
+		"write: get":              {get(write, mine), true},
+		"write: put":              {put(write, mine), true},
+		"write: put in parts":     {big(write, mine), true},
+		"write: delete":           {write.RemoveObject(ctx, mine, "b", minio.RemoveObjectOptions{}), true},
+		"write: put elsewhere":    {put(write, theirs), false},
+		"write: get elsewhere":    {get(write, theirs), false},
+		"write: new bucket":       {write.MakeBucket(ctx, "unip-mine", minio.MakeBucketOptions{}), false},
+		"write: delete bucket":    {write.RemoveBucket(ctx, mine), false},
+		"write: tags":             {write.SetBucketTagging(ctx, mine, &tags.Tags{}), false},
+		"write: the bucket's ACL": {write.SetBucketPolicy(ctx, mine, ""), false},
+	} {
+		if (tc.err == nil) != tc.good || (!tc.good && !databox.IsRefused(tc.err)) {
+			t.Errorf("%s: %v", name, tc.err)
+		}
+	}
+	if l, err := write.ListBuckets(ctx); err == nil && len(l) > 1 { // MinIO lists the buckets that one may list
+		t.Errorf("the session sees the buckets %v", l)
+	}
+}
+
+func assume(t *testing.T, s *miniotest.Server, bucket string, a names.Access) *minio.Client {
+	t.Helper()
+	p, err := databox.Policy(databox.Grant{Bucket: bucket, Access: a})
+	must(t, err)
+	got, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", admin, p, 15*time.Minute)
+	must(t, err)
+	if life := time.Until(got.Expiration); life < 14*time.Minute || life > 16*time.Minute {
+		t.Errorf("the session lives %v", life)
+	}
+	got.Endpoint, got.Region, got.Bucket = s.Endpoint, "us-east-1", bucket
+	c, err := databox.NewClient(got, got.Static())
+	must(t, err)
+	return c
+}
+
+func TestAssumeRoleSaysNo(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	wrong := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: "wrong-wrong"}
+	if _, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", wrong, "", time.Hour); !errors.Is(err, databox.ErrNoSTS) {
+		t.Errorf("wrong keys: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := databox.AssumeRole(ctx, http.DefaultClient, "http://127.0.0.1:1", "us-east-1", admin, "", time.Hour); err == nil || errors.Is(err, databox.ErrNoSTS) {
+		t.Errorf("nobody there: %v", err)
+	}
+}

@@ -1,0 +1,155 @@
+package manifest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// pairs calls do for each key of a mapping, its merges ("<<") included; a key that is there twice is an error at the second.
+func (d *decoder) pairs(n *yaml.Node, path string, do func(key, value *yaml.Node) bool) bool {
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, "%swant a mapping, not %s", prefixed(path), describe(n))
+		return false
+	}
+	seen := map[string]int{}
+	ok := true
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := d.follow(n.Content[i]), n.Content[i+1]
+		switch {
+		case key.Tag == "!!merge":
+			merges = append(merges, value)
+			continue
+		case key.Kind != yaml.ScalarNode:
+			d.errorf(key, "%sa key must be a word, not %s", prefixed(path), describe(key))
+			ok = false
+			continue
+		}
+		if line, twice := seen[key.Value]; twice {
+			d.errorf(key, "%s%q is there twice; first in line %d", prefixed(path), key.Value, line)
+			ok = false
+			continue
+		}
+		seen[key.Value] = key.Line
+		ok = do(key, value) && ok
+	}
+	for _, m := range merges {
+		ok = d.merge(m, path, seen, do) && ok
+	}
+	return ok
+}
+
+// merge brings the keys of merged mappings that the mapping itself does not have.
+func (d *decoder) merge(n *yaml.Node, path string, seen map[string]int, do func(key, value *yaml.Node) bool) bool {
+	n = d.follow(n)
+	if d.depth++; d.depth > maxDepth || d.aliases > maxAliases {
+		d.depth--
+		return false
+	}
+	defer func() { d.depth-- }()
+	if n.Kind == yaml.SequenceNode {
+		ok := true
+		for _, c := range n.Content {
+			ok = d.merge(c, path, seen, do) && ok
+		}
+		return ok
+	}
+	return d.pairs(n, path, func(key, value *yaml.Node) bool {
+		if _, own := seen[key.Value]; own {
+			return true
+		}
+		seen[key.Value] = key.Line
+		return do(key, value)
+	})
+}
+
+func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) bool {
+	a := At{Position: d.at(n), fields: map[string]Position{}, keys: map[string]Position{}}
+	fields := structFields(v.Type())
+	ok := true
+	if !null(n) || path == "" {
+		ok = d.pairs(n, path, func(key, value *yaml.Node) bool {
+			i, known := fields[key.Value]
+			if !known || key.Value == "" {
+				d.errorf(key, "%sunknown field %q%s", prefixed(path), key.Value, suggest(key.Value, fields))
+				(*d.found)[len(*d.found)-1].unknownField = true
+				return true // what else is there can be used
+			}
+			a.keys[key.Value], a.fields[key.Value] = d.at(key), d.at(value)
+			return d.decode(value, v.Field(i), strings.TrimPrefix(path+"."+key.Value, "."))
+		})
+	}
+	if i, has := fields[""]; has {
+		v.Field(i).Set(reflect.ValueOf(a))
+	}
+	return ok
+}
+
+func prefixed(path string) string {
+	if path == "" {
+		return ""
+	}
+	return path + ": "
+}
+
+// structFields are a struct's fields by their names in YAML; "" is the embedded At.
+func structFields(t reflect.Type) map[string]int {
+	fields := map[string]int{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type == atType {
+			fields[""] = i
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		fields[name] = i
+	}
+	return fields
+}
+
+// maxSuggest is how many letters may be wrong for a suggestion.
+const maxSuggest = 3
+
+// suggest names the nearest known field.
+func suggest(word string, fields map[string]int) string {
+	best, bestDistance := "", min(maxSuggest, len(word)/2)+1
+	names := make([]string, 0, len(fields))
+	for f := range fields {
+		names = append(names, f)
+	}
+	slices.Sort(names)
+	for _, f := range names {
+		if dist := distance(strings.ToLower(word), strings.ToLower(f)); f != "" && dist < bestDistance {
+			best, bestDistance = f, dist
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is the number of letters to insert, delete or change (Levenshtein). Words are cut: nobody mistypes a hundred letters.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 100)], b[:min(len(b), 100)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
