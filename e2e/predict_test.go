@@ -65,7 +65,7 @@ func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 		}
 		return out
 	}
-	run("run", "train", "--image="+digitsImage, "--restart=Never", "--command", "--", "sleep", "600")
+	run("run", "train", "--image="+digitsImage, "--image-pull-policy=Always", "--restart=Never", "--command", "--", "sleep", "600")
 	run("wait", "--for=condition=Ready", "pod/train", "--timeout=90s")
 	run("exec", "train", "--", "python3", "-m", "digits.train", "--model", "/tmp/m", "--held-out", "/tmp/h")
 	var held struct {

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -54,18 +55,23 @@ func main() {
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 
-	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+	ctx := ctrl.SetupSignalHandler()
+	cfg, err := ctrl.GetConfig()
+	if err == nil {
+		err = run(ctx, cfg, o)
+	}
+	if err != nil {
 		slog.Error("the controller ends", "error", err)
 		os.Exit(3)
 	}
 }
 
-func run(ctx context.Context, o options) error {
+func run(ctx context.Context, cfg *rest.Config, o options) error {
 	src, err := settings.Open(o.config, o.s3Keys)
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(o)
+	mgr, err := newManager(cfg, o)
 	if err != nil {
 		return err
 	}
@@ -82,7 +88,7 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(o options) (manager.Manager, error) {
+func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -93,10 +99,9 @@ func newManager(o options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("label selector: %w", err)
 	}
-	cfg, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w", err)
-	}
+	cfg = rest.CopyConfig(cfg)
+	// Some ten boxes looked at in a second, when settings change for all of them; the API server's own fairness is behind this.
+	cfg.QPS, cfg.Burst = 50, 100
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
 		HealthProbeBindAddress:        o.health,

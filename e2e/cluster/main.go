@@ -123,7 +123,11 @@ func env(_ context.Context, i instance, _ []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("export PATH=%q:\"$PATH\"\n", bins["kube"]+":"+bins["tools"])
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export CLUSTER=%q\nexport PATH=%q:\"$PATH\"\n", self, bins["kube"]+":"+bins["tools"])
 	if k := i.foreign(); k != "" {
 		fmt.Printf("export KUBECONFIG=%q\n", k)
 		return nil

@@ -89,7 +89,7 @@ func (d *demo) train(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
-	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--restart=Never", "--command", "--", "sleep", "600"); err != nil {
+	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--image-pull-policy=Always", "--restart=Never", "--command", "--", "sleep", "600"); err != nil {
 		return "", err
 	}
 	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout=90s"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,6 +169,25 @@ func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
 			t.Parallel()
 			start(t, x.source, x.function).wantEnd(x.reason)
 		})
+	}
+}
+
+// Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone first.
+func TestWorkerEndsOnSIGTERMWithoutAServer(t *testing.T) {
+	t.Parallel()
+	c := start(t, echo, "echo").awaitReady()
+	c.stopServer()
+	if err := c.worker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-c.ended:
+		c.ended <- err
+		if err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it goes on")
 	}
 }
 

@@ -30,6 +30,8 @@ type component struct {
 	output *syncBuffer // of the worker's processes
 	log    *syncBuffer // of the server
 	ended  chan error
+	// stopServer ends the server and waits for it; it may be called again.
+	stopServer func()
 }
 
 // syncBuffer is a buffer that processes write to while a test reads.
@@ -78,6 +80,12 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- run(ctx, o, slog.New(slog.NewJSONHandler(c.log, nil))) }()
+	c.stopServer = sync.OnceFunc(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("server: %v", err)
+		}
+	})
 
 	c.worker = exec.Command("python3", flag, filepath.Join(c.dir, "worker.py"), "--socket", o.socket, "--inference", "m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
@@ -91,10 +99,7 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 	t.Cleanup(func() {
 		_ = c.worker.Process.Signal(os.Interrupt)
 		<-c.ended
-		stop()
-		if err := <-served; err != nil {
-			t.Errorf("server: %v", err)
-		}
+		c.stopServer()
 		if t.Failed() {
 			t.Logf("worker:\n%s\nserver:\n%s", c.output, c.log)
 		}

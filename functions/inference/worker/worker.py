@@ -399,7 +399,6 @@ class Supervisor:
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        self.terminated = False
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.terminate)
@@ -420,7 +419,9 @@ class Supervisor:
             self.kill_all()
 
     def terminate(self, *_):
-        self.terminated = True
+        """The pod ends; Knative sends the signal when all calls have been answered. Handlers run between two steps of the main thread, wherever it is."""
+        self.kill_all()
+        os._exit(0)
 
     def serve(self, reading):
         for descriptor, _ in self.poll.poll():
@@ -440,9 +441,6 @@ class Supervisor:
                 pid = json.loads(payload)["pid"]
                 if pid in self.workers:
                     os.kill(pid, signal.SIGKILL)
-        if self.terminated:
-            self.kill_all()
-            os._exit(0)
         self.reap()
         return True
 

@@ -54,8 +54,8 @@ const (
 
 // Reconciler makes and keeps what a DataBox needs.
 type Reconciler struct {
-	Client   client.Client // reads boxes from the cache
-	Live     client.Reader // reads Secrets and Namespaces from the API server
+	Client   client.Client // its reads come from the cache: other boxes
+	Live     client.Reader // reads from the API server: the box itself, its Secrets, its Namespace
 	Events   events.EventRecorder
 	Settings *settings.Source
 	// Transport carries all S3 calls.
@@ -114,7 +114,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	box := &platformv1.DataBox{}
-	if err := r.Client.Get(ctx, req.NamespacedName, box); err != nil {
+	// Live: the cache may not have the status of the pass before yet.
+	if err := r.Live.Get(ctx, req.NamespacedName, box); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if box.DeletionTimestamp != nil {

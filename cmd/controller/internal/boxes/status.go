@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,6 +39,9 @@ func refused(reason, message string) outcome {
 
 // report writes the status, when it differs, and an event, when the reason is new.
 func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outcome) (reconcile.Result, error) {
+	if apierrors.IsConflict(o.err) { // somebody wrote the box at the same time: no error, look again
+		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	}
 	if o.reason == "" {
 		return reconcile.Result{RequeueAfter: o.after}, o.err
 	}

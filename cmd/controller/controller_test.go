@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = 40 * time.Second
+
+// cluster is a real API server with the CRD, and a real S3 server, with the controller at work between them.
+type cluster struct {
+	client.Client
+	s3  *miniotest.Server
+	dir string // the operator's files
+}
+
+// TestController tells the life of boxes and keys in order: what an operator does to the whole installation is seen by all of them. It needs the
+// programs etcd and kube-apiserver in the folder KUBEBUILDER_ASSETS (`make test` sets it).
+func TestController(t *testing.T) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+	}
+	c := start(t)
+	t.Run("without S3 keys a box says which Secret is missing", c.startsWithoutKeys)
+	t.Run("a box gets its bucket and its sessions", c.becomesReady)
+	t.Run("a Secret that was deleted or edited is made anew", c.restoresSecrets)
+	t.Run("a bucket of somebody else is not touched", c.refusesForeignBuckets)
+	t.Run("a dataset is seen by those with whom it is shared", c.shares)
+	t.Run("a module's key is made once", c.makesKeys)
+	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
+	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
+	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
+	t.Run("another S3 server is taken up by all boxes", c.movesToAnotherServer)
+}
+
+func start(t *testing.T) *cluster {
+	t.Helper()
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml"}, ErrorIfCRDPathMissing: true}
+	cfg, err := env.Start()
+	must(t, err)
+	t.Cleanup(func() { _ = env.Stop() })
+	scheme := runtime.NewScheme()
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme)))
+	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
+	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
+	must(t, err)
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}", c.s3.Endpoint))
+
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: "default"})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the controller ended with %v", err)
+		}
+	})
+	return c
+}
+
+func (c *cluster) startsWithoutKeys(t *testing.T) {
+	b := c.box(t, "early", "weights")
+	c.waitFor(t, b, platformv1.ReasonStorageError)
+	if m := ready(b).Message; !strings.Contains(m, "unip-s3") {
+		t.Errorf("message %q", m)
+	}
+	c.operator(t, "accessKeyId", miniotest.AccessKey)
+	c.operator(t, "secretAccessKey", miniotest.SecretKey)
+	c.waitFor(t, b, platformv1.ReasonReady)
+}
+
+func (c *cluster) becomesReady(t *testing.T) {
+	b := c.box(t, "live", "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	if b.Status.Bucket != databox.BucketName("live", "weights") || b.Status.ObservedGeneration != b.Generation {
+		t.Errorf("status %+v", b.Status)
+	}
+	if left := time.Until(b.Status.CredentialsExpire.Time); left < 14*time.Minute || left > 15*time.Minute {
+		t.Errorf("the credentials expire in %v", left)
+	}
+	ctx := t.Context()
+	if s3 := c.open(t, "live", "weights", names.Write); true {
+		_, err := s3.PutObject(ctx, b.Status.Bucket, "model", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+		must(t, err)
+	}
+	s3 := c.open(t, "live", "weights", names.Read)
+	_, err := s3.StatObject(ctx, b.Status.Bucket, "model", minio.StatObjectOptions{})
+	must(t, err)
+	if _, err := s3.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+		t.Errorf("another box's bucket: %v", err)
+	}
+	_, err = s3.PutObject(ctx, b.Status.Bucket, "x", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	if !databox.IsRefused(err) {
+		t.Errorf("writing with the read session: %v", err)
+	}
+}
+
+func (c *cluster) restoresSecrets(t *testing.T) {
+	b := c.box(t, "mend", "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	for how, harm := range map[string]func(*corev1.Secret) error{
+		"deleted":           func(s *corev1.Secret) error { return c.Delete(t.Context(), s) },
+		"emptied":           func(s *corev1.Secret) error { s.Data = nil; return c.Update(t.Context(), s) },
+		"without its label": func(s *corev1.Secret) error { s.Labels = nil; return c.Update(t.Context(), s) },
+		"without its owner": func(s *corev1.Secret) error { s.OwnerReferences = nil; return c.Update(t.Context(), s) },
+		"with keys made up": func(s *corev1.Secret) error {
+			return c.editSession(t, s, func(x *databox.Session) { x.SecretAccessKey = "made up" })
+		},
+		"with another endpoint": func(s *corev1.Secret) error {
+			return c.editSession(t, s, func(x *databox.Session) { x.Endpoint = "http://elsewhere" })
+		},
+		"half through its life": func(s *corev1.Secret) error {
+			s.Annotations[boxes.IssuedAnnotation] = time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+			return c.Update(t.Context(), s)
+		},
+	} {
+		before := c.secret(t, "mend", names.Credentials("weights", names.Read))
+		must(t, harm(before.DeepCopy()))
+		eventually(t, "a Secret "+how, func() error {
+			s := &corev1.Secret{}
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(before), s); err != nil {
+				return err
+			}
+			x, err := databox.ParseSession(s.Data[databox.SessionKey])
+			if err != nil || string(s.Data[databox.SessionKey]) == string(before.Data[databox.SessionKey]) || x.Endpoint != c.s3.Endpoint ||
+				s.Labels[boxes.SecretLabel] != "weights" || !metav1.IsControlledBy(s, b) {
+				return fmt.Errorf("%v, %v", s.ObjectMeta, err)
+			}
+			return nil
+		})
+	}
+	// Nothing goes on being written once all is well.
+	s := c.secret(t, "mend", names.Credentials("weights", names.Write))
+	c.touch(t, b)
+	c.touch(t, c.box(t, "mend-2", "weights"))
+	if again := c.secret(t, "mend", s.Name); again.ResourceVersion != s.ResourceVersion {
+		t.Error("a Secret that was well has been written again")
+	}
+}
+
+func (c *cluster) refusesForeignBuckets(t *testing.T) {
+	bucket := databox.BucketName("foreign", "weights")
+	must(t, c.s3.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}))
+	c.s3.Put(t, bucket, "theirs", "x")
+	b := c.box(t, "foreign", "weights")
+	c.waitFor(t, b, platformv1.ReasonBucketNotOurs)
+	ns := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "foreign"}, ns))
+	if m := ready(b).Message; !strings.Contains(m, databox.TagNamespaceUID+"="+string(ns.UID)) {
+		t.Errorf("the message has no cure: %q", m)
+	}
+	for _, a := range []names.Access{names.Read, names.Write} {
+		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: names.Credentials("weights", a)}, &corev1.Secret{})
+		if !apierrors.IsNotFound(err) {
+			t.Errorf("there are credentials for somebody else's bucket: %v", err)
+		}
+	}
+	must(t, c.Delete(t.Context(), b))
+	c.waitGone(t, b)
+	if _, err := c.s3.StatObject(t.Context(), bucket, "theirs", minio.StatObjectOptions{}); err != nil {
+		t.Errorf("their object: %v", err)
+	}
+}
+
+func (c *cluster) shares(t *testing.T) {
+	source := c.box(t, "owner", "leaves")
+	c.waitFor(t, source, platformv1.ReasonReady)
+	c.s3.Put(t, source.Status.Bucket, "leaf", "x")
+	view := c.boxWith(t, "viewer", "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{
+		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "owner"},
+	}})
+	c.waitFor(t, view, platformv1.ReasonNotShared)
+	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody, view*")
+	c.waitFor(t, view, platformv1.ReasonReady)
+	s3 := c.open(t, "viewer", "leaves", names.Read)
+	_, err := s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
+	must(t, err)
+	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody")
+	c.waitFor(t, view, platformv1.ReasonNotShared)
+	for _, a := range []names.Access{names.Read, names.Write} {
+		err := c.Get(t.Context(), client.ObjectKey{Namespace: "viewer", Name: names.Credentials("leaves", a)}, &corev1.Secret{})
+		if !apierrors.IsNotFound(err) {
+			t.Errorf("the share was withdrawn, and there is a Secret for %s: %v", a, err)
+		}
+	}
+	must(t, c.Delete(t.Context(), view))
+	c.waitGone(t, view)
+	if _, err := c.s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{}); err != nil {
+		t.Errorf("the owner's object after the view was deleted: %v", err)
+	}
+}
+
+func (c *cluster) makesKeys(t *testing.T) {
+	c.namespace(t, "keys")
+	secret := func(name string, typ corev1.SecretType, data map[string][]byte) *corev1.Secret {
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keys", Name: name, Labels: map[string]string{modulekey.Label: "true"}}, Type: typ, Data: data}
+		must(t, c.Create(t.Context(), s))
+		return s
+	}
+	long := strings.Repeat("k", 40)
+	kept := secret("kept", modulekey.Type, map[string][]byte{modulekey.DataKey: []byte(long), "other": []byte("x")})
+	foreign := secret("foreign", corev1.SecretTypeOpaque, nil)
+	empty := secret("empty", modulekey.Type, nil)
+	short := secret("short", modulekey.Type, map[string][]byte{modulekey.DataKey: []byte("short"), "other": []byte("x")})
+	for _, s := range []*corev1.Secret{empty, short} {
+		eventually(t, "key of "+s.Name, func() error {
+			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+			if n := len(s.Data[modulekey.DataKey]); n != 32 {
+				return fmt.Errorf("%d bytes", n)
+			}
+			return nil
+		})
+	}
+	if string(empty.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) || string(short.Data["other"]) != "x" {
+		t.Error("keys are not random, or something beside the key was changed")
+	}
+	// The same manifest again, without data, as every deployment applies it; a further change shows that it was looked at.
+	again := empty.DeepCopy()
+	again.Labels["applied"] = "again"
+	must(t, c.Patch(t.Context(), again, client.MergeFrom(empty)))
+	last := secret("last", modulekey.Type, nil)
+	eventually(t, "key of last", func() error {
+		must(t, c.Get(t.Context(), client.ObjectKeyFromObject(last), last))
+		if len(last.Data) == 0 {
+			return errors.New("no key")
+		}
+		return nil
+	})
+	now := c.secret(t, "keys", "empty")
+	if string(now.Data[modulekey.DataKey]) != string(empty.Data[modulekey.DataKey]) {
+		t.Error("a key was changed")
+	}
+	if s := c.secret(t, "keys", kept.Name); string(s.Data[modulekey.DataKey]) != long {
+		t.Error("a long key was changed")
+	}
+	if s := c.secret(t, "keys", foreign.Name); len(s.Data) != 0 {
+		t.Error("a Secret of another type got a key")
+	}
+}
+
+func (c *cluster) refusesImpossibleBoxes(t *testing.T) {
+	c.namespace(t, "impossible")
+	storage := &platformv1.S3DefaultStorage{}
+	ref := &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{Name: "x", Namespace: "y"}}
+	for what, b := range map[string]*platformv1.DataBox{
+		"neither form":     {ObjectMeta: metav1.ObjectMeta{Name: "a"}},
+		"both forms":       {ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage, DatasetReference: ref}},
+		"a dot":            {ObjectMeta: metav1.ObjectMeta{Name: "a.b"}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
+		"64 characters":    {ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("a", 64)}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
+		"half a reference": {ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{Name: "x"}}}},
+	} {
+		b.Namespace = "impossible"
+		if err := c.Create(t.Context(), b); !apierrors.IsInvalid(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	b := c.box(t, "impossible", "changed")
+	changed := b.DeepCopy()
+	changed.Spec = platformv1.DataBoxSpec{DatasetReference: ref}
+	if err := c.Patch(t.Context(), changed, client.MergeFrom(b)); !apierrors.IsInvalid(err) {
+		t.Errorf("a change between the forms: %v", err)
+	}
+}
+
+func (c *cluster) remakesBuckets(t *testing.T) {
+	b := c.box(t, "vanished", "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	must(t, c.s3.RemoveBucket(t.Context(), b.Status.Bucket))
+	c.touch(t, b)
+	eventually(t, "the bucket", func() error {
+		if ok, err := c.s3.BucketExists(t.Context(), b.Status.Bucket); err != nil || !ok {
+			return fmt.Errorf("exists %v, %v", ok, err)
+		}
+		return nil
+	})
+	c.waitFor(t, b, platformv1.ReasonReady)
+}
+
+func (c *cluster) deletesBuckets(t *testing.T) {
+	b := c.box(t, "deleted", "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	c.s3.Put(t, b.Status.Bucket, "a/b", "x")
+	must(t, c.Delete(t.Context(), b))
+	c.waitGone(t, b)
+	if ok, err := c.s3.BucketExists(t.Context(), b.Status.Bucket); err != nil || ok {
+		t.Errorf("the bucket exists %v, %v", ok, err)
+	}
+}
+
+func (c *cluster) movesToAnotherServer(t *testing.T) {
+	early := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "early", Name: "weights"}}
+	c.s3 = miniotest.Start(t)
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900}", c.s3.Endpoint))
+	eventually(t, "a session of the new server", func() error {
+		s := c.secret(t, "early", names.Credentials("weights", names.Read))
+		x, err := databox.ParseSession(s.Data[databox.SessionKey])
+		if err != nil || x.Endpoint != c.s3.Endpoint {
+			return fmt.Errorf("endpoint %s, %v", x.Endpoint, err)
+		}
+		return nil
+	})
+	c.waitFor(t, early, platformv1.ReasonReady)
+	// The installation now says Retain: the box goes at once, its bucket stays.
+	eventually(t, "no finalizer", func() error {
+		must(t, c.Get(t.Context(), client.ObjectKeyFromObject(early), early))
+		if len(early.Finalizers) > 0 {
+			return fmt.Errorf("finalizers %v", early.Finalizers)
+		}
+		return nil
+	})
+	must(t, c.Delete(t.Context(), early))
+	c.waitGone(t, early)
+	if ok, err := c.s3.BucketExists(t.Context(), early.Status.Bucket); err != nil || !ok {
+		t.Errorf("the bucket exists %v, %v", ok, err)
+	}
+}

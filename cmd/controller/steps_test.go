@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually polls until check is content.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: after %v still: %v", what, patience, err)
+}
+
+// operator writes one of the operator's files.
+func (c *cluster) operator(t *testing.T, name, text string) {
+	t.Helper()
+	must(t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600))
+}
+
+func (c *cluster) namespace(t *testing.T, name string) {
+	t.Helper()
+	err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	if !apierrors.IsAlreadyExists(err) {
+		must(t, err)
+	}
+}
+
+func (c *cluster) box(t *testing.T, ns, name string) *platformv1.DataBox {
+	t.Helper()
+	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}})
+}
+
+func (c *cluster) boxWith(t *testing.T, ns, name string, spec platformv1.DataBoxSpec) *platformv1.DataBox {
+	t.Helper()
+	c.namespace(t, ns)
+	b := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: spec}
+	must(t, c.Create(t.Context(), b))
+	return b
+}
+
+func ready(b *platformv1.DataBox) metav1.Condition {
+	if c := meta.FindStatusCondition(b.Status.Conditions, platformv1.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// waitFor reads b until its condition Ready has the reason.
+func (c *cluster) waitFor(t *testing.T, b *platformv1.DataBox, reason string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("box %s/%s", b.Namespace, b.Name), func() error {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(b), b); err != nil {
+			return err
+		}
+		if r := ready(b); r.Reason != reason || r.ObservedGeneration != b.Generation {
+			return fmt.Errorf("%s: %s, want %s", r.Reason, r.Message, reason)
+		}
+		return nil
+	})
+}
+
+func (c *cluster) waitGone(t *testing.T, b *platformv1.DataBox) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("box %s/%s gone", b.Namespace, b.Name), func() error {
+		err := c.Get(t.Context(), client.ObjectKeyFromObject(b), b.DeepCopy())
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there (%v)", err)
+	})
+}
+
+func (c *cluster) annotate(t *testing.T, b *platformv1.DataBox, key, value string) {
+	t.Helper()
+	before := b.DeepCopy()
+	metav1.SetMetaDataAnnotation(&b.ObjectMeta, key, value)
+	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
+}
+
+// touch makes the controller look at a box.
+func (c *cluster) touch(t *testing.T, b *platformv1.DataBox) {
+	t.Helper()
+	c.annotate(t, b, "touched", time.Now().Format(time.RFC3339Nano))
+}
+
+func (c *cluster) secret(t *testing.T, ns, name string) *corev1.Secret {
+	t.Helper()
+	s := &corev1.Secret{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: name}, s))
+	return s
+}
+
+// open is a client with the session in a box's Secret, as a component has it.
+func (c *cluster) open(t *testing.T, ns, name string, a names.Access) *minio.Client {
+	t.Helper()
+	s, err := databox.ParseSession(c.secret(t, ns, names.Credentials(name, a)).Data[databox.SessionKey])
+	must(t, err)
+	m, err := databox.NewClient(s, s.Static())
+	must(t, err)
+	return m
+}
+
+// editSession writes a changed session into a Secret.
+func (c *cluster) editSession(t *testing.T, s *corev1.Secret, change func(*databox.Session)) error {
+	t.Helper()
+	x, err := databox.ParseSession(s.Data[databox.SessionKey])
+	must(t, err)
+	change(&x)
+	b, err := json.Marshal(x)
+	must(t, err)
+	s.Data[databox.SessionKey] = b
+	return c.Update(t.Context(), s)
+}
