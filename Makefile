@@ -65,7 +65,7 @@ deploy: cluster ## build unip's images with ko and apply config/
 images: cluster # the images of examples/ and of the tests, for the local cluster
 	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn,coreutils,dash \
 	  --add examples/digits/digits:/app/digits --workdir /app --user 1000
-	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3-minimal,coreutils,dash \
+	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3,coreutils,dash \
 	  --add e2e/testdata/echo:/app --workdir /app --user 1000
 
 .PHONY: demo
@@ -80,7 +80,7 @@ test: $(CLUSTER) ## unit, golden and property tests: real Python, real S3 server
 
 .PHONY: e2e
 e2e: build deploy images ## tests on the cluster
-	@$(IN_CLUSTER); go test -tags e2e -count=1 -timeout 40m ./e2e/...
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/
 
 .PHONY: bench
 bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller

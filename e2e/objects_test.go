@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"context"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,25 +18,34 @@ import (
 	"github.com/unip-knative/unip/translate/names"
 )
 
+var inNamespace = regexp.MustCompile(`namespace: pu-[a-z0-9-]+`)
+
 // What is generated is ordinary: the API server, Knative's webhooks (default feature flags) and our CRDs accept every object of a module in a server-side dry run.
 func TestServerSideDryRun(t *testing.T) {
-	for name, flags := range map[string]string{"knative-serving": "config-features", "knative-eventing": "config-features"} {
-		var c corev1.ConfigMap
-		if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: name, Name: flags}, &c); err != nil {
-			t.Fatal(err)
+	t.Parallel()
+	var features corev1.ConfigMap // Serving ships it with an example only; Eventing's lists its defaults, which the cluster takes as they are
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "config-features"}, &features); err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range features.Data {
+		if k != "_example" {
+			t.Errorf("config-features sets %s: %s; the cluster must run with Knative's defaults", k, v)
 		}
-		for k, v := range c.Data {
-			if k != "_example" {
-				t.Errorf("%s/%s sets %s: %s; the cluster must run with Knative's defaults", name, flags, k, v)
-			}
+	}
+	m := cluster.Module("pu-e2e-pa-dryrun")
+	t.Cleanup(func() {
+		if err := m.Delete(context.Background()); err != nil {
+			t.Error(err)
 		}
+	})
+	if _, err := m.Kubectl(t.Context(), "create", "namespace", m.Namespace); err != nil {
+		t.Fatal(err)
 	}
 	for name, path := range map[string]string{
 		"examples-digits": "examples/digits/manifests",
 		"echo":            write(t, "pu-e2e-pa-dryrun", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := cluster.Module("pu-e2e-pa-dryrun")
 			objects, err := m.Translate(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
@@ -43,19 +54,28 @@ func TestServerSideDryRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Objects cannot be tried in a namespace that does not exist: all but the Namespace go to one that does.
-			var rest []string
+			// The webhooks try a pod of each Service, with its ServiceAccount: namespace and accounts are made, the rest is only tried.
+			var first, rest []string
 			for doc := range strings.SplitSeq(string(resolved), "\n---\n") {
-				if !strings.Contains("\n"+doc, "\nkind: Namespace\n") {
-					rest = append(rest, strings.ReplaceAll(strings.ReplaceAll(doc, "namespace: pu-ann-pa-digits", "namespace: default"),
-						"namespace: pu-e2e-pa-dryrun", "namespace: default"))
+				doc = inNamespace.ReplaceAllString(doc, "namespace: "+m.Namespace)
+				switch {
+				case strings.Contains("\n"+doc, "\nkind: Namespace\n"):
+				case strings.Contains("\n"+doc, "\nkind: ServiceAccount\n"):
+					first = append(first, doc)
+				default:
+					rest = append(rest, doc)
 				}
 			}
-			out, err := m.Run(t.Context(), []byte(strings.Join(rest, "\n---\n")),
-				"kubectl", "apply", "--server-side", "--dry-run=server", "--field-manager=unip-dry-run", "-f", "-")
-			if err != nil {
-				t.Fatal(err)
+			apply := func(docs []string, flags ...string) []byte {
+				args := append([]string{"apply", "--server-side", "--field-manager=unip-dry-run", "-f", "-"}, flags...)
+				out, err := m.Run(t.Context(), []byte(strings.Join(docs, "\n---\n")), "kubectl", args...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return out
 			}
+			apply(first)
+			out := apply(rest, "--dry-run=server")
 			t.Logf("%s", out)
 		})
 	}
@@ -63,6 +83,7 @@ func TestServerSideDryRun(t *testing.T) {
 
 // Deleting a module's namespace leaves nothing behind: no bucket either, where the installation says so.
 func TestDeletedModuleLeavesNothing(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-deleted", echo("echo:echo"))
 	awaitReady(t, m)
 	if err := m.Put(t.Context(), "weights", "a/b.txt", []byte("x")); err != nil {

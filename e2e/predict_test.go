@@ -19,6 +19,7 @@ import (
 
 // The main path: a scikit-learn model that sleeps at zero wakes up for a call, answers right, and sleeps again.
 func TestPredictFromZero(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-digits", component{
 		Image: digitsImage, Inference: "digits.serve:predict", Loader: "digits.serve:load", Model: "digits.joblib",
 	})
@@ -84,6 +85,7 @@ func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 
 // A component whose model is not there yet is ready, says so to its callers, and picks the model up when it comes.
 func TestModelPutLater(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-later", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
 	awaitReady(t, m)
 
@@ -125,6 +127,7 @@ func wantText(t *testing.T, m *live.Module, want string, within time.Duration) {
 
 // An import that fails is told by the Revision, where people who know Knative look.
 func TestBrokenImportInRevisionStatus(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-broken", echo("nowhere_to_be_found:predict"))
 	err := live.Await(t.Context(), 2*time.Minute, "waiting for the revision to say why", func(ctx ctx) error {
 		var r servingv1.Revision
@@ -146,6 +149,7 @@ func TestBrokenImportInRevisionStatus(t *testing.T) {
 
 // The specification of the API comes from the function's docstring.
 func TestOpenAPI(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-openapi", echo("echo:echo"))
 	awaitReady(t, m)
 	a, err := m.Call(t.Context(), live.Request{

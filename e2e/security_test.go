@@ -24,6 +24,7 @@ type ctx = context.Context
 
 // Who calls is decided by the gateway: a wrong password is refused, and a call past the gateway has no identity, whatever its headers claim.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-identity", echo("echo:echo"))
 	awaitReady(t, m)
 
@@ -102,6 +103,7 @@ func clusterInside(t *testing.T) *live.Cluster {
 
 // The user's code finds no S3 key, no key of the module and no token of Kubernetes, neither in its environment nor in its files.
 func TestNothingSecretInTheUsersContainer(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-secrets", component{Image: echoImage, Inference: "echo:surroundings", Model: "model.txt"})
 	awaitReady(t, m)
 	if err := m.Put(t.Context(), "weights", "model.txt", []byte("x")); err != nil {
@@ -158,6 +160,7 @@ func TestNothingSecretInTheUsersContainer(t *testing.T) {
 
 // The credentials of one box open that box only, and those for reading do not write.
 func TestBoxesAreApart(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-boxes", echo("echo:echo"))
 	awaitReady(t, m)
 	if err := m.Put(t.Context(), "other", "secret.txt", []byte("x")); err != nil {
@@ -203,6 +206,7 @@ func refused(t *testing.T, what string, do func() error) {
 
 // Credentials are made anew when their Secret is deleted or spoilt, and a pod that runs follows the file: it reads a model that only the new ones open.
 func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
+	t.Parallel()
 	m := apply(t, "pu-e2e-pa-renewal", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
 	awaitReady(t, m)
 	predict(t, m, http.StatusServiceUnavailable) // the pod runs and has looked for its model with the first session

@@ -42,6 +42,7 @@ func (c *checker) check() {
 		c.mlComponent(x)
 	}
 	c.apis()
+	c.foreign()
 }
 
 type headed interface {
@@ -77,6 +78,22 @@ func index[T headed](c *checker, all []T, header func(T) *manifest.Header) map[s
 		c.name(h)
 	}
 	return m
+}
+
+// foreign checks that objects of other groups, which are carried through, do not take the names of generated ones.
+func (c *checker) foreign() {
+	for _, f := range c.module.Foreign {
+		meta, _ := f.Object["metadata"].(map[string]any)
+		name, _ := meta["name"].(string)
+		taken := name == names.ModuleKey || strings.Contains(name, ".databox.") || strings.HasPrefix(name, "unip-worker-") || strings.HasPrefix(name, "unip-gateway-")
+		switch {
+		case meta == nil || name == "":
+			c.found.Errorf(f.Position, "%s has no metadata.name", f.Kind)
+		case f.APIVersion == "v1" && (f.Kind == "Secret" || f.Kind == "ConfigMap") && taken,
+			strings.HasPrefix(f.APIVersion, "serving.knative.dev/") && f.Kind == "Service" && (name == names.Gateway || c.parts[name] != nil):
+			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
+		}
+	}
 }
 
 // maxService is the longest name of a Knative Service whose Revisions ("-00001") and their Deployments ("-deployment") still are labels of DNS.
@@ -133,6 +150,9 @@ func (c *checker) namespaces() {
 		}
 		if ns.Value != c.namespace {
 			c.found.Errorf(ns.At, "metadata.namespace: %q differs from %q of %s; a module is one namespace", ns.Value, c.namespace, c.first)
+		}
+		if h.Meta.Has("labels") {
+			c.found.Notef(h.Meta.Key("labels"), "metadata.labels have no effect: generated objects carry Kubernetes' recommended labels")
 		}
 		for key, value := range h.Meta.Annotations {
 			if strings.HasPrefix(key, manifest.Prefix) && !known(h.Kind, key) {

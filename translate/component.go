@@ -229,8 +229,8 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		}
 	}
 	for _, e := range s.Env {
-		// Kubelet expands $(NAME) in values; the platform does not, so a dollar stays a dollar.
-		out.Env = append(out.Env, corev1.EnvVar{Name: e.Name.Value, Value: strings.ReplaceAll(e.Value.Value, "$(", "$$(")})
+		// Kubelet expands $(NAME) in values, and $$ is its way to write a dollar; the platform knows neither, so a dollar stays a dollar.
+		out.Env = append(out.Env, corev1.EnvVar{Name: e.Name.Value, Value: strings.ReplaceAll(e.Value.Value, "$", "$$")})
 	}
 	for _, e := range s.EnvFrom {
 		from := corev1.EnvFromSource{Prefix: e.Prefix}

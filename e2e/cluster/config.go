@@ -30,6 +30,9 @@ func (i instance) configure(bins map[string]string) error {
 		}
 	}
 	for name, content := range i.configFiles(bins) {
+		if b, err := os.ReadFile(i.dir(name)); err == nil && string(b) == content {
+			continue // kube-proxy ends when its file is written
+		}
 		if err := os.WriteFile(i.dir(name), []byte(content), 0o600); err != nil {
 			return err
 		}

@@ -52,11 +52,12 @@ type decoder struct {
 	file    string
 	found   *Diagnostics
 	aliases int // how many have been followed
+	merged  int // how many keys have come by merges
 	depth   int
 }
 
 // maxAliases and maxDepth bound what one document may make of few bytes: a "billion laughs" ends here.
-const maxAliases, maxDepth = 1000, 64
+const maxAliases, maxMerged, maxDepth = 1000, 100_000, 64
 
 func (d *decoder) at(n *yaml.Node) Position { return Position{d.file, n.Line, n.Column} }
 

@@ -181,6 +181,7 @@ type Secret struct {
 	Header
 	Data       map[string]string
 	StringData map[string]string
+	Type       string // default Opaque
 }
 
 // Foreign is an object of another group, carried through.

@@ -51,6 +51,12 @@ func (d *decoder) merge(n *yaml.Node, path string, seen map[string]int, do func(
 		return false
 	}
 	defer func() { d.depth-- }()
+	if d.merged += len(n.Content); d.merged > maxMerged {
+		if d.merged-len(n.Content) <= maxMerged {
+			d.errorf(n, "more than %d keys are merged in one document", maxMerged)
+		}
+		return false
+	}
 	if n.Kind == yaml.SequenceNode {
 		ok := true
 		for _, c := range n.Content {

@@ -208,7 +208,7 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 	var found Diagnostics
 	quiet.found = &found
 	ok := quiet.decode(n, reflect.ValueOf(&o).Elem(), "")
-	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData}
+	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData, Type: o.Type}
 	if o.Spec != nil && !null(o.Spec) {
 		var v values
 		// Fields of a platform Secret are not all known: what else stands below spec is passed over.
@@ -218,15 +218,11 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 				ok = quiet.decode(c, target, "spec."+key) && ok
 			}
 		}
-		if s.Data == nil {
-			s.Data = v.Data
-		}
-		if s.StringData == nil {
-			s.StringData = v.StringData
-		}
+		s.Data = both(d, o.Spec, "data", s.Data, v.Data)
+		s.StringData = both(d, o.Spec, "stringData", s.StringData, v.StringData)
 	}
-	for _, f := range found { // values of a Secret are never shown
-		f.Message = hideValue(f.Message)
+	for _, f := range found { // nothing of a Secret's content is ever shown
+		f.Message = withoutValue(f.Message)
 		*d.found = append(*d.found, f)
 	}
 	if ok = d.named(&s.Header) && ok; ok {
@@ -234,13 +230,22 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 	}
 }
 
-var shown = regexp.MustCompile(`, not (the|"|!!|a |nothing).*$|; write .*$`)
+// aboutValue is a message that says what a value is, in place of what it should be.
+var aboutValue = regexp.MustCompile(`^(.*): want a (string|mapping), not .*$`)
 
-func hideValue(message string) string {
-	if strings.Contains(message, "ata.") {
-		return shown.ReplaceAllString(message, " (quote it; the value is not shown)")
+func withoutValue(message string) string {
+	return aboutValue.ReplaceAllString(message, "$1: want a $2 (what is there is not shown; numbers and the like must be quoted)")
+}
+
+// both takes values from the top of a Secret or from below its spec; at both places they are an error.
+func both(d *decoderOf, spec *yaml.Node, key string, top, below map[string]string) map[string]string {
+	if top != nil && below != nil {
+		d.errorf(spec, "%s stands both at the top and below spec", key)
 	}
-	return message
+	if top == nil {
+		return below
+	}
+	return top
 }
 
 func child(n *yaml.Node, key string) *yaml.Node {
@@ -253,6 +258,14 @@ func child(n *yaml.Node, key string) *yaml.Node {
 }
 
 func (d *decoderOf) foreign(n *yaml.Node, p probe, m *Module) {
+	if p.kind.Value == "List" && p.apiVersion.Value == "v1" { // what kubectl writes for several objects
+		if items := child(n, "items"); items != nil && d.follow(items).Kind == yaml.SequenceNode {
+			for _, item := range d.follow(items).Content {
+				d.document(d.follow(item), m)
+			}
+		}
+		return
+	}
 	o := &Foreign{Header: Header{At: At{Position: d.at(n)}, Kind: p.kind.Value}, APIVersion: p.apiVersion.Value}
 	if !d.bounded(n) {
 		return

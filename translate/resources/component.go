@@ -76,6 +76,8 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 	timeout, optional := int64(c.TimeoutSeconds), true
 	spec := servingv1.RevisionSpec{
 		TimeoutSeconds: &timeout,
+		// An answer begins when the function has ended: Knative's default of 300 s would cut longer ones off.
+		ResponseStartTimeoutSeconds: &timeout,
 		PodSpec: corev1.PodSpec{
 			ServiceAccountName: c.Name,
 			Containers:         []corev1.Container{makeServer(m, c), makeFunction(m, c)},

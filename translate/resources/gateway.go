@@ -76,7 +76,8 @@ func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.
 		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
 			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: map[string]string{autoscaling.MinScaleAnnotationKey: "0"}},
 			Spec: servingv1.RevisionSpec{
-				TimeoutSeconds: &longest,
+				TimeoutSeconds:              &longest,
+				ResponseStartTimeoutSeconds: &longest,
 				PodSpec: corev1.PodSpec{
 					ServiceAccountName: names.Gateway,
 					Containers: []corev1.Container{{

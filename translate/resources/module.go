@@ -78,8 +78,12 @@ func MakeModuleKey(m Module) *corev1.Secret {
 // MakeSecret makes a Secret of the manifests.
 func MakeSecret(m Module, s *manifest.Secret) *corev1.Secret {
 	meta := m.meta(s.Meta.Name.Value, s.Meta.Name.Value, "secret")
+	kind := corev1.SecretTypeOpaque
+	if s.Type != "" {
+		kind = corev1.SecretType(s.Type)
+	}
 	return &corev1.Secret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: corev1.SecretTypeOpaque,
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: kind,
 		Data: bytesOf(s.Data), StringData: s.StringData,
 	}
 }

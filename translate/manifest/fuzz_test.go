@@ -1,0 +1,65 @@
+package manifest_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Whatever the bytes: reading ends, every finding has its file, findings come sorted, and every object that was read has a name and a namespace.
+func FuzzRead(f *testing.F) {
+	seeds, err := filepath.Glob("../testdata/*/in.yaml")
+	if err != nil || len(seeds) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, s := range seeds {
+		b, err := os.ReadFile(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	const head = "apiVersion: unified-platform.cs.hse.ru/v1\nkind: DataBox\nmetadata: {name: a, namespace: b}\n"
+	for _, s := range []string{
+		"", "\ufeff", "---\n---\n...\n", "%YAML 1.1\n---\na", "\x00", "a: \xff", "? [a]\n: b", "!!binary aGk=", "a: .inf", "a: 1_000", "a: 0o17", "- - - -",
+		head + "spec: &a {s3DefaultStorage: *a}", head + "spec: {<<: &a [*a]}", head + "spec: {<<: 1}", head + "spec: !x {}", head + "spec: {s3DefaultStorage: {capacity: 1e999999999}}",
+		strings.Repeat("[", 2000), strings.Repeat("a: {", 500), "apiVersion: v1\nkind: [a]", "apiVersion: v1\nkind: X\nmetadata: {name: {}}",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, found := manifest.Read([]manifest.File{{Name: "f", Data: b}})
+		for _, d := range found {
+			if d.File != "f" || d.Message == "" || d.Line < 0 || d.Column < 0 {
+				t.Errorf("finding without place or message: %#v", d)
+			}
+		}
+		sorted := slices.Clone(found)
+		sorted.Sort()
+		if !slices.Equal(found, sorted) {
+			t.Errorf("findings are not sorted: %v", found)
+		}
+		var all []manifest.Header
+		for _, x := range m.Boxes {
+			all = append(all, x.Header)
+		}
+		for _, x := range m.Components {
+			all = append(all, x.Header)
+		}
+		for _, x := range m.APIs {
+			all = append(all, x.Header)
+		}
+		for _, x := range m.Secrets {
+			all = append(all, x.Header)
+		}
+		for _, h := range all {
+			if h.Meta.Name.Value == "" || h.Meta.Namespace.Value == "" || h.Line < 1 {
+				t.Errorf("%s without name, namespace or place: %+v", h.Kind, h)
+			}
+		}
+	})
+}
