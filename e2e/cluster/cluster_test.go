@@ -1,0 +1,173 @@
+package main
+
+import (
+	"archive/tar"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Instances have ranges of their own, all within the range that leads nowhere else.
+func TestAddressesOfInstancesAreApart(t *testing.T) {
+	t.Parallel()
+	outer := netip.MustParsePrefix(whole)
+	var ranges []netip.Prefix
+	for id := range maxInstances {
+		i := instance{ID: id}
+		ranges = append(ranges, netip.MustParsePrefix(i.podCIDR()), netip.MustParsePrefix(i.svcCIDR()), netip.MustParsePrefix(i.hostIP()+"/24").Masked())
+		for _, ip := range []string{i.apiIP(), i.dnsIP()} {
+			if !netip.MustParsePrefix(i.svcCIDR()).Contains(netip.MustParseAddr(ip)) {
+				t.Errorf("%s is not in %s", ip, i.svcCIDR())
+			}
+		}
+	}
+	for n, a := range ranges {
+		if !outer.Contains(a.Addr()) || a != a.Masked() {
+			t.Errorf("%s is not a range within %s", a, outer)
+		}
+		for _, b := range ranges[n+1:] {
+			if a.Overlaps(b) {
+				t.Errorf("%s and %s overlap", a, b)
+			}
+		}
+	}
+}
+
+func TestConfigurationIsFilledInAndParses(t *testing.T) {
+	t.Parallel()
+	files := instance{ID: 1}.configFiles(map[string]string{"containerd": "/c", "runc": "/usr/sbin/runc"})
+	for name, content := range files {
+		for _, left := range []string{"{dir}", "{node}", "{pods}", "{dns}", "{name}", "{registry", "{cni}", "{runc}"} {
+			if strings.Contains(name+content, left) {
+				t.Errorf("%s: %s is left", name, left)
+			}
+		}
+		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".conflist") {
+			var v any
+			if err := yaml.Unmarshal([]byte(content), &v); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestSplitPutsNamespacesFirstAndCheckedObjectsLast(t *testing.T) {
+	t.Parallel()
+	parts := split("kind: CustomResourceDefinition\n---\nkind: Namespace\n---\napiVersion: caching.internal.knative.dev/v1alpha1\nkind: Image\n---\nkind: Deployment\n---\n")
+	want := map[string]int{crdsYAML: 2, lateYAML: 1, coreYAML: 1}
+	for name, n := range want {
+		if len(parts[name]) != n {
+			t.Errorf("%s: %q, want %d", name, parts[name], n)
+		}
+	}
+	if parts[crdsYAML][0] != "kind: Namespace" {
+		t.Errorf("first is %q", parts[crdsYAML][0])
+	}
+}
+
+func TestLayersAreTheSameBytes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"b/c.txt": "1", "a.txt": "2", "b/__pycache__/x.pyc": "no"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := addedLayer("/", []string{dir + ":/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(dir, "a.txt"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	second, err := addedLayer("/", []string{dir + ":/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := first.Digest()
+	b, _ := second.Digest()
+	if a != b {
+		t.Error("another digest for the same files")
+	}
+	content, err := first.Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for r := tar.NewReader(content); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, h.Name)
+	}
+	if got := strings.Join(names, " "); got != "app/ app/a.txt app/b/ app/b/c.txt" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestHashFollowsContentAndNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hash := func() string {
+		h, err := hashFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	seen := map[string]string{}
+	for _, step := range []struct{ name, content string }{{"a", "1"}, {"a", "2"}, {"b", "2"}, {"c/d", ""}} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, step.name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, step.name), []byte(step.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		h := hash()
+		if before, twice := seen[h]; twice {
+			t.Errorf("%v has the hash of %s", step, before)
+		}
+		if h != hash() {
+			t.Error("two hashes of one folder")
+		}
+		seen[h] = step.name
+	}
+}
+
+func TestPKI(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := writePKI(dir, "198.18.0.2", "198.19.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"ca.crt", "apiserver.key", "admin.kubeconfig", "sa.pub"} {
+		info, err := os.Stat(filepath.Join(dir, f))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", f, info, err)
+		}
+	}
+}
+
+func TestOnlyTheClustersOwnRegistryIsPushedTo(t *testing.T) {
+	t.Parallel()
+	if _, err := (instance{}).reference("docker.example/x:1"); err == nil {
+		t.Error("another registry was accepted")
+	}
+	ref, err := (instance{ID: 2}).reference(registryName + "/a/b:1")
+	if err != nil || ref.Name() != "198.18.2.2:5000/a/b:1" {
+		t.Errorf("%v %v", ref, err)
+	}
+}
