@@ -129,7 +129,8 @@ func wantText(t *testing.T, m *live.Module, want string, within time.Duration) {
 func TestBrokenImportInRevisionStatus(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-broken", echo("nowhere_to_be_found:predict"))
-	err := live.Await(t.Context(), 2*time.Minute, "waiting for the revision to say why", func(ctx ctx) error {
+	// Knative looks at crashing pods when the Deployment changes: at the latest when its progress deadline (120 s here) is over.
+	err := live.Await(t.Context(), 4*time.Minute, "waiting for the revision to say why", func(ctx ctx) error {
 		var r servingv1.Revision
 		if err := m.Get(ctx, types.NamespacedName{Namespace: m.Namespace, Name: "model-00001"}, &r); err != nil {
 			return err

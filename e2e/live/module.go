@@ -93,10 +93,10 @@ func (m *Module) servicesReady(ctx context.Context) error {
 		}
 		c := s.Status.GetCondition(servingv1.ServiceConditionReady)
 		if c == nil || s.Status.ObservedGeneration != s.Generation {
-			errs = append(errs, fmt.Errorf("Service %s has no status yet", s.Name))
+			errs = append(errs, fmt.Errorf("service %s has no status yet", s.Name))
 			continue
 		}
-		err := fmt.Errorf("Service %s: %s %s %s", s.Name, c.Status, c.Reason, c.Message)
+		err := fmt.Errorf("service %s: %s %s %s", s.Name, c.Status, c.Reason, c.Message)
 		if c.IsFalse() {
 			err = &FinalError{err}
 		}

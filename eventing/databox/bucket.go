@@ -131,13 +131,11 @@ func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o Owner) e
 func isEmpty(ctx context.Context, c *minio.Client, bucket string) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the listing after its first entry
-	for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: 1}) {
-		if o.Err != nil {
-			return false, fmt.Errorf("listing bucket %s: %w", bucket, o.Err)
-		}
-		return false, nil
+	first, any := <-c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: 1})
+	if first.Err != nil {
+		return false, fmt.Errorf("listing bucket %s: %w", bucket, first.Err)
 	}
-	return true, nil
+	return !any, nil
 }
 
 // IsRefused reports that S3 answered and said no to these keys: they are wrong, expired, or may not do this.

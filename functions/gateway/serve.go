@@ -53,7 +53,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := call{trace: forward.Trace(r)}
 	defer func() {
 		p := recover()
-		if p != nil && p != http.ErrAbortHandler && rec.status == 0 {
+		if p != nil && p != http.ErrAbortHandler && rec.status == 0 { //nolint:errorlint // a panic value, never wrapped
 			slog.Error("call panicked", "panic", fmt.Sprint(p))
 			problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the gateway; its log says more"))
 			p = nil

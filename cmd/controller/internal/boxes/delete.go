@@ -56,10 +56,15 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	}
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(ns.UID), Box: box.Name}
+	say := func(kind, reason, note string, args ...any) {
+		if ns.DeletionTimestamp == nil { // a namespace that goes away takes no events
+			r.Events.Eventf(box, nil, kind, reason, "Delete", note, args...)
+		}
+	}
 	n, gone, err := databox.RemoveBucket(ctx, s3.admin, bucket, owner, deleteBudget)
 	switch {
 	case errors.Is(err, databox.ErrBucketNotOurs):
-		r.Events.Eventf(box, nil, corev1.EventTypeWarning, platformv1.ReasonBucketNotOurs, "Delete", "the bucket stays: %v", err)
+		say(corev1.EventTypeWarning, platformv1.ReasonBucketNotOurs, "the bucket stays: %v", err)
 	case err != nil:
 		return r.report(ctx, box, stuck(err))
 	case !gone:
@@ -68,14 +73,14 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 			bucket: bucket, after: time.Second,
 		})
 	default:
-		r.Events.Eventf(box, nil, corev1.EventTypeNormal, "BucketDeleted", "Delete", "bucket %s was deleted", bucket)
+		say(corev1.EventTypeNormal, "BucketDeleted", "bucket %s was deleted", bucket)
 	}
 	return reconcile.Result{}, r.setFinalizer(ctx, box, false)
 }
 
 // stuck is a deletion that S3 holds up, with the way out for whoever waits for it.
 func stuck(err error) outcome {
-	o := failed(platformv1.ReasonStorageError, err)
+	o := failed(err)
 	o.message = fmt.Sprintf("%v. Deletion waits for S3; to give the bucket up, remove the finalizer %s", err, Finalizer)
 	return o
 }

@@ -138,7 +138,7 @@ func (r *Reconciler) ensure(ctx context.Context, box *platformv1.DataBox, nsUID 
 	}
 	s3, err := r.storage()
 	if err != nil {
-		return failed(platformv1.ReasonStorageError, err)
+		return failed(err)
 	}
 	if box.Spec.DatasetReference != nil {
 		return r.ensureView(ctx, box, s3)

@@ -82,7 +82,8 @@ func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, s3 stor
 		return held{}, err
 	}
 	// Events of the same action are folded into one, hence an action for each access.
-	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "CredentialsRenewed", "Renew-"+string(g.Access), "new %s session until %s: %s", g.Access, want.Expiration.Format(time.RFC3339), why)
+	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "CredentialsRenewed", "Renew-"+string(g.Access),
+		"new %s session until %s: %s", g.Access, want.Expiration.Format(time.RFC3339), why)
 	return held{want.Expiration, due(box, g.Access, issued, want.Expiration)}, nil
 }
 

@@ -27,9 +27,9 @@ type outcome struct {
 	after time.Duration
 }
 
-// failed is tried again with growing pauses.
-func failed(reason string, err error) outcome {
-	return outcome{reason: reason, message: err.Error(), err: err}
+// failed is tried again with growing pauses: the storage did not do what it should.
+func failed(err error) outcome {
+	return outcome{reason: platformv1.ReasonStorageError, message: err.Error(), err: err}
 }
 
 // refused waits for somebody to change something: an event of the API server, or the next look.
@@ -76,6 +76,9 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 	box.Status.ObservedGeneration = box.Generation
 	if o.bucket != "" {
 		box.Status.Bucket = o.bucket
+	}
+	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs { // the Secrets were taken away
+		box.Status.Bucket, box.Status.CredentialsExpire = o.bucket, nil
 	}
 	if !o.expires.IsZero() {
 		box.Status.CredentialsExpire = &metav1.Time{Time: o.expires.Truncate(time.Second)}

@@ -69,7 +69,7 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 		return o
 	}
 	if err != nil {
-		return failed(platformv1.ReasonStorageError, err)
+		return failed(err)
 	}
 	return r.ensureSessions(ctx, box, s3, bucket, names.Read, names.Write)
 }
@@ -82,7 +82,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
 		}
-		return refused(platformv1.ReasonNotShared, fmt.Sprintf("%s/%s is not shared with this namespace. Its owner shares it by the annotation %s: %q on the DataBox %s",
+		return refused(platformv1.ReasonNotShared, fmt.Sprintf(
+			"%s/%s is not shared with this namespace. Its owner shares it by the annotation %s: %q on the DataBox %s",
 			ref.Namespace, ref.Name, SharedWithAnnotation, box.Namespace, ref.Name))
 	}
 	source := &platformv1.DataBox{}
@@ -104,7 +105,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	// Not from the source's status: what somebody may have written there is no proof of whose the bucket is.
 	err = databox.CheckBucket(ctx, s3.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
 	if err != nil {
-		return failed(platformv1.ReasonStorageError, fmt.Errorf("the dataset's bucket is not ready: %w", err))
+		return failed(fmt.Errorf("the dataset's bucket is not ready: %w", err))
 	}
 	return r.ensureSessions(ctx, box, s3, bucket, names.Read)
 }
@@ -129,7 +130,7 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 			if isAPI(err) && !errors.Is(err, errSecret) {
 				return outcome{err: err} // the API server's trouble is not the box's
 			}
-			o := failed(platformv1.ReasonStorageError, err)
+			o := failed(err)
 			if errors.Is(err, databox.ErrNoSTS) || errors.Is(err, errSessionRefused) || errors.Is(err, errSecret) {
 				o.reason = platformv1.ReasonCredentialsError
 			}
