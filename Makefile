@@ -73,9 +73,9 @@ demo: build deploy images ## the main job: examples/digits goes live, its model 
 	@$(IN_CLUSTER); go run ./e2e/demo
 
 .PHONY: test
-test: $(CLUSTER) ## unit, golden and property tests: real Python, real S3 server, no cluster
+test: $(CLUSTER) ## unit, golden and property tests: real Python, S3 server and API server, no cluster
 	@command -v python3 >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y --no-install-recommends python3; }
-	@export UNIP_MINIO=$$($(CLUSTER) minio); go vet ./... && go test ./...
+	@export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); go vet ./... && go test ./...
 	@go -C e2e/cluster test ./...
 
 .PHONY: e2e

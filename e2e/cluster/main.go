@@ -68,7 +68,7 @@ func command() *cobra.Command {
 		&cobra.Command{Use: "env", Short: "print the environment that points kubectl, ko and the tests at the cluster: eval \"$(cluster env)\"", Args: cobra.NoArgs, RunE: with(env)},
 		&cobra.Command{Use: "exec -- COMMAND…", Short: "run a command where the registry's name resolves (ko needs that)", Args: cobra.MinimumNArgs(1), RunE: with(execute)},
 		&cobra.Command{Use: "build", Short: "build the cluster's programs into the cache, start nothing", Args: cobra.NoArgs, RunE: with(build)},
-		&cobra.Command{Use: "minio", Short: "build the S3 server and print its path (tests start one of their own)", Args: cobra.NoArgs, RunE: with(buildMinio)},
+		&cobra.Command{Use: "bin kube|minio|…", Short: "build one module's programs and print their folder (tests start an S3 or API server of their own)", Args: cobra.ExactArgs(1), RunE: with(bin)},
 		img,
 		&cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs, RunE: with(func(_ context.Context, i instance, _ []string) error { return i.runNode() })},
 	)
@@ -105,16 +105,19 @@ func build(ctx context.Context, i instance, _ []string) error {
 	return i.compile(ctx, s, programs...)
 }
 
-func buildMinio(ctx context.Context, i instance, _ []string) error {
-	if _, err := minio.build(ctx, i.root); err != nil {
+func bin(ctx context.Context, i instance, args []string) error {
+	for _, p := range programs {
+		if p.module != args[0] {
+			continue
+		}
+		if err := i.compile(ctx, newSteps(), p); err != nil {
+			return err
+		}
+		dir, err := p.bin(i.root)
+		fmt.Println(dir)
 		return err
 	}
-	bin, err := minio.bin(i.root)
-	if err != nil {
-		return err
-	}
-	fmt.Println(filepath.Join(bin, "minio"))
-	return nil
+	return fmt.Errorf("there is no module %q", args[0])
 }
 
 // env prints shell commands. PATH comes first, so that the cluster's kubectl and ko are the ones used.

@@ -184,8 +184,15 @@ func (m *Module) Put(ctx context.Context, box, key string, data []byte) error {
 	return err
 }
 
-// Delete deletes the module and waits until its namespace is gone.
+// Delete deletes the module and waits until its namespace is gone. Services go first: while pods are on their way out, Kubernetes looks at a namespace again only after half of their grace
+// period, which is the calls' timeout.
 func (m *Module) Delete(ctx context.Context) error {
+	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "ksvc", "--all", "--ignore-not-found"); err != nil {
+		return err
+	}
+	if err := m.AwaitGone(ctx, 2*time.Minute); err != nil {
+		return err
+	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m.Namespace}}
 	if err := m.Cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
 		return err

@@ -32,8 +32,8 @@ const (
 // Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
 func Credentials(box string, a Access) string { return box + ".databox." + string(a) }
 
-// Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts, so
-// that different parts never give the same name.
+// Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and
+// "a","b-c" give one name as long as nothing is cut: callers whose parts come from users add Hash of them as the last part.
 func Shorten(limit int, parts ...string) string {
 	s := strings.Join(parts, "-")
 	if len(s) <= limit {

@@ -44,12 +44,18 @@ func MakeRoutes(m Module, routes []Route) *corev1.ConfigMap {
 	return m.configMap("unip-gateway", names.Gateway, "gateway", "routes.json", append(b, '\n'))
 }
 
-const gatewayPort = 8080
+const (
+	gatewayPort = 8080
+	// coldStart is what the gateway gives a call beyond the component's own timeout, in seconds, for the component may have to wake up; functions/gateway knows the same number.
+	coldStart = 180
+	// maxTimeout is Knative's.
+	maxTimeout = 600
+)
 
 // MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the routes name; a Secret that does not exist (yet) lets nobody in.
 func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.Service {
 	optional := true
-	longest := int64(m.Config.Defaults.TimeoutSeconds)
+	longest := int64(coldStart)
 	volumes := []corev1.Volume{
 		{Name: "routes", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
 		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
@@ -60,7 +66,7 @@ func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.
 	}
 	mounted := map[string]bool{}
 	for _, r := range routes {
-		longest = max(longest, int64(r.TimeoutSeconds))
+		longest = max(longest, min(maxTimeout, int64(r.TimeoutSeconds)+coldStart))
 		if r.Auth == nil || r.Auth.Basic == nil || mounted[r.Auth.Basic.Credentials] {
 			continue
 		}

@@ -1,6 +1,6 @@
 // Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that ends with the test.
 //
-// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `bin/cluster minio` of the checkout is asked for it.
+// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `cluster bin minio` of the checkout is asked for it.
 package miniotest
 
 import (
@@ -120,13 +120,13 @@ func find(t testing.TB) string {
 	}
 	for ; dir != "/"; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "e2e", "cluster", "minio")); err == nil {
-			cmd := exec.Command("go", "run", ".", "minio")
+			cmd := exec.Command("go", "run", ".", "bin", "minio")
 			cmd.Dir = filepath.Join(dir, "e2e", "cluster")
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatalf("building MinIO: %v", err)
 			}
-			return strings.TrimSpace(string(out))
+			return filepath.Join(strings.TrimSpace(string(out)), "minio")
 		}
 	}
 	t.Fatal("UNIP_MINIO must name a MinIO program: run the tests by `make test`")
