@@ -1,0 +1,86 @@
+package stage
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPlansSurviveKubeletsExpansion(t *testing.T) {
+	t.Parallel()
+	plan := &PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: "b", Outputs: []Output{{Name: "o", Path: "/out/$(HOME)", Copies: []Folder{{Bucket: "c", Prefix: "a$$/"}}}}}
+	argument, err := Encode(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := strings.ReplaceAll(argument, "$$", "$") // what kubelet makes of it
+	var got PublishPlan
+	if err := Decode(seen, &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(plan, &got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+func TestPlansAreChecked(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`{}x`:                       "something follows",
+		`{"unknown":1}`:             "unknown field",
+		`{"inputs":[{"name":"a"}]}`: "exactly one of key, prefix and commit",
+		`{"inputs":[{"name":"a","path":"x","bucket":"b","key":"k"}]}`:                "not a clean absolute path",
+		`{"inputs":[{"name":"a","path":"/x","bucket":"b","prefix":"k"}]}`:            "does not end in /",
+		`{"inputs":[{"name":"a","path":"/x","bucket":"b","key":"k","prefix":"k/"}]}`: "exactly one",
+		`{"inputs":[{"name":"a","path":"/x","bucket":"b","commit":"k"}]}`:            "belong together",
+		`{"outputs":["/a/../b"]}`: "not a clean absolute path",
+	} {
+		if err := Decode(in, &FetchPlan{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", in, err, want)
+		}
+	}
+}
+
+func TestCheckPath(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", ".", "..", "../a", "/a", "a//b", "a/../b", "a/", "./a", "a\x00b", strings.Repeat("a", MaxName+1)} {
+		if CheckPath(bad) == nil {
+			t.Errorf("%.20q is accepted", bad)
+		}
+	}
+	for _, good := range []string{"a", "a/b", "..a", "a..", "a b", "ё/й", "$(X)", "%2e%2e"} {
+		if err := CheckPath(good); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestResultFitsATerminationMessage(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 10, 4000, 5000, 100_000} {
+		for _, letter := range []string{"a", "ё", "\"", "\n"} {
+			b := Result{Error: strings.Repeat(letter, n)}.Encode()
+			if len(b) > MaxMessage {
+				t.Errorf("%d times %q: %d bytes", n, letter, len(b))
+			}
+		}
+	}
+}
+
+func FuzzDecodeCommit(f *testing.F) {
+	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + strings.Repeat("0", 64) + `"}]}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := DecodeCommit(b)
+		if err != nil {
+			return
+		}
+		for _, files := range c.Outputs {
+			for _, x := range files {
+				if strings.HasPrefix(x.Path, "/") || strings.Contains("/"+x.Path+"/", "/../") {
+					t.Errorf("%q", x.Path)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,221 @@
+package publish_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
+
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/functions/stage/internal/fetch"
+	"github.com/unip-knative/unip/functions/stage/internal/publish"
+	"github.com/unip-knative/unip/functions/stage/internal/storage"
+)
+
+// tree writes files into a new folder; a name that ends in "/" is a folder.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if strings.HasSuffix(name, "/") {
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// contents reads all files below a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		rel, _ := filepath.Rel(dir, p)
+		found[rel] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func plan(bucket, dir string, attempt int, copies ...stage.Folder) *stage.PublishPlan {
+	return &stage.PublishPlan{Run: "r1", Stage: "fit", Attempt: attempt, Bucket: bucket, Outputs: []stage.Output{{Name: "model", Path: dir, Copies: copies}}}
+}
+
+func fetchCommit(bucket, into string) *stage.FetchPlan {
+	return &stage.FetchPlan{Inputs: []stage.Input{{Name: "model", Path: into, Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"}}}
+}
+
+// What one stage publishes, the next one fetches, and the caller's folder gets a copy.
+func TestPublishThenFetch(t *testing.T) {
+	t.Parallel()
+	s3 := miniotest.Start(t)
+	for name, files := range map[string]map[string]string{
+		"nothing":             {},
+		"one file":            {"a.txt": "1"},
+		"empty file":          {"a.txt": ""},
+		"folders":             {"a/b/c.txt": "1", "a/d.txt": "2", "e.txt": "3"},
+		"spaces and Cyrillic": {"мои данные/отчёт 1.txt": "текст", "a b+c%41.txt": "x"},
+		"dollars":             {"$(HOME)/$x.txt": "1"},
+		"20 MiB":              {"big": strings.Repeat("0123456789abcdef", 20<<16), "small": "1"},
+		"many":                many(300),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bucket, box := s3.Bucket(t), s3.Bucket(t)
+			dir := tree(t, files)
+			to := stage.Folder{Bucket: box, Prefix: "out/"}
+			if _, err := publish.Run(t.Context(), s3.Client, plan(bucket, dir, 1, to)); err != nil {
+				t.Fatal(err)
+			}
+			into := filepath.Join(t.TempDir(), "model")
+			done, err := fetch.Run(t.Context(), s3.Client, fetchCommit(bucket, into))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done.Files != len(files) {
+				t.Errorf("%d files, want %d", done.Files, len(files))
+			}
+			if d := cmp.Diff(contents(t, dir), contents(t, into)); d != "" {
+				t.Errorf("by commit (-want +got)\n%.2000s", d)
+			}
+			copied := filepath.Join(t.TempDir(), "copy")
+			if _, err := fetch.Run(t.Context(), s3.Client, &stage.FetchPlan{Inputs: []stage.Input{{Name: "m", Path: copied, Bucket: box, Prefix: "out/"}}}); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(contents(t, dir), contents(t, copied)); d != "" {
+				t.Errorf("the copy (-want +got)\n%.2000s", d)
+			}
+		})
+	}
+}
+
+func many(n int) map[string]string {
+	files := map[string]string{}
+	for i := range n {
+		files[fmt.Sprintf("%d/%d.txt", i%10, i)] = fmt.Sprint(i)
+	}
+	return files
+}
+
+// The first attempt to commit wins; a later one leaves nothing to be seen, and repeating is harmless.
+func TestOneAttemptWins(t *testing.T) {
+	t.Parallel()
+	s3 := miniotest.Start(t)
+	bucket, box := s3.Bucket(t), s3.Bucket(t)
+	to := stage.Folder{Bucket: box}
+	first, second := tree(t, map[string]string{"a": "first"}), tree(t, map[string]string{"a": "second", "b": "more"})
+	for _, x := range []struct {
+		dir     string
+		attempt int
+	}{{first, 1}, {second, 2}, {first, 1}} {
+		done, err := publish.Run(t.Context(), s3.Client, plan(bucket, x.dir, x.attempt, to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done.Attempt != 1 {
+			t.Errorf("attempt %d has won", done.Attempt)
+		}
+	}
+	var keys []string
+	for o := range s3.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
+		keys = append(keys, o.Key)
+	}
+	if d := cmp.Diff([]string{"a"}, keys); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// Whatever is no file or folder is refused by name, and nothing is published.
+func TestLinksAndTheLikeAreRefused(t *testing.T) {
+	t.Parallel()
+	s3 := miniotest.Start(t)
+	outside := filepath.Join(tree(t, map[string]string{"secret": "key"}), "secret")
+	for name, make := range map[string]func(dir string) error{
+		"link to a secret":    func(d string) error { return os.Symlink(outside, filepath.Join(d, "x")) },
+		"link to the process": func(d string) error { return os.Symlink("/proc/self/environ", filepath.Join(d, "x")) },
+		"link to a folder":    func(d string) error { return os.Symlink(filepath.Dir(outside), filepath.Join(d, "x")) },
+		"dangling link":       func(d string) error { return os.Symlink("nowhere", filepath.Join(d, "x")) },
+		"hard link":           func(d string) error { return os.Link(outside, filepath.Join(d, "x")) },
+		"named pipe":          func(d string) error { return syscall.Mkfifo(filepath.Join(d, "x"), 0o600) },
+		"socket": func(d string) error {
+			l, err := net.Listen("unix", filepath.Join(d, "x"))
+			if err == nil {
+				t.Cleanup(func() { l.Close() })
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bucket := s3.Bucket(t)
+			dir := tree(t, map[string]string{"good.txt": "1"})
+			if err := make(dir); err != nil {
+				t.Fatal(err)
+			}
+			_, err := publish.Run(t.Context(), s3.Client, plan(bucket, dir, 1))
+			if err == nil || !strings.Contains(err.Error(), `"x" is a`) || storage.Retry(err) {
+				t.Errorf("error %v, want a permanent one that names x", err)
+			}
+			for o := range s3.ListObjects(context.Background(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+				t.Errorf("published: %s", o.Key)
+			}
+		})
+	}
+}
+
+func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
+	t.Parallel()
+	s3 := miniotest.Start(t)
+	bucket := s3.Bucket(t)
+	for _, key := range []string{"both/a/b", "sibling/x", "siblings/y", "one.txt"} {
+		s3.Put(t, bucket, key, "x")
+	}
+	in := func(change func(*stage.Input)) *stage.FetchPlan {
+		i := stage.Input{Name: "table", Path: filepath.Join(t.TempDir(), "table"), Bucket: bucket}
+		change(&i)
+		return &stage.FetchPlan{Inputs: []stage.Input{i}}
+	}
+	for name, c := range map[string]struct {
+		plan *stage.FetchPlan
+		want string
+	}{
+		"missing object": {in(func(i *stage.Input) { i.Key = "nothing" }), "input table: nothing"},
+		"changed object": {in(func(i *stage.Input) { i.Key, i.ETag = "one.txt", "another" }), "has changed since the run was requested"},
+		"missing commit": {in(func(i *stage.Input) { i.Commit, i.Output = "runs/r/s/commit", "o" }), "runs/r/s/commit"},
+	} {
+		if _, err := fetch.Run(t.Context(), s3.Client, c.plan); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
+			t.Errorf("%s: %v, want a permanent error with %q", name, err, c.want)
+		}
+	}
+	p := in(func(i *stage.Input) { i.Prefix = "sibling/" })
+	if _, err := fetch.Run(t.Context(), s3.Client, p); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]string{"x": "x"}, contents(t, p.Inputs[0].Path)); d != "" {
+		t.Errorf("a sibling of the prefix came too (-want +got)\n%s", d)
+	}
+}
