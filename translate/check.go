@@ -236,7 +236,7 @@ func (c *checker) model(x *manifest.MLComponent) *resources.Model {
 		c.found.Errorf(s.Position, "spec.mlService: modelBox and modelPath belong together")
 		return nil
 	}
-	if _, ok := c.boxes[boxName.Value]; !ok {
+	if _, ok := c.boxes[boxName.Value]; c.module.Lacks("DataBox", boxName.Value, ok) {
 		c.found.Errorf(boxName.At, "spec.mlService.modelBox: there is no DataBox %q%s", boxName.Value, c.near(boxName.Value))
 	}
 	clean := path.Clean(p.Value)

@@ -56,8 +56,14 @@ func (c *checker) mlComponent(x *manifest.MLComponent) {
 	c.mlService(x)
 	for _, b := range s.ConnectedBoxes {
 		c.connected(b)
+		if s.MLService != nil && b.Name.Value != s.MLService.ModelBox.Value {
+			c.found.Notef(b.Position, "connectedBoxes: %s has no effect yet: only the model is brought into the container", b.Name.Value)
+		}
 	}
 	for name, q := range s.ResourceLimits {
+		if !strings.Contains(name, "/") && !slices.Contains([]string{"cpu", "memory", "ephemeral-storage"}, name) {
+			c.found.Errorf(q.At, "spec.resourceLimits: there is no resource %q; cpu, memory, ephemeral-storage, or a name with a domain like nvidia.com/gpu", name)
+		}
 		if n, err := resource.ParseQuantity(q.Value); err != nil || n.Sign() < 0 {
 			c.found.Errorf(q.At, "spec.resourceLimits.%s: %q is not a quantity; write \"500m\", 2Gi or the like", name, q.Value)
 		}
@@ -131,7 +137,9 @@ func (c *checker) connected(b manifest.ConnectedBox) {
 		c.found.Errorf(b.Position, "spec.connectedBoxes: an entry has no name")
 		return
 	case !ok:
-		c.found.Errorf(b.Name.At, "spec.connectedBoxes: there is no DataBox %q%s", b.Name.Value, c.near(b.Name.Value))
+		if c.module.Lacks("DataBox", b.Name.Value, ok) {
+			c.found.Errorf(b.Name.At, "spec.connectedBoxes: there is no DataBox %q%s", b.Name.Value, c.near(b.Name.Value))
+		}
 		return
 	case (b.MountS3Box == nil) == (b.MountDataset == nil):
 		c.found.Errorf(b.Position, "spec.connectedBoxes: %s needs mountS3Box or mountDataset, one of them", b.Name.Value)
@@ -272,6 +280,9 @@ func (c *checker) apis() {
 		if s.MLComponent == nil {
 			continue
 		}
+		if s.Has("apiSpec") {
+			c.found.Notef(s.Key("apiSpec"), "spec.apiSpec has no effect for an mlComponent: its specification comes from the function's docstring")
+		}
 		p := s.RestfulAPI.Path
 		if err := checkPath(p.Value); err != nil {
 			at := s.RestfulAPI.Field("path")
@@ -325,7 +336,7 @@ func (c *checker) apiForm(a *manifest.APIComponent) {
 		c.found.Errorf(s.Key(forms[0]), "APIComponent %s: %s is not supported yet", a.Meta.Name.Value, forms[0])
 	case s.MLComponent == nil || s.MLComponent.Name.Value == "":
 		c.found.Errorf(s.Field("mlComponent"), "spec.mlComponent.name is missing")
-	case c.parts[s.MLComponent.Name.Value] == nil:
+	case c.module.Lacks("MLComponent", s.MLComponent.Name.Value, c.parts[s.MLComponent.Name.Value] != nil):
 		c.found.Errorf(s.MLComponent.Name.At, "spec.mlComponent.name: there is no MLComponent %q", s.MLComponent.Name.Value)
 	}
 }

@@ -198,4 +198,9 @@ type Module struct {
 	APIs       []*APIComponent
 	Secrets    []*Secret
 	Foreign    []*Foreign
+	// Unread are the objects that are there but could not be read, by kind/name: what refers to one is not wrong for that.
+	Unread map[string]bool
 }
+
+// Lacks reports that no object of the kind and name is among the manifests, not even one that could not be read.
+func (m *Module) Lacks(kind, name string, read bool) bool { return !read && !m.Unread[kind+"/"+name] }

@@ -27,7 +27,7 @@ const (
 // Read decodes all documents of all files. Findings come back sorted by place.
 func Read(files []File) (*Module, Diagnostics) {
 	var found Diagnostics
-	m := &Module{}
+	m := &Module{Unread: map[string]bool{}}
 	documents := 0
 	for _, f := range files {
 		readFile(f, m, &found, &documents)
@@ -128,11 +128,15 @@ func (d *decoderOf) platform(n, kind *yaml.Node, m *Module) {
 		o := &DataBox{}
 		if d.object(n, kind, &o.Header, &o.Spec) {
 			m.Boxes = append(m.Boxes, o)
+		} else {
+			m.Unread["DataBox/"+o.Meta.Name.Value] = true
 		}
 	case "MLComponent":
 		o := &MLComponent{}
 		if d.object(n, kind, &o.Header, &o.Spec) {
 			m.Components = append(m.Components, o)
+		} else {
+			m.Unread["MLComponent/"+o.Meta.Name.Value] = true
 		}
 	case "APIComponent":
 		o := &APIComponent{}
