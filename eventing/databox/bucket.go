@@ -152,3 +152,16 @@ func isCode(err error, code string) bool {
 	var r minio.ErrorResponse
 	return errors.As(err, &r) && r.Code == code
 }
+
+// RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that name.
+const RunsBox = "/runs"
+
+// RunBucketName is the bucket of a module's runs: intermediate files, start records, logs.
+func RunBucketName(namespace string) string {
+	h := names.Hash(namespace, RunsBox)
+	s := bucketPrefix + namespace + "-runs"
+	if limit := maxBucket - len(h) - 1; len(s) > limit {
+		s = strings.TrimRight(s[:limit], "-.")
+	}
+	return s + "-" + h
+}

@@ -1,0 +1,166 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Pipeline is an ExperimentPipeline that has been checked: its variables, its stages, and what an upload starts. The order of stages follows from the
+// variables: a stage comes after those that write what it reads.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=upl,categories=unip
+// +kubebuilder:printcolumn:name="Stages",type=string,JSONPath=`.spec.stages[*].name`
+// +kubebuilder:printcolumn:name="Continues",type=string,JSONPath=`.spec.continueWith`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",message="a pipeline's name has 1 to 40 of a-z, 0-9 and '-', begins with a letter and has no '-' at its end"
+type Pipeline struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   PipelineSpec   `json:"spec"`
+	Status PipelineStatus `json:"status,omitempty"`
+}
+
+// PipelineSpec says what a run of the pipeline does.
+type PipelineSpec struct {
+	// Variables are files and folders that stages read and write.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=name
+	Variables []Variable `json:"variables"`
+	// Stages are containers; those that do not wait for each other run in parallel.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=name
+	Stages []Stage `json:"stages"`
+	// DefaultBox is the box that takes outputs for which a run names no place. Without one such outputs stay in the run bucket only.
+	// +optional
+	DefaultBox string `json:"defaultBox,omitempty"`
+	// ContinueWith is the pipeline that a run of this one goes on with: one run, the variables of one name are one variable.
+	// +optional
+	ContinueWith string `json:"continueWith,omitempty"`
+	// OnUpload are the rules by which an uploaded file starts a run.
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	OnUpload []UploadRule `json:"onUpload,omitempty"`
+	// MaxParallelRuns is how many runs may be under way at once; others wait. 0 is no limit.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MaxParallelRuns int32 `json:"maxParallelRuns,omitempty"`
+}
+
+// Variable is one file or folder.
+type Variable struct {
+	// Name as in the API. A container sees it as UNIP_PIPELINE_<NAME>, in upper case, other characters than letters and digits as "_".
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
+	Name string `json:"name"`
+	// MountFrom is where a variable comes from when the caller does not name it: the developer's constant data.
+	// +optional
+	MountFrom *BoxPath `json:"mountFrom,omitempty"`
+	// MountTo is the path in the container: of the folder for a folder, of the folder that the file lies in for a file. Default /unip/data/<name>.
+	// +optional
+	MountTo string `json:"mountTo,omitempty"`
+}
+
+// BoxPath is a place in a box, outside of any user's files. A path that ends in "/" is a folder.
+type BoxPath struct {
+	// +kubebuilder:validation:MinLength=1
+	Box  string `json:"box"`
+	Path string `json:"path"`
+}
+
+// Stage is one container.
+type Stage struct {
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`
+	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	Image string `json:"image"`
+	// Command replaces the image's entrypoint, Args its arguments, as in Kubernetes.
+	// +optional
+	// +listType=atomic
+	Command []string `json:"command,omitempty"`
+	// +optional
+	// +listType=atomic
+	Args []string `json:"args,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Env []EnvVar `json:"env,omitempty"`
+	// EnvFrom takes all keys of Secrets and ConfigMaps of the module as environment variables. Objects that unip manages are refused.
+	// +optional
+	// +listType=atomic
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+	// Inputs and Outputs are names of variables.
+	// +optional
+	// +listType=set
+	Inputs []string `json:"inputs,omitempty"`
+	// +optional
+	// +listType=set
+	Outputs []string `json:"outputs,omitempty"`
+	// Resources of the container.
+	// +optional
+	Resources Resources `json:"resources,omitempty"`
+	// TimeoutSeconds is how long the container may run.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2592000
+	TimeoutSeconds int64 `json:"timeoutSeconds"`
+	// Retries is how many further attempts a failed stage gets.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	// +optional
+	Retries int32 `json:"retries,omitempty"`
+}
+
+// EnvVar is one environment variable.
+type EnvVar struct {
+	Name string `json:"name"`
+	// +optional
+	Value string `json:"value,omitempty"`
+}
+
+// Resources of a container, by resource name.
+type Resources struct {
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+}
+
+// UploadRule starts a run when a user puts a file into a box.
+type UploadRule struct {
+	// +kubebuilder:validation:MinLength=1
+	Box string `json:"box"`
+	// Prefix and Suffix of the file's path below the uploading user's files.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+	// +optional
+	Suffix string `json:"suffix,omitempty"`
+	// Input is the variable that the file becomes.
+	// +kubebuilder:validation:MinLength=1
+	Input string `json:"input"`
+	// Outputs are places of outputs by variable: "<box>/<group>/" among the uploading user's files, "<box>:/<folder>/" in the developer's area.
+	// +optional
+	Outputs map[string]string `json:"outputs,omitempty"`
+}
+
+// PipelineStatus is what the controller says of a pipeline.
+type PipelineStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// PipelineList is a list of pipelines.
+//
+// +kubebuilder:object:root=true
+type PipelineList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Pipeline `json:"items"`
+}

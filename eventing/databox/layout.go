@@ -1,0 +1,90 @@
+package databox
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// MaxKey is S3's limit of a key in bytes.
+const MaxKey = 1024
+
+// UserPrefix is where a user's files lie in a box's bucket: users/<user>/file_groups/. The user is one segment, escaped. Everything outside users/ is the developer's.
+func UserPrefix(user string) string { return "users/" + EscapeUser(user) + "/file_groups/" }
+
+// EscapeUser makes one path segment of a user's name: nothing but letters, digits and "-_.~" and "@" stays as it is; "." and ".." are escaped, too.
+func EscapeUser(user string) string {
+	s := strings.ReplaceAll(url.QueryEscape(user), "+", "%20")
+	s = strings.ReplaceAll(s, "%40", "@")
+	if s == "." || s == ".." {
+		s = strings.ReplaceAll(s, ".", "%2E")
+	}
+	return s
+}
+
+// SplitKey tells a user's file from the developer's: for users/<user>/file_groups/<path> it is the user and the path; otherwise user is empty and the path is the whole key.
+// ok is false for keys below users/ of another form, which belong to nobody.
+func SplitKey(key string) (user, p string, ok bool) {
+	rest, below := strings.CutPrefix(key, "users/")
+	if !below {
+		return "", key, true
+	}
+	segment, rest, _ := strings.Cut(rest, "/")
+	p, groups := strings.CutPrefix(rest, "file_groups/")
+	user, err := url.PathUnescape(segment)
+	if err != nil || !groups || user == "" || p == "" || EscapeUser(user) != segment {
+		return "", "", false
+	}
+	return user, p, true
+}
+
+// Place is a file or a folder (its path ends in "/" or is empty) in a box: of a user, or of the developer.
+type Place struct {
+	Box       string
+	Developer bool   // the developer's area: "<box>:/<path>"
+	Path      string // without a leading slash
+}
+
+// ParsePlace reads "<box>/<group…>/<file>", "<box>/<group…>/" and, in the developer's area, "<box>:/<path>". A file of a user lies in a group: two segments at least.
+func ParsePlace(s string) (Place, error) {
+	box, p, ok := strings.Cut(s, "/")
+	if !ok || box == "" {
+		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/", s)
+	}
+	pl := Place{Box: strings.TrimSuffix(box, ":"), Developer: strings.HasSuffix(box, ":"), Path: p}
+	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && !(pl.Developer && p == "") {
+		return Place{}, fmt.Errorf("%q: %w", s, err)
+	}
+	if pl.Box == "" {
+		return Place{}, fmt.Errorf("%q names no box", s)
+	}
+	return pl, nil
+}
+
+// Folder reports that the place is a folder.
+func (p Place) Folder() bool { return p.Path == "" || strings.HasSuffix(p.Path, "/") }
+
+// Key is the place in the box's bucket.
+func (p Place) Key(user string) string {
+	if p.Developer {
+		return p.Path
+	}
+	return UserPrefix(user) + p.Path
+}
+
+// CheckObjectPath reports an error for a path below a bucket or a group that cannot be a file's: empty, with empty, "." or ".." segments, a NUL or another control character, or too long.
+func CheckObjectPath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("the path is empty")
+	case path.Clean(p) != p || path.IsAbs(p) || p == "." || p == ".." || strings.HasPrefix(p, "../"):
+		return errors.New("the path has an empty, \".\" or \"..\" segment")
+	case len(p) > MaxKey-128:
+		return fmt.Errorf("the path is longer than %d bytes", MaxKey-128)
+	case strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }):
+		return errors.New("the path has a control character or is not UTF-8")
+	}
+	return nil
+}
