@@ -164,3 +164,8 @@ func Decode(argument string, plan interface{ Validate() error }) error {
 	}
 	return plan.Validate()
 }
+
+// LogKey is where the end of an attempt's log lies once it has ended.
+func LogKey(run, stage string, attempt int) string {
+	return path.Join("runs", run, stage, strconv.Itoa(attempt)+".log")
+}

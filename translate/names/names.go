@@ -15,6 +15,10 @@ const (
 	Gateway = "gateway"
 	// ModuleKey is the Secret with which the gateway signs its calls to the MLComponents.
 	ModuleKey = "unip-module-key"
+	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's run bucket.
+	RunLogs = "unip-run-logs"
+	// Broker carries the events of a module.
+	Broker = "default"
 )
 
 // MaxLabel is the length limit of a DNS label.
