@@ -14,12 +14,16 @@ const MaxPolicy = 2048
 type Grant struct {
 	Bucket string
 	Access names.Access
+	// Prefix limits the grant to the keys below it; empty is the whole bucket.
+	Prefix string
 }
 
 type statement struct {
 	Effect   string
 	Action   []string
 	Resource []string
+	// Condition by operator, then by key.
+	Condition map[string]map[string]string `json:",omitempty"`
 }
 
 // Policy is the inline policy of a session that may do what the grants say and nothing else: in particular it cannot list buckets, and it
@@ -34,12 +38,18 @@ func Policy(grants ...Grant) (string, error) {
 	}
 	p.Version = "2012-10-17"
 	for _, g := range grants {
-		bucket := statement{"Allow", []string{"s3:GetBucketLocation", "s3:ListBucket"}, []string{"arn:aws:s3:::" + g.Bucket}}
-		objects := statement{"Allow", []string{"s3:GetObject"}, []string{"arn:aws:s3:::" + g.Bucket + "/*"}}
+		bucket := statement{Effect: "Allow", Action: []string{"s3:GetBucketLocation", "s3:ListBucket"}, Resource: []string{"arn:aws:s3:::" + g.Bucket}}
+		objects := statement{Effect: "Allow", Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::" + g.Bucket + "/" + g.Prefix + "*"}}
+		if g.Prefix != "" {
+			bucket.Action = []string{"s3:ListBucket"}
+			bucket.Condition = map[string]map[string]string{"StringLike": {"s3:prefix": g.Prefix + "*"}}
+		}
 		switch g.Access {
 		case names.Read:
 		case names.Write:
-			bucket.Action = append(bucket.Action, "s3:ListBucketMultipartUploads")
+			if g.Prefix == "" {
+				bucket.Action = append(bucket.Action, "s3:ListBucketMultipartUploads")
+			}
 			objects.Action = append(objects.Action, "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 		default:
 			return "", fmt.Errorf("session policy: unknown access %q", g.Access)

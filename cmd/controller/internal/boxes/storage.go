@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -31,27 +30,13 @@ type storage struct {
 
 func (r *Reconciler) storage() (storage, error) {
 	s := storage{Settings: r.Settings.Current(), transport: r.Transport}
-	if s.KeysErr != nil {
-		return s, s.KeysErr
-	}
 	var err error
-	s.admin, err = s.dial(credentials.NewStaticV4(s.Keys.AccessKeyID, s.Keys.SecretAccessKey, ""))
+	s.admin, err = s.Client(r.Transport)
 	return s, err
 }
 
 func (s storage) dial(c *credentials.Credentials) (*minio.Client, error) {
-	u, err := url.Parse(s.Config.S3.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
-	}
-	m, err := minio.New(u.Host, &minio.Options{
-		Creds: c, Secure: u.Scheme == "https", Region: s.Config.S3.Region, Transport: s.transport,
-		MaxRetries: 2, // the queue tries again; more here would only hold a worker
-	})
-	if err != nil {
-		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
-	}
-	return m, nil
+	return s.ClientWith(c, s.transport)
 }
 
 // ensureStorage is the pass of a box with a bucket of its own.

@@ -11,12 +11,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/installation"
@@ -48,6 +53,30 @@ func (s Settings) SessionLife() time.Duration {
 		return time.Duration(n) * time.Second
 	}
 	return time.Duration(s.Config.S3.SessionHours) * time.Hour
+}
+
+// Client is the installation's own S3 client. The error is KeysErr while there are no keys.
+func (s Settings) Client(transport http.RoundTripper) (*minio.Client, error) {
+	if s.KeysErr != nil {
+		return nil, s.KeysErr
+	}
+	return s.ClientWith(credentials.NewStaticV4(s.Keys.AccessKeyID, s.Keys.SecretAccessKey, ""), transport)
+}
+
+// ClientWith is a client of the same server with other keys.
+func (s Settings) ClientWith(c *credentials.Credentials, transport http.RoundTripper) (*minio.Client, error) {
+	u, err := url.Parse(s.Config.S3.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
+	}
+	m, err := minio.New(u.Host, &minio.Options{
+		Creds: c, Secure: u.Scheme == "https", Region: s.Config.S3.Region, Transport: transport,
+		MaxRetries: 2, // the queues try again; more here would only hold a worker
+	})
+	if err != nil {
+		return nil, fmt.Errorf("S3 endpoint %q: %w", s.Config.S3.Endpoint, err)
+	}
+	return m, nil
 }
 
 // Source reads and follows the files.

@@ -107,6 +107,9 @@ type PipelineRunStatus struct {
 	// +optional
 	// +listType=set
 	Published []string `json:"published,omitempty"`
+	// Recorded says that run.json lies beside the outputs.
+	// +optional
+	Recorded bool `json:"recorded,omitempty"`
 	// Conditions: Succeeded (Unknown while the run goes on), EventsLost (a step had to be done without its event).
 	// +optional
 	// +listType=map

@@ -1,0 +1,231 @@
+package runs
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// The containers of a stage's pod, in the order in which they run.
+const (
+	fetchContainer   = "fetch"
+	stageContainer   = "stage"
+	publishContainer = "publish"
+)
+
+const (
+	// transferAllowance is what a pod may live beyond the stage's own timeout, for bringing files in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
+	transferAllowance = 3600
+	sessionDir        = "/unip/session"
+	// attemptLabel on a Job and its pod says which attempt it is.
+	attemptLabel = "knative.unified-platform.cs.hse.ru/attempt"
+	anyUser      = 65532
+)
+
+// jobConfig is what all Jobs have in common.
+type jobConfig struct {
+	image    string // of fetch and publish
+	security installation.Profile
+}
+
+// sessionName is the Secret with a run's S3 session. Its dot keeps it apart from every Secret that a manifest can name.
+func sessionName(run string) string { return run + ".run.session" }
+
+// jobName is the same for the same attempt whoever asks: creating it twice is refused by Kubernetes.
+func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) string {
+	n := fmt.Sprint(attempt)
+	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), st.Name, n), n)
+}
+
+// makeJob makes the Job of one attempt of a stage: init fetch, init stage (the user's image), then publish. Kubernetes starts each when the one before has ended well.
+func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c jobConfig) (*batchv1.Job, error) {
+	fetch, publish := plans(run, st, attempt)
+	fetchArg, err := stage.Encode(fetch)
+	if err != nil {
+		return nil, fmt.Errorf("inputs: %w", err)
+	}
+	publishArg, err := stage.Encode(publish)
+	if err != nil {
+		return nil, fmt.Errorf("outputs: %w", err)
+	}
+	user, err := userContainer(st)
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{
+		runtimev1.PipelineLabel: run.Spec.Pipeline, runtimev1.RunLabel: run.Name, runtimev1.StageLabel: strings.ReplaceAll(st.Name, "/", "."),
+		attemptLabel:             fmt.Sprint(attempt),
+		"app.kubernetes.io/name": run.Spec.Pipeline, "app.kubernetes.io/component": "stage", "app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip",
+	}
+	pod := corev1.PodSpec{
+		RestartPolicy:                corev1.RestartPolicyNever,
+		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance),
+		AutomountServiceAccountToken: new(false),
+		EnableServiceLinks:           new(false),
+		SecurityContext:              &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+		InitContainers:               []corev1.Container{ours(fetchContainer, c.image, fetchArg), user},
+		Containers:                   []corev1.Container{ours(publishContainer, c.image, publishArg)},
+		Volumes: []corev1.Volume{
+			{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			{Name: "session", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: sessionName(run.Name), DefaultMode: new(int32(0o444))}}},
+		},
+	}
+	secure(&pod, c.security)
+	return &batchv1.Job{
+		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: jobName(run, st, attempt), Namespace: run.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: runtimev1.GroupVersion.String(), Kind: "PipelineRun", Name: run.Name, UID: run.UID, Controller: new(true), BlockOwnerDeletion: new(true),
+			}},
+		},
+		Spec: batchv1.JobSpec{
+			BackoffLimit:         new(int32(0)), // an attempt is a Job: further ones are the reconciler's decision
+			PodReplacementPolicy: new(batchv1.Failed),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"sidecar.istio.io/inject": "false"}},
+				Spec:       pod,
+			},
+		},
+	}, nil
+}
+
+// inner is a variable's folder in the volume, as fetch and publish see it.
+func inner(variable string) string { return path.Join(dataDir, variable) }
+
+func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) (*stage.FetchPlan, *stage.PublishPlan) {
+	runBucket := databox.RunBucketName(run.Namespace)
+	f := &stage.FetchPlan{}
+	p := &stage.PublishPlan{Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket}
+	for _, in := range st.Inputs {
+		x := stage.Input{Name: in.Name, Path: inner(in.Name), Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix}
+		switch {
+		case in.Stage != "":
+			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
+		case in.Key != "":
+			x.Path = path.Join(inner(in.Name), path.Base(in.Path))
+		}
+		f.Inputs = append(f.Inputs, x)
+	}
+	for _, out := range st.Outputs {
+		f.Outputs = append(f.Outputs, inner(out.Name))
+		x := stage.Output{Name: out.Name, Path: inner(out.Name)}
+		if out.Bucket != "" {
+			x.Copies = []stage.Folder{{Bucket: out.Bucket, Prefix: out.Prefix}}
+		}
+		p.Outputs = append(p.Outputs, x)
+	}
+	return f, p
+}
+
+// ours is a container of unip's own image.
+func ours(name, image, plan string) corev1.Container {
+	return corev1.Container{
+		Name: name, Image: image,
+		Args: []string{name, "--plan=" + plan, "--session=" + sessionDir + "/" + databox.SessionKey},
+		Env:  []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "48MiB"}},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
+		},
+		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: dataDir}, {Name: "session", MountPath: sessionDir, ReadOnly: true}},
+	}
+}
+
+// notInName is what a variable's name may have and an environment variable's may not.
+var notInName = regexp.MustCompile(`[^A-Z0-9]`)
+
+// EnvName is the environment variable of a pipeline's variable.
+func EnvName(variable string) string {
+	return "UNIP_PIPELINE_" + notInName.ReplaceAllString(strings.ToUpper(variable), "_")
+}
+
+// userContainer is the stage itself. It sees its own variables, no session and no token.
+func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
+	c := corev1.Container{
+		Name: stageContainer, Image: st.Spec.Image, Command: st.Spec.Command, Args: st.Spec.Args, EnvFrom: st.Spec.EnvFrom,
+		Resources:                corev1.ResourceRequirements{Limits: st.Spec.Resources.Limits, Requests: st.Spec.Resources.Requests},
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
+	}
+	for _, f := range c.EnvFrom {
+		for _, name := range []string{secretOf(f), configMapOf(f)} {
+			if Managed(name) {
+				return c, fmt.Errorf("stage %s: envFrom: %s is unip's own and not for the module's code", st.Name, name)
+			}
+		}
+	}
+	for _, e := range st.Spec.Env {
+		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: e.Value})
+	}
+	add := func(variable, folder, value string) {
+		// Kubelet would expand "$(NAME)".
+		c.Env = append(c.Env, corev1.EnvVar{Name: EnvName(variable), Value: strings.ReplaceAll(value, "$", "$$")})
+		if folder != inner(variable) {
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder, SubPath: variable})
+		}
+	}
+	for _, in := range st.Inputs {
+		folder := in.Path
+		if in.Key != "" {
+			folder = path.Dir(in.Path)
+		}
+		add(in.Name, folder, in.Path)
+	}
+	for _, out := range st.Outputs {
+		add(out.Name, out.Path, out.Path)
+	}
+	return c, nil
+}
+
+// Managed reports names of Secrets and ConfigMaps that unip makes: no container of a user gets them.
+func Managed(name string) bool {
+	return name == names.ModuleKey || strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")
+}
+
+func secretOf(f corev1.EnvFromSource) string {
+	if f.SecretRef == nil {
+		return ""
+	}
+	return f.SecretRef.Name
+}
+
+func configMapOf(f corev1.EnvFromSource) string {
+	if f.ConfigMapRef == nil {
+		return ""
+	}
+	return f.ConfigMapRef.Name
+}
+
+// secure gives each container what its work needs and the profile allows. Under baseline the user's container runs as its image says, and publish, which must read what it left, as root with no other
+// capability than DAC_OVERRIDE; under restricted all three share one user.
+func secure(pod *corev1.PodSpec, profile installation.Profile) {
+	fetch, user, publish := &pod.InitContainers[0], &pod.InitContainers[1], &pod.Containers[0]
+	own := func() *corev1.SecurityContext {
+		return &corev1.SecurityContext{
+			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), RunAsUser: new(int64(anyUser)), RunAsNonRoot: new(true),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		}
+	}
+	fetch.SecurityContext, publish.SecurityContext = own(), own()
+	if profile == installation.Restricted {
+		user.SecurityContext = own()
+		user.SecurityContext.ReadOnlyRootFilesystem = nil
+		return
+	}
+	user.SecurityContext = &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)}
+	publish.SecurityContext.RunAsUser, publish.SecurityContext.RunAsNonRoot = new(int64(0)), nil
+	publish.SecurityContext.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE"}
+}
