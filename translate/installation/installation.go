@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"time"
 
 	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -20,7 +21,24 @@ type Config struct {
 	S3            S3       `yaml:"s3"`
 	Security      Profile  `yaml:"security"`
 	Defaults      Defaults `yaml:"defaults"`
+	Runs          Runs     `yaml:"runs"`
 }
+
+// Runs are the times of pipelines' runs.
+type Runs struct {
+	// ImagePullSeconds is how long a stage's image may fail to be pulled before the stage fails. Default 300.
+	ImagePullSeconds int `yaml:"imagePullSeconds"`
+	// GraceSeconds is how long a step that is due waits for its event. Default 30.
+	GraceSeconds int `yaml:"graceSeconds"`
+	// JobTTLSeconds is how long the Job of a stage that has ended can still be looked at. Default 3600.
+	JobTTLSeconds int `yaml:"jobTTLSeconds"`
+}
+
+// ImagePull is ImagePullSeconds.
+func (r Runs) ImagePull() time.Duration { return time.Duration(r.ImagePullSeconds) * time.Second }
+
+// Grace is GraceSeconds.
+func (r Runs) Grace() time.Duration { return time.Duration(r.GraceSeconds) * time.Second }
 
 // S3 says where boxes are kept.
 type S3 struct {
@@ -75,6 +93,7 @@ func Default() Config {
 			Limits:         map[string]string{"memory": "1Gi"},
 			TimeoutSeconds: 300,
 		},
+		Runs: Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600},
 	}
 }
 
@@ -117,6 +136,11 @@ func (c Config) validate() error {
 	}
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
+	}
+	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds, "jobTTLSeconds": c.Runs.JobTTLSeconds} {
+		if n < 1 || n > 7*24*3600 {
+			errs = append(errs, fmt.Errorf("runs.%s: %d is not within 1 to %d", key, n, 7*24*3600))
+		}
 	}
 	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests, "defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {

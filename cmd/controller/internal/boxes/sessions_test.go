@@ -111,7 +111,7 @@ func TestSharedWith(t *testing.T) {
 	for globs, want := range map[string]bool{
 		"": false, "pu-ann": true, "pu-*": true, "*": true, "pu-boris,pu-ann": true, "pu-boris  pu-a?n\n": true, "pu": false, "pu-ann-pa": false, "[": false, "[,pu-ann": true, "PU-ANN": false,
 	} {
-		if got := sharedWith(globs, "pu-ann"); got != want {
+		if got := SharedWith(globs, "pu-ann"); got != want {
 			t.Errorf("%q: %v, want %v", globs, got, want)
 		}
 	}

@@ -79,7 +79,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	if err != nil {
 		return outcome{err: wrapAPI("reading the dataset's box", err)}
 	}
-	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !sharedWith(source.Annotations[SharedWithAnnotation], box.Namespace) {
+	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !SharedWith(source.Annotations[SharedWithAnnotation], box.Namespace) {
 		return notShared()
 	}
 	ns := &corev1.Namespace{}
@@ -95,8 +95,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	return r.ensureSessions(ctx, box, s3, bucket, names.Read)
 }
 
-// sharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
-func sharedWith(globs, namespace string) bool {
+// SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
+func SharedWith(globs, namespace string) bool {
 	for _, g := range strings.FieldsFunc(globs, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }) {
 		if ok, err := path.Match(g, namespace); err == nil && ok {
 			return true

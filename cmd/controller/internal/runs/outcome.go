@@ -33,7 +33,9 @@ type outcome struct {
 	// reason and message of a failure; of a running one what it waits for, if anything.
 	reason, message string
 	// ours is a failure that is not the stage's doing: its retries are not spent on it.
-	ours     bool
+	ours bool
+	// stop says that the pod would go on by itself.
+	stop     bool
 	exitCode *int32
 	ended    time.Time
 	result   stage.Result
@@ -91,7 +93,7 @@ func judgePod(st *runtimev1.StageStatus, pod *corev1.Pod, d deadlines, now time.
 		over := user.State.Running.StartedAt.Add(time.Duration(st.Spec.TimeoutSeconds) * time.Second)
 		if now.After(over) {
 			return outcome{
-				state: runtimev1.Failed, reason: ReasonDeadlineExceeded, ended: now,
+				state: runtimev1.Failed, reason: ReasonDeadlineExceeded, ended: now, stop: true,
 				message: fmt.Sprintf("it ran longer than its timeout of %s", time.Duration(st.Spec.TimeoutSeconds)*time.Second),
 			}, true
 		}
@@ -191,7 +193,7 @@ func waits(c *corev1.ContainerStatus, pod *corev1.Pod, d deadlines, now time.Tim
 	if w.Reason != "InvalidImageName" && now.Before(over) {
 		return outcome{state: runtimev1.Running, reason: w.Reason, message: oneLine(w.Message), look: over.Add(100 * time.Millisecond)}, true
 	}
-	o := outcome{state: runtimev1.Failed, reason: ReasonNotStarted, ended: now, message: "its container could not be made: " + oneLine(w.Message)}
+	o := outcome{state: runtimev1.Failed, reason: ReasonNotStarted, ended: now, stop: true, message: "its container could not be made: " + oneLine(w.Message)}
 	if image {
 		o.reason, o.message = ReasonImagePull, fmt.Sprintf("the image %s cannot be had: %s", c.Image, oneLine(w.Message))
 	}

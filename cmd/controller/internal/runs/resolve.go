@@ -24,13 +24,16 @@ type plan struct {
 	outputs map[string]string // places by variable, for people
 }
 
+// locate finds the bucket of a box; dataset is true for a reference to another module's box, which is only read, and of which no part belongs to a user.
+type locate func(box string) (bucket string, dataset bool, err error)
+
 // writer is a variable's stage.
 type writer map[string]string
 
-// resolve joins the chain's pipelines into the stages of one run, finds out what needs what, and where each variable comes from and goes to. bucket gives the bucket of a box.
+// resolve joins the chain's pipelines into the stages of one run, finds out what needs what, and where each variable comes from and goes to. where finds boxes.
 // Its errors are the caller's or the pipeline's mistakes: trying again does not help.
-func resolve(run *runtimev1.PipelineRun, chain []*runtimev1.Pipeline, bucket func(box string) (string, error)) (plan, error) {
-	r := resolver{run: run, bucket: bucket, variables: map[string]runtimev1.Variable{}, writers: writer{}, read: map[string]bool{}}
+func resolve(run *runtimev1.PipelineRun, chain []*runtimev1.Pipeline, where locate) (plan, error) {
+	r := resolver{run: run, where: where, variables: map[string]runtimev1.Variable{}, writers: writer{}, read: map[string]bool{}}
 	for _, p := range chain {
 		for _, v := range p.Spec.Variables {
 			if before, ok := r.variables[v.Name]; !ok || before.MountFrom == nil {
@@ -83,7 +86,7 @@ type stageOf struct {
 
 type resolver struct {
 	run       *runtimev1.PipelineRun
-	bucket    func(string) (string, error)
+	where     locate
 	variables map[string]runtimev1.Variable
 	writers   writer
 	read      map[string]bool
@@ -217,8 +220,12 @@ func (r *resolver) input(s stageOf, name string) (runtimev1.ResolvedInput, error
 	default:
 		return in, errors.New("it is needed, and the run names none; name a file (<box>/<group>/<file>) or a folder (<box>/<group>/)")
 	}
-	if in.Bucket, err = r.bucket(p.Box); err != nil {
+	var dataset bool
+	if in.Bucket, dataset, err = r.where(p.Box); err != nil {
 		return in, err
+	}
+	if p.Developer = p.Developer || dataset; outsideUsers(p) != nil {
+		return in, outsideUsers(p)
 	}
 	key := p.Key(r.run.Spec.User)
 	if p.Folder() {
@@ -281,7 +288,11 @@ func (r *resolver) output(s stageOf, name string, first *runtimev1.Pipeline) (ru
 	if err != nil {
 		return out, "", err
 	}
-	if out.Bucket, err = r.bucket(p.Box); err != nil {
+	var dataset bool
+	if out.Bucket, dataset, err = r.where(p.Box); err == nil && dataset {
+		err = fmt.Errorf("box %s is another module's dataset: it can only be read", p.Box)
+	}
+	if err != nil {
 		return out, "", err
 	}
 	out.Prefix = p.Key(r.run.Spec.User)

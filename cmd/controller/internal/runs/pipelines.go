@@ -1,0 +1,204 @@
+package runs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// BucketFinalizer stands on Pipelines while the installation's reclaimPolicy is Delete: the last Pipeline of a module takes the run bucket with it.
+const BucketFinalizer = "unified-platform.cs.hse.ru/run-bucket"
+
+// Pipelines prepares a module for runs: its run bucket, and the session with which its gateway reads logs. It also completes starts by upload that were broken off.
+type Pipelines struct {
+	*Reconciler
+	Starts *Starts
+}
+
+// checkEvery is how often a healthy Pipeline is looked at again.
+const checkEvery = 15 * time.Minute
+
+// deleteBudget is how much of a pass goes into deleting objects.
+const deleteBudget = 20 * time.Second
+
+// SetUp adds it to the manager, after the Reconciler.
+func (l Pipelines) SetUp(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("pipelines").
+		For(&runtimev1.Pipeline{}).
+		// One at a time: those of one module share the bucket.
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		Complete(l)
+}
+
+// Reconcile prepares one Pipeline.
+func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	p := &runtimev1.Pipeline{}
+	if err := l.Live.Get(ctx, req.NamespacedName, p); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	s, err := openS3(l.Settings, l.Transport)
+	if p.DeletionTimestamp != nil {
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		return l.release(ctx, p, s)
+	}
+	if err == nil {
+		err = l.prepare(ctx, p, s)
+	}
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	}
+	if e := l.report(ctx, p, err); e != nil {
+		return reconcile.Result{}, e
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
+}
+
+func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+	before := p.DeepCopy()
+	if s.Config.S3.ReclaimPolicy == installation.Delete {
+		controllerutil.AddFinalizer(p, BucketFinalizer)
+	} else {
+		controllerutil.RemoveFinalizer(p, BucketFinalizer)
+	}
+	if !equality.Semantic.DeepEqual(before.Finalizers, p.Finalizers) {
+		if err := l.Client.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
+			return fmt.Errorf("writing the finalizer: %w", err)
+		}
+	}
+	ns := &corev1.Namespace{}
+	if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return fmt.Errorf("reading the namespace: %w", err)
+	}
+	if err := s.claimRunBucket(ctx, p.Namespace, string(ns.UID)); err != nil {
+		return err
+	}
+	if err := l.logSession(ctx, p, s); err != nil {
+		return err
+	}
+	if len(p.Spec.OnUpload) > 0 {
+		return l.Starts.Complete(ctx, p.Namespace)
+	}
+	return nil
+}
+
+// logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the module alike.
+func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+	secret := &corev1.Secret{}
+	err := l.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: names.RunLogs}, secret)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Secret %s: %w", names.RunLogs, err)
+	}
+	if err == nil {
+		have, err := databox.ParseSession(secret.Data[databox.SessionKey])
+		if err == nil && have.Endpoint == s.Config.S3.Endpoint && time.Until(have.Expiration) > s.SessionLife()/2 {
+			return nil
+		}
+	}
+	bucket := databox.RunBucketName(p.Namespace)
+	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: names.Read, Prefix: "runs/"})
+	if err != nil {
+		return err
+	}
+	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.SessionLife())
+	if err != nil {
+		return err
+	}
+	got.Endpoint, got.Region, got.Bucket = s.Config.S3.Endpoint, s.Config.S3.Region, bucket
+	b, err := json.Marshal(got)
+	if err != nil {
+		return err
+	}
+	want := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: names.RunLogs, Namespace: p.Namespace}}
+	_, err = controllerutil.CreateOrPatch(ctx, liveClient{l.Client, l.Live}, want, func() error {
+		want.Labels = map[string]string{"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": p.Namespace, "app.kubernetes.io/managed-by": "unip"}
+		want.Data = map[string][]byte{databox.SessionKey: b}
+		return controllerutil.SetOwnerReference(p, want, l.Client.Scheme())
+	})
+	if err != nil {
+		return fmt.Errorf("writing Secret %s: %w", names.RunLogs, err)
+	}
+	return nil
+}
+
+// liveClient reads from the API server: the cache holds no such Secrets.
+type liveClient struct {
+	client.Client
+	live client.Reader
+}
+
+func (c liveClient) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	return c.live.Get(ctx, key, o, opts...)
+}
+
+// release lets a deleted Pipeline go. The last one takes the run bucket with it, if the installation wants that.
+func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
+		return reconcile.Result{}, nil
+	}
+	var all runtimev1.PipelineList
+	if err := l.Live.List(ctx, &all, client.InNamespace(p.Namespace)); err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the Pipelines: %w", err)
+	}
+	last := true
+	for i := range all.Items {
+		last = last && (all.Items[i].UID == p.UID || all.Items[i].DeletionTimestamp != nil)
+	}
+	if last && s.Config.S3.ReclaimPolicy == installation.Delete {
+		ns := &corev1.Namespace{}
+		if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+			return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
+		}
+		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox}
+		_, gone, err := databox.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner, deleteBudget)
+		if err != nil && !errors.Is(err, databox.ErrBucketNotOurs) {
+			return reconcile.Result{}, err
+		}
+		if err == nil && !gone {
+			return reconcile.Result{RequeueAfter: time.Second}, nil
+		}
+	}
+	before := p.DeepCopy()
+	controllerutil.RemoveFinalizer(p, BucketFinalizer)
+	return reconcile.Result{}, client.IgnoreNotFound(l.Client.Patch(ctx, p, client.MergeFrom(before), fieldOwner))
+}
+
+func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
+	before := p.DeepCopy()
+	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Ready", ObservedGeneration: p.Generation}
+	if err != nil {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "StorageError", oneLine(err.Error())
+	}
+	meta.SetStatusCondition(&p.Status.Conditions, c)
+	p.Status.ObservedGeneration = p.Generation
+	if equality.Semantic.DeepEqual(before.Status, p.Status) {
+		return nil
+	}
+	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, client.MergeFrom(before), fieldOwner))
+}

@@ -1,0 +1,210 @@
+package runs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Starts makes one run of one upload, however often it is told of it. In the module's run bucket:
+//
+//	starts/<key>    one object per upload and rule, written by a conditional PUT before the run is created; says whether it was. Lives longer than the run.
+//	pending/<key>   is there while the start is under way; what a controller that died has left is completed from it.
+type Starts struct {
+	Client    client.Client
+	Live      client.Reader
+	Settings  *settings.Source
+	Transport http.RoundTripper
+}
+
+// start is such an object.
+type start struct {
+	Pipeline string                    `json:"pipeline"`
+	Run      string                    `json:"run"`
+	Spec     runtimev1.PipelineRunSpec `json:"spec"`
+	Created  bool                      `json:"created"`
+}
+
+// maxStart bounds the read of a start record.
+const maxStart = 64 << 10
+
+// Upload starts a run of a pipeline for a file that a rule of it may be about. It takes nothing but names from who tells it: whether the file is there, whose it is and which version is found out in S3.
+// A file that is not there, or that the rule is not about, is no error and starts nothing.
+func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
+	p := &runtimev1.Pipeline{}
+	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if rule < 0 || rule >= len(p.Spec.OnUpload) || p.DeletionTimestamp != nil || user == "" {
+		return nil
+	}
+	r := p.Spec.OnUpload[rule]
+	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) || databox.CheckObjectPath(file) != nil {
+		return nil
+	}
+	store, err := openS3(s.Settings, s.Transport)
+	if err != nil {
+		return err
+	}
+	bucket, object := databox.BucketName(namespace, r.Box), databox.UserPrefix(user)+file
+	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
+	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the uploaded file: %w", err)
+	}
+	version := o.VersionID
+	if version == "" {
+		version = o.ETag + "@" + o.LastModified.UTC().Format(time.RFC3339Nano)
+	}
+	key := names.Hash(namespace, pipeline, strconv.Itoa(rule), bucket, object, version)
+	x := start{
+		Pipeline: pipeline, Run: names.Shorten(53, pipeline, key),
+		Spec: runtimev1.PipelineRunSpec{
+			Pipeline: pipeline, User: user, Origin: OriginUpload, IdempotencyKey: "upload/" + key,
+			Inputs:  map[string]runtimev1.InputPath{r.Input: {Path: r.Box + "/" + file, ETag: o.ETag}},
+			Outputs: r.Outputs,
+		},
+	}
+	return s.once(ctx, store, namespace, key, x)
+}
+
+// once takes a start from wherever it stands to its end.
+func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x start) error {
+	bucket := databox.RunBucketName(namespace)
+	b, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	begun, err := s.begun(ctx, store, bucket, key)
+	if err != nil {
+		return err
+	}
+	if begun != nil && begun.Created {
+		return s.done(ctx, store, bucket, key)
+	}
+	if begun == nil {
+		if err := put(ctx, store, bucket, "pending/"+key, b, false); err != nil {
+			return err
+		}
+		if err := put(ctx, store, bucket, "starts/"+key, b, true); err != nil {
+			if code := minio.ToErrorResponse(err).StatusCode; code != http.StatusPreconditionFailed && code != http.StatusConflict {
+				return err
+			}
+			// Somebody else has begun it at this moment.
+			if begun, err = s.begun(ctx, store, bucket, key); err != nil {
+				return err
+			}
+			if begun != nil && begun.Created {
+				return s.done(ctx, store, bucket, key)
+			}
+		}
+	}
+	run := &runtimev1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: namespace, Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
+		Spec:       x.Spec,
+	}
+	if err := s.Client.Create(ctx, run, fieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating the run: %w", err)
+	}
+	ctrl.LoggerFrom(ctx).Info("an upload starts a run", "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)
+	x.Created = true
+	if b, err = json.Marshal(x); err != nil {
+		return err
+	}
+	if err := put(ctx, store, bucket, "starts/"+key, b, false); err != nil {
+		return err
+	}
+	return s.done(ctx, store, bucket, key)
+}
+
+func (s *Starts) begun(ctx context.Context, store s3, bucket, key string) (*start, error) {
+	return read(ctx, store, bucket, "starts/"+key)
+}
+
+func (s *Starts) done(ctx context.Context, store s3, bucket, key string) error {
+	if err := store.RemoveObject(ctx, bucket, "pending/"+key, minio.RemoveObjectOptions{}); err != nil {
+		return fmt.Errorf("marking a start as done: %w", err)
+	}
+	return nil
+}
+
+// Complete takes every start of a module that was broken off to its end.
+func (s *Starts) Complete(ctx context.Context, namespace string) error {
+	store, err := openS3(s.Settings, s.Transport)
+	if err != nil {
+		return err
+	}
+	bucket := databox.RunBucketName(namespace)
+	var errs []error
+	for o := range store.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: "pending/", Recursive: true}) {
+		if o.Err != nil {
+			return fmt.Errorf("looking for starts that were broken off: %w", o.Err)
+		}
+		if time.Since(o.LastModified) < startTakes {
+			continue // it is under way
+		}
+		x, err := read(ctx, store, bucket, o.Key)
+		if err == nil && x != nil {
+			err = s.once(ctx, store, namespace, path.Base(o.Key), *x)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// startTakes is how long a start may be under way.
+const startTakes = time.Minute
+
+// read gives nil when there is no such object.
+func read(ctx context.Context, store s3, bucket, key string) (*start, error) {
+	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	defer body.Close()
+	b, err := io.ReadAll(io.LimitReader(body, maxStart+1))
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	x := &start{}
+	if err := json.Unmarshal(b, x); err != nil || len(b) > maxStart {
+		return nil, fmt.Errorf("reading %s: it is no start record", key)
+	}
+	return x, nil
+}
+
+func put(ctx context.Context, store s3, bucket, key string, b []byte, onlyNew bool) error {
+	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
+	if onlyNew {
+		o.SetMatchETagExcept("*") // If-None-Match: *
+	}
+	if _, err := store.PutObject(ctx, bucket, key, bytes.NewReader(b), int64(len(b)), o); err != nil {
+		return fmt.Errorf("writing %s: %w", key, err)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/stage"
+)
+
+// wrapUp does what is left to do for a run that has ended: no pod of it goes on, run.json is written, its session is gone, its events are told. It is repeated until all of that is done.
+func (p *pass) wrapUp() error {
+	s := &p.run.Status
+	if !s.Recorded {
+		var jobs batchv1.JobList
+		if err := p.liveList(&jobs); err != nil {
+			return err
+		}
+		for i := range jobs.Items {
+			if metav1.IsControlledBy(&jobs.Items[i], p.run) && !finishedJob(&jobs.Items[i]) && !p.endsByItself(&jobs.Items[i]) {
+				if err := p.deleteJob(jobs.Items[i].Name); err != nil {
+					return err
+				}
+			}
+		}
+		first := &runtimev1.Pipeline{}
+		if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}, first); err != nil {
+			first = nil
+		}
+		if err := p.s3.writeRecord(p.ctx, p.run, first); err != nil {
+			if !forGood(err) {
+				return err
+			}
+			p.Reconciler.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
+		}
+		if err := p.dropSession(p.ctx, p.run); err != nil {
+			return err
+		}
+		s.Recorded = true
+	}
+	if len(s.Stages) > 0 && p.published() {
+		p.lookAt(p.now.Add(publishAgain))
+	}
+	return nil
+}
+
+// endsByItself reports a Job of a stage that has ended: the Job says so some seconds later.
+func (p *pass) endsByItself(j *batchv1.Job) bool {
+	for _, st := range p.run.Status.Stages {
+		if st.Job == j.Name {
+			return st.State == runtimev1.Succeeded || (st.State == runtimev1.Failed && st.Reason != ReasonDeadlineExceeded && st.Reason != ReasonImagePull && st.Reason != ReasonNotStarted)
+		}
+	}
+	return false
+}
+
+// forGood reports an answer of S3 that stays what it is: the box has gone.
+func forGood(err error) bool {
+	var r minio.ErrorResponse
+	return errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
+}
+
+const (
+	// maxLog is what is kept of a stage's log: its end.
+	maxLog = 1 << 20
+	// maxLogRead bounds what is read to find the end; kubelet keeps some 10 MiB of a container's log.
+	maxLogRead = 64 << 20
+	maxLines   = 50_000
+)
+
+// saveLog puts the end of the log of a Job's stage into the run bucket. No pod, no container that began: nothing to save.
+func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job *batchv1.Job) error {
+	pods, err := c.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name, Limit: 10})
+	if err != nil {
+		return fmt.Errorf("reading the pods of Job %s: %w", job.Name, err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		began := status(pod.Status.InitContainerStatuses, stageContainer)
+		if !metav1.IsControlledBy(pod, job) || began == nil || (began.State.Running == nil && began.State.Terminated == nil) {
+			continue
+		}
+		text, err := tail(ctx, c, pod)
+		if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading the log of pod %s: %w", pod.Name, err)
+		}
+		var attempt int
+		_, _ = fmt.Sscan(job.Labels[attemptLabel], &attempt)
+		key := stage.LogKey(job.Labels[runtimev1.RunLabel], strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
+		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+		if err != nil {
+			return fmt.Errorf("saving the log: %w", err)
+		}
+	}
+	return nil
+}
+
+func tail(ctx context.Context, c kubernetes.Interface, pod *corev1.Pod) (string, error) {
+	body, err := c.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: stageContainer, TailLines: new(int64(maxLines)), LimitBytes: new(int64(maxLogRead)),
+	}).Stream(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	keep := make([]byte, 0, 64<<10)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := body.Read(buf)
+		if keep = append(keep, buf[:n]...); len(keep) > 2*maxLog {
+			keep = append(keep[:0], keep[len(keep)-maxLog:]...)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if len(keep) > maxLog {
+		keep = keep[len(keep)-maxLog:]
+	}
+	return string(keep), nil
+}
