@@ -43,7 +43,7 @@ func (r Receiver) Handler() http.Handler {
 	return m
 }
 
-func event(w http.ResponseWriter, req *http.Request) (*cloudevents.Event, bool) {
+func receive(w http.ResponseWriter, req *http.Request) (*cloudevents.Event, bool) {
 	req.Body = http.MaxBytesReader(w, req.Body, maxEvent)
 	e, err := cehttp.NewEventFromHTTPRequest(req)
 	if err == nil {
@@ -62,7 +62,7 @@ func extension(e *cloudevents.Event, name string) string {
 }
 
 func (r Receiver) run(w http.ResponseWriter, req *http.Request) {
-	e, ok := event(w, req)
+	e, ok := receive(w, req)
 	if !ok {
 		return
 	}
@@ -77,7 +77,7 @@ func (r Receiver) run(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
-	e, ok := event(w, req)
+	e, ok := receive(w, req)
 	if !ok {
 		return
 	}
@@ -98,7 +98,7 @@ func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
 
 // deadLetter looks at the run that an undeliverable event names; everything else the sweeps find.
 func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
-	e, ok := event(w, req)
+	e, ok := receive(w, req)
 	if !ok {
 		return
 	}

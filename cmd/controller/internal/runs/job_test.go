@@ -1,0 +1,120 @@
+package runs
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+// resolved is the run with what resolve made of it, as the reconciler has it.
+func resolved(t *testing.T, r *runtimev1.PipelineRun, p *runtimev1.Pipeline) *runtimev1.PipelineRun {
+	t.Helper()
+	x, err := resolve(r, []*runtimev1.Pipeline{p}, buckets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Status.Stages = x.stages
+	return r
+}
+
+func TestJob(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, run(func(r *runtimev1.PipelineRun) {
+		r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata/a/$(HOME) x.csv"}
+	}), diamond(variable("prepared", func(v *runtimev1.Variable) { v.MountTo = "/work/prepared" })))
+	st := &r.Status.Stages[0]
+	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+	job, err := makeJob(r, st, 2, jobConfig{image: "stage:1", security: installation.Baseline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := job.Spec.Template.Spec
+	fetch, user, publish := pod.InitContainers[0], pod.InitContainers[1], pod.Containers[0]
+
+	var f stage.FetchPlan
+	if err := stage.Decode(kubelet(fetch.Args[1], "--plan="), &f); err != nil {
+		t.Fatal(err)
+	}
+	if f.Inputs[0].Key != "users/ann/file_groups/a/$(HOME) x.csv" || f.Inputs[0].Path != "/unip/data/table/$(HOME) x.csv" || f.Outputs[0] != "/unip/data/prepared" {
+		t.Errorf("fetch %+v", f)
+	}
+	var p stage.PublishPlan
+	if err := stage.Decode(kubelet(publish.Args[1], "--plan="), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" || len(p.Outputs[0].Copies) != 0 {
+		t.Errorf("publish %+v", p)
+	}
+	env := map[string]string{}
+	for _, e := range user.Env {
+		env[e.Name] = strings.ReplaceAll(e.Value, "$$", "$")
+	}
+	if env["UNIP_PIPELINE_TABLE"] != "/unip/data/table/$(HOME) x.csv" || env["UNIP_PIPELINE_PREPARED"] != "/work/prepared" || len(env) != 2 {
+		t.Errorf("environment %v", env)
+	}
+	if i := slices.IndexFunc(user.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/work/prepared" }); i < 0 || user.VolumeMounts[i].SubPath != "prepared" {
+		t.Errorf("mounts %+v", user.VolumeMounts)
+	}
+	for _, m := range user.VolumeMounts {
+		if m.Name != "data" {
+			t.Errorf("the user's container mounts %s", m.Name)
+		}
+	}
+	if *pod.AutomountServiceAccountToken || *job.Spec.BackoffLimit != 0 || job.OwnerReferences[0].UID != "u" {
+		t.Errorf("%+v", job)
+	}
+	if len(job.Name) > 63 || job.Name == jobName(r, st, 1) || job.Name != jobName(r, st, 2) || jobName(r, &r.Status.Stages[1], 2) == job.Name {
+		t.Errorf("name %s", job.Name)
+	}
+	if s := publish.SecurityContext; *s.RunAsUser != 0 || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add[0] != "DAC_OVERRIDE" || !*s.ReadOnlyRootFilesystem {
+		t.Errorf("publish %+v", s)
+	}
+}
+
+// kubelet is what becomes of an argument on its way into the container.
+func kubelet(argument, prefix string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(argument, prefix), "$$", "$")
+}
+
+func TestJobUnderRestricted(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, run(), diamond())
+	job, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{image: "stage:1", security: installation.Restricted})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range slices.Concat(job.Spec.Template.Spec.InitContainers, job.Spec.Template.Spec.Containers) {
+		s := c.SecurityContext
+		if !*s.RunAsNonRoot || *s.RunAsUser != anyUser || *s.AllowPrivilegeEscalation || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add != nil {
+			t.Errorf("%s: %+v", c.Name, s)
+		}
+	}
+}
+
+// No container of a user gets an object of unip's own by envFrom, whoever wrote the Pipeline.
+func TestJobRefusesOwnSecrets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"unip-module-key", "unip-run-logs", "weights.databox.write", "run-1.run.session"} {
+		r := resolved(t, run(), diamond())
+		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
+		if _, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestEnvName(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"input": "UNIP_PIPELINE_INPUT", "my-var.2": "UNIP_PIPELINE_MY_VAR_2"} {
+		if got := EnvName(in); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
