@@ -1,0 +1,278 @@
+// Package module is a client of the HTTP API that a module's gateway serves: files, pipelines and their runs. It is what people with a user name and a password have; it needs no access to the cluster.
+package module
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 32 << 20
+
+// Client calls one module.
+type Client struct {
+	// URL of the module: https://<host>/<namespace>.
+	URL            string
+	User, Password string
+	// Host overrides the HTTP Host header, for a cluster whose names are not in DNS.
+	Host string
+	HTTP *http.Client
+}
+
+// Error is an answer that says no (RFC 9457).
+type Error struct {
+	Status int    `json:"status"`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Detail != "" && e.Title != "":
+		return fmt.Sprintf("%s: %s (%d)", e.Title, e.Detail, e.Status)
+	case e.Title+e.Detail != "":
+		return fmt.Sprintf("%s%s (%d)", e.Title, e.Detail, e.Status)
+	}
+	return fmt.Sprintf("%s (%d)", http.StatusText(e.Status), e.Status)
+}
+
+// Is404 reports an answer "not found".
+func Is404(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+// call makes one call below the module's URL; path is escaped. The body of a good answer is the caller's to close.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, body any, header map[string]string) (*http.Response, error) {
+	u := strings.TrimSuffix(c.URL, "/") + path
+	if len(query) > 0 {
+		u += "?" + query.Encode()
+	}
+	var b io.Reader
+	if body != nil {
+		j, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		b = bytes.NewReader(j)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, b)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	if c.User != "" {
+		req.SetBasicAuth(c.User, c.Password)
+	}
+	if c.Host != "" {
+		req.Host = c.Host
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode >= 300 {
+		defer res.Body.Close()
+		e := &Error{}
+		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+		_ = json.Unmarshal(b, e)
+		e.Status = res.StatusCode
+		return nil, e
+	}
+	return res, nil
+}
+
+func (c *Client) json(ctx context.Context, method, path string, query url.Values, body, answer any, header map[string]string) error {
+	res, err := c.call(ctx, method, path, query, body, header)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return err
+	}
+	if len(b) > maxAnswer {
+		return fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+	}
+	if answer == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return fmt.Errorf("the answer of %s is not the JSON of unip's gateway: %w", c.URL, err)
+	}
+	return nil
+}
+
+// escape makes a URL path of one with slashes.
+func escape(p string) string {
+	parts := strings.Split(p, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
+}
+
+// File is one file in a listing, or by itself.
+type File struct {
+	Name         string    `json:"name"`
+	Size         int64     `json:"size"`
+	ETag         string    `json:"etag"`
+	ContentType  string    `json:"content_type,omitempty"`
+	LastModified time.Time `json:"last_modified"`
+	Get          string    `json:"presigned_get_url,omitempty"`
+	Put          string    `json:"presigned_put_url,omitempty"`
+	Expires      time.Time `json:"expires_at,omitzero"`
+}
+
+// Listing is what is in a group.
+type Listing struct {
+	Files  []File   `json:"files"`
+	Groups []string `json:"file_groups"`
+	Next   string   `json:"next,omitempty"`
+}
+
+// PutLink gives the link by which a file is written.
+func (c *Client) PutLink(ctx context.Context, path string, overwrite bool) (File, error) {
+	q := url.Values{}
+	if overwrite {
+		q.Set("overwrite", "true")
+	}
+	var f File
+	return f, c.json(ctx, http.MethodPut, "/files/"+escape(path), q, nil, &f, nil)
+}
+
+// Stat says what is known of a file, with links.
+func (c *Client) Stat(ctx context.Context, path string) (File, error) {
+	var f File
+	return f, c.json(ctx, http.MethodGet, "/files/"+escape(path), nil, nil, &f, nil)
+}
+
+// List gives one page of a group (its path ends in "/").
+func (c *Client) List(ctx context.Context, path, next string) (Listing, error) {
+	q := url.Values{}
+	if next != "" {
+		q.Set("continue", next)
+	}
+	var l Listing
+	return l, c.json(ctx, http.MethodGet, "/files/"+escape(path), q, nil, &l, nil)
+}
+
+// Remove deletes a file, or all of a group.
+func (c *Client) Remove(ctx context.Context, path string) error {
+	for {
+		var more struct {
+			More bool `json:"more"`
+		}
+		if err := c.json(ctx, http.MethodDelete, "/files/"+escape(path), nil, nil, &more, nil); err != nil || !more.More {
+			return err
+		}
+	}
+}
+
+// Stage is one stage of a run.
+type Stage struct {
+	Name      string    `json:"name"`
+	Needs     []string  `json:"needs,omitempty"`
+	Status    string    `json:"status"`
+	Attempt   int       `json:"attempt,omitempty"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+	ExitCode  *int      `json:"exit_code,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	Files     int       `json:"files,omitempty"`
+	Bytes     int64     `json:"bytes,omitempty"`
+}
+
+// Run is one run.
+type Run struct {
+	ID        string            `json:"run_id"`
+	Pipeline  string            `json:"pipeline"`
+	Status    string            `json:"status"`
+	Message   string            `json:"message,omitempty"`
+	Origin    string            `json:"origin,omitempty"`
+	CreatedAt time.Time         `json:"created_at,omitzero"`
+	StartedAt time.Time         `json:"started_at,omitzero"`
+	EndedAt   time.Time         `json:"ended_at,omitzero"`
+	Inputs    map[string]string `json:"inputs,omitempty"`
+	Outputs   map[string]string `json:"outputs,omitempty"`
+	Stages    []Stage           `json:"stages,omitempty"`
+}
+
+// Done reports that the run has ended.
+func (r Run) Done() bool {
+	return r.Status == "Succeeded" || r.Status == "Failed" || r.Status == "Cancelled"
+}
+
+// Start starts a run of the pipeline that is published at path.
+func (c *Client) Start(ctx context.Context, path string, inputs, outputs map[string]string, key string) (Run, error) {
+	h := map[string]string{}
+	if key != "" {
+		h["Idempotency-Key"] = key
+	}
+	var r Run
+	body := map[string]any{"inputs": inputs, "outputs": outputs}
+	return r, c.json(ctx, http.MethodPost, "/"+escape(strings.Trim(path, "/"))+"/run", nil, body, &r, h)
+}
+
+// Runs gives one page of the caller's runs, newest first.
+func (c *Client) Runs(ctx context.Context, pipeline, status string, limit int, next string) ([]Run, string, error) {
+	q := url.Values{}
+	for k, v := range map[string]string{"pipeline": pipeline, "status": status, "continue": next} {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	var a struct {
+		Runs []Run  `json:"runs"`
+		Next string `json:"next"`
+	}
+	return a.Runs, a.Next, c.json(ctx, http.MethodGet, "/pipelines/runs", q, nil, &a, nil)
+}
+
+// Run gives one run.
+func (c *Client) Run(ctx context.Context, id string) (Run, error) {
+	var r Run
+	return r, c.json(ctx, http.MethodGet, "/pipelines/runs/"+escape(id), nil, nil, &r, nil)
+}
+
+// Cancel ends a run.
+func (c *Client) Cancel(ctx context.Context, id string) (Run, error) {
+	var r Run
+	return r, c.json(ctx, http.MethodPost, "/pipelines/runs/"+escape(id)+"/cancel", nil, nil, &r, nil)
+}
+
+// Logs streams the log of one stage, or of all; the stream is the caller's to close.
+func (c *Client) Logs(ctx context.Context, id, stage string, follow bool) (io.ReadCloser, error) {
+	q := url.Values{}
+	if stage != "" {
+		q.Set("stage", stage)
+	}
+	if follow {
+		q.Set("follow", "true")
+	}
+	res, err := c.call(ctx, http.MethodGet, "/pipelines/runs/"+escape(id)+"/logs", q, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
