@@ -61,7 +61,7 @@ func TestController(t *testing.T) {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml"}, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml", "../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
@@ -76,7 +76,7 @@ func start(t *testing.T) *cluster {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: "default"})
+		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: "default", stageImage: "stage", events: "0", s3Events: "0"})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -1,4 +1,5 @@
-// Command controller is unip's one always-on Deployment: it makes the buckets and credentials of DataBoxes and the key of each module.
+// Command controller is unip's one always-on Deployment: it makes the buckets and credentials of DataBoxes and the key of each module, carries out the runs of pipelines, and receives what the
+// modules' Triggers and the S3 server have to say.
 //
 // Of several replicas one works (a Lease in the controller's namespace); the others wait. It starts without an S3 server, S3 keys or config:
 // the boxes then say what is missing.
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/minio/minio-go/v7"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,10 +35,12 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 type options struct {
 	config, s3Keys, health, metrics, leaseNamespace string
+	stageImage, events, s3Events                    string
 	logLevel                                        slog.Level
 }
 
@@ -47,6 +51,9 @@ func main() {
 	flag.StringVar(&o.health, "health-address", ":8081", "where /healthz and /readyz are served")
 	flag.StringVar(&o.metrics, "metrics-address", "0", `where /metrics is served without authentication, ":8080" for example; "0" is nowhere`)
 	flag.StringVar(&o.leaseNamespace, "lease-namespace", "", "namespace of the leader's Lease; default: the pod's own")
+	flag.StringVar(&o.stageImage, "stage-image", os.Getenv("UNIP_STAGE_IMAGE"), "image of the containers fetch and publish of a stage's Job; default: UNIP_STAGE_IMAGE")
+	flag.StringVar(&o.events, "events-address", ":8082", "where the modules' Triggers deliver events")
+	flag.StringVar(&o.s3Events, "s3-events-address", ":8083", "where the S3 server posts its notifications")
 	flag.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flag.Parse()
 
@@ -80,7 +87,7 @@ func run(ctx context.Context, cfg *rest.Config, o options) error {
 	if err != nil {
 		return fmt.Errorf("S3 transport: %w", err)
 	}
-	if err := setUp(mgr, src, transport); err != nil {
+	if err := setUp(mgr, src, transport, o); err != nil {
 		return err
 	}
 	if k := src.Current().KeysErr; k != nil {
@@ -91,7 +98,7 @@ func run(ctx context.Context, cfg *rest.Config, o options) error {
 
 func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme, runtimev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("scheme: %w", err)
 		}
@@ -100,6 +107,11 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("label selector: %w", err)
 	}
+	ofRuns, err := labels.NewRequirement(runtimev1.RunLabel, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("label selector: %w", err)
+	}
+	runs := cache.ByObject{Label: labels.NewSelector().Add(*ofRuns)}
 	cfg = rest.CopyConfig(cfg)
 	// Some ten boxes looked at in a second, when settings change for all of them; the API server's own fairness is behind this.
 	cfg.QPS, cfg.Burst = 50, 100
@@ -116,7 +128,9 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 		Controller: ctrlconfig.Controller{UsePriorityQueue: new(false)},
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: labels.NewSelector().Add(*ofBoxes)}},
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Secret{}: {Label: labels.NewSelector().Add(*ofBoxes)}, &corev1.Pod{}: runs, &batchv1.Job{}: runs,
+			},
 		},
 	})
 	if err != nil {
@@ -125,7 +139,7 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	return mgr, nil
 }
 
-func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTripper) error {
+func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
 	b := &boxes.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"), Settings: src, Transport: transport,
 	}
@@ -135,6 +149,9 @@ func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTrippe
 	k := &modulekey.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}
 	if err := k.SetUp(mgr); err != nil {
 		return fmt.Errorf("module keys: %w", err)
+	}
+	if err := setUpRuns(mgr, src, transport, o); err != nil {
+		return fmt.Errorf("runs: %w", err)
 	}
 	// As a plain function it starts with the leader's work, which alone needs it.
 	if err := mgr.Add(manager.RunnableFunc(src.Follow)); err != nil {

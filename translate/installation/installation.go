@@ -47,6 +47,8 @@ type S3 struct {
 	// PublicEndpoint as seen by callers of the modules' APIs. Default: Endpoint.
 	PublicEndpoint string `yaml:"publicEndpoint"`
 	Region         string `yaml:"region"`
+	// NotificationARN is the target, known to the S3 server, that posts to unip. Default arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
+	NotificationARN string `yaml:"notificationARN"`
 	// SessionHours is the life of a component's credentials, 1 to 12. Default 12; they are renewed at half of it. SessionSeconds
 	// (at least 900, S3's own minimum) says it finer and wins.
 	SessionHours   int `yaml:"sessionHours"`
@@ -86,7 +88,7 @@ type Defaults struct {
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", SessionHours: 12, ReclaimPolicy: Retain},
+		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionHours: 12, ReclaimPolicy: Retain},
 		Security:      Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},

@@ -56,7 +56,14 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	if err != nil {
 		return failed(err)
 	}
-	return r.ensureSessions(ctx, box, s3, bucket, names.Read, names.Write)
+	o := r.ensureSessions(ctx, box, s3, bucket, names.Read, names.Write)
+	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
+	if arn := s3.Config.S3.NotificationARN; o.ready && arn != "" {
+		if err := databox.EnsureNotification(ctx, s3.admin, bucket, arn); err != nil {
+			o.message += "; uploads start no pipeline: " + err.Error()
+		}
+	}
+	return o
 }
 
 // ensureView is the pass of a box that refers to another module's box: it gets a read session of that one's bucket, if the owner shares it.

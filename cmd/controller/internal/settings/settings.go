@@ -37,6 +37,7 @@ const maxFile = 1 << 20
 const (
 	accessKeyFile = "accessKeyId"
 	secretKeyFile = "secretAccessKey"
+	tokenFile     = "webhookToken"
 )
 
 // Settings is what is in force now.
@@ -45,6 +46,8 @@ type Settings struct {
 	// Keys are the installation's S3 keys. When they could not be read, KeysErr says why.
 	Keys    databox.Keys
 	KeysErr error
+	// WebhookToken is what the S3 server sends with its notifications; empty when the Secret has none, and then none is taken.
+	WebhookToken string
 }
 
 // SessionLife is how long a component's session is asked to live.
@@ -98,6 +101,7 @@ func Open(configFile, keysDir string) (*Source, error) {
 	}
 	s.cur.Config = c
 	s.cur.Keys, s.cur.KeysErr = readKeys(keysDir)
+	s.cur.WebhookToken = readToken(keysDir)
 	return s, nil
 }
 
@@ -133,7 +137,7 @@ func (s *Source) reload() bool {
 	keys, keysErr := readKeys(s.keys)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := Settings{Config: c, Keys: keys, KeysErr: keysErr}
+	next := Settings{Config: c, Keys: keys, KeysErr: keysErr, WebhookToken: readToken(s.keys)}
 	if err != nil {
 		next.Config = s.cur.Config
 		if err.Error() != s.bad {
@@ -180,6 +184,15 @@ func readKeys(dir string) (databox.Keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// readToken is empty when there is none.
+func readToken(dir string) string {
+	b, err := read(filepath.Join(dir, tokenFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 func read(file string) ([]byte, error) {

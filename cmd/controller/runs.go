@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/runs"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.
+func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
+	pods, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
+	brokers := &brokers{live: mgr.GetAPIReader(), known: map[string]known{}}
+	publisher, err := events.NewPublisher(brokers.url)
+	if err != nil {
+		return err
+	}
+	r := &runs.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("unip-controller"),
+		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
+	}
+	starts := &runs.Starts{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
+	for _, part := range []interface{ SetUp(manager.Manager) error }{r, runs.Janitor{Reconciler: r}, runs.Pipelines{Reconciler: r, Starts: starts}} {
+		if err := part.SetUp(mgr); err != nil {
+			return err
+		}
+	}
+	leading := func() bool {
+		select {
+		case <-mgr.Elected():
+			return true
+		default:
+			return false
+		}
+	}
+	hints := runs.Receiver{Hint: r.Hint, Upload: starts.Upload, Leading: leading}
+	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
+	s3 := &uploads.Receiver{
+		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish,
+		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
+			return boxOf(ctx, mgr.GetClient(), bucket)
+		},
+	}
+	for _, add := range []manager.Runnable{
+		everywhere{serve(o.events, hints.Handler())},
+		everywhere{serve(o.s3Events, s3)},
+		manager.RunnableFunc(s3.Sweep), // the leader's
+		everywhere{func(ctx context.Context) error {
+			<-ctx.Done()
+			publisher.Close()
+			return nil
+		}},
+	} {
+		if err := mgr.Add(add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// everywhere runs in every replica, not in the leader only.
+type everywhere struct{ manager.RunnableFunc }
+
+func (everywhere) NeedLeaderElection() bool { return false }
+
+// serve answers on an address until ctx ends; "0" is nowhere.
+func serve(address string, h http.Handler) manager.RunnableFunc {
+	return func(ctx context.Context) error {
+		if address == "0" || address == "" {
+			return nil
+		}
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("listening: %w", err)
+		}
+		s := &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(l) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+		}
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := s.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return nil
+	}
+}
+
+// brokers finds the modules' Brokers and remembers them for a while.
+type brokers struct {
+	live  client.Reader
+	mu    sync.Mutex
+	known map[string]known
+}
+
+type known struct {
+	url   string
+	until time.Time
+}
+
+func (b *brokers) url(ctx context.Context, namespace string) (string, error) {
+	b.mu.Lock()
+	k, ok := b.known[namespace]
+	b.mu.Unlock()
+	if ok && time.Now().Before(k.until) {
+		return k.url, nil
+	}
+	x := &unstructured.Unstructured{}
+	x.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "Broker"})
+	if err := b.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: names.Broker}, x); err != nil {
+		return "", err
+	}
+	url, _, _ := unstructured.NestedString(x.Object, "status", "address", "url")
+	if url == "" {
+		return "", errors.New("the Broker has no address yet")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[namespace] = known{url, time.Now().Add(time.Minute)}
+	return url, nil
+}
+
+// boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's and its namespace's.
+func boxOf(ctx context.Context, c client.Client, bucket string) (string, string, bool, error) {
+	var all platformv1.DataBoxList
+	if err := c.List(ctx, &all); err != nil {
+		return "", "", false, err
+	}
+	for i := range all.Items {
+		b := &all.Items[i]
+		if b.Spec.S3DefaultStorage != nil && databox.BucketName(b.Namespace, b.Name) == bucket {
+			return b.Namespace, b.Name, true, nil
+		}
+	}
+	return "", "", false, nil
+}
+
+// spool is the controller's own bucket, claimed once.
+type spool struct {
+	settings  *settings.Source
+	transport http.RoundTripper
+	live      client.Reader
+
+	mu      sync.Mutex
+	claimed string // the endpoint at which it was
+}
+
+// systemNamespace is where the controller lives; its bucket is named after it.
+const systemNamespace = "unip-system"
+
+func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
+	now := s.settings.Current()
+	c, err := now.Client(s.transport)
+	if err != nil {
+		return uploads.Spool{}, err
+	}
+	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(systemNamespace)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimed == now.Config.S3.Endpoint {
+		return out, nil
+	}
+	ns := &corev1.Namespace{}
+	if err := s.live.Get(ctx, types.NamespacedName{Name: systemNamespace}, ns); err != nil {
+		return out, fmt.Errorf("reading the controller's namespace: %w", err)
+	}
+	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: systemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
+	if err != nil && minio.ToErrorResponse(err).Code != "" {
+		return out, fmt.Errorf("the spool: %w", err)
+	}
+	if err != nil {
+		return out, err
+	}
+	s.claimed = now.Config.S3.Endpoint
+	return out, nil
+}
