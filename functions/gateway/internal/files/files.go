@@ -1,0 +1,318 @@
+// Package files is a module's file API: the files of a box's users, each seen only by the user whose they are. No byte of a file passes through it: it answers with presigned S3 links.
+//
+//	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless ?overwrite=true: 200)
+//	GET    /<box>/<group…>/<file>   what is known of a file, with links; ?redirect=true leads to its bytes
+//	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
+//	DELETE /<box>/<group…>/<file>   and of a whole group
+//
+// What a path means is a matter of its form: one segment after the box is a group, several are a group when they end in "/", else a file.
+package files
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+const (
+	// linkLife is how long a link works unless the caller asks otherwise; maxLinkLife is S3's own limit.
+	linkLife    = time.Hour
+	maxLinkLife = 7 * 24 * time.Hour
+	// maxList is S3's own limit of one listing.
+	maxList = 1000
+	// maxDelete bounds what one call deletes.
+	maxDelete = 10_000
+)
+
+// Handler serves the API.
+type Handler struct {
+	// Boxes are the names of the module's boxes.
+	Boxes []string
+	// Open opens a box by name.
+	Open func(box string) (*Box, error)
+}
+
+// Methods that a path may have.
+var Methods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+
+// call is one call, its path understood.
+type call struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	box  *Box
+	name string // of the box
+	user string
+	path string // below the user's files; ends in "/" for a group, "" for the box itself
+}
+
+// Serve answers a call for a user; escaped is the path after the API's own, as it came: "<box>/…".
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped string) {
+	c := &call{w: w, r: r, user: user}
+	name, err := c.parse(escaped)
+	if err != nil {
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	if !slices.Contains(h.Boxes, name) {
+		c.problem(problem.NotFound, http.StatusNotFound, "No such box", fmt.Sprintf("there is no box %q", name))
+		return
+	}
+	if c.box, err = h.Open(name); err != nil {
+		c.storage(err)
+		return
+	}
+	switch group := c.path == "" || strings.HasSuffix(c.path, "/"); {
+	case group && r.Method == http.MethodGet:
+		c.list()
+	case group && r.Method == http.MethodDelete && c.path != "":
+		c.deleteGroup()
+	case group:
+		c.problem(problem.BadRequest, http.StatusBadRequest, "Not a file", "the path is a group's: a file is /<box>/<group>/<file>, in a group and without a / at its end")
+	case r.Method == http.MethodPut:
+		c.put()
+	case r.Method == http.MethodGet:
+		c.get()
+	default:
+		c.deleteFile()
+	}
+}
+
+// parse takes the path apart. Each segment is decoded once.
+func (c *call) parse(escaped string) (box string, err error) {
+	var parts []string
+	for s := range strings.SplitSeq(escaped, "/") {
+		p, err := url.PathUnescape(s)
+		if err != nil || strings.Contains(p, "/") {
+			return "", errors.New("the path is not encoded as a path of a URL is")
+		}
+		parts = append(parts, p)
+	}
+	box, rest := parts[0], parts[1:]
+	if len(rest) == 0 || (len(rest) == 1 && rest[0] == "") {
+		return box, nil
+	}
+	p := strings.Join(rest, "/")
+	if len(rest) == 1 { // one segment is a group, whatever it looks like
+		p += "/"
+	}
+	if err := databox.CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil {
+		return "", err
+	}
+	c.path, c.name = p, box
+	return box, nil
+}
+
+func (c *call) key() string { return databox.UserPrefix(c.user) + c.path }
+
+func (c *call) problem(slug string, status int, title, detail string) {
+	problem.Write(c.w, c.r, problem.New(slug, status, title, detail))
+}
+
+// storage answers for an error of S3. Its text is for the log: it may name keys and buckets.
+func (c *call) storage(err error) {
+	if errors.Is(err, databox.ErrNoSession) {
+		c.w.Header().Set("Retry-After", "5")
+		c.problem(problem.Unavailable, http.StatusServiceUnavailable, "The box is not ready", "its credentials are not there yet")
+		return
+	}
+	r := minio.ToErrorResponse(err)
+	switch {
+	case r.StatusCode == http.StatusNotFound:
+		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
+	case databox.IsRefused(err):
+		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "the box does not take this")
+	default:
+		logStorage(err)
+		c.w.Header().Set("Retry-After", "5")
+		c.problem(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
+	}
+}
+
+func (c *call) json(status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // strings, numbers and times always encode
+		panic(err)
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	c.w.Header().Set("Cache-Control", "no-store") // links are as good as a password
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(append(b, '\n'))
+}
+
+// life is how long links shall work: what the caller asks for, but not beyond the session that signs them.
+func (c *call) life() (time.Duration, time.Time, error) {
+	d := linkLife
+	if s := c.r.URL.Query().Get("expires"); s != "" {
+		n, err := strconv.Atoi(s)
+		if d = time.Duration(n) * time.Second; err != nil || d < time.Second || d > maxLinkLife {
+			return 0, time.Time{}, fmt.Errorf("expires: %q is not a number of seconds from 1 to %d", s, int(maxLinkLife.Seconds()))
+		}
+	}
+	expires := time.Now().Add(d)
+	if end := c.box.Expires(); !end.IsZero() && end.Before(expires) {
+		expires = end
+	}
+	return max(time.Until(expires).Truncate(time.Second), time.Second), expires.UTC().Truncate(time.Second), nil
+}
+
+func (c *call) put() {
+	life, expires, err := c.life()
+	if err != nil {
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	if c.box.ReadOnly {
+		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
+		return
+	}
+	status := http.StatusCreated
+	switch _, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{}); {
+	case err == nil && c.r.URL.Query().Get("overwrite") != "true":
+		c.problem("file-exists", http.StatusBadRequest, "The file exists", "GET gives a link to write it again; or PUT with ?overwrite=true")
+		return
+	case err == nil:
+		status = http.StatusOK
+	case minio.ToErrorResponse(err).StatusCode != http.StatusNotFound:
+		c.storage(err)
+		return
+	}
+	link, err := c.box.Public.PresignedPutObject(c.r.Context(), c.box.Bucket, c.key(), life)
+	if err != nil {
+		c.storage(err)
+		return
+	}
+	c.json(status, map[string]any{"presigned_put_url": link.String(), "expires_at": expires})
+}
+
+// file is one file in an answer.
+type file struct {
+	Get          string     `json:"presigned_get_url,omitempty"`
+	Put          string     `json:"presigned_put_url,omitempty"`
+	Name         string     `json:"name"`
+	Size         int64      `json:"size"`
+	ETag         string     `json:"etag"`
+	ContentType  string     `json:"content_type,omitempty"`
+	LastModified time.Time  `json:"last_modified"`
+	Expires      *time.Time `json:"expires_at,omitempty"`
+}
+
+func (c *call) get() {
+	life, expires, err := c.life()
+	if err != nil {
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	o, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{})
+	if err != nil {
+		c.storage(err)
+		return
+	}
+	get, err := c.box.Public.PresignedGetObject(c.r.Context(), c.box.Bucket, c.key(), life, nil)
+	if err != nil {
+		c.storage(err)
+		return
+	}
+	if c.r.URL.Query().Get("redirect") == "true" {
+		c.w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(c.w, c.r, get.String(), http.StatusTemporaryRedirect)
+		return
+	}
+	f := file{
+		Get: get.String(), Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
+	}
+	if !c.box.ReadOnly {
+		put, err := c.box.Public.PresignedPutObject(c.r.Context(), c.box.Bucket, c.key(), life)
+		if err != nil {
+			c.storage(err)
+			return
+		}
+		f.Put = put.String()
+	}
+	c.json(http.StatusOK, f)
+}
+
+func (c *call) list() {
+	limit := maxList
+	if s := c.r.URL.Query().Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxList {
+			c.problem(problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxList))
+			return
+		}
+		limit = n
+	}
+	core := minio.Core{Client: c.box.Client}
+	page, err := core.ListObjectsV2(c.box.Bucket, c.key(), "", c.r.URL.Query().Get("continue"), "/", limit)
+	if r := minio.ToErrorResponse(err); r.Code == "InvalidArgument" {
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
+		return
+	}
+	if err != nil {
+		c.storage(err)
+		return
+	}
+	answer := struct {
+		Files  []file   `json:"files"`
+		Groups []string `json:"file_groups"`
+		Next   string   `json:"next,omitempty"`
+	}{[]file{}, []string{}, page.NextContinuationToken}
+	for _, o := range page.Contents {
+		if o.Key == c.key() {
+			continue // a placeholder that some tools write for a folder
+		}
+		answer.Files = append(answer.Files, file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`), LastModified: o.LastModified.UTC()})
+	}
+	for _, p := range page.CommonPrefixes {
+		answer.Groups = append(answer.Groups, path.Base(p.Prefix))
+	}
+	c.json(http.StatusOK, answer)
+}
+
+func (c *call) deleteFile() {
+	if _, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{}); err != nil {
+		c.storage(err)
+		return
+	}
+	if err := c.box.RemoveObject(c.r.Context(), c.box.Bucket, c.key(), minio.RemoveObjectOptions{}); err != nil {
+		c.storage(err)
+		return
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+}
+
+// deleteGroup deletes all files of a group, at most maxDelete in one call.
+func (c *call) deleteGroup() {
+	n := 0
+	for o := range c.box.ListObjectsIter(c.r.Context(), c.box.Bucket, minio.ListObjectsOptions{Prefix: c.key(), Recursive: true}) {
+		if n == maxDelete {
+			c.json(http.StatusOK, map[string]any{"deleted": n, "more": true})
+			return
+		}
+		err := o.Err
+		if err == nil {
+			err = c.box.RemoveObject(c.r.Context(), c.box.Bucket, o.Key, minio.RemoveObjectOptions{})
+		}
+		if err != nil {
+			c.storage(err)
+			return
+		}
+		n++
+	}
+	if n == 0 {
+		c.problem(problem.NotFound, http.StatusNotFound, "No such group", "the group has no files")
+		return
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+}

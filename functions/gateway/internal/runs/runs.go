@@ -1,0 +1,344 @@
+// Package runs is a module's pipelines API: it starts runs, tells of them, cancels them and streams their logs. A caller sees only the caller's own runs.
+//
+// A run is a PipelineRun in the module's namespace; nothing is kept here.
+package runs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/functions/internal/problem"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+const (
+	// maxBody bounds the body of a call that starts a run.
+	maxBody = 1 << 20
+	// maxName is the longest name of a PipelineRun.
+	maxName = 53
+	maxKey  = 255
+)
+
+// Handler serves the API of one module.
+type Handler struct {
+	Namespace string
+	Client    client.WithWatch
+	Pods      kubernetes.Interface
+	// Base is the path of the pipelines API: "/<ns>/pipelines".
+	Base string
+	// Boxes are the names of the module's boxes; Open opens one to look for files.
+	Boxes []string
+	Open  func(box string) (*databox.Box, error)
+	// Kept opens the run bucket, for the logs of what has ended.
+	Kept func() (*databox.Box, error)
+}
+
+// Variable is a variable as the API of a pipeline shows it.
+type Variable struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Required is true unless the manifest says otherwise.
+	Required     bool     `json:"required"`
+	Datatypes    []string `json:"datatypes,omitempty"`
+	ContentTypes []string `json:"contentTypes,omitempty"`
+}
+
+// Spec is what a caller of a pipeline may name.
+type Spec struct {
+	Inputs  []Variable `json:"inputs,omitempty"`
+	Outputs []Variable `json:"outputs,omitempty"`
+}
+
+func fail(w http.ResponseWriter, r *http.Request, slug string, status int, title, detail string) {
+	problem.Write(w, r, problem.New(slug, status, title, detail))
+}
+
+// unavailable answers for an API server or a storage that does not do what it should.
+func unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
+	slog.Error("a part behind the gateway fails", "error", err)
+	w.Header().Set("Retry-After", "5")
+	fail(w, r, problem.Unavailable, http.StatusServiceUnavailable, "", "a part behind the gateway does not answer; try again")
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // what is encoded here always can be
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n'))
+}
+
+// values reads {"name": "path"} as well as [{"name": …, "path"|"data"|"value": …}].
+type values map[string]string
+
+func (v *values) UnmarshalJSON(b []byte) error {
+	*v = values{}
+	var m map[string]any
+	if json.Unmarshal(b, &m) == nil {
+		for name, x := range m {
+			s, ok := x.(string)
+			if !ok {
+				return fmt.Errorf("%q is not a path in a string", name)
+			}
+			(*v)[name] = s
+		}
+		return nil
+	}
+	var l []struct{ Name, Path, Data, Value string }
+	if err := json.Unmarshal(b, &l); err != nil {
+		return errors.New("neither an object of paths by name nor a list of {name, path}")
+	}
+	for _, x := range l {
+		if _, twice := (*v)[x.Name]; twice || x.Name == "" {
+			return fmt.Errorf("the name %q is missing or there twice", x.Name)
+		}
+		(*v)[x.Name] = x.Path + x.Data + x.Value
+	}
+	return nil
+}
+
+// Start starts a run of a pipeline: 202 with its id.
+func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec Spec) {
+	var body struct {
+		Inputs  values `json:"inputs"`
+		Outputs values `json:"outputs"`
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		fail(w, r, problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is larger than %d bytes or broke off", maxBody))
+		return
+	}
+	if len(b) > 0 {
+		if err := json.Unmarshal(b, &body); err != nil {
+			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body is not JSON of the form {\"inputs\": {…}, \"outputs\": {…}}: "+err.Error())
+			return
+		}
+	}
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > maxKey {
+		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("Idempotency-Key is longer than %d characters", maxKey))
+		return
+	}
+	run := &runtimev1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
+		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: "API", Inputs: map[string]runtimev1.InputPath{}, Outputs: body.Outputs},
+	}
+	id := strings.ToLower(rand.Text()[:10])
+	if key != "" {
+		id = names.Hash(user, pipeline, key)
+	}
+	run.Name = names.Shorten(maxName, pipeline, id)
+	if key != "" { // an answer that was lost is given again before anything is looked at: the files may have changed meanwhile
+		if done, err := h.again(w, r, run, body.Inputs); err != nil || done {
+			if err != nil {
+				unavailable(w, r, err)
+			}
+			return
+		}
+	}
+	if p := h.check(r.Context(), user, spec, body.Inputs, body.Outputs, run); p != nil {
+		problem.Write(w, r, *p)
+		return
+	}
+	err = h.Client.Create(r.Context(), run)
+	switch {
+	case apierrors.IsAlreadyExists(err) && key != "":
+		if done, err := h.again(w, r, run, body.Inputs); err != nil || !done {
+			unavailable(w, r, fmt.Errorf("reading run %s: %w", run.Name, err))
+		}
+		return
+	case apierrors.IsInvalid(err):
+		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the run is refused: "+err.Error())
+		return
+	case err != nil:
+		unavailable(w, r, err)
+		return
+	}
+	h.accepted(w, run)
+}
+
+func (h *Handler) accepted(w http.ResponseWriter, run *runtimev1.PipelineRun) {
+	w.Header().Set("Location", h.Base+"/runs/"+run.Name)
+	answer(w, http.StatusAccepted, map[string]string{"run_id": run.Name, "status": string(stateOf(run))})
+}
+
+// again answers a call that was made before with the same key.
+func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.PipelineRun, inputs values) (bool, error) {
+	have := &runtimev1.PipelineRun{}
+	err := h.Client.Get(r.Context(), client.ObjectKeyFromObject(want), have)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	same := have.Spec.User == want.Spec.User && have.Spec.IdempotencyKey == want.Spec.IdempotencyKey && have.Spec.Pipeline == want.Spec.Pipeline &&
+		maps.Equal(have.Spec.Outputs, want.Spec.Outputs) && len(have.Spec.Inputs) == len(inputs)
+	for name, in := range have.Spec.Inputs {
+		same = same && inputs[name] == in.Path
+	}
+	if !same {
+		fail(w, r, "idempotency-key-reused", http.StatusUnprocessableEntity, "The Idempotency-Key was used for another run", "choose another key for another run")
+		return true, nil
+	}
+	h.accepted(w, have)
+	return true, nil
+}
+
+// check looks at what the caller named and writes the inputs into the run, pinned to what is there now.
+func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, outputs values, run *runtimev1.PipelineRun) *problem.Problem {
+	p := problem.New(problem.BadRequest, http.StatusBadRequest, "The run cannot be started", "")
+	fault := func(pointer, format string, args ...any) {
+		p.Errors = append(p.Errors, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+	}
+	for _, v := range spec.Inputs {
+		if _, ok := inputs[v.Name]; v.Required && !ok {
+			fault("/inputs/"+v.Name, "the input %s is needed", v.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		at := "/inputs/" + name
+		place, err := h.place(spec.Inputs, name, inputs[name])
+		if err != nil {
+			fault(at, "%s", err)
+			continue
+		}
+		etag, err := h.find(ctx, place, user)
+		switch {
+		case errors.Is(err, errNothing):
+			fault(at, "input %s: there is nothing at %s", name, inputs[name])
+		case err != nil:
+			slog.Error("the storage does not do what it should", "error", err)
+			u := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
+			return &u
+		default:
+			run.Spec.Inputs[name] = runtimev1.InputPath{Path: inputs[name], ETag: etag}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		place, err := h.place(spec.Outputs, name, outputs[name])
+		if err == nil && !place.Folder() {
+			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, outputs[name])
+		}
+		if err != nil {
+			fault("/outputs/"+name, "%s", err)
+		}
+	}
+	if len(p.Errors) == 0 {
+		return nil
+	}
+	p.Detail = p.Errors[0].Detail // clients of the platform read "detail" only
+	return &p
+}
+
+// place checks one value that the caller named.
+func (h *Handler) place(known []Variable, name, value string) (databox.Place, error) {
+	if !slices.ContainsFunc(known, func(v Variable) bool { return v.Name == name }) {
+		var all []string
+		for _, v := range known {
+			all = append(all, v.Name)
+		}
+		return databox.Place{}, fmt.Errorf("there is no variable %q here; there are: %s", name, strings.Join(all, ", "))
+	}
+	p, err := databox.ParsePlace(value)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("%s: %w", name, err)
+	case p.Developer:
+		return p, fmt.Errorf("%s: %q is in the developer's area", name, value)
+	case !slices.Contains(h.Boxes, p.Box):
+		return p, fmt.Errorf("%s: there is no box %q", name, p.Box)
+	case !p.Folder() && !strings.Contains(p.Path, "/"):
+		return p, fmt.Errorf("%s: %q: a file is in a group: <box>/<group>/<file>", name, value)
+	}
+	return p, nil
+}
+
+var errNothing = errors.New("nothing there")
+
+// find gives the version of a file; of a folder it only sees that something is in it.
+func (h *Handler) find(ctx context.Context, p databox.Place, user string) (string, error) {
+	box, err := h.Open(p.Box)
+	if err != nil {
+		return "", err
+	}
+	if p.Folder() {
+		for o := range box.ListObjectsIter(ctx, box.Bucket, minio.ListObjectsOptions{Prefix: p.Key(user), Recursive: true, MaxKeys: 1}) {
+			return "", o.Err
+		}
+		return "", errNothing
+	}
+	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return "", errNothing
+	}
+	return o.ETag, err
+}
+
+// own reads a run of the caller. Another's is answered like one that is not there.
+func (h *Handler) own(w http.ResponseWriter, r *http.Request, user, id string) *runtimev1.PipelineRun {
+	run := &runtimev1.PipelineRun{}
+	err := h.Client.Get(r.Context(), types.NamespacedName{Namespace: h.Namespace, Name: id}, run)
+	if err != nil && !apierrors.IsNotFound(err) {
+		unavailable(w, r, err)
+		return nil
+	}
+	if err != nil || run.Spec.User != user {
+		fail(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
+		return nil
+	}
+	return run
+}
+
+// Cancel ends a run: 202, or 200 when it has ended already.
+func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string) {
+	run := h.own(w, r, user, id)
+	if run == nil {
+		return
+	}
+	if run.Status.State.Done() || run.Spec.Cancel {
+		answer(w, http.StatusOK, view(run, true))
+		return
+	}
+	before := run.DeepCopy()
+	run.Spec.Cancel = true
+	if err := h.Client.Patch(r.Context(), run, client.MergeFrom(before)); err != nil {
+		unavailable(w, r, err)
+		return
+	}
+	answer(w, http.StatusAccepted, view(run, true))
+}
+
+func stateOf(run *runtimev1.PipelineRun) runtimev1.State {
+	if run.Status.State == "" {
+		return runtimev1.Pending
+	}
+	return run.Status.State
+}
+
+// patience of streams: Knative cuts a request at 600 s.
+const patience = 540 * time.Second

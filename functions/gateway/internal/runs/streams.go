@@ -1,0 +1,223 @@
+package runs
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// container is that of the user in a stage's pod.
+const container = "stage"
+
+// Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==". With ?follow=true it goes on until the stages have ended, at most patience.
+func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) {
+	run := h.own(w, r, user, id)
+	if run == nil {
+		return
+	}
+	name, follow := r.URL.Query().Get("stage"), r.URL.Query().Get("follow") == "true"
+	if name != "" && stageOf(run, name) == nil {
+		fail(w, r, problem.NotFound, http.StatusNotFound, "No such stage", fmt.Sprintf("the run has no stage %q", name))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusOK)
+	out := flushing{w, http.NewResponseController(w)}
+	told := map[string]bool{}
+	for {
+		for i := range run.Status.Stages {
+			st := &run.Status.Stages[i]
+			if told[st.Name] || st.Job == "" || (name != "" && st.Name != name) {
+				continue
+			}
+			told[st.Name] = true
+			if name == "" {
+				_, _ = fmt.Fprintf(out, "==> %s <==\n", st.Name)
+			}
+			if err := h.log(ctx, out, run, st, follow); err != nil && ctx.Err() == nil {
+				_, _ = fmt.Fprintf(out, "(the log cannot be read now)\n")
+			}
+		}
+		if !follow || run.Status.State.Done() || (name != "" && told[name]) || ctx.Err() != nil {
+			return
+		}
+		next, err := h.change(ctx, run)
+		if err != nil || next == nil {
+			return
+		}
+		run = next
+	}
+}
+
+func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {
+	for i := range run.Status.Stages {
+		if run.Status.Stages[i].Name == name {
+			return &run.Status.Stages[i]
+		}
+	}
+	return nil
+}
+
+// log copies one stage's log: from its pod while there is one, else what was kept in the run bucket.
+func (h *Handler) log(ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool) error {
+	pods, err := h.Pods.CoreV1().Pods(h.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + st.Job + "," + runtimev1.RunLabel + "=" + run.Name, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(pods.Items) > 0 {
+		pod := pods.Items[0].Name
+		if follow {
+			h.awaitContainer(ctx, pod)
+		}
+		body, err := h.Pods.CoreV1().Pods(h.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, Follow: follow}).Stream(ctx)
+		if err == nil {
+			defer body.Close()
+			_, err = io.Copy(out, body)
+			return err
+		}
+		if !st.State.Done() {
+			return nil // it has not begun to run
+		}
+	}
+	logs, err := h.Kept()
+	if err != nil {
+		return err
+	}
+	o, err := logs.GetObject(ctx, logs.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt), minio.GetObjectOptions{})
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	_, err = io.Copy(out, o)
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		return nil // it never ran
+	}
+	return err
+}
+
+// awaitContainer waits until the user's container has begun or the pod has ended.
+func (h *Handler) awaitContainer(ctx context.Context, pod string) {
+	began := func(p *corev1.Pod) bool {
+		for _, c := range p.Status.InitContainerStatuses {
+			if c.Name == container && (c.State.Running != nil || c.State.Terminated != nil) {
+				return true
+			}
+		}
+		return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded || p.DeletionTimestamp != nil
+	}
+	changes, err := h.Pods.CoreV1().Pods(h.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", pod).String()})
+	if err != nil {
+		return
+	}
+	defer changes.Stop()
+	for e := range changes.ResultChan() {
+		if p, ok := e.Object.(*corev1.Pod); !ok || began(p) || e.Type == watch.Deleted {
+			return
+		}
+	}
+}
+
+// change waits for the next change of a run; nil when it has gone or the time is over.
+func (h *Handler) change(ctx context.Context, run *runtimev1.PipelineRun) (*runtimev1.PipelineRun, error) {
+	changes, err := h.Client.Watch(ctx, &runtimev1.PipelineRunList{}, client.InNamespace(h.Namespace),
+		client.MatchingFields{"metadata.name": run.Name}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: run.ResourceVersion}})
+	if err != nil {
+		return nil, err
+	}
+	defer changes.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case e, ok := <-changes.ResultChan():
+			x, is := e.Object.(*runtimev1.PipelineRun)
+			if !ok || !is || e.Type == watch.Deleted {
+				return nil, nil
+			}
+			if x.ResourceVersion != run.ResourceVersion {
+				return x, nil
+			}
+		}
+	}
+}
+
+// Events streams the run as server-sent events: one "run" now and for each change, until it has ended. A stream that ends before that may be opened again.
+func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string) {
+	run := h.own(w, r, user, id)
+	if run == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	out := flushing{w, http.NewResponseController(w)}
+	_, _ = fmt.Fprintf(out, "retry: %d\n\n", time.Second.Milliseconds())
+	for run != nil {
+		b, err := json.Marshal(view(run, true))
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(out, "event: run\nid: %s\ndata: %s\n\n", run.ResourceVersion, b); err != nil || run.Status.State.Done() {
+			return
+		}
+		if run, err = h.change(ctx, run); err != nil {
+			return
+		}
+	}
+}
+
+// flushing sends every write at once.
+type flushing struct {
+	io.Writer
+	c *http.ResponseController
+}
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.Writer.Write(b)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
+}
+
+// ReadFrom keeps io.Copy from going round Write.
+func (f flushing) ReadFrom(r io.Reader) (n int64, err error) {
+	b := bufio.NewReader(r)
+	buf := make([]byte, 32<<10)
+	for {
+		k, err := b.Read(buf)
+		if k > 0 {
+			if _, werr := f.Write(buf[:k]); werr != nil {
+				return n, werr
+			}
+			n += int64(k)
+		}
+		if err == io.EOF { //nolint:errorlint // a Reader's own word
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
