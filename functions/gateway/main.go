@@ -1,5 +1,5 @@
-// Command gateway is the one public Service of a module: it checks who calls and passes predict, the OpenAPI document and the Open Inference
-// Protocol on to the module's MLComponents. It holds no state and scales to zero.
+// Command gateway is the one public Service of a module: it checks who calls, passes predict, the OpenAPI document and the Open Inference
+// Protocol on to the module's MLComponents, gives out links to files, and starts and shows runs of pipelines. It holds no state and scales to zero.
 package main
 
 import (
@@ -12,12 +12,18 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"k8s.io/client-go/rest"
+
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
 const (
@@ -33,6 +39,7 @@ const (
 
 type options struct {
 	namespace, routes, auth, key, clusterDomain, address string
+	boxes, s3Public, runs                                string
 }
 
 func main() {
@@ -42,6 +49,9 @@ func main() {
 	flag.StringVar(&o.auth, "auth", "/unip/auth", "folder with one folder per Secret of users")
 	flag.StringVar(&o.key, "key", "/unip/key/key", "the module's key, with which callers are signed")
 	flag.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "DNS suffix of the cluster's Services")
+	flag.StringVar(&o.boxes, "boxes", "/unip/boxes", "folder with one folder per box, with its session")
+	flag.StringVar(&o.s3Public, "s3-public-endpoint", "", "the S3 server as callers see it, for links; default: what the session says")
+	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
@@ -99,8 +109,34 @@ func newGateway(o options) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gateway{
+	boxes := &files.Boxes{Dir: o.boxes, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
+	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth),
-		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now,
-	}, nil
+		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
+	}
+	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {
+		if g.runs, err = newRuns(o, t, boxes); err != nil {
+			return nil, fmt.Errorf("runs: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// newRuns talks to the cluster with the gateway's own account.
+func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, error) {
+	cfg, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, err
+	}
+	return runs.New(cfg, runs.Handler{
+		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(),
+		Open: func(box string) (*databox.Box, error) {
+			b, err := boxes.Open(box)
+			if err != nil {
+				return nil, err
+			}
+			return b.Box, nil
+		},
+		Kept: func() (*databox.Box, error) { return databox.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
+	})
 }

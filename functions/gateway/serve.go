@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -37,6 +39,8 @@ type gateway struct {
 	table                    *routes.Table
 	users                    *basic.Store
 	forward                  *forward.Forwarder
+	files                    *files.Handler
+	runs                     *runs.Handler
 	keyFile                  string
 	now                      func() time.Time
 }
@@ -91,6 +95,10 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 		return
 	}
 	entry.user = user
+	if m.API.Kind != routes.KindMLComponent {
+		g.own(w, r, m, user)
+		return
+	}
 	if !m.API.IdentityPassThrough {
 		user = ""
 	}
@@ -113,6 +121,43 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	g.forward.Forward(w, r, forward.Call{
 		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Signature: signature, Deadline: deadline,
 	})
+}
+
+// anonymous is the user of an API that is open to everybody.
+const anonymous = "anonymous"
+
+// own serves what the gateway answers itself. A file or a run is always somebody's.
+func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
+	if m.API.Auth == nil {
+		user = anonymous
+	}
+	if m.API.Kind == routes.KindFiles {
+		g.files.Serve(w, r, user, m.Upstream)
+		return
+	}
+	if g.runs == nil {
+		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "", "the gateway was started without access to runs"))
+		return
+	}
+	rest := strings.Split(strings.Trim(m.Upstream, "/"), "/")
+	switch last := rest[len(rest)-1]; {
+	case m.API.Kind == routes.KindPipeline && r.Method == http.MethodPost:
+		g.runs.Start(w, r, user, m.API.Target, m.API.Spec)
+	case m.API.Kind == routes.KindPipeline:
+		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
+	case last == "":
+		g.runs.Pipelines(w, r)
+	case len(rest) == 1:
+		g.runs.List(w, r, user)
+	case len(rest) == 2:
+		g.runs.Get(w, r, user, rest[1])
+	case last == "cancel":
+		g.runs.Cancel(w, r, user, rest[1])
+	case last == "logs":
+		g.runs.Logs(w, r, user, rest[1])
+	default:
+		g.runs.Events(w, r, user, rest[1])
+	}
 }
 
 // authenticate finds out who calls, "" on an open API. When it answers the call itself (401), ok is false.

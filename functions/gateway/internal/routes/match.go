@@ -26,6 +26,12 @@ func (t *Table) Find(path string) (Match, bool) {
 	if !ok {
 		return Match{}, false
 	}
+	for _, prefix := range []string{t.namespace + "/", ""} {
+		api, published := t.byPath[filesPath]
+		if below, ok := strings.CutPrefix(rest, prefix+filesPath+"/"); ok && published && api.Kind == KindFiles {
+			return Match{api, below, "/" + prefix + filesPath, fileMethods}, true
+		}
+	}
 	segments := strings.Split(rest, "/")
 	for _, s := range segments {
 		if s == "" || s == "." || s == ".." || strings.ContainsAny(s, `%\;`) {
@@ -41,27 +47,55 @@ func (t *Table) Find(path string) (Match, bool) {
 }
 
 func (t *Table) find(segments []string, prefix string) (Match, bool) {
-	for n := len(segments) - 1; n >= 1; n-- {
+	for n := len(segments); n >= 1; n-- {
 		api, ok := t.byPath[strings.Join(segments[:n], "/")]
 		if !ok {
 			continue
 		}
-		if methods := operation(segments[n:]); methods != nil {
+		if methods := operation(api.Kind, segments[n:]); methods != nil {
 			return Match{api, "/" + strings.Join(segments[n:], "/"), prefix + "/" + api.Path, methods}, true
 		}
 	}
 	return Match{}, false
 }
 
+// fileMethods are those of every path of the file API, whose own rules say what a path means.
+var fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+
 // operation is the methods of what stands behind an API's path, nil for nothing that is published.
-func operation(rest []string) []string {
-	switch {
-	case len(rest) == 1 && rest[0] == "predict":
-		return []string{http.MethodPost}
-	case len(rest) == 1 && (rest[0] == "openapi.json" || rest[0] == "openapi"):
-		return []string{http.MethodGet, http.MethodHead}
-	case rest[0] == "v2": // the Open Inference Protocol, whose own paths the server knows
-		return []string{http.MethodGet, http.MethodHead, http.MethodPost}
+func operation(kind string, rest []string) []string {
+	get := []string{http.MethodGet, http.MethodHead}
+	last := ""
+	if len(rest) > 0 {
+		last = rest[len(rest)-1]
+	}
+	document := len(rest) == 1 && (last == "openapi.json" || last == "openapi")
+	switch kind {
+	case KindMLComponent:
+		switch {
+		case len(rest) == 1 && last == "predict":
+			return []string{http.MethodPost}
+		case document:
+			return get
+		case len(rest) > 0 && rest[0] == "v2": // the Open Inference Protocol, whose own paths the server knows
+			return []string{http.MethodGet, http.MethodHead, http.MethodPost}
+		}
+	case KindPipeline:
+		switch {
+		case len(rest) == 0 || (len(rest) == 1 && last == "run"):
+			return []string{http.MethodPost}
+		case document:
+			return get
+		}
+	case KindPipelines:
+		switch {
+		case len(rest) == 0 || (len(rest) <= 2 && rest[0] == "runs"):
+			return []string{http.MethodGet}
+		case len(rest) == 3 && rest[0] == "runs" && last == "cancel":
+			return []string{http.MethodPost}
+		case len(rest) == 3 && rest[0] == "runs" && (last == "logs" || last == "events"):
+			return []string{http.MethodGet}
+		}
 	}
 	return nil
 }

@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
 // MaxFile is the largest routes.json in bytes: what a ConfigMap can hold.
@@ -21,8 +24,16 @@ const MaxFile = 1 << 20
 // MaxTimeout is Knative's longest request.
 const MaxTimeout = 600 * time.Second
 
-// KindMLComponent is an API that passes calls on to an MLComponent's Service.
-const KindMLComponent = "mlComponent"
+// The kinds of APIs.
+const (
+	KindMLComponent = "mlComponent"        // passes calls on to an MLComponent's Service
+	KindPipeline    = "experimentPipeline" // starts runs of one pipeline
+	KindPipelines   = "pipelines"          // runs in general
+	KindFiles       = "files"              // the files of users
+)
+
+// filesPath is the path of every file API: clients know it.
+const filesPath = "files"
 
 // API is one published APIComponent.
 type API struct {
@@ -30,9 +41,11 @@ type API struct {
 	Kind string `json:"kind"`
 	// Path is one or more segments, without a slash at its ends.
 	Path string `json:"path"`
-	// Target is the Knative Service of the MLComponent, in the gateway's own namespace.
-	Target         string `json:"target"`
-	TimeoutSeconds int    `json:"timeoutSeconds"`
+	// Target is the Knative Service of the MLComponent, in the gateway's own namespace, or the Pipeline.
+	Target         string `json:"target,omitempty"`
+	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
+	// Spec is what a caller of a pipeline may name.
+	Spec runs.Spec `json:"apiSpec,omitzero"`
 	// Auth is who may call. Without it the API is open to everybody.
 	Auth *Auth `json:"auth,omitempty"`
 	// IdentityPassThrough lets the component know who calls.
@@ -58,6 +71,9 @@ type Table struct {
 	namespace string
 	byPath    map[string]API
 	apis      []API
+	boxes     []string
+	datasets  []string
+	pipelines []string
 }
 
 var (
@@ -74,6 +90,10 @@ func Parse(b []byte, namespace string) (*Table, error) {
 	}
 	var file struct {
 		APIs []API `json:"apis"`
+		// Boxes are all boxes of the module, Datasets those that can only be read, Pipelines all pipelines.
+		Boxes     []string `json:"boxes"`
+		Datasets  []string `json:"datasets"`
+		Pipelines []string `json:"pipelines"`
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -86,7 +106,7 @@ func Parse(b []byte, namespace string) (*Table, error) {
 	if !dnsLabel.MatchString(namespace) {
 		return nil, fmt.Errorf("routes: %q is not a namespace", namespace)
 	}
-	t := &Table{namespace: namespace, byPath: map[string]API{}, apis: file.APIs}
+	t := &Table{namespace: namespace, byPath: map[string]API{}, apis: file.APIs, boxes: file.Boxes, datasets: file.Datasets, pipelines: file.Pipelines}
 	var errs []error
 	for _, a := range file.APIs {
 		if err := a.check(); err != nil {
@@ -108,20 +128,27 @@ func (a API) check() error {
 	if a.Name == "" {
 		errs = append(errs, errors.New("no name"))
 	}
-	if a.Kind != KindMLComponent {
+	switch a.Kind {
+	case KindMLComponent:
+		if a.TimeoutSeconds < 1 || a.Timeout() > MaxTimeout {
+			errs = append(errs, fmt.Errorf("timeoutSeconds %d is not within 1 to %d", a.TimeoutSeconds, int(MaxTimeout.Seconds())))
+		}
+	case KindFiles:
+		if a.Path != filesPath {
+			errs = append(errs, fmt.Errorf("path %q: files are at %q", a.Path, filesPath))
+		}
+	case KindPipeline, KindPipelines:
+	default:
 		errs = append(errs, fmt.Errorf("unknown kind %q", a.Kind))
+	}
+	if (a.Kind == KindMLComponent || a.Kind == KindPipeline) && !dnsLabel.MatchString(a.Target) {
+		errs = append(errs, fmt.Errorf("target %q is not the name of a Service or Pipeline", a.Target))
 	}
 	for s := range strings.SplitSeq(a.Path, "/") {
 		if !segment.MatchString(s) {
 			errs = append(errs, fmt.Errorf("path %q: a segment is 1 to 63 of letters, digits and ._~-, and begins with a letter or digit", a.Path))
 			break
 		}
-	}
-	if !dnsLabel.MatchString(a.Target) {
-		errs = append(errs, fmt.Errorf("target %q is not the name of a Service", a.Target))
-	}
-	if a.TimeoutSeconds < 1 || a.Timeout() > MaxTimeout {
-		errs = append(errs, fmt.Errorf("timeoutSeconds %d is not within 1 to %d", a.TimeoutSeconds, int(MaxTimeout.Seconds())))
 	}
 	if a.Auth != nil && a.Auth.Basic == nil {
 		errs = append(errs, errors.New("auth names no way to log in"))
@@ -134,3 +161,24 @@ func (a API) check() error {
 
 // APIs is all of them, in the file's order.
 func (t *Table) APIs() []API { return t.apis }
+
+// Boxes are the names of the module's boxes.
+func (t *Table) Boxes() []string { return t.boxes }
+
+// ReadOnly reports a box that is another module's dataset.
+func (t *Table) ReadOnly(box string) bool { return slices.Contains(t.datasets, box) }
+
+// RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none is published.
+func (t *Table) RunsPath() string {
+	for _, a := range t.apis {
+		if a.Kind == KindPipelines {
+			return a.Path
+		}
+	}
+	return KindPipelines
+}
+
+// Has reports that an API of one of the kinds is published.
+func (t *Table) Has(kinds ...string) bool {
+	return slices.ContainsFunc(t.apis, func(a API) bool { return slices.Contains(kinds, a.Kind) })
+}

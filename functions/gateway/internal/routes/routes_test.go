@@ -95,7 +95,7 @@ func TestParseRefuses(t *testing.T) {
 		"an unknown top field":   {`{"apis":[],"x":1}`, "unknown field"},
 		"no JSON":                {`apis:`, "invalid character"},
 		"two values":             {`{"apis":[]}{}`, "more than one"},
-		"an unknown kind":        {api(`"mlComponent"`, `"files"`), `unknown kind "files"`},
+		"an unknown kind":        {api(`"mlComponent"`, `"gopher"`), `unknown kind "gopher"`},
 		"no name":                {api(`"name":"a"`, `"name":""`), "no name"},
 		"a path with a dot-dot":  {api(`"p"`, `"a/../b"`), "a segment is"},
 		"a path with a slash":    {api(`"p"`, `"/a"`), "a segment is"},
