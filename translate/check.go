@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/names"
@@ -25,15 +26,17 @@ type checker struct {
 	first     manifest.Position // of the module's first object
 	boxes     map[string]*manifest.DataBox
 	parts     map[string]*manifest.MLComponent
+	pipelines map[string]*manifest.ExperimentPipeline
 	secrets   map[string]*manifest.Secret
 }
 
 func (c *checker) check() {
 	c.namespaces()
 	c.boxes, c.parts, c.secrets = index(c, c.module.Boxes, header), index(c, c.module.Components, header), index(c, c.module.Secrets, header)
+	c.pipelines = index(c, c.module.Pipelines, header)
 	index(c, c.module.APIs, header)
 	for _, b := range c.module.Boxes {
-		c.box(b)
+		c.dataBox(b)
 	}
 	for _, s := range c.module.Secrets {
 		c.secret(s)
@@ -41,12 +44,20 @@ func (c *checker) check() {
 	for _, x := range c.module.Components {
 		c.mlComponent(x)
 	}
+	for _, x := range c.module.Pipelines {
+		c.pipeline(x)
+	}
+	for _, x := range c.module.Pipelines { // what joins pipelines, when each has been looked at
+		c.continued(x)
+		c.uploads(x)
+	}
 	c.apis()
+	c.given()
 	c.foreign()
 }
 
 type headed interface {
-	*manifest.DataBox | *manifest.MLComponent | *manifest.Secret | *manifest.APIComponent
+	*manifest.DataBox | *manifest.MLComponent | *manifest.ExperimentPipeline | *manifest.Secret | *manifest.APIComponent
 }
 
 // header is the header of any of the kinds.
@@ -55,6 +66,8 @@ func header[T headed](x T) *manifest.Header {
 	case *manifest.DataBox:
 		return &x.Header
 	case *manifest.MLComponent:
+		return &x.Header
+	case *manifest.ExperimentPipeline:
 		return &x.Header
 	case *manifest.Secret:
 		return &x.Header
@@ -85,15 +98,40 @@ func (c *checker) foreign() {
 	for _, f := range c.module.Foreign {
 		meta, _ := f.Object["metadata"].(map[string]any)
 		name, _ := meta["name"].(string)
-		taken := name == names.ModuleKey || strings.Contains(name, ".databox.") || strings.HasPrefix(name, "unip-worker-") || strings.HasPrefix(name, "unip-gateway-")
+		taken := own(name) || strings.HasPrefix(name, "unip-worker-") || strings.HasPrefix(name, "unip-gateway-")
 		switch {
 		case meta == nil || name == "":
 			c.found.Errorf(f.Position, "%s has no metadata.name", f.Kind)
 		case f.APIVersion == "v1" && (f.Kind == "Secret" || f.Kind == "ConfigMap") && taken,
-			strings.HasPrefix(f.APIVersion, "serving.knative.dev/") && f.Kind == "Service" && (name == names.Gateway || c.parts[name] != nil):
+			strings.HasPrefix(f.APIVersion, "serving.knative.dev/") && f.Kind == "Service" && (name == names.Gateway || c.parts[name] != nil),
+			strings.HasPrefix(f.APIVersion, "eventing.knative.dev/") && c.events(f.Kind, name),
+			strings.HasPrefix(f.APIVersion, runtimev1.GroupVersion.Group+"/") && f.Kind == "Pipeline" && c.pipelines[name] != nil,
+			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") && name == names.Gateway && len(c.module.APIs) > 0:
 			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
 		}
 	}
+}
+
+// own reports names of Secrets that unip itself makes.
+func own(name string) bool {
+	return name == names.ModuleKey || name == names.RunLogs || (names.Managed(name) && !strings.HasPrefix(name, "unip-"))
+}
+
+// events reports names of the Broker and the Triggers that a module with pipelines has.
+func (c *checker) events(kind, name string) bool {
+	if kind == "Broker" {
+		return name == names.Broker && len(c.pipelines) > 0
+	}
+	for _, p := range c.pipelines {
+		taken := name == names.ChainTrigger(p.Meta.Name.Value)
+		for i := range p.Uploads {
+			taken = taken || name == names.UploadTrigger(p.Meta.Name.Value, i)
+		}
+		if taken {
+			return kind == "Trigger"
+		}
+	}
+	return false
 }
 
 // maxService is the longest name of a Knative Service whose Revisions ("-00001") and their Deployments ("-deployment") still are labels of DNS.
@@ -111,9 +149,14 @@ func (c *checker) name(h *manifest.Header) {
 		if name.Value == names.Gateway {
 			wrong = []string{"is the name of the module's own gateway"}
 		}
+	case "ExperimentPipeline":
+		wrong = validation.IsDNS1035Label(name.Value)
+		if len(wrong) == 0 && len(name.Value) > maxPipeline {
+			wrong = []string{fmt.Sprintf("must be no more than %d characters", maxPipeline)}
+		}
 	case "Secret":
 		wrong = validation.IsDNS1123Subdomain(name.Value)
-		if name.Value == names.ModuleKey || strings.Contains(name.Value, ".databox.") {
+		if own(name.Value) {
 			wrong = []string{"is a name that unip keeps for its own Secrets"}
 		}
 	default:
@@ -131,6 +174,9 @@ func (c *checker) namespaces() {
 		all = append(all, &x.Header)
 	}
 	for _, x := range c.module.Components {
+		all = append(all, &x.Header)
+	}
+	for _, x := range c.module.Pipelines {
 		all = append(all, &x.Header)
 	}
 	for _, x := range c.module.Secrets {
@@ -166,6 +212,8 @@ func known(kind, annotation string) bool {
 	switch kind {
 	case "MLComponent":
 		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers}, annotation)
+	case "ExperimentPipeline":
+		return slices.Contains([]string{manifest.MaxParallelRuns, manifest.OnUpload, manifest.Timeout, manifest.Schedule}, annotation)
 	case "DataBox":
 		return annotation == manifest.SharedWith
 	}
@@ -179,7 +227,7 @@ func comparePositions(a, b manifest.Position) int {
 	return (a.Line-b.Line)*10_000 + a.Column - b.Column
 }
 
-func (c *checker) box(b *manifest.DataBox) {
+func (c *checker) dataBox(b *manifest.DataBox) {
 	s, r := b.Spec.S3DefaultStorage, b.Spec.DatasetReference
 	switch hasStorage := b.Spec.Has("s3DefaultStorage"); {
 	case hasStorage && r != nil:
@@ -237,7 +285,7 @@ func (c *checker) model(x *manifest.MLComponent) *resources.Model {
 		return nil
 	}
 	if _, ok := c.boxes[boxName.Value]; c.module.Lacks("DataBox", boxName.Value, ok) {
-		c.found.Errorf(boxName.At, "spec.mlService.modelBox: there is no DataBox %q%s", boxName.Value, c.near(boxName.Value))
+		c.found.Errorf(boxName.At, "spec.mlService.modelBox: there is no DataBox %q%s", boxName.Value, c.near())
 	}
 	clean := path.Clean(p.Value)
 	folder := path.Dir(clean)
@@ -275,7 +323,7 @@ func objectOf(x *manifest.MLComponent, box, p string) string {
 }
 
 // near names the boxes that there are.
-func (c *checker) near(string) string {
+func (c *checker) near() string {
 	if len(c.boxes) == 0 {
 		return ""
 	}

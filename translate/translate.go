@@ -11,7 +11,6 @@ import (
 
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
-	"github.com/unip-knative/unip/translate/names"
 	"github.com/unip-knative/unip/translate/resources"
 	"github.com/unip-knative/unip/translate/validate"
 )
@@ -75,7 +74,7 @@ func kindOf(o Object) string { return o.GetObjectKind().GroupVersionKind().Kind 
 
 // rank is the order of application: what others refer to comes first.
 func rank(o Object) int {
-	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox"}
+	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger"}
 	if i := slices.Index(order, kindOf(o)); i >= 0 {
 		return i
 	}
@@ -115,10 +114,27 @@ func (c *checker) make(o Options) []object {
 	if len(c.module.APIs) > 0 {
 		from := c.module.APIs[0].Position
 		routes := c.routes()
-		config := resources.MakeRoutes(m, routes)
-		add(from, resources.MakeServiceAccount(m, names.Gateway, "gateway"))
+		storage := c.storage(routes)
+		config := resources.MakeRoutes(m, routes, storage)
+		add(from, resources.MakeGatewayAccount(m, len(storage.Pipelines) > 0))
 		add(from, config)
-		add(from, resources.MakeGateway(m, routes, config))
+		add(from, resources.MakeGateway(m, routes, storage, config))
+		if len(storage.Pipelines) > 0 {
+			role, binding := resources.MakeGatewayRole(m)
+			add(from, role)
+			add(from, binding)
+		}
+	}
+	for i, x := range c.module.Pipelines {
+		if i == 0 {
+			add(first, resources.MakeBroker(m))
+		}
+		name, spec := x.Meta.Name.Value, c.pipelineSpec(m, x)
+		add(x.Position, resources.MakePipeline(m, name, spec))
+		add(x.Position, resources.MakeChainTrigger(m, name))
+		for j, r := range spec.OnUpload {
+			add(x.Position, resources.MakeUploadTrigger(m, name, j, r))
+		}
 	}
 	for _, f := range c.module.Foreign {
 		add(f.Position, &unstructured.Unstructured{Object: f.Object})

@@ -22,6 +22,13 @@ type Config struct {
 	Security      Profile  `yaml:"security"`
 	Defaults      Defaults `yaml:"defaults"`
 	Runs          Runs     `yaml:"runs"`
+	Broker        Broker   `yaml:"broker"`
+}
+
+// Broker is what carries the events of modules.
+type Broker struct {
+	// Class as Knative names it. Default MTChannelBasedBroker.
+	Class string `yaml:"class"`
 }
 
 // Runs are the times of pipelines' runs.
@@ -95,7 +102,8 @@ func Default() Config {
 			Limits:         map[string]string{"memory": "1Gi"},
 			TimeoutSeconds: 300,
 		},
-		Runs: Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600},
+		Broker: Broker{Class: "MTChannelBasedBroker"},
+		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600},
 	}
 }
 
@@ -138,6 +146,9 @@ func (c Config) validate() error {
 	}
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
+	}
+	if c.Broker.Class == "" {
+		errs = append(errs, errors.New("broker.class is empty"))
 	}
 	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds, "jobTTLSeconds": c.Runs.JobTTLSeconds} {
 		if n < 1 || n > 7*24*3600 {

@@ -42,9 +42,11 @@ type Text struct {
 }
 
 var (
-	atType   = reflect.TypeFor[At]()
-	textType = reflect.TypeFor[Text]()
-	nodeType = reflect.TypeFor[*yaml.Node]()
+	atType       = reflect.TypeFor[At]()
+	textType     = reflect.TypeFor[Text]()
+	nodeType     = reflect.TypeFor[*yaml.Node]()
+	durationType = reflect.TypeFor[Duration]()
+	continueType = reflect.TypeFor[ContinueWith]()
 )
 
 // decoder fills Go values from nodes and gathers what does not fit.
@@ -98,6 +100,14 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 		s, ok := d.text(n, path)
 		v.Set(reflect.ValueOf(Text{s, d.at(n)}))
 		return ok
+	case durationType:
+		return d.duration(n, v, path)
+	case continueType:
+		if n.Kind == yaml.ScalarNode && n.Tag == "!!str" { // the bare name
+			at := At{Position: d.at(n)}
+			v.Set(reflect.ValueOf(ContinueWith{at, &Ref{at, Text{n.Value, d.at(n)}}}))
+			return true
+		}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

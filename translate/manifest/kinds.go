@@ -145,12 +145,44 @@ type APIComponent struct {
 type APIComponentSpec struct {
 	At
 	Published          *bool       `yaml:"published"`
-	Files              *yaml.Node  `yaml:"files"`
-	Pipelines          *yaml.Node  `yaml:"pipelines"`
-	MLComponent        *NameRef    `yaml:"mlComponent"`
-	ExperimentPipeline *NameRef    `yaml:"experimentPipeline"`
+	Files              *Section    `yaml:"files"`
+	Pipelines          *Section    `yaml:"pipelines"`
+	MLComponent        *Ref        `yaml:"mlComponent"`
+	ExperimentPipeline *Ref        `yaml:"experimentPipeline"`
 	RestfulAPI         *RestfulAPI `yaml:"restfulApi"`
-	APISpec            *yaml.Node  `yaml:"apiSpec"`
+	APISpec            *APISpec    `yaml:"apiSpec"`
+}
+
+// Section is there or not; it has no fields.
+type Section struct{ At }
+
+// Ref names one object or variable.
+type Ref struct {
+	At
+	Name Text `yaml:"name"`
+}
+
+// APISpec says which variables of a pipeline a caller gives and gets.
+type APISpec struct {
+	At
+	Inputs  []APIVariable `yaml:"inputs"`
+	Outputs []APIVariable `yaml:"outputs"`
+}
+
+// APIVariable is one of them.
+type APIVariable struct {
+	At
+	Name        Text          `yaml:"name"`
+	Description string        `yaml:"description"`
+	Required    *bool         `yaml:"required"` // default true
+	Type        *VariableType `yaml:"type"`
+}
+
+// VariableType says what a variable may hold.
+type VariableType struct {
+	At
+	Datatypes    []string `yaml:"datatypes"`
+	ContentTypes []string `yaml:"content_types"`
 }
 
 // RestfulAPI is how an API is reached.
@@ -195,6 +227,7 @@ type Foreign struct {
 type Module struct {
 	Boxes      []*DataBox
 	Components []*MLComponent
+	Pipelines  []*ExperimentPipeline
 	APIs       []*APIComponent
 	Secrets    []*Secret
 	Foreign    []*Foreign

@@ -146,7 +146,16 @@ func (d *decoderOf) platform(n, kind *yaml.Node, m *Module) {
 	case "Secret":
 		d.secret(n, kind, m)
 	case "ExperimentPipeline":
-		d.errorf(kind, "ExperimentPipeline is not supported yet")
+		o := &ExperimentPipeline{}
+		ok := d.object(n, kind, &o.Header, &o.Spec)
+		if rules, has := o.Meta.Annotations[OnUpload]; has {
+			ok = d.embedded(rules, "metadata.annotations: "+OnUpload, &o.Uploads) && ok
+		}
+		if ok {
+			m.Pipelines = append(m.Pipelines, o)
+		} else {
+			m.Unread["ExperimentPipeline/"+o.Meta.Name.Value] = true
+		}
 	case "Repository", "PlatformApp":
 		d.found.Notef(at, "%s has no effect here: it joins a module to the platform's own repository and registry", kind.Value)
 	case "DatasetComponent":
@@ -297,12 +306,15 @@ func (d *decoderOf) bounded(n *yaml.Node) bool {
 
 // Annotations that extend the manifests.
 const (
-	Prefix         = "knative.unified-platform.cs.hse.ru/"
-	MinScale       = Prefix + "min-scale"
-	MaxScale       = Prefix + "max-scale"
-	Concurrency    = Prefix + "concurrency"
-	Timeout        = Prefix + "timeout"
-	ScaleDownDelay = Prefix + "scale-down-delay"
-	Workers        = Prefix + "workers"
-	SharedWith     = Prefix + "shared-with"
+	Prefix          = "knative.unified-platform.cs.hse.ru/"
+	MinScale        = Prefix + "min-scale"
+	MaxScale        = Prefix + "max-scale"
+	Concurrency     = Prefix + "concurrency"
+	Timeout         = Prefix + "timeout"
+	ScaleDownDelay  = Prefix + "scale-down-delay"
+	Workers         = Prefix + "workers"
+	SharedWith      = Prefix + "shared-with"
+	MaxParallelRuns = Prefix + "max-parallel-runs"
+	OnUpload        = Prefix + "on-upload"
+	Schedule        = Prefix + "schedule"
 )

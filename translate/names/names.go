@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +36,22 @@ const (
 
 // Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
 func Credentials(box string, a Access) string { return box + ".databox." + string(a) }
+
+// RunSession is the Secret with a run's session.
+func RunSession(run string) string { return run + ".run.session" }
+
+// ChainTrigger is the Trigger that moves a pipeline's runs on.
+func ChainTrigger(pipeline string) string { return Shorten(MaxLabel, pipeline, "chain") }
+
+// UploadTrigger is the Trigger of an on-upload rule.
+func UploadTrigger(pipeline string, index int) string {
+	return Shorten(MaxLabel, pipeline, "upload", strconv.Itoa(index))
+}
+
+// Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no container of a user gets one.
+func Managed(name string) bool {
+	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")
+}
 
 // Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and
 // "a","b-c" give one name as long as nothing is cut: callers whose parts come from users add Hash of them as the last part.

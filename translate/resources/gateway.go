@@ -16,11 +16,12 @@ import (
 // Route is one published API, in the form that functions/gateway reads.
 type Route struct {
 	Name                string     `json:"name"`
-	Kind                string     `json:"kind"` // mlComponent
+	Kind                string     `json:"kind"` // mlComponent, experimentPipeline, files or pipelines
 	Path                string     `json:"path"`
-	Target              string     `json:"target"` // the component's name
-	TimeoutSeconds      int        `json:"timeoutSeconds"`
-	Auth                *RouteAuth `json:"auth,omitempty"` // nil: everybody may call
+	Target              string     `json:"target,omitempty"` // the component's or the pipeline's name
+	TimeoutSeconds      int        `json:"timeoutSeconds,omitempty"`
+	Spec                RouteSpec  `json:"apiSpec,omitzero"` // of a pipeline
+	Auth                *RouteAuth `json:"auth,omitempty"`   // nil: everybody may call
 	IdentityPassThrough bool       `json:"identityPassThrough,omitempty"`
 }
 
@@ -35,12 +36,14 @@ type RouteBasic struct {
 }
 
 // MakeRoutes makes the ConfigMap with the module's published APIs.
-func MakeRoutes(m Module, routes []Route) *corev1.ConfigMap {
+func MakeRoutes(m Module, routes []Route, storage Storage) *corev1.ConfigMap {
 	if routes == nil {
 		routes = []Route{}
 	}
 	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Name, b.Name) })
-	b, _ := json.MarshalIndent(map[string]any{"apis": routes}, "", "  ") // strings and numbers always encode
+	file := map[string]any{"apis": routes}
+	storage.add(file)
+	b, _ := json.MarshalIndent(file, "", "  ") // strings and numbers always encode
 	return m.configMap("unip-gateway", names.Gateway, "gateway", "routes.json", append(b, '\n'))
 }
 
@@ -53,7 +56,7 @@ const (
 )
 
 // MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the routes name; a Secret that does not exist (yet) lets nobody in.
-func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.Service {
+func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.ConfigMap) *servingv1.Service {
 	optional := true
 	longest := int64(coldStart)
 	volumes := []corev1.Volume{
@@ -64,6 +67,29 @@ func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.
 		{Name: "routes", MountPath: "/unip/routes", ReadOnly: true},
 		{Name: "key", MountPath: keyDir, ReadOnly: true},
 	}
+	args := []string{
+		"--namespace=" + m.Namespace, "--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
+		"--cluster-domain=" + m.Config.ClusterDomain,
+	}
+	mount := func(volume, secret, path string) {
+		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}}})
+		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: path, ReadOnly: true})
+	}
+	for _, box := range storage.Boxes {
+		access := names.Write
+		if slices.Contains(storage.Datasets, box) {
+			access = names.Read
+		}
+		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), names.Credentials(box, access), "/unip/boxes/"+box)
+	}
+	if len(storage.Boxes) > 0 {
+		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)
+	}
+	if len(storage.Pipelines) > 0 {
+		mount("run-logs", names.RunLogs, "/unip/runs")
+		args = append(args, "--runs=/unip/runs")
+		longest = maxTimeout // streams of logs
+	}
 	mounted := map[string]bool{}
 	for _, r := range routes {
 		longest = max(longest, min(maxTimeout, int64(r.TimeoutSeconds)+coldStart))
@@ -73,8 +99,7 @@ func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.
 		secret := r.Auth.Basic.Credentials
 		mounted[secret] = true
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
-		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}}})
-		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: "/unip/auth/" + secret, ReadOnly: true})
+		mount(volume, secret, "/unip/auth/"+secret)
 	}
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
@@ -87,12 +112,9 @@ func MakeGateway(m Module, routes []Route, config *corev1.ConfigMap) *servingv1.
 				PodSpec: corev1.PodSpec{
 					ServiceAccountName: names.Gateway,
 					Containers: []corev1.Container{{
-						Name:  "gateway",
-						Image: m.Images.Gateway,
-						Args: []string{
-							"--namespace=" + m.Namespace, "--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
-							"--cluster-domain=" + m.Config.ClusterDomain,
-						},
+						Name:            "gateway",
+						Image:           m.Images.Gateway,
+						Args:            args,
 						Ports:           []corev1.ContainerPort{{Name: "http1", ContainerPort: gatewayPort}},
 						ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
 						Resources:       ownResources("25m", "32Mi", "256Mi"),

@@ -62,6 +62,13 @@ func MakeServiceAccount(m Module, component, kind string) *corev1.ServiceAccount
 	}
 }
 
+// MakeGatewayAccount makes the gateway's account. Only one that serves runs has a token: Knative refuses it at the pod, so it stands here.
+func MakeGatewayAccount(m Module, runs bool) *corev1.ServiceAccount {
+	a := MakeServiceAccount(m, names.Gateway, "gateway")
+	a.AutomountServiceAccountToken = &runs
+	return a
+}
+
 // KeyType is the type of the module's key; KeyLabel is what the controller finds it by.
 const (
 	KeyType  corev1.SecretType = "unified-platform.cs.hse.ru/module-key"

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
+	"knative.dev/eventing/pkg/apis/feature"
 	"knative.dev/pkg/apis"
 	"knative.dev/serving/pkg/apis/config"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
@@ -13,12 +15,21 @@ import (
 
 // Object returns what Knative would refuse about an object; nil for kinds that are not Knative's. The object is not changed.
 func Object(o runtime.Object) []string {
-	s, ok := o.(*servingv1.Service)
-	if !ok {
+	ctx := shipped(context.Background())
+	var s interface {
+		apis.Defaultable
+		apis.Validatable
+	}
+	switch x := o.(type) {
+	case *servingv1.Service:
+		s = x.DeepCopy()
+	case *eventingv1.Broker:
+		s = x.DeepCopy()
+	case *eventingv1.Trigger:
+		s = x.DeepCopy()
+	default:
 		return nil
 	}
-	s = s.DeepCopy()
-	ctx := shipped(context.Background())
 	s.SetDefaults(ctx)
 	var problems []string
 	// Warnings come as non-nil errors too; only errors stop an object.
@@ -35,5 +46,7 @@ func shipped(ctx context.Context) context.Context {
 	defaults, _ := config.NewDefaultsConfigFromMap(nil) // of nothing come the defaults
 	features, _ := config.NewFeaturesConfigFromMap(nil)
 	ctx = apis.WithinCreate(ctx)
-	return config.ToContext(ctx, &config.Config{Defaults: defaults, Features: features})
+	ctx = config.ToContext(ctx, &config.Config{Defaults: defaults, Features: features})
+	// Eventing ships with delivery timeouts on; without its flags in the context our own Triggers would be refused.
+	return feature.ToContext(ctx, feature.Flags{feature.DeliveryTimeout: feature.Enabled})
 }

@@ -40,8 +40,8 @@ type jobConfig struct {
 	security installation.Profile
 }
 
-// sessionName is the Secret with a run's S3 session. Its dot keeps it apart from every Secret that a manifest can name.
-func sessionName(run string) string { return run + ".run.session" }
+// sessionName is the Secret with a run's S3 session.
+func sessionName(run string) string { return names.RunSession(run) }
 
 // jobName is the same for the same attempt whoever asks: creating it twice is refused by Kubernetes.
 func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) string {
@@ -162,13 +162,13 @@ func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
 	}
 	for _, f := range c.EnvFrom {
 		for _, name := range []string{secretOf(f), configMapOf(f)} {
-			if Managed(name) {
+			if names.Managed(name) {
 				return c, fmt.Errorf("stage %s: envFrom: %s is unip's own and not for the module's code", st.Name, name)
 			}
 		}
 	}
 	for _, e := range st.Spec.Env {
-		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: e.Value})
+		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: strings.ReplaceAll(e.Value, "$", "$$")}) // a dollar stays a dollar
 	}
 	add := func(variable, folder, value string) {
 		// Kubelet would expand "$(NAME)".
@@ -188,11 +188,6 @@ func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
 		add(out.Name, out.Path, out.Path)
 	}
 	return c, nil
-}
-
-// Managed reports names of Secrets and ConfigMaps that unip makes: no container of a user gets them.
-func Managed(name string) bool {
-	return name == names.ModuleKey || strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")
 }
 
 func secretOf(f corev1.EnvFromSource) string {

@@ -1,0 +1,83 @@
+package translate
+
+import (
+	"slices"
+	"time"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/resources"
+)
+
+// pipelineSpec decides everything about an ExperimentPipeline that has been checked.
+func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipeline) runtimev1.PipelineSpec {
+	out := runtimev1.PipelineSpec{
+		Variables: []runtimev1.Variable{}, DefaultBox: c.defaultBox(x), ContinueWith: x.Spec.ContinueWith.Pipeline().Value,
+		MaxParallelRuns: int32(c.number(&x.Meta, manifest.MaxParallelRuns, 0, 0, maxParallelRuns)), //nolint:gosec // checked to be within 1000
+	}
+	for _, v := range x.Spec.Vars {
+		o := runtimev1.Variable{Name: v.Name.Value, MountTo: v.MountTo.Value}
+		if v.MountFrom != nil {
+			box, p := from(v.MountFrom)
+			o.MountFrom = &runtimev1.BoxPath{Box: box.Value, Path: p.Value}
+		}
+		out.Variables = append(out.Variables, o)
+	}
+	usual := c.stageTimeout(x)
+	for _, st := range x.Spec.Stages {
+		o := runtimev1.Stage{
+			Name: st.Name.Value, Image: st.Image.ExistingImageName.Value, Command: st.Command, Args: st.Args, EnvFrom: envFromOf(st.EnvFrom),
+			Inputs: namesOf(st.Inputs), Outputs: namesOf(st.Outputs), Resources: resources.StageResources(m, limitsOf(st.ResourceLimits)),
+			TimeoutSeconds: int64(usual / time.Second),
+		}
+		for _, e := range st.Env {
+			o.Env = append(o.Env, runtimev1.EnvVar{Name: e.Name.Value, Value: e.Value.Value})
+		}
+		if st.Timeout != nil {
+			o.TimeoutSeconds = int64(st.Timeout.Value / time.Second)
+		}
+		if st.Retries != nil {
+			o.Retries = int32(*st.Retries) //nolint:gosec // checked to be within 10
+		}
+		out.Stages = append(out.Stages, o)
+	}
+	for _, r := range x.Uploads {
+		o := runtimev1.UploadRule{Box: r.Box.Value, Prefix: r.Prefix.Value, Suffix: r.Suffix.Value, Input: r.Input.Value}
+		for name, place := range r.Outputs {
+			if o.Outputs == nil {
+				o.Outputs = map[string]string{}
+			}
+			o.Outputs[name] = place.Value
+		}
+		out.OnUpload = append(out.OnUpload, o)
+	}
+	return out
+}
+
+func namesOf(refs []manifest.Ref) []string {
+	var out []string
+	for _, r := range refs {
+		out = append(out, r.Name.Value)
+	}
+	return out
+}
+
+// storage is what the published APIs need of boxes and pipelines.
+func (c *checker) storage(routes []resources.Route) resources.Storage {
+	has := func(kinds ...string) bool {
+		return slices.ContainsFunc(routes, func(r resources.Route) bool { return slices.Contains(kinds, r.Kind) })
+	}
+	var s resources.Storage
+	if has("files", "pipelines", "experimentPipeline") {
+		s.Boxes = sortedKeys(c.boxes)
+		for _, name := range s.Boxes {
+			if c.boxes[name].Spec.DatasetReference != nil {
+				s.Datasets = append(s.Datasets, name)
+			}
+		}
+	}
+	if has("pipelines", "experimentPipeline") {
+		s.Pipelines = sortedKeys(c.pipelines)
+	}
+	return s
+}

@@ -1,0 +1,144 @@
+package resources
+
+import (
+	"strconv"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	eventingduck "knative.dev/eventing/pkg/apis/duck/v1"
+	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
+	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// Types of events that Triggers filter for, as eventing/events has them: that package's publisher is not wanted on the way of a translation, so a test holds the two together.
+const (
+	objectCreated  = "ru.hse.cs.unified-platform.databox.object.created.v1"
+	runRequested   = "ru.hse.cs.unified-platform.pipeline.run.requested.v1"
+	stageSucceeded = "ru.hse.cs.unified-platform.pipeline.stage.succeeded.v1"
+	stageFailed    = "ru.hse.cs.unified-platform.pipeline.stage.failed.v1"
+)
+
+// brokerClass is the annotation that says which Broker is meant.
+const brokerClass = "eventing.knative.dev/broker.class"
+
+// MakePipeline makes the custom resource of a pipeline; spec has been decided.
+func MakePipeline(m Module, name string, spec runtimev1.PipelineSpec) *runtimev1.Pipeline {
+	return &runtimev1.Pipeline{
+		TypeMeta:   metav1.TypeMeta{APIVersion: runtimev1.GroupVersion.String(), Kind: "Pipeline"},
+		ObjectMeta: m.meta(name, name, "pipeline"),
+		Spec:       spec,
+	}
+}
+
+// receiver is a path at which the controller takes events.
+func (m Module) receiver(path string) duckv1.Destination {
+	return duckv1.Destination{URI: &apis.URL{Scheme: "http", Host: "unip-events.unip-system.svc." + m.Config.ClusterDomain, Path: "/namespaces/" + m.Namespace + path}}
+}
+
+// delivery is always whole: Knative takes a part of one as "no retries". The times fit the controller's, which answers at once; what it could not take goes to its dead letters, where it looks at what
+// the event named.
+func (m Module) delivery() *eventingduck.DeliverySpec {
+	retry, policy := int32(5), eventingduck.BackoffPolicyExponential
+	delay, timeout := "PT0.2S", "PT10S"
+	sink := m.receiver("/dead-letters")
+	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout, DeadLetterSink: &sink}
+}
+
+// MakeBroker makes the Broker of a module's events.
+func MakeBroker(m Module) *eventingv1.Broker {
+	b := &eventingv1.Broker{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Broker"},
+		ObjectMeta: m.meta(names.Broker, m.Namespace, "module"),
+		Spec:       eventingv1.BrokerSpec{Delivery: m.delivery()},
+	}
+	b.Annotations = map[string]string{brokerClass: m.Config.Broker.Class}
+	return b
+}
+
+func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.SubscriptionsAPIFilter) *eventingv1.Trigger {
+	return &eventingv1.Trigger{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Trigger"},
+		ObjectMeta: m.meta(name, pipeline, "pipeline"),
+		Spec:       eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: m.receiver("/pipelines/" + pipeline + path), Delivery: m.delivery()},
+	}
+}
+
+// MakeChainTrigger makes the one Trigger by which a pipeline's runs move on: each event is filtered once per Trigger.
+func MakeChainTrigger(m Module, pipeline string) *eventingv1.Trigger {
+	var any []eventingv1.SubscriptionsAPIFilter
+	for _, t := range []string{runRequested, stageSucceeded, stageFailed} {
+		any = append(any, eventingv1.SubscriptionsAPIFilter{Exact: map[string]string{"type": t, "pipeline": pipeline}})
+	}
+	return m.trigger(names.ChainTrigger(pipeline), pipeline, "/events", eventingv1.SubscriptionsAPIFilter{Any: any})
+}
+
+// MakeUploadTrigger makes the Trigger of one on-upload rule.
+func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.UploadRule) *eventingv1.Trigger {
+	filters := []eventingv1.SubscriptionsAPIFilter{{Exact: map[string]string{"type": objectCreated, "box": rule.Box}}}
+	if rule.Prefix != "" {
+		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Prefix: map[string]string{"subject": rule.Prefix}})
+	}
+	if rule.Suffix != "" {
+		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Suffix: map[string]string{"subject": rule.Suffix}})
+	}
+	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "/uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
+}
+
+// StageResources are a stage's limits and requests. Requests always stand beside limits: alone, a limit becomes the request, and a container with a limit of 2 CPUs then finds no place on a small node.
+func StageResources(m Module, limits map[string]string) runtimev1.Resources {
+	r := resourcesOf(limits, m.Config.Defaults)
+	return runtimev1.Resources{Limits: r.Limits, Requests: r.Requests}
+}
+
+// MakeGatewayRole makes what a gateway that serves runs may do in its namespace: make, look at and cancel runs, and read the logs of their pods.
+func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
+	role := &rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
+		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelines"}, Verbs: []string{"get", "list"}},
+			{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
+			{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		},
+	}
+	return role, &rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
+		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
+		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: names.Gateway},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: names.Gateway, Namespace: m.Namespace}},
+	}
+}
+
+// RouteSpec is what a caller of a pipeline may name.
+type RouteSpec struct {
+	Inputs  []RouteVariable `json:"inputs,omitempty"`
+	Outputs []RouteVariable `json:"outputs,omitempty"`
+}
+
+// RouteVariable is one of its variables.
+type RouteVariable struct {
+	Name         string   `json:"name"`
+	Description  string   `json:"description,omitempty"`
+	Required     bool     `json:"required"`
+	Datatypes    []string `json:"datatypes,omitempty"`
+	ContentTypes []string `json:"contentTypes,omitempty"`
+}
+
+// Storage is what the gateway needs for files and runs; empty when neither is published.
+type Storage struct {
+	Boxes, Datasets []string // of Boxes, those that can only be read
+	Pipelines       []string // set when runs are published
+}
+
+func (s Storage) add(file map[string]any) {
+	for key, names := range map[string][]string{"boxes": s.Boxes, "datasets": s.Datasets, "pipelines": s.Pipelines} {
+		if len(names) > 0 {
+			file[key] = names
+		}
+	}
+}
