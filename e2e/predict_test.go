@@ -68,7 +68,8 @@ func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 	}
 	run("run", "train", "--image="+digitsImage, "--image-pull-policy=Always", "--restart=Never", "--command", "--", "sleep", "600")
 	run("wait", "--for=condition=Ready", "pod/train", "--timeout=90s")
-	run("exec", "train", "--", "python3", "-m", "digits.train", "--model", "/tmp/m", "--held-out", "/tmp/h")
+	run("exec", "train", "--", "sh", "-ec", `mkdir /tmp/p /tmp/s; export UNIP_PIPELINE_TABLE=/tmp/t.csv UNIP_PIPELINE_PREPARED=/tmp/p UNIP_PIPELINE_SVM=/tmp/s
+		python3 -m digits.data --table /tmp/t.csv --held-out /tmp/h; python3 -m digits.prepare; python3 -m digits.fit svm; mv /tmp/s/model.joblib /tmp/m`)
 	var held struct {
 		Images [][]float64 `json:"images"`
 		Digits []int       `json:"digits"`

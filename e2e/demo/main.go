@@ -1,4 +1,4 @@
-// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, a model is trained and put into its box, and predict is called from
+// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, an uploaded table starts the pipeline that trains a model, and predict is called from
 // zero through the gateway with digits that the model has never seen. It may run again and again. When a step fails it says which and why, and exits with 1.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/e2e/live"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 const (
@@ -37,6 +38,11 @@ type demo struct {
 		Images [][]float64 `json:"images"`
 		Digits []int       `json:"digits"`
 	}
+	csv    []byte
+	report struct {
+		Accuracy map[string]float64 `json:"accuracy"`
+		Best     string             `json:"best"`
+	}
 }
 
 func run(ctx context.Context) error {
@@ -51,7 +57,8 @@ func run(ctx context.Context) error {
 	}{
 		{"translate examples/digits/manifests and apply the result with ko", d.apply},
 		{"wait until the module is ready", d.ready},
-		{"train a classifier in the module's image", d.train},
+		{"write a table of labelled digits", d.table},
+		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better one becomes the model", d.train},
 		{"wait until nothing of the module runs", d.sleep},
 		{"call predict from zero: the gateway and the model wake up", d.fromZero},
 		{"call it again, warm", d.warm},
@@ -78,9 +85,9 @@ func (d *demo) ready(ctx context.Context) (string, error) {
 	return "", d.AwaitReady(ctx, 3*time.Minute)
 }
 
-// train runs the training script in a pod of the module's image, takes the model and the held-out digits out of it, and puts the model into the box.
-func (d *demo) train(ctx context.Context) (string, error) {
-	const pod = "train"
+// table writes the table in a pod of the module's image, which has scikit-learn's digits, and takes it out with those that are not in it.
+func (d *demo) table(ctx context.Context) (string, error) {
+	const pod = "digits-table"
 	gone := func(ctx context.Context) error {
 		_, err := d.Kubectl(ctx, "-n", namespace, "delete", "pod", pod, "--ignore-not-found", "--now")
 		return err
@@ -98,11 +105,11 @@ func (d *demo) train(ctx context.Context) (string, error) {
 	exec := func(args ...string) ([]byte, error) {
 		return d.Run(ctx, nil, "kubectl", append([]string{"-n", namespace, "exec", pod, "--"}, args...)...)
 	}
-	if _, err := exec("python3", "-m", "digits.train", "--model", "/tmp/digits.joblib", "--held-out", "/tmp/held-out.json"); err != nil {
+	if _, err := exec("python3", "-m", "digits.data", "--table", "/tmp/digits.csv", "--held-out", "/tmp/held-out.json"); err != nil {
 		return "", err
 	}
-	model, err := exec("cat", "/tmp/digits.joblib")
-	if err != nil {
+	var err error
+	if d.csv, err = exec("cat", "/tmp/digits.csv"); err != nil {
 		return "", err
 	}
 	held, err := exec("cat", "/tmp/held-out.json")
@@ -112,10 +119,55 @@ func (d *demo) train(ctx context.Context) (string, error) {
 	if err := json.Unmarshal(held, &d.heldOut); err != nil {
 		return "", fmt.Errorf("reading the held-out digits: %w", err)
 	}
-	if err := d.Put(ctx, "weights", "digits.joblib", model); err != nil {
+	return fmt.Sprintf("%d KiB ", len(d.csv)>>10), nil
+}
+
+// train uploads the table through the file API and watches the run that this starts.
+func (d *demo) train(ctx context.Context) (string, error) {
+	before, err := d.Runs(ctx)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("model of %d KiB -> box weights, digits.joblib ", len(model)>>10), nil
+	start := time.Now()
+	if err := d.Upload(ctx, user, password, "userdata/incoming/digits.csv", d.csv); err != nil {
+		return "", err
+	}
+	fmt.Printf("   %5.1f s  uploaded\n", time.Since(start).Seconds())
+	var name string
+	err = live.Await(ctx, time.Minute, "waiting for the run that the upload starts", func(ctx context.Context) error {
+		now, err := d.Runs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range now {
+			if !slices.ContainsFunc(before, func(b runtimev1.PipelineRun) bool { return b.Name == r.Name }) {
+				name = r.Name
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d runs, none of them new", len(now))
+	})
+	if err != nil {
+		return "", err
+	}
+	fmt.Printf("   %5.1f s  run %s\n", time.Since(start).Seconds(), name)
+	run, err := d.AwaitRun(ctx, name, 5*time.Minute, func(st runtimev1.StageStatus) {
+		fmt.Printf("   %5.1f s  %-10s %s %s\n", time.Since(start).Seconds(), st.Name, st.State, st.Message)
+	})
+	if err != nil {
+		return "", err
+	}
+	if run.Status.State != runtimev1.Succeeded {
+		return "", fmt.Errorf("run %s is %s: %s\n%s", name, run.Status.State, run.Status.Message, d.Diagnose(ctx))
+	}
+	report, err := d.Download(ctx, user, password, run.Status.Outputs["report"]+"report.json")
+	if err != nil {
+		return "", fmt.Errorf("reading the report: %w", err)
+	}
+	if err := json.Unmarshal(report, &d.report); err != nil {
+		return "", fmt.Errorf("reading the report: %w", err)
+	}
+	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"], d.report.Best), nil
 }
 
 func (d *demo) sleep(ctx context.Context) (string, error) {
@@ -198,7 +250,9 @@ func (d *demo) look(ctx context.Context) error {
 == look further
    eval "$(bin/cluster env)"
    kubectl -n %[1]s get databoxes,ksvc,pods,secrets,configmaps
-   kubectl -n %[1]s describe databox weights
+   kubectl -n %[1]s get pipelines,pipelineruns,jobs,triggers
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/pipelines/runs
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/files/userdata/train/
    kubectl -n %[1]s logs -l serving.knative.dev/service=digits -c server
    kubectl -n unip-system logs deploy/unip-controller
    curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/openapi.json

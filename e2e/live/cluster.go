@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 // Cluster is a connection to the cluster under test.
@@ -44,7 +45,7 @@ func Connect() (*Cluster, error) {
 	cfg.QPS, cfg.Burst = 50, 100
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, servingv1.AddToScheme, platformv1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, servingv1.AddToScheme, platformv1.AddToScheme, runtimev1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}

@@ -46,10 +46,10 @@ func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
 	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", path)
 }
 
-// AwaitReady waits until every box and every Knative Service of the module is ready. A Service that has failed for good ends the wait at once; its error says why.
+// AwaitReady waits until every box, Knative Service, Broker, Trigger and Pipeline of the module is ready. A Service that has failed for good ends the wait at once; its error says why.
 func (m *Module) AwaitReady(ctx context.Context, timeout time.Duration) error {
 	err := Await(ctx, timeout, "module "+m.Namespace+" is not ready", func(ctx context.Context) error {
-		return errors.Join(m.boxesReady(ctx), m.servicesReady(ctx))
+		return errors.Join(m.boxesReady(ctx), m.servicesReady(ctx), m.eventingReady(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, m.Diagnose(context.WithoutCancel(ctx)))

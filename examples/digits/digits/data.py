@@ -1,4 +1,11 @@
-"""The digits that scikit-learn brings, in one split that training and testing share."""
+"""The digits that scikit-learn brings: python3 -m digits.data --table FILE [--held-out FILE].
+
+Writes the table from which the pipeline learns, and the digits that are not in it.
+"""
+
+import argparse
+import csv
+import json
 
 HELD_OUT = 100
 SEED = 20
@@ -16,3 +23,22 @@ def split():
     order = numpy.random.RandomState(SEED).permutation(len(digits.target))
     train, held_out = order[:-HELD_OUT], order[-HELD_OUT:]
     return digits.data[train], digits.target[train], digits.data[held_out], digits.target[held_out]
+
+
+def main():
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument("--table", required=True, help="where to write the table, as CSV")
+    flags.add_argument("--held-out", help="where to write the digits that are not in it, as JSON {images, digits}")
+    args = flags.parse_args()
+    images, digits, unseen_images, unseen_digits = split()
+    with open(args.table, "w", newline="") as f:
+        table = csv.writer(f)
+        table.writerow(["pixel%d" % i for i in range(64)] + ["digit"])
+        table.writerows([*(int(v) for v in image), digit] for image, digit in zip(images, digits))
+    if args.held_out:
+        with open(args.held_out, "w") as f:
+            json.dump({"images": unseen_images.tolist(), "digits": unseen_digits.tolist()}, f)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 
 def load(path):
-    """Reads the classifier that digits.train wrote."""
+    """Reads the classifier that the stage report chose."""
     import joblib
 
     return joblib.load(path)
