@@ -1,0 +1,436 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/e2e/live"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+// stage writes one stage of a manifest: a shell script in the echo image.
+func stage(name, inputs, outputs, script string, more ...string) string {
+	refs := func(s string) string {
+		var all []string
+		for _, v := range strings.Fields(s) {
+			all = append(all, "{name: "+v+"}")
+		}
+		return "[" + strings.Join(all, ", ") + "]"
+	}
+	command, _ := json.Marshal([]string{"sh", "-ec", script}) // strings always encode
+	s := fmt.Sprintf("    - name: %s\n      image: {existingImageName: %s}\n      command: %s\n      inputs: %s\n      outputs: %s\n", name, echoImage, command, refs(inputs), refs(outputs))
+	for _, m := range more {
+		s += "      " + m + "\n"
+	}
+	return s
+}
+
+// pipelineOf writes a pipeline with an API of its own; variables are those of its stages.
+func pipelineOf(ns, name, vars, annotations string, stages ...string) string {
+	var all []string
+	for _, v := range strings.Fields(vars) {
+		all = append(all, "{name: "+v+"}")
+	}
+	return fmt.Sprintf(`---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: ExperimentPipeline
+metadata:
+  name: %[1]s
+  namespace: %[2]s
+  annotations: {%[3]s}
+spec:
+  vars: [%[4]s]
+  stages:
+%[5]s  connectedBoxes: [{name: userdata, mountS3Box: {s3Path: users, mountPath: /userdata}}]
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: %[1]s-api, namespace: %[2]s}
+spec:
+  published: true
+  experimentPipeline: {name: %[1]s}
+  restfulApi: {path: %[1]s, auth: {basic: {credentials: users}}}
+  apiSpec: {inputs: [{name: table}], outputs: [{name: result}]}
+`, name, ns, annotations, strings.Join(all, ", "), strings.Join(stages, ""))
+}
+
+const runsHead = `apiVersion: unified-platform.cs.hse.ru/v1
+kind: DataBox
+metadata: {name: userdata, namespace: NS}
+spec: {s3DefaultStorage: {}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: Secret
+metadata: {name: users, namespace: NS}
+stringData: {ann: s3same, boris: s4same}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: files-api, namespace: NS}
+spec: {published: true, files: {}, restfulApi: {auth: {basic: {credentials: users}}}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: runs-api, namespace: NS}
+spec: {published: true, pipelines: {}, restfulApi: {auth: {basic: {credentials: users}}}}
+`
+
+// applyRuns brings a module with pipelines onto the cluster.
+func applyRuns(t *testing.T, ns string, pipelines ...string) *live.Module {
+	t.Helper()
+	m := cluster.Module(ns)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(m.Diagnose(context.Background()))
+		}
+		if err := m.Delete(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := m.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := strings.ReplaceAll(runsHead, "NS", ns) + strings.Join(pipelines, "")
+	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Apply(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	awaitReady(t, m)
+	return m
+}
+
+// start starts a run by the API and gives its id.
+func start(t *testing.T, m *live.Module, pipeline, body, key string) string {
+	t.Helper()
+	h := http.Header{}
+	if key != "" {
+		h.Set("Idempotency-Key", key)
+	}
+	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + m.Namespace + "/" + pipeline + "/run", User: user, Password: password, Header: h, Body: json.RawMessage(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct {
+		ID string `json:"run_id"`
+	}
+	if err := json.Unmarshal(a.Body, &r); err != nil || a.Status != http.StatusAccepted || r.ID == "" {
+		t.Fatalf("run answered %d: %s", a.Status, a.Body)
+	}
+	return r.ID
+}
+
+func upload(t *testing.T, m *live.Module, path, content string) {
+	t.Helper()
+	if err := m.Upload(t.Context(), user, password, path, []byte(content)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func awaitRun(t *testing.T, m *live.Module, id string, want runtimev1.State) *runtimev1.PipelineRun {
+	t.Helper()
+	run, err := m.AwaitRun(t.Context(), id, 2*time.Minute, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.Status.State != want {
+		t.Fatalf("run %s is %s: %s", id, run.Status.State, run.Status.Message)
+	}
+	return run
+}
+
+func stageStatus(t *testing.T, run *runtimev1.PipelineRun, name string) runtimev1.StageStatus {
+	t.Helper()
+	for _, st := range run.Status.Stages {
+		if st.Name == name {
+			return st
+		}
+	}
+	t.Fatalf("no stage %s", name)
+	return runtimev1.StageStatus{}
+}
+
+const table = `{"inputs":{"table":"userdata/in/t.csv"}}`
+
+func diamondOf(ns, name, sleep string) string {
+	return pipelineOf(ns, name, "table prepared left right result", `knative.unified-platform.cs.hse.ru/on-upload: '[{"box":"userdata","prefix":"incoming/","suffix":".csv","input":"table"}]'`,
+		stage("prepare", "table", "prepared", sleep+`; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_PREPARED/"; echo prepared from "$UNIP_PIPELINE_TABLE"`),
+		stage("left", "prepared", "left", `sleep 3; cat "$UNIP_PIPELINE_PREPARED"/* > "$UNIP_PIPELINE_LEFT/l"`),
+		stage("right", "prepared", "right", `sleep 3; mkdir "$UNIP_PIPELINE_RIGHT/sub dir"; echo right > "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1"`),
+		stage("join", "left right", "result", `cat "$UNIP_PIPELINE_LEFT/l" "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1" > "$UNIP_PIPELINE_RESULT/joined.txt"; python3 -c "import os; print(sum(k.startswith('UNIP_') for k in os.environ))" > "$UNIP_PIPELINE_RESULT/variables"`))
+}
+
+// An upload starts one run, whatever the name of the file and however often it is told; its result and its run are its user's alone.
+func TestUploadStartsOneRun(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-upload"
+	m := applyRuns(t, ns, diamondOf(ns, "join", "true"))
+	upload(t, m, "userdata/incoming/%D0%A4%20%24%28HOME%29%201.csv", "rows\n")
+	var id string
+	err := live.Await(t.Context(), 30*time.Second, "the upload's run", func(ctx ctx) error {
+		runs, err := m.Runs(ctx)
+		if err != nil || len(runs) == 0 {
+			return errors.Join(err, errors.New("no run yet"))
+		}
+		id = runs[0].Name
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := awaitRun(t, m, id, runtimev1.Succeeded)
+	if run.Spec.User != user || run.Spec.Origin != "Upload" {
+		t.Errorf("spec %+v", run.Spec)
+	}
+	left, right := stageStatus(t, run, "left"), stageStatus(t, run, "right")
+	if !left.StartTime.Before(right.CompletionTime) || !right.StartTime.Before(left.CompletionTime) {
+		t.Errorf("left %v to %v and right %v to %v do not overlap", left.StartTime, left.CompletionTime, right.StartTime, right.CompletionTime)
+	}
+	for _, c := range run.Status.Conditions {
+		if c.Type == "EventsLost" {
+			t.Errorf("the run did not go by its events: %s", c.Message)
+		}
+	}
+	for file, want := range map[string]string{"joined.txt": "rows\nright\n", "variables": "3\n"} {
+		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+file); err != nil || string(b) != want {
+			t.Errorf("%s: %q %v, want %q", file, b, err, want)
+		}
+	}
+	if b, err := m.Download(t.Context(), user, password, "userdata/join/"+id+"/run.json"); err != nil || !strings.Contains(string(b), `"Succeeded"`) {
+		t.Errorf("run.json: %s %v", b, err)
+	}
+	for path, want := range map[string]int{"pipelines/runs/" + id: 404, "files/userdata/incoming/": 200, "files/userdata/" + run.Status.Outputs["result"][len("userdata/"):] + "joined.txt": 404} {
+		a, err := m.Call(t.Context(), live.Request{Method: http.MethodGet, Path: "/" + ns + "/" + path, User: "boris", Password: "s4same"})
+		if err != nil || a.Status != want || strings.Contains(string(a.Body), "csv") {
+			t.Errorf("another user gets %s: %d %s %v", path, a.Status, a.Body, err)
+		}
+	}
+	t.Run("told again", func(t *testing.T) { toldAgain(t, m, run) })
+}
+
+// toldAgain posts what anybody in the cluster could: the upload's event again, before and after the run is deleted, and events about others' files, unknown runs and finished stages.
+func toldAgain(t *testing.T, m *live.Module, run *runtimev1.PipelineRun) {
+	script := `
+import sys, urllib.request, urllib.parse
+ns, run, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+p = "ru.hse.cs.unified-platform."
+file = urllib.parse.quote("incoming/Ф $(HOME) 1.csv")
+def post(url, type, **ext):
+    h = {"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Ce-Type": p + type}
+    h.update({"Ce-" + k: v for k, v in ext.items()})
+    urllib.request.urlopen(urllib.request.Request(url, b"", h))
+controller = "http://unip-events.unip-system.svc.cluster.local/namespaces/%s/pipelines/join" % ns
+broker = "http://broker-ingress.knative-eventing.svc.cluster.local/%s/default" % ns
+for i in range(n):
+    post(controller + "/uploads/0", "databox.object.created.v1", box="userdata", user="ann", subject=file)
+post(broker, "databox.object.created.v1", box="userdata", user="boris", subject=file)
+post(broker, "databox.object.created.v1", box="userdata", user="../ann", subject=file)
+post(broker, "pipeline.run.requested.v1", pipeline="join", run="unknown")
+post(broker, "pipeline.stage.succeeded.v1", pipeline="join", run=run, stage="prepare")
+post(broker, "pipeline.stage.failed.v1", pipeline="join", run=run, stage="join")
+`
+	tell := func(n string) {
+		t.Helper()
+		_, err := m.Kubectl(t.Context(), "-n", m.Namespace, "run", "tell-"+n, "--image="+echoImage, "--restart=Never", "--rm", "--attach", "--quiet", "--command", "--", "python3", "-c", script, m.Namespace, run.Name, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell("5")
+	again := &runtimev1.PipelineRun{}
+	if err := m.Get(t.Context(), client.ObjectKeyFromObject(run), again); err != nil {
+		t.Fatal(err)
+	}
+	if again.ResourceVersion != run.ResourceVersion && again.Status.State != run.Status.State {
+		t.Errorf("the run became %s", again.Status.State)
+	}
+	if runs, err := m.Runs(t.Context()); err != nil || len(runs) != 1 {
+		t.Errorf("%d runs, want 1: %v", len(runs), err)
+	}
+	if err := m.Cluster.Delete(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	err := live.Await(t.Context(), time.Minute, "the run to go with its Jobs", func(ctx ctx) error {
+		var jobs batchv1.JobList
+		if err := m.List(ctx, &jobs, client.InNamespace(m.Namespace)); err != nil || len(jobs.Items) > 0 {
+			return errors.Join(err, fmt.Errorf("%d Jobs are left", len(jobs.Items)))
+		}
+		if err := m.Get(ctx, client.ObjectKeyFromObject(run), again); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the run is still there: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell("1")
+	if runs, err := m.Runs(t.Context()); err != nil || len(runs) != 0 {
+		t.Errorf("%d runs after the first was deleted, want none: %v", len(runs), err)
+	}
+}
+
+// What goes wrong in a stage ends the run with that reason, soon, and no later stage begins.
+func TestFailingStages(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-fails"
+	then := func() string { return stage("later", "middle", "result", "true") }
+	one := func(name, script string, more ...string) string {
+		return pipelineOf(ns, name, "table middle result", "", stage("first", "table", "middle", script, more...), then())
+	}
+	m := applyRuns(t, ns,
+		one("exits", `echo "no rows in the table" >&2; exit 3`),
+		one("eats", `python3 -c "x = bytearray(300 << 20)"`, "resourceLimits: {memory: 64Mi}"),
+		strings.Replace(one("missing", "true"), echoImage, "registry.localhost:5000/e2e/nothing:v1", 1),
+		one("slow", "sleep 60", "timeout: 2s"),
+		one("links", `ln -s /proc/self/environ "$UNIP_PIPELINE_MIDDLE/env"`),
+		one("steals", `ln -s /unip/session/session.json "$UNIP_PIPELINE_MIDDLE/key"`),
+		one("again", `test -e /nothing || { echo "$RANDOM" > "$UNIP_PIPELINE_MIDDLE/part"; exit 1; }`, "retries: 1"),
+	)
+	upload(t, m, "userdata/in/t.csv", "1")
+	for name, c := range map[string]struct {
+		reason, message string
+		within          time.Duration
+		attempts        int
+	}{
+		"exits":   {"Error", "exit code 3: no rows in the table", 30 * time.Second, 1},
+		"eats":    {"OOMKilled", "needed more memory than its limit of 64Mi", 30 * time.Second, 1},
+		"missing": {"ImagePull", "registry.localhost:5000/e2e/nothing:v1 cannot be had", 50 * time.Second, 1},
+		"slow":    {"DeadlineExceeded", "longer than its timeout of 2s", 30 * time.Second, 1},
+		"links":   {"InvalidOutput", "env", 30 * time.Second, 1},
+		"steals":  {"InvalidOutput", "key", 30 * time.Second, 1},
+		"again":   {"Error", "exit code 1", 45 * time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			run := awaitRun(t, m, start(t, m, name, table, ""), runtimev1.Failed)
+			took := time.Since(began)
+			first, later := stageStatus(t, run, "first"), stageStatus(t, run, "later")
+			if first.Reason != c.reason || !strings.Contains(first.Message, c.message) || !strings.Contains(run.Status.Message, c.message) || first.Attempt != c.attempts {
+				t.Errorf("stage: %s %q in attempt %d; run: %q", first.Reason, first.Message, first.Attempt, run.Status.Message)
+			}
+			if later.State != runtimev1.Skipped || later.Job != "" {
+				t.Errorf("the later stage: %s %s", later.State, later.Job)
+			}
+			if took > c.within {
+				t.Errorf("it took %s, more than %s", took, c.within)
+			}
+		})
+	}
+}
+
+// Cancel stops the pods, and nothing starts after it.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-cancel"
+	m := applyRuns(t, ns, diamondOf(ns, "join", "trap 'exit 0' TERM; sleep 60 & wait"))
+	upload(t, m, "userdata/in/t.csv", "1")
+	id := start(t, m, "join", table, "once")
+	if again := start(t, m, "join", table, "once"); again != id {
+		t.Errorf("the same Idempotency-Key made run %s and run %s", id, again)
+	}
+	err := live.Await(t.Context(), time.Minute, "the first stage", func(ctx ctx) error {
+		var pods corev1.PodList
+		err := m.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{runtimev1.RunLabel: id})
+		for _, p := range pods.Items {
+			for _, c := range p.Status.InitContainerStatuses {
+				if c.Name == "stage" && c.State.Running != nil {
+					return nil
+				}
+			}
+		}
+		return errors.Join(err, errors.New("it does not run yet"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: "boris", Password: "s4same"})
+	if err != nil || a.Status != http.StatusNotFound {
+		t.Errorf("another user's cancel: %d %s %v", a.Status, a.Body, err)
+	}
+	if a, err = m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: user, Password: password}); err != nil || a.Status != http.StatusAccepted {
+		t.Fatalf("cancel: %d %s %v", a.Status, a.Body, err)
+	}
+	run := awaitRun(t, m, id, runtimev1.Cancelled)
+	err = live.Await(t.Context(), time.Minute, "the pods to go", func(ctx ctx) error {
+		var pods corev1.PodList
+		if err := m.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{runtimev1.RunLabel: id}); err != nil || len(pods.Items) > 0 {
+			return errors.Join(err, fmt.Errorf("%d pods are left", len(pods.Items)))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"left", "right", "join"} {
+		if st := stageStatus(t, run, name); st.State != runtimev1.Skipped {
+			t.Errorf("stage %s is %s", name, st.State)
+		}
+	}
+}
+
+// Whoever dies between two steps, the run ends right: the controller, which forgets everything but what is written down, and the dispatcher of the Broker, which stores nothing.
+func TestRunsSurviveDeaths(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-deaths"
+	chain := pipelineOf(ns, "steps", "table one two result", "",
+		stage("first", "table", "one", `sleep 2; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_ONE/f"`),
+		stage("second", "one", "two", `sleep 2; cp "$UNIP_PIPELINE_ONE/f" "$UNIP_PIPELINE_TWO/f"`),
+		stage("third", "two", "result", `sleep 2; cp "$UNIP_PIPELINE_TWO/f" "$UNIP_PIPELINE_RESULT/f"`))
+	m := applyRuns(t, ns, chain)
+	upload(t, m, "userdata/in/t.csv", "kept")
+	kill := map[string][]string{
+		"controller": {"-n", "unip-system", "delete", "pod", "-l", "app.kubernetes.io/name=unip-controller", "--now", "--wait=false"},
+		"dispatcher": {"-n", "knative-eventing", "delete", "pod", "-l", "messaging.knative.dev/role=dispatcher", "--now", "--wait=false"},
+	}
+	for _, who := range []string{"controller", "dispatcher"} {
+		id := start(t, m, "steps", table, "")
+		for _, running := range []string{"first", "second", "third"} {
+			err := live.Await(t.Context(), 90*time.Second, running+" to run", func(ctx ctx) error {
+				run := &runtimev1.PipelineRun{}
+				if err := m.Get(ctx, client.ObjectKey{Namespace: ns, Name: id}, run); err != nil {
+					return err
+				}
+				for _, st := range run.Status.Stages {
+					if st.Name == running && st.State != runtimev1.Pending {
+						return nil
+					}
+				}
+				return fmt.Errorf("run is %s %s", run.Status.State, run.Status.Message)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Kubectl(t.Context(), kill[who]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run := awaitRun(t, m, id, runtimev1.Succeeded)
+		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+"f"); err != nil || string(b) != "kept" {
+			t.Errorf("%s killed: the result is %q %v", who, b, err)
+		}
+		for _, st := range run.Status.Stages {
+			if st.Attempt != 1 {
+				t.Errorf("%s killed: stage %s took %d attempts", who, st.Name, st.Attempt)
+			}
+		}
+		t.Logf("%s killed three times: the run took %s", who, run.Status.CompletionTime.Sub(run.Status.StartTime.Time))
+	}
+}
