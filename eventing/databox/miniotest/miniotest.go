@@ -66,9 +66,12 @@ func Start(t testing.TB, env ...string) *Server {
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return s
+				if err = s.sessions(); err == nil { // its accounts are there a moment after its storage
+					return s
+				}
+			} else {
+				err = fmt.Errorf("%s", resp.Status)
 			}
-			err = fmt.Errorf("%s", resp.Status)
 		}
 		if time.Now().After(deadline) {
 			b, _ := os.ReadFile(log.Name())
@@ -76,6 +79,13 @@ func Start(t testing.TB, env ...string) *Server {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// sessions reports whether the server gives sessions yet.
+func (s *Server) sessions() error {
+	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: credentials.STSAssumeRoleOptions{AccessKey: AccessKey, SecretKey: SecretKey, Location: "us-east-1", DurationSeconds: 900}}
+	_, err := sts.RetrieveWithCredContext(&credentials.CredContext{Client: http.DefaultClient})
+	return err
 }
 
 var buckets atomic.Int64
