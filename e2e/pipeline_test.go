@@ -222,7 +222,53 @@ func TestUploadStartsOneRun(t *testing.T) {
 			t.Errorf("another user gets %s: %d %s %v", path, a.Status, a.Body, err)
 		}
 	}
+	t.Run("commands", func(t *testing.T) { commands(t, m, id) })
 	t.Run("told again", func(t *testing.T) { toldAgain(t, m, run) })
+}
+
+// commands does by unip what a user without access to the cluster can do.
+func commands(t *testing.T, m *live.Module, id string) {
+	host, err := m.Host(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unip := func(want string, args ...string) {
+		t.Helper()
+		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_USER=" + user, "UNIP_PASSWORD=" + password, filepath.Join(m.Root, "bin", "unip")}
+		out, err := m.Cluster.Run(t.Context(), nil, "env", append(env, args...)...)
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("unip %v: %v\n%s\nwant %q", args, err, out, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(file, []byte("more rows\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unip("Ф $(HOME) 1.csv", "files", "ls", "userdata/incoming/")
+	unip("", "files", "put", file, "userdata/other/")
+	unip("", "files", "get", "userdata/other/rows.csv", file+".back")
+	if b, err := os.ReadFile(file + ".back"); err != nil || string(b) != "more rows\n" {
+		t.Errorf("what came back: %q %v", b, err)
+	}
+	unip(id, "runs")
+	unip("+ join", "runs", id)
+	unip(`"status": "Succeeded"`, "runs", id, "-o", "json")
+	unip("prepared from /unip/data/table/", "logs", id, "--stage", "prepare")
+	unip("already", "cancel", id)
+	unip("join  Succeeded", "run", "join", "--input", "table=userdata/other/rows.csv", "--output-to", "result=userdata/results/", "--idempotency-key", "by hand", "--wait")
+	unip("joined.txt", "files", "ls", "userdata/results/")
+	unip("", "files", "rm", "userdata/results/")
+	runs, err := m.Runs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range runs {
+		if runs[i].Name != id {
+			if err := m.Cluster.Delete(t.Context(), &runs[i]); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // toldAgain posts what anybody in the cluster could: the upload's event again, before and after the run is deleted, and events about others' files, unknown runs and finished stages.

@@ -72,7 +72,7 @@ func command() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(translateCommand(), validateCommand(), versionCommand())
+	root.AddCommand(translateCommand(), validateCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand())
 	return root
 }
 
