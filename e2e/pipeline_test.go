@@ -235,7 +235,7 @@ func commands(t *testing.T, m *live.Module, id string) {
 	unip := func(want string, args ...string) {
 		t.Helper()
 		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_USER=" + user, "UNIP_PASSWORD=" + password, filepath.Join(m.Root, "bin", "unip")}
-		out, err := m.Cluster.Run(t.Context(), nil, "env", append(env, args...)...)
+		out, err := m.Run(t.Context(), nil, "env", append(env, args...)...)
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("unip %v: %v\n%s\nwant %q", args, err, out, want)
 		}

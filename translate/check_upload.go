@@ -135,7 +135,7 @@ func (c *checker) uploadLoop(x *manifest.ExperimentPipeline, f flow, r manifest.
 	if c.defaultBox(x) != r.Box.Value || r.Box.Value == "" || !strings.HasPrefix(x.Meta.Name.Value+"/", r.Prefix.Value) {
 		return
 	}
-	left := strings.HasSuffix("run.json", r.Suffix.Value)
+	left := strings.HasSuffix(x.Meta.Name.Value+"/run/run.json", r.Suffix.Value)
 	for name := range f.writers {
 		_, named := r.Outputs[name]
 		left = left || (!named && f.readers[name] == "")

@@ -54,7 +54,7 @@ func ParsePlace(s string) (Place, error) {
 		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/", s)
 	}
 	pl := Place{Box: strings.TrimSuffix(box, ":"), Developer: strings.HasSuffix(box, ":"), Path: p}
-	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && !(pl.Developer && p == "") {
+	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && (!pl.Developer || p != "") {
 		return Place{}, fmt.Errorf("%q: %w", s, err)
 	}
 	if pl.Box == "" {

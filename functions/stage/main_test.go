@@ -117,7 +117,7 @@ func TestFetchAndPublishAsProcesses(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"users/ann/file_groups/models/model", "runs/r/s/1/model/model", "runs/r/s/commit"} {
-		if _, err := w.s3.Client.StatObject(context.Background(), w.bucket, key, minio.StatObjectOptions{}); err != nil {
+		if _, err := w.s3.StatObject(context.Background(), w.bucket, key, minio.StatObjectOptions{}); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
 	}

@@ -33,7 +33,7 @@ func jsonNode(text Text) (*yaml.Node, error) {
 	var any json.RawMessage
 	if err := json.Unmarshal([]byte(text.Value), &any); err != nil { // the whole of it, for a decoder's tokens are more lenient
 		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return nil, fmt.Errorf("not valid JSON at character %d: %s", len([]rune(text.Value[:s.Offset])), s)
+			return nil, fmt.Errorf("not valid JSON at character %d: %w", len([]rune(text.Value[:s.Offset])), s)
 		}
 		return nil, fmt.Errorf("not valid JSON: %w", err)
 	}

@@ -188,7 +188,7 @@ func (p *pass) do() error {
 	if p.run.Status.State.Done() && !wasDone {
 		p.after = 10 * time.Millisecond // to wrap up
 		p.memory.leave(p.key)
-		p.Reconciler.Events.Eventf(p.run, nil, kind(p.run.Status.State), "Run"+string(p.run.Status.State), "Reconcile", "%s", orElse(p.run.Status.Message, "all stages succeeded"))
+		p.Events.Eventf(p.run, nil, kind(p.run.Status.State), "Run"+string(p.run.Status.State), "Reconcile", "%s", orElse(p.run.Status.Message, "all stages succeeded"))
 	}
 	return nil
 }
@@ -254,11 +254,12 @@ func (p *pass) attempt(st *runtimev1.StageStatus) (*batchv1.Job, *corev1.Pod, er
 	if apierrors.IsNotFound(err) {
 		err = p.Live.Get(p.ctx, key, job)
 	}
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		job = nil
-	} else if err != nil {
+	case err != nil:
 		return nil, nil, fmt.Errorf("reading Job %s: %w", st.Job, err)
-	} else if !metav1.IsControlledBy(job, p.run) {
+	case !metav1.IsControlledBy(job, p.run):
 		return nil, nil, fmt.Errorf("the Job %s is not of this run", st.Job)
 	}
 	var pods corev1.PodList

@@ -68,8 +68,8 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	}
 	bucket, object := databox.BucketName(namespace, r.Box), databox.UserPrefix(user)+file
 	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
-	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound {
-		return nil
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return nil //nolint:nilerr // it was removed meanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the uploaded file: %w", err)

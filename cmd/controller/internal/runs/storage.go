@@ -126,7 +126,7 @@ func (r *Reconciler) ensureSession(ctx context.Context, run *runtimev1.PipelineR
 	exists := err == nil
 	if exists {
 		if !metav1.IsControlledBy(secret, run) {
-			return time.Time{}, fmt.Errorf("Secret %s is not of this run: delete it", secret.Name)
+			return time.Time{}, fmt.Errorf("the Secret %s is not of this run: delete it", secret.Name)
 		}
 		have, err := databox.ParseSession(secret.Data[databox.SessionKey])
 		if err == nil && have.Endpoint == s.Config.S3.Endpoint {

@@ -44,7 +44,7 @@ func (p *pass) wrapUp() error {
 			if !forGood(err) {
 				return err
 			}
-			p.Reconciler.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
+			p.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
 		}
 		if err := p.dropSession(p.ctx, p.run); err != nil {
 			return err

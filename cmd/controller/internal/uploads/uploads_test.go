@@ -53,7 +53,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{broker: &broker{got: make(chan cloudevents.Event, 100)}}
 	w.Receiver = &Receiver{
 		Token:   func() string { return "secret" },
-		Publish: w.broker.publish,
+		Publish: w.publish,
 		Spool:   func(context.Context) (Spool, error) { return Spool{w.s3.Client, "spool"}, nil },
 		Box: func(_ context.Context, bucket string) (string, string, bool, error) {
 			return "ns", "userdata", bucket == w.bucket, nil
@@ -141,7 +141,7 @@ func TestTheSpoolKeepsWhatTheBrokerDoesNotTake(t *testing.T) {
 		t.Fatalf("answer %d", code)
 	}
 	// A new controller after the first has gone: it knows nothing but the spool.
-	other := &Receiver{Token: w.Token, Spool: w.Spool, Box: w.Box, Publish: w.Receiver.Publish}
+	other := &Receiver{Token: w.Token, Spool: w.Spool, Box: w.Box, Publish: w.Publish}
 	if err := other.sweep(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
