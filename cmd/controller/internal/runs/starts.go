@@ -60,7 +60,7 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	}
 	r := p.Spec.OnUpload[rule]
 	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) || databox.CheckObjectPath(file) != nil {
-		return nil
+		return nil //nolint:nilerr // nobody can have put such a file
 	}
 	store, err := openS3(s.Settings, s.Transport)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	bucket, object := databox.BucketName(namespace, r.Box), databox.UserPrefix(user)+file
 	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
 	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
-		return nil //nolint:nilerr // it was removed meanwhile
+		return nil // it was removed meanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the uploaded file: %w", err)
