@@ -21,6 +21,8 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
 )
 
 // stage writes one stage of a manifest: a shell script in the echo image.
@@ -428,6 +430,36 @@ func TestCancel(t *testing.T) {
 	for _, name := range []string{"left", "right", "join"} {
 		if st := stageStatus(t, run, name); st.State != runtimev1.Skipped {
 			t.Errorf("stage %s is %s", name, st.State)
+		}
+	}
+	t.Run("deleted", func(t *testing.T) { deleted(t, m) })
+}
+
+// deleted deletes a module that has run pipelines: nothing of it is left, its buckets included, for that is this installation's policy.
+func deleted(t *testing.T, m *live.Module) {
+	_, session, err := m.Box(t.Context(), "userdata", names.Read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := adminS3(t, session)
+	buckets := []string{session.Bucket, databox.RunBucketName(m.Namespace)}
+	for _, b := range buckets {
+		if exists, err := admin.BucketExists(t.Context(), b); err != nil || !exists {
+			t.Fatalf("bucket %s is not there before the deletion: %v", b, err)
+		}
+	}
+	if err := m.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range buckets {
+		if exists, err := admin.BucketExists(t.Context(), b); err != nil || exists {
+			t.Errorf("bucket %s exists: %t, %v", b, exists, err)
+		}
+	}
+	for _, kind := range []string{"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns", "jobs", "pods", "secrets", "triggers", "brokers", "inmemorychannels", "subscriptions"} {
+		out, err := m.Kubectl(t.Context(), "-n", m.Namespace, "get", kind, "-o", "name", "--ignore-not-found")
+		if err != nil || strings.TrimSpace(out) != "" {
+			t.Errorf("%s left behind: %s %v", kind, out, err)
 		}
 	}
 }

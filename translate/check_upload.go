@@ -145,7 +145,7 @@ func (c *checker) uploadLoop(x *manifest.ExperimentPipeline, f flow, r manifest.
 	}
 }
 
-// defaultBox takes outputs for which nobody names a place: the first storage box of connectedBoxes that may be written, else the module's first (by name) that is in no mountFrom of the pipeline.
+// defaultBox takes outputs for which nobody names a place: the first storage box of connectedBoxes that may be written, else the module's first (by name) that no mountFrom names.
 func (c *checker) defaultBox(x *manifest.ExperimentPipeline) string {
 	for _, b := range x.Spec.ConnectedBoxes {
 		if box := c.boxes[b.Name.Value]; box != nil && box.Spec.S3DefaultStorage != nil && (b.MountS3Box == nil || !b.MountS3Box.ReadOnly) {
@@ -153,10 +153,12 @@ func (c *checker) defaultBox(x *manifest.ExperimentPipeline) string {
 		}
 	}
 	source := map[string]bool{}
-	for _, v := range x.Spec.Vars {
-		if v.MountFrom != nil {
-			box, _ := from(v.MountFrom)
-			source[box.Value] = true
+	for _, p := range c.module.Pipelines {
+		for _, v := range p.Spec.Vars {
+			if v.MountFrom != nil {
+				box, _ := from(v.MountFrom)
+				source[box.Value] = true
+			}
 		}
 	}
 	for _, name := range sortedKeys(c.boxes) {
