@@ -1,5 +1,5 @@
 // Command bench measures, in one run on the cluster of the environment: predict from zero (gateway and component asleep, and the component alone) beside a trivial Go service that
-// wakes from zero in turn with it; predict warm through the gateway; the controller's memory. `make bench` runs it after `make demo` has left its module and model.
+// wakes from zero in turn with it; predict warm through the gateway; the controller's memory; the step from stage to stage of a pipeline beside bare Jobs. `make bench` runs it after `make demo` has left its module and model.
 package main
 
 import (
@@ -37,6 +37,8 @@ spec:
 var (
 	rounds = flag.Int("rounds", 10, "cold starts of each kind")
 	calls  = flag.Int("calls", 500, "warm calls")
+
+	onlyChains = flag.Bool("only-chains", false, "measure chains of stages only")
 )
 
 func main() {
@@ -52,6 +54,9 @@ func main() {
 func run(ctx context.Context) error {
 	cluster, err := live.Connect()
 	if err != nil {
+		return err
+	}
+	if err := chains(ctx, cluster); err != nil || *onlyChains {
 		return err
 	}
 	digits, hello := cluster.Module("pu-ann-pa-digits"), cluster.Module("unip-bench")

@@ -25,7 +25,7 @@ import (
 
 // Cluster is a connection to the cluster under test.
 type Cluster struct {
-	client.Client
+	client.WithWatch
 	// Ingress is the URL at which the cluster's ingress listens for this machine.
 	Ingress string
 	// Root is the checkout: where ko finds the sources and examples/ lies.
@@ -49,7 +49,7 @@ func Connect() (*Cluster, error) {
 	} {
 		utilruntime.Must(add(scheme))
 	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	c, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
@@ -57,7 +57,7 @@ func Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the checkout: %w", err)
 	}
-	return &Cluster{Client: c, Ingress: strings.TrimSuffix(ingress, "/"), Root: strings.TrimSpace(string(root))}, nil
+	return &Cluster{WithWatch: c, Ingress: strings.TrimSuffix(ingress, "/"), Root: strings.TrimSpace(string(root))}, nil
 }
 
 // Run runs a command of this machine in the checkout with stdin, and returns what it printed. The error carries its stderr.

@@ -52,7 +52,8 @@ type PipelineRunSpec struct {
 	// Origin says how the run came about: API, Upload or Kubernetes.
 	// +kubebuilder:validation:Enum=API;Upload;Kubernetes
 	// +kubebuilder:default=Kubernetes
-	Origin string `json:"origin"`
+	// +optional
+	Origin string `json:"origin,omitempty"`
 	// Cancel ends the run: what runs is stopped, nothing more is started.
 	// +kubebuilder:default=false
 	Cancel bool `json:"cancel"`
