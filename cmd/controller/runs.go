@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -196,11 +195,8 @@ func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
 		return out, fmt.Errorf("reading the controller's namespace: %w", err)
 	}
 	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: systemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
-	if err != nil && minio.ToErrorResponse(err).Code != "" {
-		return out, fmt.Errorf("the spool: %w", err)
-	}
 	if err != nil {
-		return out, err
+		return out, fmt.Errorf("the spool: %w", err)
 	}
 	s.claimed = now.Config.S3.Endpoint
 	return out, nil

@@ -109,7 +109,8 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 			return err
 		}
 		if err := put(ctx, store, bucket, "starts/"+key, b, true); err != nil {
-			if code := minio.ToErrorResponse(err).StatusCode; code != http.StatusPreconditionFailed && code != http.StatusConflict {
+			var answer minio.ErrorResponse
+			if !errors.As(err, &answer) || (answer.StatusCode != http.StatusPreconditionFailed && answer.StatusCode != http.StatusConflict) {
 				return err
 			}
 			// Somebody else has begun it at this moment.

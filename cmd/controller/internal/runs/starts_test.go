@@ -1,0 +1,137 @@
+package runs
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+)
+
+// newStarts is a real API server and a real S3 server with one pipeline that uploads to userdata/in/ start.
+func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+	}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
+	cfg, err := env.Start()
+	must(t, err)
+	t.Cleanup(func() { _ = env.Stop() })
+	scheme := runtime.NewScheme()
+	must(t, runtimev1.AddToScheme(scheme))
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	must(t, err)
+	s3 := miniotest.Start(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", s3.Endpoint), "accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
+	must(t, err)
+	for _, b := range []string{databox.BucketName("default", "userdata"), databox.RunBucketName("default")} {
+		must(t, s3.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+	}
+	p := pipeline("train", with("fit: table -> model"))
+	p.Namespace = "default"
+	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: map[string]string{"model": "weights:/m/"}}}
+	must(t, c.Create(t.Context(), p))
+	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, s3
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runsOf(t *testing.T, s *Starts) []runtimev1.PipelineRun {
+	t.Helper()
+	var l runtimev1.PipelineRunList
+	must(t, s.Live.List(t.Context(), &l, client.InNamespace("default")))
+	return l.Items
+}
+
+func TestOneUploadStartsOneRun(t *testing.T) {
+	t.Parallel()
+	s, s3 := newStarts(t)
+	bucket := databox.BucketName("default", "userdata")
+	s3.Put(t, bucket, "users/ann/file_groups/in/a.csv", "1")
+	s3.Put(t, bucket, "users/ann/file_groups/in/a.txt", "1")
+	s3.Put(t, bucket, "users/ann/file_groups/out/a.csv", "1")
+
+	// What the rule is not about, what is not there, and what nobody can have put there.
+	for _, c := range []struct {
+		pipeline   string
+		rule       int
+		user, file string
+	}{
+		{"train", 0, "ann", "in/a.txt"}, {"train", 0, "ann", "out/a.csv"}, {"train", 0, "boris", "in/a.csv"}, {"train", 0, "", "in/a.csv"}, {"train", 1, "ann", "in/a.csv"},
+		{"train", -1, "ann", "in/a.csv"}, {"gone", 0, "ann", "in/a.csv"}, {"train", 0, "ann", "in/../in/a.csv"}, {"train", 0, "../users/ann", "in/a.csv"}, {"train", 0, "ann", "in/\x00.csv"},
+	} {
+		if err := s.Upload(t.Context(), "default", c.pipeline, c.rule, c.user, c.file); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Fatalf("%d runs of nothing", n)
+	}
+
+	results := make(chan error)
+	for range 5 { // told five times at once
+		go func() { results <- s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv") }()
+	}
+	for range 5 {
+		must(t, <-results)
+	}
+	runs := runsOf(t, s)
+	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != OriginUpload || runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
+		t.Fatalf("%+v", runs)
+	}
+	must(t, s.Client.Delete(t.Context(), &runs[0]))
+	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"))
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Errorf("%d runs after the first was deleted", n)
+	}
+	for o := range s3.ListObjects(t.Context(), databox.RunBucketName("default"), minio.ListObjectsOptions{Prefix: "pending/"}) {
+		t.Errorf("%s is left: %v", o.Key, o.Err)
+	}
+}
+
+// A controller that dies between the record and the run leaves a start that is completed by whoever hears of the upload again.
+func TestABrokenStartIsCompleted(t *testing.T) {
+	t.Parallel()
+	s, s3 := newStarts(t)
+	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
+	b, err := json.Marshal(x)
+	must(t, err)
+	for _, key := range []string{"pending/k", "starts/k"} {
+		s3.Put(t, databox.RunBucketName("default"), key, string(b))
+	}
+	store, err := openS3(s.Settings, s.Transport)
+	must(t, err)
+	for range 2 { // the second finds it done
+		must(t, s.once(t.Context(), store, "default", "k", x))
+		if runs := runsOf(t, s); len(runs) != 1 || runs[0].Name != "train-x" {
+			t.Fatalf("%+v", runs)
+		}
+	}
+	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "starts/k"); err != nil || !got.Created {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
+		t.Errorf("pending is left: %+v %v", got, err)
+	}
+}
