@@ -31,6 +31,9 @@ type Broker struct {
 	Class string `yaml:"class"`
 }
 
+// maxKeepDays is below the 90 days that start records live.
+const maxKeepDays = 89
+
 // Runs are the times of pipelines' runs.
 type Runs struct {
 	// ImagePullSeconds is how long a stage's image may fail to be pulled before the stage fails. Default 300.
@@ -39,6 +42,8 @@ type Runs struct {
 	GraceSeconds int `yaml:"graceSeconds"`
 	// JobTTLSeconds is how long the Job of a stage that has ended can still be looked at. Default 3600.
 	JobTTLSeconds int `yaml:"jobTTLSeconds"`
+	// KeepDays is how long the PipelineRun of a run that has ended stays. Default 30; run.json stays with the outputs.
+	KeepDays int `yaml:"keepDays"`
 }
 
 // ImagePull is ImagePullSeconds.
@@ -46,6 +51,9 @@ func (r Runs) ImagePull() time.Duration { return time.Duration(r.ImagePullSecond
 
 // Grace is GraceSeconds.
 func (r Runs) Grace() time.Duration { return time.Duration(r.GraceSeconds) * time.Second }
+
+// Keep is KeepDays.
+func (r Runs) Keep() time.Duration { return time.Duration(r.KeepDays) * 24 * time.Hour }
 
 // S3 says where boxes are kept.
 type S3 struct {
@@ -103,7 +111,7 @@ func Default() Config {
 			TimeoutSeconds: 300,
 		},
 		Broker: Broker{Class: "MTChannelBasedBroker"},
-		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600},
+		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
 	}
 }
 
@@ -154,6 +162,9 @@ func (c Config) validate() error {
 		if n < 1 || n > 7*24*3600 {
 			errs = append(errs, fmt.Errorf("runs.%s: %d is not within 1 to %d", key, n, 7*24*3600))
 		}
+	}
+	if n := c.Runs.KeepDays; n < 1 || n > maxKeepDays {
+		errs = append(errs, fmt.Errorf("runs.keepDays: %d is not within 1 to %d: a run must not outlast the record that it was started", n, maxKeepDays))
 	}
 	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests, "defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {

@@ -129,7 +129,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	run := &runtimev1.PipelineRun{}
 	if err := r.Client.Get(ctx, req.NamespacedName, run); err == nil && run.Status.Recorded && time.Since(run.Status.CompletionTime.Time) > publishFor {
 		r.memory.forget(req.NamespacedName)
-		return reconcile.Result{}, nil // long over: a new leader need not read it again
+		return r.keep(ctx, run) // long over: a new leader need not read it again
 	}
 	run = &runtimev1.PipelineRun{}
 	if err := r.Live.Get(ctx, req.NamespacedName, run); err != nil {
@@ -154,6 +154,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: p.after}, nil
+}
+
+// keep deletes a run that ended so long ago that nobody need see it; its outputs and run.json stay.
+func (r *Reconciler) keep(ctx context.Context, run *runtimev1.PipelineRun) (reconcile.Result, error) {
+	left := time.Until(run.Status.CompletionTime.Add(r.Settings.Current().Config.Runs.Keep()))
+	if left > 0 {
+		return reconcile.Result{RequeueAfter: left}, nil
+	}
+	uid := run.UID
+	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, run, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
 }
 
 func (p *pass) do() error {

@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -133,5 +136,27 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 	}
 	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
 		t.Errorf("pending is left: %+v %v", got, err)
+	}
+}
+
+// A run that ended long ago goes; one that ended lately stays, and is looked at again when its time has come.
+func TestRunsAreKeptForAWhile(t *testing.T) {
+	t.Parallel()
+	s, _ := newStarts(t)
+	c := s.Client
+	r := &Reconciler{Client: c, Live: c, Settings: s.Settings, Transport: http.DefaultTransport, memory: newMemory()}
+	for name, age := range map[string]time.Duration{"old": 30*24*time.Hour + time.Minute, "young": 29 * 24 * time.Hour} {
+		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: runtimev1.PipelineRunSpec{Pipeline: "train"}}
+		must(t, c.Create(t.Context(), run))
+		run.Status = runtimev1.PipelineRunStatus{State: runtimev1.Succeeded, Recorded: true, CompletionTime: &metav1.Time{Time: time.Now().Add(-age)}}
+		must(t, c.Status().Update(t.Context(), run))
+		got, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(run)})
+		must(t, err)
+		if again := got.RequeueAfter.Round(time.Minute); (name == "young") != (again == 24*time.Hour) {
+			t.Errorf("%s is looked at again after %s", name, again)
+		}
+	}
+	if runs := runsOf(t, s); len(runs) != 1 || runs[0].Name != "young" {
+		t.Errorf("left: %+v", runs)
 	}
 }

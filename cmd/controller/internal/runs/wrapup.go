@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
@@ -54,6 +55,7 @@ func (p *pass) wrapUp() error {
 	if len(s.Stages) > 0 && p.published() {
 		p.lookAt(p.now.Add(publishAgain))
 	}
+	p.lookAt(s.CompletionTime.Add(publishFor + time.Second)) // to forget it
 	return nil
 }
 
