@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -382,6 +385,69 @@ func TestFailingStages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A second attempt leaves its own files only, and runs of a pipeline with max-parallel-runs take turns.
+func TestRetriesAndTurns(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-turns"
+	m := applyRuns(t, ns,
+		pipelineOf(ns, "retries", "table result", "",
+			stage("fit", "table", "result", `case $(cat /etc/hostname) in *-1-?????) echo 1 > "$UNIP_PIPELINE_RESULT/part"; echo 1 > "$UNIP_PIPELINE_RESULT/model"; exit 1;; esac; echo 2 > "$UNIP_PIPELINE_RESULT/model"`, "retries: 1")),
+		pipelineOf(ns, "turns", "table result", `knative.unified-platform.cs.hse.ru/max-parallel-runs: "1"`,
+			stage("work", "table", "result", `date +%s.%N > "$UNIP_PIPELINE_RESULT/from"; sleep 1; date +%s.%N > "$UNIP_PIPELINE_RESULT/to"`)))
+	upload(t, m, "userdata/in/t.csv", "1")
+	retried := start(t, m, "retries", table, "")
+	var ids []string
+	for range 3 {
+		ids = append(ids, start(t, m, "turns", table, ""))
+	}
+
+	run := awaitRun(t, m, retried, runtimev1.Succeeded)
+	if st := stageStatus(t, run, "fit"); st.Attempt != 2 {
+		t.Errorf("it took %d attempts, want 2", st.Attempt)
+	}
+	if got := resultFiles(t, m, run.Status.Outputs["result"]); !maps.Equal(got, map[string]string{"model": "2\n"}) {
+		t.Errorf("the result is %q, want the second attempt's model only", got)
+	}
+
+	type span struct{ from, to string }
+	var spans []span
+	for _, id := range ids {
+		f := resultFiles(t, m, awaitRun(t, m, id, runtimev1.Succeeded).Status.Outputs["result"])
+		spans = append(spans, span{f["from"], f["to"]}) // as text they sort as numbers: so many digits for the next 250 years
+	}
+	slices.SortFunc(spans, func(a, b span) int { return strings.Compare(a.from, b.from) })
+	for i := 1; i < len(spans); i++ {
+		if spans[i].from < spans[i-1].to {
+			t.Errorf("two runs at once: %q", spans)
+		}
+	}
+}
+
+// resultFiles are all objects below a place of the user's area, by their path below it.
+func resultFiles(t *testing.T, m *live.Module, place string) map[string]string {
+	t.Helper()
+	pl, err := databox.ParsePlace(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3, session, err := m.Box(t.Context(), pl.Box, names.Read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, prefix := map[string]string{}, databox.UserPrefix(user)+pl.Path
+	for o := range s3.ListObjects(t.Context(), session.Bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		b, err := m.Download(t.Context(), user, password, pl.Box+"/"+strings.TrimPrefix(o.Key, databox.UserPrefix(user)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[strings.TrimPrefix(o.Key, prefix)] = string(b)
+	}
+	return files
 }
 
 // Cancel stops the pods, and nothing starts after it.
