@@ -94,6 +94,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	slog.Info("a notification of S3 has come", "records", len(records), "bytes", len(body))
 	ctx, cancel := context.WithTimeout(req.Context(), spoolTimeout)
 	defer cancel()
 	prefix := spoolPrefix
