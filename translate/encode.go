@@ -4,29 +4,52 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
-	"gopkg.in/yaml.v3"
-	"k8s.io/apimachinery/pkg/runtime"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 )
 
-// YAML writes objects as documents, with the indentation that ko keeps.
+// YAML writes objects as documents.
 func YAML(objects []Object) ([]byte, error) {
-	var b bytes.Buffer
-	for i, o := range objects {
-		m, err := plain(o)
+	parts := make([][]byte, len(objects))
+	err := inParallel(len(objects), func(i int) error {
+		m, err := plain(objects[i])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if i > 0 {
-			b.WriteString("---\n")
+		var e emitter
+		err = e.document(m)
+		if err != nil {
+			err = fmt.Errorf("encoding %s: %w", objects[i].GetName(), err)
 		}
-		e := yaml.NewEncoder(&b)
-		e.SetIndent(2)
-		if err := e.Encode(m); err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", o.GetName(), err)
+		parts[i] = e.out
+		return err
+	})
+	return bytes.Join(parts, []byte("---\n")), err
+}
+
+// inParallel does n independent things on all processors. The error is that of the first of them that failed.
+func inParallel(n int, do func(i int) error) error {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	errs := make([]error, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				errs[i] = do(i)
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
 	}
-	return b.Bytes(), nil
+	return nil
 }
 
 // JSON writes objects as one List.
@@ -45,7 +68,7 @@ func JSON(objects []Object) ([]byte, error) {
 
 // plain is an object without what is only there because Go has no absence: null times, empty status.
 func plain(o Object) (map[string]any, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	m, err := k8sruntime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.GetName(), err)
 	}

@@ -50,8 +50,14 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	var made []object
 	if !found.Failed() {
 		made = c.make(o)
-		for _, x := range made {
-			for _, problem := range validate.Object(x.Object) {
+		var rules validate.Rules
+		problems := make([][]string, len(made))
+		_ = inParallel(len(made), func(i int) error { // nothing here fails
+			problems[i] = rules.Object(made[i].Object)
+			return nil
+		})
+		for i, x := range made {
+			for _, problem := range problems[i] {
 				found.Errorf(x.from, "%s %s: %s", kindOf(x.Object), x.GetName(), problem)
 			}
 		}

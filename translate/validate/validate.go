@@ -3,7 +3,9 @@ package validate
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
@@ -13,27 +15,65 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 )
 
+// Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
+type Rules struct{ services sync.Map }
+
 // Object returns what Knative would refuse about an object; nil for kinds that are not Knative's. The object is not changed.
-func Object(o runtime.Object) []string {
-	ctx := shipped(context.Background())
-	var s interface {
-		apis.Defaultable
-		apis.Validatable
-	}
+func (r *Rules) Object(o runtime.Object) []string {
 	switch x := o.(type) {
 	case *servingv1.Service:
-		s = x.DeepCopy()
+		s := essence(x)
+		key, err := json.Marshal(s)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		if known, ok := r.services.Load(string(key)); ok {
+			return known.([]string)
+		}
+		problems := check(s)
+		r.services.Store(string(key), problems)
+		return problems
 	case *eventingv1.Broker:
-		s = x.DeepCopy()
+		return check(x.DeepCopy())
 	case *eventingv1.Trigger:
-		s = x.DeepCopy()
+		return check(x.DeepCopy())
 	default:
 		return nil
 	}
-	s.SetDefaults(ctx)
+}
+
+// essence is a copy of a Service without what Knative's rules do not look at: the values of labels, of arguments and of environment variables, and the name, which is a DNS label before it comes here.
+func essence(s *servingv1.Service) *servingv1.Service {
+	s = s.DeepCopy()
+	if t := &s.Spec.Template.Spec; t.ServiceAccountName == s.Name {
+		t.ServiceAccountName = "name"
+	}
+	s.Name = "name"
+	for _, labels := range []map[string]string{s.Labels, s.Spec.Template.Labels} {
+		for key := range labels {
+			labels[key] = ""
+		}
+	}
+	for i := range s.Spec.Template.Spec.Containers {
+		c := &s.Spec.Template.Spec.Containers[i]
+		clear(c.Args)
+		for j := range c.Env {
+			c.Env[j].Value = ""
+		}
+	}
+	return s
+}
+
+func check(o interface {
+	apis.Defaultable
+	apis.Validatable
+},
+) []string {
+	ctx := shipped()
+	o.SetDefaults(ctx)
 	var problems []string
 	// Warnings come as non-nil errors too; only errors stop an object.
-	if err := s.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
+	if err := o.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			problems = append(problems, strings.TrimSpace(line))
 		}
@@ -41,12 +81,12 @@ func Object(o runtime.Object) []string {
 	return problems
 }
 
-// shipped is a context with the configuration that Knative has when nobody has changed it.
-func shipped(ctx context.Context) context.Context {
+// shipped is a context with the configuration that Knative has when nobody has changed it; to read it takes longer than to check an object.
+var shipped = sync.OnceValue(func() context.Context {
 	defaults, _ := config.NewDefaultsConfigFromMap(nil) // of nothing come the defaults
 	features, _ := config.NewFeaturesConfigFromMap(nil)
-	ctx = apis.WithinCreate(ctx)
+	ctx := apis.WithinCreate(context.Background())
 	ctx = config.ToContext(ctx, &config.Config{Defaults: defaults, Features: features})
 	// Eventing ships with delivery timeouts on; without its flags in the context our own Triggers would be refused.
 	return feature.ToContext(ctx, feature.Flags{feature.DeliveryTimeout: feature.Enabled})
-}
+})
