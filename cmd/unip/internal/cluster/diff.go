@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pmezard/go-difflib/difflib"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// Difference is what an application would change of one object. Before is empty for an object that would be created, After for one that would be removed.
+type Difference struct {
+	Object string `json:"object"`
+	Diff   string `json:"diff"`
+}
+
+// Diff asks the API server, by a dry run, what would come of applying the objects and removing the surplus ones, and compares. Only what an application can change is compared: no status and none
+// of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do. In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
+func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
+	var all []Difference
+	missing := map[string]bool{}
+	add := func(o, before, after *Object) error {
+		d, err := difference(Name(o), before, after)
+		if d != "" {
+			all = append(all, Difference{Name(o), d})
+		}
+		return err
+	}
+	for _, o := range objects {
+		before, err := c.get(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		after := o
+		if o.GetKind() == "Namespace" && before == nil {
+			missing[o.GetName()] = true
+		}
+		if !missing[o.GetNamespace()] {
+			if after, err = c.apply(ctx, o, force, true); err != nil {
+				return nil, err
+			}
+		}
+		if err := add(o, before, after); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range surplus {
+		if err := add(o, o, nil); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func difference(name string, before, after *Object) (string, error) {
+	a, err := text(before)
+	if err != nil {
+		return "", err
+	}
+	b, err := text(after)
+	if err != nil || a == b {
+		return "", err
+	}
+	d, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
+		A: difflib.SplitLines(a), B: difflib.SplitLines(b), FromFile: "live/" + name, ToFile: "module/" + name, Context: 3,
+	})
+	if err != nil {
+		return "", fmt.Errorf("comparing %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// text is an object for people to compare; "" for none.
+func text(o *Object) (string, error) {
+	if o == nil {
+		return "", nil
+	}
+	o = o.DeepCopy()
+	for _, f := range [][]string{{"status"}, {"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "uid"}, {"metadata", "generation"}, {"metadata", "creationTimestamp"}, {"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"}} {
+		unstructured.RemoveNestedField(o.Object, f...)
+	}
+	if k := o.GroupVersionKind(); k.Group == "" && k.Kind == "Secret" {
+		for _, field := range []string{"data", "stringData"} {
+			values, _ := o.Object[field].(map[string]any)
+			for key, v := range values {
+				values[key] = masked(fmt.Sprint(v))
+			}
+		}
+	}
+	b, err := yaml.Marshal(o.Object)
+	return string(b), err
+}
+
+// salt makes marks of Secrets' values comparable within this process only.
+var salt = newSalt()
+
+// masked stands for a value that must not be shown.
+func masked(value string) string {
+	sum := sha256.Sum256(append(salt, value...))
+	return "*** (" + hex.EncodeToString(sum[:2]) + ")"
+}
+
+func newSalt() []byte {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
