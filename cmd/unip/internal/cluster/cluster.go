@@ -250,12 +250,18 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 	return nil
 }
 
-// gone waits until an object is gone.
+// gone waits until an object is gone, and with a Knative Service its pods: a namespace that goes while pods are on their way out is looked at again only after half of their grace period.
 func (c *Cluster) gone(ctx context.Context, o *Object) error {
 	err := poll(ctx, func() (bool, error) {
 		live, err := c.get(ctx, o)
 		return live == nil || live.GetUID() != o.GetUID() && o.GetUID() != "", err
 	})
+	if err == nil && o.GroupVersionKind() == generated[0] {
+		err = poll(ctx, func() (bool, error) {
+			pods, err := c.list(ctx, o.GetNamespace(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, client.MatchingLabels{"serving.knative.dev/service": o.GetName()})
+			return len(pods) == 0, err
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("waiting for the end of %s: %w", Name(o), err)
 	}
