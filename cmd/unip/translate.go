@@ -27,6 +27,7 @@ type translation struct {
 	input
 	config, images       string
 	noNamespace, lenient bool
+	loud                 bool // errors are told even when notes are not
 }
 
 func (t *translation) flags(c *cobra.Command) {
@@ -41,6 +42,10 @@ func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, man
 	if err != nil {
 		return nil, nil, err
 	}
+	return t.translate(c, files, quiet)
+}
+
+func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
 	config := installation.Default()
 	if t.config != "" {
 		b, err := os.ReadFile(t.config)
@@ -58,7 +63,7 @@ func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, man
 	objects, found := translate.Translate(files, translate.Options{
 		Config: config, Images: images, Worker: worker.Source, NoNamespace: t.noNamespace, Lenient: t.lenient,
 	})
-	if !quiet {
+	if !quiet || found.Failed() && t.loud {
 		for _, d := range found {
 			fmt.Fprintln(c.ErrOrStderr(), d)
 		}

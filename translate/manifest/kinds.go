@@ -11,10 +11,14 @@ const (
 // Meta is an object's metadata.
 type Meta struct {
 	At
-	Name        Text              `yaml:"name"`
-	Namespace   Text              `yaml:"namespace"`
-	Labels      map[string]string `yaml:"labels"`
-	Annotations map[string]Text   `yaml:"annotations"`
+	// Name: Required. The name of the object. Becomes: the name of what is made of it. Constraint: a DNS label of at most 63 characters that begins with a letter (pipelines 40); not gateway.
+	Name Text `yaml:"name"`
+	// Namespace: Required. The module. Becomes: the Namespace. Constraint: the same in all objects; a DNS label.
+	Namespace Text `yaml:"namespace"`
+	// Labels: Labels. Becomes: nothing; unip writes its own.
+	Labels map[string]string `yaml:"labels"`
+	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/ are settings, see below; others have no effect.
+	Annotations map[string]Text `yaml:"annotations"`
 }
 
 // Header is what all objects have.
@@ -33,26 +37,32 @@ type DataBox struct {
 // DataBoxSpec has exactly one of its fields.
 type DataBoxSpec struct {
 	At
-	S3DefaultStorage *Storage   `yaml:"s3DefaultStorage"`
+	// S3DefaultStorage: A bucket of the module's own. Becomes: the box's bucket. Constraint: exactly one of the two fields.
+	S3DefaultStorage *Storage `yaml:"s3DefaultStorage"`
+	// DatasetReference: Another module's box, to be read only. Becomes: a read session of its bucket. Constraint: its DataBox must be shared with this namespace.
 	DatasetReference *Reference `yaml:"datasetReference"`
 }
 
 // Storage is a plain storage box.
 type Storage struct {
 	At
-	Capacity *Text `yaml:"capacity"` // a Kubernetes quantity; default 1G
+	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox. Constraint: a positive Kubernetes quantity.
+	Capacity *Text `yaml:"capacity"`
 }
 
 // Reference points at a dataset.
 type Reference struct {
 	At
+	// DatasetComponentRef: Required. The DataBox meant.
 	DatasetComponentRef *NamespacedName `yaml:"datasetComponentRef"`
 }
 
 // NamespacedName names an object of another namespace.
 type NamespacedName struct {
 	At
-	Name      Text `yaml:"name"`
+	// Name: Required. Its name.
+	Name Text `yaml:"name"`
+	// Namespace: Required. Its namespace.
 	Namespace Text `yaml:"namespace"`
 }
 
@@ -65,73 +75,101 @@ type MLComponent struct {
 // MLComponentSpec describes the function, its image and its model.
 type MLComponentSpec struct {
 	At
-	Image          *Image          `yaml:"image"`
-	ServicePort    *int            `yaml:"servicePort"` // default 8002
-	Env            []Env           `yaml:"env"`
-	EnvFrom        []EnvFrom       `yaml:"envFrom"`
-	MLService      *MLService      `yaml:"mlService"`
-	ConnectedBoxes []ConnectedBox  `yaml:"connectedBoxes"`
+	// Image: Required. The author's image. Becomes: the container function.
+	Image *Image `yaml:"image"`
+	// ServicePort: The port of the service. Default: 8002. Becomes: the port of the container server. Constraint: 1 to 65535, none that Knative reserves.
+	ServicePort *int `yaml:"servicePort"`
+	// Env: Environment variables. Becomes: env of the container function.
+	Env []Env `yaml:"env"`
+	// EnvFrom: Environment variables from objects. Becomes: envFrom of the container function.
+	EnvFrom []EnvFrom `yaml:"envFrom"`
+	// MLService: Required. What is called, and with which model.
+	MLService *MLService `yaml:"mlService"`
+	// ConnectedBoxes: Boxes and where their objects appear. Becomes: read-only entries and datasets are fetched at start (at most 5 GiB); the others say where FILE inputs appear.
+	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
+	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the container function, and requests beside them. Constraint: Kubernetes resource names and quantities.
 	ResourceLimits map[string]Text `yaml:"resourceLimits"`
 }
 
 // Image names an image that exists.
 type Image struct {
 	At
+	// ExistingImageName: Required. The image, with its registry. Becomes: image. Constraint: an image reference without blanks.
 	ExistingImageName Text `yaml:"existingImageName"`
 }
 
 // Env is one environment variable.
 type Env struct {
 	At
-	Name  Text `yaml:"name"`
+	// Name: Required. The variable. Constraint: an environment variable's name; not PORT, K_SERVICE, K_CONFIGURATION, K_REVISION, K_SINK or UNIP_…; each once.
+	Name Text `yaml:"name"`
+	// Value: Its value, a string. Constraint: numbers and booleans must be quoted.
 	Value Text `yaml:"value"`
 }
 
 // EnvFrom takes all keys of a Secret or a ConfigMap as environment variables.
 type EnvFrom struct {
 	At
-	Prefix       string   `yaml:"prefix"`
-	SecretRef    *NameRef `yaml:"secretRef"`
+	// Prefix: Stands before each key.
+	Prefix string `yaml:"prefix"`
+	// SecretRef: A Secret of the module. Constraint: none that unip makes.
+	SecretRef *NameRef `yaml:"secretRef"`
+	// ConfigMapRef: A ConfigMap of the module. Constraint: none that unip makes.
 	ConfigMapRef *NameRef `yaml:"configMapRef"`
 }
 
 // NameRef names an object of the module.
 type NameRef struct {
 	At
-	Name     Text `yaml:"name"`
+	// Name: Required. Its name.
+	Name Text `yaml:"name"`
+	// Optional: Whether it may be missing. Default: false.
 	Optional bool `yaml:"optional"`
 }
 
 // MLService says what is called, and with which model.
 type MLService struct {
 	At
-	PackageRegistryName       Text `yaml:"packageRegistryName"`
+	// PackageRegistryName: A package registry. Becomes: nothing (a note): packages belong into the image.
+	PackageRegistryName Text `yaml:"packageRegistryName"`
+	// PublicPackageRegistryName: A public package registry. Becomes: nothing (a note).
 	PublicPackageRegistryName Text `yaml:"publicPackageRegistryName"`
-	Inference                 Text `yaml:"inference"`   // package.module:function
-	ModelLoader               Text `yaml:"modelLoader"` // the same form; called once with the model's path
-	ModelBox                  Text `yaml:"modelBox"`
-	ModelPath                 Text `yaml:"modelPath"` // in the container
+	// Inference: Required. The function. Becomes: --inference of the worker. Constraint: package.module:function, or package.module.function.
+	Inference Text `yaml:"inference"`
+	// ModelLoader: A function that is called once with the model's path; its result is the argument model. Default: the path itself. Becomes: --model-loader. Constraint: the form of inference; needs modelPath.
+	ModelLoader Text `yaml:"modelLoader"`
+	// ModelBox: The DataBox of the model. Constraint: a DataBox of the manifests.
+	ModelBox Text `yaml:"modelBox"`
+	// ModelPath: The model's path in the container; its object is found by connectedBoxes, else it is the path below the box. Becomes: --model-object and --model-file. Constraint: an absolute, clean path; with modelBox.
+	ModelPath Text `yaml:"modelPath"`
 }
 
 // ConnectedBox says where a box's objects are in the container.
 type ConnectedBox struct {
 	At
-	Name         Text          `yaml:"name"`
-	MountS3Box   *MountS3Box   `yaml:"mountS3Box"`
+	// Name: Required. The DataBox. Constraint: one of the manifests.
+	Name Text `yaml:"name"`
+	// MountS3Box: For a storage box. Constraint: exactly one of the two.
+	MountS3Box *MountS3Box `yaml:"mountS3Box"`
+	// MountDataset: For a dataset.
 	MountDataset *MountDataset `yaml:"mountDataset"`
 }
 
 // MountS3Box maps a path of a storage box to one of the container.
 type MountS3Box struct {
 	At
-	S3Path    Text `yaml:"s3Path"`
+	// S3Path: The path in the box. Default: the box's root.
+	S3Path Text `yaml:"s3Path"`
+	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
 	MountPath Text `yaml:"mountPath"`
-	ReadOnly  bool `yaml:"readOnly"`
+	// ReadOnly: Fetched at start, for reading. Default: false.
+	ReadOnly bool `yaml:"readOnly"`
 }
 
 // MountDataset maps a dataset to a path of the container.
 type MountDataset struct {
 	At
+	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
 	MountPath Text `yaml:"mountPath"`
 }
 
@@ -144,13 +182,20 @@ type APIComponent struct {
 // APIComponentSpec says what and how.
 type APIComponentSpec struct {
 	At
-	Published          *bool       `yaml:"published"`
-	Files              *Section    `yaml:"files"`
-	Pipelines          *Section    `yaml:"pipelines"`
-	MLComponent        *Ref        `yaml:"mlComponent"`
-	ExperimentPipeline *Ref        `yaml:"experimentPipeline"`
-	RestfulAPI         *RestfulAPI `yaml:"restfulApi"`
-	APISpec            *APISpec    `yaml:"apiSpec"`
+	// Published: Required. Whether it is reachable. Becomes: a route of the gateway, or none.
+	Published *bool `yaml:"published"`
+	// Files: The API of files. Constraint: exactly one of files, pipelines, mlComponent, experimentPipeline; at most one APIComponent with files.
+	Files *Section `yaml:"files"`
+	// Pipelines: The API of runs of all pipelines.
+	Pipelines *Section `yaml:"pipelines"`
+	// MLComponent: The API of one MLComponent. Constraint: one of the manifests.
+	MLComponent *Ref `yaml:"mlComponent"`
+	// ExperimentPipeline: The API of one pipeline. Constraint: one of the manifests.
+	ExperimentPipeline *Ref `yaml:"experimentPipeline"`
+	// RestfulAPI: How it is reached and who may call. Constraint: without auth it is open to everybody, which a note says.
+	RestfulAPI *RestfulAPI `yaml:"restfulApi"`
+	// APISpec: The variables a caller gives and gets. Constraint: with experimentPipeline only.
+	APISpec *APISpec `yaml:"apiSpec"`
 }
 
 // Section is there or not; it has no fields.
@@ -159,52 +204,69 @@ type Section struct{ At }
 // Ref names one object or variable.
 type Ref struct {
 	At
+	// Name: Required. Its name.
 	Name Text `yaml:"name"`
 }
 
 // APISpec says which variables of a pipeline a caller gives and gets.
 type APISpec struct {
 	At
-	Inputs  []APIVariable `yaml:"inputs"`
+	// Inputs: Variables that a caller gives. Constraint: variables of the pipeline or its continuation that no stage writes.
+	Inputs []APIVariable `yaml:"inputs"`
+	// Outputs: Variables that a caller gets. Constraint: variables that a stage writes.
 	Outputs []APIVariable `yaml:"outputs"`
 }
 
 // APIVariable is one of them.
 type APIVariable struct {
 	At
-	Name        Text          `yaml:"name"`
-	Description string        `yaml:"description"`
-	Required    *bool         `yaml:"required"` // default true
-	Type        *VariableType `yaml:"type"`
+	// Name: Required. The variable.
+	Name Text `yaml:"name"`
+	// Description: For the OpenAPI document.
+	Description string `yaml:"description"`
+	// Required: Whether a call must name it. Default: true.
+	Required *bool `yaml:"required"`
+	// Type: What it may hold.
+	Type *VariableType `yaml:"type"`
 }
 
 // VariableType says what a variable may hold.
 type VariableType struct {
 	At
-	Datatypes    []string `yaml:"datatypes"`
+	// Datatypes: Data types.
+	Datatypes []string `yaml:"datatypes"`
+	// ContentTypes: Media types.
 	ContentTypes []string `yaml:"content_types"`
 }
 
 // RestfulAPI is how an API is reached.
 type RestfulAPI struct {
 	At
-	Path                Text  `yaml:"path"`
-	Auth                *Auth `yaml:"auth"`
+	// Path: The path below the module. Default: files, pipelines; required for the two others. Becomes: /<namespace>/<path>/. Constraint: does not begin with files, pipelines, healthz or readyz; each once.
+	Path Text `yaml:"path"`
+	// Auth: Who may call. Default: everybody.
+	Auth *Auth `yaml:"auth"`
+	// IdentityPassThrough: Becomes: nothing (a note); functions do not see the caller.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
 
 // Auth says who may call.
 type Auth struct {
 	At
-	Basic               *Basic     `yaml:"basic"`
-	OIDC                *yaml.Node `yaml:"oidc"`
-	IdentityPassThrough *bool      `yaml:"identityPassThrough"`
+	// Basic: HTTP Basic.
+	Basic *Basic `yaml:"basic"`
+	// OIDC: OpenID Connect. Constraint: not supported yet, an error.
+	OIDC *yaml.Node `yaml:"oidc"`
+	// IdentityPassThrough: As above.
+	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
 
 // Basic is HTTP's Basic authentication.
 type Basic struct {
 	At
-	Credentials         Text  `yaml:"credentials"` // name of a Secret: one key per user
+	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of the gateway. Constraint: none that unip makes.
+	Credentials Text `yaml:"credentials"`
+	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
 

@@ -11,48 +11,71 @@ type ExperimentPipeline struct {
 // ExperimentPipelineSpec has variables, which are files and folders, and the stages that read and write them.
 type ExperimentPipelineSpec struct {
 	At
-	Vars           []Variable     `yaml:"vars"`
-	Stages         []Stage        `yaml:"stages"`
+	// Vars: The variables. Becomes: variables of the Pipeline. Constraint: at most 256; each read must be written, mounted or given.
+	Vars []Variable `yaml:"vars"`
+	// Stages: Required. The stages. Becomes: stages of the Pipeline, and a Job per run. Constraint: 1 to 64, without a circle.
+	Stages []Stage `yaml:"stages"`
+	// ConnectedBoxes: Boxes. Becomes: the first storage box is where outputs go; the paths have no effect (a note).
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
-	ContinueWith   *ContinueWith  `yaml:"continueWith"`
+	// ContinueWith: The pipeline that comes after this one. Becomes: stages of the same run. Constraint: one of the manifests; no circle.
+	ContinueWith *ContinueWith `yaml:"continueWith"`
 }
 
 // Variable is a file or a folder.
 type Variable struct {
 	At
-	Name      Text       `yaml:"name"`
+	// Name: Required. Its name; a container sees it as UNIP_PIPELINE_<NAME>. Constraint: letters, digits, "_", "." and "-", at most 63, a letter first.
+	Name Text `yaml:"name"`
+	// MountFrom: A place that it comes from when no caller gives it.
 	MountFrom *MountFrom `yaml:"mountFrom"`
-	MountTo   Text       `yaml:"mountTo"` // the folder in the container
+	// MountTo: Its folder in the container. Default: /unip/data/<name>. Constraint: an absolute path, none of the system's.
+	MountTo Text `yaml:"mountTo"`
 }
 
 // MountFrom is a place in the developer's area of a box. A path that ends in "/" is a folder. Its fields have two names each.
 type MountFrom struct {
 	At
-	Box    Text `yaml:"box"`
-	Path   Text `yaml:"path"`
-	Name   Text `yaml:"name"`   // means Box
-	S3Path Text `yaml:"s3Path"` // means Path
+	// Box: The DataBox (or name). Constraint: one of the manifests.
+	Box Text `yaml:"box"`
+	// Path: The path in the developer's area of it (or s3Path); with a "/" at its end a folder. Constraint: clean; not below users/.
+	Path Text `yaml:"path"`
+	// Name: Another word for box.
+	Name Text `yaml:"name"`
+	// S3Path: Another word for path.
+	S3Path Text `yaml:"s3Path"`
 }
 
 // Stage is one container.
 type Stage struct {
 	At
-	Name           Text            `yaml:"name"`
-	Image          *Image          `yaml:"image"`
-	Command        []string        `yaml:"command"`
-	Args           []string        `yaml:"args"`
-	Env            []Env           `yaml:"env"`
-	EnvFrom        []EnvFrom       `yaml:"envFrom"`
-	Inputs         []Ref           `yaml:"inputs"`
-	Outputs        []Ref           `yaml:"outputs"`
+	// Name: Required. Its name. Constraint: a DNS label of at most 40 characters; each once.
+	Name Text `yaml:"name"`
+	// Image: Required. The author's image.
+	Image *Image `yaml:"image"`
+	// Command: The command. Default: the image's. Becomes: command, with no expansion of $(…).
+	Command []string `yaml:"command"`
+	// Args: Arguments. Default: the image's.
+	Args []string `yaml:"args"`
+	// Env: Environment variables.
+	Env []Env `yaml:"env"`
+	// EnvFrom: Environment variables from objects.
+	EnvFrom []EnvFrom `yaml:"envFrom"`
+	// Inputs: Variables that it reads.
+	Inputs []Ref `yaml:"inputs"`
+	// Outputs: Variables that it writes. Constraint: one writer each.
+	Outputs []Ref `yaml:"outputs"`
+	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits, and requests beside them.
 	ResourceLimits map[string]Text `yaml:"resourceLimits"`
-	Timeout        *Duration       `yaml:"timeout"`
-	Retries        *int            `yaml:"retries"`
+	// Timeout: How long one attempt may take. Default: 1h, or the annotation timeout. Becomes: activeDeadlineSeconds. Constraint: 1s to 720h.
+	Timeout *Duration `yaml:"timeout"`
+	// Retries: Further attempts after a failure. Default: 0. Constraint: 0 to 10.
+	Retries *int `yaml:"retries"`
 }
 
 // ContinueWith names the pipeline that comes after this one: as a mapping, or as its bare name.
 type ContinueWith struct {
 	At
+	// ExperimentPipeline: Required. The pipeline. Constraint: the bare name may stand in place of this mapping.
 	ExperimentPipeline *Ref `yaml:"experimentPipeline"`
 }
 
@@ -67,9 +90,14 @@ func (c *ContinueWith) Pipeline() Text {
 // UploadRule starts a run when a user puts a file into a box. It is written in JSON, in an annotation: all places are the annotation's.
 type UploadRule struct {
 	At
-	Box     Text            `yaml:"box"`
-	Prefix  Text            `yaml:"prefix"` // of the path below the user's files
-	Suffix  Text            `yaml:"suffix"`
-	Input   Text            `yaml:"input"`   // the variable that the file becomes
-	Outputs map[string]Text `yaml:"outputs"` // folders by variable: "<box>/<group>/" or, in the developer's area, "<box>:/<folder>/"
+	// Box: Required. The box.
+	Box Text `yaml:"box"`
+	// Prefix: Of the path below the user's files.
+	Prefix Text `yaml:"prefix"`
+	// Suffix: Of the path.
+	Suffix Text `yaml:"suffix"`
+	// Input: Required. The variable that the file becomes.
+	Input Text `yaml:"input"`
+	// Outputs: Folders by variable: <box>/<group>/, or <box>:/<folder>/ in the developer's area.
+	Outputs map[string]Text `yaml:"outputs"`
 }

@@ -306,15 +306,25 @@ func (d *decoderOf) bounded(n *yaml.Node) bool {
 
 // Annotations that extend the manifests.
 const (
-	Prefix          = "knative.unified-platform.cs.hse.ru/"
-	MinScale        = Prefix + "min-scale"
-	MaxScale        = Prefix + "max-scale"
-	Concurrency     = Prefix + "concurrency"
-	Timeout         = Prefix + "timeout"
-	ScaleDownDelay  = Prefix + "scale-down-delay"
-	Workers         = Prefix + "workers"
-	SharedWith      = Prefix + "shared-with"
+	Prefix = "knative.unified-platform.cs.hse.ru/"
+	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: not above max-scale.
+	MinScale = Prefix + "min-scale"
+	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: 0. Becomes: autoscaling.knative.dev/max-scale.
+	MaxScale = Prefix + "max-scale"
+	// Concurrency: MLComponent. Calls that one instance takes at once. Default: what workers can do. Becomes: containerConcurrency.
+	Concurrency = Prefix + "concurrency"
+	// Timeout: MLComponent, ExperimentPipeline. How long one call, or one attempt of a stage, may take. Default: the installation's (300s); 1h for stages. Becomes: timeoutSeconds; activeDeadlineSeconds. Constraint: a call at most 600s.
+	Timeout = Prefix + "timeout"
+	// ScaleDownDelay: MLComponent. How long an idle instance stays. Default: Knative's. Becomes: autoscaling.knative.dev/scale-down-delay.
+	ScaleDownDelay = Prefix + "scale-down-delay"
+	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers.
+	Workers = Prefix + "workers"
+	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox.
+	SharedWith = Prefix + "shared-with"
+	// MaxParallelRuns: ExperimentPipeline. Runs at once; others wait. Default: no limit. Becomes: maxParallelRuns of the Pipeline. Constraint: 1 to 1000.
 	MaxParallelRuns = Prefix + "max-parallel-runs"
-	OnUpload        = Prefix + "on-upload"
-	Schedule        = Prefix + "schedule"
+	// OnUpload: ExperimentPipeline. Rules by which an uploaded file starts a run, as a JSON list. Becomes: a Trigger per rule.
+	OnUpload = Prefix + "on-upload"
+	// Schedule: ExperimentPipeline. Not supported yet. Constraint: an error.
+	Schedule = Prefix + "schedule"
 )

@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+// Finding is what one check found. Cure is empty when it is fine.
+type Finding struct {
+	Check   string `json:"check"`
+	OK      bool   `json:"ok"`
+	Message string `json:"message"`
+	Cure    string `json:"cure,omitempty"`
+}
+
+// systemNamespace is where unip's controller lives.
+const systemNamespace = "unip-system"
+
+// s3Timeout bounds the question whether anybody answers at the S3 endpoint.
+const s3Timeout = 5 * time.Second
+
+// Examine looks whether a cluster has what modules need, and tells of each thing as it is found.
+func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
+	check := func(name, cure string, look func() (string, error)) {
+		message, err := look()
+		f := Finding{Check: name, OK: err == nil, Message: message}
+		if err != nil {
+			f.Message, f.Cure = err.Error(), cure
+		}
+		tell(f)
+	}
+	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
+	const config = "apply unip's config/ (`ko apply -f config/`, or the release's YAML)"
+	check("Knative Serving", install, func() (string, error) {
+		return c.running(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"}, "knative-serving", "controller", "activator", "autoscaler", "webhook")
+	})
+	check("Knative Eventing", install, func() (string, error) {
+		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
+	})
+	check("unip", config, func() (string, error) {
+		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")
+	})
+	conf := installation.Default()
+	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config; docs/architecture.md has its keys", func() (_ string, err error) {
+		conf, err = c.installation(ctx)
+		return "unip.yaml can be read", err
+	})
+	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config", func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
+	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
+	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+"/unip-config is its address for callers outside the cluster", func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
+	check("boxes and their notifications", "the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN", func() (string, error) { return c.boxes(ctx) })
+}
+
+// running wants CRDs and Deployments that are available.
+func (c *Cluster) running(ctx context.Context, crds []string, namespace string, deployments ...string) (string, error) {
+	version := ""
+	for _, name := range crds {
+		o, err := c.named(ctx, schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, "", name)
+		if err != nil {
+			return "", err
+		}
+		version = o.GetLabels()["app.kubernetes.io/version"]
+	}
+	for _, name := range deployments {
+		o, err := c.named(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, namespace, name)
+		if err != nil {
+			return "", err
+		}
+		if n, _, _ := unstructured.NestedInt64(o.Object, "status", "availableReplicas"); n == 0 {
+			return "", fmt.Errorf("deployment %s/%s has no available replica", namespace, name)
+		}
+	}
+	message := strings.Join(deployments, ", ") + " run"
+	if version != "" {
+		message += "; version " + version
+	}
+	return message, nil
+}
+
+// named reads an object that has to be there.
+func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespace, name string) (*Object, error) {
+	o := &Object{}
+	o.SetGroupVersionKind(k)
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	live, err := c.get(ctx, o)
+	if err == nil && live == nil {
+		err = fmt.Errorf("there is no %s", strings.TrimPrefix(namespace+" "+Name(o), " "))
+	}
+	return live, err
+}
+
+func (c *Cluster) installation(ctx context.Context) (installation.Config, error) {
+	o, err := c.named(ctx, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
+	if err != nil {
+		return installation.Default(), err
+	}
+	text, _, _ := unstructured.NestedString(o.Object, "data", "unip.yaml")
+	conf, err := installation.Parse([]byte(text))
+	if err != nil {
+		return installation.Default(), err
+	}
+	return conf, nil
+}
+
+// brokerControllers are the Deployments that make Brokers of a class.
+var brokerControllers = map[string]string{"MTChannelBasedBroker": "mt-broker-controller", "Kafka": "kafka-controller", "KafkaNamespaced": "kafka-controller"}
+
+func (c *Cluster) brokerClass(ctx context.Context, class string) (string, error) {
+	name, known := brokerControllers[class]
+	if !known {
+		return class + ": a class that this command does not know", nil
+	}
+	_, err := c.running(ctx, nil, "knative-eventing", name)
+	return class, err
+}
+
+func (c *Cluster) s3Keys(ctx context.Context) (string, error) {
+	o, err := c.named(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, systemNamespace, "unip-s3")
+	if err != nil {
+		return "", err
+	}
+	data, _, _ := unstructured.NestedMap(o.Object, "data")
+	for _, key := range []string{"accessKeyId", "secretAccessKey", "webhookToken"} {
+		if v, _ := data[key].(string); v == "" {
+			return "", fmt.Errorf("secret %s/unip-s3 has no %s", systemNamespace, key)
+		}
+	}
+	return "all three are there", nil
+}
+
+// s3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an answer.
+func s3Answers(ctx context.Context, endpoint string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return "", fmt.Errorf("%s answers %s", endpoint, resp.Status)
+	}
+	return endpoint + " answers", nil
+}
+
+func (c *Cluster) boxes(ctx context.Context) (string, error) {
+	all, err := c.list(ctx, "", boxKind)
+	if err != nil {
+		return "", err
+	}
+	var wrong []string
+	for _, b := range all {
+		if ok, why := state(b); !ok {
+			wrong = append(wrong, fmt.Sprintf("%s/%s: %s", b.GetNamespace(), b.GetName(), why))
+		}
+	}
+	if len(wrong) > 0 {
+		return "", fmt.Errorf("%d of %d are not ready: %s", len(wrong), len(all), strings.Join(wrong, "; "))
+	}
+	return fmt.Sprintf("%d, all ready", len(all)), nil
+}

@@ -1,0 +1,136 @@
+package schema
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Markdown is the reference of the manifests: a table per kind.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString(`# Manifests
+
+Made from the Go types in translate/manifest and their comments by ` + "`make generate`" + `; do not edit.
+
+Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and metadata. An unknown field is an error with its place (a warning with ` + "`--lenient`" + `). Fields in **bold** must be there.
+` + "`unip schema`" + ` writes the same as JSON Schema for editors; objects of other groups are carried through unchanged.
+
+## metadata
+
+`)
+	table(&b, reflect.TypeFor[manifest.Meta](), "metadata")
+	kinds := map[string]string{
+		"DataBox":            "Storage: a bucket of the module's own, or a read-only reference to another module's. Becomes a `DataBox` custom resource; the controller makes the bucket, its notifications and its credentials.",
+		"MLComponent":        "A Python function served synchronously. Becomes a Knative Service that scales to zero (cluster-local) and its ServiceAccount; all components share one immutable ConfigMap with the worker.",
+		"ExperimentPipeline": "Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, one Trigger for its chain and one for each on-upload rule; the module gets a Broker.",
+		"APIComponent":       "The HTTP API of files, of runs, of one component or of one pipeline. All of a module's become one Knative Service `gateway` with an immutable ConfigMap of its routes.",
+	}
+	for _, k := range Kinds()[:4] {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k, kinds[k])
+		table(&b, specs[k], "spec")
+	}
+	b.WriteString(`
+## Secret, Repository, PlatformApp, DatasetComponent
+
+| kind | |
+|---|---|
+| Secret | ` + "`data` (base64) or `stringData`, at the top or below `spec`; `type` (default Opaque)" + `. Becomes a core Secret; with neither, no object, and a note that it must exist |
+| Repository, PlatformApp | no object, a note; any field |
+| DatasetComponent | no object, a note; to share a dataset, annotate its DataBox with ` + "`shared-with`" + ` |
+
+## Annotations
+
+With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
+
+| annotation | of | | default | becomes | constraint |
+|---|---|---|---|---|---|
+`)
+	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
+		d := fields["annotation."+name]
+		of, text, _ := strings.Cut(d.Text, ". ")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", annotationName(name), of, cell(text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
+	}
+	b.WriteString("\nA rule of `on-upload`:\n\n")
+	table(&b, reflect.TypeFor[manifest.UploadRule](), "[]")
+	return b.String()
+}
+
+// annotationName writes MaxParallelRuns as max-parallel-runs.
+func annotationName(constant string) string {
+	var b strings.Builder
+	for i, r := range constant {
+		if 'A' <= r && r <= 'Z' {
+			if i > 0 {
+				b.WriteByte('-')
+			}
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+func table(b *strings.Builder, t reflect.Type, path string) {
+	b.WriteString("| field | type | | default | becomes | constraint |\n|---|---|---|---|---|---|\n")
+	rows(b, t, path)
+}
+
+func rows(b *strings.Builder, t reflect.Type, path string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name == "" {
+			continue
+		}
+		d := fields[t.Name()+"."+f.Name]
+		where, inner := path+"."+name, f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		kind := typeName(inner)
+		if inner.Kind() == reflect.Slice {
+			where, inner = where+"[]", inner.Elem()
+		}
+		shown := "`" + where + "`"
+		if d.Required {
+			shown = "**" + shown + "**"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", shown, kind, cell(d.Text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
+		if kind == "object" || kind == "list of objects" || kind == "object, or name" {
+			rows(b, inner, where)
+		}
+	}
+}
+
+func typeName(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[manifest.Text]():
+		return "string"
+	case reflect.TypeFor[manifest.Duration]():
+		return "time (90s, 5m, 1h30m, or seconds)"
+	case reflect.TypeFor[manifest.ContinueWith]():
+		return "object, or name"
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return "list of " + typeName(t.Elem()) + "s"
+	case reflect.Map:
+		return "map of " + typeName(t.Elem()) + "s"
+	case reflect.Struct:
+		if t.PkgPath() != reflect.TypeFor[manifest.Text]().PkgPath() {
+			return "any"
+		}
+		return "object"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "number"
+	default:
+		return "string"
+	}
+}
