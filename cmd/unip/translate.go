@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -101,20 +103,25 @@ func translateCommand() *cobra.Command {
 place, go to standard error; when there is an error nothing is written. The same input gives the same bytes.`,
 		Example: `  unip translate -f manifests/ | ko apply -f -        # a development build: ko makes unip's images
   unip translate -f manifests/ | kubectl apply -f -   # a release
-  cat module.yaml | unip translate -f - -o json`,
+  cat module.yaml | unip translate -f - -o json
+  unip translate -f manifests/ -o dir=base/           # a base for kustomize`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			write := translate.YAML
-			switch output {
-			case "yaml":
-			case "json":
+			dir, toFolder := strings.CutPrefix(output, "dir=")
+			switch {
+			case output == "yaml", toFolder && dir != "":
+			case output == "json":
 				write = translate.JSON
 			default:
-				return &usageError{fmt.Errorf("-o: %q is neither yaml nor json", output)}
+				return &usageError{fmt.Errorf("-o: %q is none of yaml, json, dir=FOLDER", output)}
 			}
 			objects, _, err := t.run(c, false)
 			if err != nil {
 				return err
+			}
+			if toFolder {
+				return writeFolder(dir, objects)
 			}
 			b, err := write(objects)
 			if err != nil {
@@ -125,12 +132,52 @@ place, go to standard error; when there is an error nothing is written. The same
 		},
 	}
 	t.flags(c)
-	c.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
+	c.Flags().StringVarP(&output, "output", "o", "yaml", "yaml, json, or dir=FOLDER: a file per object and a kustomization.yaml")
 	c.Flags().StringVar(&t.images, "images", "", "unip's own images: ko (references that ko builds) or release; default what this build knows")
 	c.Flags().BoolVar(&t.noNamespace, "no-namespace", false, "leave the Namespace object out")
-	complete(c, "output", "yaml", "json")
+	complete(c, "output", "yaml", "json", "dir=")
 	complete(c, "images", "ko", "release")
 	return c
+}
+
+// writeFolder writes a file for each object, and a kustomization.yaml that names them in their order. What else is in the folder stays, so a folder that holds other objects' files is refused.
+func writeFolder(dir string, objects []translate.Object) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manifests
+		return err
+	}
+	before, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	var list strings.Builder
+	list.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
+	if len(objects) == 0 {
+		list.WriteString("[]\n")
+	}
+	files := map[string][]byte{}
+	for _, o := range objects {
+		gvk := o.GetObjectKind().GroupVersionKind()
+		name := strings.ToLower(gvk.Kind) + "-" + o.GetName() + ".yaml"
+		if _, twice := files[name]; twice {
+			name = strings.ToLower(gvk.Kind) + "." + gvk.Group + "-" + o.GetName() + ".yaml"
+		}
+		if files[name], err = translate.YAML([]translate.Object{o}); err != nil {
+			return err
+		}
+		list.WriteString("- " + name + "\n")
+	}
+	files["kustomization.yaml"] = []byte(list.String())
+	for _, f := range before {
+		if _, ours := files[filepath.Base(f)]; !ours {
+			return &inputError{fmt.Sprintf("%s is not of this module; nothing was written. Give an empty folder, or remove it first", f)}
+		}
+	}
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil { // Secrets may be among them
+			return err
+		}
+	}
+	return nil
 }
 
 func complete(c *cobra.Command, flag string, values ...string) {
