@@ -86,6 +86,17 @@ e2e: build deploy images ## tests on the cluster
 bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller
 	@$(IN_CLUSTER); go run ./e2e/bench
 
+# What unip translate is measured against, from the module proxy, kept beside the other built tools.
+PEERS := $(shell echo "$${XDG_CACHE_HOME:-$$HOME/.cache}")/unip/peers
+$(PEERS)/kustomize:
+	@echo "building kustomize …"; GOFLAGS= GOBIN=$(PEERS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+$(PEERS)/helm:
+	@echo "building helm (some minutes) …"; GOFLAGS= GOBIN=$(PEERS) go install helm.sh/helm/v3/cmd/helm@v3.19.0
+
+.PHONY: bench-translate
+bench-translate: build $(PEERS)/kustomize $(PEERS)/helm ## measure translate beside helm template and kustomize build
+	@go run ./e2e/bench/translate --helm $(PEERS)/helm --kustomize $(PEERS)/kustomize
+
 .PHONY: clean
 clean: ## remove what was built here (the cluster's cache stays: cluster-down, then remove unip in your cache folder)
 	@rm -rf $(BIN)
