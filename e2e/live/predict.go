@@ -54,8 +54,19 @@ type Request struct {
 	Host           string // default: the gateway's
 }
 
-// Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not errors.
+// Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not errors. An empty 502 is the local ingress' own: it found a connection refused by a pod that has just
+// gone, which other ingresses try again themselves; so GET and PUT are sent again here.
 func (m *Module) Call(ctx context.Context, r Request) (*Answer, error) {
+	for range 3 {
+		a, err := m.call(ctx, r)
+		if err != nil || a.Status != http.StatusBadGateway || len(a.Body) > 0 || (r.Method != http.MethodGet && r.Method != http.MethodPut) {
+			return a, err
+		}
+	}
+	return m.call(ctx, r)
+}
+
+func (m *Module) call(ctx context.Context, r Request) (*Answer, error) {
 	host := r.Host
 	if host == "" {
 		var err error

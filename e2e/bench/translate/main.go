@@ -76,6 +76,9 @@ func run(ctx context.Context) error {
 					continue
 				}
 			}
+			if err := counted(ctx, n, s.args); err != nil {
+				return err
+			}
 			u, err := measure(ctx, times, s.args...)
 			if err != nil {
 				return err
@@ -113,6 +116,15 @@ func measure(ctx context.Context, times int, args ...string) (usage, error) {
 	}
 	slices.SortFunc(all, func(a, b usage) int { return int(a.wall - b.wall) })
 	return all[len(all)/2], nil
+}
+
+// counted checks that a side does its work: each of the n documents is in its output.
+func counted(ctx context.Context, n int, args []string) error {
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
+	if got := strings.Count(string(out), "image: registry.example.com/digits:v1"); err != nil || got != n {
+		return fmt.Errorf("%s made %d of %d objects: %w", strings.Join(args, " "), got, n, err)
+	}
+	return nil
 }
 
 type inputs struct{ module, chart, base string }
@@ -158,11 +170,11 @@ func write(dir string, n int) (inputs, error) {
 	for i := range n {
 		module, base = append(module, fmt.Sprintf(component, i)), append(base, fmt.Sprintf(deployment, fmt.Sprint(i)))
 	}
-	chart := "{{- range $i := until (int .Values.n) }}\n---\n" + fmt.Sprintf(deployment, "{{ $i }}") + "{{- end }}\n"
+	chart := "{{- range $i := until (int .Values.count) }}\n---\n" + fmt.Sprintf(deployment, "{{ $i }}") + "{{- end }}\n"
 	for name, text := range map[string]string{
 		in.module:                                    strings.Join(module, "---\n"),
 		filepath.Join(in.chart, "Chart.yaml"):        "apiVersion: v2\nname: module\nversion: 0.1.0\n",
-		filepath.Join(in.chart, "values.yaml"):       fmt.Sprintf("n: %d\n", n),
+		filepath.Join(in.chart, "values.yaml"):       fmt.Sprintf("count: %d\n", n),
 		filepath.Join(in.chart, "templates/d.yaml"):  chart,
 		filepath.Join(in.base, "all.yaml"):           strings.Join(base, "---\n"),
 		filepath.Join(in.base, "kustomization.yaml"): "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: a-\nresources: [all.yaml]\n",
