@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/translate"
@@ -80,17 +80,19 @@ func (d *deployment) open(c *cobra.Command, images bool) (*target, error) {
 
 func parse(b []byte) ([]*cluster.Object, error) {
 	var all []*cluster.Object
-	for _, doc := range bytes.Split(b, []byte("\n---\n")) {
-		if len(bytes.TrimSpace(doc)) == 0 {
-			continue
+	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(b), len(b)); ; {
+		o := &cluster.Object{}
+		err := d.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return all, nil
 		}
-		o := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(doc, &o.Object); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("reading what was translated: %w", err)
 		}
-		all = append(all, o)
+		if len(o.Object) > 0 {
+			all = append(all, o)
+		}
 	}
-	return all, nil
 }
 
 // resolve lets ko build the images of a development build.

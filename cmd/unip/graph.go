@@ -10,7 +10,7 @@ import (
 )
 
 func graphCommand() *cobra.Command {
-	t := translation{loud: true}
+	var t translation
 	var output string
 	c := &cobra.Command{
 		Use:   "graph -f FILE|FOLDER|-",
@@ -28,7 +28,7 @@ drawing of manifests with errors.`,
 			if err != nil {
 				return err
 			}
-			if _, _, err := t.translate(c, files, true); err != nil {
+			if _, _, err := t.translate(c, files, false); err != nil {
 				return err
 			}
 			m, _ := manifest.Read(files) // has been checked

@@ -29,7 +29,6 @@ type translation struct {
 	input
 	config, images       string
 	noNamespace, lenient bool
-	loud                 bool // errors are told even when notes are not
 }
 
 func (t *translation) flags(c *cobra.Command) {
@@ -65,7 +64,7 @@ func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet b
 	objects, found := translate.Translate(files, translate.Options{
 		Config: config, Images: images, Worker: worker.Source, NoNamespace: t.noNamespace, Lenient: t.lenient,
 	})
-	if !quiet || found.Failed() && t.loud {
+	if !quiet {
 		for _, d := range found {
 			fmt.Fprintln(c.ErrOrStderr(), d)
 		}

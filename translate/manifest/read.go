@@ -307,17 +307,17 @@ func (d *decoderOf) bounded(n *yaml.Node) bool {
 // Annotations that extend the manifests.
 const (
 	Prefix = "knative.unified-platform.cs.hse.ru/"
-	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: not above max-scale.
+	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: 0 to 1000, not above max-scale.
 	MinScale = Prefix + "min-scale"
-	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: 0. Becomes: autoscaling.knative.dev/max-scale.
+	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: Knative's, no limit. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
 	MaxScale = Prefix + "max-scale"
-	// Concurrency: MLComponent. Calls that one instance takes at once. Default: what workers can do. Becomes: containerConcurrency.
+	// Concurrency: MLComponent. The most calls that one instance takes at once. Default: no limit, only a target for the autoscaler. Becomes: containerConcurrency. Constraint: 1 to 1000.
 	Concurrency = Prefix + "concurrency"
 	// Timeout: MLComponent, ExperimentPipeline. How long one call, or one attempt of a stage, may take. Default: the installation's (300s); 1h for stages. Becomes: timeoutSeconds; activeDeadlineSeconds. Constraint: a call at most 600s.
 	Timeout = Prefix + "timeout"
-	// ScaleDownDelay: MLComponent. How long an idle instance stays. Default: Knative's. Becomes: autoscaling.knative.dev/scale-down-delay.
+	// ScaleDownDelay: MLComponent. How long an idle instance stays. Default: Knative's. Becomes: autoscaling.knative.dev/scale-down-delay. Constraint: whole seconds, at most 1h.
 	ScaleDownDelay = Prefix + "scale-down-delay"
-	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers.
+	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers. Constraint: 1 to 64.
 	Workers = Prefix + "workers"
 	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox.
 	SharedWith = Prefix + "shared-with"

@@ -49,7 +49,7 @@ With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
 |---|---|---|---|---|---|
 `)
 	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
-		d := fields["annotation."+name]
+		d := fields()["annotation."+name]
 		of, text, _ := strings.Cut(d.Text, ". ")
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", annotationName(name), of, cell(text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
 	}
@@ -87,7 +87,7 @@ func rows(b *strings.Builder, t reflect.Type, path string) {
 		if name == "" {
 			continue
 		}
-		d := fields[t.Name()+"."+f.Name]
+		d := fields()[t.Name()+"."+f.Name]
 		where, inner := path+"."+name, f.Type
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -46,13 +47,14 @@ type field struct {
 	Constraint string `json:"constraint,omitempty"`
 }
 
-var fields = func() map[string]field {
+// fields are what the comments say, by Type.Field and annotation.Constant.
+var fields = sync.OnceValue(func() map[string]field {
 	m := map[string]field{}
 	if err := json.Unmarshal(fieldsJSON, &m); err != nil {
 		panic("schema: fields.json: " + err.Error()) // a test reads it
 	}
 	return m
-}()
+})
 
 var parts = regexp.MustCompile(`(?s)^(?:\w+: )?(Required\. )?(.*?)(?: ?Default: (.*?)\.)?(?: ?Becomes: (.*?)\.)?(?: ?Constraint: (.*?)\.)?$`)
 
@@ -169,7 +171,7 @@ func structure(t reflect.Type) object {
 			continue
 		}
 		p := of(f.Type)
-		d := fields[t.Name()+"."+f.Name]
+		d := fields()[t.Name()+"."+f.Name]
 		if d.Text != "" {
 			p["description"] = describe(d)
 		}

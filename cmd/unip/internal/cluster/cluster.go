@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -72,17 +73,7 @@ func Config(kubeconfig, kubeContext string) (*rest.Config, error) {
 // Name is how people call an object: kind.group/name, as kubectl prints it.
 func Name(o *Object) string {
 	k := o.GroupVersionKind()
-	return schema.GroupKind{Group: k.Group, Kind: lower(k.Kind)}.String() + "/" + o.GetName()
-}
-
-func lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
+	return schema.GroupKind{Group: k.Group, Kind: strings.ToLower(k.Kind)}.String() + "/" + o.GetName()
 }
 
 // Result is what was done to one object, or would be: "created", "configured", "unchanged", "deleted", "kept".
@@ -108,7 +99,7 @@ func (c *Cluster) get(ctx context.Context, o *Object) (*Object, error) {
 }
 
 // apply writes one object, or only asks what would come of it.
-func (c *Cluster) apply(ctx context.Context, o *Object, force bool, dryRun bool) (*Object, error) {
+func (c *Cluster) apply(ctx context.Context, o *Object, force, dryRun bool) (*Object, error) {
 	out := o.DeepCopy()
 	options := []client.ApplyOption{client.FieldOwner(Manager)}
 	if force {

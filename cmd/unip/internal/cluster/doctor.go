@@ -49,7 +49,7 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")
 	})
 	conf := installation.Default()
-	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config; docs/architecture.md has its keys", func() (_ string, err error) {
+	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong", func() (_ string, err error) {
 		conf, err = c.installation(ctx)
 		return "unip.yaml can be read", err
 	})
