@@ -1,12 +1,8 @@
 package manifest
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -28,15 +24,15 @@ const (
 func Read(files []File) (*Module, Diagnostics) {
 	var found Diagnostics
 	m := &Module{Unread: map[string]bool{}}
-	documents := 0
+	count := 0
 	for _, f := range files {
-		readFile(f, m, &found, &documents)
+		readFile(f, m, &found, &count)
 	}
 	found.Sort()
 	return m, found
 }
 
-func readFile(f File, m *Module, found *Diagnostics, documents *int) {
+func readFile(f File, m *Module, found *Diagnostics, count *int) {
 	whole := Position{File: f.Name}
 	switch {
 	case len(f.Data) > MaxFile:
@@ -46,39 +42,19 @@ func readFile(f File, m *Module, found *Diagnostics, documents *int) {
 		found.Errorf(whole, "not UTF-8 text")
 		return
 	}
-	stream := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(f.Data, []byte("\ufeff"))))
-	for {
-		var n yaml.Node
-		err := stream.Decode(&n)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			line, message := syntaxError(err)
-			found.Errorf(Position{f.Name, line, min(line, 1)}, "%s", message)
-			return // the decoder cannot go on
-		}
-		if *documents++; *documents > MaxDocuments {
+	documents(f.Data, func(n *yaml.Node) bool {
+		if *count++; *count > MaxDocuments {
 			found.Errorf(whole, "more than %d documents", MaxDocuments)
-			return
+			return false
 		}
 		if len(n.Content) == 1 && !null(n.Content[0]) {
 			d := &decoderOf{decoder{file: f.Name, found: found}}
 			d.document(n.Content[0], m)
 		}
-	}
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntaxError takes the line out of the parser's message.
-func syntaxError(err error) (line int, message string) {
-	p := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
-	if p == nil {
-		return 0, err.Error()
-	}
-	line, _ = strconv.Atoi(p[1]) // "" is 0: the file as a whole
-	return line, "not valid YAML: " + p[2]
+		return true
+	}, func(line, column int, message string) {
+		found.Errorf(Position{f.Name, line, column}, "%s", message)
+	})
 }
 
 // decoderOf reads documents by their kind.
