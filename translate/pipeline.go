@@ -43,11 +43,9 @@ func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipelin
 	}
 	for _, r := range x.Uploads {
 		o := runtimev1.UploadRule{Box: r.Box.Value, Prefix: r.Prefix.Value, Suffix: r.Suffix.Value, Input: r.Input.Value}
-		for name, place := range r.Outputs {
-			if o.Outputs == nil {
-				o.Outputs = map[string]string{}
-			}
-			o.Outputs[name] = place.Value
+		for _, name := range sortedKeys(r.Outputs) {
+			p, _ := parsePlace(r.Outputs[name].Value) // has been checked
+			o.Outputs = append(o.Outputs, runtimev1.UploadOutput{Variable: name, Box: p.box, Path: p.path, Developer: p.developer})
 		}
 		out.OnUpload = append(out.OnUpload, o)
 	}

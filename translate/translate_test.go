@@ -203,7 +203,7 @@ func TestSessionKeyIsTheControllers(t *testing.T) {
 			continue
 		}
 		for _, v := range s.Spec.Template.Spec.Volumes {
-			if v.Name == "session" && len(v.Secret.Items) == 1 && v.Secret.Items[0].Key == databox.SessionKey {
+			if v.Name == "session" && v.Projected.Sources[0].Secret.Items[0].Key == databox.SessionKey {
 				return
 			}
 		}

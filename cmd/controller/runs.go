@@ -24,7 +24,6 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.
@@ -116,7 +115,7 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 	}
 }
 
-// brokers finds the modules' Brokers and remembers them for a while.
+// brokers finds the modules' Brokers by their label, for a module's names may have been prefixed, and remembers them for a while.
 type brokers struct {
 	live  client.Reader
 	mu    sync.Mutex
@@ -135,12 +134,15 @@ func (b *brokers) url(ctx context.Context, namespace string) (string, error) {
 	if ok && time.Now().Before(k.until) {
 		return k.url, nil
 	}
-	x := &unstructured.Unstructured{}
-	x.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "Broker"})
-	if err := b.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: names.Broker}, x); err != nil {
+	all := &unstructured.UnstructuredList{}
+	all.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "BrokerList"})
+	if err := b.live.List(ctx, all, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}); err != nil {
 		return "", err
 	}
-	url, _, _ := unstructured.NestedString(x.Object, "status", "address", "url")
+	if len(all.Items) == 0 {
+		return "", errors.New("the module has no Broker")
+	}
+	url, _, _ := unstructured.NestedString(all.Items[0].Object, "status", "address", "url")
 	if url == "" {
 		return "", errors.New("the Broker has no address yet")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,7 +140,10 @@ place, go to standard error; when there is an error nothing is written. The same
 	return c
 }
 
-// writeFolder writes a file for each object, and a kustomization.yaml that names them in their order. What else is in the folder stays, so a folder that holds other objects' files is refused.
+//go:embed kustomizeconfig.yaml
+var kustomizeConfig []byte
+
+// writeFolder writes a file for each object, a kustomization.yaml that names them in their order, and the configuration by which kustomize finds references in them. What else is in the folder stays, so a folder that holds other objects' files is refused.
 func writeFolder(dir string, objects []translate.Object) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manifests
 		return err
@@ -149,7 +153,7 @@ func writeFolder(dir string, objects []translate.Object) error {
 		return err
 	}
 	var list strings.Builder
-	list.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
+	list.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nconfigurations:\n- kustomizeconfig.yaml\nresources:\n")
 	if len(objects) == 0 {
 		list.WriteString("[]\n")
 	}
@@ -165,7 +169,7 @@ func writeFolder(dir string, objects []translate.Object) error {
 		}
 		list.WriteString("- " + name + "\n")
 	}
-	files["kustomization.yaml"] = []byte(list.String())
+	files["kustomization.yaml"], files["kustomizeconfig.yaml"] = []byte(list.String()), kustomizeConfig
 	for _, f := range before {
 		if _, ours := files[filepath.Base(f)]; !ours {
 			return &inputError{fmt.Sprintf("%s is not of this module; nothing was written. Give an empty folder, or remove it first", f)}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
+	"github.com/unip-knative/unip/translate/names"
 )
 
 const (
@@ -38,13 +40,14 @@ const (
 )
 
 type options struct {
-	namespace, routes, auth, key, clusterDomain, address string
-	boxes, s3Public, runs                                string
+	namespace, prefix                         string // of the module, and before the names of its objects
+	routes, auth, key, clusterDomain, address string
+	boxes, s3Public, runs                     string
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.namespace, "namespace", "", "the module's namespace")
+	namespace := flag.String("namespace-file", "/unip/pod/namespace", "file with the module's namespace")
 	flag.StringVar(&o.routes, "routes", "/unip/routes/routes.json", "the published APIs")
 	flag.StringVar(&o.auth, "auth", "/unip/auth", "folder with one folder per Secret of users")
 	flag.StringVar(&o.key, "key", "/unip/key/key", "the module's key, with which callers are signed")
@@ -58,10 +61,28 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	err := o.place(*namespace, os.Getenv("K_SERVICE"))
+	if err == nil {
+		err = run(ctx, o)
+	}
+	if err != nil {
 		slog.Error("the gateway ends", "error", err)
 		os.Exit(3)
 	}
+}
+
+// place finds out where the gateway is. Its own name, which Knative tells it, ends in "gateway"; when the module's names have been prefixed (by kustomize, say), so has it.
+func (o *options) place(namespaceFile, service string) error {
+	b, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return fmt.Errorf("reading the module's namespace: %w", err)
+	}
+	prefix, ok := strings.CutSuffix(service, names.Gateway)
+	if !ok {
+		return fmt.Errorf("K_SERVICE is %q, but the gateway's Knative Service is named %s, with nothing behind it", service, names.Gateway)
+	}
+	o.namespace, o.prefix = string(b), prefix
+	return nil
 }
 
 func run(ctx context.Context, o options) error {
@@ -105,11 +126,11 @@ func newGateway(o options) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	t, err := routes.Parse(b, o.namespace)
+	t, err := routes.Parse(b, o.namespace, o.prefix)
 	if err != nil {
 		return nil, err
 	}
-	boxes := &files.Boxes{Dir: o.boxes, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
+	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
 	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth),
 		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},

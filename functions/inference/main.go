@@ -31,7 +31,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.component, "component", "", "name of the MLComponent")
+	flag.StringVar(&o.component, "component", os.Getenv("K_SERVICE"), "name of the Knative Service")
 	flag.IntVar(&o.port, "port", 8002, "port of HTTP")
 	flag.StringVar(&o.socket, "socket", "/unip/run/worker.sock", "Unix socket for the workers")
 	flag.StringVar(&o.key, "key", "/unip/key/key", "file with the module's key")

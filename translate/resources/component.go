@@ -98,10 +98,7 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 		size := resource.MustParse(modelSpace)
 		spec.Volumes = append(spec.Volumes,
 			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
-			corev1.Volume{Name: "session", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: names.Credentials(c.Model.Box, names.Read), Optional: &optional,
-				Items: []corev1.KeyToPath{{Key: sessionKey, Path: "model.json"}},
-			}}})
+			corev1.Volume{Name: "session", VolumeSource: session(c.Model.Box, names.Read, "model.json")})
 	}
 	annotations := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
 	for k, v := range c.Scaling {
@@ -117,12 +114,21 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 	}
 }
 
+// session is a volume with a box's session in a file. The controller makes its Secret, whose name is the box's and a suffix; such names stand in projected volumes and nowhere else, which tells tools
+// that prefix a module's names where to prefix these too.
+func session(box string, access names.Access, file string) corev1.VolumeSource {
+	optional := true
+	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{
+		LocalObjectReference: corev1.LocalObjectReference{Name: names.Credentials(box, access)}, Optional: &optional,
+		Items: []corev1.KeyToPath{{Key: sessionKey, Path: file}},
+	}}}}}
+}
+
 func makeServer(m Module, c Component) corev1.Container {
 	s := corev1.Container{
 		Name:  "server",
 		Image: m.Images.Inference,
 		Args: []string{
-			"--component=" + c.Name,
 			fmt.Sprintf("--port=%d", c.Port),
 			"--socket=" + socket,
 			"--key=" + keyDir + "/key",

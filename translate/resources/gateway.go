@@ -62,17 +62,19 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 	volumes := []corev1.Volume{
 		{Name: "routes", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
 		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+		{Name: "pod", VolumeSource: podInfo()},
 	}
 	mounts := []corev1.VolumeMount{
 		{Name: "routes", MountPath: "/unip/routes", ReadOnly: true},
 		{Name: "key", MountPath: keyDir, ReadOnly: true},
+		{Name: "pod", MountPath: "/unip/pod", ReadOnly: true},
 	}
 	args := []string{
-		"--namespace=" + m.Namespace, "--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
+		"--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
 		"--cluster-domain=" + m.Config.ClusterDomain,
 	}
-	mount := func(volume, secret, path string) {
-		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}}})
+	mount := func(volume, path string, source corev1.VolumeSource) {
+		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: source})
 		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: path, ReadOnly: true})
 	}
 	for _, box := range storage.Boxes {
@@ -80,13 +82,13 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		if slices.Contains(storage.Datasets, box) {
 			access = names.Read
 		}
-		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), names.Credentials(box, access), "/unip/boxes/"+box)
+		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, session(box, access, sessionKey))
 	}
 	if len(storage.Boxes) > 0 {
 		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)
 	}
 	if len(storage.Pipelines) > 0 {
-		mount("run-logs", names.RunLogs, "/unip/runs")
+		mount("run-logs", "/unip/runs", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.RunLogs, Optional: &optional}})
 		args = append(args, "--runs=/unip/runs")
 		longest = maxTimeout // streams of logs
 	}
@@ -99,7 +101,7 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		secret := r.Auth.Basic.Credentials
 		mounted[secret] = true
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
-		mount(volume, secret, "/unip/auth/"+secret)
+		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}})
 	}
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
@@ -126,4 +128,13 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 			},
 		}}},
 	}
+}
+
+// podInfo tells the gateway its namespace. As an argument it would be wrong in a module that is moved to another one.
+func podInfo() corev1.VolumeSource {
+	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{
+		DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{
+			{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}},
+		}},
+	}}}}
 }

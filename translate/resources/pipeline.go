@@ -34,26 +34,31 @@ func MakePipeline(m Module, name string, spec runtimev1.PipelineSpec) *runtimev1
 	}
 }
 
-// receiver is a path at which the controller takes events.
-func (m Module) receiver(path string) duckv1.Destination {
-	return duckv1.Destination{URI: &apis.URL{Scheme: "http", Host: "unip-events.unip-system.svc." + m.Config.ClusterDomain, Path: "/namespaces/" + m.Namespace + path}}
+// receiver is a path below the Pipeline's own address, at which the controller takes events. No namespace and no URL stands here, so that who moves or renames the objects of a module has not to look
+// into strings.
+func receiver(pipeline, path string) duckv1.Destination {
+	return duckv1.Destination{
+		Ref: &duckv1.KReference{APIVersion: runtimev1.GroupVersion.String(), Kind: "Pipeline", Name: pipeline},
+		URI: &apis.URL{Path: path},
+	}
 }
 
 // delivery is always whole: Knative takes a part of one as "no retries". The times fit the controller's, which answers at once; what it could not take goes to its dead letters, where it looks at what
 // the event named.
-func (m Module) delivery() *eventingduck.DeliverySpec {
+func delivery(sink duckv1.Destination) *eventingduck.DeliverySpec {
 	retry, policy := int32(5), eventingduck.BackoffPolicyExponential
 	delay, timeout := "PT0.2S", "PT10S"
-	sink := m.receiver("/dead-letters")
 	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout, DeadLetterSink: &sink}
 }
 
-// MakeBroker makes the Broker of a module's events.
+// MakeBroker makes the Broker of a module's events. Its own dead letters are of Triggers that others have made: unip's have their own.
 func MakeBroker(m Module) *eventingv1.Broker {
 	b := &eventingv1.Broker{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Broker"},
 		ObjectMeta: m.meta(names.Broker, m.Namespace, "module"),
-		Spec:       eventingv1.BrokerSpec{Delivery: m.delivery()},
+		Spec: eventingv1.BrokerSpec{Delivery: delivery(duckv1.Destination{
+			URI: &apis.URL{Scheme: "http", Host: "unip-events.unip-system.svc." + m.Config.ClusterDomain, Path: "/dead-letters"},
+		})},
 	}
 	b.Annotations = map[string]string{brokerClass: m.Config.Broker.Class}
 	return b
@@ -63,7 +68,7 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 	return &eventingv1.Trigger{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Trigger"},
 		ObjectMeta: m.meta(name, pipeline, "pipeline"),
-		Spec:       eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: m.receiver("/pipelines/" + pipeline + path), Delivery: m.delivery()},
+		Spec:       eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: receiver(pipeline, path), Delivery: delivery(receiver(pipeline, "dead-letters"))},
 	}
 }
 
@@ -73,7 +78,7 @@ func MakeChainTrigger(m Module, pipeline string) *eventingv1.Trigger {
 	for _, t := range []string{runRequested, stageSucceeded, stageFailed} {
 		any = append(any, eventingv1.SubscriptionsAPIFilter{Exact: map[string]string{"type": t, "pipeline": pipeline}})
 	}
-	return m.trigger(names.ChainTrigger(pipeline), pipeline, "/events", eventingv1.SubscriptionsAPIFilter{Any: any})
+	return m.trigger(names.ChainTrigger(pipeline), pipeline, "events", eventingv1.SubscriptionsAPIFilter{Any: any})
 }
 
 // MakeUploadTrigger makes the Trigger of one on-upload rule.
@@ -85,7 +90,7 @@ func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.Uplo
 	if rule.Suffix != "" {
 		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Suffix: map[string]string{"subject": rule.Suffix}})
 	}
-	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "/uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
+	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
 }
 
 // StageResources are a stage's limits and requests. Requests always stand beside limits: alone, a limit becomes the request, and a container with a limit of 2 CPUs then finds no place on a small node.

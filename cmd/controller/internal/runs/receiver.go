@@ -25,7 +25,10 @@ const (
 //
 //	POST /namespaces/<ns>/pipelines/<pipeline>/events          a run or a stage of it: look at the run
 //	POST /namespaces/<ns>/pipelines/<pipeline>/uploads/<rule>  an uploaded file: start a run
-//	POST /namespaces/<ns>/dead-letters                         an event that could not be delivered
+//	POST /namespaces/<ns>/pipelines/<pipeline>/dead-letters    an event that could not be delivered
+//	POST /dead-letters                                         the same of a Trigger that others have made: it is logged
+//
+// The first three lie below a Pipeline's status.address.
 //
 // It answers 202 when what the event hints at was looked at or will be, 503 when the Broker should try again, and never believes an event.
 type Receiver struct {
@@ -39,7 +42,8 @@ func (r Receiver) Handler() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/events", r.run)
 	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/uploads/{rule}", r.upload)
-	m.HandleFunc("POST /namespaces/{ns}/dead-letters", r.deadLetter)
+	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/dead-letters", r.deadLetter)
+	m.HandleFunc("POST /dead-letters", r.deadLetter)
 	return m
 }
 
@@ -104,7 +108,7 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 	}
 	slog.Warn("an event could not be delivered", "namespace", req.PathValue("ns"), "type", e.Type(), "id", e.ID(), "source", e.Source(),
 		"code", extension(e, "knativeerrorcode"), "destination", extension(e, "knativeerrordest"))
-	if run := extension(e, events.Run); run != "" && len(run) <= 253 && r.Leading() {
+	if run := extension(e, events.Run); run != "" && len(run) <= 253 && req.PathValue("ns") != "" && r.Leading() {
 		r.Hint(types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
 	}
 	w.WriteHeader(http.StatusAccepted)

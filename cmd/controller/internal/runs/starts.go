@@ -83,9 +83,14 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 		Pipeline: pipeline, Run: names.Shorten(53, pipeline, key),
 		Spec: runtimev1.PipelineRunSpec{
 			Pipeline: pipeline, User: user, Origin: OriginUpload, IdempotencyKey: "upload/" + key,
-			Inputs:  map[string]runtimev1.InputPath{r.Input: {Path: r.Box + "/" + file, ETag: o.ETag}},
-			Outputs: r.Outputs,
+			Inputs: map[string]runtimev1.InputPath{r.Input: {Path: r.Box + "/" + file, ETag: o.ETag}},
 		},
+	}
+	for _, o := range r.Outputs {
+		if x.Spec.Outputs == nil {
+			x.Spec.Outputs = map[string]string{}
+		}
+		x.Spec.Outputs[o.Variable] = o.Place()
 	}
 	return s.once(ctx, store, namespace, key, x)
 }

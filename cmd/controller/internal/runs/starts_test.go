@@ -48,7 +48,7 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	}
 	p := pipeline("train", with("fit: table -> model"))
 	p.Namespace = "default"
-	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: map[string]string{"model": "weights:/m/"}}}
+	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
 	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, s3
 }

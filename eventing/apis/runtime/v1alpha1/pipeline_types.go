@@ -141,9 +141,32 @@ type UploadRule struct {
 	// Input is the variable that the file becomes.
 	// +kubebuilder:validation:MinLength=1
 	Input string `json:"input"`
-	// Outputs are places of outputs by variable: "<box>/<group>/" among the uploading user's files, "<box>:/<folder>/" in the developer's area.
+	// Outputs are the places of outputs; those not named go to <defaultBox>/<pipeline>/<run>/.
 	// +optional
-	Outputs map[string]string `json:"outputs,omitempty"`
+	// +listType=map
+	// +listMapKey=variable
+	Outputs []UploadOutput `json:"outputs,omitempty"`
+}
+
+// UploadOutput is the folder that takes one output. The box stands in a field of its own, so that tools which rename objects find it.
+type UploadOutput struct {
+	// +kubebuilder:validation:MinLength=1
+	Variable string `json:"variable"`
+	// +kubebuilder:validation:MinLength=1
+	Box string `json:"box"`
+	// Path ends in "/".
+	Path string `json:"path"`
+	// Developer means the developer's area of the box; otherwise the path is among the uploading user's files.
+	// +optional
+	Developer bool `json:"developer,omitempty"`
+}
+
+// Place is the folder as a run's spec.outputs has it.
+func (o UploadOutput) Place() string {
+	if o.Developer {
+		return o.Box + ":/" + o.Path
+	}
+	return o.Box + "/" + o.Path
 }
 
 // PipelineStatus is what the controller says of a pipeline.
@@ -154,6 +177,14 @@ type PipelineStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Address is where the controller takes events of this pipeline: a Trigger may have the Pipeline as its subscriber (it is an Addressable of Knative).
+	// +optional
+	Address *Address `json:"address,omitempty"`
+}
+
+// Address is what Knative's Addressable has in its status.
+type Address struct {
+	URL string `json:"url"`
 }
 
 // PipelineList is a list of pipelines.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ func (b *Box) Expires() time.Time {
 // Boxes opens boxes from a folder that has one folder with a session for each, and keeps them open.
 type Boxes struct {
 	Dir string
+	// Prefix is what the names of boxes have before those of the folders.
+	Prefix string
 	// PublicEndpoint is the storage as callers see it; empty is what the session says.
 	PublicEndpoint string
 	// ReadOnly reports boxes that are datasets.
@@ -51,7 +54,7 @@ func (b *Boxes) Open(name string) (*Box, error) {
 	if x, ok := b.open[name]; ok {
 		return x, nil
 	}
-	session := filepath.Join(b.Dir, name, databox.SessionKey)
+	session := filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey)
 	box, err := databox.Open(session, nil)
 	if err != nil {
 		return nil, err

@@ -83,8 +83,8 @@ var (
 	subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 )
 
-// Parse reads routes.json for the gateway of a namespace. All mistakes are in the error.
-func Parse(b []byte, namespace string) (*Table, error) {
+// Parse reads routes.json for the gateway of a namespace. In a module whose objects have all been prefixed, so are the names in it. All mistakes are in the error.
+func Parse(b []byte, namespace, prefix string) (*Table, error) {
 	if len(b) > MaxFile {
 		return nil, fmt.Errorf("routes: larger than %d bytes", MaxFile)
 	}
@@ -105,6 +105,16 @@ func Parse(b []byte, namespace string) (*Table, error) {
 	}
 	if !dnsLabel.MatchString(namespace) {
 		return nil, fmt.Errorf("routes: %q is not a namespace", namespace)
+	}
+	for i := range file.APIs {
+		if a := &file.APIs[i]; a.Target != "" {
+			a.Target = prefix + a.Target
+		}
+	}
+	for _, all := range [][]string{file.Boxes, file.Datasets, file.Pipelines} {
+		for i := range all {
+			all[i] = prefix + all[i]
+		}
 	}
 	t := &Table{namespace: namespace, byPath: map[string]API{}, apis: file.APIs, boxes: file.Boxes, datasets: file.Datasets, pipelines: file.Pipelines}
 	var errs []error

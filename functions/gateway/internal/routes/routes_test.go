@@ -16,7 +16,7 @@ const file = `{"apis":[
 ]}`
 
 func Example() {
-	t, err := Parse([]byte(file), "pu-ann")
+	t, err := Parse([]byte(file), "pu-ann", "")
 	if err != nil {
 		panic(err)
 	}
@@ -27,7 +27,7 @@ func Example() {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	table, err := Parse([]byte(file), "pu-ann")
+	table, err := Parse([]byte(file), "pu-ann", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,21 +110,21 @@ func TestParseRefuses(t *testing.T) {
 		"a Secret with a path":   {api(`30`, `30,"auth":{"basic":{"credentials":"../x"}}`), "not the name of a Secret"},
 		"a double path":          {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
-		if _, err := Parse([]byte(tc.in), "ns"); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := Parse([]byte(tc.in), "ns", ""); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %q", name, err, tc.want)
 		}
 	}
-	if _, err := Parse([]byte(`{"apis":[]}`), "no/namespace"); err == nil {
+	if _, err := Parse([]byte(`{"apis":[]}`), "no/namespace", ""); err == nil {
 		t.Error("a wrong namespace is no error")
 	}
-	if _, err := Parse(make([]byte, MaxFile+1), "ns"); err == nil {
+	if _, err := Parse(make([]byte, MaxFile+1), "ns", ""); err == nil {
 		t.Error("a file over the limit is no error")
 	}
 }
 
 // Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the same bytes.
 func FuzzFind(f *testing.F) {
-	table, err := Parse([]byte(file), "pu-ann")
+	table, err := Parse([]byte(file), "pu-ann", "")
 	if err != nil {
 		f.Fatal(err)
 	}
