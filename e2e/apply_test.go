@@ -14,6 +14,26 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
+// unip runs one command as an operator does, wants its exit code, and gives standard output.
+func unip(t *testing.T, m *live.Module, code int, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Getenv("CLUSTER"), append([]string{"exec", "--", filepath.Join(m.Root, "bin", "unip")}, args...)...)
+	c.Dir = m.Root
+	out, err := c.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = nil
+	}
+	if err != nil || c.ProcessState.ExitCode() != code {
+		said := ""
+		if exit != nil {
+			said = string(exit.Stderr)
+		}
+		t.Fatalf("unip %s: exit code %d, want %d: %v\n%s\n%s", strings.Join(args, " "), c.ProcessState.ExitCode(), code, err, out, said)
+	}
+	return string(out)
+}
+
 // An operator brings a module to the cluster, looks at a change before it is made, makes it, and removes the module, with nothing but unip.
 func TestApplyDiffDelete(t *testing.T) {
 	t.Parallel()
@@ -35,24 +55,9 @@ func TestApplyDiffDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// unip runs one command, wants its exit code, and gives standard output.
 	unip := func(code int, args ...string) string {
 		t.Helper()
-		c := exec.CommandContext(t.Context(), os.Getenv("CLUSTER"), append([]string{"exec", "--", filepath.Join(m.Root, "bin", "unip")}, args...)...)
-		c.Dir = m.Root
-		out, err := c.Output()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = nil
-		}
-		if err != nil || c.ProcessState.ExitCode() != code {
-			said := ""
-			if exit != nil {
-				said = string(exit.Stderr)
-			}
-			t.Fatalf("unip %s: exit code %d, want %d: %v\n%s\n%s", strings.Join(args, " "), c.ProcessState.ExitCode(), code, err, out, said)
-		}
-		return string(out)
+		return unip(t, m, code, args...)
 	}
 	wants := func(what, got string, parts ...string) {
 		t.Helper()

@@ -50,6 +50,7 @@ func (c *checker) check() {
 	for _, x := range c.module.Pipelines { // what joins pipelines, when each has been looked at
 		c.continued(x)
 		c.uploads(x)
+		c.scheduled(x)
 	}
 	c.apis()
 	c.given()
@@ -105,6 +106,7 @@ func (c *checker) foreign() {
 		case f.APIVersion == "v1" && (f.Kind == "Secret" || f.Kind == "ConfigMap") && taken,
 			strings.HasPrefix(f.APIVersion, "serving.knative.dev/") && f.Kind == "Service" && (name == names.Gateway || c.parts[name] != nil),
 			strings.HasPrefix(f.APIVersion, "eventing.knative.dev/") && c.events(f.Kind, name),
+			strings.HasPrefix(f.APIVersion, "sources.knative.dev/") && f.Kind == "PingSource" && c.pings(name),
 			strings.HasPrefix(f.APIVersion, runtimev1.GroupVersion.Group+"/") && f.Kind == "Pipeline" && c.pipelines[name] != nil,
 			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") && name == names.Gateway && len(c.module.APIs) > 0:
 			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
@@ -129,6 +131,16 @@ func (c *checker) events(kind, name string) bool {
 		}
 		if taken {
 			return kind == "Trigger"
+		}
+	}
+	return false
+}
+
+// pings reports names of the PingSources that pipelines with a schedule have.
+func (c *checker) pings(name string) bool {
+	for _, p := range c.pipelines {
+		if _, ok := p.Meta.Annotations[manifest.Schedule]; ok && name == names.SchedulePing(p.Meta.Name.Value) {
+			return true
 		}
 	}
 	return false

@@ -166,6 +166,9 @@ func (c *checker) given() {
 				}
 			}
 		}
+		if _, ok := x.Meta.Annotations[manifest.Schedule]; ok {
+			continue // for its runs they are an error
+		}
 		f := c.flow(x)
 		if !f.whole || (continues[x.Meta.Name.Value] && !api && len(x.Uploads) == 0) { // a part of another pipeline's runs only
 			continue

@@ -18,9 +18,6 @@ func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys
 func (c *checker) pipelineAnnotations(x *manifest.ExperimentPipeline) {
 	c.number(&x.Meta, manifest.MaxParallelRuns, 0, 0, maxParallelRuns)
 	c.stageTimeout(x)
-	if v, ok := x.Meta.Annotations[manifest.Schedule]; ok {
-		c.found.Errorf(v.At, "metadata.annotations: %s is not supported yet", manifest.Schedule)
-	}
 	if n := len(x.Uploads); n > maxUploads {
 		c.found.Errorf(x.Uploads[0].Position, "metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload, n, maxUploads)
 	}

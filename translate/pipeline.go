@@ -5,6 +5,7 @@ import (
 	"time"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/schedule"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
 )
@@ -22,6 +23,9 @@ func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipelin
 			o.MountFrom = &runtimev1.BoxPath{Box: box.Value, Path: p.Value}
 		}
 		out.Variables = append(out.Variables, o)
+	}
+	if v, ok := x.Meta.Annotations[manifest.Schedule]; ok {
+		out.Schedule, out.TimeZone = schedule.Split(v.Value)
 	}
 	usual := c.stageTimeout(x)
 	for _, st := range x.Spec.Stages {

@@ -80,7 +80,7 @@ func kindOf(o Object) string { return o.GetObjectKind().GroupVersionKind().Kind 
 
 // rank is the order of application: what others refer to comes first.
 func rank(o Object) int {
-	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger"}
+	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
 	if i := slices.Index(order, kindOf(o)); i >= 0 {
 		return i
 	}
@@ -137,9 +137,12 @@ func (c *checker) make(o Options) []object {
 		}
 		name, spec := x.Meta.Name.Value, c.pipelineSpec(m, x)
 		add(x.Position, resources.MakePipeline(m, name, spec))
-		add(x.Position, resources.MakeChainTrigger(m, name))
+		add(x.Position, resources.MakeChainTrigger(m, name, spec.Schedule != ""))
 		for j, r := range spec.OnUpload {
 			add(x.Position, resources.MakeUploadTrigger(m, name, j, r))
+		}
+		if spec.Schedule != "" {
+			add(x.Position, resources.MakePingSource(m, name, spec))
 		}
 	}
 	for _, f := range c.module.Foreign {

@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -24,7 +25,9 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
+	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/translate/names"
@@ -53,6 +56,7 @@ func TestController(t *testing.T) {
 	t.Run("a bucket of somebody else is not touched", c.refusesForeignBuckets)
 	t.Run("a dataset is seen by those with whom it is shared", c.shares)
 	t.Run("a module's key is made once", c.makesKeys)
+	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
@@ -66,7 +70,7 @@ func start(t *testing.T) *cluster {
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
@@ -264,6 +268,24 @@ func (c *cluster) makesKeys(t *testing.T) {
 	}
 	if s := c.secret(t, "keys", foreign.Name); len(s.Data) != 0 {
 		t.Error("a Secret of another type got a key")
+	}
+}
+
+func (c *cluster) followsSchedules(t *testing.T) {
+	c.namespace(t, "scheduled")
+	for name, want := range map[string]struct{ line, reason string }{"wrong": {"61 * * * *", runs.InvalidSchedule}, "right": {"0 3 * * *", runs.Scheduled}} {
+		p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "scheduled", Name: name}}
+		p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{}, Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 1}}, Schedule: want.line}
+		must(t, c.Create(t.Context(), p))
+		// Two reconcilers write conditions of one object.
+		eventually(t, "the conditions of "+name, func() error {
+			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(p), p))
+			s := meta.FindStatusCondition(p.Status.Conditions, runs.Scheduled)
+			if s == nil || s.Reason != want.reason || !meta.IsStatusConditionTrue(p.Status.Conditions, "Ready") || (p.Status.Schedule == nil) != (name == "wrong") {
+				return fmt.Errorf("%+v", p.Status)
+			}
+			return nil
+		})
 	}
 }
 

@@ -42,7 +42,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
 	}
 	starts := &runs.Starts{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
-	for _, part := range []interface{ SetUp(manager.Manager) error }{r, runs.Janitor{Reconciler: r}, runs.Pipelines{Reconciler: r, Starts: starts}} {
+	schedules := &runs.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: starts}
+	for _, part := range []interface{ SetUp(manager.Manager) error }{r, runs.Janitor{Reconciler: r}, runs.Pipelines{Reconciler: r, Starts: starts}, schedules} {
 		if err := part.SetUp(mgr); err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 			return false
 		}
 	}
-	hints := runs.Receiver{Hint: r.Hint, Upload: starts.Upload, Leading: leading}
+	hints := runs.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: starts.Upload, Leading: leading}
 	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
 	s3 := &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish,

@@ -104,7 +104,7 @@ func (m *Module) AwaitRun(ctx context.Context, name string, timeout time.Duratio
 	return run, err
 }
 
-// eventingReady reports Brokers and Triggers, and Pipelines, that are not ready.
+// eventingReady reports Brokers, Triggers and PingSources, and Pipelines, that are not ready.
 func (m *Module) eventingReady(ctx context.Context) error {
 	var errs []error
 	var pipelines runtimev1.PipelineList
@@ -116,9 +116,9 @@ func (m *Module) eventingReady(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("pipeline %s is not ready", p.Name))
 		}
 	}
-	for _, kind := range []string{"Broker", "Trigger"} {
+	for kind, group := range map[string]string{"Broker": "eventing.knative.dev", "Trigger": "eventing.knative.dev", "PingSource": "sources.knative.dev"} {
 		l := &unstructured.UnstructuredList{}
-		l.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: kind + "List"})
+		l.SetGroupVersionKind(schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind + "List"})
 		if err := m.List(ctx, l, client.InNamespace(m.Namespace)); err != nil {
 			return err
 		}

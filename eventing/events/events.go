@@ -26,6 +26,9 @@ const (
 	RunCancelled   = "ru.hse.cs.unified-platform.pipeline.run.cancelled.v1"
 )
 
+// Ping is the type of what a PingSource of Knative sends when a schedule is due.
+const Ping = "dev.knative.sources.ping"
+
 // Extension attributes.
 const (
 	Box          = "box"          // of objects: the DataBox

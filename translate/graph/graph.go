@@ -10,7 +10,7 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// Node is one thing of a module. Shape is the kind of thing: api, component, stage, box.
+// Node is one thing of a module. Shape is the kind of thing: api, component, stage, box, schedule.
 type Node struct{ ID, Label, Shape, Group string }
 
 // Edge leads from one node to another.
@@ -94,6 +94,10 @@ func (g *Graph) pipeline(p *manifest.ExperimentPipeline) {
 			}
 		}
 	}
+	if line, ok := p.Meta.Annotations[manifest.Schedule]; ok {
+		g.node("schedule/"+name, line.Value, "schedule", "")
+		g.edge("schedule/"+name, "pipeline/"+name, "run")
+	}
 	if next := p.Spec.ContinueWith.Pipeline().Value; next != "" && len(p.Spec.Stages) > 0 {
 		g.edge(stage(p.Spec.Stages[len(p.Spec.Stages)-1]), "pipeline/"+next, "then")
 	}
@@ -152,7 +156,7 @@ func (g Graph) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
 	node := func(indent string, n Node) {
-		around := map[string][2]string{"box": {"[(", ")]"}, "api": {"([", "])"}, "component": {"[[", "]]"}, "stage": {"[", "]"}}[n.Shape]
+		around := map[string][2]string{"box": {"[(", ")]"}, "api": {"([", "])"}, "component": {"[[", "]]"}, "stage": {"[", "]"}, "schedule": {"{{", "}}"}}[n.Shape]
 		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, g.key(n.ID), around[0], quote(n.Label), around[1])
 	}
 	for _, n := range g.Nodes {
@@ -186,7 +190,7 @@ func quote(s string) string {
 func (g Graph) DOT() string {
 	var b strings.Builder
 	b.WriteString("digraph module {\n  rankdir=LR; compound=true;\n")
-	shapes := map[string]string{"box": "cylinder", "api": "oval", "component": "component", "stage": "box"}
+	shapes := map[string]string{"box": "cylinder", "api": "oval", "component": "component", "stage": "box", "schedule": "hexagon"}
 	first := map[string]string{}
 	for _, group := range append([]string{""}, g.groups()...) {
 		if group != "" {

@@ -301,6 +301,6 @@ const (
 	MaxParallelRuns = Prefix + "max-parallel-runs"
 	// OnUpload: ExperimentPipeline. Rules by which an uploaded file starts a run, as a JSON list. Becomes: a Trigger per rule.
 	OnUpload = Prefix + "on-upload"
-	// Schedule: ExperimentPipeline. Not supported yet. Constraint: an error.
+	// Schedule: ExperimentPipeline. When runs start that nobody asks for: a cron line, with CRON_TZ=Area/City and a blank in front for a time zone. Default: none; UTC. Becomes: a PingSource, and schedule and timeZone of the Pipeline. Constraint: five fields, or @hourly, @daily, @weekly, @monthly, @yearly; no variable that a run must name.
 	Schedule = Prefix + "schedule"
 )

@@ -48,6 +48,9 @@ func UploadTrigger(pipeline string, index int) string {
 	return Shorten(MaxLabel, pipeline, "upload", strconv.Itoa(index))
 }
 
+// SchedulePing is the PingSource of a pipeline's schedule.
+func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "schedule") }
+
 // Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no container of a user gets one.
 func Managed(name string) bool {
 	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	eventingduck "knative.dev/eventing/pkg/apis/duck/v1"
 	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
+	sourcesv1 "knative.dev/eventing/pkg/apis/sources/v1"
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
@@ -72,10 +73,14 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 	}
 }
 
-// MakeChainTrigger makes the one Trigger by which a pipeline's runs move on: each event is filtered once per Trigger.
-func MakeChainTrigger(m Module, pipeline string) *eventingv1.Trigger {
+// MakeChainTrigger makes the one Trigger by which a pipeline's runs move on and, with a schedule, begin: each event is filtered once per Trigger.
+func MakeChainTrigger(m Module, pipeline string, scheduled bool) *eventingv1.Trigger {
+	types := []string{runRequested, stageSucceeded, stageFailed}
+	if scheduled {
+		types = append(types, sourcesv1.PingSourceEventType)
+	}
 	var any []eventingv1.SubscriptionsAPIFilter
-	for _, t := range []string{runRequested, stageSucceeded, stageFailed} {
+	for _, t := range types {
 		any = append(any, eventingv1.SubscriptionsAPIFilter{Exact: map[string]string{"type": t, "pipeline": pipeline}})
 	}
 	return m.trigger(names.ChainTrigger(pipeline), pipeline, "events", eventingv1.SubscriptionsAPIFilter{Any: any})
@@ -91,6 +96,22 @@ func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.Uplo
 		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Suffix: map[string]string{"subject": rule.Suffix}})
 	}
 	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
+}
+
+// MakePingSource makes what tells the module's Broker that a pipeline is due. The event says no more than its name; when a run starts is decided by the Pipeline's own schedule.
+func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sourcesv1.PingSource {
+	return &sourcesv1.PingSource{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "sources.knative.dev/v1", Kind: "PingSource"},
+		ObjectMeta: m.meta(names.SchedulePing(pipeline), pipeline, "pipeline"),
+		Spec: sourcesv1.PingSourceSpec{
+			SourceSpec: duckv1.SourceSpec{
+				Sink:                duckv1.Destination{Ref: &duckv1.KReference{APIVersion: "eventing.knative.dev/v1", Kind: "Broker", Name: names.Broker}},
+				CloudEventOverrides: &duckv1.CloudEventOverrides{Extensions: map[string]string{"pipeline": pipeline}},
+			},
+			Schedule: spec.Schedule,
+			Timezone: spec.TimeZone,
+		},
+	}
 }
 
 // StageResources are a stage's limits and requests. Requests always stand beside limits: alone, a limit becomes the request, and a container with a limit of 2 CPUs then finds no place on a small node.

@@ -25,7 +25,7 @@ Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and
 	kinds := map[string]string{
 		"DataBox":            "Storage: a bucket of the module's own, or a read-only reference to another module's. Becomes a `DataBox` custom resource; the controller makes the bucket, its notifications and its credentials.",
 		"MLComponent":        "A Python function served synchronously. Becomes a Knative Service that scales to zero (cluster-local) and its ServiceAccount; all components share one immutable ConfigMap with the worker.",
-		"ExperimentPipeline": "Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, one Trigger for its chain and one for each on-upload rule; the module gets a Broker.",
+		"ExperimentPipeline": "Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, one Trigger for its chain and one for each on-upload rule, and for a schedule a PingSource; the module gets a Broker.",
 		"APIComponent":       "The HTTP API of files, of runs, of one component or of one pipeline. All of a module's become one Knative Service `gateway` with an immutable ConfigMap of its routes.",
 	}
 	for _, k := range Kinds()[:4] {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
 	"knative.dev/eventing/pkg/apis/feature"
+	sourcesv1 "knative.dev/eventing/pkg/apis/sources/v1"
 	"knative.dev/pkg/apis"
 	"knative.dev/serving/pkg/apis/config"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
@@ -36,6 +37,8 @@ func (r *Rules) Object(o runtime.Object) []string {
 	case *eventingv1.Broker:
 		return check(x.DeepCopy())
 	case *eventingv1.Trigger:
+		return check(x.DeepCopy())
+	case *sourcesv1.PingSource:
 		return check(x.DeepCopy())
 	default:
 		return nil

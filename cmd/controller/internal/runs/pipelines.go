@@ -29,7 +29,7 @@ import (
 // BucketFinalizer stands on Pipelines while the installation's reclaimPolicy is Delete: the last Pipeline of a module takes the run bucket with it.
 const BucketFinalizer = "unified-platform.cs.hse.ru/run-bucket"
 
-// Pipelines prepares a module for runs: its run bucket, and the session with which its gateway reads logs. It also completes starts by upload that were broken off.
+// Pipelines prepares a module for runs: its run bucket, and the session with which its gateway reads logs. It also completes starts that were broken off.
 type Pipelines struct {
 	*Reconciler
 	Starts *Starts
@@ -71,7 +71,9 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil
 	}
-	if e := l.report(ctx, p, err); e != nil {
+	if e := l.report(ctx, p, err); apierrors.IsConflict(e) {
+		return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	} else if e != nil {
 		return reconcile.Result{}, e
 	}
 	if err != nil {
@@ -102,7 +104,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 	if err := l.logSession(ctx, p, s); err != nil {
 		return err
 	}
-	if len(p.Spec.OnUpload) > 0 {
+	if len(p.Spec.OnUpload) > 0 || p.Spec.Schedule != "" {
 		return l.Starts.Complete(ctx, p.Namespace)
 	}
 	return nil
@@ -201,5 +203,6 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 	if equality.Semantic.DeepEqual(before.Status, p.Status) {
 		return nil
 	}
-	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, client.MergeFrom(before), fieldOwner))
+	// With the resource version: the list of conditions is written as a whole, and Schedules writes one of them.
+	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner))
 }

@@ -23,7 +23,7 @@ const (
 
 // Receiver takes what the modules' Triggers deliver:
 //
-//	POST /namespaces/<ns>/pipelines/<pipeline>/events          a run or a stage of it: look at the run
+//	POST /namespaces/<ns>/pipelines/<pipeline>/events          a run or a stage of it: look at the run; a ping: look at the pipeline's schedule
 //	POST /namespaces/<ns>/pipelines/<pipeline>/uploads/<rule>  an uploaded file: start a run
 //	POST /namespaces/<ns>/pipelines/<pipeline>/dead-letters    an event that could not be delivered
 //	POST /dead-letters                                         the same of a Trigger that others have made: it is logged
@@ -32,7 +32,8 @@ const (
 //
 // It answers 202 when what the event hints at was looked at or will be, 503 when the Broker should try again, and never believes an event.
 type Receiver struct {
-	Hint    func(types.NamespacedName)
+	Hint    func(run types.NamespacedName)
+	Ping    func(pipeline types.NamespacedName)
 	Upload  func(ctx context.Context, namespace, pipeline string, rule int, user, file string) error
 	Leading func() bool
 }
@@ -74,7 +75,9 @@ func (r Receiver) run(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "this replica does not lead", http.StatusServiceUnavailable)
 		return
 	}
-	if run := extension(e, events.Run); run != "" && len(run) <= 253 {
+	if e.Type() == events.Ping {
+		r.Ping(types.NamespacedName{Namespace: req.PathValue("ns"), Name: req.PathValue("pipeline")})
+	} else if run := extension(e, events.Run); run != "" && len(run) <= 253 {
 		r.Hint(types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
 	}
 	w.WriteHeader(http.StatusAccepted)

@@ -310,6 +310,7 @@ func defaultPlace(run *runtimev1.PipelineRun, p *runtimev1.Pipeline) string {
 
 // Origins of a run.
 const (
-	OriginAPI    = "API"
-	OriginUpload = "Upload"
+	OriginAPI      = "API"
+	OriginUpload   = "Upload"
+	OriginSchedule = "Schedule"
 )

@@ -26,9 +26,9 @@ import (
 	"github.com/unip-knative/unip/translate/names"
 )
 
-// Starts makes one run of one upload, however often it is told of it. In the module's run bucket:
+// Starts makes one run of one upload, or of one due time of a schedule, however often it is told of it. In the module's run bucket:
 //
-//	starts/<key>    one object per upload and rule, written by a conditional PUT before the run is created; says whether it was. Lives longer than the run.
+//	starts/<key>    one object per upload and rule, or per due time, written by a conditional PUT before the run is created; says whether it was. Lives longer than the run.
 //	pending/<key>   is there while the start is under way; what a controller that died has left is completed from it.
 type Starts struct {
 	Client    client.Client
@@ -134,7 +134,7 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 	if err := s.Client.Create(ctx, run, fieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating the run: %w", err)
 	}
-	ctrl.LoggerFrom(ctx).Info("an upload starts a run", "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)
+	ctrl.LoggerFrom(ctx).Info("a run starts by itself", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)
 	x.Created = true
 	if b, err = json.Marshal(x); err != nil {
 		return err

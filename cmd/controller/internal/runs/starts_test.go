@@ -2,6 +2,7 @@ package runs
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,7 +35,7 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, runtimev1.AddToScheme(scheme))
+	must(t, errors.Join(corev1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c, err := client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	s3 := miniotest.Start(t)
@@ -43,9 +45,12 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	}
 	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
 	must(t, err)
-	for _, b := range []string{databox.BucketName("default", "userdata"), databox.RunBucketName("default")} {
-		must(t, s3.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-	}
+	must(t, s3.MakeBucket(t.Context(), databox.BucketName("default", "userdata"), minio.MakeBucketOptions{}))
+	ns := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
+	store, err := openS3(src, http.DefaultTransport)
+	must(t, err)
+	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
 	p := pipeline("train", with("fit: table -> model"))
 	p.Namespace = "default"
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}

@@ -43,7 +43,7 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		return c.running(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"}, "knative-serving", "controller", "activator", "autoscaler", "webhook")
 	})
 	check("Knative Eventing", install, func() (string, error) {
-		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
+		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev", "pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
 	})
 	check("unip", config, func() (string, error) {
 		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")

@@ -13,6 +13,8 @@ import (
 // +kubebuilder:resource:shortName=upl,categories=unip
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Continues",type=string,JSONPath=`.spec.continueWith`
+// +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
+// +kubebuilder:printcolumn:name="Last",type=date,JSONPath=`.status.schedule.lastScheduleTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",message="a pipeline's name has 1 to 40 of a-z, 0-9 and '-', begins with a letter and has no '-' at its end"
 type Pipeline struct {
@@ -46,6 +48,14 @@ type PipelineSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	OnUpload []UploadRule `json:"onUpload,omitempty"`
+	// Schedule is a cron line of five fields, or a descriptor such as @daily, by which runs start that nobody asks for. They have no user.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	Schedule string `json:"schedule,omitempty"`
+	// TimeZone of the schedule, from the IANA database. Default UTC.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
 	// MaxParallelRuns is how many runs may be under way at once; others wait. 0 is no limit.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
@@ -173,6 +183,7 @@ func (o UploadOutput) Place() string {
 type PipelineStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, and for a pipeline with a schedule Scheduled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -180,11 +191,25 @@ type PipelineStatus struct {
 	// Address is where the controller takes events of this pipeline: a Trigger may have the Pipeline as its subscriber (it is an Addressable of Knative).
 	// +optional
 	Address *Address `json:"address,omitempty"`
+	// Schedule is how far the schedule has been followed.
+	// +optional
+	Schedule *ScheduleStatus `json:"schedule,omitempty"`
 }
 
 // Address is what Knative's Addressable has in its status.
 type Address struct {
 	URL string `json:"url"`
+}
+
+// ScheduleStatus is how far a schedule has been followed.
+type ScheduleStatus struct {
+	// Line is the schedule that is followed, with its time zone. Another one is followed from when it is first seen.
+	Line string `json:"line"`
+	// SettledTime: what was due until then starts nothing any more. It has, or it was passed over, or the schedule had not been seen yet.
+	SettledTime metav1.Time `json:"settledTime"`
+	// LastScheduleTime is the due time of the last run, not when that began.
+	// +optional
+	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
 }
 
 // PipelineList is a list of pipelines.

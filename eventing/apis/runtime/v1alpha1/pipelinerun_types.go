@@ -49,8 +49,8 @@ type PipelineRunSpec struct {
 	// IdempotencyKey as the caller gave it.
 	// +kubebuilder:default=""
 	IdempotencyKey string `json:"idempotencyKey"`
-	// Origin says how the run came about: API, Upload or Kubernetes.
-	// +kubebuilder:validation:Enum=API;Upload;Kubernetes
+	// Origin says how the run came about: API, Upload, Schedule or Kubernetes.
+	// +kubebuilder:validation:Enum=API;Upload;Schedule;Kubernetes
 	// +kubebuilder:default=Kubernetes
 	// +optional
 	Origin string `json:"origin,omitempty"`

@@ -1,0 +1,194 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/schedule"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// lateAtMost is how late a scheduled run may begin. After a longer outage it is passed over: work that was meant for the night would surprise the day, and of a frequent one the next comes soon. It also
+// bounds what a pass has to count through.
+const lateAtMost = time.Hour
+
+// Scheduled is the condition of a Pipeline with a schedule, and these are its reasons.
+const (
+	Scheduled       = "Scheduled"
+	InvalidSchedule = "InvalidSchedule" // False: nothing starts by it
+	Missed          = "Missed"          // something due was passed over
+	GracePeriodOver = "GracePeriodOver" // the last run began without its ping
+)
+
+// Schedules starts the runs of Pipelines with a schedule: one for each due time, none for what was due before the schedule was first seen or longer ago than lateAtMost, and of several that were missed
+// the latest only. That a ping comes is no reason for a run, only to look at the schedule now; without one it looks by itself when the grace period is over.
+type Schedules struct {
+	Client   client.Client // its reads come from the cache
+	Live     client.Reader
+	Settings *settings.Source
+	Starts   *Starts
+
+	now  func() time.Time
+	wake chan event.GenericEvent
+}
+
+// SetUp adds it to the manager.
+func (l *Schedules) SetUp(mgr ctrl.Manager) error {
+	l.now = time.Now
+	l.wake = make(chan event.GenericEvent, 1024)
+	return ctrl.NewControllerManagedBy(mgr).Named("schedules").
+		For(&runtimev1.Pipeline{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Channel(l.wake, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: 4, // many are due at the same full hour
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+		}).
+		Complete(l)
+}
+
+// Look says that a ping named the pipeline. It may come from anybody: all it does is to make the controller look.
+func (l *Schedules) Look(pipeline types.NamespacedName) {
+	o := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: pipeline.Namespace, Name: pipeline.Name}}
+	select {
+	case l.wake <- event.GenericEvent{Object: o}:
+	default: // so many are waiting that the grace period does as well
+	}
+}
+
+// Reconcile follows the schedule of one Pipeline until now.
+func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	p := &runtimev1.Pipeline{}
+	// The cache first: a ping's sender may have made the name up.
+	err := l.Client.Get(ctx, req.NamespacedName, p)
+	if err == nil {
+		err = l.Live.Get(ctx, req.NamespacedName, p)
+	}
+	if err != nil || p.DeletionTimestamp != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	before := p.DeepCopy()
+	next, err := l.follow(ctx, p)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !equality.Semantic.DeepEqual(before.Status, p.Status) {
+		// With the resource version: the list of conditions is written as a whole, and somebody else writes Ready.
+		err := l.Client.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+		if apierrors.IsConflict(err) {
+			return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil // what was started is found again by its record
+		}
+		if err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// follow starts what is due, changes the status, and says after which time to look again; zero is never.
+func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Duration, error) {
+	if p.Spec.Schedule == "" {
+		p.Status.Schedule = nil
+		meta.RemoveStatusCondition(&p.Status.Conditions, Scheduled)
+		return 0, nil
+	}
+	condition := metav1.Condition{Type: Scheduled, Status: metav1.ConditionTrue, Reason: Scheduled, ObservedGeneration: p.Generation}
+	s, err := schedule.Parse(p.Spec.Schedule, p.Spec.TimeZone)
+	if err != nil {
+		p.Status.Schedule = nil
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, InvalidSchedule, oneLine(err.Error())
+		meta.SetStatusCondition(&p.Status.Conditions, condition)
+		return 0, nil
+	}
+	now, grace, log := l.now(), l.Settings.Current().Config.Runs.Grace(), ctrl.LoggerFrom(ctx)
+	st := p.Status.Schedule
+	if st == nil || st.Line != s.String() {
+		seen := &runtimev1.ScheduleStatus{Line: s.String(), SettledTime: metav1.NewTime(now.Truncate(time.Second))}
+		if seen.SettledTime.Before(&p.CreationTimestamp) { // by another clock
+			seen.SettledTime = p.CreationTimestamp
+		}
+		if st != nil {
+			seen.LastScheduleTime = st.LastScheduleTime
+		}
+		st, p.Status.Schedule = seen, seen
+		meta.SetStatusCondition(&p.Status.Conditions, condition)
+	}
+	look := s.Look(st.SettledTime.Time, now, lateAtMost)
+	if !look.Missed.IsZero() {
+		condition.Reason, condition.Message = Missed, fmt.Sprintf("what was due from %s on was passed over: at that time nobody looked", look.Missed.UTC().Format(time.RFC3339))
+		log.Info("a scheduled run was missed", "due", look.Missed, "latest", look.Due)
+		st.SettledTime = metav1.NewTime(now.Add(-lateAtMost).Truncate(time.Second))
+	}
+	if !look.Due.IsZero() {
+		if err := l.Starts.Due(ctx, p, look.Due); err != nil {
+			return 0, err
+		}
+		if late := now.Sub(look.Due); late >= grace && condition.Reason == Scheduled {
+			condition.Reason, condition.Message = GracePeriodOver, fmt.Sprintf("the run that was due at %s was started without its ping: none came in time", look.Due.UTC().Format(time.RFC3339))
+			log.Info("a scheduled run is started without its ping", "due", look.Due, "late", late.String())
+		}
+		st.SettledTime, st.LastScheduleTime = metav1.NewTime(look.Due), new(metav1.NewTime(look.Due))
+	}
+	if !look.Due.IsZero() || !look.Missed.IsZero() {
+		meta.SetStatusCondition(&p.Status.Conditions, condition)
+	}
+	return again(now, look.Next, grace), nil
+}
+
+// again is after which time to look without a ping: when the grace period after the next due time is over, or at the due time itself when that is near. What made the controller look now may have been
+// the ping, of a clock that is ahead of this one, and it does not come twice.
+func again(now, next time.Time, grace time.Duration) time.Duration {
+	if next.IsZero() {
+		return checkEvery
+	}
+	d := next.Sub(now)
+	if d > grace {
+		d += grace
+	}
+	return max(min(d, checkEvery), 10*time.Millisecond) // clocks are set, so it looks now and then
+}
+
+// Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The run has no user: what it writes goes to the developer's area.
+func (s *Starts) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) error {
+	store, err := openS3(s.Settings, s.Transport)
+	if err != nil {
+		return err
+	}
+	ns := &corev1.Namespace{}
+	if err := s.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return fmt.Errorf("reading the namespace: %w", err)
+	}
+	if err := store.claimRunBucket(ctx, p.Namespace, string(ns.UID)); err != nil {
+		return err
+	}
+	at := due.UTC().Format(time.RFC3339)
+	key := names.Hash(string(ns.UID), p.Name, "schedule", at)
+	return s.once(ctx, store, p.Namespace, key, start{
+		Pipeline: p.Name, Run: names.Shorten(53, p.Name, key),
+		Spec: runtimev1.PipelineRunSpec{
+			Pipeline: p.Name, Origin: OriginSchedule, IdempotencyKey: "schedule/" + at,
+			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
+		},
+	})
+}
