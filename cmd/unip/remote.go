@@ -65,7 +65,7 @@ func (r *remote) login(m *module.Client) error {
 		return &usageError{errors.New("--token-file stands in place of --user and --password-file")}
 	}
 	if !basic {
-		m.Token = os.Getenv("UNIP_TOKEN")
+		m.Token = strings.TrimSpace(os.Getenv("UNIP_TOKEN"))
 	}
 	secret, file := &m.Password, r.passwordFile
 	if r.tokenFile != "" {
