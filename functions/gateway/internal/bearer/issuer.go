@@ -140,7 +140,7 @@ func (i *issuer) discover(ctx context.Context) (*provider, error) {
 		if p := i.found.Load(); p != nil {
 			return p, nil
 		}
-		p, err := i.ask(context.WithoutCancel(ctx)) // the others wait on when this caller goes
+		p, err := i.ask() // not with ctx: the others wait on when this caller goes, and the keys are fetched with the same context later
 		if err == nil {
 			i.found.Store(p)
 		}
@@ -155,8 +155,8 @@ func (i *issuer) discover(ctx context.Context) (*provider, error) {
 	}
 }
 
-func (i *issuer) ask(ctx context.Context) (*provider, error) {
-	ctx = oidc.ClientContext(ctx, i.client) // whose timeout bounds the request
+func (i *issuer) ask() (*provider, error) {
+	ctx := oidc.ClientContext(context.Background(), i.client) // whose timeout bounds each request
 	p, err := oidc.NewProvider(ctx, i.url)
 	if err != nil {
 		return nil, unavailable(err)
