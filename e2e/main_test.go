@@ -85,10 +85,10 @@ metadata: {name: users, namespace: {{.Namespace}}}
 stringData: {ann: s3same}
 `))
 
-// apply brings a module with this component onto the cluster; the end of the test deletes it and waits until it is gone.
-func apply(t *testing.T, namespace string, c component) *live.Module {
+// cleared is a module of which nothing is left from an aborted run, and nothing will be left after the test.
+func cleared(t *testing.T, ns string) *live.Module {
 	t.Helper()
-	m := cluster.Module(namespace)
+	m := cluster.Module(ns)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(m.Diagnose(context.Background()))
@@ -97,9 +97,16 @@ func apply(t *testing.T, namespace string, c component) *live.Module {
 			t.Error(err)
 		}
 	})
-	if err := m.Delete(t.Context()); err != nil { // what an aborted run left
+	if err := m.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// apply brings a module with this component onto the cluster; the end of the test deletes it and waits until it is gone.
+func apply(t *testing.T, namespace string, c component) *live.Module {
+	t.Helper()
+	m := cleared(t, namespace)
 	if err := m.Apply(t.Context(), write(t, namespace, c)); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ type checker struct {
 	parts     map[string]*manifest.MLComponent
 	pipelines map[string]*manifest.ExperimentPipeline
 	secrets   map[string]*manifest.Secret
+	issuer    string            // of the first API with auth.oidc
+	issuerAt  manifest.Position // where it stands
 }
 
 func (c *checker) check() {

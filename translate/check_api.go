@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
 )
@@ -159,24 +157,6 @@ func (c *checker) pipelineAPI(a *manifest.APIComponent) {
 	}
 }
 
-func (c *checker) apiAuth(a *manifest.APIComponent) {
-	auth := a.Spec.RestfulAPI.Auth
-	switch {
-	case auth == nil || (auth.Basic == nil && auth.OIDC == nil):
-		c.found.Notef(a.Spec.RestfulAPI.Position, "APIComponent %s has no auth: everybody may call it", a.Meta.Name.Value)
-	case auth.OIDC != nil:
-		c.found.Errorf(auth.Key("oidc"), "spec.restfulApi.auth.oidc is not supported yet")
-	case auth.Basic.Credentials.Value == "":
-		c.found.Errorf(auth.Basic.Position, "spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
-	case strings.HasPrefix(auth.Basic.Credentials.Value, "unip-") || strings.Contains(auth.Basic.Credentials.Value, ".databox."):
-		c.found.Errorf(auth.Basic.Credentials.At, "spec.restfulApi.auth.basic.credentials: %s is unip's own", auth.Basic.Credentials.Value)
-	case len(validation.IsDNS1123Subdomain(auth.Basic.Credentials.Value)) > 0:
-		c.found.Errorf(auth.Basic.Credentials.At, "spec.restfulApi.auth.basic.credentials: %q is not the name of a Secret", auth.Basic.Credentials.Value)
-	case c.secrets[auth.Basic.Credentials.Value] == nil:
-		c.found.Notef(auth.Basic.Credentials.At, "Secret %s is not among the manifests: it must exist in namespace %s", auth.Basic.Credentials.Value, c.namespace)
-	}
-}
-
 // routes are the published APIs.
 func (c *checker) routes() []resources.Route {
 	var all []resources.Route
@@ -199,9 +179,7 @@ func (c *checker) routes() []resources.Route {
 		default:
 			r.Kind = "pipelines"
 		}
-		if auth := s.RestfulAPI.Auth; auth != nil && auth.Basic != nil {
-			r.Auth = &resources.RouteAuth{Basic: &resources.RouteBasic{Credentials: auth.Basic.Credentials.Value}}
-		}
+		r.Auth = c.routeAuth(s.RestfulAPI.Auth)
 		all = append(all, r)
 	}
 	return all
@@ -217,28 +195,4 @@ func variables(all []manifest.APIVariable, inputs bool) []resources.RouteVariabl
 		out = append(out, o)
 	}
 	return out
-}
-
-// passThrough finds identityPassThrough at any of the three places where manifests have it.
-func passThrough(r *manifest.RestfulAPI) bool {
-	for _, p := range []*bool{r.IdentityPassThrough, authPass(r.Auth), basicPass(r.Auth)} {
-		if p != nil {
-			return *p
-		}
-	}
-	return false
-}
-
-func authPass(a *manifest.Auth) *bool {
-	if a == nil {
-		return nil
-	}
-	return a.IdentityPassThrough
-}
-
-func basicPass(a *manifest.Auth) *bool {
-	if a == nil || a.Basic == nil {
-		return nil
-	}
-	return a.Basic.IdentityPassThrough
 }

@@ -19,14 +19,17 @@ import (
 // remote is how a module's HTTP API is reached. All of it may stand in the environment, so that a password is in no process list.
 type remote struct {
 	url, user, host, output string
-	passwordFile            string
+	passwordFile, tokenFile string
+	command                 *cobra.Command
 }
 
 func (r *remote) flags(c *cobra.Command) {
+	r.command = c
 	f := c.PersistentFlags()
 	f.StringVar(&r.url, "url", os.Getenv("UNIP_URL"), "the module, https://<host>/<namespace> (default: UNIP_URL)")
 	f.StringVar(&r.user, "user", os.Getenv("UNIP_USER"), "user name (default: UNIP_USER); the password is UNIP_PASSWORD, or in --password-file")
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password")
+	f.StringVar(&r.tokenFile, "token-file", "", "file with a token of the module's OpenID Connect issuer, in place of user and password (default: the token in UNIP_TOKEN)")
 	f.StringVar(&r.host, "host", os.Getenv("UNIP_HOST"), "HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	f.StringVarP(&r.output, "output", "o", "", "json gives the answer as data")
 }
@@ -40,13 +43,9 @@ func (r *remote) client() (*module.Client, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") == "" {
 		return nil, &usageError{errors.New("--url or UNIP_URL must name the module: https://<host>/<namespace>")}
 	}
-	password := os.Getenv("UNIP_PASSWORD")
-	if r.passwordFile != "" {
-		b, err := os.ReadFile(r.passwordFile)
-		if err != nil {
-			return nil, &inputError{err.Error()}
-		}
-		password = strings.TrimRight(string(b), "\r\n")
+	m := &module.Client{URL: r.url, Host: r.host}
+	if err := r.login(m); err != nil {
+		return nil, err
 	}
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -54,7 +53,58 @@ func (r *remote) client() (*module.Client, error) {
 	}
 	t = t.Clone()
 	t.ResponseHeaderTimeout = 10 * time.Minute // a gateway that wakes up, a storage that takes a large file
-	return &module.Client{URL: r.url, User: r.user, Password: password, Host: r.host, HTTP: &http.Client{Transport: t}}, nil
+	m.HTTP = &http.Client{Transport: t}
+	return m, nil
+}
+
+// login says who calls: the token, or user and password. Flags win over the environment, and in the environment the token wins.
+func (r *remote) login(m *module.Client) error {
+	f := r.command.PersistentFlags()
+	basic := f.Changed("user") || f.Changed("password-file")
+	if r.tokenFile != "" && basic {
+		return &usageError{errors.New("--token-file stands in place of --user and --password-file")}
+	}
+	if !basic {
+		m.Token = strings.TrimSpace(os.Getenv("UNIP_TOKEN"))
+	}
+	secret, file := &m.Password, r.passwordFile
+	if r.tokenFile != "" {
+		secret, file = &m.Token, r.tokenFile
+	}
+	if file != "" {
+		b, err := readSecret(file)
+		if err != nil {
+			return &inputError{err.Error()}
+		}
+		*secret = b
+	}
+	if r.tokenFile != "" && m.Token == "" {
+		return &inputError{r.tokenFile + " is empty"}
+	}
+	if m.Token == "" {
+		m.User = r.user
+		if file == "" {
+			m.Password = os.Getenv("UNIP_PASSWORD")
+		}
+	}
+	return nil
+}
+
+// maxSecret bounds a file with a password or a token.
+const maxSecret = 64 << 10
+
+// readSecret reads a file of one line.
+func readSecret(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(b) > maxSecret {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
+	}
+	return strings.TrimRight(string(b), "\r\n"), err
 }
 
 // said turns an answer that says no into an error of the input; everything else stays what it is.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,9 +17,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"unip": command, "kubectl-unip": command})
 }
 
-// Each script is a story of somebody at the command line. $EXAMPLES is examples/ of this repository.
+// Each script is a story of somebody at the command line. $EXAMPLES is examples/ of this repository, $REFUSES a module at which everybody is refused, with what they showed.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, `{"status":401,"title":"Unauthorized","detail":"shown: %s"}`, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(refuses.Close) // when the scripts, which run in parallel, are through
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +34,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EXAMPLES", examples)
+			e.Setenv("REFUSES", refuses.URL+"/ns")
 			return nil
 		},
 	})

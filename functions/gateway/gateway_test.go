@@ -39,6 +39,11 @@ type module struct {
 
 func start(t *testing.T, component http.HandlerFunc) module {
 	t.Helper()
+	return startWith(t, routesFile, component)
+}
+
+func startWith(t *testing.T, routesFile string, component http.HandlerFunc) module {
+	t.Helper()
 	dir := t.TempDir()
 	put := func(name string, b []byte) {
 		t.Helper()

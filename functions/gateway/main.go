@@ -21,6 +21,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
@@ -132,7 +133,7 @@ func newGateway(o options) (*gateway, error) {
 	}
 	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
 	g := &gateway{
-		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth),
+		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
 		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
 	}
 	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
+	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
@@ -38,6 +39,7 @@ type gateway struct {
 	namespace, clusterDomain string
 	table                    *routes.Table
 	users                    *basic.Store
+	tokens                   *bearer.Checker
 	forward                  *forward.Forwarder
 	files                    *files.Handler
 	runs                     *runs.Handler
@@ -158,30 +160,6 @@ func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, us
 	default:
 		g.runs.Events(w, r, user, rest[1])
 	}
-}
-
-// authenticate finds out who calls, "" on an open API. When it answers the call itself (401), ok is false.
-func (g *gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
-	if api.Auth == nil {
-		return "", true
-	}
-	user, password, given := r.BasicAuth()
-	if given {
-		ok, err := g.users.Check(r.Context(), api.Auth.Basic.Credentials, user, password)
-		if err != nil { // the caller has gone while its turn had not come
-			panic(http.ErrAbortHandler)
-		}
-		if ok {
-			return user, true
-		}
-	}
-	detail := "the API wants a user name and a password (HTTP Basic)"
-	if given {
-		detail = "user name or password is wrong"
-	}
-	w.Header().Set("Www-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", g.namespace))
-	problem.Write(w, r, problem.New(problem.Unauthorized, http.StatusUnauthorized, "", detail))
-	return "", false
 }
 
 // sign makes the caller's signature. While the key is not there an anonymous call goes on unsigned, which means the same to the component; one

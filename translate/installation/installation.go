@@ -23,6 +23,7 @@ type Config struct {
 	Defaults      Defaults `yaml:"defaults"`
 	Runs          Runs     `yaml:"runs"`
 	Broker        Broker   `yaml:"broker"`
+	OIDC          OIDC     `yaml:"oidc"`
 }
 
 // Broker is what carries the events of modules.
@@ -112,6 +113,7 @@ func Default() Config {
 		},
 		Broker: Broker{Class: "MTChannelBasedBroker"},
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
+		OIDC:   OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
 	}
 }
 
@@ -173,5 +175,5 @@ func (c Config) validate() error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain))...)
 }

@@ -47,9 +47,68 @@ func TestParseRefuses(t *testing.T) {
 		"security: none":                     `security: "none" is neither baseline nor restricted`,
 		"defaults: {timeoutSeconds: 601}":    "defaults.timeoutSeconds: 601 is not within 1 to 600",
 		"defaults: {limits: {memory: much}}": `defaults.limits.memory: "much" is not a quantity`,
+		"oidc: {issuer: 'sso.example.org'}":  `oidc.issuer: "sso.example.org" is not a URL`,
+		"oidc: {issuer: 'http://a.example'}": `oidc.issuer: "http://a.example": write https`,
+		"oidc: {clientId: \"a\\tc\"}":        `oidc.clientId: "a\tc" is not the id of a client`,
+		"oidc: {userClaim: ''}":              `oidc.userClaim: "" is not the name of a claim`,
+		"oidc: {userClaim: 'a\"b'}":          `is not the name of a claim`,
+		"oidc: {userPrefix: 'oidc-'}":        `oidc.userPrefix: "oidc-" is neither empty nor`,
+		"oidc: {userPrefix: 'a b:'}":         `oidc.userPrefix: "a b:" is neither empty nor`,
+		"oidc: {audience: x}":                "field audience not found",
 	} {
 		if _, err := installation.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+func TestOIDC(t *testing.T) {
+	t.Parallel()
+	got, err := installation.Parse([]byte("oidc: {issuer: 'https://sso.example.org/realms/r', clientId: end-users}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := installation.OIDC{Issuer: "https://sso.example.org/realms/r", ClientID: "end-users", UserClaim: "preferred_username", UserPrefix: "oidc:"}
+	if diff := cmp.Diff(want, got.OIDC); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got, err = installation.Parse([]byte("oidc: {userClaim: 'https://example.org/name', userPrefix: ''}")); err != nil || got.OIDC.UserPrefix != "" {
+		t.Errorf("an empty prefix, on purpose: %+v, %v", got.OIDC, err)
+	}
+}
+
+func TestCheckIssuer(t *testing.T) {
+	t.Parallel()
+	for issuer, good := range map[string]bool{
+		"https://sso.example.org":                 true,
+		"https://sso.example.org/":                true,
+		"https://sso.example.org:8443/realms/a":   true,
+		"http://idp.auth.svc":                     true,
+		"http://idp.auth.svc:8080/realms/a":       true,
+		"http://idp.auth.svc.cluster.example":     true,
+		"http://idp.auth.svc.cluster.example:80/": true,
+		"http://sso.example.org":                  false,
+		"http://idp.auth":                         false,
+		"http://idp.auth.svc.cluster.local":       false, // another domain than the cluster's
+		"http://evil.example/.svc":                false,
+		"http://evil.example?.svc":                false,
+		"http://idp.auth.svc@evil.example":        false,
+		"http://evil.example#.svc":                false,
+		"https://user:secret@sso.example.org":     false,
+		"https://sso.example.org?x=1":             false,
+		"https://sso.example.org?":                false,
+		"https://sso.example.org#":                false,
+		"https://":                                false,
+		"https:///realms/a":                       false,
+		"https://:443":                            false,
+		"ftp://sso.example.org":                   false,
+		"sso.example.org":                         false,
+		" https://sso.example.org":                false,
+		"https://sso.example.org\nX: y":           false,
+		"":                                        false,
+	} {
+		if err := installation.CheckIssuer(issuer, "cluster.example"); (err == nil) != good {
+			t.Errorf("%q: %v, good should be %v", issuer, err, good)
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package manifest
 
-import "gopkg.in/yaml.v3"
-
 // Group and Version of the platform's manifests.
 const (
 	Group      = "unified-platform.cs.hse.ru"
@@ -255,8 +253,8 @@ type Auth struct {
 	At
 	// Basic: HTTP Basic.
 	Basic *Basic `yaml:"basic"`
-	// OIDC: OpenID Connect. Constraint: not supported yet, an error.
-	OIDC *yaml.Node `yaml:"oidc"`
+	// OIDC: OpenID Connect, alone or beside basic. Constraint: {} takes all from the installation; one issuer in a module.
+	OIDC *OIDC `yaml:"oidc"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
@@ -266,6 +264,17 @@ type Basic struct {
 	At
 	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of the gateway. Constraint: none that unip makes.
 	Credentials Text `yaml:"credentials"`
+	// IdentityPassThrough: As above.
+	IdentityPassThrough *bool `yaml:"identityPassThrough"`
+}
+
+// OIDC is OpenID Connect: callers send a token of the issuer's, made for the client.
+type OIDC struct {
+	At
+	// Issuer: Whose tokens are good. Default: the installation's. Constraint: an https URL, as the provider spells it; http for a host in the cluster only (.svc).
+	Issuer Text `yaml:"issuer"`
+	// ClientID: The client that a token must be made for: in aud, or as azp. Default: the installation's.
+	ClientID Text `yaml:"clientId"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }

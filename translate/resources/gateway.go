@@ -28,11 +28,20 @@ type Route struct {
 // RouteAuth says who may call.
 type RouteAuth struct {
 	Basic *RouteBasic `json:"basic,omitempty"`
+	OIDC  *RouteOIDC  `json:"oidc,omitempty"`
 }
 
 // RouteBasic names the Secret with the users.
 type RouteBasic struct {
 	Credentials string `json:"credentials"`
+}
+
+// RouteOIDC says whose tokens are good, and who their user is.
+type RouteOIDC struct {
+	Issuer     string `json:"issuer"`
+	ClientID   string `json:"clientId"`
+	UserClaim  string `json:"userClaim"`
+	UserPrefix string `json:"userPrefix"`
 }
 
 // MakeRoutes makes the ConfigMap with the module's published APIs.

@@ -1,4 +1,4 @@
-// Package module is a client of the HTTP API that a module's gateway serves: files, pipelines and their runs. It is what people with a user name and a password have; it needs no access to the cluster.
+// Package module is a client of the HTTP API that a module's gateway serves: files, pipelines and their runs. It is what people with a user name and a password, or a token, have; it needs no access to the cluster.
 package module
 
 import (
@@ -21,8 +21,10 @@ const maxAnswer = 32 << 20
 // Client calls one module.
 type Client struct {
 	// URL of the module: https://<host>/<namespace>.
-	URL            string
+	URL string
+	// User and Password are for HTTP Basic, Token is one of the module's OpenID Connect issuer, which stands in their place when it is not empty.
 	User, Password string
+	Token          string
 	// Host overrides the HTTP Host header, for a cluster whose names are not in DNS.
 	Host string
 	HTTP *http.Client
@@ -76,7 +78,10 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
-	if c.User != "" {
+	switch {
+	case c.Token != "":
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	case c.User != "":
 		req.SetBasicAuth(c.User, c.Password)
 	}
 	if c.Host != "" {

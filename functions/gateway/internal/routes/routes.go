@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
@@ -55,6 +57,8 @@ type API struct {
 // Auth names the ways to log in; at least one is set.
 type Auth struct {
 	Basic *Basic `json:"basic,omitempty"`
+	// OIDC is OpenID Connect: whose tokens are good.
+	OIDC *bearer.Rules `json:"oidc,omitempty"`
 }
 
 // Basic is HTTP Basic authentication.
@@ -80,6 +84,7 @@ var (
 	// A path's segment needs no escaping in a URL, so the bytes on the wire can be compared with it.
 	segment   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	claim     = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 	subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 )
 
@@ -160,13 +165,34 @@ func (a API) check() error {
 			break
 		}
 	}
-	if a.Auth != nil && a.Auth.Basic == nil {
-		errs = append(errs, errors.New("auth names no way to log in"))
-	}
-	if a.Auth != nil && a.Auth.Basic != nil && !subdomain.MatchString(a.Auth.Basic.Credentials) {
-		errs = append(errs, fmt.Errorf("credentials %q is not the name of a Secret", a.Auth.Basic.Credentials))
+	if a.Auth != nil {
+		errs = append(errs, a.Auth.check())
 	}
 	return errors.Join(errs...)
+}
+
+func (a Auth) check() error {
+	if a.Basic == nil && a.OIDC == nil {
+		return errors.New("auth names no way to log in")
+	}
+	if a.Basic != nil && !subdomain.MatchString(a.Basic.Credentials) {
+		return fmt.Errorf("credentials %q is not the name of a Secret", a.Basic.Credentials)
+	}
+	if a.OIDC == nil {
+		return nil
+	}
+	u, err := url.Parse(a.OIDC.Issuer)
+	switch {
+	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "":
+		return fmt.Errorf("issuer %q is not a URL", a.OIDC.Issuer)
+	case a.OIDC.ClientID == "":
+		return errors.New("no clientId: the tokens of every client would be good")
+	case !claim.MatchString(a.OIDC.UserClaim):
+		return fmt.Errorf("userClaim %q is not the name of a claim", a.OIDC.UserClaim)
+	case a.OIDC.UserPrefix != "" && !strings.Contains(a.OIDC.UserPrefix, ":"):
+		return fmt.Errorf("userPrefix %q has no colon: users of HTTP Basic could have the same names", a.OIDC.UserPrefix)
+	}
+	return nil
 }
 
 // APIs is all of them, in the file's order.

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
+	"github.com/unip-knative/unip/translate/resources"
 )
 
 const file = `{"apis":[
@@ -108,6 +111,12 @@ func TestParseRefuses(t *testing.T) {
 		"an empty auth":          {api(`30`, `30,"auth":{}`), "no way to log in"},
 		"an unknown auth":        {api(`30`, `30,"auth":{"bearer":{}}`), "unknown field"},
 		"a Secret with a path":   {api(`30`, `30,"auth":{"basic":{"credentials":"../x"}}`), "not the name of a Secret"},
+		"no issuer":              {api(`30`, `30,"auth":{"oidc":{"clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `issuer "" is not a URL`},
+		"an issuer in a file":    {api(`30`, `30,"auth":{"oidc":{"issuer":"file:///etc/x","clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `is not a URL`},
+		"no client":              {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","userClaim":"sub","userPrefix":"oidc:"}}`), "the tokens of every client"},
+		"no claim":               {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`), "not the name of a claim"},
+		"a claim with a quote":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`), "not the name of a claim"},
+		"a prefix like a name":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`), "no colon"},
 		"a double path":          {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
 		if _, err := Parse([]byte(tc.in), "ns", ""); err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -119,6 +128,29 @@ func TestParseRefuses(t *testing.T) {
 	}
 	if _, err := Parse(make([]byte, MaxFile+1), "ns", ""); err == nil {
 		t.Error("a file over the limit is no error")
+	}
+}
+
+// What the translator writes is what the gateway reads, field by field.
+func TestTheTranslatorsFile(t *testing.T) {
+	t.Parallel()
+	file := resources.MakeRoutes(resources.Module{Namespace: "ns"}, []resources.Route{{
+		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true,
+		Auth: &resources.RouteAuth{
+			Basic: &resources.RouteBasic{Credentials: "users"},
+			OIDC:  &resources.RouteOIDC{Issuer: "https://a.example/realms/r", ClientID: "c", UserClaim: "sub", UserPrefix: "oidc:"},
+		},
+	}}, resources.Storage{}).Data["routes.json"]
+	table, err := Parse([]byte(file), "ns", "")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, file)
+	}
+	want := []API{{
+		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true,
+		Auth: &Auth{&Basic{"users"}, &bearer.Rules{Issuer: "https://a.example/realms/r", ClientID: "c", UserClaim: "sub", UserPrefix: "oidc:"}},
+	}}
+	if d := cmp.Diff(want, table.APIs()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

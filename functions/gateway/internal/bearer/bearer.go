@@ -1,0 +1,161 @@
+// Package bearer checks the tokens of OpenID Connect that callers send as "Authorization: Bearer": who is the user, and was the token made for this API.
+//
+// A token is good when it is a JWT in the compact form, signed with a key of the issuer by an asymmetric algorithm that the issuer's discovery document lists; says this issuer in iss; has not expired and is already valid, give or take
+// Leeway; was made for the client (in aud, as ID tokens say it, or as azp, as Keycloak's access tokens do); and names its user in the configured claim. The user's identity is the prefix and that name.
+//
+// Promises: nobody is asked before the first token comes, so a gateway starts and serves its other callers while an issuer is down; keys are kept, and fetched again when a token names one that is not known, at most
+// every few seconds, so that a flood of false tokens does not become a flood of requests; what is read from an issuer is bounded in size and time and comes by TLS, or from the very host that was configured with http. A token is never
+// logged and never part of an error.
+package bearer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/unip-knative/unip/functions/internal/caller"
+)
+
+const (
+	// MaxToken bounds a token in bytes. Those of realms with many roles have some KiB; the headers of a request must still fit what servers on its way take.
+	MaxToken = 16 << 10
+	// Leeway is how far the clocks of the issuer and of this machine may be apart.
+	Leeway = 30 * time.Second
+)
+
+// ErrUnavailable is the error for a token that cannot be checked now: the issuer does not answer, or not as a provider does. The same token may be good a moment later.
+var ErrUnavailable = errors.New("the issuer's keys cannot be read")
+
+// RefusedError is the error for a token that is not good.
+type RefusedError struct {
+	// Reason is printable ASCII without quotes: this package's own words, and names of the configuration; nothing of the token.
+	Reason string
+}
+
+func (e *RefusedError) Error() string { return "the token is refused: " + e.Reason }
+
+func refuse(reason string) error { return &RefusedError{reason} }
+
+// Rules are what the tokens of one API must keep to. All fields but UserPrefix are needed.
+type Rules struct {
+	// Issuer is the provider's URL, exactly as its tokens spell it.
+	Issuer string `json:"issuer"`
+	// ClientID is the client that a token must have been made for.
+	ClientID string `json:"clientId"`
+	// UserClaim is the claim that names the user, UserPrefix what stands before the name in the identity.
+	UserClaim  string `json:"userClaim"`
+	UserPrefix string `json:"userPrefix"`
+}
+
+// Checker checks tokens. It is safe for concurrent use.
+type Checker struct {
+	base http.RoundTripper
+
+	mu      sync.Mutex
+	issuers map[string]*issuer
+}
+
+// New is a Checker that reaches issuers by a transport of its own kind (see Transport).
+func New(base http.RoundTripper) *Checker {
+	return &Checker{base: base, issuers: map[string]*issuer{}}
+}
+
+// Check gives the identity of the user whose token it is: not empty, valid UTF-8 without control characters, at most caller.MaxUser bytes. The error is a *RefusedError, or wraps ErrUnavailable or ctx's error.
+func (c *Checker) Check(ctx context.Context, rules Rules, token string, now time.Time) (string, error) {
+	if len(token) > MaxToken {
+		return "", refuse("the token is longer than 16 KiB")
+	}
+	if !compact(token) {
+		return "", refuse("the token is not a JWT")
+	}
+	i, err := c.issuer(rules.Issuer)
+	if err != nil {
+		return "", err
+	}
+	t, err := i.verify(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	return rules.identify(t, now)
+}
+
+// issuer is the one of a URL; the routes name few.
+func (c *Checker) issuer(url string) (*issuer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := c.issuers[url]; i != nil {
+		return i, nil
+	}
+	i, err := newIssuer(url, c.base)
+	if err == nil {
+		c.issuers[url] = i
+	}
+	return i, err
+}
+
+// compact reports three parts of base64url with something in each: neither JWS's JSON form, which has headers that no signature covers, nor a token without a signature.
+func compact(token string) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || slices.Contains(parts, "") {
+		return false
+	}
+	return !strings.ContainsFunc(token, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	})
+}
+
+// identify looks at the claims of a token with a good signature.
+func (r Rules) identify(t *oidc.IDToken, now time.Time) (string, error) {
+	var known jwt.Claims
+	all := map[string]json.RawMessage{}
+	if t.Claims(&known) != nil || t.Claims(&all) != nil {
+		return "", refuse("a claim of the token is of another type than it should be")
+	}
+	switch err := known.ValidateWithLeeway(jwt.Expected{Issuer: r.Issuer, Time: now}, Leeway); {
+	case errors.Is(err, jwt.ErrInvalidIssuer):
+		return "", refuse("the token is of another issuer")
+	case known.Expiry == nil:
+		return "", refuse("the token does not say when it expires")
+	case errors.Is(err, jwt.ErrExpired):
+		return "", refuse("the token has expired")
+	case err != nil:
+		return "", refuse("the token is not valid yet")
+	}
+	if azp, _ := text(all, "azp"); !known.Audience.Contains(r.ClientID) && azp != r.ClientID {
+		return "", refuse("the token was made for another client")
+	}
+	return r.user(all)
+}
+
+// user is the identity that the claims give.
+func (r Rules) user(claims map[string]json.RawMessage) (string, error) {
+	name, ok := text(claims, r.UserClaim)
+	switch {
+	case !ok:
+		return "", refuse("the token has no claim " + r.UserClaim + " with a text")
+	case len(r.UserPrefix)+len(name) > caller.MaxUser:
+		return "", refuse("the claim " + r.UserClaim + " is too long")
+	case strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }): // what is no UTF-8 has been read as U+FFFD: different names would become one
+		return "", refuse("the claim " + r.UserClaim + " has characters that no name can have")
+	}
+	if verified, told := claims["email_verified"]; r.UserClaim == "email" && told && string(verified) != "true" && string(verified) != `"true"` {
+		return "", refuse("the e-mail address of the token is not verified")
+	}
+	return r.UserPrefix + name, nil
+}
+
+// text is the value of a claim that is a text, and not an empty one.
+func text(claims map[string]json.RawMessage, name string) (s string, ok bool) {
+	ok = json.Unmarshal(claims[name], &s) == nil && s != ""
+	return s, ok
+}

@@ -1,0 +1,74 @@
+package installation
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// OIDC says whose tokens the APIs with auth.oidc take (OpenID Connect), and how the caller's name is found in one.
+type OIDC struct {
+	// Issuer is the provider's issuer URL, exactly as its tokens and its discovery document spell it. A manifest may name another. Default: none, and manifests must name one.
+	Issuer string `yaml:"issuer"`
+	// ClientID is the client that a token must have been made for. A manifest may name another. Default: none, and manifests must name one.
+	ClientID string `yaml:"clientId"`
+	// UserClaim is the claim with the user's name, at the top of the token. Default preferred_username.
+	UserClaim string `yaml:"userClaim"`
+	// UserPrefix stands before that name in the user's identity. Default "oidc:". It holds a colon, which no user name of HTTP Basic can have: so nobody is somebody else's namesake by accident.
+	// "" says on purpose that users of the same name are the same people, however they log in.
+	UserPrefix string `yaml:"userPrefix"`
+}
+
+var (
+	// claim is the name of a claim: a word or, as some providers have it, a URL.
+	claim = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
+	// prefix needs no escaping where an identity is shown; its length leaves room for the name.
+	prefix = regexp.MustCompile(`^([A-Za-z0-9_./-]*:[A-Za-z0-9_./:-]*)?$`)
+)
+
+// maxPrefix bounds userPrefix, in bytes.
+const maxPrefix = 64
+
+func (o OIDC) validate(clusterDomain string) error {
+	var errs []error
+	if o.Issuer != "" {
+		if err := CheckIssuer(o.Issuer, clusterDomain); err != nil {
+			errs = append(errs, fmt.Errorf("oidc.issuer: %w", err))
+		}
+	}
+	if o.ClientID != "" {
+		if err := CheckClientID(o.ClientID); err != nil {
+			errs = append(errs, fmt.Errorf("oidc.clientId: %w", err))
+		}
+	}
+	if !claim.MatchString(o.UserClaim) {
+		errs = append(errs, fmt.Errorf("oidc.userClaim: %q is not the name of a claim", o.UserClaim))
+	}
+	if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {
+		errs = append(errs, fmt.Errorf("oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
+	}
+	return errors.Join(errs...)
+}
+
+// CheckIssuer reports an error for an issuer that no gateway should believe: what is not an https URL without a query, and http anywhere but in the cluster (a host that ends in .svc, or in .svc and the
+// cluster's domain), for whoever can change the answers on the way could make tokens for everybody.
+func CheckIssuer(issuer, clusterDomain string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
+		return fmt.Errorf("%q is not a URL of the form https://host/path", issuer)
+	}
+	if host := u.Hostname(); u.Scheme == "http" && !strings.HasSuffix(host, ".svc") && !strings.HasSuffix(host, ".svc."+clusterDomain) {
+		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer, clusterDomain)
+	}
+	return nil
+}
+
+// CheckClientID reports an error for what cannot be a client's id.
+func CheckClientID(id string) error {
+	if id == "" || len(id) > 255 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("%q is not the id of a client: 1 to 255 printable ASCII characters", id)
+	}
+	return nil
+}
