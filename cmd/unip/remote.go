@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -29,6 +27,7 @@ func (r *remote) flags(c *cobra.Command) {
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password")
 	f.StringVar(&r.host, "host", os.Getenv("UNIP_HOST"), "HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	f.StringVarP(&r.output, "output", "o", "", "json gives the answer as data")
+	complete(c, "output", "json")
 }
 
 // client is the module's client.
@@ -64,13 +63,6 @@ func said(err error) error {
 		return &inputError{e.Error()}
 	}
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 func exactly(names ...string) cobra.PositionalArgs {

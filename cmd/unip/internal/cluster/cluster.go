@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,8 @@ type Object = unstructured.Unstructured
 type Cluster struct {
 	client.Client
 	Host string
+
+	version discovery.ServerVersionInterface
 }
 
 // Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
@@ -55,7 +58,11 @@ func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
 	}
-	return &Cluster{c, config.Host}, nil
+	version, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
+	}
+	return &Cluster{c, config.Host, version}, nil
 }
 
 // Config is the connection's configuration.
@@ -212,21 +219,19 @@ func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVers
 // Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes when the Revision has gone.
 func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool, tell func(Result)) error {
 	for _, o := range objects {
-		if o.GetKind() == "ConfigMap" {
-			var by string
-			err := poll(ctx, func() (_ bool, err error) {
-				by, err = c.mountedBy(ctx, o)
-				return by == "" || !unmounted, err
-			})
-			if err != nil {
-				return fmt.Errorf("deleting %s: %w", Name(o), err)
-			}
-			if by != "" {
-				tell(Result{Name(o), "kept", "revision " + by + " refers to it"})
-				continue
-			}
+		var by string
+		err := poll(ctx, func() (_ bool, err error) {
+			by, err = c.mountedBy(ctx, o)
+			return by == "" || !unmounted, err
+		})
+		if err != nil {
+			return fmt.Errorf("deleting %s: %w", Name(o), err)
 		}
-		err := c.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if by != "" {
+			tell(Result{Name(o), "kept", "revision " + by + " refers to it"})
+			continue
+		}
+		err = c.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 			continue
 		}
@@ -259,8 +264,11 @@ func (c *Cluster) gone(ctx context.Context, o *Object) error {
 	return nil
 }
 
-// mountedBy names a Revision whose volumes hold the ConfigMap.
+// mountedBy names a Revision whose volumes hold an object that is a ConfigMap.
 func (c *Cluster) mountedBy(ctx context.Context, configMap *Object) (string, error) {
+	if k := configMap.GroupVersionKind(); k.Group != "" || k.Kind != "ConfigMap" {
+		return "", nil
+	}
 	revisions, err := c.list(ctx, configMap.GetNamespace(), schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
 	if err != nil {
 		return "", err
