@@ -78,7 +78,7 @@ func (d *deployment) open(c *cobra.Command, images bool) (*target, error) {
 		}
 		break
 	}
-	m.Cluster, err = cluster.Connect(d.kubeconfig, d.context)
+	m.Cluster, err = cluster.Connect(d.kubeconfig, d.context, c.ErrOrStderr())
 	return m, err
 }
 

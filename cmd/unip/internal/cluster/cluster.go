@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -48,12 +49,13 @@ type Cluster struct {
 	version discovery.ServerVersionInterface
 }
 
-// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
-func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
+// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty. What the API server has to warn of is written to warnings, each thing once.
+func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, error) {
 	config, err := Config(kubeconfig, kubeContext)
 	if err != nil {
 		return nil, err
 	}
+	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	c, err := client.New(config, client.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
@@ -224,6 +226,9 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 			by, err = c.mountedBy(ctx, o)
 			return by == "" || !unmounted, err
 		})
+		if err != nil && by != "" {
+			err = fmt.Errorf("revision %s still refers to it: %w", by, err)
+		}
 		if err != nil {
 			return fmt.Errorf("deleting %s: %w", Name(o), err)
 		}

@@ -33,7 +33,7 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		message, err := look()
 		f := Finding{Check: name, OK: err == nil, Message: message}
 		if err != nil {
-			f.Message, f.Cure = err.Error(), cure
+			f.Message, f.Cure = strings.Join(strings.Fields(err.Error()), " "), cure // one line
 		}
 		tell(f)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,10 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // Patience is how long anything may take on a busy machine.
@@ -48,6 +52,7 @@ func Start(t testing.TB) *Server {
 	if s.CRDs, err = definitions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	logf.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	env := &envtest.Environment{}
 	if s.config, err = env.Start(); err != nil {
 		t.Fatal(err)
@@ -131,32 +136,39 @@ func (s *Server) Install(t testing.TB) {
 	}
 }
 
-// Ready writes into the status of an object, as soon as it is there, what its controller would: that it is ready; or with a reason, that it is not.
-func (s *Server) Ready(ctx context.Context, apiVersion, kind, namespace, name, reason string) error {
+// Ready writes into the status of an object, as soon as it is there, what its controller would: that it is ready; or with a reason, that it is not. The object is named as unip does, kind.group/name.
+func (s *Server) Ready(ctx context.Context, namespace, object, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	o := &unstructured.Unstructured{}
-	o.SetAPIVersion(apiVersion)
-	o.SetKind(kind)
+	kind, name, _ := strings.Cut(object, "/")
+	gvk, err := s.RESTMapper().KindFor(schema.ParseGroupResource(kind).WithVersion(""))
+	if err != nil {
+		return err
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, o)
-		if err == nil {
-			ready := map[string]any{"type": "Ready", "status": "True", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339), "reason": "Ready", "message": ""}
-			if reason != "" {
-				ready["status"], ready["reason"], ready["message"] = "False", reason, "as the test wants it"
-			}
-			o.Object["status"] = map[string]any{"observedGeneration": o.GetGeneration(), "conditions": []any{ready}}
-			err = s.Status().Update(ctx, o)
-		}
-		if err == nil {
+		if err = s.ready(ctx, gvk, client.ObjectKey{Namespace: namespace, Name: name}, reason); err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s %s/%s: %w", kind, namespace, name, err)
+			return fmt.Errorf("%s in %s: %w", object, namespace, err)
 		case <-tick.C:
 		}
 	}
+}
+
+func (s *Server) ready(ctx context.Context, gvk schema.GroupVersionKind, key client.ObjectKey, reason string) error {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(gvk)
+	if err := s.Get(ctx, key, o); err != nil {
+		return err
+	}
+	ready := map[string]any{"type": "Ready", "status": "True", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339), "reason": "Ready", "message": ""}
+	if reason != "" {
+		ready["status"], ready["reason"], ready["message"] = "False", reason, "as the test wants it"
+	}
+	o.Object["status"] = map[string]any{"observedGeneration": o.GetGeneration(), "conditions": []any{ready}}
+	return s.Status().Update(ctx, o)
 }
