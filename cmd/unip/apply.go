@@ -69,12 +69,16 @@ func (d *deployment) open(c *cobra.Command, images bool) (*target, error) {
 	if m.objects, err = parse(b); err != nil {
 		return nil, err
 	}
-	for _, o := range m.objects {
-		if o.GetLabels()["app.kubernetes.io/managed-by"] == "unip" && o.GetNamespace() != "" {
-			m.namespace = o.GetNamespace()
+	for _, o := range m.objects { // what came to the module from elsewhere may lie anywhere
+		if o.GetLabels()["app.kubernetes.io/managed-by"] != "unip" {
+			continue
 		}
+		if m.namespace = o.GetNamespace(); o.GetKind() == "Namespace" {
+			m.namespace = o.GetName() // all that there is of a module whose last component has gone
+		}
+		break
 	}
-	m.Cluster, err = cluster.Connect(d.kubeconfig, d.context)
+	m.Cluster, err = cluster.Connect(d.kubeconfig, d.context, c.ErrOrStderr())
 	return m, err
 }
 

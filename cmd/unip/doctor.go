@@ -27,7 +27,7 @@ wrong it says the cure, and then exits with 1. It changes nothing.`,
 			if err := outputs(output); err != nil {
 				return err
 			}
-			k, err := cluster.Connect(kubeconfig, kubeContext)
+			k, err := cluster.Connect(kubeconfig, kubeContext, c.ErrOrStderr())
 			if err != nil {
 				return err
 			}

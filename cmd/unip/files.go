@@ -23,6 +23,8 @@ func filesCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
 		Use: "files", Short: "Your files in the module's boxes",
+		Example: `  unip files ls userdata/incoming/
+  unip files put table.csv userdata/incoming/table.csv`,
 		Long: "A path is <box>/<group>/<file>; one that ends in / is a group. Every file is in a group.",
 		Args: noCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -35,6 +37,8 @@ func filesCommand() *cobra.Command {
 func filesLs(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls BOX/[GROUP/]", Short: "List the files and groups in a group", Args: exactly("BOX/[GROUP/]"),
+		Example: `  unip files ls userdata/
+  unip files ls userdata/incoming/ -o json | jq -r '.files[].name'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := r.client()
 			if err != nil {
@@ -52,7 +56,7 @@ func filesLs(r *remote) *cobra.Command {
 				}
 			}
 			if r.output == "json" {
-				return printJSON(c.OutOrStdout(), all)
+				return writeJSON(c.OutOrStdout(), all)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, g := range all.Groups {
@@ -123,6 +127,8 @@ func filesGet(r *remote) *cobra.Command {
 	var link bool
 	c := &cobra.Command{
 		Use: "get BOX/GROUP/FILE [FILE]", Short: "Download a file",
+		Example: `  unip files get userdata/incoming/table.csv
+  curl -s "$(unip files get userdata/incoming/table.csv --link)" | head`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return &usageError{errors.New("wanted: BOX/GROUP/FILE [FILE]")}
@@ -142,7 +148,7 @@ func filesGet(r *remote) *cobra.Command {
 				fmt.Fprintln(c.OutOrStdout(), f.Get)
 				return nil
 			case r.output == "json":
-				return printJSON(c.OutOrStdout(), f)
+				return writeJSON(c.OutOrStdout(), f)
 			}
 			to := path.Base(args[0])
 			if len(args) == 2 {
@@ -161,6 +167,8 @@ func filesGet(r *remote) *cobra.Command {
 func filesRm(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm BOX/GROUP/FILE|BOX/GROUP/", Short: "Delete a file, or a group with all its files", Args: exactly("BOX/GROUP/FILE"),
+		Example: `  unip files rm userdata/incoming/table.csv
+  unip files rm userdata/incoming/`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := r.client()
 			if err != nil {

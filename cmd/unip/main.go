@@ -78,7 +78,23 @@ func command() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(translateCommand(), validateCommand(), applyCommand(), diffCommand(), deleteCommand(), schemaCommand(), graphCommand(), doctorCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand())
+	strictCompletion(root)
 	return root
+}
+
+// strictCompletion makes wrong usage of cobra's own command for completion what it is elsewhere; cobra is content with an unknown shell.
+func strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd() // cobra would make it later
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args, c.RunE = noCommand, func(c *cobra.Command, _ []string) error { return c.Help() }
+		c.Example = "  source <(unip completion bash)\n  unip completion zsh > \"${fpath[1]}/_unip\"\n  unip completion fish > ~/.config/fish/completions/unip.fish"
+		for _, shell := range c.Commands() {
+			shell.Args = noArgs
+		}
+	}
 }
 
 func noCommand(c *cobra.Command, args []string) error {
@@ -92,9 +108,13 @@ func noCommand(c *cobra.Command, args []string) error {
 	return &usageError{fmt.Errorf("unknown command %q%s", args[0], hint)}
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return &usageError{fmt.Errorf("unexpected argument %q; files are given with -f", args[0])}
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	hint := ""
+	if c.Flags().Lookup("filename") != nil {
+		hint = "; files are given with -f"
+	}
+	return &usageError{fmt.Errorf("unexpected argument %q%s", args[0], hint)}
 }

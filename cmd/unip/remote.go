@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,7 @@ func (r *remote) flags(c *cobra.Command) {
 	f.StringVar(&r.tokenFile, "token-file", "", "file with a token of the module's OpenID Connect issuer, in place of user and password (default: the token in UNIP_TOKEN)")
 	f.StringVar(&r.host, "host", os.Getenv("UNIP_HOST"), "HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	f.StringVarP(&r.output, "output", "o", "", "json gives the answer as data")
+	complete(c, "output", "json")
 }
 
 // client is the module's client.
@@ -114,13 +114,6 @@ func said(err error) error {
 		return &inputError{e.Error()}
 	}
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 func exactly(names ...string) cobra.PositionalArgs {

@@ -47,7 +47,7 @@ func runCommand() *cobra.Command {
 				return watch(c, r, m, run.ID)
 			}
 			if r.output == "json" {
-				return printJSON(c.OutOrStdout(), run)
+				return writeJSON(c.OutOrStdout(), run)
 			}
 			fmt.Fprintln(c.OutOrStdout(), run.ID)
 			return nil
@@ -81,6 +81,8 @@ func runsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs [RUN]",
 		Short: "List your runs, or show one with its stages",
+		Example: `  unip runs --pipeline train --status Failed
+  unip runs train-7k2x9 -o json | jq -r .status`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &usageError{errors.New("wanted: nothing, or one RUN")}
@@ -101,7 +103,7 @@ func runsCommand() *cobra.Command {
 					return said(err)
 				}
 				if r.output == "json" {
-					return printJSON(c.OutOrStdout(), run)
+					return writeJSON(c.OutOrStdout(), run)
 				}
 				fmt.Fprint(c.OutOrStdout(), tree(run, time.Now()))
 				return nil
@@ -111,7 +113,7 @@ func runsCommand() *cobra.Command {
 				return said(err)
 			}
 			if r.output == "json" {
-				return printJSON(c.OutOrStdout(), map[string]any{"runs": runs})
+				return writeJSON(c.OutOrStdout(), map[string]any{"runs": runs})
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "RUN\tPIPELINE\tSTATUS\tSTARTED\tTOOK\tMESSAGE")
@@ -232,7 +234,7 @@ func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 
 func ended(w io.Writer, r *remote, run module.Run) error {
 	if r.output == "json" {
-		if err := printJSON(w, run); err != nil {
+		if err := writeJSON(w, run); err != nil {
 			return err
 		}
 	}
@@ -255,6 +257,7 @@ func cancelCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
 		Use: "cancel RUN", Short: "End a run: what runs is stopped, nothing more starts", Args: exactly("RUN"),
+		Example: `  unip cancel train-7k2x9`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := r.client()
 			if err != nil {
@@ -265,7 +268,7 @@ func cancelCommand() *cobra.Command {
 				return said(err)
 			}
 			if r.output == "json" {
-				return printJSON(c.OutOrStdout(), run)
+				return writeJSON(c.OutOrStdout(), run)
 			}
 			if run.Done() {
 				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", run.ID, run.Status)
@@ -285,6 +288,8 @@ func logsCommand() *cobra.Command {
 	var follow bool
 	c := &cobra.Command{
 		Use: "logs RUN", Short: "Show what the stages of a run have written", Args: exactly("RUN"),
+		Example: `  unip logs train-7k2x9 --stage report
+  unip logs train-7k2x9 -f`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := r.client()
 			if err != nil {

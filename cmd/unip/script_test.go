@@ -1,23 +1,101 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"gopkg.in/yaml.v3"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/cluster/clustertest"
 )
 
+// release in a script's environment makes unip know released images, as the linker does for a release.
+const release = "UNIP_TEST_RELEASE"
+
 func TestMain(m *testing.M) {
-	command := func() { os.Exit(run()) }
+	command := func() {
+		if os.Getenv(release) != "" {
+			imageInference, imageGateway = "registry.example/unip/inference:v1", "registry.example/unip/gateway:v1"
+		}
+		os.Exit(run())
+	}
 	testscript.Main(m, map[string]func(){"unip": command, "kubectl-unip": command})
 }
 
-// Each script is a story of somebody at the command line. $EXAMPLES is examples/ of this repository, $REFUSES a module at which everybody is refused, with what they showed.
+// commands are what scripts can do beyond testscript's own.
+//
+//	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
+//	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
+//	ready [-not REASON] NAMESPACE KIND/NAME...   does the work of the controllers that are not there (clustertest)
+func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+			want, err := strconv.Atoi(args[0])
+			ts.Check(err)
+			got := 0
+			if err := ts.Exec(args[1], args[2:]...); err != nil {
+				var exit *exec.ExitError
+				if !errors.As(err, &exit) {
+					ts.Fatalf("%v", err)
+				}
+				got = exit.ExitCode()
+			}
+			if got != want {
+				ts.Fatalf("exit code %d, want %d", got, want)
+			}
+		},
+		"parses": func(ts *testscript.TestScript, _ bool, args []string) {
+			text := ts.ReadFile(args[1])
+			if strings.Contains(text, "\x1b") {
+				ts.Fatalf("an escape code is in %q", text)
+			}
+			var v any
+			if args[0] == "json" {
+				ts.Check(json.Unmarshal([]byte(text), &v))
+				return
+			}
+			for _, document := range strings.Split(text, "\n---\n") {
+				ts.Check(yaml.Unmarshal([]byte(document), &v))
+			}
+		},
+		"ready": func(ts *testscript.TestScript, _ bool, args []string) {
+			reason := ""
+			if args[0] == "-not" {
+				reason, args = args[1], args[2:]
+			}
+			for _, object := range args[1:] {
+				ts.Check(c.Ready(t.Context(), args[0], object, reason))
+			}
+		},
+	}
+}
+
+// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository.
+func scripts(t *testing.T, p testscript.Params, env ...string) {
+	t.Helper()
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.RequireExplicitExec = true
+	p.Setup = func(e *testscript.Env) error {
+		e.Vars = append(e.Vars, append(env, "EXAMPLES="+examples, "HOME="+e.WorkDir)...)
+		return nil
+	}
+	testscript.Run(t, p)
+}
+
+// Stories of what needs no cluster. $REFUSES is a module at which everybody is refused, with what they showed.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,18 +103,22 @@ func TestScripts(t *testing.T) {
 		fmt.Fprintf(w, `{"status":401,"title":"Unauthorized","detail":"shown: %s"}`, r.Header.Get("Authorization"))
 	}))
 	t.Cleanup(refuses.Close) // when the scripts, which run in parallel, are through
-	examples, err := filepath.Abs("../../examples")
-	if err != nil {
-		t.Fatal(err)
-	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("EXAMPLES", examples)
-			e.Setenv("REFUSES", refuses.URL+"/ns")
-			return nil
-		},
+	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns")
+}
+
+// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.
+func TestScriptsOnACluster(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t)
+	s3 := httptest.NewServer(http.NotFoundHandler()) // an answer is all that is wanted of it
+	t.Cleanup(s3.Close)
+	env := []string{"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin, release + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ",")}
+	t.Run("operator", func(t *testing.T) {
+		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: commands(t, c)}, env...)
+	})
+	c.Install(t)
+	t.Run("author", func(t *testing.T) {
+		scripts(t, testscript.Params{Dir: "testdata/cluster", Cmds: commands(t, c)}, env...)
 	})
 }
 

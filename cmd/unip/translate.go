@@ -200,8 +200,8 @@ what Knative would refuse. It exits with 1 when there is an error.`,
   unip validate -f manifests/ -o json | jq '.[] | select(.severity == "error")'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return &usageError{fmt.Errorf("-o: %q is neither text nor json", output)}
+			if err := outputs(output); err != nil {
+				return err
 			}
 			_, found, err := t.run(c, output == "json")
 			if found == nil && err != nil {
@@ -221,6 +221,7 @@ what Knative would refuse. It exits with 1 when there is an error.`,
 
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

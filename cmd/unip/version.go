@@ -14,22 +14,23 @@ func versionCommand() *cobra.Command {
 	var output string
 	c := &cobra.Command{
 		Use: "version", Short: "Say which unip this is", Args: noArgs,
+		Example: `  unip version
+  unip version -o json | jq -r .knative`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := outputs(output); err != nil {
+				return err
+			}
 			v := struct {
 				Version string `json:"version"`
 				Commit  string `json:"commit"`
 				Go      string `json:"go"`
 				Knative string `json:"knative"`
 			}{version, commit, runtime.Version(), knativeVersion}
-			switch output {
-			case "json":
+			if output == "json" {
 				return writeJSON(c.OutOrStdout(), v)
-			case "text":
-				fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit, v.Go, v.Knative)
-				return nil
-			default:
-				return &usageError{fmt.Errorf("-o: %q is neither text nor json", output)}
 			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit, v.Go, v.Knative)
+			return err
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")

@@ -82,17 +82,22 @@ func MakeModuleKey(m Module) *corev1.Secret {
 	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: KeyType}
 }
 
-// MakeSecret makes a Secret of the manifests.
+// MakeSecret makes a Secret of the manifests. All values come as data: of a key that stringData no longer has, the API server keeps the value, by whatever way it is applied, and with it a user whom
+// the manifests no longer have.
 func MakeSecret(m Module, s *manifest.Secret) *corev1.Secret {
 	meta := m.meta(s.Meta.Name.Value, s.Meta.Name.Value, "secret")
 	kind := corev1.SecretTypeOpaque
 	if s.Type != "" {
 		kind = corev1.SecretType(s.Type)
 	}
-	return &corev1.Secret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: kind,
-		Data: bytesOf(s.Data), StringData: s.StringData,
+	data := bytesOf(s.Data)
+	if data == nil {
+		data = map[string][]byte{}
 	}
+	for k, v := range s.StringData {
+		data[k] = []byte(v)
+	}
+	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: kind, Data: data}
 }
 
 // bytesOf turns base64 text, which has been checked, into what the API type holds.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,19 +45,26 @@ type Object = unstructured.Unstructured
 type Cluster struct {
 	client.Client
 	Host string
+
+	version discovery.ServerVersionInterface
 }
 
-// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
-func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
+// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty. What the API server has to warn of is written to warnings, each thing once.
+func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, error) {
 	config, err := Config(kubeconfig, kubeContext)
 	if err != nil {
 		return nil, err
 	}
+	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	c, err := client.New(config, client.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
 	}
-	return &Cluster{c, config.Host}, nil
+	version, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
+	}
+	return &Cluster{c, config.Host, version}, nil
 }
 
 // Config is the connection's configuration.
@@ -212,21 +221,22 @@ func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVers
 // Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes when the Revision has gone.
 func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool, tell func(Result)) error {
 	for _, o := range objects {
-		if o.GetKind() == "ConfigMap" {
-			var by string
-			err := poll(ctx, func() (_ bool, err error) {
-				by, err = c.mountedBy(ctx, o)
-				return by == "" || !unmounted, err
-			})
-			if err != nil {
-				return fmt.Errorf("deleting %s: %w", Name(o), err)
-			}
-			if by != "" {
-				tell(Result{Name(o), "kept", "revision " + by + " refers to it"})
-				continue
-			}
+		var by string
+		err := poll(ctx, func() (_ bool, err error) {
+			by, err = c.mountedBy(ctx, o)
+			return by == "" || !unmounted, err
+		})
+		if err != nil && by != "" {
+			err = fmt.Errorf("revision %s still refers to it: %w", by, err)
 		}
-		err := c.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if err != nil {
+			return fmt.Errorf("deleting %s: %w", Name(o), err)
+		}
+		if by != "" {
+			tell(Result{Name(o), "kept", "revision " + by + " refers to it"})
+			continue
+		}
+		err = c.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 			continue
 		}
@@ -259,8 +269,11 @@ func (c *Cluster) gone(ctx context.Context, o *Object) error {
 	return nil
 }
 
-// mountedBy names a Revision whose volumes hold the ConfigMap.
+// mountedBy names a Revision whose volumes hold an object that is a ConfigMap.
 func (c *Cluster) mountedBy(ctx context.Context, configMap *Object) (string, error) {
+	if k := configMap.GroupVersionKind(); k.Group != "" || k.Kind != "ConfigMap" {
+		return "", nil
+	}
 	revisions, err := c.list(ctx, configMap.GetNamespace(), schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
 	if err != nil {
 		return "", err

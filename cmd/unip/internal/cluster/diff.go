@@ -20,6 +20,7 @@ type Difference struct {
 
 // Diff asks the API server, by a dry run, what would come of applying the objects and removing the surplus ones, and compares. Only what an application can change is compared: no status and none
 // of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do. In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
+// A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
 	var all []Difference
 	missing := map[string]bool{}
@@ -49,7 +50,11 @@ func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bo
 		}
 	}
 	for _, o := range surplus {
-		if err := add(o, o, nil); err != nil {
+		by, err := c.mountedBy(ctx, o)
+		if err == nil && by == "" {
+			err = add(o, o, nil)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

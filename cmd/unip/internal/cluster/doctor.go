@@ -33,9 +33,20 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		message, err := look()
 		f := Finding{Check: name, OK: err == nil, Message: message}
 		if err != nil {
-			f.Message, f.Cure = err.Error(), cure
+			f.Message, f.Cure = strings.Join(strings.Fields(err.Error()), " "), cure // one line
 		}
 		tell(f)
+	}
+	reached := false
+	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up", func() (string, error) {
+		v, err := c.version.ServerVersion()
+		if reached = err == nil; !reached {
+			return "", err
+		}
+		return c.Host + " answers; version " + v.GitVersion, nil
+	})
+	if !reached {
+		return // nothing else can be seen, and nothing of it is to blame
 	}
 	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
 	const config = "apply unip's config/ (`ko apply -f config/`, or the release's YAML)"
@@ -48,10 +59,10 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 	check("unip", config, func() (string, error) {
 		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")
 	})
-	conf := installation.Default()
-	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong", func() (_ string, err error) {
-		conf, err = c.installation(ctx)
-		return "unip.yaml can be read", err
+	var conf installation.Config
+	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong", func() (message string, err error) {
+		conf, message, err = c.installation(ctx)
+		return message, err
 	})
 	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config", func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
 	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
@@ -85,12 +96,17 @@ func (c *Cluster) running(ctx context.Context, crds []string, namespace string, 
 	return message, nil
 }
 
-// named reads an object that has to be there.
-func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespace, name string) (*Object, error) {
+func object(k schema.GroupVersionKind, namespace, name string) *Object {
 	o := &Object{}
 	o.SetGroupVersionKind(k)
 	o.SetNamespace(namespace)
 	o.SetName(name)
+	return o
+}
+
+// named reads an object that has to be there.
+func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespace, name string) (*Object, error) {
+	o := object(k, namespace, name)
 	live, err := c.get(ctx, o)
 	if err == nil && live == nil {
 		err = fmt.Errorf("there is no %s", strings.TrimPrefix(namespace+" "+Name(o), " "))
@@ -98,17 +114,19 @@ func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespac
 	return live, err
 }
 
-func (c *Cluster) installation(ctx context.Context) (installation.Config, error) {
-	o, err := c.named(ctx, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
-	if err != nil {
-		return installation.Default(), err
+// installation is the cluster's configuration, and in words where it comes from; with an error it is the default one, of which the other checks make the best.
+func (c *Cluster) installation(ctx context.Context) (conf installation.Config, from string, err error) {
+	conf, _ = installation.Parse(nil) // of nothing come the defaults
+	o := object(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
+	if o, err = c.get(ctx, o); err != nil || o == nil {
+		return conf, "there is no ConfigMap " + systemNamespace + "/unip-config, so the defaults hold", err
 	}
 	text, _, _ := unstructured.NestedString(o.Object, "data", "unip.yaml")
-	conf, err := installation.Parse([]byte(text))
+	read, err := installation.Parse([]byte(text))
 	if err != nil {
-		return installation.Default(), err
+		return conf, "", err
 	}
-	return conf, nil
+	return read, "unip.yaml can be read", nil
 }
 
 // brokerControllers are the Deployments that make Brokers of a class.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,11 +13,14 @@ import (
 // awaited are the kinds with a condition Ready.
 var awaited = map[string]bool{"DataBox": true, "Service": true, "Broker": true, "Trigger": true, "Pipeline": true, "PingSource": true}
 
+// unseen is the reason of an object of which nothing is known.
+const unseen = "not looked at yet"
+
 // state is what an object says of itself: ready, and if not why. Of an older generation it says nothing.
 func state(o *Object) (ready bool, why string) {
 	observed, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
 	if observed < o.GetGeneration() {
-		return false, "not looked at yet"
+		return false, unseen
 	}
 	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
 	why = "no condition Ready yet"
@@ -77,12 +81,12 @@ func (c *Cluster) AwaitReady(ctx context.Context, objects []*Object, tell func(o
 		waiting = left
 		return len(left) == 0, nil
 	})
-	if err == nil || len(waiting) == 0 {
-		return err
+	if err == nil || ctx.Err() == nil {
+		return err // not time has run out, a call has failed
 	}
 	errs := []error{ErrNotReady}
 	for _, o := range waiting {
-		errs = append(errs, fmt.Errorf("%s: %s", Name(o), why[Name(o)]))
+		errs = append(errs, fmt.Errorf("%s: %s", Name(o), cmp.Or(why[Name(o)], unseen)))
 	}
 	return errors.Join(errs...)
 }
