@@ -78,6 +78,13 @@ test: $(CLUSTER) ## unit, golden and property tests: real Python, S3 server and 
 	@export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); go vet ./... && go test ./...
 	@go -C e2e/cluster test ./...
 
+# Which fuzz target, and for how long; `make fuzz FUZZ=./functions/internal/caller:FuzzVerify FUZZTIME=1h`.
+FUZZ ?= ./translate/manifest:FuzzRead
+FUZZTIME ?= 60s
+.PHONY: fuzz
+fuzz: ## look for bytes that the decoder of manifests does not bear (FUZZTIME=60s; FUZZ=PACKAGE:TARGET for another)
+	@go test -run '^$$' -fuzz '^$(word 2,$(subst :, ,$(FUZZ)))$$' -fuzztime $(FUZZTIME) $(word 1,$(subst :, ,$(FUZZ)))
+
 .PHONY: e2e
 e2e: build deploy images ## tests on the cluster
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/

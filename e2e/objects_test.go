@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,6 +43,34 @@ func TestServerSideDryRun(t *testing.T) {
 	if _, err := m.Kubectl(t.Context(), "create", "namespace", m.Namespace); err != nil {
 		t.Fatal(err)
 	}
+	dryRun := func(t *testing.T, objects []byte) {
+		// The webhooks try a pod of each Service, with its ServiceAccount: namespace and accounts are made, the rest is only tried.
+		var first, rest []string
+		for doc := range strings.SplitSeq(string(objects), "\n---\n") {
+			doc = inNamespace.ReplaceAllString(doc, "namespace: "+m.Namespace)
+			switch {
+			case strings.Contains("\n"+doc, "\nkind: Namespace\n"):
+			case strings.Contains("\n"+doc, "\nkind: ServiceAccount\n"):
+				first = append(first, doc)
+			default:
+				rest = append(rest, doc)
+			}
+		}
+		for _, step := range []struct {
+			docs  []string
+			flags []string
+		}{{first, nil}, {rest, []string{"--dry-run=server"}}} {
+			if len(step.docs) == 0 {
+				continue
+			}
+			args := append([]string{"apply", "--server-side", "--force-conflicts", "--field-manager=unip-dry-run", "-f", "-"}, step.flags...)
+			out, err := m.Run(t.Context(), []byte(strings.Join(step.docs, "\n---\n")), "kubectl", args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s", out)
+		}
+	}
 	for name, path := range map[string]string{
 		"examples-digits": "examples/digits/manifests",
 		"echo":            write(t, "pu-e2e-pa-dryrun", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"}),
@@ -54,29 +84,20 @@ func TestServerSideDryRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The webhooks try a pod of each Service, with its ServiceAccount: namespace and accounts are made, the rest is only tried.
-			var first, rest []string
-			for doc := range strings.SplitSeq(string(resolved), "\n---\n") {
-				doc = inNamespace.ReplaceAllString(doc, "namespace: "+m.Namespace)
-				switch {
-				case strings.Contains("\n"+doc, "\nkind: Namespace\n"):
-				case strings.Contains("\n"+doc, "\nkind: ServiceAccount\n"):
-					first = append(first, doc)
-				default:
-					rest = append(rest, doc)
-				}
+			dryRun(t, resolved)
+		})
+	}
+	golden, err := filepath.Glob(filepath.Join(m.Root, "translate/testdata/*/out.yaml"))
+	if err != nil || len(golden) < 20 {
+		t.Fatalf("%d golden outputs: %v", len(golden), err)
+	}
+	for _, file := range golden {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			objects, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			apply := func(docs []string, flags ...string) []byte {
-				args := append([]string{"apply", "--server-side", "--field-manager=unip-dry-run", "-f", "-"}, flags...)
-				out, err := m.Run(t.Context(), []byte(strings.Join(docs, "\n---\n")), "kubectl", args...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return out
-			}
-			apply(first)
-			out := apply(rest, "--dry-run=server")
-			t.Logf("%s", out)
+			dryRun(t, bytes.ReplaceAll(objects, []byte("ko://example.org/"), []byte("registry.example/unip/")))
 		})
 	}
 }

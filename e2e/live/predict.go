@@ -113,10 +113,14 @@ func (m *Module) call(ctx context.Context, r Request) (*Answer, error) {
 
 // Host is the host name under which the cluster's ingress serves the module's gateway.
 func (m *Module) Host(ctx context.Context) (string, error) {
-	var s servingv1.Service
-	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.Gateway}, &s); err != nil {
+	var all servingv1.ServiceList // by its label, for a module's names may have been prefixed
+	if err := m.List(ctx, &all, client.InNamespace(m.Namespace), client.MatchingLabels{"app.kubernetes.io/component": names.Gateway}); err != nil {
 		return "", fmt.Errorf("finding the gateway: %w", err)
 	}
+	if len(all.Items) != 1 {
+		return "", fmt.Errorf("%s has %d gateways", m.Namespace, len(all.Items))
+	}
+	s := all.Items[0]
 	if s.Status.URL == nil {
 		return "", fmt.Errorf("the gateway of %s has no URL yet", m.Namespace)
 	}

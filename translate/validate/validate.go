@@ -1,4 +1,5 @@
-// Package validate runs Knative's own defaults and rules over generated objects, offline, with the feature flags that Knative ships: what passes here, Knative's webhook accepts.
+// Package validate runs Knative's own defaults and rules over generated objects, offline, with the feature flags that Knative ships: what passes here, Knative's webhook accepts. Of Kubernetes' own kinds it
+// checks what all objects have in common, by the API server's rules.
 package validate
 
 import (
@@ -19,8 +20,12 @@ import (
 // Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
 type Rules struct{ services sync.Map }
 
-// Object returns what Knative would refuse about an object; nil for kinds that are not Knative's. The object is not changed.
+// Object returns what Kubernetes or Knative would refuse about an object. The object is not changed.
 func (r *Rules) Object(o runtime.Object) []string {
+	return append(kubernetes(o), r.knative(o)...)
+}
+
+func (r *Rules) knative(o runtime.Object) []string {
 	switch x := o.(type) {
 	case *servingv1.Service:
 		s := essence(x)
