@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -23,6 +24,8 @@ func (c *checker) image(where string, at manifest.Position, image *manifest.Imag
 		c.found.Errorf(at, "%s.image.existingImageName is missing", where)
 	} else if name := image.ExistingImageName; strings.ContainsAny(name.Value, " \t\n") || strings.HasPrefix(name.Value, "ko://") {
 		c.found.Errorf(name.At, "%s.image.existingImageName: %q is not the name of an image", where, name.Value)
+	} else if _, err := reference.ParseAnyReference(name.Value); err != nil {
+		c.found.Errorf(name.At, "%s.image.existingImageName: %q is not the name of an image: write REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST, the name in lower case", where, name.Value)
 	}
 }
 
@@ -57,6 +60,10 @@ func (c *checker) env(where string, env []manifest.Env, envFrom []manifest.EnvFr
 			c.found.Errorf(ref.Position, "%s.envFrom: the reference has no name", where)
 		case names.Managed(name):
 			c.found.Errorf(ref.Name.At, "%s.envFrom: %s is unip's own and not for the module's code", where, name)
+		case len(validation.IsDNS1123Subdomain(name)) > 0:
+			c.found.Errorf(ref.Name.At, "%s.envFrom: %q is not the name of a Secret or ConfigMap", where, name)
+		case e.Prefix != "" && len(validation.IsEnvVarName(e.Prefix)) > 0:
+			c.found.Errorf(e.Field("prefix"), "%s.envFrom: %q cannot stand before the name of an environment variable", where, e.Prefix)
 		case e.SecretRef != nil && c.secrets[name] == nil:
 			c.found.Notef(ref.Name.At, "Secret %s is not among the manifests: it must exist in namespace %s", name, c.namespace)
 		}
@@ -68,8 +75,14 @@ func (c *checker) limits(where string, limits map[string]manifest.Text) {
 		if !strings.Contains(name, "/") && !slices.Contains([]string{"cpu", "memory", "ephemeral-storage"}, name) {
 			c.found.Errorf(q.At, "%s.resourceLimits: there is no resource %q; cpu, memory, ephemeral-storage, or a name with a domain like nvidia.com/gpu", where, name)
 		}
+		extended := strings.Contains(name, "/")
+		if extended && len(validation.IsQualifiedName(name)) > 0 {
+			c.found.Errorf(q.At, "%s.resourceLimits: %q is not the name of a resource; write DOMAIN/NAME, like nvidia.com/gpu", where, name)
+		}
 		if n, err := resource.ParseQuantity(q.Value); err != nil || n.Sign() < 0 {
 			c.found.Errorf(q.At, "%s.resourceLimits.%s: %q is not a quantity; write \"500m\", 2Gi or the like", where, name, q.Value)
+		} else if extended && n.MilliValue()%1000 != 0 {
+			c.found.Errorf(q.At, "%s.resourceLimits.%s: %q is not a whole number; Kubernetes gives such a resource undivided", where, name, q.Value)
 		}
 	}
 }

@@ -51,14 +51,18 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	if !found.Failed() {
 		made = c.make(o)
 		var rules validate.Rules
-		problems := make([][]string, len(made))
+		problems := make([][]validate.Problem, len(made))
 		_ = inParallel(len(made), func(i int) error { // nothing here fails
 			problems[i] = rules.Object(made[i].Object)
 			return nil
 		})
 		for i, x := range made {
 			for _, problem := range problems[i] {
-				found.Errorf(x.from, "%s %s: %s", kindOf(x.Object), x.GetName(), problem)
+				at := x.from
+				if s := c.parts[x.GetName()]; s != nil && kindOf(x.Object) == "Service" && s.Position == x.from {
+					at = origin(s, problem.Path)
+				}
+				found.Errorf(at, "%s %s: %s", kindOf(x.Object), x.GetName(), problem.Message)
 			}
 		}
 	}

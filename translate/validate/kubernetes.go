@@ -13,7 +13,7 @@ import (
 )
 
 // kubernetes says what the API server would refuse of any object's metadata, by its own rules, and of the size of Secrets and ConfigMaps. Its rules for the rest of its kinds are no library.
-func kubernetes(o runtime.Object) []string {
+func kubernetes(o runtime.Object) []Problem {
 	m, ok := o.(metav1.Object)
 	if !ok {
 		return nil
@@ -24,12 +24,12 @@ func kubernetes(o runtime.Object) []string {
 	if core {
 		name = validation.NameIsDNSSubdomain
 	}
-	var problems []string
+	var problems []Problem
 	for _, e := range validation.ValidateObjectMetaAccessor(m, m.GetNamespace() != "", name, field.NewPath("metadata")) {
-		problems = append(problems, e.Error())
+		problems = append(problems, Problem{Path: e.Field, Message: e.Error()})
 	}
 	if n := size(o); core && n > corev1.MaxSecretSize { // ConfigMaps have the same limit
-		problems = append(problems, fmt.Sprintf("its data has %d bytes; a %s holds %d at most", n, kind.Kind, corev1.MaxSecretSize))
+		problems = append(problems, Problem{Path: "data", Message: fmt.Sprintf("its data has %d bytes; a %s holds %d at most", n, kind.Kind, corev1.MaxSecretSize)})
 	}
 	return problems
 }

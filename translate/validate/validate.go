@@ -20,21 +20,24 @@ import (
 // Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
 type Rules struct{ services sync.Map }
 
+// Problem is one thing that would be refused. Path is the field's in the object, as Knative writes it; "" is not known.
+type Problem struct{ Path, Message string }
+
 // Object returns what Kubernetes or Knative would refuse about an object. The object is not changed.
-func (r *Rules) Object(o runtime.Object) []string {
+func (r *Rules) Object(o runtime.Object) []Problem {
 	return append(kubernetes(o), r.knative(o)...)
 }
 
-func (r *Rules) knative(o runtime.Object) []string {
+func (r *Rules) knative(o runtime.Object) []Problem {
 	switch x := o.(type) {
 	case *servingv1.Service:
 		s := essence(x)
 		key, err := json.Marshal(s)
 		if err != nil {
-			return []string{err.Error()}
+			return []Problem{{Message: err.Error()}}
 		}
 		if known, ok := r.services.Load(string(key)); ok {
-			return known.([]string)
+			return known.([]Problem)
 		}
 		problems := check(s)
 		r.services.Store(string(key), problems)
@@ -76,14 +79,21 @@ func check(o interface {
 	apis.Defaultable
 	apis.Validatable
 },
-) []string {
+) []Problem {
 	ctx := shipped()
 	o.SetDefaults(ctx)
-	var problems []string
+	var problems []Problem
 	// Warnings come as non-nil errors too; only errors stop an object.
 	if err := o.Validate(ctx).Filter(apis.ErrorLevel); err != nil {
-		for line := range strings.Lines(err.Error()) {
-			problems = append(problems, strings.TrimSpace(line))
+		for _, e := range err.WrappedErrors() {
+			p := Problem{Path: strings.Join(e.Paths, ", "), Message: e.Message}
+			if p.Path != "" {
+				p.Message = p.Path + ": " + e.Message
+			}
+			if e.Details != "" {
+				p.Message += "; " + strings.ReplaceAll(e.Details, "\n", " ")
+			}
+			problems = append(problems, p)
 		}
 	}
 	return problems
