@@ -100,6 +100,17 @@ $(PEERS)/kustomize:
 $(PEERS)/helm:
 	@echo "building helm (some minutes) …"; GOFLAGS= GOBIN=$(PEERS) go install helm.sh/helm/v3/cmd/helm@v3.19.0
 
+# Editors and CI of our users read the schema with these.
+$(PEERS)/kubeconform:
+	@echo "building kubeconform …"; GOFLAGS= GOBIN=$(PEERS) go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+LANGUAGE_SERVER := $(PEERS)/npm/node_modules/yaml-language-server/bin/yaml-language-server
+$(LANGUAGE_SERVER):
+	@echo "installing yaml-language-server …"; npm install --silent --no-audit --no-fund --prefix $(PEERS)/npm yaml-language-server@1.25.0
+
+.PHONY: schema-check
+schema-check: build $(PEERS)/kubeconform $(LANGUAGE_SERVER) ## the example in kubeconform and in yaml-language-server, with the schema that unip gives (needs Node.js)
+	@CHECK='$(PEERS)/kubeconform' LANGUAGE_SERVER='$(LANGUAGE_SERVER)' e2e/schema/check.sh
+
 .PHONY: bench-translate
 bench-translate: build $(PEERS)/kustomize $(PEERS)/helm ## measure translate beside helm template and kustomize build
 	@go run ./e2e/bench/translate --helm $(PEERS)/helm --kustomize $(PEERS)/kustomize
