@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -90,7 +91,7 @@ func layerOf(entries ...entry) (v1.Layer, error) {
 
 const (
 	pauseImage = registryName + "/cluster/pause:1"
-	baseImage  = registryName + "/cluster/base:1"
+	baseImage  = registryName + "/cluster/base:2" // another number when its content changes: images built on it are made anew
 )
 
 // pushBasics makes the two images that nothing works without: pause, which holds a pod's namespaces, and base, with what a static program needs beside it.
@@ -114,7 +115,12 @@ func (i instance) pushBasics(ctx context.Context) error {
 	if err != nil {
 		certs = nil // pods reach nothing outside anyway
 	}
+	zones, err := timeZones(ctx)
+	if err != nil {
+		return err
+	}
 	layer, err = layerOf(
+		entry{zonesFile[1:], 0o644, zones},
 		entry{"etc/", 0o755, nil}, entry{"etc/ssl/", 0o755, nil}, entry{"etc/ssl/certs/", 0o755, nil},
 		entry{"etc/ssl/certs/ca-certificates.crt", 0o644, certs},
 		entry{"etc/nsswitch.conf", 0o644, []byte("hosts: files dns\n")},
@@ -128,13 +134,24 @@ func (i instance) pushBasics(ctx context.Context) error {
 	}
 	img, err = image(v1.Config{
 		User: "65532:65532", WorkingDir: "/home/nonroot",
-		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
+		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", "ZONEINFO=" + zonesFile},
 	}, layer)
 	if err != nil {
 		return err
 	}
 	_, err = i.push(ctx, baseImage, img)
 	return err
+}
+
+// zonesFile has the time zones, in the form in which Go brings them; Knative's webhook and its ping adapter look into it.
+const zonesFile = "/zoneinfo.zip"
+
+func timeZones(ctx context.Context) ([]byte, error) {
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking for Go's folder: %w", err)
+	}
+	return os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
 }
 
 func (i instance) compilePause(ctx context.Context) ([]byte, error) {

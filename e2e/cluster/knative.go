@@ -32,6 +32,7 @@ const (
 // rendered is the folder of the rendered parts, named by a hash of all that they are made from.
 func rendered(root string) (string, error) {
 	h := sha256.New()
+	fmt.Fprintln(h, baseImage)
 	for _, d := range []string{"knative", "coredns", "manifests", "tools"} {
 		sum, err := hashFolder(filepath.Join(root, "e2e", "cluster", d))
 		if err != nil {
