@@ -81,8 +81,11 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 
 // Await calls check until it returns nil, the context ends, or the timeout is over; then the last error of check comes back with what.
 func Await(ctx context.Context, timeout time.Duration, what string, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	// A check may go on a little longer, so that what is still wanted is told, not that its own time was up.
+	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
 	defer cancel()
+	late := time.NewTimer(timeout)
+	defer late.Stop()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for start := time.Now(); ; {
@@ -96,6 +99,8 @@ func Await(ctx context.Context, timeout time.Duration, what string, check func(c
 		}
 		select {
 		case <-ctx.Done():
+			return fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
+		case <-late.C:
 			return fmt.Errorf("%s: not within %s: %w", what, time.Since(start).Round(time.Second), err)
 		case <-tick.C:
 		}

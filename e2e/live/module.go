@@ -144,10 +144,20 @@ func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
 		if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
 			return err
 		}
-		if len(pods.Items) > 0 {
-			return fmt.Errorf("%d pods are left", len(pods.Items))
+		var errs []error
+		for _, p := range pods.Items {
+			left := fmt.Errorf("pod %s is left", p.Name)
+			if p.DeletionTimestamp != nil {
+				left = fmt.Errorf("pod %s was to be gone at %s", p.Name, p.DeletionTimestamp.Format(time.TimeOnly))
+			}
+			for _, s := range p.Status.ContainerStatuses {
+				if s.State.Terminated == nil {
+					left = fmt.Errorf("%w, its container %s runs", left, s.Name)
+				}
+			}
+			errs = append(errs, left)
 		}
-		return nil
+		return errors.Join(errs...)
 	})
 }
 
@@ -190,8 +200,13 @@ func (m *Module) Delete(ctx context.Context) error {
 	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "ksvc", "--all", "--ignore-not-found"); err != nil {
 		return err
 	}
-	if err := m.AwaitGone(ctx, 2*time.Minute); err != nil {
+	// Half a minute as a rule; a pod that does not hear its signal is killed after 300 s.
+	start := time.Now()
+	if err := m.AwaitGone(ctx, 6*time.Minute); err != nil {
 		return err
+	}
+	if took := time.Since(start); took > time.Minute {
+		fmt.Fprintf(os.Stderr, "%s: its pods took %s to go\n", m.Namespace, took.Round(time.Second))
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m.Namespace}}
 	if err := m.Cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
