@@ -114,13 +114,17 @@ func (s *Server) endNamespaces(t testing.TB) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var how error // written before ended is closed
+	ended := make(chan struct{})
+	go func() {
+		how = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		select {
-		case err := <-ended:
+		case <-ended:
 			b, _ := os.ReadFile(name)
-			t.Errorf("kube-controller-manager ended by itself: %v\n%s", err, b)
+			t.Errorf("kube-controller-manager ended by itself: %v\n%s", how, b)
 		default:
 			_ = cmd.Process.Kill()
 			<-ended
