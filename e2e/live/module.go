@@ -151,7 +151,7 @@ func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
 				left = fmt.Errorf("pod %s was to be gone at %s", p.Name, p.DeletionTimestamp.Format(time.TimeOnly))
 			}
 			for _, s := range p.Status.ContainerStatuses {
-				if s.State.Terminated == nil {
+				if s.State.Running != nil {
 					left = fmt.Errorf("%w, its container %s runs", left, s.Name)
 				}
 			}
@@ -200,13 +200,12 @@ func (m *Module) Delete(ctx context.Context) error {
 	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "ksvc", "--all", "--ignore-not-found"); err != nil {
 		return err
 	}
-	// Half a minute as a rule; a pod that does not hear its signal is killed after 300 s.
-	start := time.Now()
-	if err := m.AwaitGone(ctx, 6*time.Minute); err != nil {
-		return err
-	}
-	if took := time.Since(start); took > time.Minute {
-		fmt.Fprintf(os.Stderr, "%s: its pods took %s to go\n", m.Namespace, took.Round(time.Second))
+	// Half a minute as a rule. A pod that does not hear its signal is killed after 300 s: what kept it is told, the wait goes on.
+	if err := m.AwaitGone(ctx, time.Minute); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", m.Namespace, err)
+		if err := m.AwaitGone(ctx, 5*time.Minute); err != nil {
+			return err
+		}
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m.Namespace}}
 	if err := m.Cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
