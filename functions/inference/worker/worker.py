@@ -5,7 +5,8 @@
 Two kinds of process. The supervisor, the first one, never imports the user's code: it forks the workers, reaps them, kills one on the server's word, and ends the container with the reason
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time. All of them connect to the Unix socket on which the server listens.
 
-A frame is 8 bytes, type (1), reserved (3), length of the payload (4, big endian), and the payload: JSON, for CALL and ANSWER the body of the HTTP request and answer as it is.
+A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
+request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
@@ -21,8 +22,9 @@ import time
 # Frame types; functions/inference/internal/frame is the other side.
 HELLO, READY, FAILED, MODEL, LOADED, CALL, ANSWER, PROBLEM, KILL, EXIT = range(1, 11)
 
-HEADER = struct.Struct(">B3xI")
-MAX_PAYLOAD = 256 << 20
+HEADER = struct.Struct(">II")
+MAX_BODY = 256 << 20
+MAX_META = 1 << 20
 TERMINATION_LOG = "/dev/termination-log"
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
@@ -33,15 +35,15 @@ STARTED = b"\0"
 # --- frames ---------------------------------------------------------------------------------------------------------------------------
 
 
-def send(connection, kind, payload=b""):
-    if not isinstance(payload, (bytes, bytearray)):
-        payload = json.dumps(payload).encode()
-    header = HEADER.pack(kind, len(payload))
-    if len(payload) < 65536:
-        connection.sendall(header + payload)
+def send(connection, kind, body=b"", meta=b""):
+    if not isinstance(body, (bytes, bytearray)):
+        body = json.dumps(body).encode()
+    header = HEADER.pack(kind << 24 | len(meta), len(body)) + meta
+    if len(body) < 65536:
+        connection.sendall(header + body)
     else:
         connection.sendall(header)
-        connection.sendall(payload)
+        connection.sendall(body)
 
 
 def receive_exactly(connection, size):
@@ -63,17 +65,20 @@ def receive_exactly(connection, size):
 
 
 def receive(connection):
-    """Returns (kind, payload), or (None, None) when the other side is gone."""
+    """Returns (kind, meta, body), or three times None when the other side is gone."""
+    gone = None, None, None
     header = receive_exactly(connection, HEADER.size)
     if header is None:
-        return None, None
-    kind, size = HEADER.unpack(header)
-    if size > MAX_PAYLOAD:
-        raise ValueError("a frame of %d bytes" % size)
-    payload = receive_exactly(connection, size) if size else b""
-    if payload is None:
-        return None, None
-    return kind, payload
+        return gone
+    first, size = HEADER.unpack(header)
+    kind, more = first >> 24, first & 0xFFFFFF
+    if size > MAX_BODY or more > MAX_META:
+        raise ValueError("a frame of %d and %d bytes" % (more, size))
+    meta = receive_exactly(connection, more) if more else b""
+    body = receive_exactly(connection, size) if size else b""
+    if meta is None or body is None:
+        return gone
+    return kind, meta, body
 
 
 # --- worker ---------------------------------------------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ class Worker:
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
         while True:
-            kind, payload = receive(connection)
+            kind, meta, payload = receive(connection)
             if kind is None:
                 os._exit(0)
             if kind == MODEL:
@@ -432,7 +437,7 @@ class Supervisor:
                     pass
                 continue
             try:
-                kind, payload = receive(self.connection)
+                kind, _, payload = receive(self.connection)
             except OSError:
                 return False
             if kind is None:

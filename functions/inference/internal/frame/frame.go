@@ -1,5 +1,5 @@
-// Package frame is the form in which server and worker talk over their Unix socket: 8 bytes of header, type (1), reserved (3), length of the payload (4, big endian), and the payload.
-// worker.py is the other side and must agree.
+// Package frame is the form in which server and worker talk over their Unix socket: 8 bytes of header, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and
+// the body. worker.py is the other side and must agree.
 package frame
 
 import (
@@ -12,7 +12,8 @@ import (
 // Type says what a frame is.
 type Type byte
 
-// The types. Payloads are JSON but for Call and Answer, which carry the body of the HTTP request and answer as it is.
+// The types. Bodies are JSON but for Call and Answer, which carry the body of the HTTP request and answer as it is. Call's meta is the request's id and, where there is more to say of the call, a zero byte
+// and a JSON object; Answer's meta is empty or a JSON object. Other frames have none.
 const (
 	Hello   Type = iota + 1 // worker or supervisor -> server: Greeting
 	Ready                   // worker -> server: Function; the import is done
@@ -26,40 +27,57 @@ const (
 	Exit                    // supervisor -> server: a worker has ended
 )
 
-// MaxPayload bounds a payload in bytes: an answer may be larger than a request (64 MiB), but not without end.
-const MaxPayload = 256 << 20
+// Frame is one message.
+type Frame struct {
+	Type Type
+	Meta []byte
+	Body []byte
+}
+
+// MaxBody bounds a body in bytes, an answer may be larger than a request (64 MiB) but not without end; MaxMeta bounds a meta.
+const (
+	MaxBody = 256 << 20
+	MaxMeta = 1 << 20
+)
 
 const headerSize = 8
 
 // Write sends a frame in one system call where the connection allows it.
-func Write(w io.Writer, t Type, payload []byte) error {
-	if len(payload) > MaxPayload {
-		return fmt.Errorf("a frame of %d bytes is too large", len(payload))
+func Write(w io.Writer, f Frame) error {
+	if len(f.Body) > MaxBody || len(f.Meta) > MaxMeta {
+		return fmt.Errorf("a frame of %d and %d bytes is too large", len(f.Meta), len(f.Body))
 	}
-	header := make([]byte, headerSize)
-	header[0] = byte(t)
-	binary.BigEndian.PutUint32(header[4:], uint32(len(payload)))
-	buffers := net.Buffers{header, payload}
+	header := make([]byte, headerSize, headerSize+len(f.Meta))
+	binary.BigEndian.PutUint32(header, uint32(f.Type)<<24|uint32(len(f.Meta)))
+	binary.BigEndian.PutUint32(header[4:], uint32(len(f.Body)))
+	buffers := net.Buffers{append(header, f.Meta...), f.Body}
 	_, err := buffers.WriteTo(w)
 	return err
 }
 
-// Read receives a frame. The payload is the caller's. A length over MaxPayload or an unknown type is an error, and nothing is allocated for it; memory is taken as bytes come, not as they are
-// announced.
-func Read(r io.Reader) (Type, []byte, error) {
+// Read receives a frame, which is the caller's. A length over the bounds or an unknown type is an error, and nothing is allocated for it; memory is taken as bytes come, not as they are announced.
+func Read(r io.Reader) (Frame, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
-		return 0, nil, err
+		return Frame{}, err
 	}
-	t, size := Type(header[0]), binary.BigEndian.Uint32(header[4:])
-	if t < Hello || t > Exit || header[1] != 0 || header[2] != 0 || header[3] != 0 {
-		return 0, nil, fmt.Errorf("not a frame: header %x", header)
+	first, size := binary.BigEndian.Uint32(header[:]), binary.BigEndian.Uint32(header[4:])
+	t, meta := Type(first>>24), first&0xff_ffff
+	if t < Hello || t > Exit {
+		return Frame{}, fmt.Errorf("not a frame: header %x", header)
 	}
-	if size > MaxPayload {
-		return 0, nil, fmt.Errorf("a frame of %d bytes is too large", size)
+	if size > MaxBody || meta > MaxMeta {
+		return Frame{}, fmt.Errorf("a frame of %d and %d bytes is too large", meta, size)
 	}
-	payload, err := readAll(r, int(size))
-	return t, payload, err
+	f := Frame{Type: t}
+	var err error
+	if meta > 0 {
+		if f.Meta, err = readAll(r, int(meta)); err != nil {
+			return Frame{}, err
+		}
+	}
+	f.Body, err = readAll(r, int(size))
+	return f, err
 }
 
 // chunk is how much memory is trusted to an announced length at a time.

@@ -114,7 +114,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	answer, err := s.Pool.Do(r.Context(), buffer.Bytes(), s.Timeout)
+	answer, err := s.Pool.Do(r.Context(), pool.Call{ID: note(r).id, Body: buffer.Bytes()}, s.Timeout)
 	note(r).worker = answer.PID
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)

@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"os"
@@ -44,6 +45,7 @@ func (k *Key) get() []byte {
 
 // notes are what a call's log line says beside the request.
 type notes struct {
+	id     string // of the request
 	user   string
 	worker int
 }
@@ -98,7 +100,8 @@ func (s *Server) identified(next http.Handler) http.Handler {
 			return
 		}
 		start := time.Now()
-		n := &notes{}
+		n := &notes{id: requestID(r)}
+		w.Header().Set("X-Request-Id", n.id)
 		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, n))
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		r.Header.Del("X-Forwarded-User")
@@ -107,7 +110,7 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		} else {
 			next.ServeHTTP(rec, r)
 		}
-		s.Log.Info("call", "method", r.Method, "path", r.URL.Path, "status", rec.status, "user", n.user, "worker", n.worker,
+		s.Log.Info("call", "method", r.Method, "path", r.URL.Path, "status", rec.status, "request_id", n.id, "user", n.user, "worker", n.worker,
 			"bytes", rec.bytes, "seconds", time.Since(start).Seconds(), "trace_id", traceID(r))
 	})
 }
@@ -129,6 +132,21 @@ func (s *Server) verify(r *http.Request, n *notes) *problem.Problem {
 	}
 	p := problem.New(problem.Unauthorized, http.StatusUnauthorized, "", err.Error())
 	return &p
+}
+
+// maxRequestID bounds the id that a caller gives a request, in bytes.
+const maxRequestID = 128
+
+// requestID is the caller's X-Request-Id where it is of letters, digits and -_.:/+=, which mean nothing to a log, else one of ours.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	plain := func(c rune) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.:/+=", c)
+	}
+	if id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(c rune) bool { return !plain(c) }) < 0 {
+		return id
+	}
+	return rand.Text()
 }
 
 // traceID is the trace of a W3C traceparent, "" for none.

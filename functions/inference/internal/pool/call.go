@@ -12,11 +12,11 @@ import (
 // exitNews is how long a failed call waits for the supervisor to say how its worker ended.
 const exitNews = 2 * time.Second
 
-// Do gives the body to a free worker and returns its answer. limit bounds the function's own time, from when a worker takes the call; the context's end while the call waits gives up
+// Do gives the call, of a request with this id, to a free worker and returns its answer. limit bounds the function's own time, from when a worker takes the call; the context's end while the call waits gives up
 // the place (the context's error comes back).
 //
 // Errors: ErrFull, ErrNoModel, ErrDeadline, *DiedError, the context's.
-func (p *Pool) Do(ctx context.Context, body []byte, limit time.Duration) (Answer, error) {
+func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, error) {
 	if p.model && !p.Loaded() {
 		return Answer{}, ErrNoModel
 	}
@@ -30,7 +30,7 @@ func (p *Pool) Do(ctx context.Context, body []byte, limit time.Duration) (Answer
 	}
 	done := make(chan result, 1)
 	go func() {
-		a, err := p.exchange(w, body, limit)
+		a, err := p.exchange(w, call, limit)
 		done <- result{a, err}
 	}()
 	select {
@@ -74,22 +74,21 @@ func (p *Pool) take(ctx context.Context) (*worker, error) {
 }
 
 // exchange sends the call and receives the answer. The worker goes back to the pool, or, when it failed, is replaced.
-func (p *Pool) exchange(w *worker, body []byte, limit time.Duration) (Answer, error) {
+func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, error) {
 	_ = w.conn.SetDeadline(time.Now().Add(limit)) // a Unix socket has deadlines
-	err := frame.Write(w.conn, frame.Call, body)
-	var t frame.Type
-	var payload []byte
+	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: []byte(call.ID), Body: call.Body})
+	var f frame.Frame
 	if err == nil {
-		t, payload, err = w.read()
+		f, err = frame.Read(w.in)
 	}
-	if err == nil && t != frame.Answer && t != frame.Problem {
-		err = fmt.Errorf("a frame of type %d", t)
+	if err == nil && f.Type != frame.Answer && f.Type != frame.Problem {
+		err = fmt.Errorf("a frame of type %d", f.Type)
 	}
 	if err != nil {
 		return Answer{PID: w.pid}, p.lost(w, err)
 	}
 	p.idle <- w
-	return Answer{Body: payload, Problem: t == frame.Problem, PID: w.pid}, nil
+	return Answer{Body: f.Body, Problem: f.Type == frame.Problem, PID: w.pid}, nil
 }
 
 // lost ends a worker whose call failed and says why it did.

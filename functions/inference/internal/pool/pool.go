@@ -37,6 +37,12 @@ type DiedError struct{ How string }
 
 func (e *DiedError) Error() string { return "the function's process " + e.How }
 
+// Call is what the worker gets: the body of the request, and the request's id, of which the function's prints are marked in the log.
+type Call struct {
+	ID   string
+	Body []byte
+}
+
 // Answer is what the worker sent: the body of the answer, or a problem.
 type Answer struct {
 	Body    []byte
@@ -168,7 +174,7 @@ func (p *Pool) serve(w *worker, path string) {
 			Seconds float64 `json:"load_seconds"`
 		}
 		payload, _ := json.Marshal(map[string]string{"path": path}) // strings always encode
-		err := frame.Write(w.conn, frame.Model, payload)
+		err := frame.Write(w.conn, frame.Frame{Type: frame.Model, Body: payload})
 		if err == nil {
 			err = w.expect(frame.Loaded, &l)
 		}
@@ -261,7 +267,7 @@ func (p *Pool) kill(w *worker) {
 		return
 	}
 	payload, _ := json.Marshal(map[string]int{"pid": w.pid}) // numbers always encode
-	if err := frame.Write(p.supervisor, frame.Kill, payload); err != nil {
+	if err := frame.Write(p.supervisor, frame.Frame{Type: frame.Kill, Body: payload}); err != nil {
 		p.log.Error("killing a worker", "worker", w.pid, "error", err)
 	}
 }

@@ -52,23 +52,21 @@ type worker struct {
 	dead atomic.Bool // it has ended, or its supervisor has
 }
 
-func (w *worker) read() (frame.Type, []byte, error) { return frame.Read(w.in) }
-
 // expect reads a frame that must be of one type and decodes it. A worker that says that it cannot start gives that as the error.
 func (w *worker) expect(t frame.Type, into any) error {
-	got, payload, err := w.read()
+	got, err := frame.Read(w.in)
 	if err != nil {
 		return err
 	}
-	if got == frame.Failed {
+	if got.Type == frame.Failed {
 		var f struct {
 			Message string `json:"message"`
 		}
-		_ = json.Unmarshal(payload, &f) // without a message the type says enough
+		_ = json.Unmarshal(got.Body, &f) // without a message the type says enough
 		return fmt.Errorf("worker %d cannot start: %s", w.pid, f.Message)
 	}
-	if got != t {
-		return fmt.Errorf("worker %d sent a frame of type %d, want %d", w.pid, got, t)
+	if got.Type != t {
+		return fmt.Errorf("worker %d sent a frame of type %d, want %d", w.pid, got.Type, t)
 	}
-	return json.Unmarshal(payload, into)
+	return json.Unmarshal(got.Body, into)
 }
