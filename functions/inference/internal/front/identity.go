@@ -110,7 +110,7 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		} else {
 			next.ServeHTTP(rec, r)
 		}
-		s.Log.Info("call", "method", r.Method, "path", r.URL.Path, "status", rec.status, "request_id", n.id, "user", n.user, "worker", n.worker,
+		s.Log.Info("call", "request_id", n.id, "method", r.Method, "path", r.URL.Path, "status", rec.status, "user", n.user, "worker", n.worker,
 			"bytes", rec.bytes, "seconds", time.Since(start).Seconds(), "trace_id", traceID(r))
 	})
 }
