@@ -20,27 +20,33 @@ const (
 	MaxFile, MaxDocuments = 16 << 20, 20_000
 )
 
-// Read decodes all documents of all files. Findings come back sorted by place.
+// Read decodes all documents of all files. Findings come back sorted by place. Files without any object are an error: what made them has failed, or they are others.
 func Read(files []File) (*Module, Diagnostics) {
 	var found Diagnostics
 	m := &Module{Unread: map[string]bool{}}
-	count := 0
+	documents, objects := 0, 0
 	for _, f := range files {
-		readFile(f, m, &found, &count)
+		objects += readFile(f, m, &found, &documents)
+	}
+	if objects == 0 && len(found) == 0 {
+		for _, f := range files {
+			found.Errorf(Position{File: f.Name}, "no object in it")
+		}
 	}
 	found.Sort()
 	return m, found
 }
 
-func readFile(f File, m *Module, found *Diagnostics, count *int) {
+// readFile reports how many objects the file has, readable or not. count is that of all documents.
+func readFile(f File, m *Module, found *Diagnostics, count *int) (objects int) {
 	whole := Position{File: f.Name}
 	switch {
 	case len(f.Data) > MaxFile:
 		found.Errorf(whole, "larger than %d MiB", MaxFile>>20)
-		return
+		return 0
 	case !utf8.Valid(f.Data):
 		found.Errorf(whole, "not UTF-8 text")
-		return
+		return 0
 	}
 	documents(f.Data, func(n *yaml.Node) bool {
 		if *count++; *count > MaxDocuments {
@@ -48,6 +54,7 @@ func readFile(f File, m *Module, found *Diagnostics, count *int) {
 			return false
 		}
 		if len(n.Content) == 1 && !null(n.Content[0]) {
+			objects++
 			d := &decoderOf{decoder{file: f.Name, found: found}}
 			d.document(n.Content[0], m)
 		}
@@ -55,6 +62,7 @@ func readFile(f File, m *Module, found *Diagnostics, count *int) {
 	}, func(line, column int, message string) {
 		found.Errorf(Position{f.Name, line, column}, "%s", message)
 	})
+	return objects
 }
 
 // decoderOf reads documents by their kind.
