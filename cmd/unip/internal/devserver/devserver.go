@@ -66,19 +66,21 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	s := &server{Options: o, dir: dir}
-	s.turn(http.HandlerFunc(starting))
 	code := code{dir: o.Dir}
 	if o.Reload {
 		code.changed() // what is there now
 	}
 	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTime}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(o.Listener) }()
 	defer h.Close()
+	defer o.Listener.Close()
+	failed := make(chan error, 1)
 	for n := 0; ; n++ {
 		g, err := s.start(ctx, n)
 		if err != nil {
 			return err
+		}
+		if n == 0 { // calls that came before wait until they are accepted
+			go func() { failed <- h.Serve(o.Listener) }()
 		}
 		again, err := s.attend(ctx, g, &code, failed)
 		if again {
@@ -106,17 +108,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*s.handler.Load()).ServeHTTP(w, r)
 }
 
-func starting(w http.ResponseWriter, _ *http.Request) {
-	unavailable(w, "starting", "the function is being started")
-}
-
-// unavailable answers with a problem (RFC 9457), as the server of the function does.
-func unavailable(w http.ResponseWriter, slug, detail string) {
+// unavailable answers with a problem (RFC 9457), as the server of the function does while it starts.
+func unavailable(w http.ResponseWriter, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(http.StatusServiceUnavailable), "status": http.StatusServiceUnavailable, "detail": detail,
+		"type": "https://unified-platform.cs.hse.ru/problems/starting", "title": http.StatusText(http.StatusServiceUnavailable), "status": http.StatusServiceUnavailable, "detail": detail,
 	})
 }
 
@@ -217,7 +215,7 @@ func (s *server) attend(ctx context.Context, g *generation, code *code, failed <
 				return false, err
 			}
 			ended = nil
-			s.turn(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { unavailable(w, "starting", err.Error()) }))
+			s.turn(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { unavailable(w, err.Error()) }))
 			g.cancel()
 			s.Log.Warn(err.Error() + "; it is tried again when a file changes")
 		case <-tick.C:
