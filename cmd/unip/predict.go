@@ -254,10 +254,14 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 		}
 		return err
 	}
+	file := filepath.Clean(p.file)
+	if p.file == "-" {
+		file = "<stdin>"
+	}
 	for _, fault := range e.Errors {
 		where := ""
 		if at := predict.Place(body, fault.Pointer); p.file != "" && at != "" {
-			where = filepath.Clean(p.file) + ":" + at + ": "
+			where = file + ":" + at + ": "
 		} else if i := inputPointer.FindStringSubmatch(fault.Pointer); i != nil {
 			if n, err := strconv.Atoi(i[1]); err == nil && n < len(p.inputs) {
 				name, _, _ := strings.Cut(p.inputs[n], "=")

@@ -64,7 +64,10 @@ and when it comes or changes, it is loaded. What the function prints, and a line
 // completeComponent names the components of the manifests that are given so far.
 func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var names []string
-	if files, err := s.read(c.InOrStdin()); err == nil && !slices.Contains(s.names, "-") {
+	if slices.Contains(s.names, "-") { // not the shell's to read
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if files, err := s.read(c.InOrStdin()); err == nil {
 		m, _ := manifest.Read(files)
 		for _, x := range m.Components {
 			names = append(names, x.Meta.Name.Value)
