@@ -60,7 +60,7 @@ component, or the way to it, failed.`,
 		Args: exactly("URL|PATH"),
 		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
 	}
-	p.remote.flags(c)
+	p.flags(c)
 	f := c.Flags()
 	f.StringVarP(&p.file, "filename", "f", "", "file with the request, or - for standard input; it is sent as it is")
 	f.StringArrayVar(&p.inputs, "input", nil, "an input, NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; several times")

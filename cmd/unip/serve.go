@@ -178,10 +178,10 @@ func (s *serving) model(m resources.Model, log *slog.Logger) (*devserver.Model, 
 
 // environment is this process's own, without what the other commands log in with, and over it the component's: the objects of envFrom as far as the manifests hold them, then env.
 func environment(m *manifest.Module, component string, stderr io.Writer) []string {
-	own := slices.DeleteFunc(os.Environ(), func(e string) bool {
+	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
 	})
-	env := append(own, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1") // prints come at once; the checkout stays as it is
+	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1") // prints come at once; the checkout stays as it is
 	for _, x := range m.Components {
 		if x.Meta.Name.Value != component {
 			continue

@@ -23,8 +23,8 @@ func (c *code) changed() string {
 	now := map[string]stamp{}
 	_ = filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil: // it went away meanwhile, or is not for us
-			return nil
+		case err != nil:
+			return nil //nolint:nilerr // it went away meanwhile, or is not for us
 		case d.IsDir():
 			if path != c.dir && foreign(path, d.Name()) {
 				return fs.SkipDir

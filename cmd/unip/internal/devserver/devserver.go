@@ -173,7 +173,7 @@ func (s *server) await(g *generation) {
 	defer tick.Stop()
 	hc := &http.Client{Timeout: 5 * time.Second}
 	for {
-		if res, err := hc.Get("http://" + s.Listener.Addr().String() + "/readyz"); err == nil { //nolint:noctx // it has a deadline
+		if res, err := hc.Get("http://" + s.Listener.Addr().String() + "/readyz"); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK && g.ctx.Err() == nil {
 				close(g.ready)
