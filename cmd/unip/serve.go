@@ -67,7 +67,7 @@ func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]s
 	if slices.Contains(s.names, "-") { // not the shell's to read
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if files, err := s.read(c.InOrStdin()); err == nil {
+	if files, err := s.read(c.Context(), c.InOrStdin()); err == nil {
 		m, _ := manifest.Read(files)
 		for _, x := range m.Components {
 			names = append(names, x.Meta.Name.Value)
@@ -80,7 +80,7 @@ func (s *serving) run(c *cobra.Command) error {
 	if err := outputs(s.output); err != nil {
 		return err
 	}
-	files, err := s.read(c.InOrStdin())
+	files, err := s.read(c.Context(), c.InOrStdin())
 	if err != nil {
 		return err
 	}
