@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -13,21 +15,54 @@ import (
 
 // YAML writes objects as documents.
 func YAML(objects []Object) ([]byte, error) {
-	parts := make([][]byte, len(objects))
-	err := inParallel(len(objects), func(i int) error {
-		m, err := plain(objects[i])
-		if err != nil {
+	parts, err := documents(objects)
+	return bytes.Join(parts, nil), err
+}
+
+// WriteYAML is YAML to a writer, which is given nothing when an object cannot be written.
+func WriteYAML(w io.Writer, objects []Object) error {
+	parts, err := documents(objects)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
 			return err
 		}
-		var e emitter
-		err = e.document(m)
-		if err != nil {
-			err = fmt.Errorf("encoding %s: %w", objects[i].GetName(), err)
+	}
+	return nil
+}
+
+// batch is how many objects are encoded one after the other into one piece: some 100 KB.
+const batch = 32
+
+// emitters keep what they have written to between batches, for a buffer that grows is copied often.
+var emitters = sync.Pool{New: func() any { return new(emitter) }}
+
+// documents are the objects' documents in their order, in pieces.
+func documents(objects []Object) ([][]byte, error) {
+	batches := slices.Collect(slices.Chunk(objects, batch))
+	pieces := make([][]byte, len(batches))
+	err := inParallel(len(batches), func(i int) error {
+		e := emitters.Get().(*emitter)
+		defer emitters.Put(e)
+		e.out = e.out[:0]
+		for j, o := range batches[i] {
+			if i > 0 || j > 0 {
+				e.out = append(e.out, "---\n"...)
+			}
+			var content any = o
+			if u, ok := o.(k8sruntime.Unstructured); ok {
+				content = u.UnstructuredContent()
+			}
+			if err := e.document(content); err != nil {
+				return fmt.Errorf("encoding %s: %w", o.GetName(), err)
+			}
 		}
-		parts[i] = e.out
-		return err
+		pieces[i] = bytes.Clone(e.out)
+		return nil
 	})
-	return bytes.Join(parts, []byte("---\n")), err
+	return pieces, err
 }
 
 // inParallel does n independent things on all processors. The error is that of the first of them that failed.
@@ -52,18 +87,22 @@ func inParallel(n int, do func(i int) error) error {
 	return nil
 }
 
-// JSON writes objects as one List.
-func JSON(objects []Object) ([]byte, error) {
+// WriteJSON writes objects as one List.
+func WriteJSON(w io.Writer, objects []Object) error {
 	items := []any{}
 	for _, o := range objects {
 		m, err := plain(o)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		items = append(items, m)
 	}
 	b, err := json.MarshalIndent(map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, "", "  ")
-	return append(b, '\n'), err
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
 }
 
 // plain is an object without what is only there because Go has no absence: null times, empty status.
