@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/unip-knative/unip/translate/internal/parallel"
 )
 
 // YAML writes objects as documents.
@@ -43,7 +43,7 @@ var emitters = sync.Pool{New: func() any { return new(emitter) }}
 func documents(objects []Object) ([][]byte, error) {
 	batches := slices.Collect(slices.Chunk(objects, batch))
 	pieces := make([][]byte, len(batches))
-	err := inParallel(len(batches), func(i int) error {
+	err := parallel.Do(len(batches), func(i int) error {
 		e := emitters.Get().(*emitter)
 		defer emitters.Put(e)
 		e.out = e.out[:0]
@@ -63,28 +63,6 @@ func documents(objects []Object) ([][]byte, error) {
 		return nil
 	})
 	return pieces, err
-}
-
-// inParallel does n independent things on all processors. The error is that of the first of them that failed.
-func inParallel(n int, do func(i int) error) error {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	errs := make([]error, n)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				errs[i] = do(i)
-			}
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // WriteJSON writes objects as one List.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/internal/parallel"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
 	"github.com/unip-knative/unip/translate/validate"
@@ -52,7 +53,7 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 		made = c.make(o)
 		var rules validate.Rules
 		problems := make([][]validate.Problem, len(made))
-		_ = inParallel(len(made), func(i int) error { // nothing here fails
+		_ = parallel.Do(len(made), func(i int) error { // nothing here fails
 			problems[i] = rules.Object(made[i].Object)
 			return nil
 		})

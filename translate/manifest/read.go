@@ -42,19 +42,31 @@ func readFile(f File, m *Module, found *Diagnostics, count *int) {
 		found.Errorf(whole, "not UTF-8 text")
 		return
 	}
+	if !readPieces(f, pieceSize, m, found, count) {
+		readWhole(f, m, found, count)
+	}
+}
+
+// readWhole reads a file from its beginning to its end, or to what cannot be read.
+func readWhole(f File, m *Module, found *Diagnostics, count *int) {
 	documents(f.Data, func(n *yaml.Node) bool {
 		if *count++; *count > MaxDocuments {
-			found.Errorf(whole, "more than %d documents", MaxDocuments)
+			found.Errorf(Position{File: f.Name}, "more than %d documents", MaxDocuments)
 			return false
 		}
-		if len(n.Content) == 1 && !null(n.Content[0]) {
-			d := &decoderOf{decoder{file: f.Name, found: found}}
-			d.document(n.Content[0], m)
-		}
+		document(f.Name, n, m, found)
 		return true
 	}, func(line, column int, message string) {
 		found.Errorf(Position{f.Name, line, column}, "%s", message)
 	})
+}
+
+// document reads one document; one without anything in it is none.
+func document(file string, n *yaml.Node, m *Module, found *Diagnostics) {
+	if len(n.Content) == 1 && !null(n.Content[0]) {
+		d := &decoderOf{decoder{file: file, found: found}}
+		d.document(n.Content[0], m)
+	}
 }
 
 // decoderOf reads documents by their kind.
