@@ -80,13 +80,15 @@ func (e *emitter) mapping(v reflect.Value, indent int, inline bool) (n int, err 
 		return n, nil
 	}
 	switch m := v.Interface().(type) {
-	case map[string]any:
-		for _, key := range sorted(m) {
-			if err := pair(key, reflect.ValueOf(m[key])); err != nil {
-				return n, err
-			}
-		}
 	case map[string]string:
+		for i, key := range sorted(m) {
+			e.key(key, indent, inline && i == 0)
+			e.out = append(e.out, ' ')
+			e.text(m[key], indent+2)
+			e.out = append(e.out, '\n')
+		}
+		return len(m), nil
+	case map[string]any:
 		for _, key := range sorted(m) {
 			if err := pair(key, reflect.ValueOf(m[key])); err != nil {
 				return n, err
@@ -116,17 +118,21 @@ func sorted[T any](m map[string]T) []string {
 // pair writes a key and its value, unless that is only there because Go has no absence.
 func (e *emitter) pair(key string, v reflect.Value, indent int, inline bool) (wrote bool, err error) {
 	if v, err = settled(v); err == nil && !absent(key, v, indent == 0) {
-		if !inline {
-			e.spaces(indent)
-		}
-		e.text(key, -1)
-		e.out = append(e.out, ':')
+		e.key(key, indent, inline)
 		wrote, err = true, e.value(v, indent, false)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", key, err)
 	}
 	return wrote, err
+}
+
+func (e *emitter) key(key string, indent int, inline bool) {
+	if !inline {
+		e.spaces(indent)
+	}
+	e.text(key, -1)
+	e.out = append(e.out, ':')
 }
 
 // absent reports what is left out of objects: times that are not set, containers' resources without any, and of the object itself an empty spec or status.

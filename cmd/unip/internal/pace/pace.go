@@ -1,8 +1,7 @@
 // Package pace holds the garbage collector back until the heap has grown to Floor: a command that ends before, as nearly all do, never collects; one that grows beyond goes on as if nothing had been.
 //
 // It does so while it is initialised: Go initialises packages as early as their imports allow, in the order of their paths, so this one comes before the schemes of Kubernetes, which alone would make the
-// collector run twice. GOGC and
-// GOMEMLIMIT in the environment are obeyed.
+// collector run twice. GOGC and GOMEMLIMIT in the environment are obeyed.
 package pace
 
 import (
