@@ -52,8 +52,8 @@ func bare(s string) bool {
 	if s == "" || len(s) > maxPlain || s[len(s)-1] == ':' || (len(s) <= maxWord && words[strings.ToLower(s)]) || s == "--" {
 		return false
 	}
-	if unit := strings.TrimLeft(s, "0123456789"); len(unit) < len(s) {
-		return slices.Contains(units, unit)
+	if '0' <= s[0] && s[0] <= '9' {
+		return slices.Contains(units, strings.TrimLeft(s, "0123456789"))
 	}
 	s = strings.TrimPrefix(s, "--") // an option of a command
 	for i := range len(s) {

@@ -278,11 +278,14 @@ func (d *decoderOf) foreign(n *yaml.Node, p probe, m *Module) {
 	m.Foreign = append(m.Foreign, o)
 }
 
-// bounded looks for aliases: an object that is carried through must not grow by them.
+// bounded looks for aliases: an object that is carried through must not grow by them. A time is text, as it is to kubectl.
 func (d *decoderOf) bounded(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		d.errorf(n, "aliases are not carried through in objects of other groups; write the value itself")
 		return false
+	}
+	if n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
 	}
 	for _, c := range n.Content {
 		if !d.bounded(c) {
