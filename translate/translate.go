@@ -84,13 +84,27 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 }
 
 // order is that of application: what others refer to comes first. Kinds that are not here come last.
-var order = []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
+var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
 
 func rank(kind string) int {
 	if i := slices.Index(order, kind); i >= 0 {
 		return i
 	}
 	return len(order)
+}
+
+// pods are the kinds of pods that the module has.
+func (c *checker) pods() (kinds []string) {
+	if len(c.module.Components) > 0 {
+		kinds = append(kinds, "mlcomponent")
+	}
+	if len(c.module.APIs) > 0 {
+		kinds = append(kinds, "gateway")
+	}
+	if len(c.module.Pipelines) > 0 {
+		kinds = append(kinds, "stage")
+	}
+	return kinds
 }
 
 // make makes all objects of a module that has been checked.
@@ -115,6 +129,11 @@ func (c *checker) make(o Options) []object {
 	}
 	if len(c.module.Components)+len(c.module.APIs) > 0 {
 		add(first, resources.MakeModuleKey(m))
+	}
+	if o.Config.NetworkPolicies.Enabled {
+		for _, kind := range c.pods() {
+			add(first, resources.MakeNetworkPolicy(m, kind))
+		}
 	}
 	var worker *corev1.ConfigMap
 	for _, x := range c.module.Components {

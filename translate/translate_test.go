@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -273,5 +274,40 @@ func TestForbiddenImports(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who runs a component elsewhere gets what the cluster gets; of manifests with errors, nothing.
+func TestComponentsAreThoseOfTheCluster(t *testing.T) {
+	t.Parallel()
+	for _, dir := range cases(t) {
+		in, o := read(t, dir)
+		objects, found := translate.Translate([]manifest.File{in}, o)
+		components, foundHere := translate.Components([]manifest.File{in}, o)
+		if foundHere.Failed() && (!found.Failed() || len(components) > 0) {
+			t.Errorf("%s: %v, %d components", dir, foundHere, len(components))
+		}
+		for _, object := range objects {
+			s, ok := object.(*servingv1.Service)
+			if !ok || s.Name == "gateway" {
+				continue
+			}
+			i := slices.IndexFunc(components, func(c resources.Component) bool { return c.Name == s.Name })
+			if i < 0 {
+				t.Errorf("%s: no component %s", dir, s.Name)
+				continue
+			}
+			c := components[i]
+			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
+			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
+			if c.Model != nil {
+				want = append(want, "--model-object="+c.Model.Object)
+			}
+			for _, arg := range want {
+				if !slices.Contains(append(server, function...), arg) {
+					t.Errorf("%s: %s is not among the arguments of %s", dir, arg, s.Name)
+				}
+			}
+		}
 	}
 }

@@ -79,7 +79,7 @@ func command() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(translateCommand(), validateCommand(), applyCommand(), diffCommand(), deleteCommand(), schemaCommand(), graphCommand(), doctorCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand())
+	root.AddCommand(translateCommand(), validateCommand(), applyCommand(), diffCommand(), deleteCommand(), schemaCommand(), graphCommand(), doctorCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand(), predictCommand(), serveCommand())
 	strictCompletion(root)
 	return root
 }

@@ -40,7 +40,7 @@ func (t *translation) flags(c *cobra.Command) {
 
 // run reads and translates. Findings go to stderr, unless quiet.
 func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	files, err := t.read(c.InOrStdin())
+	files, err := t.read(c.Context(), c.InOrStdin())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -112,6 +112,10 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 		return false
 	}
 	defer func() { d.depth-- }()
+	if (n.Kind == yaml.MappingNode && n.Tag != "!!map") || (n.Kind == yaml.SequenceNode && n.Tag != "!!seq") {
+		d.errorf(n, "%s: the tag %.40q means nothing here", path, n.Tag)
+		return false
+	}
 	switch v.Type() {
 	case nodeType:
 		v.Set(reflect.ValueOf(n))

@@ -17,25 +17,26 @@ const pieceSize = 32 << 10
 type piece struct {
 	data  []byte
 	lines int // that stand before it
-	count int // documents
 
 	module Module
 	found  Diagnostics
+	tally  tally
 }
 
 // readPieces reads a file's documents on all processors. It reports false, having done nothing, when something is not YAML or there are too many documents: then only reading from the beginning
 // knows what to say.
-func readPieces(f File, size int, m *Module, found *Diagnostics, count *int) bool {
+func readPieces(f File, size int, m *Module, found *Diagnostics, read *tally) bool {
 	pieces := cut(f.Data, size)
 	err := parallel.Do(len(pieces), func(i int) error { return pieces[i].read(f.Name) })
-	n := *count
+	sum := *read
 	for _, p := range pieces {
-		n += p.count
+		sum.documents += p.tally.documents
+		sum.objects += p.tally.objects
 	}
-	if err != nil || n > MaxDocuments {
+	if err != nil || sum.documents > MaxDocuments {
 		return false
 	}
-	*count = n
+	*read = sum
 	for _, p := range pieces {
 		m.add(&p.module)
 		*found = append(*found, p.found...)
@@ -55,9 +56,8 @@ func (p *piece) read(name string) error {
 		if err != nil {
 			return err
 		}
-		p.count++
 		shift(&n, p.lines)
-		document(name, &n, &p.module, &p.found)
+		document(name, &n, &p.module, &p.found, &p.tally)
 	}
 }
 

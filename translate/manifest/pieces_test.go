@@ -11,27 +11,27 @@ import (
 // A file that is read in pieces, down to single documents, gives what it gives when it is read from its beginning, places and findings included.
 func samePieces(t *testing.T, data []byte, size int) bool {
 	t.Helper()
-	read := func(how func(File, *Module, *Diagnostics, *int) bool) (m *Module, found Diagnostics, count int, ok bool) {
+	read := func(how func(File, *Module, *Diagnostics, *tally) bool) (m *Module, found Diagnostics, count tally, ok bool) {
 		m = &Module{Unread: map[string]bool{}}
 		ok = how(File{"f", data}, m, &found, &count)
 		found.Sort()
 		return m, found, count, ok
 	}
-	m, found, count, ok := read(func(f File, m *Module, found *Diagnostics, count *int) bool {
+	m, found, count, ok := read(func(f File, m *Module, found *Diagnostics, count *tally) bool {
 		return readPieces(f, size, m, found, count)
 	})
 	if !ok {
-		if !reflect.DeepEqual(m, &Module{Unread: map[string]bool{}}) || found != nil || count != 0 {
+		if !reflect.DeepEqual(m, &Module{Unread: map[string]bool{}}) || found != nil || count != (tally{}) {
 			t.Errorf("there is something of a file that could not be read in pieces: %+v %v", m, found)
 		}
 		return false
 	}
-	wantModule, want, wantCount, _ := read(func(f File, m *Module, found *Diagnostics, count *int) bool {
+	wantModule, want, wantCount, _ := read(func(f File, m *Module, found *Diagnostics, count *tally) bool {
 		readWhole(f, m, found, count)
 		return true
 	})
 	if !reflect.DeepEqual(found, want) || count != wantCount {
-		t.Errorf("in pieces: %d documents, %v\nfrom the beginning: %d documents, %v\n%s", count, found, wantCount, want, data)
+		t.Errorf("in pieces: %v documents and objects, %v\nfrom the beginning: %v documents and objects, %v\n%s", count, found, wantCount, want, data)
 	}
 	if !reflect.DeepEqual(m, wantModule) {
 		t.Errorf("in pieces: %+v\nfrom the beginning: %+v\n%s", m, wantModule, data)
