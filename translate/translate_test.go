@@ -2,10 +2,13 @@ package translate_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -16,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
 	"github.com/unip-knative/unip/eventing/databox"
@@ -120,6 +124,37 @@ func golden(t *testing.T, file, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
+	}
+}
+
+// Structs are written to YAML as they are, and to JSON by way of Kubernetes' converter: both are the same objects.
+func TestJSONIsYAML(t *testing.T) {
+	t.Parallel()
+	for _, dir := range cases(t) {
+		in, o := read(t, dir)
+		objects, _ := translate.Translate([]manifest.File{in}, o)
+		var y, j bytes.Buffer
+		if err := errors.Join(translate.WriteYAML(&y, objects), translate.WriteJSON(&j, objects)); err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		items := []any{}
+		for d := yaml.NewYAMLToJSONDecoder(&y); ; {
+			var item any
+			if err := d.Decode(&item); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", dir, err)
+			}
+			items = append(items, item)
+		}
+		var list struct{ Items []any }
+		if err := json.Unmarshal(j.Bytes(), &list); err != nil {
+			t.Fatalf("%s: %v", dir, err)
+		}
+		if diff := cmp.Diff(list.Items, items); diff != "" && len(objects) > 0 {
+			t.Errorf("%s (-JSON +YAML):\n%s", dir, diff)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	_ "github.com/unip-knative/unip/cmd/unip/internal/pace" // by being there
 )
 
 // Set by the linker: the commit, and the images of a release (by digest). A build without them is a development build, whose images ko makes.
