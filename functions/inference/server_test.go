@@ -61,6 +61,12 @@ func start(t *testing.T, source, function string, change ...func(*options)) *com
 // startPython does it with a flag for the Python of the workers: -S keeps it from everything outside the standard library.
 func startPython(t *testing.T, flag, source, function string, change ...func(*options)) *component {
 	t.Helper()
+	return startWith(t, "python3", flag, source, function, change...)
+}
+
+// startWith does it with another Python.
+func startWith(t *testing.T, python, flag, source, function string, change ...func(*options)) *component {
+	t.Helper()
 	c := &component{t: t, dir: t.TempDir(), output: &syncBuffer{}, log: &syncBuffer{}, ended: make(chan error, 1)}
 	app := filepath.Join(c.dir, "app")
 	c.write("app/m.py", source)
@@ -89,7 +95,7 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 		}
 	})
 
-	c.worker = exec.Command("python3", flag, filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
+	c.worker = exec.Command(python, flag, filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
 	c.worker.Dir = app
 	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")

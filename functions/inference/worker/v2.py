@@ -359,6 +359,8 @@ def encoded(value):
 
 def taken(data, kind):
     """What a function may give as data, flat, with the datatype that it is by itself and its dimensions, None for a single value."""
+    if data is None:
+        raise ValueError("has no data")
     np = numpy() if hasattr(data, "__array__") else None
     if np is not None:
         found = np.asarray(data)
