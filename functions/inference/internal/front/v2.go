@@ -168,7 +168,7 @@ func (f form) describe(h http.Header, a pool.Answer) {
 	var said struct {
 		Size int `json:"json_size"`
 	}
-	if err := json.Unmarshal(a.Meta, &said); err == nil && said.Size > 0 {
+	if err := json.Unmarshal(a.Meta, &said); err == nil && 0 < said.Size && said.Size <= len(a.Body) {
 		h.Set("Content-Type", "application/octet-stream")
 		h.Set(headLength, strconv.Itoa(said.Size))
 	}
