@@ -64,7 +64,7 @@ def receive_exactly(connection, size):
         if got == 0:
             return None
         at += got
-    return bytes(buffer)
+    return buffer
 
 
 def receive(connection):
