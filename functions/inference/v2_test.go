@@ -532,7 +532,7 @@ def f(inputs):
 // Calls by this protocol are calls as any other: who calls, deadlines, dying functions.
 func TestV2IsCalledAsPredict(t *testing.T) {
 	t.Parallel()
-	c := start(t, `
+	source := `
 import os, time
 def f(inputs):
     """x
@@ -546,16 +546,19 @@ def f(inputs):
     if what == "sleep": time.sleep(60)
     return later()
 async def later(): return {"a": 1}
-`, "f", func(o *options) { o.timeout = time.Second }).awaitReady()
+`
+	c := start(t, source, "f").awaitReady()
+	impatient := start(t, source, "f", func(o *options) { o.timeout = time.Second }).awaitReady()
 	call := func(what string) string {
 		return `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":["` + what + `"]}]}`
 	}
 	for _, x := range []struct {
+		c      *component
 		what   string
 		status int
 		slug   string
-	}{{"exit", 502, "function-died"}, {"raise", 500, "function-error"}, {"sleep", 504, "timeout"}} {
-		a := c.infer(x.status, call(x.what), 0)
+	}{{c, "exit", 502, "function-died"}, {c, "raise", 500, "function-error"}, {impatient, "sleep", 504, "timeout"}} {
+		a := x.c.infer(x.status, call(x.what), 0)
 		var p struct{ Detail, Error string }
 		if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.slug() != x.slug || p.Error != p.Detail || p.Error == "" {
 			t.Errorf("%s: %s", x.what, a.body)

@@ -109,10 +109,10 @@ func data(types []string) any {
 	}
 	var any []object
 	for _, t := range types {
-		switch {
-		case t == "str", t == "FILE", t == "BYTES":
+		switch t {
+		case "str", "FILE", "BYTES":
 			any = append(any, object{"type": []string{"string", "array"}})
-		case t == "dict":
+		case "dict":
 			any = append(any, object{"type": []string{"object", "array"}})
 		default:
 			any = append(any, object{"type": "array", "items": object{"type": element(t)}})
