@@ -20,8 +20,8 @@ import (
 type Options struct {
 	Config installation.Config
 	Images resources.Images
-	// Worker is worker.py.
-	Worker []byte
+	// Worker are the files of the worker, worker.py and what it reads.
+	Worker map[string][]byte
 	// NoNamespace leaves the Namespace object out.
 	NoNamespace bool
 	// Lenient turns unknown fields into warnings.

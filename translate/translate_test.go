@@ -36,7 +36,7 @@ func options() translate.Options {
 	return translate.Options{
 		Config: installation.Default(),
 		Images: resources.Images{Inference: "ko://example.org/inference", Gateway: "ko://example.org/gateway"},
-		Worker: []byte("# worker.py stands here\n"),
+		Worker: map[string][]byte{"worker.py": []byte("# worker.py stands here\n")},
 	}
 }
 

@@ -63,7 +63,7 @@ func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet b
 		return nil, nil, err
 	}
 	objects, found := translate.Translate(files, translate.Options{
-		Config: config, Images: images, Worker: worker.Source, NoNamespace: t.noNamespace, Lenient: t.lenient,
+		Config: config, Images: images, Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient,
 	})
 	if !quiet {
 		for _, d := range found {

@@ -62,8 +62,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "worker.py"), worker.Source, 0o600); err != nil {
-		return err
+	for name, source := range worker.Files() {
+		if err := os.WriteFile(filepath.Join(dir, name), source, 0o600); err != nil {
+			return err
+		}
 	}
 	s := &server{Options: o, dir: dir}
 	code := code{dir: o.Dir}
@@ -139,7 +141,7 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	if g.service, err = service.New(o, slog.New(g.log)); err != nil {
 		return nil, err
 	}
-	args := []string{filepath.Join(s.dir, "worker.py"), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}
+	args := []string{filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}
 	if s.Loader != "" {
 		args = append(args, "--model-loader", s.Loader)
 	}
@@ -240,5 +242,5 @@ func (s *server) attend(ctx context.Context, g *generation, code *code, failed <
 	}
 }
 
-// cannotStart is worker.py's exit code when the function cannot be imported or its model not be loaded; also Python's own when it cannot run worker.py.
+// cannotStart is worker.py's exit code when the function cannot be imported, its docstring is wrong or its model cannot be loaded; also Python's own when it cannot run worker.py.
 const cannotStart = 1
