@@ -20,14 +20,17 @@ import (
 )
 
 // Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
-type Rules struct{ services sync.Map } // of []Problem by the hash of what is looked at
+type Rules struct {
+	services sync.Map // of []Problem by the hash of what is looked at
+	labels   sync.Map // keys are each a label that is right
+}
 
 // Problem is one thing that would be refused. Path is the field's in the object, as Knative writes it; "" is not known.
 type Problem struct{ Path, Message string }
 
 // Object returns what Kubernetes or Knative would refuse about an object. The object is not changed.
 func (r *Rules) Object(o runtime.Object) []Problem {
-	return append(kubernetes(o), r.knative(o)...)
+	return append(r.kubernetes(o), r.knative(o)...)
 }
 
 func (r *Rules) knative(o runtime.Object) []Problem {
