@@ -51,7 +51,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("start-up (`unip version`): %.1f ms\n\n", ms(start.wall))
-	fmt.Println("| documents | | wall ms | CPU ms | peak MiB | wall / unip |\n|---|---|---|---|---|---|")
+	fmt.Println("| documents | | wall ms | CPU ms | peak MiB | wall / unip | CPU / unip |\n|---|---|---|---|---|---|---|")
 	var thousand time.Duration
 	for _, n := range []int{1, 10, 100, 1000, 4000} {
 		files, err := write(filepath.Join(dir, fmt.Sprint(n)), n)
@@ -86,7 +86,7 @@ func run(ctx context.Context) error {
 			if i == 0 {
 				own = u
 			}
-			fmt.Printf("| %d | %s | %.1f | %.1f | %.1f | %.1f |\n", n, s.name, ms(u.wall), ms(u.cpu), float64(u.memory)/1024, u.wall.Seconds()/own.wall.Seconds())
+			fmt.Printf("| %d | %s | %.1f | %.1f | %.1f | %.1f | %.1f |\n", n, s.name, ms(u.wall), ms(u.cpu), float64(u.memory)/1024, u.wall.Seconds()/own.wall.Seconds(), u.cpu.Seconds()/own.cpu.Seconds())
 		}
 		if n == 1000 {
 			thousand = own.wall
