@@ -74,7 +74,7 @@ demo: build deploy images ## the main job: examples/digits goes live, its model 
 
 .PHONY: test
 test: $(CLUSTER) ## unit, golden and property tests: real Python, S3 server and API server, no cluster
-	@command -v python3 >/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3; }
+	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
 	@export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); go vet ./... && go test ./...
 	@go -C e2e/cluster test ./...
 

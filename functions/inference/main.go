@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -16,9 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/unip-knative/unip/functions/inference/internal/front"
-	"github.com/unip-knative/unip/functions/inference/internal/model"
-	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/inference/internal/modelbox"
+	"github.com/unip-knative/unip/functions/inference/service"
 )
 
 // options are the flags; the translator writes them.
@@ -54,36 +52,17 @@ func main() {
 }
 
 func run(ctx context.Context, o options, log *slog.Logger) error {
-	p, err := pool.Listen(o.socket, o.queue*max(1, o.workers), o.object != "", log)
+	so := service.Options{Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout}
+	if o.object != "" {
+		so.Model = &modelbox.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path, Log: log}
+	}
+	s, err := service.New(so, log)
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	s := &front.Server{Component: o.component, Pool: p, Timeout: o.timeout, Key: &front.Key{Path: o.key}, Log: log}
-	if o.object != "" {
-		s.Model = &model.Model{Source: model.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path}, Load: p.Load, Log: log}
-	}
-	handler := s.Handler()
-	if s.Model != nil {
-		go look(ctx, s)
-	}
-	return serve(ctx, o.port, handler, log)
-}
-
-// look looks for the model until the storage has said whether it is there; later looks are the calls'.
-func look(ctx context.Context, s *front.Server) {
-	for {
-		err := s.Model.Get(ctx)
-		s.Looked(err)
-		if err == nil || errors.Is(err, model.ErrMissing) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
-	}
+	defer s.Close()
+	go s.Look(ctx)
+	return serve(ctx, o.port, s.Handler(), log)
 }
 
 const (

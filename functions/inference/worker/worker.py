@@ -6,7 +6,9 @@ Two kinds of process. The supervisor, the first one, never imports the user's co
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time. All of them connect to the Unix socket on which the server listens.
 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
-request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object.
+request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object: {"form": "v2", …} for a call of the Open Inference Protocol.
+
+Beside this file are docstring.py, the docstring of the function as a specification, and v2.py, the Open Inference Protocol, read at the first such call.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
@@ -26,6 +28,7 @@ HEADER = struct.Struct(">II")
 MAX_BODY = 256 << 20
 MAX_META = 1 << 20
 TERMINATION_LOG = "/dev/termination-log"
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
 # What a worker writes into the pipe of its reason once it has started.
@@ -100,6 +103,13 @@ def receive(connection):
     return kind, meta, body
 
 
+def send_parts(connection, kind, parts, meta):
+    """A frame whose body is several byte buffers; none of them is copied."""
+    connection.sendall(HEADER.pack(kind << 24 | len(meta), sum(map(len, parts))) + meta)
+    for part in parts:
+        connection.sendall(part)
+
+
 # --- worker ---------------------------------------------------------------------------------------------------------------------------
 
 ARGUMENTS = ("parameters", "inputs", "output_fields", "model_key", "model")
@@ -168,10 +178,29 @@ def declared(function):
     return ARGUMENTS if everything else tuple(n for n in ARGUMENTS if n in names)
 
 
+# --- calls ----------------------------------------------------------------------------------------------------------------------------
+
+
+def what_else(meta):
+    """What the meta of a CALL says beside the request's id."""
+    _, more, said = meta.partition(b"\0")
+    return json.loads(said) if more else {}
+
+
+def beside(name):
+    """Runs a file beside this one and returns what it defines. Not an import: that would write a cache, and its folder is not on the user's sys.path."""
+    path = os.path.join(FOLDER, name)
+    defined = {"__name__": "unip." + name, "__file__": path}
+    with open(path, encoding="utf-8") as f:
+        exec(compile(f.read(), path, "exec"), defined)
+    return defined
+
+
 class Worker:
     def __init__(self, options):
         self.options = options
         self.model = None
+        self.v2 = None
         try:
             import orjson
 
@@ -193,12 +222,17 @@ class Worker:
             took = time.monotonic() - started
         except BaseException as e:  # whatever the user's module raises while it is imported, sys.exit included
             self.fail(connection, "importing %s" % self.options.inference, e)
+        docstring = beside("docstring.py")
+        try:
+            self.description = docstring["described"](self.function)
+        except docstring["DocstringError"] as e:
+            self.fail(connection, "the docstring of %s" % self.options.inference, e)
         import gc
 
         gc.collect()
         gc.freeze()  # what the imports made stays: later collections need not look at it
         send(connection, READY, {
-            "pid": os.getpid(), "doc": self.function.__doc__ or "", "arguments": list(self.arguments),
+            "pid": os.getpid(), "description": self.description, "arguments": list(self.arguments),
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
         incoming = Incoming(connection)
@@ -210,7 +244,7 @@ class Worker:
                 self.load_model(connection, json.loads(payload)["path"])
             elif kind == CALL:
                 self.started()
-                self.answer(connection, payload)
+                self.answer(connection, payload, meta)
             else:
                 raise ValueError("a frame of type %d" % kind)
 
@@ -244,9 +278,14 @@ class Worker:
             os.write(self.options.reason, message.encode()[:4000])
         os._exit(CANNOT_START)
 
-    def answer(self, connection, body):
+    def answer(self, connection, body, meta):
+        parts = None
         try:
-            kind, payload = ANSWER, self.call(body)
+            more = what_else(meta)
+            if more.get("form") == "v2":
+                parts, said = self.call_v2(body, more)
+            else:
+                kind, payload = ANSWER, self.call(body)
         except Fault as f:
             kind, payload = PROBLEM, f.payload()
         except Exception as e:
@@ -255,10 +294,22 @@ class Worker:
             traceback.print_exc()
             kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
         flush()
-        send(connection, kind, payload)
+        if parts is not None:
+            send_parts(connection, ANSWER, parts, said)
+        else:
+            send(connection, kind, payload)
 
     def call(self, body):
         request = self.parse(body)
+        return self.encode(select(outputs(self.invoke(request)), request["output_fields"]))
+
+    def call_v2(self, body, more):
+        if self.v2 is None:  # most components are never called like this, and every line read costs at a cold start
+            self.v2 = beside("v2.py")
+        request = self.v2["parse_v2"](self, body, more)
+        return self.v2["encode_v2"](self, outputs(self.invoke(request), checked), request)
+
+    def invoke(self, request):
         result = self.function(**{name: self.model if name == "model" else request[name] for name in self.arguments})
         if hasattr(result, "__await__"):
             import asyncio
@@ -267,7 +318,7 @@ class Worker:
                 return await result
 
             result = asyncio.run(wait())
-        return self.encode(select(outputs(result), request["output_fields"]))
+        return result
 
     def parse(self, body):
         try:
@@ -320,8 +371,8 @@ def check_variables(inputs):
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
 
 
-def outputs(result):
-    """The function's result, in any of the forms that it may have, as a list of output objects."""
+def outputs(result, one=None):
+    """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one (output, if none is given)."""
     if isinstance(result, dict):
         if isinstance(result.get("outputs"), (list, tuple)):
             result = result["outputs"]
@@ -329,13 +380,17 @@ def outputs(result):
             result = [dict(v, name=k) if isinstance(v, dict) and "data" in v else {"name": k, "data": v} for k, v in result.items()]
     if not isinstance(result, (list, tuple)):
         raise Fault(500, "invalid-result", "the function returned %s, not a list of outputs" % type(result).__name__)
-    return [output(i, v) for i, v in enumerate(result)]
+    return [(one or output)(i, v) for i, v in enumerate(result)]
+
+
+def checked(i, value):
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or "data" not in value:
+        raise Fault(500, "invalid-result", "output %d of the function is not an object with name and data" % i)
+    return value
 
 
 def output(i, value):
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or "data" not in value:
-        raise Fault(500, "invalid-result", "output %d of the function is not an object with name and data" % i)
-    data = value["data"]
+    data = checked(i, value)["data"]
     if hasattr(data, "dtype") and hasattr(data, "ravel"):  # numpy, or what looks like it: data is flat, the dimensions are the shape
         value = dict(value)
         value.setdefault("shape", [int(n) for n in data.shape])

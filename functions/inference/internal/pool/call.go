@@ -76,7 +76,7 @@ func (p *Pool) take(ctx context.Context) (*worker, error) {
 // exchange sends the call and receives the answer. The worker goes back to the pool, or, when it failed, is replaced.
 func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, error) {
 	_ = w.conn.SetDeadline(time.Now().Add(limit)) // a Unix socket has deadlines
-	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: []byte(call.ID), Body: call.Body})
+	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: call.meta(), Body: call.Body})
 	var f frame.Frame
 	if err == nil {
 		f, err = frame.Read(w.in)
@@ -88,7 +88,15 @@ func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, erro
 		return Answer{PID: w.pid}, p.lost(w, err)
 	}
 	p.idle <- w
-	return Answer{Body: f.Body, Problem: f.Type == frame.Problem, PID: w.pid}, nil
+	return Answer{Body: f.Body, Meta: f.Meta, Problem: f.Type == frame.Problem, PID: w.pid}, nil
+}
+
+// meta is the call's part of its frame beside the body.
+func (c Call) meta() []byte {
+	if c.More == nil {
+		return []byte(c.ID)
+	}
+	return append(append([]byte(c.ID), 0), c.More...)
 }
 
 // lost ends a worker whose call failed and says why it did.

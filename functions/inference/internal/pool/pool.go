@@ -41,12 +41,15 @@ func (e *DiedError) Error() string { return "the function's process " + e.How }
 type Call struct {
 	ID   string
 	Body []byte
+	// More is a JSON object with what else there is to say of the call, nil for nothing.
+	More []byte
 }
 
 // Answer is what the worker sent: the body of the answer, or a problem.
 type Answer struct {
 	Body    []byte
-	Problem bool // Body is the worker's problem: {status, slug, detail, errors}
+	Meta    []byte // a JSON object about the body, or nothing
+	Problem bool   // Body is the worker's problem: {status, slug, detail, errors}
 	PID     int
 }
 

@@ -1,4 +1,4 @@
-package model
+package modelbox
 
 import "crypto/sha256"
 

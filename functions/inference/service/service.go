@@ -1,0 +1,84 @@
+// Package service is an inference server without its network: the HTTP handler of one Python function, and the socket to which its workers come. The container `server` of an MLComponent runs it, and
+// `unip serve` on a developer's machine.
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/front"
+	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/pool"
+)
+
+// ErrMissing is what a Source says of a model that is not there (yet): calls are answered 503 model-not-found, and look again.
+var ErrMissing = model.ErrMissing
+
+// Source is where a model comes from, File what it has fetched.
+type (
+	Source = model.Source
+	File   = model.File
+)
+
+// Options of a service.
+type Options struct {
+	// Component is the component's name.
+	Component string
+	// Socket is where the workers connect, Key the file with the module's key, which need not be there.
+	Socket, Key string
+	// Model is where the model comes from; nil for a component without one.
+	Model Source
+	// Workers is how many workers there are, Queue how many calls may wait for each.
+	Workers, Queue int
+	// Timeout is how long one call of the function may take.
+	Timeout time.Duration
+}
+
+// Service answers a component's calls.
+type Service struct {
+	front   *front.Server
+	pool    *pool.Pool
+	handler http.Handler
+}
+
+// New listens for workers. The caller closes the service.
+func New(o Options, log *slog.Logger) (*Service, error) {
+	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{pool: p, front: &front.Server{Component: o.Component, Pool: p, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Log: log}}
+	if o.Model != nil {
+		s.front.Model = &model.Model{Source: o.Model, Load: p.Load, Log: log}
+	}
+	s.handler = s.front.Handler()
+	return s, nil
+}
+
+// Handler answers over HTTP.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Close stops accepting workers; those that are there end when their connections do.
+func (s *Service) Close() error { return s.pool.Close() }
+
+// Look looks for the model, if there is one, until its source has said whether it is there, or the context ends; later looks are the calls'.
+func (s *Service) Look(ctx context.Context) {
+	if s.front.Model == nil {
+		return
+	}
+	for {
+		err := s.front.Model.Get(ctx)
+		s.front.Looked(err)
+		if err == nil || errors.Is(err, model.ErrMissing) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
