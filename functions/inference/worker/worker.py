@@ -67,6 +67,25 @@ def receive_exactly(connection, size):
     return buffer
 
 
+class Incoming:
+    """A connection that is only received from, through a buffer: a frame of usual size costs one system call, not one for each of its parts. Not for who polls the connection."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.view = memoryview(bytearray(65536))
+        self.at = self.end = 0
+
+    def recv(self, size):
+        if self.at == self.end:
+            self.at, self.end = 0, self.connection.recv_into(self.view)
+        start, self.at = self.at, min(self.at + size, self.end)
+        return bytes(self.view[start : self.at])
+
+    def recv_into(self, view):
+        """For what recv gave less of than was asked for: nothing is left in the buffer then."""
+        return self.connection.recv_into(view)
+
+
 def receive(connection):
     """Returns (kind, meta, body), or three times None when the other side is gone."""
     gone = None, None, None
@@ -216,8 +235,9 @@ class Worker:
             "pid": os.getpid(), "description": self.description, "arguments": list(self.arguments),
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
+        incoming = Incoming(connection)
         while True:
-            kind, meta, payload = receive(connection)
+            kind, meta, payload = receive(incoming)
             if kind is None:
                 os._exit(0)
             if kind == MODEL:
@@ -397,13 +417,17 @@ def plain(value):
     raise TypeError("%s is no JSON" % type(value).__name__)
 
 
+# Made once: json.dumps with arguments makes one for each call.
+ENCODER = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
+
+
 def dumps(value):
     try:
-        return json.dumps(value, default=plain, allow_nan=False, separators=(",", ":")).encode()
+        return ENCODER.encode(value).encode()
     except ValueError as e:
         if "Out of range float" not in str(e):
             raise
-    return json.dumps(finite(value), default=plain, allow_nan=False, separators=(",", ":")).encode()
+    return ENCODER.encode(finite(value)).encode()
 
 
 def finite(value):
