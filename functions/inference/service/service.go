@@ -46,7 +46,7 @@ type Service struct {
 
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
-	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, log)
+	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, pool.Watch{}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -8,12 +8,19 @@ when a worker cannot start. A worker imports the function, loads the model once 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
 request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object.
 
+What the function prints while it answers a call goes to the log a line at a time, as JSON with the request's id (class Lines); whatever else is printed stays as it is.
+
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
 
-import json
 import os
 import signal
+
+if __name__ == "__main__":
+    # Before the other imports: this is PID 1 of its container, to which the kernel gives no signal that has no handler.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+import json
 import socket
 import struct
 import sys
@@ -30,6 +37,10 @@ TERMINATION_LOG = "/dev/termination-log"
 CANNOT_START = 70
 # What a worker writes into the pipe of its reason once it has started.
 STARTED = b"\0"
+# How many workers in a row may end before they could answer, where others could.
+TRIES = 5
+# The signal at which a worker writes to stderr where its threads are.
+WHERE = signal.SIGUSR2
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------------------------
@@ -79,6 +90,78 @@ def receive(connection):
     if meta is None or body is None:
         return gone
     return kind, meta, body
+
+
+# --- log ------------------------------------------------------------------------------------------------------------------------------
+
+# Longest text of one record in characters: with it a line of ASCII stays below the 4096 bytes that a pipe takes as a whole, also when several workers write to it. Longer lines become several records.
+MAX_TEXT = 3000
+# Longest traceback in characters: its end says most.
+MAX_TRACEBACK = 10000
+
+
+def record(descriptor, level, text, **more):
+    """Writes one line of the log, in the form of the server's."""
+    now = time.time()
+    fields = {"time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%06dZ" % (now % 1 * 1e6), "level": level, "msg": text}
+    fields.update(more)
+    # A lone surrogate, which UTF-8 does not have, is written with a backslash: in JSON that is the same character.
+    line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    try:
+        while line:
+            line = line[os.write(descriptor, line):]
+    except OSError:
+        pass  # nobody reads the log
+
+
+class Lines:
+    """Stands for sys.stdout or sys.stderr in a worker, from before the user's code is imported, since log handlers keep the stream that they found. During a call each line becomes a record with the
+    request's id; else text passes as it is. Threads that a call has left behind are heard under the id of the call that runs."""
+
+    def __init__(self, stream, name):
+        self.stream, self.name, self.descriptor = stream, name, stream.fileno()
+        self.id = None
+        self.rest = ""  # of a line that has not ended
+        self.unlock()
+
+    def unlock(self):
+        import _thread
+
+        self.lock = _thread.RLock()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        if self.id is None:
+            return self.stream.write(text)
+        with self.lock:
+            lines = (self.rest + text).split("\n")
+            self.rest = lines.pop()
+            for line in lines:
+                self.emit(line)
+            while len(self.rest) > MAX_TEXT:
+                self.emit(self.rest[:MAX_TEXT])
+                self.rest = self.rest[MAX_TEXT:]
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def emit(self, line):
+        line = line.rstrip("\r")
+        line = line[line.rfind("\r") + 1:]  # a progress bar: what would be seen at its end
+        for at in range(0, len(line), MAX_TEXT):
+            record(self.descriptor, "INFO", line[at:at + MAX_TEXT], request_id=self.id, stream=self.name)
+
+    def finish(self):
+        """The call has ended."""
+        if self.rest:
+            with self.lock:
+                rest, self.rest = self.rest, ""
+                self.emit(rest)
+        self.id = None
 
 
 # --- worker ---------------------------------------------------------------------------------------------------------------------------
@@ -153,6 +236,7 @@ class Worker:
     def __init__(self, options):
         self.options = options
         self.model = None
+        self.pid = os.getpid()
         try:
             import orjson
 
@@ -163,8 +247,9 @@ class Worker:
             self.dumps = dumps
 
     def run(self):
-        connection = connect(self.options.socket)
-        send(connection, HELLO, {"role": "worker", "pid": os.getpid()})
+        connection = connect(self.options.socket, os.getppid())
+        self.guard(connection)
+        send(connection, HELLO, {"role": "worker", "pid": self.pid})
         try:
             sys.path.insert(0, os.getcwd())
             started = time.monotonic()
@@ -178,8 +263,10 @@ class Worker:
 
         gc.collect()
         gc.freeze()  # what the imports made stays: later collections need not look at it
+        if self.load is None:
+            self.started()
         send(connection, READY, {
-            "pid": os.getpid(), "doc": self.function.__doc__ or "", "arguments": list(self.arguments),
+            "pid": self.pid, "doc": self.function.__doc__ or "", "arguments": list(self.arguments),
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
         while True:
@@ -189,13 +276,33 @@ class Worker:
             if kind == MODEL:
                 self.load_model(connection, json.loads(payload)["path"])
             elif kind == CALL:
-                self.started()
-                self.answer(connection, payload)
+                self.answer(connection, meta, payload)
             else:
                 raise ValueError("a frame of type %d" % kind)
 
+    def guard(self, connection):
+        """Against what the user's code may do to this process: forks get no connection, on which only one may answer; a crash in native code leaves the place in the log, as a call that overruns does."""
+        import faulthandler
+
+        def forked():
+            connection.close()
+            if self.options.reason is not None:
+                os.close(self.options.reason)
+                self.options.reason = None
+            for stream in self.streams:
+                stream.unlock()
+
+        os.register_at_fork(after_in_child=forked)
+        try:
+            faulthandler.enable()
+            faulthandler.register(WHERE)
+            self.streams = Lines(sys.stdout, "stdout"), Lines(sys.stderr, "stderr")
+            sys.stdout, sys.stderr = self.streams
+        except (AttributeError, OSError, ValueError):  # there is no stdout, or it is none of the system's
+            self.streams = ()
+
     def started(self):
-        """Tells the supervisor that this worker has come as far as its first call: from here on its end is no failure to start."""
+        """Tells the supervisor that this worker can answer calls: from here on its end is no failure to start."""
         if self.options.reason is not None:
             os.write(self.options.reason, STARTED)
             os.close(self.options.reason)
@@ -224,7 +331,10 @@ class Worker:
             os.write(self.options.reason, message.encode()[:4000])
         os._exit(CANNOT_START)
 
-    def answer(self, connection, body):
+    def answer(self, connection, meta, body):
+        request = meta.partition(b"\0")[0].decode("latin-1")
+        for stream in self.streams:
+            stream.id = request
         try:
             kind, payload = ANSWER, self.call(body)
         except Fault as f:
@@ -232,9 +342,14 @@ class Worker:
         except Exception as e:
             import traceback
 
-            traceback.print_exc()
+            record(2, "ERROR", "the function raised " + describe(e), request_id=request, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
             kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
+        finally:
+            for stream in self.streams:
+                stream.finish()
         flush()
+        if os.getpid() != self.pid:
+            os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
         send(connection, kind, payload)
 
     def call(self, body):
@@ -380,9 +495,11 @@ def flush():
 # --- supervisor -----------------------------------------------------------------------------------------------------------------------
 
 
-def connect(path):
-    """Connects to the server, which may start later than this container."""
+def connect(path, parent=0):
+    """Connects to the server, which may start later than this container. A worker whose supervisor is gone gives up."""
     while True:
+        if parent and os.getppid() != parent:
+            os._exit(0)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
@@ -392,11 +509,35 @@ def connect(path):
             time.sleep(0.005)
 
 
+class Child:
+    """A worker as its supervisor sees it."""
+
+    def __init__(self, reading):
+        self.reading = reading  # end of the pipe of its reason
+        self.began = time.monotonic()
+        self.said = b""
+
+    def listen(self):
+        try:
+            self.said += os.read(self.reading, 4096)
+        except BlockingIOError:
+            pass  # nothing (more), but the worker, or a process that the user's code has left behind, holds the pipe
+        return self.said
+
+    def started(self):
+        return self.listen().startswith(STARTED)
+
+
 class Supervisor:
     def __init__(self, options):
         self.options = options
-        self.workers = {}  # pid -> (reading end of its reason, when it was started)
+        self.workers = {}  # pid -> Child
         self.connection = None
+        self.asked = set()  # pids that the server had killed
+        self.failures = 0  # workers in a row that ended before they could answer, since one could
+        self.proven = False  # a worker of this container could answer once
+        self.due = []  # when workers are to be started
+        self.ooms = oom_kills()
 
     def run(self):
         # Signals wake the poll below through a pipe; nothing else happens in their handlers.
@@ -412,8 +553,7 @@ class Supervisor:
         while True:
             self.connection = connect(self.options.socket)
             send(self.connection, HELLO, {"role": "supervisor", "pid": os.getpid(), "python": sys.version.split()[0], "workers": self.options.workers})
-            while len(self.workers) < self.options.workers:
-                self.spawn()
+            self.due = [0] * self.options.workers
             self.poll = select.poll()
             self.poll.register(self.connection, select.POLLIN)
             self.poll.register(reading, select.POLLIN)
@@ -429,7 +569,11 @@ class Supervisor:
         os._exit(0)
 
     def serve(self, reading):
-        for descriptor, _ in self.poll.poll():
+        now = time.monotonic()
+        for at in [at for at in self.due if at <= now]:
+            self.due.remove(at)
+            self.spawn()
+        for descriptor, _ in self.poll.poll(max(1, (min(self.due) - now) * 1000) if self.due else None):
             if descriptor == reading:
                 try:
                     os.read(reading, 512)
@@ -443,28 +587,47 @@ class Supervisor:
             if kind is None:
                 return False
             if kind == KILL:
-                pid = json.loads(payload)["pid"]
-                if pid in self.workers:
-                    os.kill(pid, signal.SIGKILL)
+                self.kill(**json.loads(payload))
         self.reap()
         return True
+
+    def kill(self, pid, why="", **_):
+        # One that ends by itself has its own reason; the kernel closes its connection, which the server saw, a little before it can be reaped.
+        for _ in range(1 if why == "deadline" else 20):
+            self.reap()
+            if pid not in self.workers:
+                return
+            if why != "deadline":
+                time.sleep(0.005)
+        self.asked.add(pid)
+        if why == "deadline":
+            record(2, "WARN", "a call overran its time and its worker is killed; it was here", worker=pid)
+            os.kill(pid, WHERE)
+            time.sleep(0.05)  # to write it
+        end(pid)
 
     def spawn(self):
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         pid = os.fork()
         if pid == 0:
+            status = 1
             try:
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)
                 os.close(reading)
                 self.connection.close()
+                for other in self.workers.values():
+                    os.close(other.reading)
+                if not os.isatty(0):  # a debugger of the user's reads from the terminal, which another group may not
+                    os.setpgid(0, 0)
                 self.options.reason = writing
-                status = 1
                 Worker(self.options).run()
             except SystemExit as e:  # the user's code called sys.exit
                 status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+                if isinstance(e.code, str):
+                    sys.stderr.write(e.code + "\n")
             except BaseException:
                 import traceback
 
@@ -473,7 +636,7 @@ class Supervisor:
                 flush()
                 os._exit(status & 0xFF)
         os.close(writing)
-        self.workers[pid] = (reading, time.monotonic())
+        self.workers[pid] = Child(reading)
 
     def reap(self):
         while True:
@@ -485,24 +648,39 @@ class Supervisor:
                 return
             if pid not in self.workers:
                 continue  # an orphan of the user's code: this is PID 1
-            reading, started = self.workers.pop(pid)
-            try:
-                said = os.read(reading, 4096)
-            except BlockingIOError:
-                said = b""  # a process that the user's code has left behind holds the pipe
-            os.close(reading)
+            end_group(pid)
+            child = self.workers.pop(pid)
+            started = child.started()
+            os.close(child.reading)
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            oom = False
+            if number == signal.SIGKILL:
+                kills = oom_kills()
+                oom, self.ooms = kills > self.ooms, kills
+            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked}
+            self.asked.discard(pid)
             try:
-                send(self.connection, EXIT, {"pid": pid, "code": code, "signal": number})
+                send(self.connection, EXIT, news)
             except OSError:
                 pass
-            if not said.startswith(STARTED):
-                ended = "the process was killed by signal %d" % number if number else "the process ended with exit code %d" % code
-                self.give_up(said.decode(errors="replace") or "importing %s: %s" % (self.options.inference, ended))
-            if time.monotonic() - started < 0.2:
-                time.sleep(0.2)  # code that dies at once must not take the machine with it
-            self.spawn()
+            if started:
+                self.proven, self.failures = True, 0
+            else:
+                self.failed(child.said, news)
+            # Code that dies at once must not take the machine with it.
+            pause = min(5, 0.2 * 2 ** self.failures) if self.failures or time.monotonic() - child.began < 0.2 else 0
+            self.due.append(time.monotonic() + pause)
+
+    def failed(self, said, news):
+        """A worker ended before it could answer a call. None can, if none could before: the container ends. One that replaces another gets more tries, for the others are answering."""
+        self.failures += 1
+        self.proven = self.proven or any(other.started() for other in self.workers.values())
+        if self.proven and self.failures < TRIES:
+            sys.stderr.write("worker: %s\n" % (said.decode(errors="replace") or "a worker ended before it could answer a call"))
+            return
+        ended = "the process was killed by signal %(signal)d" if news["signal"] else "the process ended with exit code %(code)d"
+        self.give_up(said.decode(errors="replace") or "importing %s: %s" % (self.options.inference, ended % news))
 
     def give_up(self, reason):
         """Ends the container; the reason is what Kubernetes shows as its termination message, and Knative in the Revision's status."""
@@ -517,14 +695,44 @@ class Supervisor:
         os._exit(1)
 
     def kill_all(self):
-        for pid, (reading, _) in self.workers.items():
+        for pid, child in self.workers.items():
+            end(pid)
             try:
-                os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             except OSError:
                 pass
-            os.close(reading)
+            os.close(child.reading)
         self.workers = {}
+
+
+def end(pid):
+    """Ends a worker that has not been waited for yet."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    end_group(pid)
+
+
+def end_group(pid):
+    """Ends what a worker has started, but for processes that have left its group: a program that a killed call had started must not go on."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def oom_kills():
+    """How many processes of this container the kernel has killed for want of memory."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path) as f:
+                for line in f:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except (OSError, ValueError):
+            pass
+    return 0
 
 
 def main():
