@@ -291,8 +291,12 @@ func TestCancelledCallersGiveUpTheirPlace(t *testing.T) {
 	nap := `{"inputs":[{"name":"w","data":"nap"}]}`
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
-	for range 3 { // one runs, two wait
-		wg.Go(func() { _, _ = c.post(ctx, nap) })
+	for range 3 { // one runs, two wait; again and again, for the calls below may come before them
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = c.post(ctx, nap)
+			}
+		})
 	}
 	eventually(t, "a full queue", func() bool {
 		short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)

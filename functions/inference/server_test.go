@@ -68,6 +68,7 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 	o := options{
 		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
+		metrics: "0", maxBody: 64 << 20, accessLog: true,
 	}
 	loader := ""
 	for _, f := range change {

@@ -59,6 +59,7 @@ type Answer struct {
 type Watch struct {
 	Imported func(seconds float64) // a worker has imported the function
 	Loaded   func(seconds float64) // a worker has loaded the model
+	Serving  func()                // a worker takes calls
 	Ended    func(reason string)   // a worker has ended, one of Ends
 }
 
@@ -71,6 +72,12 @@ func (w Watch) imported(seconds float64) {
 func (w Watch) loaded(seconds float64) {
 	if w.Loaded != nil {
 		w.Loaded(seconds)
+	}
+}
+
+func (w Watch) serving() {
+	if w.Serving != nil {
+		w.Serving()
 	}
 }
 
@@ -100,6 +107,8 @@ type Pool struct {
 	parked     []*worker       // ready but for the model
 	loaded     bool            // at least one worker has loaded the model
 	serving    int             // workers that take calls
+	served     bool            // there was one
+	failed     error           // no worker can come at present
 	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
 }
 
@@ -145,6 +154,20 @@ func (p *Pool) Loaded() bool {
 // State is what the pool does at the moment: calls that wait and how many may, workers that run a call and those that take calls at all.
 type State struct{ Waiting, Queue, Busy, Serving int }
 
+// Err says why no worker can come to the pool at present, nil while they can.
+func (p *Pool) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// Replacing reports whether there were workers that took calls and there is none now.
+func (p *Pool) Replacing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served && p.serving == 0
+}
+
 // State of the pool.
 func (p *Pool) State() State {
 	p.mu.Lock()
@@ -160,14 +183,22 @@ func (p *Pool) Wants() bool {
 	return p.model && p.path == ""
 }
 
+// acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come back.
+const acceptAgain = 100 * time.Millisecond
+
 func (p *Pool) accept() {
 	for {
 		conn, err := p.listener.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				p.log.Error("accepting a worker", "error", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		p.mu.Lock()
+		p.failed = err
+		p.mu.Unlock()
+		if err != nil {
+			p.log.Error("accepting a worker", "error", err)
+			time.Sleep(acceptAgain)
+			continue
 		}
 		go p.greet(conn)
 	}
@@ -253,6 +284,8 @@ func (p *Pool) serve(w *worker, path string) {
 	p.loaded = p.loaded || path != ""
 	p.serving++
 	w.serving = true
+	p.served = true
+	p.watch.serving()
 	p.idle <- w
 }
 
