@@ -206,7 +206,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 // Every answer carries its question's word, with many callers and several workers.
 func TestConcurrentCallsAreNotCrossed(t *testing.T) {
 	t.Parallel()
-	c := start(t, echo, "echo", func(o *options) { o.workers = 3 }).awaitReady()
+	c := start(t, echo, "echo", func(o *setup) { o.workers = 3 }).awaitReady()
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
@@ -258,7 +258,7 @@ func TestAWorkerThatDiesFailsOneCall(t *testing.T) {
 
 func TestDeadlineReplacesTheWorker(t *testing.T) {
 	t.Parallel()
-	c := start(t, dying, "f", func(o *options) { o.timeout = time.Second; o.workers = 2 }).awaitReady()
+	c := start(t, dying, "f", func(o *setup) { o.timeout = time.Second; o.workers = 2 }).awaitReady()
 	begin := time.Now()
 	if a := c.predict(504, `{"inputs":[{"name":"w","data":"sleep"}]}`); a.slug() != "timeout" {
 		t.Errorf("%s", a.body)
@@ -287,7 +287,7 @@ func TestDeadlineReplacesTheWorker(t *testing.T) {
 
 func TestCancelledCallersGiveUpTheirPlace(t *testing.T) {
 	t.Parallel()
-	c := start(t, dying, "f", func(o *options) { o.queue = 2 }).awaitReady()
+	c := start(t, dying, "f", func(o *setup) { o.queue = 2 }).awaitReady()
 	nap := `{"inputs":[{"name":"w","data":"nap"}]}`
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())

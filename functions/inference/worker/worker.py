@@ -35,6 +35,8 @@ MAX_META = 1 << 20
 TERMINATION_LOG = "/dev/termination-log"
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
+# Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
+LOST = 71
 # What a worker writes into the pipe of its reason once it has started.
 STARTED = b"\0"
 # How many workers in a row may end before they could answer, where others could.
@@ -272,7 +274,7 @@ class Worker:
         while True:
             kind, meta, payload = receive(connection)
             if kind is None:
-                os._exit(0)
+                os._exit(LOST)
             if kind == MODEL:
                 self.load_model(connection, json.loads(payload)["path"])
             elif kind == CALL:
@@ -304,8 +306,11 @@ class Worker:
     def started(self):
         """Tells the supervisor that this worker can answer calls: from here on its end is no failure to start."""
         if self.options.reason is not None:
-            os.write(self.options.reason, STARTED)
-            os.close(self.options.reason)
+            try:
+                os.write(self.options.reason, STARTED)
+                os.close(self.options.reason)
+            except OSError:
+                pass  # the supervisor is gone, or the user's code has closed it
             self.options.reason = None
 
     def load_model(self, connection, path):
@@ -350,7 +355,10 @@ class Worker:
         flush()
         if os.getpid() != self.pid:
             os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
-        send(connection, kind, payload)
+        try:
+            send(connection, kind, payload)
+        except OSError:
+            os._exit(LOST)
 
     def call(self, body):
         request = self.parse(body)
@@ -541,7 +549,7 @@ class Supervisor:
 
     def run(self):
         # Signals wake the poll below through a pipe; nothing else happens in their handlers.
-        reading, writing = os.pipe()
+        reading, writing = self.wakeup = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -614,6 +622,8 @@ class Supervisor:
             status = 1
             try:
                 signal.set_wakeup_fd(-1)
+                for descriptor in self.wakeup:
+                    os.close(descriptor)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)
                 os.close(reading)
@@ -628,6 +638,8 @@ class Supervisor:
                 status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
                 if isinstance(e.code, str):
                     sys.stderr.write(e.code + "\n")
+            except ConnectionError:  # the server is gone: what the user's code raises does not come this far
+                status = LOST
             except BaseException:
                 import traceback
 
@@ -658,7 +670,7 @@ class Supervisor:
             if number == signal.SIGKILL:
                 kills = oom_kills()
                 oom, self.ooms = kills > self.ooms, kills
-            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked}
+            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked or code == LOST}
             self.asked.discard(pid)
             try:
                 send(self.connection, EXIT, news)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
@@ -102,13 +103,15 @@ func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, erro
 		w.conn.Close()
 	}
 	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: []byte(call.ID), Body: call.Body})
-	if err != nil && !isTimeout(err) {
-		p.kill(w, EndProtocol)
-		return Answer{}, errUnsent
-	}
+	unsent := err != nil && !isTimeout(err)
 	var f frame.Frame
 	if err == nil {
 		f, err = frame.Read(w.in)
+		unsent = errors.Is(err, syscall.ECONNRESET) // what a Unix socket says when its other end was closed with bytes unread: the call's
+	}
+	if unsent {
+		p.kill(w, EndProtocol)
+		return Answer{}, errUnsent
 	}
 	if err == nil && f.Type != frame.Answer && f.Type != frame.Problem {
 		err = fmt.Errorf("a frame of type %d", f.Type)

@@ -223,7 +223,7 @@ func (p *Pool) greet(conn net.Conn) {
 		return
 	}
 	if !p.admit(w) {
-		p.log.Warn("a worker more than there may be", "worker", w.pid)
+		p.log.Warn("a worker without a supervisor, or more than there may be", "worker", w.pid)
 		conn.Close()
 		return
 	}
@@ -235,6 +235,11 @@ func (p *Pool) greet(conn net.Conn) {
 	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
 	p.watch.imported(f.ImportSeconds)
 	p.mu.Lock()
+	if w.dead.Load() {
+		p.mu.Unlock()
+		conn.Close()
+		return
+	}
 	p.function = &f
 	path := p.path
 	if p.model && path == "" {
@@ -246,15 +251,27 @@ func (p *Pool) greet(conn net.Conn) {
 	p.serve(w, path)
 }
 
-// admit notes a worker that has greeted.
+// supervisorTime is how long a worker may be here before its supervisor, which has connected before it.
+const supervisorTime = time.Second
+
+// admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
 func (p *Pool) admit(w *worker) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, known := p.workers[w.pid]; known || len(p.workers) >= maxWorkers {
-		return false
+	for deadline := time.Now().Add(supervisorTime); ; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		if p.supervisor != nil {
+			_, known := p.workers[w.pid]
+			fits := !known && len(p.workers) < maxWorkers
+			if fits {
+				p.workers[w.pid] = w
+			}
+			p.mu.Unlock()
+			return fits
+		}
+		p.mu.Unlock()
+		if time.Now().After(deadline) {
+			return false
+		}
 	}
-	p.workers[w.pid] = w
-	return true
 }
 
 // serve makes a worker load the model, if there is one, and puts it into the pool.
