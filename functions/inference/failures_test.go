@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -393,16 +394,55 @@ func TestEndOfAWorkerWhoseConnectionStaysOpen(t *testing.T) {
 // raw sends bytes to the server as they are and returns what it answers until it closes the connection; nil for no answer.
 func (c *component) raw(t *testing.T, send string) *http.Response {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn := c.dial(t)
 	_, _ = conn.Write([]byte(send)) // the server may have closed it already
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return nil
 	}
 	return resp
+}
+
+// pipeline sends several requests at once and returns the bodies of the answers.
+func (c *component) pipeline(t *testing.T, send string, n int) []string {
+	t.Helper()
+	conn := c.dial(t)
+	if _, err := conn.Write([]byte(send)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	var bodies []string
+	for range n {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, string(b))
+	}
+	return bodies
+}
+
+// leave sends bytes and closes the connection.
+func (c *component) leave(t *testing.T, send string) {
+	t.Helper()
+	conn := c.dial(t)
+	if _, err := conn.Write([]byte(send)); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+func (c *component) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
 }

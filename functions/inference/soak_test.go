@@ -31,7 +31,7 @@ def f(inputs):
     if what == "null": ctypes.string_at(0)
     if what == "raise": raise ValueError(nonce)
     if what == "sleep": time.sleep(0.02)
-    if what == "overrun": time.sleep(5)
+    if what == "overrun": time.sleep(60)
     if what == "print": print(nonce)
     if what == "fork": os.fork()
     if what == "fork and die":
@@ -52,7 +52,7 @@ type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervis
 
 // Random crashes, kills from outside, slow callers and callers who leave: each answer carries its question's nonce, none is lost, and when all is quiet again nothing has been left behind.
 func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this process's own descriptors
-	c := start(t, soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, time.Second, 100, false })
+	c := start(t, soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
 	c.awaitReady()
 	kinds := []string{"nothing", "nothing", "nothing", "sleep", "print", "fork", "thread", "memory", "raise"}
 	rare := []string{"exit", "sys.exit", "null", "fork and die", "overrun"}

@@ -242,10 +242,10 @@ class Worker:
         try:
             import orjson
 
-            self.loads = orjson.loads
+            self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:
-            self.loads = json.loads
+            self.loads = lambda body: json.loads(body.decode())  # strictly UTF-8, which json would not ask for
             self.dumps = dumps
 
     def run(self):
@@ -400,6 +400,16 @@ class Worker:
             raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
 
 
+def lenient(loads, body):
+    """What Python's own json writes for NaN and infinity is no JSON, but clients send it, and an image without orjson takes it."""
+    try:
+        return loads(body)
+    except ValueError:
+        if b"NaN" in body or b"Infinity" in body:
+            return json.loads(body.decode())
+        raise
+
+
 def check_variables(inputs):
     if not isinstance(inputs, list):
         raise Fault(400, "invalid-request", "inputs must be a list", "/inputs")
@@ -449,7 +459,7 @@ def output(i, value):
 
 def select(values, fields):
     """The outputs that were asked for; names that do not exist are passed over, and when none exists all outputs are meant."""
-    names = {f.get("name") if isinstance(f, dict) else f for f in fields if isinstance(f, (dict, str))} if fields else ()
+    names = [f.get("name") if isinstance(f, dict) else f for f in fields] if fields else ()
     chosen = [v for v in values if v["name"] in names] if names else values
     return chosen or values
 

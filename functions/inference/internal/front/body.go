@@ -2,6 +2,7 @@ package front
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ const (
 
 var (
 	errSlowBody = errors.New("the body came too slowly")
+	errBadBody  = errors.New("the body ended before its announced length, or its chunks are not those of HTTP")
 	errMemory   = errors.New("the bodies of the calls need more memory than there is")
 )
 
@@ -59,10 +61,10 @@ func (b *body) extend(now time.Time) {
 
 func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
-	if b.begun.IsZero() {
-		b.begun = now
-	}
-	if b.until.Sub(now) < bodyPause-time.Second {
+	if first := b.begun.IsZero(); first || b.until.Sub(now) < bodyPause-time.Second {
+		if first {
+			b.begun = now
+		}
 		b.extend(now)
 	}
 	n, err := b.ReadCloser.Read(p)
@@ -72,14 +74,20 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, errMemory
 		}
 	}
+	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF): // the deadline must not end the call while the function works
+		_ = b.conn.SetReadDeadline(time.Time{})
+		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, errSlowBody
-	default: // the end: the deadline must not end the call while the function works
-		_ = b.conn.SetReadDeadline(time.Time{})
+	case errors.As(err, &tooLarge):
+		return n, err
+	default:
+		return n, fmt.Errorf("%w: %w", errBadBody, err)
 	}
-	return n, err
 }
 
 // release gives the memory back.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -215,8 +214,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New("function-died", http.StatusBadGateway, "Function died", died.Error())
 	case r.Context().Err() != nil:
 		p = problem.New("cancelled", 499, "Cancelled", "the caller went away")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", "the body ended before its announced length")
+	case errors.Is(err, errBadBody):
+		w.Header().Set("Connection", "close")
+		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", errBadBody.Error())
 	default:
 		s.Log.Error("call failed", "error", err)
 	}
