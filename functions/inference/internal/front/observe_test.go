@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -172,4 +173,15 @@ func FuzzRequest(f *testing.F) {
 // contextFor ends soon: there is no worker that would take a call.
 func contextFor(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Millisecond)
+}
+
+// BenchmarkMetrics is the part of it that is Prometheus's.
+func BenchmarkMetrics(b *testing.B) {
+	s := server(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.metrics.Begin()
+		s.metrics.Call(metrics.OutcomeAnswer, 0, time.Millisecond)
+		s.metrics.End(metrics.Request{Pattern: "POST /predict", Method: http.MethodPost, Status: http.StatusOK, Took: time.Millisecond, Received: 1000, Sent: 1000})
+	}
 }

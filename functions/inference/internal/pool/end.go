@@ -71,12 +71,11 @@ func (e exit) describe(killed string) string {
 	}
 }
 
-const (
-	// exitNews is how long a failed call waits for the supervisor to say how its worker ended.
-	exitNews = 2 * time.Second
-	// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
-	lastWords = 200 * time.Millisecond
-)
+// exitNews is how long a failed call waits for the supervisor to say how its worker ended. Only a test, in which nobody says it, has another.
+var exitNews = 2 * time.Second
+
+// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
+const lastWords = 200 * time.Millisecond
 
 // ended notes that a worker has ended. The connection alone would not tell: a process that the worker has forked may hold it open.
 func (p *Pool) ended(w *worker, e exit) {

@@ -13,8 +13,9 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 )
 
-// FuzzHostileWorker gives a server a worker that says whatever it likes: after its greeting, and instead of an answer. Nothing panics; a call ends in time, with an answer or with an error of Do.
+// FuzzHostileWorker gives a server a worker that says whatever it likes: after its greeting, and instead of an answer. Nothing panics; a call ends in time, with an answer or with an error of Do. What is covered depends on time here: fuzz it with -fuzzminimizetime=1x.
 func FuzzHostileWorker(f *testing.F) {
+	exitNews, supervisorTime = time.Millisecond, 10*time.Millisecond
 	written := func(frames ...frame.Frame) []byte {
 		var b bytes.Buffer
 		for _, fr := range frames {

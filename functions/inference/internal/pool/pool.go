@@ -251,8 +251,8 @@ func (p *Pool) greet(conn net.Conn) {
 	p.serve(w, path)
 }
 
-// supervisorTime is how long a worker may be here before its supervisor, which has connected before it.
-const supervisorTime = time.Second
+// supervisorTime is how long a worker may be here before its supervisor, which has connected before it. Only a test has another.
+var supervisorTime = time.Second
 
 // admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
 func (p *Pool) admit(w *worker) bool {
