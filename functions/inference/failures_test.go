@@ -72,7 +72,7 @@ func about(what string) string { return `{"inputs":[{"name":"w","data":"` + what
 // Whatever the function does to its process, the caller hears what happened and the next call is answered.
 func TestWhatTheFunctionDoesToItsProcess(t *testing.T) {
 	t.Parallel()
-	c := start(t, hurting, "f", func(o *setup) { o.timeout = 2 * time.Second }).awaitReady()
+	c := start(t, hurting, "f", func(o *setup) { o.timeout = 3 * time.Second }).awaitReady()
 	for _, x := range []struct {
 		what         string
 		status       int
@@ -94,9 +94,9 @@ func TestWhatTheFunctionDoesToItsProcess(t *testing.T) {
 		{"recursion", 500, "function-error", "RecursionError: maximum recursion depth exceeded"},
 		{"memory", 500, "function-error", "MemoryError"},
 		{"raise", 500, "function-error", "KeyError: 'the reason'"},
-		{"hang", 504, "timeout", "the function did not answer within 2s"},
-		{"spin", 504, "timeout", "the function did not answer within 2s"},
-		{"program", 504, "timeout", "the function did not answer within 2s"},
+		{"hang", 504, "timeout", "the function did not answer within 3s"},
+		{"spin", 504, "timeout", "the function did not answer within 3s"},
+		{"program", 504, "timeout", "the function did not answer within 3s"},
 	} {
 		begin := time.Now()
 		a := c.predict(x.status, about(x.what))
@@ -354,7 +354,7 @@ func TestOtherPythons(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("3.%d", minor), func(t *testing.T) {
 			t.Parallel()
-			c := start(t, hurting, "f", func(o *setup) { o.timeout = time.Second; o.python = []string{python, "-B"} }).awaitReady()
+			c := start(t, hurting, "f", func(o *setup) { o.timeout = 4 * time.Second; o.python = []string{python, "-B"} }).awaitReady()
 			for what, want := range map[string]int{"null": 502, "both return": 200, "raise": 500, "print": 200, "hang": 504, "recursion": 500} {
 				c.predict(want, about(what), "X-Request-Id", "r")
 				c.predict(200, about("next"))
