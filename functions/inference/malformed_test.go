@@ -21,8 +21,8 @@ var malformedBodies = []struct{ body, want, detail string }{
 	{"inputs=1&x=2", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"<xml/>", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"\xff\xfe", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"},
-	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xc3\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xc3 in position 30: invalid continuation byte"},
-	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xed\xa0\x80\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xed in position 30: invalid continuation byte"},
+	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xc3\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xc3 in position 31: invalid continuation byte"},
+	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xed\xa0\x80\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xed in position 31: invalid continuation byte"},
 	{"\xef\xbb\xbf{}", "invalid-json ", "the body is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)"},
 	{"{\x00}\x00", "invalid-json ", "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
 	{"\x00", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
@@ -106,8 +106,8 @@ func TestMalformedBodies(t *testing.T) {
 		if got := a.slug() + " " + pointer; got != x.want {
 			t.Errorf("%.60q: %s %q, want %s", x.body, got, a.Detail, x.want)
 		}
-		// The details of Python's JSON are those of its version: what stands at their beginning is ours.
-		if x.want != "invalid-json " && a.Detail != x.detail || !strings.HasPrefix(a.Detail, "the body is not JSON: ") && x.want == "invalid-json " {
+		// Of Python's own words about JSON only the beginning is compared: what follows differs between its versions.
+		if !strings.HasPrefix(a.Detail, x.detail) || x.want != "invalid-json " && a.Detail != x.detail {
 			t.Errorf("%.60q: %q, want %q", x.body, a.Detail, x.detail)
 		}
 		if h := a.header; h.Get("Content-Type") != "application/problem+json" || h.Get("Cache-Control") != "no-store" || h.Get("X-Request-Id") == "" {
