@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,10 +19,12 @@ func TestDocumentedCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := block.FindAllStringSubmatch(string(page), -1)
-	if len(blocks) < 5 || blocks[0][1] != "python" {
+	first := slices.IndexFunc(blocks, func(b []string) bool { return b[1] == "python" })
+	if first < 0 || len(blocks) < first+5 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
-	c := start(t, blocks[0][2], "scale", func(o *options) { o.component = "scale" }).awaitReady()
+	blocks = blocks[first:]
+	c := start(t, blocks[0][2], "scale", func(o *setup) { o.component = "scale" }).awaitReady()
 	calls := 0
 	for i, b := range blocks {
 		if b[1] != "sh" {

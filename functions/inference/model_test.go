@@ -38,7 +38,7 @@ func (c *component) session(s *miniotest.Server, bucket string) {
 	c.write("session.json", string(b))
 }
 
-func withModel(o *options) { o.object = "m.txt" }
+func withModel(o *setup) { o.object = "m.txt" }
 
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestModel(t *testing.T) {
 		s.Put(t, bucket, "m/c.txt", "2")
 		s.Put(t, bucket, "mm/d.txt", "another")
 		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
-			"f", func(o *options) { o.object = "m/" })
+			"f", func(o *setup) { o.object = "m/" })
 		c.session(s, bucket)
 		if a := c.awaitReady().predict(200, "{}"); a.body != `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"]}]}` {
 			t.Errorf("%s", a.body)

@@ -548,7 +548,7 @@ def f(inputs):
 async def later(): return {"a": 1}
 `
 	c := start(t, source, "f").awaitReady()
-	impatient := start(t, source, "f", func(o *options) { o.timeout = time.Second }).awaitReady()
+	impatient := start(t, source, "f", func(o *setup) { o.timeout = time.Second }).awaitReady()
 	call := func(what string) string {
 		return `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":["` + what + `"]}]}`
 	}

@@ -8,14 +8,21 @@ when a worker cannot start. A worker imports the function, loads the model once 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
 request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object: {"form": "v2", …} for a call of the Open Inference Protocol.
 
-Beside this file are docstring.py, the docstring of the function as a specification, and v2.py, the Open Inference Protocol, read at the first such call.
+Beside this file are lines.py, the log; docstring.py, the docstring of the function as a specification; and v2.py, the Open Inference Protocol, read at the first such call.
+
+What the function prints while it answers a call goes to the log a line at a time, as JSON with the request's id (lines.py); whatever else is printed stays as it is.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
 
-import json
 import os
 import signal
+
+if __name__ == "__main__":
+    # Before the other imports: this is PID 1 of its container, to which the kernel gives no signal that has no handler.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+import json
 import socket
 import struct
 import sys
@@ -31,8 +38,26 @@ TERMINATION_LOG = "/dev/termination-log"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
+# Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
+LOST = 71
 # What a worker writes into the pipe of its reason once it has started.
 STARTED = b"\0"
+# How many workers in a row may end before they could answer, where others could.
+TRIES = 5
+# The signal at which a worker writes to stderr where its threads are.
+WHERE = signal.SIGUSR2
+
+
+def beside(name):
+    """Runs a file beside this one and returns what it defines. Not an import: that would write a cache, and its folder is not on the user's sys.path."""
+    path = os.path.join(FOLDER, name)
+    defined = {"__name__": "unip." + name, "__file__": path}
+    with open(path, encoding="utf-8") as f:
+        exec(compile(f.read(), path, "exec"), defined)
+    return defined
+
+
+log = beside("lines.py")
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------------------------
@@ -187,32 +212,25 @@ def what_else(meta):
     return json.loads(said) if more else {}
 
 
-def beside(name):
-    """Runs a file beside this one and returns what it defines. Not an import: that would write a cache, and its folder is not on the user's sys.path."""
-    path = os.path.join(FOLDER, name)
-    defined = {"__name__": "unip." + name, "__file__": path}
-    with open(path, encoding="utf-8") as f:
-        exec(compile(f.read(), path, "exec"), defined)
-    return defined
-
-
 class Worker:
     def __init__(self, options):
         self.options = options
         self.model = None
         self.v2 = None
+        self.pid = os.getpid()
         try:
             import orjson
 
-            self.loads = orjson.loads
+            self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:
-            self.loads = json.loads
+            self.loads = lambda body: json.loads(body.decode())  # strictly UTF-8, which json would not ask for
             self.dumps = dumps
 
     def run(self):
-        connection = connect(self.options.socket)
-        send(connection, HELLO, {"role": "worker", "pid": os.getpid()})
+        connection = connect(self.options.socket, os.getppid())
+        self.guard(connection)
+        send(connection, HELLO, {"role": "worker", "pid": self.pid})
         try:
             sys.path.insert(0, os.getcwd())
             started = time.monotonic()
@@ -231,28 +249,53 @@ class Worker:
 
         gc.collect()
         gc.freeze()  # what the imports made stays: later collections need not look at it
+        if self.load is None:
+            self.started()
         send(connection, READY, {
-            "pid": os.getpid(), "description": self.description, "arguments": list(self.arguments),
+            "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
         incoming = Incoming(connection)
         while True:
             kind, meta, payload = receive(incoming)
             if kind is None:
-                os._exit(0)
+                os._exit(LOST)
             if kind == MODEL:
                 self.load_model(connection, json.loads(payload)["path"])
             elif kind == CALL:
-                self.started()
-                self.answer(connection, payload, meta)
+                self.answer(connection, meta, payload)
             else:
                 raise ValueError("a frame of type %d" % kind)
 
+    def guard(self, connection):
+        """Against what the user's code may do to this process: forks get no connection, on which only one may answer; a crash in native code leaves the place in the log, as a call that overruns does."""
+        import faulthandler
+
+        def forked():
+            connection.close()
+            if self.options.reason is not None:
+                os.close(self.options.reason)
+                self.options.reason = None
+            for stream in self.streams:
+                stream.unlock()
+
+        os.register_at_fork(after_in_child=forked)
+        try:
+            faulthandler.enable()
+            faulthandler.register(WHERE)
+            self.streams = log["Lines"](sys.stdout, "stdout"), log["Lines"](sys.stderr, "stderr")
+            sys.stdout, sys.stderr = self.streams
+        except (AttributeError, OSError, ValueError):  # there is no stdout, or it is none of the system's
+            self.streams = ()
+
     def started(self):
-        """Tells the supervisor that this worker has come as far as its first call: from here on its end is no failure to start."""
+        """Tells the supervisor that this worker can answer calls: from here on its end is no failure to start."""
         if self.options.reason is not None:
-            os.write(self.options.reason, STARTED)
-            os.close(self.options.reason)
+            try:
+                os.write(self.options.reason, STARTED)
+                os.close(self.options.reason)
+            except OSError:
+                pass  # the supervisor is gone, or the user's code has closed it
             self.options.reason = None
 
     def load_model(self, connection, path):
@@ -278,8 +321,11 @@ class Worker:
             os.write(self.options.reason, message.encode()[:4000])
         os._exit(CANNOT_START)
 
-    def answer(self, connection, body, meta):
+    def answer(self, connection, meta, body):
         parts = None
+        request = meta.partition(b"\0")[0].decode("latin-1")
+        for stream in self.streams:
+            stream.id = request
         try:
             more = what_else(meta)
             if more.get("form") == "v2":
@@ -291,13 +337,21 @@ class Worker:
         except Exception as e:
             import traceback
 
-            traceback.print_exc()
+            log["record"](2, "ERROR", "the function raised " + describe(e), request_id=request, traceback=traceback.format_exc()[-log["MAX_TRACEBACK"]:])
             kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
+        finally:
+            for stream in self.streams:
+                stream.finish()
         flush()
-        if parts is not None:
-            send_parts(connection, ANSWER, parts, said)
-        else:
-            send(connection, kind, payload)
+        if os.getpid() != self.pid:
+            os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
+        try:
+            if parts is not None:
+                send_parts(connection, ANSWER, parts, said)
+            else:
+                send(connection, kind, payload)
+        except OSError:
+            os._exit(LOST)
 
     def call(self, body):
         request = self.parse(body)
@@ -346,6 +400,16 @@ class Worker:
             return self.dumps({"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:
             raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+
+
+def lenient(loads, body):
+    """What Python's own json writes for NaN and infinity is no JSON, but clients send it, and an image without orjson takes it."""
+    try:
+        return loads(body)
+    except ValueError:
+        if b"NaN" in body or b"Infinity" in body:
+            return json.loads(body.decode())
+        raise
 
 
 def check_variables(inputs):
@@ -401,7 +465,7 @@ def output(i, value):
 
 def select(values, fields):
     """The outputs that were asked for; names that do not exist are passed over, and when none exists all outputs are meant."""
-    names = {f.get("name") if isinstance(f, dict) else f for f in fields if isinstance(f, (dict, str))} if fields else ()
+    names = [f.get("name") if isinstance(f, dict) else f for f in fields] if fields else ()
     chosen = [v for v in values if v["name"] in names] if names else values
     return chosen or values
 
@@ -459,9 +523,11 @@ def flush():
 # --- supervisor -----------------------------------------------------------------------------------------------------------------------
 
 
-def connect(path):
-    """Connects to the server, which may start later than this container."""
+def connect(path, parent=0):
+    """Connects to the server, which may start later than this container. A worker whose supervisor is gone gives up."""
     while True:
+        if parent and os.getppid() != parent:
+            os._exit(0)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
@@ -471,15 +537,39 @@ def connect(path):
             time.sleep(0.005)
 
 
+class Child:
+    """A worker as its supervisor sees it."""
+
+    def __init__(self, reading):
+        self.reading = reading  # end of the pipe of its reason
+        self.began = time.monotonic()
+        self.said = b""
+
+    def listen(self):
+        try:
+            self.said += os.read(self.reading, 4096)
+        except BlockingIOError:
+            pass  # nothing (more), but the worker, or a process that the user's code has left behind, holds the pipe
+        return self.said
+
+    def started(self):
+        return self.listen().startswith(STARTED)
+
+
 class Supervisor:
     def __init__(self, options):
         self.options = options
-        self.workers = {}  # pid -> (reading end of its reason, when it was started)
+        self.workers = {}  # pid -> Child
         self.connection = None
+        self.asked = set()  # pids that the server had killed
+        self.failures = 0  # workers in a row that ended before they could answer, since one could
+        self.proven = False  # a worker of this container could answer once
+        self.due = []  # when workers are to be started
+        self.ooms = oom_kills()
 
     def run(self):
         # Signals wake the poll below through a pipe; nothing else happens in their handlers.
-        reading, writing = os.pipe()
+        reading, writing = self.wakeup = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -491,8 +581,7 @@ class Supervisor:
         while True:
             self.connection = connect(self.options.socket)
             send(self.connection, HELLO, {"role": "supervisor", "pid": os.getpid(), "python": sys.version.split()[0], "workers": self.options.workers})
-            while len(self.workers) < self.options.workers:
-                self.spawn()
+            self.due = [0] * self.options.workers
             self.poll = select.poll()
             self.poll.register(self.connection, select.POLLIN)
             self.poll.register(reading, select.POLLIN)
@@ -508,7 +597,11 @@ class Supervisor:
         os._exit(0)
 
     def serve(self, reading):
-        for descriptor, _ in self.poll.poll():
+        now = time.monotonic()
+        for at in [at for at in self.due if at <= now]:
+            self.due.remove(at)
+            self.spawn()
+        for descriptor, _ in self.poll.poll(max(1, (min(self.due) - now) * 1000) if self.due else None):
             if descriptor == reading:
                 try:
                     os.read(reading, 512)
@@ -522,28 +615,51 @@ class Supervisor:
             if kind is None:
                 return False
             if kind == KILL:
-                pid = json.loads(payload)["pid"]
-                if pid in self.workers:
-                    os.kill(pid, signal.SIGKILL)
+                self.kill(**json.loads(payload))
         self.reap()
         return True
+
+    def kill(self, pid, why="", **_):
+        # One that ends by itself has its own reason; the kernel closes its connection, which the server saw, a little before it can be reaped.
+        for _ in range(1 if why == "deadline" else 20):
+            self.reap()
+            if pid not in self.workers:
+                return
+            if why != "deadline":
+                time.sleep(0.005)
+        self.asked.add(pid)
+        if why == "deadline":
+            log["record"](2, "WARN", "a call overran its time and its worker is killed; it was here", worker=pid)
+            os.kill(pid, WHERE)
+            time.sleep(0.05)  # to write it
+        end(pid)
 
     def spawn(self):
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         pid = os.fork()
         if pid == 0:
+            status = 1
             try:
                 signal.set_wakeup_fd(-1)
+                for descriptor in self.wakeup:
+                    os.close(descriptor)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)
                 os.close(reading)
                 self.connection.close()
+                for other in self.workers.values():
+                    os.close(other.reading)
+                if not os.isatty(0):  # a debugger of the user's reads from the terminal, which another group may not
+                    os.setpgid(0, 0)
                 self.options.reason = writing
-                status = 1
                 Worker(self.options).run()
             except SystemExit as e:  # the user's code called sys.exit
                 status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+                if isinstance(e.code, str):
+                    sys.stderr.write(e.code + "\n")
+            except ConnectionError:  # the server is gone: what the user's code raises does not come this far
+                status = LOST
             except BaseException:
                 import traceback
 
@@ -552,7 +668,7 @@ class Supervisor:
                 flush()
                 os._exit(status & 0xFF)
         os.close(writing)
-        self.workers[pid] = (reading, time.monotonic())
+        self.workers[pid] = Child(reading)
 
     def reap(self):
         while True:
@@ -564,24 +680,39 @@ class Supervisor:
                 return
             if pid not in self.workers:
                 continue  # an orphan of the user's code: this is PID 1
-            reading, started = self.workers.pop(pid)
-            try:
-                said = os.read(reading, 4096)
-            except BlockingIOError:
-                said = b""  # a process that the user's code has left behind holds the pipe
-            os.close(reading)
+            end_group(pid)
+            child = self.workers.pop(pid)
+            started = child.started()
+            os.close(child.reading)
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            oom = False
+            if number == signal.SIGKILL:
+                kills = oom_kills()
+                oom, self.ooms = kills > self.ooms, kills
+            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked or code == LOST}
+            self.asked.discard(pid)
             try:
-                send(self.connection, EXIT, {"pid": pid, "code": code, "signal": number})
+                send(self.connection, EXIT, news)
             except OSError:
                 pass
-            if not said.startswith(STARTED):
-                ended = "the process was killed by signal %d" % number if number else "the process ended with exit code %d" % code
-                self.give_up(said.decode(errors="replace") or "importing %s: %s" % (self.options.inference, ended))
-            if time.monotonic() - started < 0.2:
-                time.sleep(0.2)  # code that dies at once must not take the machine with it
-            self.spawn()
+            if started:
+                self.proven, self.failures = True, 0
+            else:
+                self.failed(child.said, news)
+            # Code that dies at once must not take the machine with it.
+            pause = min(5, 0.2 * 2 ** self.failures) if self.failures or time.monotonic() - child.began < 0.2 else 0
+            self.due.append(time.monotonic() + pause)
+
+    def failed(self, said, news):
+        """A worker ended before it could answer a call. None can, if none could before: the container ends. One that replaces another gets more tries, for the others are answering."""
+        self.failures += 1
+        self.proven = self.proven or any(other.started() for other in self.workers.values())
+        if self.proven and self.failures < TRIES:
+            sys.stderr.write("worker: %s\n" % (said.decode(errors="replace") or "a worker ended before it could answer a call"))
+            return
+        ended = "the process was killed by signal %(signal)d" if news["signal"] else "the process ended with exit code %(code)d"
+        self.give_up(said.decode(errors="replace") or "importing %s: %s" % (self.options.inference, ended % news))
 
     def give_up(self, reason):
         """Ends the container; the reason is what Kubernetes shows as its termination message, and Knative in the Revision's status."""
@@ -596,14 +727,44 @@ class Supervisor:
         os._exit(1)
 
     def kill_all(self):
-        for pid, (reading, _) in self.workers.items():
+        for pid, child in self.workers.items():
+            end(pid)
             try:
-                os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             except OSError:
                 pass
-            os.close(reading)
+            os.close(child.reading)
         self.workers = {}
+
+
+def end(pid):
+    """Ends a worker that has not been waited for yet."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    end_group(pid)
+
+
+def end_group(pid):
+    """Ends what a worker has started, but for processes that have left its group: a program that a killed call had started must not go on."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def oom_kills():
+    """How many processes of this container the kernel has killed for want of memory."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path) as f:
+                for line in f:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except (OSError, ValueError):
+            pass
+    return 0
 
 
 def main():

@@ -5,20 +5,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
-
-// MaxBody is the largest request in bytes.
-const MaxBody = 64 << 20
 
 // grace is how long an unreachable storage holds readiness back: whether the model exists is not known until then. Afterwards the component is ready, and calls say what is wrong.
 const grace = 10 * time.Second
@@ -32,6 +33,18 @@ type Server struct {
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
 	Log     *slog.Logger
+	// AccessLog: each request is a line of the log.
+	AccessLog bool
+	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may hold; 0 is MaxBody, and four times a body.
+	MaxBody, MaxHeld int64
+	// Tracer makes the spans; nil for none.
+	Tracer trace.Tracer
+
+	metrics *metrics.Metrics
+	held    atomic.Int64 // bytes of bodies
+	active  atomic.Int64 // requests
+	start   phases
+	first   sync.Once
 
 	started time.Time
 	mu      sync.Mutex
@@ -42,9 +55,14 @@ type Server struct {
 
 var errLooking = errors.New("still looking for the model")
 
+// Init makes the server ready to be told things; it comes before everything else.
+func (s *Server) Init() {
+	s.started = time.Now()
+	s.metrics = metrics.New(func() pool.State { return s.Pool.State() })
+}
+
 // Handler is the server's HTTP handler.
 func (s *Server) Handler() http.Handler {
-	s.started = time.Now()
 	if s.Model != nil {
 		s.state = errLooking
 	}
@@ -52,7 +70,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /predict", s.predict)
 	mux.HandleFunc("GET /openapi.json", s.openapi)
 	mux.HandleFunc("GET /openapi", s.openapi)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	s.handleV2(mux)
 	mux.HandleFunc("/predict", func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +80,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict, GET /openapi.json and the Open Inference Protocol below /v2"))
 	})
-	return s.identified(mux)
+	return s.observed(mux)
 }
 
 // Looked notes what a look for the model has found: nil, or model's errors.
@@ -70,6 +88,15 @@ func (s *Server) Looked(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = err
+}
+
+// live says whether the server can do its work at all: whether workers can come to it. Waiting for them, for a model, for calls is no reason to be started anew.
+func (s *Server) live(w http.ResponseWriter, r *http.Request) {
+	if err := s.Pool.Err(); err != nil {
+		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error()))
+		return
+	}
+	w.WriteHeader(http.StatusOK)
 }
 
 // ready says whether calls can be answered: the function is imported, and the model loaded if its object exists. A model that is missing does not hold a component back: a Revision that is not
@@ -84,6 +111,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 func (s *Server) whenReady(w http.ResponseWriter, r *http.Request) bool {
 	if s.Pool.Function() == nil {
 		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		return false
+	}
+	if s.Pool.Replacing() {
+		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function's processes have ended and are being replaced"))
 		return false
 	}
 	s.mu.Lock()
@@ -118,15 +149,15 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	buffer, _ := buffers.Get().(*bytes.Buffer)
 	buffer.Reset()
-	if r.ContentLength > 0 && r.ContentLength <= MaxBody {
-		buffer.Grow(int(r.ContentLength) + alignment + bytes.MinRead)
+	if r.ContentLength > 0 {
+		buffer.Grow(min(int(r.ContentLength), trusted) + alignment + bytes.MinRead)
 	}
-	if err := f.read(buffer, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+	if err := f.read(buffer, r.Body); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
 	answer, err := s.Pool.Do(r.Context(), pool.Call{ID: note(r).id, Body: buffer.Bytes(), More: f.more()}, s.Timeout)
-	note(r).worker = answer.PID
+	s.called(r, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
 		return
@@ -178,7 +209,13 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "5")
 		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable", "the storage of the model does not answer")
 	case errors.As(err, &tooLarge):
-		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", "a request may have 64 MiB")
+		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("a request's body may have %d bytes", s.maxBody()))
+	case errors.Is(err, errMemory):
+		w.Header().Set("Retry-After", "1")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "the bodies of the calls that are being answered fill the server's memory")
+	case errors.Is(err, errSlowBody):
+		w.Header().Set("Connection", "close")
+		p = problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
 	case errors.Is(err, pool.ErrFull):
 		w.Header().Set("Retry-After", "1")
 		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "too many calls wait for the function")
@@ -190,8 +227,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New("cancelled", 499, "Cancelled", "the caller went away")
 	case errors.Is(err, errHead):
 		p = problem.New("invalid-request", http.StatusBadRequest, "", errHead.Error())
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", "the body ended before its announced length")
+	case errors.Is(err, errBadBody):
+		w.Header().Set("Connection", "close")
+		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", errBadBody.Error())
 	default:
 		s.Log.Error("call failed", "error", err)
 	}

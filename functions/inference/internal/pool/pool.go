@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +24,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 )
 
-// Errors of Do.
+// Errors of Do, beside *DiedError and the context's.
 var (
 	// ErrFull: as many calls wait as may.
 	ErrFull = errors.New("too many calls wait")
@@ -45,12 +47,47 @@ type Call struct {
 	More []byte
 }
 
-// Answer is what the worker sent: the body of the answer, or a problem.
+// Answer is what the worker sent: the body of the answer, or a problem. Where a call failed, PID, Waited and Took say what there is to say.
 type Answer struct {
 	Body    []byte
 	Meta    []byte // a JSON object about the body, or nothing
 	Problem bool   // Body is the worker's problem: {status, slug, detail, errors}
-	PID     int
+	PID     int    // of the worker; 0: none took the call
+
+	Waited time.Duration // for a free worker
+	Took   time.Duration // from handing the call to the worker to its answer, or its end
+}
+
+// Watch is told what happens to workers. Its functions may be nil; they are called from any goroutine and must not block.
+type Watch struct {
+	Imported func(seconds float64) // a worker has imported the function
+	Loaded   func(seconds float64) // a worker has loaded the model
+	Serving  func()                // a worker takes calls
+	Ended    func(reason string)   // a worker has ended, one of Ends
+}
+
+func (w Watch) imported(seconds float64) {
+	if w.Imported != nil {
+		w.Imported(seconds)
+	}
+}
+
+func (w Watch) loaded(seconds float64) {
+	if w.Loaded != nil {
+		w.Loaded(seconds)
+	}
+}
+
+func (w Watch) serving() {
+	if w.Serving != nil {
+		w.Serving()
+	}
+}
+
+func (w Watch) ended(reason string) {
+	if w.Ended != nil {
+		w.Ended(reason)
+	}
 }
 
 // Pool is the set of workers.
@@ -59,25 +96,31 @@ type Pool struct {
 	queue    int64
 	model    bool // the component has a model: workers serve only when they have loaded it
 	log      *slog.Logger
+	watch    Watch
 
 	idle    chan *worker
 	waiting atomic.Int64
+	busy    atomic.Int64
 
+	killing    sync.Mutex // held while a Kill is written
 	mu         sync.Mutex
 	supervisor net.Conn
 	function   *Function
 	path       string          // of the model, as the workers see it; "" before it is there
 	parked     []*worker       // ready but for the model
 	loaded     bool            // at least one worker has loaded the model
+	serving    int             // workers that take calls
+	served     bool            // there was one
+	failed     error           // no worker can come at present
 	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
 }
 
-// maxWorkers bounds idle; a component has a handful.
+// maxWorkers bounds the workers; a component has a handful.
 const maxWorkers = 256
 
 // Listen makes the socket, which any uid may connect to (the user's container runs as whoever its image says; the folder is shared by the pod's two containers only), and begins to accept.
 // queue is how many calls may wait; model says whether workers must load a model before they serve.
-func Listen(socket string, queue int, model bool, log *slog.Logger) (*Pool, error) {
+func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger) (*Pool, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
@@ -89,7 +132,7 @@ func Listen(socket string, queue int, model bool, log *slog.Logger) (*Pool, erro
 		l.Close()
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
-	p := &Pool{listener: l, queue: int64(queue), model: model, log: log, idle: make(chan *worker, maxWorkers), workers: map[int]*worker{}}
+	p := &Pool{listener: l, queue: int64(queue), model: model, log: log, watch: watch, idle: make(chan *worker, maxWorkers), workers: map[int]*worker{}}
 	go p.accept()
 	return p, nil
 }
@@ -111,6 +154,31 @@ func (p *Pool) Loaded() bool {
 	return p.loaded
 }
 
+// State is what the pool does at the moment: calls that wait and how many may, workers that run a call and those that take calls at all.
+type State struct{ Waiting, Queue, Busy, Serving int }
+
+// Err says why no worker can come to the pool at present, nil while they can.
+func (p *Pool) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// Replacing reports whether there were workers that took calls and there is none now.
+func (p *Pool) Replacing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served && p.serving == 0
+}
+
+// State of the pool.
+func (p *Pool) State() State {
+	p.mu.Lock()
+	serving := p.serving
+	p.mu.Unlock()
+	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()), Serving: serving}
+}
+
 // Wants reports whether the component has a model that no worker has been given.
 func (p *Pool) Wants() bool {
 	p.mu.Lock()
@@ -118,14 +186,22 @@ func (p *Pool) Wants() bool {
 	return p.model && p.path == ""
 }
 
+// acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come back.
+const acceptAgain = 100 * time.Millisecond
+
 func (p *Pool) accept() {
 	for {
 		conn, err := p.listener.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				p.log.Error("accepting a worker", "error", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		p.mu.Lock()
+		p.failed = err
+		p.mu.Unlock()
+		if err != nil {
+			p.log.Error("accepting a worker", "error", err)
+			time.Sleep(acceptAgain)
+			continue
 		}
 		go p.greet(conn)
 	}
@@ -149,16 +225,24 @@ func (p *Pool) greet(conn net.Conn) {
 		p.supervise(w)
 		return
 	}
-	p.mu.Lock()
-	p.workers[w.pid] = w
-	p.mu.Unlock()
+	if !p.admit(w) {
+		p.log.Warn("a worker without a supervisor, or more than there may be", "worker", w.pid)
+		conn.Close()
+		return
+	}
 	var f Function
 	if err := w.expect(frame.Ready, &f); err != nil {
 		p.drop(w, err)
 		return
 	}
 	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
+	p.watch.imported(f.ImportSeconds)
 	p.mu.Lock()
+	if w.dead.Load() {
+		p.mu.Unlock()
+		conn.Close()
+		return
+	}
 	p.function = &f
 	path := p.path
 	if p.model && path == "" {
@@ -168,6 +252,29 @@ func (p *Pool) greet(conn net.Conn) {
 	}
 	p.mu.Unlock()
 	p.serve(w, path)
+}
+
+// supervisorTime is how long a worker may be here before its supervisor, which has connected before it. Only a test has another.
+var supervisorTime = time.Second
+
+// admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
+func (p *Pool) admit(w *worker) bool {
+	for deadline := time.Now().Add(supervisorTime); ; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		if p.supervisor != nil {
+			_, known := p.workers[w.pid]
+			fits := !known && len(p.workers) < maxWorkers
+			if fits {
+				p.workers[w.pid] = w
+			}
+			p.mu.Unlock()
+			return fits
+		}
+		p.mu.Unlock()
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
 }
 
 // serve makes a worker load the model, if there is one, and puts it into the pool.
@@ -186,10 +293,19 @@ func (p *Pool) serve(w *worker, path string) {
 			return
 		}
 		p.log.Info("model loaded", "worker", w.pid, "path", path, "seconds", l.Seconds)
-		p.mu.Lock()
-		p.loaded = true
-		p.mu.Unlock()
+		p.watch.loaded(l.Seconds)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.dead.Load() {
+		w.conn.Close()
+		return
+	}
+	p.loaded = p.loaded || path != ""
+	p.serving++
+	w.serving = true
+	p.served = true
+	p.watch.serving()
 	p.idle <- w
 }
 
@@ -218,6 +334,12 @@ func (p *Pool) Load(ctx context.Context, path string) error {
 // supervise keeps the connection to the supervisor and learns from it how workers end.
 func (p *Pool) supervise(s *worker) {
 	p.mu.Lock()
+	before := p.supervisor
+	p.mu.Unlock()
+	if before != nil {
+		p.orphan(before)
+	}
+	p.mu.Lock()
 	p.supervisor = s.conn
 	p.mu.Unlock()
 	for {
@@ -226,51 +348,39 @@ func (p *Pool) supervise(s *worker) {
 			if !errors.Is(err, io.EOF) {
 				p.log.Warn("supervisor", "error", err)
 			}
-			p.orphan(s)
+			p.orphan(s.conn)
 			return
 		}
-		p.log.Warn("worker ended", "worker", e.PID, "how", e.String())
 		p.mu.Lock()
-		if w, ok := p.workers[e.PID]; ok {
-			delete(p.workers, e.PID)
-			w.dead.Store(true)
-			w.exit <- e
-		}
+		w, ok := p.workers[e.PID]
 		p.mu.Unlock()
+		if ok {
+			p.ended(w, e)
+		} else { // it did not come as far as greeting
+			p.log.Warn("worker ended", "worker", e.PID, "how", e.describe(""))
+			p.watch.ended(e.because(""))
+		}
 	}
 }
 
 // orphan forgets all workers of a supervisor that is gone: its container ends with it, and another one will come.
-func (p *Pool) orphan(s *worker) {
-	s.conn.Close()
+func (p *Pool) orphan(supervisor net.Conn) {
+	supervisor.Close()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.supervisor != s.conn {
+	if p.supervisor != supervisor {
+		p.mu.Unlock()
 		return // another one has come already
 	}
-	p.supervisor, p.function, p.loaded, p.parked = nil, nil, false, nil
-	for _, w := range p.workers {
-		w.dead.Store(true)
+	p.supervisor, p.function, p.loaded = nil, nil, false
+	left := slices.Collect(maps.Values(p.workers))
+	p.mu.Unlock()
+	for _, w := range left {
+		p.ended(w, exit{reason: EndContainer})
 	}
-	clear(p.workers)
 }
 
-// drop forgets a worker that is of no more use.
+// drop ends a worker that did not come as far as taking calls.
 func (p *Pool) drop(w *worker, why error) {
 	p.log.Warn("worker lost", "worker", w.pid, "error", why)
-	w.conn.Close()
-}
-
-// kill has the supervisor end a worker.
-func (p *Pool) kill(w *worker) {
-	w.conn.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.supervisor == nil {
-		return
-	}
-	payload, _ := json.Marshal(map[string]int{"pid": w.pid}) // numbers always encode
-	if err := frame.Write(p.supervisor, frame.Frame{Type: frame.Kill, Body: payload}); err != nil {
-		p.log.Error("killing a worker", "worker", w.pid, "error", err)
-	}
+	p.kill(w, EndProtocol)
 }

@@ -30,20 +30,6 @@ type Function struct {
 	ImportSeconds float64  `json:"import_seconds"`
 }
 
-// exit is the payload of frame.Exit.
-type exit struct {
-	PID    int `json:"pid"`
-	Code   int `json:"code"`
-	Signal int `json:"signal"`
-}
-
-func (e exit) String() string {
-	if e.Signal != 0 {
-		return fmt.Sprintf("was killed by signal %d", e.Signal)
-	}
-	return fmt.Sprintf("ended with exit code %d", e.Code)
-}
-
 // worker is one Python process. Its connection is used by one goroutine at a time: the one that took it from the pool.
 type worker struct {
 	pid  int
@@ -51,6 +37,15 @@ type worker struct {
 	in   *bufio.Reader
 	exit chan exit   // how it ended, from the supervisor; room for one
 	dead atomic.Bool // it has ended, or its supervisor has
+
+	killed  atomic.Value // string: for what this server had it killed
+	serving bool         // it takes calls; the pool's mutex guards it
+}
+
+// why this server had the worker killed, "" if it had not.
+func (w *worker) why() string {
+	why, _ := w.killed.Load().(string)
+	return why
 }
 
 // expect reads a frame that must be of one type and decodes it. A worker that says that it cannot start gives that as the error.

@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/frame"
+)
+
+// Why a worker ended, as Watch.Ended is told.
+const (
+	EndDeadline  = "deadline"  // killed: its call took too long
+	EndOOM       = "oom"       // killed by the kernel for want of memory
+	EndSignal    = "signal"    // killed by another signal: a crash in native code, or from outside
+	EndExit      = "exit"      // the user's code ended it
+	EndProtocol  = "protocol"  // it closed its connection or sent what is no frame
+	EndContainer = "container" // its supervisor is gone, and the container with it
+)
+
+// Ends are all of them.
+var Ends = []string{EndDeadline, EndOOM, EndSignal, EndExit, EndProtocol, EndContainer}
+
+// exit is the payload of frame.Exit.
+type exit struct {
+	PID    int  `json:"pid"`
+	Code   int  `json:"code"`
+	Signal int  `json:"signal"`
+	OOM    bool `json:"oom"`   // killed while the container's count of kills for want of memory rose
+	Asked  bool `json:"asked"` // this server had it killed, or it found its connection closed; else it ended by itself
+
+	reason string
+}
+
+// because says why a worker ended: for what this server killed it, if it did, else how it ended by itself.
+func (e exit) because(killed string) string {
+	switch {
+	case e.reason != "":
+		return e.reason
+	case e.Asked && killed == EndDeadline:
+		return EndDeadline
+	case e.Asked:
+		return EndProtocol
+	case e.OOM:
+		return EndOOM
+	case e.Signal != 0:
+		return EndSignal
+	default:
+		return EndExit
+	}
+}
+
+// describe is the predicate of a sentence about a worker's process.
+func (e exit) describe(killed string) string {
+	switch e.because(killed) {
+	case EndContainer:
+		return "ended with its container: it ran out of memory, or could not go on; the container's last state says which"
+	case EndDeadline:
+		return "was killed: it took too long"
+	case EndProtocol:
+		return "lost its connection to the server: the function closed it or wrote to it"
+	case EndOOM:
+		return "was killed by signal 9 (out of memory: the container's memory limit was reached)"
+	case EndSignal:
+		return fmt.Sprintf("was killed by signal %d (%s)", e.Signal, syscall.Signal(e.Signal))
+	default:
+		return fmt.Sprintf("ended with exit code %d", e.Code)
+	}
+}
+
+// exitNews is how long a failed call waits for the supervisor to say how its worker ended. Only a test, in which nobody says it, has another.
+var exitNews = 2 * time.Second
+
+// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
+const lastWords = 200 * time.Millisecond
+
+// ended notes that a worker has ended. The connection alone would not tell: a process that the worker has forked may hold it open.
+func (p *Pool) ended(w *worker, e exit) {
+	p.log.Warn("worker ended", "worker", w.pid, "how", e.describe(w.why()))
+	p.mu.Lock()
+	if p.workers[w.pid] == w {
+		delete(p.workers, w.pid)
+	}
+	w.dead.Store(true)
+	if w.serving {
+		w.serving = false
+		p.serving--
+	}
+	if at := slices.Index(p.parked, w); at >= 0 {
+		p.parked = slices.Delete(p.parked, at, at+1)
+		w.conn.Close()
+	}
+	p.mu.Unlock()
+	w.exit <- e
+	_ = w.conn.SetReadDeadline(time.Now().Add(lastWords))
+	p.watch.ended(e.because(w.why()))
+	p.sweep()
+}
+
+// sweep drops dead workers that wait for calls, so that they do not pile up where no calls come.
+func (p *Pool) sweep() {
+	for range len(p.idle) {
+		select {
+		case w := <-p.idle:
+			if w.dead.Load() {
+				w.conn.Close()
+			} else {
+				p.idle <- w
+			}
+		default:
+			return
+		}
+	}
+}
+
+// lost ends a worker whose call failed and says why it did.
+func (p *Pool) lost(w *worker, call string, err error) error {
+	if !w.dead.Load() && isTimeout(err) {
+		p.log.Warn("function overran its time", "request_id", call, "worker", w.pid)
+		p.kill(w, EndDeadline)
+		return ErrDeadline
+	}
+	p.kill(w, EndProtocol)
+	select {
+	case e := <-w.exit:
+		return &DiedError{How: e.describe(w.why())}
+	case <-time.After(exitNews):
+		return &DiedError{How: "is gone: " + err.Error()}
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// kill has the supervisor end a worker, if it has not ended.
+func (p *Pool) kill(w *worker, why string) {
+	w.killed.Store(why)
+	w.conn.Close()
+	if w.dead.Load() {
+		return
+	}
+	p.mu.Lock()
+	supervisor := p.supervisor
+	p.mu.Unlock()
+	if supervisor == nil {
+		return
+	}
+	payload, _ := json.Marshal(map[string]any{"pid": w.pid, "why": why}) // they always encode
+	p.killing.Lock()
+	defer p.killing.Unlock()
+	_ = supervisor.SetWriteDeadline(time.Now().Add(exitNews))
+	if err := frame.Write(supervisor, frame.Frame{Type: frame.Kill, Body: payload}); err != nil {
+		p.log.Error("killing a worker", "worker", w.pid, "error", err)
+	}
+}
