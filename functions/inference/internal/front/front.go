@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
@@ -31,7 +32,9 @@ type Server struct {
 	Model   *model.Model
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
-	Log     *slog.Logger
+	// Files is nil for a component that is connected to no box.
+	Files *files.Files
+	Log   *slog.Logger
 
 	started time.Time
 	mu      sync.Mutex
@@ -114,7 +117,13 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	answer, err := s.Pool.Do(r.Context(), pool.Call{ID: note(r).id, Body: buffer.Bytes()}, s.Timeout)
+	call := pool.Call{ID: note(r).id, Body: buffer.Bytes()}
+	its, err := s.beginFiles(r, &call)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	note(r).worker = answer.PID
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
@@ -128,6 +137,10 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	if answer.Problem {
 		s.relay(w, r, answer.Body)
+		return
+	}
+	if err := s.storeFiles(r, its, answer); err != nil {
+		s.refuse(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -147,6 +160,9 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	out := problem.New(p.Slug, p.Status, "", p.Detail)
 	out.Errors = p.Errors
+	if p.Slug == files.NoPlace && s.Files != nil && note(r).user == "" {
+		out = s.Files.Anonymous()
+	}
 	problem.Write(w, r, out)
 }
 
@@ -156,6 +172,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var died *pool.DiedError
 	p := problem.New(problem.Internal, http.StatusInternalServerError, "", "the call failed inside the server")
 	switch {
+	case errors.As(err, &p): // the files of the call say themselves what is wrong
+		if p.Status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
 	case errors.Is(err, pool.ErrNoModel): // it was loaded before: the function's container is being started again
 		w.Header().Set("Retry-After", "1")
 		p = problem.New("starting", http.StatusServiceUnavailable, "", "the model is being loaded")
@@ -166,6 +186,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, model.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable", "the storage of the model does not answer")
+	case errors.Is(err, model.ErrInvalid):
+		w.Header().Set("Retry-After", "30")
+		p = problem.New("model-invalid", http.StatusServiceUnavailable, "Model cannot be used", err.Error())
 	case errors.As(err, &tooLarge):
 		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", "a request may have 64 MiB")
 	case errors.Is(err, pool.ErrFull):
