@@ -348,7 +348,7 @@ func TestFilesWithoutStorage(t *testing.T) {
 
 // returning returns files.
 const returning = `
-import os, pathlib, tempfile
+import os, pathlib, tempfile, time
 here = tempfile.mkdtemp()
 def write(name, content):
     path = os.path.join(here, name)
@@ -390,6 +390,9 @@ def f(inputs):
     if what == "not encoded": return [out(write("a.csv", b"1,2")), {"name": "x", "data": object()}]
     if what == "many": return [out(write("a.csv", b"1"), str(i)) for i in range(64)]
     if what == "too many": return [out(write("a.csv", b"1"), str(i)) for i in range(65)]
+    if what == "descriptors": return [{"name": "n", "data": len(os.listdir("/proc/self/fd"))}]
+    if what == "die with a file open": out(write("a.csv", b"1")); os._exit(1)
+    if what == "slow": time.sleep(0.05); return [out(write("a.csv", b"1,2"))]
     if what == "too large":
         with open(here + "/large", "wb") as f: f.truncate((1 << 30) + 1)
         return [out(here + "/large")]
@@ -512,11 +515,16 @@ func TestAFunctionThatSpeaksForTheWorker(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "visitors")
 	source := `
-import array, gc, json, os, socket, struct, tempfile
-connection = None
+import array, json, os, socket, struct, tempfile
+def connection():
+    for d in os.listdir("/proc/self/fd"):
+        try:
+            s = socket.socket(fileno=os.dup(int(d)))
+            if s.family == socket.AF_UNIX and s.getpeername().endswith("/s"): return s
+        except OSError: pass
 def f(inputs):
     what = inputs[0]["data"]
-    c = next(o for o in gc.get_objects() if isinstance(o, socket.socket) and o.family == socket.AF_UNIX and o.fileno() >= 0)
+    c = connection()
     fd, path = tempfile.mkstemp()
     os.write(fd, b"content")
     def say(files, fds, body=b"{}"):
@@ -553,6 +561,59 @@ def f(inputs):
 	if left := s.keys(t, "visitors"); len(left) > 0 {
 		t.Errorf("stored: %v", left)
 	}
+}
+
+// opened counts this process's descriptors of files, without sockets: connections to the storage are kept for later calls.
+func opened(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, x := range all {
+		if to, err := os.Readlink("/proc/self/fd/" + x.Name()); err == nil && !strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// Not parallel: it counts this process's descriptors.
+func TestFilesLeaveNoDescriptorOpen(t *testing.T) {
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "ann's")
+	c, o := startFiles(t, returning, withBoxes(t, s, "visitors"))
+	count := func() any {
+		return c.predict(200, returns("descriptors"), signed(t, "ann")...).Outputs[0].Data
+	}
+	c.predict(200, returns("one"), signed(t, "ann")...)
+	before, its := opened(t), count()
+	for i := range 100 {
+		switch i % 5 {
+		case 0:
+			c.predict(200, file("g/a"), signed(t, "ann")...)
+		case 1:
+			c.predict(200, returns("two"), signed(t, "ann")...)
+		case 2:
+			c.predict(500, returns("second is missing"), signed(t, "ann")...)
+		case 3:
+			c.predict(403, returns("one"))
+		case 4:
+			ctx, leave := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			if a, err := c.post(ctx, returns("slow"), signed(t, "ann")...); err == nil {
+				t.Errorf("the caller did not leave: %s", a.body)
+			}
+			leave()
+		}
+	}
+	c.predict(500, returns("not encoded"), signed(t, "ann")...)
+	if after := count(); after != its {
+		t.Errorf("the worker has %v descriptors, before %v", after, its)
+	}
+	c.predict(502, returns("die with a file open"), signed(t, "ann")...)
+	empty(t, o.files)
+	eventually(t, "as many descriptors as before", func() bool { return opened(t) <= before })
 }
 
 // Sizes as they come: 200 MB in and out.
