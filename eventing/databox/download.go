@@ -16,7 +16,7 @@ import (
 
 const (
 	// rangeSize is what one request of a download asks for; ranges are how many run at once. A range is copied through 32 KiB: memory does not grow with the object.
-	rangeSize, ranges = 16 << 20, 4
+	rangeSize, ranges = 16 << 20, 8
 	// tries of one range; each goes on where the one before broke off.
 	tries = 5
 )

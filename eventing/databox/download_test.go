@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -94,7 +95,7 @@ func TestDownload(t *testing.T) {
 }
 
 // between is a proxy before the server that spoils answers.
-func between(t *testing.T, s *miniotest.Server, spoil func(*http.Response) error) string {
+func between(t testing.TB, s *miniotest.Server, spoil func(*http.Response) error) string {
 	t.Helper()
 	u, err := url.Parse(s.Endpoint)
 	if err != nil {
@@ -216,15 +217,48 @@ func TestDownloadOntoAFullDisk(t *testing.T) {
 	}
 }
 
+// paced is a body of a connection that is no faster than a stream of a large S3 service.
+type paced struct {
+	io.ReadCloser
+	began time.Time
+	read  int64
+}
+
+const pace = 64 << 20 // bytes a second
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	p.read += int64(n)
+	time.Sleep(time.Until(p.began.Add(time.Duration(p.read) * time.Second / pace)))
+	return n, err
+}
+
+// BenchmarkDownloadSlowConnections brings 256 MiB through connections of 64 MiB/s each.
+func BenchmarkDownloadSlowConnections(b *testing.B) {
+	s := miniotest.Start(b)
+	bucket := s.Bucket(b)
+	const size = 256 << 20
+	o := put(b, open(b, s.Endpoint, bucket), "k", size, minio.PutObjectOptions{PartSize: 64 << 20})
+	endpoint := between(b, s, func(r *http.Response) error {
+		r.Body = &paced{ReadCloser: r.Body, began: time.Now()}
+		return nil
+	})
+	benchmark(b, open(b, endpoint, bucket), o)
+}
+
 // BenchmarkDownload brings 1 GiB from a server on this machine: `go test -run - -bench Download -benchtime 3x ./eventing/databox`.
 func BenchmarkDownload(b *testing.B) {
 	s := miniotest.Start(b)
 	box := open(b, s.Endpoint, s.Bucket(b))
 	const size = 1 << 30
 	o := put(b, box, "k", size, minio.PutObjectOptions{PartSize: 64 << 20})
+	benchmark(b, box, o)
+}
+
+func benchmark(b *testing.B, box *Box, o Object) {
 	for _, parallel := range []int{1, 2, 4, 8, 16} {
 		b.Run(fmt.Sprintf("ranges=%d", parallel), func(b *testing.B) {
-			b.SetBytes(size)
+			b.SetBytes(o.Size)
 			path := filepath.Join(b.TempDir(), "f")
 			for b.Loop() {
 				if err := box.download(b.Context(), o, path, parallel); err != nil {

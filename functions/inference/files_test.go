@@ -557,7 +557,10 @@ def f(inputs):
 			t.Errorf("%s: %v %s", what, err, a.body)
 		}
 	}
-	c.predict(200, returns("nothing"), signed(t, "ann")...)
+	eventually(t, "another worker", func() bool { // one that answers and ends may get a call before its end is noticed
+		a, err := c.post(t.Context(), returns("nothing"), signed(t, "ann")...)
+		return err == nil && a.status == 200
+	})
 	if left := s.keys(t, "visitors"); len(left) > 0 {
 		t.Errorf("stored: %v", left)
 	}
