@@ -93,7 +93,7 @@ func (s *storage) keys(t *testing.T, box string) []string {
 }
 
 // withBoxes connects a component to boxes, "name" or "name:read", with sessions as the controller makes them.
-func withBoxes(t *testing.T, s *storage, boxes ...string) func(*options) {
+func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 	t.Helper()
 	dir := t.TempDir()
 	var flags boxFlags
@@ -126,16 +126,16 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*options) {
 	if err := errors.Join(os.Mkdir(filepath.Join(dir, "files"), 0o777), os.WriteFile(filepath.Join(dir, "namespace"), []byte("pu-ann"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	return func(o *options) {
+	return func(o *setup) {
 		o.boxes, o.sessions, o.files, o.namespace = flags, filepath.Join(dir, "boxes"), filepath.Join(dir, "files"), filepath.Join(dir, "namespace")
 	}
 }
 
 // startFiles starts a component that is connected to boxes, and whose caller ann is.
-func startFiles(t *testing.T, source string, change ...func(*options)) (*component, options) {
+func startFiles(t *testing.T, source string, change ...func(*setup)) (*component, options) {
 	t.Helper()
 	var o options
-	c := start(t, source, "f", append(change, func(p *options) { o = *p })...)
+	c := start(t, source, "f", append(change, func(p *setup) { o = p.options })...)
 	c.write("key", key)
 	return c.awaitReady(), o
 }
@@ -278,7 +278,7 @@ func TestFilesOfACallAreRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "visitors")
 	s.put(t, "visitors", "users/ann/file_groups/g/a", "the content")
-	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"), func(o *options) { o.timeout = time.Second; o.queue = 1 })
+	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"), func(o *setup) { o.timeout = time.Second; o.queue = 1 })
 	call := func(name string) string { return strings.Replace(file("g/a"), `"name":"x"`, `"name":"`+name+`"`, 1) }
 	for name, want := range map[string]int{"raise": 500, "exit": 502, "sleep": 504} {
 		c.predict(want, call(name), signed(t, "ann")...)
@@ -634,7 +634,7 @@ def f(inputs):
     with open(path, "rb") as x: content = x.read()
     return [{"name": "o", "datatype": "FILE", "data": path}, {"name": "h", "data": hashlib.sha256(content).hexdigest()}]
 `
-	c, o := startFiles(t, source, withBoxes(t, s, "visitors"), func(o *options) { o.timeout = time.Minute })
+	c, o := startFiles(t, source, withBoxes(t, s, "visitors"), func(o *setup) { o.timeout = time.Minute })
 	a := c.predict(200, file("g/large"), signed(t, "ann")...)
 	all, err := io.ReadAll(io.LimitReader(&digits{}, size))
 	if err != nil {

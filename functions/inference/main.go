@@ -8,11 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -29,6 +26,9 @@ type options struct {
 	session, object, file, path string
 	port, workers, queue        int
 	timeout                     time.Duration
+	metrics                     string
+	maxBody                     int64
+	accessLog                   bool
 }
 
 func main() {
@@ -49,8 +49,12 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 1, "how many workers there are")
 	flag.IntVar(&o.queue, "queue", 100, "how many calls may wait for each worker")
 	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
+	flag.StringVar(&o.metrics, "metrics-address", ":9464", `where /metrics is served without authentication; "0" is nowhere`)
+	flag.Int64Var(&o.maxBody, "max-body", 64<<20, "the largest body of a request in bytes, at most 250 MiB")
+	flag.BoolVar(&o.accessLog, "access-log", true, "write a line of the log for each request")
 	flag.Parse()
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, o, log); err != nil {
@@ -61,7 +65,18 @@ func main() {
 }
 
 func run(ctx context.Context, o options, log *slog.Logger) error {
-	so := service.Options{Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout}
+	if o.maxBody <= 0 || o.maxBody > maxMaxBody {
+		return fmt.Errorf("--max-body is %d, it must be from 1 to %d", o.maxBody, maxMaxBody)
+	}
+	so := service.Options{
+		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout, MaxBody: o.maxBody, AccessLog: o.accessLog,
+	}
+	tracer, flush, err := tracing(ctx, o.component, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	so.Tracer = tracer
 	if o.object != "" {
 		so.Model = &modelbox.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path, Log: log}
 	}
@@ -83,38 +98,14 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 			end(err)
 		}
 	}()
-	if err := serve(ctx, o.port, s.Handler(), log); err != nil {
+	if o.metrics != "0" {
+		go serveMetrics(ctx, o.metrics, s.Metrics(), log)
+	}
+	if err := serve(ctx, o.port, s, o.timeout, log); err != nil {
 		return err
 	}
 	if why := context.Cause(ctx); errors.Is(why, service.ErrInvalid) {
 		return why
 	}
 	return nil
-}
-
-const (
-	// headerTime and maxHeader bound what a caller may do before a handler sees it. There is no time limit on bodies: queue-proxy, in front, has Knative's.
-	headerTime, maxHeader = 10 * time.Second, 64 << 10
-	// drainTime is how long calls may go on after SIGTERM; Knative gives a pod 300 s.
-	drainTime = 290 * time.Second
-)
-
-// serve answers until the context ends, and then what has begun.
-func serve(ctx context.Context, port int, h http.Handler, log *slog.Logger) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	log.Info("serving", "port", port)
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	return server.Shutdown(drain)
 }

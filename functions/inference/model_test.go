@@ -50,7 +50,7 @@ func (c *component) session(s *miniotest.Server, bucket string) {
 	c.write("session.json", string(b))
 }
 
-func withModel(o *options) { o.object = "m.txt" }
+func withModel(o *setup) { o.object = "m.txt" }
 
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -104,7 +104,7 @@ func TestModel(t *testing.T) {
 		s.Put(t, bucket, "m/c.txt", "2")
 		s.Put(t, bucket, "mm/d.txt", "another")
 		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
-			"f", func(o *options) { o.object = "m/" })
+			"f", func(o *setup) { o.object = "m/" })
 		c.session(s, bucket)
 		if a := c.awaitReady().predict(200, "{}"); a.body != `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"]}]}` {
 			t.Errorf("%s", a.body)
@@ -117,7 +117,7 @@ func TestModel(t *testing.T) {
 			s.Put(t, bucket, fmt.Sprintf("m/%d/%d.txt", i%7, i), fmt.Sprint(i))
 		}
 		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sum(int(open(os.path.join(d, n)).read()) for d, _, ns in os.walk(model) for n in ns)}]\n",
-			"f", func(o *options) { o.object = "m/" })
+			"f", func(o *setup) { o.object = "m/" })
 		c.session(s, bucket)
 		if a := c.awaitReady().predict(200, "{}"); len(a.Outputs) != 1 || a.Outputs[0].Data != 59.0*60/2 {
 			t.Errorf("%s", a.body)
@@ -198,7 +198,7 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 			c.session(&miniotest.Server{Endpoint: x.endpoint}, bucket)
 			o := options{
 				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freePort(t), workers: 1, queue: 1, timeout: time.Second,
-				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file),
+				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file), metrics: "0", maxBody: 1 << 20,
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 			defer cancel()

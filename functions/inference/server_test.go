@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,13 +24,15 @@ import (
 
 // component is a server in this process with real Python workers, as the two containers of a pod are.
 type component struct {
-	t      *testing.T
-	dir    string // what /unip is in a pod
-	url    string
-	worker *exec.Cmd
-	output *syncBuffer // of the worker's processes
-	log    *syncBuffer // of the server
-	ended  chan error
+	t   *testing.T
+	dir string // what /unip is in a pod
+	url string
+	// metrics is the URL of the port for Prometheus.
+	metrics string
+	worker  *exec.Cmd
+	output  *syncBuffer // of the worker's processes
+	log     *syncBuffer // of the server
+	ended   chan error
 	// stopServer ends the server and waits for it; it may be called again.
 	stopServer func()
 }
@@ -52,23 +55,30 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// setup is how a component is started.
+type setup struct {
+	options
+	python []string // runs the worker instead of python3
+}
+
 // start starts a component of a Python module `m` with the given source, and function.
-func start(t *testing.T, source, function string, change ...func(*options)) *component {
+func start(t *testing.T, source, function string, change ...func(*setup)) *component {
 	t.Helper()
 	return startPython(t, "-B", source, function, change...)
 }
 
 // startPython does it with a flag for the Python of the workers: -S keeps it from everything outside the standard library.
-func startPython(t *testing.T, flag, source, function string, change ...func(*options)) *component {
+func startPython(t *testing.T, flag, source, function string, change ...func(*setup)) *component {
 	t.Helper()
 	c := &component{t: t, dir: t.TempDir(), output: &syncBuffer{}, log: &syncBuffer{}, ended: make(chan error, 1)}
 	app := filepath.Join(c.dir, "app")
 	c.write("app/m.py", source)
 	c.write("worker.py", string(worker.Source))
-	o := options{
+	o := setup{options: options{
 		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
-	}
+		metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), maxBody: 64 << 20, accessLog: true,
+	}}
 	loader := ""
 	for _, f := range change {
 		f(&o)
@@ -76,10 +86,10 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 	if o.object != "" && strings.Contains(source, "def load(") {
 		loader = "m:load"
 	}
-	c.url = fmt.Sprintf("http://127.0.0.1:%d", o.port)
+	c.url, c.metrics = fmt.Sprintf("http://127.0.0.1:%d", o.port), "http://"+o.metrics
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- run(ctx, o, slog.New(slog.NewJSONHandler(c.log, nil))) }()
+	go func() { served <- run(ctx, o.options, slog.New(slog.NewJSONHandler(c.log, nil))) }()
 	c.stopServer = sync.OnceFunc(func() {
 		stop()
 		if err := <-served; err != nil {
@@ -87,11 +97,17 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*op
 		}
 	})
 
-	c.worker = exec.Command("python3", flag, filepath.Join(c.dir, "worker.py"), "--socket", o.socket, "--inference", "m:"+function,
+	python := o.python
+	if python == nil {
+		python = []string{"python3", flag}
+	}
+	args := append(slices.Clone(python[1:]), filepath.Join(c.dir, "worker.py"), "--socket", o.socket, "--inference", "m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
+	c.worker = exec.Command(python[0], args...)
 	c.worker.Dir = app
 	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	c.worker.Stdout, c.worker.Stderr = c.output, c.output
+	c.worker.WaitDelay = 10 * time.Second // for processes that it leaves behind and that hold its output
 	if err := c.worker.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +188,9 @@ type answer struct {
 
 func (a answer) slug() string { return filepath.Base(a.Type) }
 
+// client of the tests. Connections are its own, so that a test can count what is left.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+
 func (c *component) post(ctx context.Context, body string, header ...string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/predict", strings.NewReader(body))
 	if err != nil {
@@ -180,7 +199,7 @@ func (c *component) post(ctx context.Context, body string, header ...string) (an
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/front"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
@@ -55,6 +57,12 @@ type Options struct {
 	Workers, Queue int
 	// Timeout is how long one call of the function may take.
 	Timeout time.Duration
+	// MaxBody is the largest body of a request in bytes; 0: 64 MiB.
+	MaxBody int64
+	// AccessLog: each request is a line of the log.
+	AccessLog bool
+	// Tracer makes a span of each request; nil for none.
+	Tracer trace.Tracer
 }
 
 // Service answers a component's calls.
@@ -66,25 +74,34 @@ type Service struct {
 
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
-	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, pool.Watch{}, log)
+	f := &front.Server{
+		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+	}
+	f.Init()
+	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{pool: p, front: &front.Server{Component: o.Component, Pool: p, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Log: log}}
+	f.Pool = p
 	if o.Files != nil {
 		o.Files.Component, o.Files.Timeout, o.Files.Log = o.Component, o.Timeout, log
 		if err := o.Files.Prepare(); err != nil {
 			p.Close()
 			return nil, err
 		}
-		s.front.Files = o.Files
+		f.Files = o.Files
 	}
 	if o.Model != nil {
-		s.front.Model = &model.Model{Source: o.Model, Load: p.Load, Log: log}
+		f.Model = &model.Model{Source: o.Model, Load: p.Load, Fetched: f.Fetched, Log: log}
 	}
-	s.handler = s.front.Handler()
-	return s, nil
+	return &Service{pool: p, front: f, handler: f.Handler()}, nil
 }
+
+// Metrics answers a Prometheus.
+func (s *Service) Metrics() http.Handler { return s.front.Metrics() }
+
+// Active is how many requests are being answered.
+func (s *Service) Active() int { return s.front.Active() }
 
 // Handler answers over HTTP.
 func (s *Service) Handler() http.Handler { return s.handler }

@@ -36,6 +36,8 @@ MAX_META = 1 << 20
 TERMINATION_LOG = "/dev/termination-log"
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
+# Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
+LOST = 71
 # What a worker writes into the pipe of its reason once it has started.
 STARTED = b"\0"
 # How many workers in a row may end before they could answer, where others could.
@@ -241,10 +243,10 @@ class Worker:
         try:
             import orjson
 
-            self.loads = orjson.loads
+            self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:
-            self.loads = json.loads
+            self.loads = lambda body: json.loads(body.decode())  # strictly UTF-8, which json would not ask for
             self.dumps = dumps
 
     def run(self):
@@ -273,7 +275,7 @@ class Worker:
         while True:
             kind, meta, payload = receive(connection)
             if kind is None:
-                os._exit(0)
+                os._exit(LOST)
             if kind == MODEL:
                 self.load_model(connection, json.loads(payload)["path"])
             elif kind == CALL:
@@ -305,8 +307,11 @@ class Worker:
     def started(self):
         """Tells the supervisor that this worker can answer calls: from here on its end is no failure to start."""
         if self.options.reason is not None:
-            os.write(self.options.reason, STARTED)
-            os.close(self.options.reason)
+            try:
+                os.write(self.options.reason, STARTED)
+                os.close(self.options.reason)
+            except OSError:
+                pass  # the supervisor is gone, or the user's code has closed it
             self.options.reason = None
 
     def load_model(self, connection, path):
@@ -352,10 +357,13 @@ class Worker:
         flush()
         if os.getpid() != self.pid:
             os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
-        if files.opened:
-            files.send(connection, kind, payload)
-        else:
-            send(connection, kind, payload)
+        try:
+            if files.opened:
+                files.send(connection, kind, payload)
+            else:
+                send(connection, kind, payload)
+        except OSError:
+            os._exit(LOST)
 
     def call(self, body, files):
         request = self.parse(body, files)
@@ -395,6 +403,16 @@ class Worker:
             return self.dumps({"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:
             raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+
+
+def lenient(loads, body):
+    """What Python's own json writes for NaN and infinity is no JSON, but clients send it, and an image without orjson takes it."""
+    try:
+        return loads(body)
+    except ValueError:
+        if b"NaN" in body or b"Infinity" in body:
+            return json.loads(body.decode())
+        raise
 
 
 def check_variables(inputs, files):
@@ -540,7 +558,7 @@ def output(i, value):
 
 def select(values, fields):
     """The outputs that were asked for; names that do not exist are passed over, and when none exists all outputs are meant."""
-    names = {f.get("name") if isinstance(f, dict) else f for f in fields if isinstance(f, (dict, str))} if fields else ()
+    names = [f.get("name") if isinstance(f, dict) else f for f in fields] if fields else ()
     chosen = [v for v in values if v["name"] in names] if names else values
     return chosen or values
 
@@ -640,7 +658,7 @@ class Supervisor:
 
     def run(self):
         # Signals wake the poll below through a pipe; nothing else happens in their handlers.
-        reading, writing = os.pipe()
+        reading, writing = self.wakeup = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -713,6 +731,8 @@ class Supervisor:
             status = 1
             try:
                 signal.set_wakeup_fd(-1)
+                for descriptor in self.wakeup:
+                    os.close(descriptor)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                     signal.signal(number, signal.SIG_DFL)
                 os.close(reading)
@@ -727,6 +747,8 @@ class Supervisor:
                 status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
                 if isinstance(e.code, str):
                     sys.stderr.write(e.code + "\n")
+            except ConnectionError:  # the server is gone: what the user's code raises does not come this far
+                status = LOST
             except BaseException:
                 import traceback
 
@@ -757,7 +779,7 @@ class Supervisor:
             if number == signal.SIGKILL:
                 kills = oom_kills()
                 oom, self.ooms = kills > self.ooms, kills
-            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked}
+            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked or code == LOST}
             self.asked.discard(pid)
             try:
                 send(self.connection, EXIT, news)

@@ -5,21 +5,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/unip-knative/unip/functions/inference/internal/files"
+	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
-
-// MaxBody is the largest request in bytes.
-const MaxBody = 64 << 20
 
 // grace is how long an unreachable storage holds readiness back: whether the model exists is not known until then. Afterwards the component is ready, and calls say what is wrong.
 const grace = 10 * time.Second
@@ -35,6 +36,18 @@ type Server struct {
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
 	Log   *slog.Logger
+	// AccessLog: each request is a line of the log.
+	AccessLog bool
+	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may hold; 0 is MaxBody, and four times a body.
+	MaxBody, MaxHeld int64
+	// Tracer makes the spans; nil for none.
+	Tracer trace.Tracer
+
+	metrics *metrics.Metrics
+	held    atomic.Int64 // bytes of bodies
+	active  atomic.Int64 // requests
+	start   phases
+	first   sync.Once
 
 	started time.Time
 	mu      sync.Mutex
@@ -45,9 +58,14 @@ type Server struct {
 
 var errLooking = errors.New("still looking for the model")
 
+// Init makes the server ready to be told things; it comes before everything else.
+func (s *Server) Init() {
+	s.started = time.Now()
+	s.metrics = metrics.New(func() pool.State { return s.Pool.State() })
+}
+
 // Handler is the server's HTTP handler.
 func (s *Server) Handler() http.Handler {
-	s.started = time.Now()
 	if s.Model != nil {
 		s.state = errLooking
 	}
@@ -55,7 +73,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /predict", s.predict)
 	mux.HandleFunc("GET /openapi.json", s.openapi)
 	mux.HandleFunc("GET /openapi", s.openapi)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("/predict", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "POST")
@@ -64,7 +82,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict and GET /openapi.json"))
 	})
-	return s.identified(mux)
+	return s.observed(mux)
 }
 
 // Looked notes what a look for the model has found: nil, or model's errors.
@@ -74,11 +92,24 @@ func (s *Server) Looked(err error) {
 	s.state = err
 }
 
+// live says whether the server can do its work at all: whether workers can come to it. Waiting for them, for a model, for calls is no reason to be started anew.
+func (s *Server) live(w http.ResponseWriter, r *http.Request) {
+	if err := s.Pool.Err(); err != nil {
+		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error()))
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
 // ready says whether calls can be answered: the function is imported, and the model loaded if its object exists. A model that is missing does not hold a component back: a Revision that is not
 // ready within its deadline never becomes it.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.Pool.Function() == nil {
 		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		return
+	}
+	if s.Pool.Replacing() {
+		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function's processes have ended and are being replaced"))
 		return
 	}
 	s.mu.Lock()
@@ -110,10 +141,10 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	buffer, _ := buffers.Get().(*bytes.Buffer)
 	buffer.Reset()
-	if r.ContentLength > 0 && r.ContentLength <= MaxBody {
-		buffer.Grow(int(r.ContentLength) + bytes.MinRead)
+	if r.ContentLength > 0 {
+		buffer.Grow(min(int(r.ContentLength), trusted) + bytes.MinRead)
 	}
-	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+	if _, err := buffer.ReadFrom(r.Body); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
@@ -124,7 +155,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
-	note(r).worker = answer.PID
+	s.called(r, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
 		return
@@ -190,7 +221,13 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "30")
 		p = problem.New("model-invalid", http.StatusServiceUnavailable, "Model cannot be used", err.Error())
 	case errors.As(err, &tooLarge):
-		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", "a request may have 64 MiB")
+		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("a request's body may have %d bytes", s.maxBody()))
+	case errors.Is(err, errMemory):
+		w.Header().Set("Retry-After", "1")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "the bodies of the calls that are being answered fill the server's memory")
+	case errors.Is(err, errSlowBody):
+		w.Header().Set("Connection", "close")
+		p = problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
 	case errors.Is(err, pool.ErrFull):
 		w.Header().Set("Retry-After", "1")
 		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "too many calls wait for the function")
@@ -200,8 +237,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New("function-died", http.StatusBadGateway, "Function died", died.Error())
 	case r.Context().Err() != nil:
 		p = problem.New("cancelled", 499, "Cancelled", "the caller went away")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", "the body ended before its announced length")
+	case errors.Is(err, errBadBody):
+		w.Header().Set("Connection", "close")
+		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", errBadBody.Error())
 	default:
 		s.Log.Error("call failed", "error", err)
 	}

@@ -43,22 +43,6 @@ func (k *Key) get() []byte {
 	return k.key
 }
 
-// notes are what a call's log line says beside the request.
-type notes struct {
-	id     string // of the request
-	user   string
-	worker int
-}
-
-type notesKey struct{}
-
-func note(r *http.Request) *notes {
-	if n, ok := r.Context().Value(notesKey{}).(*notes); ok {
-		return n
-	}
-	return &notes{}
-}
-
 // lookTime bounds a look for the model: fetching and loading one of gigabytes takes minutes.
 const lookTime = 10 * time.Minute
 
@@ -69,50 +53,6 @@ func (s *Server) look(r *http.Request) error {
 	err := s.Model.Get(ctx)
 	s.Looked(err)
 	return err
-}
-
-// recorder remembers the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	n, err := r.ResponseWriter.Write(b)
-	r.bytes += n
-	return n, err
-}
-
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// identified finds out who calls and logs each call. Only the gateway's signature says who it is: without one a call is anonymous, with a bad one it is refused, and what other headers claim is
-// taken away.
-func (s *Server) identified(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		start := time.Now()
-		n := &notes{id: requestID(r)}
-		w.Header().Set("X-Request-Id", n.id)
-		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, n))
-		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-		r.Header.Del("X-Forwarded-User")
-		if p := s.verify(r, n); p != nil {
-			problem.Write(rec, r, *p)
-		} else {
-			next.ServeHTTP(rec, r)
-		}
-		s.Log.Info("call", "request_id", n.id, "method", r.Method, "path", r.URL.Path, "status", rec.status, "user", n.user, "worker", n.worker,
-			"bytes", rec.bytes, "seconds", time.Since(start).Seconds(), "trace_id", traceID(r))
-	})
 }
 
 func (s *Server) verify(r *http.Request, n *notes) *problem.Problem {
@@ -147,13 +87,4 @@ func requestID(r *http.Request) string {
 		return id
 	}
 	return rand.Text()
-}
-
-// traceID is the trace of a W3C traceparent, "" for none.
-func traceID(r *http.Request) string {
-	parts := strings.Split(r.Header.Get("Traceparent"), "-")
-	if len(parts) != 4 || len(parts[1]) != 32 {
-		return ""
-	}
-	return parts[1]
 }

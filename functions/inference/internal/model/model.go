@@ -45,7 +45,9 @@ type Model struct {
 	Source Source
 	// Load hands the path to the workers and returns when one has loaded it.
 	Load func(ctx context.Context, path string) error
-	Log  *slog.Logger
+	// Fetched is told of a model that has come, before it is loaded.
+	Fetched func(took time.Duration, size int64)
+	Log     *slog.Logger
 
 	mu     sync.Mutex // held while looking: others wait for the same look
 	looked time.Time
@@ -85,6 +87,9 @@ func (m *Model) bring(ctx context.Context) error {
 		return err
 	}
 	m.Log.Info("model fetched", "object", m.Source.String(), "etag", got.ETag, "bytes", got.Size, "seconds", time.Since(start).Seconds())
+	if m.Fetched != nil {
+		m.Fetched(time.Since(start), got.Size)
+	}
 	if err := m.Load(ctx, got.Path); err != nil {
 		return err
 	}

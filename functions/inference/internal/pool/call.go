@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
@@ -118,23 +119,25 @@ func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, erro
 		w.handed.Expect()
 	}
 	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: call.meta(), Body: call.Body})
-	if err != nil && !isTimeout(err) {
-		p.kill(w, EndProtocol)
-		return Answer{}, errUnsent
-	}
+	unsent := err != nil && !isTimeout(err)
 	var f frame.Frame
 	if err == nil {
 		f, err = frame.Read(w.in)
+		unsent = errors.Is(err, syscall.ECONNRESET) // what a Unix socket says when its other end was closed with bytes unread: the call's
 	}
-	if err == nil && f.Type != frame.Answer && f.Type != frame.Problem {
-		err = fmt.Errorf("a frame of type %d", f.Type)
-	}
-	took := time.Since(began)
 	handed := w.handed.Taken()
 	if err != nil || f.Type != frame.Answer {
 		rights.Close(handed)
 		handed = nil
 	}
+	if unsent {
+		p.kill(w, EndProtocol)
+		return Answer{}, errUnsent
+	}
+	if err == nil && f.Type != frame.Answer && f.Type != frame.Problem {
+		err = fmt.Errorf("a frame of type %d", f.Type)
+	}
+	took := time.Since(began)
 	if err != nil {
 		return Answer{PID: w.pid, Took: took}, p.lost(w, call.ID, err)
 	}

@@ -17,7 +17,7 @@ const (
 	EndOOM       = "oom"       // killed by the kernel for want of memory
 	EndSignal    = "signal"    // killed by another signal: a crash in native code, or from outside
 	EndExit      = "exit"      // the user's code ended it
-	EndProtocol  = "protocol"  // killed: it closed its connection or sent what is no frame
+	EndProtocol  = "protocol"  // it closed its connection or sent what is no frame
 	EndContainer = "container" // its supervisor is gone, and the container with it
 )
 
@@ -30,7 +30,7 @@ type exit struct {
 	Code   int  `json:"code"`
 	Signal int  `json:"signal"`
 	OOM    bool `json:"oom"`   // killed while the container's count of kills for want of memory rose
-	Asked  bool `json:"asked"` // this server had it killed; it had not ended by itself before
+	Asked  bool `json:"asked"` // this server had it killed, or it found its connection closed; else it ended by itself
 
 	reason string
 }
@@ -40,8 +40,10 @@ func (e exit) because(killed string) string {
 	switch {
 	case e.reason != "":
 		return e.reason
-	case e.Asked && killed != "":
-		return killed
+	case e.Asked && killed == EndDeadline:
+		return EndDeadline
+	case e.Asked:
+		return EndProtocol
 	case e.OOM:
 		return EndOOM
 	case e.Signal != 0:
@@ -59,7 +61,7 @@ func (e exit) describe(killed string) string {
 	case EndDeadline:
 		return "was killed: it took too long"
 	case EndProtocol:
-		return "was killed: it closed its connection to the server, or wrote to it"
+		return "lost its connection to the server: the function closed it or wrote to it"
 	case EndOOM:
 		return "was killed by signal 9 (out of memory: the container's memory limit was reached)"
 	case EndSignal:
@@ -69,12 +71,11 @@ func (e exit) describe(killed string) string {
 	}
 }
 
-const (
-	// exitNews is how long a failed call waits for the supervisor to say how its worker ended.
-	exitNews = 2 * time.Second
-	// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
-	lastWords = 200 * time.Millisecond
-)
+// exitNews is how long a failed call waits for the supervisor to say how its worker ended. Only a test, in which nobody says it, has another.
+var exitNews = 2 * time.Second
+
+// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
+const lastWords = 200 * time.Millisecond
 
 // ended notes that a worker has ended. The connection alone would not tell: a process that the worker has forked may hold it open.
 func (p *Pool) ended(w *worker, e exit) {

@@ -68,6 +68,7 @@ type Answer struct {
 type Watch struct {
 	Imported func(seconds float64) // a worker has imported the function
 	Loaded   func(seconds float64) // a worker has loaded the model
+	Serving  func()                // a worker takes calls
 	Ended    func(reason string)   // a worker has ended, one of Ends
 }
 
@@ -80,6 +81,12 @@ func (w Watch) imported(seconds float64) {
 func (w Watch) loaded(seconds float64) {
 	if w.Loaded != nil {
 		w.Loaded(seconds)
+	}
+}
+
+func (w Watch) serving() {
+	if w.Serving != nil {
+		w.Serving()
 	}
 }
 
@@ -109,6 +116,8 @@ type Pool struct {
 	parked     []*worker       // ready but for the model
 	loaded     bool            // at least one worker has loaded the model
 	serving    int             // workers that take calls
+	served     bool            // there was one
+	failed     error           // no worker can come at present
 	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
 }
 
@@ -154,6 +163,20 @@ func (p *Pool) Loaded() bool {
 // State is what the pool does at the moment: calls that wait and how many may, workers that run a call and those that take calls at all.
 type State struct{ Waiting, Queue, Busy, Serving int }
 
+// Err says why no worker can come to the pool at present, nil while they can.
+func (p *Pool) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// Replacing reports whether there were workers that took calls and there is none now.
+func (p *Pool) Replacing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served && p.serving == 0
+}
+
 // State of the pool.
 func (p *Pool) State() State {
 	p.mu.Lock()
@@ -169,14 +192,22 @@ func (p *Pool) Wants() bool {
 	return p.model && p.path == ""
 }
 
+// acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come back.
+const acceptAgain = 100 * time.Millisecond
+
 func (p *Pool) accept() {
 	for {
 		conn, err := p.listener.AcceptUnix()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				p.log.Error("accepting a worker", "error", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		p.mu.Lock()
+		p.failed = err
+		p.mu.Unlock()
+		if err != nil {
+			p.log.Error("accepting a worker", "error", err)
+			time.Sleep(acceptAgain)
+			continue
 		}
 		go p.greet(conn)
 	}
@@ -202,7 +233,7 @@ func (p *Pool) greet(conn *net.UnixConn) {
 		return
 	}
 	if !p.admit(w) {
-		p.log.Warn("a worker more than there may be", "worker", w.pid)
+		p.log.Warn("a worker without a supervisor, or more than there may be", "worker", w.pid)
 		conn.Close()
 		return
 	}
@@ -214,6 +245,11 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
 	p.watch.imported(f.ImportSeconds)
 	p.mu.Lock()
+	if w.dead.Load() {
+		p.mu.Unlock()
+		conn.Close()
+		return
+	}
 	p.function = &f
 	path := p.path
 	if p.model && path == "" {
@@ -225,15 +261,27 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	p.serve(w, path)
 }
 
-// admit notes a worker that has greeted.
+// supervisorTime is how long a worker may be here before its supervisor, which has connected before it. Only a test has another.
+var supervisorTime = time.Second
+
+// admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
 func (p *Pool) admit(w *worker) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, known := p.workers[w.pid]; known || len(p.workers) >= maxWorkers {
-		return false
+	for deadline := time.Now().Add(supervisorTime); ; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		if p.supervisor != nil {
+			_, known := p.workers[w.pid]
+			fits := !known && len(p.workers) < maxWorkers
+			if fits {
+				p.workers[w.pid] = w
+			}
+			p.mu.Unlock()
+			return fits
+		}
+		p.mu.Unlock()
+		if time.Now().After(deadline) {
+			return false
+		}
 	}
-	p.workers[w.pid] = w
-	return true
 }
 
 // serve makes a worker load the model, if there is one, and puts it into the pool.
@@ -263,6 +311,8 @@ func (p *Pool) serve(w *worker, path string) {
 	p.loaded = p.loaded || path != ""
 	p.serving++
 	w.serving = true
+	p.served = true
+	p.watch.serving()
 	p.idle <- w
 }
 

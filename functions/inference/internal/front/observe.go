@@ -1,0 +1,207 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/unip-knative/unip/functions/inference/internal/metrics"
+	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// notes are what is said of a request beside what stands in it: in its log line, its span, the metrics.
+type notes struct {
+	id     string // of the request
+	user   string
+	trace  string // the trace's id, "" for none
+	worker int
+	called bool // the function was called, or its call waited
+	waited time.Duration
+	took   time.Duration // of the function
+}
+
+type notesKey struct{}
+
+func note(r *http.Request) *notes {
+	if n, ok := r.Context().Value(notesKey{}).(*notes); ok {
+		return n
+	}
+	return &notes{}
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= 200 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// observed finds out who calls, gives the request's body its limits, and tells log, metrics and trace of each request. Only the gateway's signature says who it is: without one a call is anonymous, with
+// a bad one it is refused, and what other headers claim is taken away.
+func (s *Server) observed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		start := time.Now()
+		n := &notes{id: requestID(r)}
+		rec := &recorder{ResponseWriter: w}
+		ctx := context.WithValue(r.Context(), notesKey{}, n)
+		ctx, span := s.startSpan(ctx, r, n)
+		r = r.WithContext(ctx)
+		s.active.Add(1)
+		s.metrics.Begin()
+		w.Header().Set("X-Request-Id", n.id)
+		r.Header.Del("X-Forwarded-User")
+		b := s.limit(w, r)
+		defer func() {
+			broken := s.caught(rec, r, recover())
+			b.release()
+			s.active.Add(-1)
+			took := time.Since(start)
+			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.status, Took: took, Received: b.received(), Sent: rec.bytes})
+			s.endSpan(span, r, rec.status, n)
+			if s.AccessLog {
+				s.logCall(r, rec, n, took)
+			}
+			if broken {
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		if p := s.verify(r, n); p != nil {
+			problem.Write(rec, r, *p)
+		} else if r.ContentLength > s.maxBody() { // before a byte of it is read; a caller that waits for "100 Continue" sends none
+			w.Header().Set("Connection", "close")
+			s.refuse(rec, r, &http.MaxBytesError{Limit: s.maxBody()})
+		} else {
+			next.ServeHTTP(rec, r)
+		}
+		if rec.status == 0 {
+			rec.status = http.StatusOK
+		}
+	})
+}
+
+// caught answers for a handler that panicked, and reports whether its answer had begun and must be broken off.
+func (s *Server) caught(rec *recorder, r *http.Request, p any) (broken bool) {
+	if p == nil {
+		return false
+	}
+	if p != http.ErrAbortHandler { //nolint:errorlint // a panic value, never wrapped
+		s.Log.Error("request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	}
+	if rec.status != 0 {
+		return true
+	}
+	problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the inference server; its log says more"))
+	return false
+}
+
+// logCall writes the line of the access log.
+func (s *Server) logCall(r *http.Request, rec *recorder, n *notes, took time.Duration) {
+	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("request_id", n.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status), slog.String("user", n.user), slog.Int("worker", n.worker), slog.Int64("bytes", rec.bytes),
+		slog.Float64("seconds", took.Seconds()), slog.Float64("wait_seconds", n.waited.Seconds()), slog.Float64("function_seconds", n.took.Seconds()),
+		slog.String("trace_id", n.trace))
+}
+
+// called notes a call of the function and what came of it.
+func (s *Server) called(r *http.Request, a pool.Answer, err error) {
+	n := note(r)
+	n.called, n.worker, n.waited, n.took = true, a.PID, a.Waited, a.Took
+	var died *pool.DiedError
+	outcome := ""
+	switch {
+	case errors.Is(err, pool.ErrDeadline):
+		outcome = metrics.OutcomeTimeout
+	case errors.As(err, &died):
+		outcome = metrics.OutcomeDied
+	case err != nil: // no worker took it, or the caller did not wait for the answer
+	case a.Problem:
+		outcome = metrics.OutcomeProblem
+	default:
+		outcome = metrics.OutcomeAnswer
+	}
+	s.metrics.Call(outcome, a.Waited, a.Took)
+	if outcome != "" {
+		s.firstCall(a.Took)
+	}
+}
+
+// propagator reads traceparent and tracestate (W3C Trace Context).
+var propagator = propagation.TraceContext{}
+
+// startSpan continues the caller's trace, if spans are sent anywhere; else it only notes the trace's id.
+func (s *Server) startSpan(ctx context.Context, r *http.Request, n *notes) (context.Context, trace.Span) {
+	if s.Tracer == nil {
+		n.trace = traceID(r)
+		return ctx, nil
+	}
+	ctx, span := s.Tracer.Start(propagator.Extract(ctx, propagation.HeaderCarrier(r.Header)), r.Method, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path), attribute.String("url.scheme", "http"),
+			attribute.String("unip.component", s.Component), attribute.String("unip.request_id", n.id)))
+	n.trace = span.SpanContext().TraceID().String()
+	return ctx, span
+}
+
+func (s *Server) endSpan(span trace.Span, r *http.Request, status int, n *notes) {
+	if span == nil {
+		return
+	}
+	if _, route, ok := strings.Cut(r.Pattern, " "); ok {
+		span.SetName(r.Method + " " + route)
+		span.SetAttributes(attribute.String("http.route", route))
+	}
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	if n.called {
+		span.SetAttributes(attribute.Float64("unip.queue.wait_seconds", n.waited.Seconds()), attribute.Float64("unip.function.seconds", n.took.Seconds()),
+			attribute.Int("unip.worker", n.worker))
+	}
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, http.StatusText(status))
+	}
+	span.End()
+}
+
+// traceID is the trace of a W3C traceparent, "" for none.
+func traceID(r *http.Request) string {
+	header := r.Header.Get("Traceparent")
+	if header == "" {
+		return ""
+	}
+	parts := strings.Split(header, "-")
+	if len(parts) != 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
+}

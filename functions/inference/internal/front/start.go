@@ -1,0 +1,70 @@
+package front
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/metrics"
+	"github.com/unip-knative/unip/functions/inference/internal/pool"
+)
+
+// phases are how long the parts of this start took. A worker that comes later, for one that ended, does not change them.
+type phases struct {
+	mu      sync.Mutex
+	seconds map[string]float64
+	size    int64 // of the model
+}
+
+// phase notes one, the first time.
+func (s *Server) phase(name string, seconds float64) {
+	s.start.mu.Lock()
+	defer s.start.mu.Unlock()
+	if _, ok := s.start.seconds[name]; ok {
+		return
+	}
+	if s.start.seconds == nil {
+		s.start.seconds = map[string]float64{}
+	}
+	s.start.seconds[name] = seconds
+	s.metrics.Phase(name, seconds)
+}
+
+// Watch is what the pool tells the server.
+func (s *Server) Watch() pool.Watch {
+	return pool.Watch{
+		Imported: func(seconds float64) { s.phase(metrics.PhaseImport, seconds) },
+		Loaded:   func(seconds float64) { s.phase(metrics.PhaseLoad, seconds) },
+		Serving:  func() { s.phase(metrics.PhaseReady, time.Since(s.started).Seconds()) },
+		Ended:    func(reason string) { s.metrics.WorkerEnded(reason) },
+	}
+}
+
+// Fetched notes the model that has come from its box.
+func (s *Server) Fetched(took time.Duration, size int64) {
+	s.phase(metrics.PhaseFetch, took.Seconds())
+	s.metrics.Model(size)
+	s.start.mu.Lock()
+	defer s.start.mu.Unlock()
+	s.start.size = size
+}
+
+// firstCall writes the one line that says where the time of a cold start went, after the first call.
+func (s *Server) firstCall(took time.Duration) {
+	s.first.Do(func() {
+		s.phase(metrics.PhaseFirstCall, took.Seconds())
+		s.start.mu.Lock()
+		defer s.start.mu.Unlock()
+		line := []any{"model_bytes", s.start.size}
+		for _, name := range []string{metrics.PhaseFetch, metrics.PhaseImport, metrics.PhaseLoad, metrics.PhaseReady, metrics.PhaseFirstCall} {
+			line = append(line, name+"_seconds", s.start.seconds[name])
+		}
+		s.Log.Info("start", line...)
+	})
+}
+
+// Metrics is what a Prometheus scrapes, on a port of its own: the public one is reachable through the gateway.
+func (s *Server) Metrics() http.Handler { return s.metrics.Handler() }
+
+// Active is how many requests are being answered.
+func (s *Server) Active() int { return int(s.active.Load()) }

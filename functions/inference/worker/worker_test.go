@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/frame"
+)
+
+// python runs the frames of worker.py on a socket: what it reads it writes back as a line of JSON, type and lengths; at an error the error.
+const python = `
+import json, socket, sys
+sys.path.insert(0, sys.argv[1])
+import worker
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[2])
+listener.listen(1)
+print("listens", flush=True)
+while True:
+    connection, _ = listener.accept()
+    with connection:
+        try:
+            kind, meta, body = worker.receive(connection)
+            said = {} if kind is None else {"kind": kind, "meta": len(meta), "body": len(body)}
+        except ValueError as e:
+            said = {"error": str(e)}
+        try:
+            connection.sendall(json.dumps(said).encode())
+        except OSError:
+            pass  # it was closed with bytes unread
+`
+
+// startReader starts it.
+func startReader(t testing.TB) (socket string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "w") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket = filepath.Join(dir, "s")
+	p := exec.Command("python3", "-B", "-c", python, ".", socket)
+	p.Stderr = os.Stderr
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.Wait()
+		os.RemoveAll(dir)
+	})
+	if _, err := io.ReadFull(out, make([]byte, len("listens\n"))); err != nil {
+		t.Fatal(err)
+	}
+	return socket
+}
+
+// FuzzFrames gives both sides the same bytes: the worker's reader takes what the server's takes, with the same lengths, and refuses the rest without ending.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte{6, 0, 0, 0, 0, 0, 0, 2, 'h', 'i'})
+	f.Add([]byte{6, 0, 0, 3, 0, 0, 0, 2, 'a', 0, 'b', 'h', 'i'})
+	f.Add([]byte{1, 0, 0, 0, 0x10, 0, 0, 0})
+	f.Add([]byte{6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte{6, 0xff, 0xff, 0xff, 0, 0, 0, 0})
+	f.Add([]byte{6, 0})
+	f.Add([]byte{})
+	socket := startReader(f)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = conn.Write(in) // it may have refused already
+		_ = conn.(*net.UnixConn).CloseWrite()
+		out, _ := io.ReadAll(conn) // reset, where bytes were unread
+		var said struct {
+			Kind, Meta, Body int
+			Error            string
+		}
+		if json.Unmarshal(out, &said) != nil {
+			t.Fatalf("the reader said %q", out)
+		}
+		want, err := frame.Read(bytes.NewReader(in))
+		switch {
+		case err != nil && said.Kind >= int(frame.Hello) && said.Kind <= int(frame.Exit): // kinds are judged by who gets them
+			t.Errorf("the worker took what the server refuses: %+v, %v", said, err)
+		case err == nil && (said.Kind != int(want.Type) || said.Meta != len(want.Meta) || said.Body != len(want.Body)):
+			t.Errorf("the worker read %+v, the server %d, %d, %d", said, want.Type, len(want.Meta), len(want.Body))
+		}
+	})
+}
