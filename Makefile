@@ -74,7 +74,7 @@ demo: build deploy images ## the main job: examples/digits goes live, its model 
 
 .PHONY: test
 test: $(CLUSTER) ## unit, golden and property tests: real Python, S3 server and API server, no cluster
-	@command -v python3 >/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3; }
+	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
 	@export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); go vet ./... && go test ./...
 	@go -C e2e/cluster test ./...
 
@@ -114,6 +114,15 @@ schema-check: build $(PEERS)/kubeconform $(LANGUAGE_SERVER) ## the example in ku
 .PHONY: bench-translate
 bench-translate: build $(PEERS)/kustomize $(PEERS)/helm ## measure translate beside helm template and kustomize build
 	@go run ./e2e/bench/translate --helm $(PEERS)/helm --kustomize $(PEERS)/kustomize
+
+# What predict is measured against, all of it Debian's; orjson where Debian has it.
+PYTHON_PEERS := python3-fastapi python3-uvicorn python3-uvloop python3-httptools python3-pydantic python3-flask python3-gunicorn python3-aiohttp python3-prometheus-client python3-numpy
+.PHONY: bench-inference
+bench-inference: ## measure predict beside FastAPI, Flask and aiohttp (BENCH='--only 1k' for some of it)
+	@dpkg -s $(PYTHON_PEERS) >/dev/null 2>&1 || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends $(PYTHON_PEERS) \
+	  && { [ -z "$$(apt-cache search --names-only '^python3-orjson$$')" ] || apt-get install -y -q --no-install-recommends python3-orjson; }; } >&2
+	@go build -o $(BIN)/inference ./functions/inference
+	@go run ./e2e/bench/inference --server $(BIN)/inference $(BENCH)
 
 .PHONY: clean
 clean: ## remove what was built here (the cluster's cache stays: cluster-down, then remove unip in your cache folder)

@@ -93,7 +93,7 @@ func TestIdentity(t *testing.T) {
 func clusterInside(t *testing.T) *live.Cluster {
 	t.Helper()
 	var s corev1.Service
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "kingress", Name: "kingress-internal"}, &s); err != nil {
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "kingress-internal"}, &s); err != nil {
 		t.Fatal(err)
 	}
 	c := *cluster

@@ -110,6 +110,7 @@ func (c *checker) foreign() {
 			strings.HasPrefix(f.APIVersion, "eventing.knative.dev/") && c.events(f.Kind, name),
 			strings.HasPrefix(f.APIVersion, "sources.knative.dev/") && f.Kind == "PingSource" && c.pings(name),
 			strings.HasPrefix(f.APIVersion, runtimev1.GroupVersion.Group+"/") && f.Kind == "Pipeline" && c.pipelines[name] != nil,
+			strings.HasPrefix(f.APIVersion, "networking.k8s.io/") && f.Kind == "NetworkPolicy" && c.config.NetworkPolicies.Enabled && c.guards(name),
 			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") && name == names.Gateway && len(c.module.APIs) > 0:
 			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
 		}
@@ -136,6 +137,11 @@ func (c *checker) events(kind, name string) bool {
 		}
 	}
 	return false
+}
+
+// guards reports names of the module's NetworkPolicies.
+func (c *checker) guards(name string) bool {
+	return slices.ContainsFunc(c.pods(), func(kind string) bool { return names.NetworkPolicy(kind) == name })
 }
 
 // pings reports names of the PingSources that pipelines with a schedule have.

@@ -19,6 +19,7 @@ const (
 	maxPipeline, maxStage = 40, 40
 	// maxVariables and maxStages are of one pipeline; all stages of a chain may be maxStages too.
 	maxVariables, maxStages = 256, 64
+	maxVariableName         = 63
 	maxRetries              = 10
 	maxParallelRuns         = 1000
 	// defaultStageTimeout and maxStageTimeout are times of one attempt of a stage.
@@ -28,7 +29,7 @@ const (
 )
 
 var (
-	variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`)
+	variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 	notInEnv     = regexp.MustCompile(`[^A-Z0-9]`)
 )
 
@@ -100,7 +101,7 @@ func (c *checker) variables(s *manifest.ExperimentPipelineSpec) {
 		case name == "":
 			c.found.Errorf(v.Field("name"), "%s.name is missing", where)
 			continue
-		case !variableName.MatchString(name):
+		case !variableName.MatchString(name) || len(name) > maxVariableName:
 			c.found.Errorf(v.Name.At, "%s.name: %q is not the name of a variable: a letter, then up to 62 letters, digits and . _ -", where, name)
 		case twice:
 			c.found.Errorf(v.Name.At, "%s.name: variable %s is there twice; first at %s", where, name, before)

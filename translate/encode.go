@@ -4,66 +4,83 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"runtime"
+	"io"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/unip-knative/unip/translate/internal/parallel"
 )
 
 // YAML writes objects as documents.
 func YAML(objects []Object) ([]byte, error) {
-	parts := make([][]byte, len(objects))
-	err := inParallel(len(objects), func(i int) error {
-		m, err := plain(objects[i])
-		if err != nil {
-			return err
-		}
-		var e emitter
-		err = e.document(m)
-		if err != nil {
-			err = fmt.Errorf("encoding %s: %w", objects[i].GetName(), err)
-		}
-		parts[i] = e.out
-		return err
-	})
-	return bytes.Join(parts, []byte("---\n")), err
+	parts, err := documents(objects)
+	return bytes.Join(parts, nil), err
 }
 
-// inParallel does n independent things on all processors. The error is that of the first of them that failed.
-func inParallel(n int, do func(i int) error) error {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	errs := make([]error, n)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				errs[i] = do(i)
-			}
-		})
+// WriteYAML is YAML to a writer, which is given nothing when an object cannot be written.
+func WriteYAML(w io.Writer, objects []Object) error {
+	parts, err := documents(objects)
+	if err != nil {
+		return err
 	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// JSON writes objects as one List.
-func JSON(objects []Object) ([]byte, error) {
+// batch is how many objects are encoded one after the other into one piece: some 100 KB.
+const batch = 32
+
+// emitters keep what they have written to between batches, for a buffer that grows is copied often.
+var emitters = sync.Pool{New: func() any { return new(emitter) }}
+
+// documents are the objects' documents in their order, in pieces.
+func documents(objects []Object) ([][]byte, error) {
+	batches := slices.Collect(slices.Chunk(objects, batch))
+	pieces := make([][]byte, len(batches))
+	err := parallel.Do(len(batches), func(i int) error {
+		e := emitters.Get().(*emitter)
+		defer emitters.Put(e)
+		e.out = e.out[:0]
+		for j, o := range batches[i] {
+			if i > 0 || j > 0 {
+				e.out = append(e.out, "---\n"...)
+			}
+			var content any = o
+			if u, ok := o.(k8sruntime.Unstructured); ok {
+				content = u.UnstructuredContent()
+			}
+			if err := e.document(content); err != nil {
+				return fmt.Errorf("encoding %s: %w", o.GetName(), err)
+			}
+		}
+		pieces[i] = bytes.Clone(e.out)
+		return nil
+	})
+	return pieces, err
+}
+
+// WriteJSON writes objects as one List.
+func WriteJSON(w io.Writer, objects []Object) error {
 	items := []any{}
 	for _, o := range objects {
 		m, err := plain(o)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		items = append(items, m)
 	}
 	b, err := json.MarshalIndent(map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, "", "  ")
-	return append(b, '\n'), err
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
 }
 
 // plain is an object without what is only there because Go has no absence: null times, empty status.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/internal/parallel"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
 	"github.com/unip-knative/unip/translate/validate"
@@ -19,8 +20,8 @@ import (
 type Options struct {
 	Config installation.Config
 	Images resources.Images
-	// Worker is worker.py.
-	Worker []byte
+	// Worker are the files of the worker, worker.py and what it reads.
+	Worker map[string][]byte
 	// NoNamespace leaves the Namespace object out.
 	NoNamespace bool
 	// Lenient turns unknown fields into warnings.
@@ -37,6 +38,8 @@ type Object interface {
 type object struct {
 	Object
 	from manifest.Position
+	kind string
+	rank int
 }
 
 // Translate translates a module. When the findings hold an error, there are no objects.
@@ -52,17 +55,17 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 		made = c.make(o)
 		var rules validate.Rules
 		problems := make([][]validate.Problem, len(made))
-		_ = inParallel(len(made), func(i int) error { // nothing here fails
+		_ = parallel.Do(len(made), func(i int) error { // nothing here fails
 			problems[i] = rules.Object(made[i].Object)
 			return nil
 		})
 		for i, x := range made {
 			for _, problem := range problems[i] {
 				at := x.from
-				if s := c.parts[x.GetName()]; s != nil && kindOf(x.Object) == "Service" && s.Position == x.from {
+				if s := c.parts[x.GetName()]; s != nil && x.kind == "Service" && s.Position == x.from {
 					at = origin(s, problem.Path)
 				}
-				found.Errorf(at, "%s %s: %s", kindOf(x.Object), x.GetName(), problem.Message)
+				found.Errorf(at, "%s %s: %s", x.kind, x.GetName(), problem.Message)
 			}
 		}
 	}
@@ -71,7 +74,7 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 		return nil, found
 	}
 	slices.SortStableFunc(made, func(a, b object) int {
-		return cmp.Or(cmp.Compare(rank(a.Object), rank(b.Object)), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(kindOf(a.Object), kindOf(b.Object)), cmp.Compare(a.GetName(), b.GetName()))
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.kind, b.kind), cmp.Compare(a.GetName(), b.GetName()))
 	})
 	out := make([]Object, len(made))
 	for i, x := range made {
@@ -80,22 +83,38 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	return out, found
 }
 
-func kindOf(o Object) string { return o.GetObjectKind().GroupVersionKind().Kind }
+// order is that of application: what others refer to comes first. Kinds that are not here come last.
+var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
 
-// rank is the order of application: what others refer to comes first.
-func rank(o Object) int {
-	order := []string{"Namespace", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
-	if i := slices.Index(order, kindOf(o)); i >= 0 {
+func rank(kind string) int {
+	if i := slices.Index(order, kind); i >= 0 {
 		return i
 	}
 	return len(order)
+}
+
+// pods are the kinds of pods that the module has.
+func (c *checker) pods() (kinds []string) {
+	if len(c.module.Components) > 0 {
+		kinds = append(kinds, "mlcomponent")
+	}
+	if len(c.module.APIs) > 0 {
+		kinds = append(kinds, "gateway")
+	}
+	if len(c.module.Pipelines) > 0 {
+		kinds = append(kinds, "stage")
+	}
+	return kinds
 }
 
 // make makes all objects of a module that has been checked.
 func (c *checker) make(o Options) []object {
 	m := resources.Module{Namespace: c.namespace, Config: o.Config, Images: o.Images, Worker: o.Worker}
 	var all []object
-	add := func(from manifest.Position, x Object) { all = append(all, object{x, from}) }
+	add := func(from manifest.Position, x Object) {
+		kind := x.GetObjectKind().GroupVersionKind().Kind
+		all = append(all, object{x, from, kind, rank(kind)})
+	}
 	first := c.first
 	if c.namespace != "" && !o.NoNamespace {
 		add(first, resources.MakeNamespace(m))
@@ -110,6 +129,11 @@ func (c *checker) make(o Options) []object {
 	}
 	if len(c.module.Components)+len(c.module.APIs) > 0 {
 		add(first, resources.MakeModuleKey(m))
+	}
+	if o.Config.NetworkPolicies.Enabled {
+		for _, kind := range c.pods() {
+			add(first, resources.MakeNetworkPolicy(m, kind))
+		}
 	}
 	var worker *corev1.ConfigMap
 	for _, x := range c.module.Components {

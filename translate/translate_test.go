@@ -2,19 +2,24 @@ package translate_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
 	"github.com/unip-knative/unip/eventing/databox"
@@ -31,7 +36,7 @@ func options() translate.Options {
 	return translate.Options{
 		Config: installation.Default(),
 		Images: resources.Images{Inference: "ko://example.org/inference", Gateway: "ko://example.org/gateway"},
-		Worker: []byte("# worker.py stands here\n"),
+		Worker: map[string][]byte{"worker.py": []byte("# worker.py stands here\n")},
 	}
 }
 
@@ -119,6 +124,37 @@ func golden(t *testing.T, file, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
+	}
+}
+
+// Structs are written to YAML as they are, and to JSON by way of Kubernetes' converter: both are the same objects.
+func TestJSONIsYAML(t *testing.T) {
+	t.Parallel()
+	for _, dir := range cases(t) {
+		in, o := read(t, dir)
+		objects, _ := translate.Translate([]manifest.File{in}, o)
+		var y, j bytes.Buffer
+		if err := errors.Join(translate.WriteYAML(&y, objects), translate.WriteJSON(&j, objects)); err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		items := []any{}
+		for d := yaml.NewYAMLToJSONDecoder(&y); ; {
+			var item any
+			if err := d.Decode(&item); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", dir, err)
+			}
+			items = append(items, item)
+		}
+		var list struct{ Items []any }
+		if err := json.Unmarshal(j.Bytes(), &list); err != nil {
+			t.Fatalf("%s: %v", dir, err)
+		}
+		if diff := cmp.Diff(list.Items, items); diff != "" && len(objects) > 0 {
+			t.Errorf("%s (-JSON +YAML):\n%s", dir, diff)
+		}
 	}
 }
 
@@ -238,5 +274,40 @@ func TestForbiddenImports(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who runs a component elsewhere gets what the cluster gets; of manifests with errors, nothing.
+func TestComponentsAreThoseOfTheCluster(t *testing.T) {
+	t.Parallel()
+	for _, dir := range cases(t) {
+		in, o := read(t, dir)
+		objects, found := translate.Translate([]manifest.File{in}, o)
+		components, foundHere := translate.Components([]manifest.File{in}, o)
+		if foundHere.Failed() && (!found.Failed() || len(components) > 0) {
+			t.Errorf("%s: %v, %d components", dir, foundHere, len(components))
+		}
+		for _, object := range objects {
+			s, ok := object.(*servingv1.Service)
+			if !ok || s.Name == "gateway" {
+				continue
+			}
+			i := slices.IndexFunc(components, func(c resources.Component) bool { return c.Name == s.Name })
+			if i < 0 {
+				t.Errorf("%s: no component %s", dir, s.Name)
+				continue
+			}
+			c := components[i]
+			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
+			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
+			if c.Model != nil {
+				want = append(want, "--model-object="+c.Model.Object)
+			}
+			for _, arg := range want {
+				if !slices.Contains(append(server, function...), arg) {
+					t.Errorf("%s: %s is not among the arguments of %s", dir, arg, s.Name)
+				}
+			}
+		}
 	}
 }

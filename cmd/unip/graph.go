@@ -24,7 +24,7 @@ drawing of manifests with errors.`,
 			if output != "mermaid" && output != "dot" {
 				return &usageError{fmt.Errorf("-o: %q is neither mermaid nor dot", output)}
 			}
-			files, err := t.read(c.InOrStdin())
+			files, err := t.read(c.Context(), c.InOrStdin())
 			if err != nil {
 				return err
 			}

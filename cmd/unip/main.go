@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	_ "github.com/unip-knative/unip/cmd/unip/internal/pace" // by being there
 )
 
 // Set by the linker: the commit, and the images of a release (by digest). A build without them is a development build, whose images ko makes.
@@ -77,7 +79,7 @@ func command() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(translateCommand(), validateCommand(), applyCommand(), diffCommand(), deleteCommand(), schemaCommand(), graphCommand(), doctorCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand())
+	root.AddCommand(translateCommand(), validateCommand(), applyCommand(), diffCommand(), deleteCommand(), schemaCommand(), graphCommand(), doctorCommand(), versionCommand(), runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand(), predictCommand(), serveCommand())
 	strictCompletion(root)
 	return root
 }

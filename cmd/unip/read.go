@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,11 +30,29 @@ func (in *input) flags(c *cobra.Command) {
 
 var extensions = []string{".yaml", ".yml", ".json"}
 
-// read reads all files, in the order of their names. A folder without manifests is an error: it is the wrong folder.
-func (in *input) read(stdin io.Reader) ([]manifest.File, error) {
+// read reads all files, in the order of their names. A folder without manifests is an error: it is the wrong folder. A pipe may never end, and a read of it hears no signal: it is left when the context ends.
+func (in *input) read(ctx context.Context, stdin io.Reader) ([]manifest.File, error) {
 	if len(in.names) == 0 {
 		return nil, &usageError{errors.New("-f is missing: a file or folder with manifests, or - for standard input")}
 	}
+	type result struct {
+		files []manifest.File
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		files, err := in.readAll(stdin)
+		done <- result{files, err}
+	}()
+	select {
+	case r := <-done:
+		return r.files, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("reading %s: interrupted", strings.Join(in.names, ", "))
+	}
+}
+
+func (in *input) readAll(stdin io.Reader) ([]manifest.File, error) {
 	var files []manifest.File
 	seen := map[string]bool{}
 	add := func(name string, r io.Reader) error {

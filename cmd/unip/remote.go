@@ -19,6 +19,7 @@ import (
 type remote struct {
 	url, user, host, output string
 	passwordFile, tokenFile string
+	passwordStdin           bool
 	command                 *cobra.Command
 }
 
@@ -26,8 +27,9 @@ func (r *remote) flags(c *cobra.Command) {
 	r.command = c
 	f := c.PersistentFlags()
 	f.StringVar(&r.url, "url", os.Getenv("UNIP_URL"), "the module, https://<host>/<namespace> (default: UNIP_URL)")
-	f.StringVar(&r.user, "user", os.Getenv("UNIP_USER"), "user name (default: UNIP_USER); the password is UNIP_PASSWORD, or in --password-file")
+	f.StringVarP(&r.user, "user", "u", os.Getenv("UNIP_USER"), "user name (default: UNIP_USER); the password is UNIP_PASSWORD, or in --password-file, or comes by --password-stdin")
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password")
+	f.BoolVar(&r.passwordStdin, "password-stdin", false, "the password comes on standard input")
 	f.StringVar(&r.tokenFile, "token-file", "", "file with a token of the module's OpenID Connect issuer, in place of user and password (default: the token in UNIP_TOKEN)")
 	f.StringVar(&r.host, "host", os.Getenv("UNIP_HOST"), "HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	f.StringVarP(&r.output, "output", "o", "", "json gives the answer as data")
@@ -47,22 +49,33 @@ func (r *remote) client() (*module.Client, error) {
 	if err := r.login(m); err != nil {
 		return nil, err
 	}
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return nil, errors.New("net/http has another transport")
-	}
-	t = t.Clone()
-	t.ResponseHeaderTimeout = 10 * time.Minute // a gateway that wakes up, a storage that takes a large file
-	m.HTTP = &http.Client{Transport: t}
+	m.HTTP = client(10 * time.Minute) // a gateway that wakes up, a storage that takes a large file
 	return m, nil
+}
+
+// client is an HTTP client that waits so long for the header of an answer.
+func client(wait time.Duration) *http.Client {
+	t := &http.Transport{}
+	if usual, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = usual.Clone()
+	}
+	t.ResponseHeaderTimeout = wait
+	return &http.Client{Transport: t}
 }
 
 // login says who calls: the token, or user and password. Flags win over the environment, and in the environment the token wins.
 func (r *remote) login(m *module.Client) error {
 	f := r.command.PersistentFlags()
-	basic := f.Changed("user") || f.Changed("password-file")
-	if r.tokenFile != "" && basic {
+	basic := f.Changed("user") || f.Changed("password-file") || r.passwordStdin
+	switch {
+	case r.tokenFile != "" && basic:
 		return &usageError{errors.New("--token-file stands in place of --user and --password-file")}
+	case r.passwordStdin && r.passwordFile != "":
+		return &usageError{errors.New("--password-stdin stands in place of --password-file")}
+	case basic && r.user == "":
+		return &usageError{errors.New("there is a password and no user: --user or UNIP_USER is missing")}
+	case f.Changed("user") && strings.Contains(r.user, ":"):
+		return &usageError{errors.New("--user takes the name alone: on a command line everybody on this machine can read a password; give it in UNIP_PASSWORD, --password-file or --password-stdin")}
 	}
 	if !basic {
 		m.Token = strings.TrimSpace(os.Getenv("UNIP_TOKEN"))
@@ -78,12 +91,19 @@ func (r *remote) login(m *module.Client) error {
 		}
 		*secret = b
 	}
+	if r.passwordStdin {
+		b, err := secretIn(r.command.InOrStdin(), "standard input")
+		if err != nil {
+			return &inputError{err.Error()}
+		}
+		m.Password = b
+	}
 	if r.tokenFile != "" && m.Token == "" {
 		return &inputError{r.tokenFile + " is empty"}
 	}
 	if m.Token == "" {
 		m.User = r.user
-		if file == "" {
+		if file == "" && !r.passwordStdin {
 			m.Password = os.Getenv("UNIP_PASSWORD")
 		}
 	}
@@ -100,7 +120,11 @@ func readSecret(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	return secretIn(f, name)
+}
+
+func secretIn(r io.Reader, name string) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
 	if err == nil && len(b) > maxSecret {
 		err = fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
 	}

@@ -4,14 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"gopkg.in/yaml.v3"
@@ -36,6 +41,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
 //	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
+//	until PATTERN COMMAND...                     runs a command, as exec, until it ends well and its standard output matches
 //	ready [-not REASON] NAMESPACE KIND/NAME...   does the work of the controllers that are not there (clustertest)
 func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -52,6 +58,17 @@ func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.T
 			}
 			if got != want {
 				ts.Fatalf("exit code %d, want %d", got, want)
+			}
+		},
+		"until": func(ts *testscript.TestScript, _ bool, args []string) {
+			want := regexp.MustCompile("(?m)" + args[0])
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+				err := ts.Exec(args[1], args[2:]...)
+				if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
+					return
+				} else if time.Now().After(deadline) {
+					ts.Fatalf("not within 20 s; last: %v, %s", err, out)
+				}
 			}
 		},
 		"parses": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -80,7 +97,7 @@ func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.T
 	}
 }
 
-// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository.
+// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository, $PORT a port that is free.
 func scripts(t *testing.T, p testscript.Params, env ...string) {
 	t.Helper()
 	examples, err := filepath.Abs("../../examples")
@@ -89,13 +106,52 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 	}
 	p.RequireExplicitExec = true
 	p.Setup = func(e *testscript.Env) error {
-		e.Vars = append(e.Vars, append(env, "EXAMPLES="+examples, "HOME="+e.WorkDir)...)
-		return nil
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		e.Vars = append(e.Vars, append(env, "EXAMPLES="+examples, "HOME="+e.WorkDir, "PORT="+port)...)
+		return errors.Join(err, l.Close())
 	}
 	testscript.Run(t, p)
 }
 
-// Stories of what needs no cluster. $REFUSES is a module at which everybody is refused, with what they showed.
+// predictions is a module whose components are at different points of their lives.
+func predictions() http.Handler {
+	mux := http.NewServeMux()
+	said := func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		_ = json.NewEncoder(w).Encode(map[string]any{"outputs": []any{
+			map[string]any{"name": "body", "data": string(b)}, map[string]any{"name": "credentials", "data": r.Header.Get("Authorization")},
+		}})
+	}
+	var woken atomic.Bool
+	mux.HandleFunc("POST /ns/says/predict", said)
+	mux.HandleFunc("POST /ns/wakes/predict", func(w http.ResponseWriter, r *http.Request) {
+		if woken.Swap(true) {
+			said(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	mux.HandleFunc("/ns/sleeps/predict", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"title":"Model not found","status":503,"detail":"the model is not in its box"}`)
+	})
+	mux.Handle("/ns/moved/predict", http.RedirectHandler("/ns/says/predict", http.StatusTemporaryRedirect))
+	mux.Handle("/ns/lost/predict", http.RedirectHandler("/ns/says/predict", http.StatusMovedPermanently))
+	mux.HandleFunc("/ns/text/predict", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no upstream", http.StatusBadGateway) })
+	mux.HandleFunc("/ns/hangs/predict", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then the server sees that the caller has gone
+		<-r.Context().Done()
+	})
+	return mux
+}
+
+// Stories of what needs no cluster. $REFUSES is a module at which everybody is refused, with what they showed; $PREDICTS one of predictions.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +159,9 @@ func TestScripts(t *testing.T) {
 		fmt.Fprintf(w, `{"status":401,"title":"Unauthorized","detail":"shown: %s"}`, r.Header.Get("Authorization"))
 	}))
 	t.Cleanup(refuses.Close) // when the scripts, which run in parallel, are through
-	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns")
+	predicts := httptest.NewServer(predictions())
+	t.Cleanup(predicts.Close)
+	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns")
 }
 
 // Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.

@@ -40,7 +40,7 @@ func (t *translation) flags(c *cobra.Command) {
 
 // run reads and translates. Findings go to stderr, unless quiet.
 func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	files, err := t.read(c.InOrStdin())
+	files, err := t.read(c.Context(), c.InOrStdin())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,7 +63,7 @@ func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet b
 		return nil, nil, err
 	}
 	objects, found := translate.Translate(files, translate.Options{
-		Config: config, Images: images, Worker: worker.Source, NoNamespace: t.noNamespace, Lenient: t.lenient,
+		Config: config, Images: images, Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient,
 	})
 	if !quiet {
 		for _, d := range found {
@@ -107,12 +107,12 @@ place, go to standard error; when there is an error nothing is written. The same
   unip translate -f manifests/ -o dir=base/           # a base for kustomize`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			write := translate.YAML
+			write := translate.WriteYAML
 			dir, toFolder := strings.CutPrefix(output, "dir=")
 			switch {
 			case output == "yaml", toFolder && dir != "":
 			case output == "json":
-				write = translate.JSON
+				write = translate.WriteJSON
 			default:
 				return &usageError{fmt.Errorf("-o: %q is none of yaml, json, dir=FOLDER", output)}
 			}
@@ -123,12 +123,7 @@ place, go to standard error; when there is an error nothing is written. The same
 			if toFolder {
 				return writeFolder(dir, objects)
 			}
-			b, err := write(objects)
-			if err != nil {
-				return err
-			}
-			_, err = c.OutOrStdout().Write(b)
-			return err
+			return write(c.OutOrStdout(), objects)
 		},
 	}
 	t.flags(c)

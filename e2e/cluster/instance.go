@@ -24,6 +24,7 @@ type instance struct {
 func (i instance) name() string     { return fmt.Sprintf("unip%d", i.ID) } // network namespace, cgroup, and in the link's name
 func (i instance) link() string     { return "veth-" + i.name() }
 func (i instance) hostIP() string   { return fmt.Sprintf("198.18.%d.1", i.ID) }
+func (i instance) linkIP() string   { return fmt.Sprintf("169.254.77.%d", 1+i.ID) } // a link-local address of the machine, as metadata servers of clouds have one
 func (i instance) nodeIP() string   { return fmt.Sprintf("198.18.%d.2", i.ID) }
 func (i instance) podCIDR() string  { return fmt.Sprintf("198.18.%d.0/19", 64+32*i.ID) }
 func (i instance) svcNet() string   { return fmt.Sprintf("198.19.%d", 64*i.ID) }

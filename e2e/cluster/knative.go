@@ -27,13 +27,14 @@ const (
 	lateYAML    = "3-late.yaml" // objects that Knative's webhooks check
 	ingressYAML = "4-ingress.yaml"
 	dnsYAML     = "0-coredns.yaml" // with NODE_IP and DNS_IP to be filled in
+	netpolYAML  = "0-network-policies.yaml"
 )
 
 // rendered is the folder of the rendered parts, named by a hash of all that they are made from.
 func rendered(root string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, baseImage)
-	for _, d := range []string{"knative", "coredns", "manifests", "tools"} {
+	for _, d := range []string{"knative", "coredns", "netpol", "manifests", "tools"} {
 		sum, err := hashFolder(filepath.Join(root, "e2e", "cluster", d))
 		if err != nil {
 			return "", err
@@ -43,7 +44,7 @@ func rendered(root string) (string, error) {
 	return filepath.Join(cacheDir(), "rendered-"+hex.EncodeToString(h.Sum(nil))[:16]), nil
 }
 
-// render builds the images of CoreDNS, Knative and the ingress with ko and pushes them, unless that has been done; the instance's registry must run. step is told of each part.
+// render builds the images of CoreDNS, of what enforces NetworkPolicies, of Knative and the ingress with ko and pushes them, unless that has been done; the instance's registry must run. step is told of each part.
 func (i instance) render(ctx context.Context, step func(string, func() error) error) error {
 	out, err := rendered(i.root)
 	if err != nil || exists(out) {
@@ -59,6 +60,9 @@ func (i instance) render(ctx context.Context, step func(string, func() error) er
 	}{
 		{"images pause and base", func() error { return i.pushBasics(ctx) }},
 		{"image CoreDNS", func() error { return i.renderEmbedded(ctx, "coredns", "coredns.yaml", filepath.Join(tmp, dnsYAML)) }},
+		{"image that enforces NetworkPolicies", func() error {
+			return i.renderEmbedded(ctx, "netpol", "network-policies.yaml", filepath.Join(tmp, netpolYAML))
+		}},
 		{"images of Knative Serving and Eventing", func() error { return i.renderKnative(ctx, tmp) }},
 		{"image of the ingress", func() error {
 			return i.renderEmbedded(ctx, "knative", "ingress.yaml", filepath.Join(tmp, ingressYAML))

@@ -140,6 +140,7 @@ func env(_ context.Context, i instance, _ []string) error {
 		{"UNIP_CLUSTER_INGRESS", i.ingress()},
 		{"UNIP_CLUSTER_NETNS", i.name()},
 		{"UNIP_S3_ENDPOINT", i.s3()},
+		{"UNIP_OUTSIDE", i.hostIP() + "," + i.linkIP()}, // addresses of the machine that pods have a way to: an ordinary one, a link-local one
 		{"KO_DOCKER_REPO", registryName + "/unip"},
 		{"KO_DEFAULTBASEIMAGE", baseImage},
 	} {

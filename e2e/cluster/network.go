@@ -34,12 +34,14 @@ func (i instance) networkUp(ctx context.Context) error {
 	}
 	steps = append(steps, [][]string{
 		{"addr", "replace", i.hostIP() + "/24", "dev", i.link()},
+		{"addr", "replace", i.linkIP() + "/32", "dev", i.link()},
 		{"link", "set", i.link(), "up"},
 		{"-n", i.name(), "link", "set", "lo", "up"},
 		{"-n", i.name(), "addr", "replace", i.nodeIP() + "/24", "dev", "eth0"},
 		{"-n", i.name(), "link", "set", "eth0", "up"},
 		// A ClusterIP needs some route before kube-proxy's output hook rewrites it: without this the node itself (API server -> webhook) finds no Service.
 		{"-n", i.name(), "route", "replace", i.svcCIDR(), "dev", "eth0"},
+		{"-n", i.name(), "route", "replace", i.linkIP() + "/32", "via", i.hostIP()},
 		// The machine may reach Services and pods too, for tests.
 		{"route", "replace", i.svcCIDR(), "via", i.nodeIP()},
 		{"route", "replace", i.podCIDR(), "via", i.nodeIP()},
@@ -49,6 +51,9 @@ func (i instance) networkUp(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := i.queueNewConnections(ctx); err != nil {
+		return err
+	}
 	// Names for the programs that run in the namespace by `ip netns exec`, which brings these files.
 	etc := filepath.Join("/etc/netns", i.name())
 	if err := os.MkdirAll(etc, 0o755); err != nil {
@@ -57,6 +62,32 @@ func (i instance) networkUp(ctx context.Context) error {
 	hosts := fmt.Sprintf("127.0.0.1 localhost\n%s registry.localhost node\n", i.nodeIP())
 	resolv := fmt.Sprintf("nameserver %s\nsearch svc.cluster.local cluster.local\n", i.dnsIP())
 	return errors.Join(os.WriteFile(filepath.Join(etc, "hosts"), []byte(hosts), 0o644), os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte(resolv), 0o644))
+}
+
+// policyQueue is the number of the kernel's queue that manifests/network-policies.yaml reads.
+const policyQueue = "98"
+
+// queueNewConnections has the kernel ask kube-network-policies about each new connection from and to a pod. It would make such rules itself, but by an expression of nftables (queue) that not every kernel
+// has; this one is iptables' target. The node's own connections, probes among them, are let through, and all are while nobody reads the queue; so is UDP: of a
+// resolver's two questions at once from one socket the second got lost behind the queue, and each lookup then took 5 s.
+func (i instance) queueNewConnections(ctx context.Context) error {
+	for _, side := range []string{"-s", "-d"} {
+		rule := []string{"POSTROUTING", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW", "-m", "owner", "!", "--uid-owner", "0", side, i.podCIDR(), "-j", "NFQUEUE", "--queue-num", policyQueue, "--queue-bypass"}
+		iptables := func(do string) error {
+			out, err := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", i.name(), "iptables-nft", "-w", "-t", "mangle", do}, rule...)...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("iptables %s: %w: %s", do, err, strings.TrimSpace(string(out)))
+			}
+			return nil
+		}
+		if iptables("-C") == nil {
+			continue
+		}
+		if err := iptables("-A"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // networkDown takes all of that away. The link goes with the namespace, its routes with the link.

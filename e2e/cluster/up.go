@@ -72,7 +72,7 @@ func (i instance) prepare(ctx context.Context, s *steps) error {
 }
 
 // debianPackages are what the node needs of the machine, by the program that shows that it is there.
-var debianPackages = map[string]string{"runc": "runc", "nft": "nftables", "ip": "iproute2"}
+var debianPackages = map[string]string{"runc": "runc", "nft": "nftables", "iptables-nft": "iptables", "ip": "iproute2"}
 
 func (i instance) packages(ctx context.Context, s *steps) error {
 	var missing []string
@@ -206,11 +206,11 @@ func (i instance) install(ctx context.Context, s *steps) error {
 			_, err := i.kubectl(ctx, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/name in (knative-serving,knative-eventing)", "--timeout=60s")
 			return err
 		}},
-		{"Knative, the ingress, S3", func() error {
-			return errors.Join(apply(coreYAML), apply(ingressYAML), i.installS3(ctx))
+		{"NetworkPolicies, Knative, the ingress, S3", func() error {
+			return errors.Join(apply(netpolYAML), apply(coreYAML), apply(ingressYAML), i.installS3(ctx))
 		}},
 		{"waiting for Knative", func() error {
-			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing", "kingress"} {
+			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing"} {
 				if _, err := i.kubectl(ctx, "-n", ns, "wait", "--for=condition=Available", "deploy", "--all", "--timeout=240s"); err != nil {
 					pods, _ := i.kubectl(ctx, "-n", ns, "get", "pods")
 					return fmt.Errorf("%w\n%s", err, pods)

@@ -122,6 +122,26 @@ func wantProblem(t *testing.T, resp *http.Response, body string, status int, slu
 	}
 }
 
+// The Open Inference Protocol says in a header, both ways, where binary tensors begin; and its clients read "error".
+func TestBinaryTensorsPass(t *testing.T) {
+	t.Parallel()
+	const head = "Inference-Header-Content-Length"
+	m := start(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(head, r.Header.Get(head))
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		_, _ = io.Copy(w, r.Body)
+	})
+	resp, body := m.call(t, "POST", "/open/v2/models/x/infer", strings.NewReader("{}\x00\xff\n"), head, "2", "Content-Type", "application/octet-stream")
+	if body != "{}\x00\xff\n" || resp.Header.Get(head) != "2" || resp.Header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%q %v", body, resp.Header)
+	}
+	resp, body = m.call(t, "GET", "/leaf/v2", nil)
+	wantProblem(t, resp, body, http.StatusUnauthorized, problem.Unauthorized)
+	if !strings.Contains(body, `"error":"`) {
+		t.Errorf("no error in %s", body)
+	}
+}
+
 func TestPredictReachesTheComponentSigned(t *testing.T) {
 	t.Parallel()
 	var got *http.Request

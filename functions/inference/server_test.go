@@ -70,10 +70,18 @@ func start(t *testing.T, source, function string, change ...func(*setup)) *compo
 // startPython does it with a flag for the Python of the workers: -S keeps it from everything outside the standard library.
 func startPython(t *testing.T, flag, source, function string, change ...func(*setup)) *component {
 	t.Helper()
+	return startWith(t, "python3", flag, source, function, change...)
+}
+
+// startWith does it with another Python.
+func startWith(t *testing.T, python, flag, source, function string, change ...func(*setup)) *component {
+	t.Helper()
 	c := &component{t: t, dir: t.TempDir(), output: &syncBuffer{}, log: &syncBuffer{}, ended: make(chan error, 1)}
 	app := filepath.Join(c.dir, "app")
 	c.write("app/m.py", source)
-	c.write("worker.py", string(worker.Source))
+	for name, source := range worker.Files() {
+		c.write(name, string(source))
+	}
 	o := setup{options: options{
 		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
@@ -97,13 +105,13 @@ func startPython(t *testing.T, flag, source, function string, change ...func(*se
 		}
 	})
 
-	python := o.python
-	if python == nil {
-		python = []string{"python3", flag}
+	command := o.python
+	if command == nil {
+		command = []string{python, flag}
 	}
-	args := append(slices.Clone(python[1:]), filepath.Join(c.dir, "worker.py"), "--socket", o.socket, "--inference", "m:"+function,
+	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
-	c.worker = exec.Command(python[0], args...)
+	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app
 	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	c.worker.Stdout, c.worker.Stderr = c.output, c.output

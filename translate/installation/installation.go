@@ -24,6 +24,8 @@ type Config struct {
 	Runs          Runs     `yaml:"runs"`
 	Broker        Broker   `yaml:"broker"`
 	OIDC          OIDC     `yaml:"oidc"`
+
+	NetworkPolicies NetworkPolicies `yaml:"networkPolicies"`
 }
 
 // Broker is what carries the events of modules.
@@ -114,6 +116,11 @@ func Default() Config {
 		Broker: Broker{Class: "MTChannelBasedBroker"},
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
 		OIDC:   OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
+		NetworkPolicies: NetworkPolicies{
+			Enabled:           true,
+			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external", "contour-internal"},
+			Egress:            Open,
+		},
 	}
 }
 
@@ -175,5 +182,5 @@ func (c Config) validate() error {
 			}
 		}
 	}
-	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain))...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.NetworkPolicies.validate(c.S3, c.ClusterDomain))...)
 }

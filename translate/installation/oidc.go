@@ -23,13 +23,13 @@ type OIDC struct {
 
 var (
 	// claim is the name of a claim: a word or, as some providers have it, a URL.
-	claim = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
+	claim = regexp.MustCompile(`^[A-Za-z0-9_.:/-]+$`)
 	// prefix needs no escaping where an identity is shown; its length leaves room for the name.
 	prefix = regexp.MustCompile(`^([A-Za-z0-9_./-]*:[A-Za-z0-9_./:-]*)?$`)
 )
 
-// maxPrefix bounds userPrefix, in bytes.
-const maxPrefix = 64
+// maxClaim and maxPrefix bound userClaim and userPrefix, in bytes. (As {1,128} in the expression it would take longer to compile than all others together.)
+const maxClaim, maxPrefix = 128, 64
 
 func (o OIDC) validate(clusterDomain string) error {
 	var errs []error
@@ -43,7 +43,7 @@ func (o OIDC) validate(clusterDomain string) error {
 			errs = append(errs, fmt.Errorf("oidc.clientId: %w", err))
 		}
 	}
-	if !claim.MatchString(o.UserClaim) {
+	if !claim.MatchString(o.UserClaim) || len(o.UserClaim) > maxClaim {
 		errs = append(errs, fmt.Errorf("oidc.userClaim: %q is not the name of a claim", o.UserClaim))
 	}
 	if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {

@@ -12,25 +12,45 @@ import (
 // At is the place of a value that was read. Embed it in a struct to have its place; Field gives those of the fields.
 type At struct {
 	Position
-	fields map[string]Position // of the values, by key
-	keys   map[string]Position
+	marks []mark
 }
+
+// mark is where one field is, in the file of the struct. There are few in a struct, so a list takes less room than maps and is searched as fast.
+type mark struct {
+	field      string
+	key, value spot
+}
+
+type spot struct{ line, column int }
+
+func spotOf(n *yaml.Node) spot { return spot{n.Line, n.Column} }
+
+func (a At) mark(field string) *mark {
+	for i := range a.marks {
+		if a.marks[i].field == field {
+			return &a.marks[i]
+		}
+	}
+	return nil
+}
+
+func (a At) in(s spot) Position { return Position{a.File, s.line, s.column} }
 
 // Field is the place of a field's value, or of the struct where the field is not there.
 func (a At) Field(name string) Position {
-	if p, ok := a.fields[name]; ok {
-		return p
+	if m := a.mark(name); m != nil {
+		return a.in(m.value)
 	}
 	return a.Position
 }
 
 // Has reports whether the field is there.
-func (a At) Has(name string) bool { _, ok := a.fields[name]; return ok }
+func (a At) Has(name string) bool { return a.mark(name) != nil }
 
 // Key is the place of a field's name.
 func (a At) Key(name string) Position {
-	if p, ok := a.keys[name]; ok {
-		return p
+	if m := a.mark(name); m != nil {
+		return a.in(m.key)
 	}
 	return a.Position
 }
@@ -92,6 +112,10 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 		return false
 	}
 	defer func() { d.depth-- }()
+	if (n.Kind == yaml.MappingNode && n.Tag != "!!map") || (n.Kind == yaml.SequenceNode && n.Tag != "!!seq") {
+		d.errorf(n, "%s: the tag %.40q means nothing here", path, n.Tag)
+		return false
+	}
 	switch v.Type() {
 	case nodeType:
 		v.Set(reflect.ValueOf(n))

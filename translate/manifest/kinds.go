@@ -1,5 +1,7 @@
 package manifest
 
+import "maps"
+
 // Group and Version of the platform's manifests.
 const (
 	Group      = "unified-platform.cs.hse.ru"
@@ -308,3 +310,10 @@ type Module struct {
 
 // Lacks reports that no object of the kind and name is among the manifests, not even one that could not be read.
 func (m *Module) Lacks(kind, name string, read bool) bool { return !read && !m.Unread[kind+"/"+name] }
+
+// add appends what another module holds.
+func (m *Module) add(o *Module) {
+	m.Boxes, m.Components, m.Pipelines = append(m.Boxes, o.Boxes...), append(m.Components, o.Components...), append(m.Pipelines, o.Pipelines...)
+	m.APIs, m.Secrets, m.Foreign = append(m.APIs, o.APIs...), append(m.Secrets, o.Secrets...), append(m.Foreign, o.Foreign...)
+	maps.Copy(m.Unread, o.Unread)
+}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -74,23 +75,28 @@ func (d *decoder) merge(n *yaml.Node, path string, seen map[string]int, do func(
 }
 
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) bool {
-	a := At{Position: d.at(n), fields: map[string]Position{}, keys: map[string]Position{}}
-	fields := structFields(v.Type())
+	a := At{Position: d.at(n)}
+	s := structOf(v.Type())
 	ok := true
 	if !null(n) || path == "" {
+		a.marks = make([]mark, 0, min(len(n.Content)/2, len(s.fields)))
 		ok = d.pairs(n, path, func(key, value *yaml.Node) bool {
-			i, known := fields[key.Value]
-			if !known || key.Value == "" {
-				d.errorf(key, "%sunknown field %q%s", prefixed(path), key.Value, suggest(key.Value, fields))
+			f, known := s.fields[key.Value]
+			if !known {
+				d.errorf(key, "%sunknown field %q%s", prefixed(path), key.Value, suggest(key.Value, s.fields))
 				(*d.found)[len(*d.found)-1].unknownField = true
 				return true // what else is there can be used
 			}
-			a.keys[key.Value], a.fields[key.Value] = d.at(key), d.at(value)
-			return d.decode(value, v.Field(i), strings.TrimPrefix(path+"."+key.Value, "."))
+			a.marks = append(a.marks, mark{f.name, spotOf(key), spotOf(value)})
+			inner := f.name
+			if path != "" {
+				inner = path + "." + f.name
+			}
+			return d.decode(value, v.Field(f.index), inner)
 		})
 	}
-	if i, has := fields[""]; has {
-		v.Field(i).Set(reflect.ValueOf(a))
+	if s.at >= 0 {
+		*v.Field(s.at).Addr().Interface().(*At) = a
 	}
 	return ok
 }
@@ -102,26 +108,43 @@ func prefixed(path string) string {
 	return path + ": "
 }
 
-// structFields are a struct's fields by their names in YAML; "" is the embedded At.
-func structFields(t reflect.Type) map[string]int {
-	fields := map[string]int{}
+// structure is what the decoder knows of a struct: its fields by their names in YAML, and where the embedded At is; -1: nowhere.
+type structure struct {
+	fields map[string]structField
+	at     int
+}
+
+type structField struct {
+	name  string
+	index int
+}
+
+var structures sync.Map // of *structure by reflect.Type
+
+func structOf(t reflect.Type) *structure {
+	if s, ok := structures.Load(t); ok {
+		return s.(*structure)
+	}
+	s := &structure{fields: map[string]structField{}, at: -1}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Type == atType {
-			fields[""] = i
+			s.at = i
 			continue
 		}
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		fields[name] = i
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+			s.fields[name] = structField{name, i}
+		}
 	}
-	return fields
+	structures.Store(t, s)
+	return s
 }
 
 // maxSuggest is how many letters may be wrong for a suggestion.
 const maxSuggest = 3
 
 // suggest names the nearest known field.
-func suggest(word string, fields map[string]int) string {
+func suggest[T any](word string, fields map[string]T) string {
 	best, bestDistance := "", min(maxSuggest, len(word)/2)+1
 	names := make([]string, 0, len(fields))
 	for f := range fields {

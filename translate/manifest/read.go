@@ -20,41 +20,60 @@ const (
 	MaxFile, MaxDocuments = 16 << 20, 20_000
 )
 
-// Read decodes all documents of all files. Findings come back sorted by place.
+// Read decodes all documents of all files. Findings come back sorted by place. Files without any object are an error: what made them has failed, or they are others.
 func Read(files []File) (*Module, Diagnostics) {
 	var found Diagnostics
+	var read tally
 	m := &Module{Unread: map[string]bool{}}
-	count := 0
 	for _, f := range files {
-		readFile(f, m, &found, &count)
+		readFile(f, m, &found, &read)
+	}
+	if read.objects == 0 && len(found) == 0 {
+		for _, f := range files {
+			found.Errorf(Position{File: f.Name}, "no object in it")
+		}
 	}
 	found.Sort()
 	return m, found
 }
 
-func readFile(f File, m *Module, found *Diagnostics, count *int) {
+// tally counts what was read: documents, and those of them with something in them, readable or not.
+type tally struct{ documents, objects int }
+
+func readFile(f File, m *Module, found *Diagnostics, read *tally) {
 	whole := Position{File: f.Name}
 	switch {
 	case len(f.Data) > MaxFile:
 		found.Errorf(whole, "larger than %d MiB", MaxFile>>20)
-		return
 	case !utf8.Valid(f.Data):
 		found.Errorf(whole, "not UTF-8 text")
-		return
+	case !readPieces(f, pieceSize, m, found, read):
+		readWhole(f, m, found, read)
 	}
+}
+
+// readWhole reads a file from its beginning to its end, or to what cannot be read.
+func readWhole(f File, m *Module, found *Diagnostics, read *tally) {
 	documents(f.Data, func(n *yaml.Node) bool {
-		if *count++; *count > MaxDocuments {
-			found.Errorf(whole, "more than %d documents", MaxDocuments)
+		if read.documents == MaxDocuments {
+			found.Errorf(Position{File: f.Name}, "more than %d documents", MaxDocuments)
 			return false
 		}
-		if len(n.Content) == 1 && !null(n.Content[0]) {
-			d := &decoderOf{decoder{file: f.Name, found: found}}
-			d.document(n.Content[0], m)
-		}
+		document(f.Name, n, m, found, read)
 		return true
 	}, func(line, column int, message string) {
 		found.Errorf(Position{f.Name, line, column}, "%s", message)
 	})
+}
+
+// document reads one document.
+func document(file string, n *yaml.Node, m *Module, found *Diagnostics, read *tally) {
+	read.documents++
+	if len(n.Content) == 1 && !null(n.Content[0]) {
+		read.objects++
+		d := &decoderOf{decoder{file: file, found: found}}
+		d.document(n.Content[0], m)
+	}
 }
 
 // decoderOf reads documents by their kind.
@@ -266,11 +285,14 @@ func (d *decoderOf) foreign(n *yaml.Node, p probe, m *Module) {
 	m.Foreign = append(m.Foreign, o)
 }
 
-// bounded looks for aliases: an object that is carried through must not grow by them.
+// bounded looks for aliases: an object that is carried through must not grow by them. A time is text, as it is to kubectl.
 func (d *decoderOf) bounded(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		d.errorf(n, "aliases are not carried through in objects of other groups; write the value itself")
 		return false
+	}
+	if n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
 	}
 	for _, c := range n.Content {
 		if !d.bounded(c) {

@@ -48,6 +48,9 @@ func UploadTrigger(pipeline string, index int) string {
 	return Shorten(MaxLabel, pipeline, "upload", strconv.Itoa(index))
 }
 
+// NetworkPolicy is the one of a module's pods of a kind: mlcomponent, gateway or stage.
+func NetworkPolicy(kind string) string { return "unip-" + kind }
+
 // SchedulePing is the PingSource of a pipeline's schedule.
 func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "schedule") }
 

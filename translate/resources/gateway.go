@@ -53,7 +53,7 @@ func MakeRoutes(m Module, routes []Route, storage Storage) *corev1.ConfigMap {
 	file := map[string]any{"apis": routes}
 	storage.add(file)
 	b, _ := json.MarshalIndent(file, "", "  ") // strings and numbers always encode
-	return m.configMap("unip-gateway", names.Gateway, "gateway", "routes.json", append(b, '\n'))
+	return m.configMap("unip-gateway", names.Gateway, "gateway", map[string][]byte{"routes.json": append(b, '\n')})
 }
 
 const (

@@ -4,6 +4,9 @@ package resources
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,8 +25,8 @@ type Module struct {
 	Namespace string
 	Config    installation.Config
 	Images    Images
-	// Worker is worker.py.
-	Worker []byte
+	// Worker are the files of the worker, worker.py and what it reads.
+	Worker map[string][]byte
 }
 
 // meta is the metadata of an object that belongs to a component of the module.
@@ -137,18 +140,25 @@ func MakeDataBox(m Module, b *manifest.DataBox) *platformv1.DataBox {
 }
 
 // configMap makes an immutable ConfigMap whose name holds a hash of what is in it: other content is another object, and a Revision that refers to one keeps what it started with.
-func (m Module) configMap(prefix, component, kind, key string, content []byte) *corev1.ConfigMap {
-	sum := sha256.Sum256(content)
+func (m Module) configMap(prefix, component, kind string, files map[string][]byte) *corev1.ConfigMap {
+	hash, data := sha256.New(), map[string]string{}
+	for i, name := range slices.Sorted(maps.Keys(files)) {
+		if i > 0 {
+			_, _ = fmt.Fprintf(hash, "\x00%s\x00", name) // a hash takes everything; text has no zero bytes
+		}
+		_, _ = hash.Write(files[name])
+		data[name] = string(files[name])
+	}
 	yes := true
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: m.meta(prefix+"-"+hex.EncodeToString(sum[:])[:10], component, kind),
+		ObjectMeta: m.meta(prefix+"-"+hex.EncodeToString(hash.Sum(nil))[:10], component, kind),
 		Immutable:  &yes,
-		Data:       map[string]string{key: string(content)},
+		Data:       data,
 	}
 }
 
-// MakeWorker makes the ConfigMap with worker.py; all components of a module share it.
+// MakeWorker makes the ConfigMap with the worker's files; all components of a module share it.
 func MakeWorker(m Module) *corev1.ConfigMap {
-	return m.configMap("unip-worker", m.Namespace, "module", "worker.py", m.Worker)
+	return m.configMap("unip-worker", m.Namespace, "module", m.Worker)
 }

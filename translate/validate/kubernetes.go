@@ -12,8 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+type label struct{ key, value string }
+
+// unseen is an object's metadata without the labels that have been found right before: those of a module's objects are nearly all the same, and their rules are slow.
+type unseen struct {
+	metav1.Object
+	labels map[string]string
+}
+
+func (u unseen) GetLabels() map[string]string { return u.labels }
+
 // kubernetes says what the API server would refuse of any object's metadata, by its own rules, and of the size of Secrets and ConfigMaps. Its rules for the rest of its kinds are no library.
-func kubernetes(o runtime.Object) []Problem {
+func (r *Rules) kubernetes(o runtime.Object) []Problem {
 	m, ok := o.(metav1.Object)
 	if !ok {
 		return nil
@@ -24,8 +34,20 @@ func kubernetes(o runtime.Object) []Problem {
 	if core {
 		name = validation.NameIsDNSSubdomain
 	}
+	labels := map[string]string{}
+	for key, value := range m.GetLabels() {
+		if _, right := r.labels.Load(label{key, value}); !right {
+			labels[key] = value
+		}
+	}
+	found := validation.ValidateObjectMetaAccessor(unseen{m, labels}, m.GetNamespace() != "", name, field.NewPath("metadata"))
+	if len(found) == 0 {
+		for key, value := range labels {
+			r.labels.Store(label{key, value}, nil)
+		}
+	}
 	var problems []Problem
-	for _, e := range validation.ValidateObjectMetaAccessor(m, m.GetNamespace() != "", name, field.NewPath("metadata")) {
+	for _, e := range found {
 		problems = append(problems, Problem{Path: e.Field, Message: e.Error()})
 	}
 	if n := size(o); core && n > corev1.MaxSecretSize { // ConfigMaps have the same limit

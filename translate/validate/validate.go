@@ -4,7 +4,9 @@ package validate
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,29 +20,33 @@ import (
 )
 
 // Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
-type Rules struct{ services sync.Map }
+type Rules struct {
+	services sync.Map // of []Problem by the hash of what is looked at
+	labels   sync.Map // keys are each a label that is right
+}
 
 // Problem is one thing that would be refused. Path is the field's in the object, as Knative writes it; "" is not known.
 type Problem struct{ Path, Message string }
 
 // Object returns what Kubernetes or Knative would refuse about an object. The object is not changed.
 func (r *Rules) Object(o runtime.Object) []Problem {
-	return append(kubernetes(o), r.knative(o)...)
+	return append(r.kubernetes(o), r.knative(o)...)
 }
 
 func (r *Rules) knative(o runtime.Object) []Problem {
 	switch x := o.(type) {
 	case *servingv1.Service:
 		s := essence(x)
-		key, err := json.Marshal(s)
-		if err != nil {
+		h := sha256.New()
+		if err := json.NewEncoder(h).Encode(s); err != nil {
 			return []Problem{{Message: err.Error()}}
 		}
-		if known, ok := r.services.Load(string(key)); ok {
+		key := [sha256.Size]byte(h.Sum(nil))
+		if known, ok := r.services.Load(key); ok {
 			return known.([]Problem)
 		}
-		problems := check(s)
-		r.services.Store(string(key), problems)
+		problems := check(s.DeepCopy())
+		r.services.Store(key, problems)
 		return problems
 	case *eventingv1.Broker:
 		return check(x.DeepCopy())
@@ -53,26 +59,35 @@ func (r *Rules) knative(o runtime.Object) []Problem {
 	}
 }
 
-// essence is a copy of a Service without what Knative's rules do not look at: the values of labels, of arguments and of environment variables, and the name, which is a DNS label before it comes here.
-func essence(s *servingv1.Service) *servingv1.Service {
-	s = s.DeepCopy()
-	if t := &s.Spec.Template.Spec; t.ServiceAccountName == s.Name {
-		t.ServiceAccountName = "name"
+// essence is a Service without what Knative's rules do not look at: the values of labels, of arguments and of environment variables, and the name, which is a DNS label before it comes here. What it has
+// in common with the Service must not be changed.
+func essence(x *servingv1.Service) *servingv1.Service {
+	s := *x
+	t := &s.Spec.Template
+	if t.Spec.ServiceAccountName == s.Name {
+		t.Spec.ServiceAccountName = "name"
 	}
 	s.Name = "name"
-	for _, labels := range []map[string]string{s.Labels, s.Spec.Template.Labels} {
-		for key := range labels {
-			labels[key] = ""
-		}
-	}
-	for i := range s.Spec.Template.Spec.Containers {
-		c := &s.Spec.Template.Spec.Containers[i]
-		clear(c.Args)
+	s.Labels, t.Labels = blank(s.Labels), blank(t.Labels)
+	t.Spec.Containers = slices.Clone(t.Spec.Containers)
+	for i := range t.Spec.Containers {
+		c := &t.Spec.Containers[i]
+		c.Args = make([]string, len(c.Args))
+		c.Env = slices.Clone(c.Env)
 		for j := range c.Env {
 			c.Env[j].Value = ""
 		}
 	}
-	return s
+	return &s
+}
+
+// blank are the keys of a map, without values.
+func blank(m map[string]string) map[string]string {
+	out := make(map[string]string, len(m))
+	for key := range m {
+		out[key] = ""
+	}
+	return out
 }
 
 func check(o interface {

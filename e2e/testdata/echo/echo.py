@@ -46,3 +46,24 @@ def surroundings() -> list:
         {"name": "env", "datatype": "dict", "data": dict(os.environ)},
         {"name": "files", "datatype": "dict", "data": files},
     ]
+
+
+def reach(inputs: list) -> list:
+    """Answers with what becomes of a connection to each address.
+
+    :param inputs.text: host:port
+    :type inputs.text: str
+    :param outputs.reached: by address: connected, or why not
+    :type outputs.reached: dict
+    """
+    import socket
+
+    reached = {}
+    for address in [i["data"] for i in inputs]:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+            reached[address] = "connected"
+        except OSError as e:
+            reached[address] = str(e)
+    return [{"name": "reached", "datatype": "dict", "data": reached}]

@@ -6,10 +6,12 @@ Two kinds of process. The supervisor, the first one, never imports the user's co
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time. All of them connect to the Unix socket on which the server listens.
 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
-request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object; of ANSWER it is such an object, or empty. Files that the function
-returns go with an ANSWER as descriptors (class Files).
+request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object; of ANSWER it is such an object, or empty. {"form": "v2", …} is a call of the Open Inference
+Protocol. Files that the function returns go with an ANSWER as descriptors (class Files).
 
 What the function prints while it answers a call goes to the log a line at a time, as JSON with the request's id (class Lines); whatever else is printed stays as it is.
+
+Beside this file are docstring.py, the docstring of the function as a specification, and v2.py, the Open Inference Protocol, read at the first such call.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
@@ -34,6 +36,7 @@ HEADER = struct.Struct(">II")
 MAX_BODY = 256 << 20
 MAX_META = 1 << 20
 TERMINATION_LOG = "/dev/termination-log"
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
 # Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
@@ -75,7 +78,26 @@ def receive_exactly(connection, size):
         if got == 0:
             return None
         at += got
-    return bytes(buffer)
+    return buffer
+
+
+class Incoming:
+    """A connection that is only received from, through a buffer: a frame of usual size costs one system call, not one for each of its parts. Not for who polls the connection."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.view = memoryview(bytearray(65536))
+        self.at = self.end = 0
+
+    def recv(self, size):
+        if self.at == self.end:
+            self.at, self.end = 0, self.connection.recv_into(self.view)
+        start, self.at = self.at, min(self.at + size, self.end)
+        return bytes(self.view[start : self.at])
+
+    def recv_into(self, view):
+        """For what recv gave less of than was asked for: nothing is left in the buffer then."""
+        return self.connection.recv_into(view)
 
 
 def receive(connection):
@@ -93,6 +115,13 @@ def receive(connection):
     if meta is None or body is None:
         return gone
     return kind, meta, body
+
+
+def send_parts(connection, kind, parts, meta):
+    """A frame whose body is several byte buffers; none of them is copied."""
+    connection.sendall(HEADER.pack(kind << 24 | len(meta), sum(map(len, parts))) + meta)
+    for part in parts:
+        connection.sendall(part)
 
 
 # --- log ------------------------------------------------------------------------------------------------------------------------------
@@ -235,11 +264,30 @@ def declared(function):
     return ARGUMENTS if everything else tuple(n for n in ARGUMENTS if n in names)
 
 
+# --- calls ----------------------------------------------------------------------------------------------------------------------------
+
+
+def what_else(meta):
+    """What the meta of a CALL says beside the request's id."""
+    _, more, said = meta.partition(b"\0")
+    return json.loads(said) if more else {}
+
+
+def beside(name):
+    """Runs a file beside this one and returns what it defines. Not an import: that would write a cache, and its folder is not on the user's sys.path."""
+    path = os.path.join(FOLDER, name)
+    defined = {"__name__": "unip." + name, "__file__": path}
+    with open(path, encoding="utf-8") as f:
+        exec(compile(f.read(), path, "exec"), defined)
+    return defined
+
+
 class Worker:
     def __init__(self, options):
         self.options = options
         self.model = None
         self.pid = os.getpid()
+        self.v2 = None
         try:
             import orjson
 
@@ -262,6 +310,11 @@ class Worker:
             took = time.monotonic() - started
         except BaseException as e:  # whatever the user's module raises while it is imported, sys.exit included
             self.fail(connection, "importing %s" % self.options.inference, e)
+        docstring = beside("docstring.py")
+        try:
+            self.description = docstring["described"](self.function)
+        except docstring["DocstringError"] as e:
+            self.fail(connection, "the docstring of %s" % self.options.inference, e)
         import gc
 
         gc.collect()
@@ -269,11 +322,12 @@ class Worker:
         if self.load is None:
             self.started()
         send(connection, READY, {
-            "pid": self.pid, "doc": self.function.__doc__ or "", "arguments": list(self.arguments),
+            "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
             "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
         })
+        incoming = Incoming(connection)
         while True:
-            kind, meta, payload = receive(connection)
+            kind, meta, payload = receive(incoming)
             if kind is None:
                 os._exit(LOST)
             if kind == MODEL:
@@ -341,9 +395,13 @@ class Worker:
         request = meta.partition(b"\0")[0].decode("latin-1")
         for stream in self.streams:
             stream.id = request
-        files = Files(meta)
+        files, parts = Files(meta), None
         try:
-            kind, payload = ANSWER, self.call(body, files)
+            more = files.more()
+            if more.get("form") == "v2":
+                parts, said = self.call_v2(body, more)
+            else:
+                kind, payload = ANSWER, self.call(body, files)
         except Fault as f:
             kind, payload = PROBLEM, f.payload()
         except Exception as e:
@@ -358,7 +416,9 @@ class Worker:
         if os.getpid() != self.pid:
             os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
         try:
-            if files.opened:
+            if parts is not None:
+                send_parts(connection, ANSWER, parts, said)
+            elif files.opened:
                 files.send(connection, kind, payload)
             else:
                 send(connection, kind, payload)
@@ -367,6 +427,15 @@ class Worker:
 
     def call(self, body, files):
         request = self.parse(body, files)
+        return self.encode(files.give(select(outputs(self.invoke(request)), request["output_fields"])))
+
+    def call_v2(self, body, more):
+        if self.v2 is None:  # most components are never called like this, and every line read costs at a cold start
+            self.v2 = beside("v2.py")
+        request = self.v2["parse_v2"](self, body, more)
+        return self.v2["encode_v2"](self, outputs(self.invoke(request), checked), request)
+
+    def invoke(self, request):
         result = self.function(**{name: self.model if name == "model" else request[name] for name in self.arguments})
         if hasattr(result, "__await__"):
             import asyncio
@@ -375,7 +444,7 @@ class Worker:
                 return await result
 
             result = asyncio.run(wait())
-        return self.encode(files.give(select(outputs(result), request["output_fields"])))
+        return result
 
     def parse(self, body, files):
         try:
@@ -436,12 +505,6 @@ def check_variables(inputs, files):
             files.take(i, v)
         elif not isinstance(kind, str) or kind not in OTHER:
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
-
-
-def what_else(meta):
-    """What the meta of a CALL says beside the request's id."""
-    _, more, said = meta.partition(b"\0")
-    return json.loads(said) if more else {}
 
 
 class Files:
@@ -532,8 +595,8 @@ class Files:
                 os.close(descriptor)
 
 
-def outputs(result):
-    """The function's result, in any of the forms that it may have, as a list of output objects."""
+def outputs(result, one=None):
+    """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one (output, if none is given)."""
     if isinstance(result, dict):
         if isinstance(result.get("outputs"), (list, tuple)):
             result = result["outputs"]
@@ -541,13 +604,17 @@ def outputs(result):
             result = [dict(v, name=k) if isinstance(v, dict) and "data" in v else {"name": k, "data": v} for k, v in result.items()]
     if not isinstance(result, (list, tuple)):
         raise Fault(500, "invalid-result", "the function returned %s, not a list of outputs" % type(result).__name__)
-    return [output(i, v) for i, v in enumerate(result)]
+    return [(one or output)(i, v) for i, v in enumerate(result)]
+
+
+def checked(i, value):
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or "data" not in value:
+        raise Fault(500, "invalid-result", "output %d of the function is not an object with name and data" % i)
+    return value
 
 
 def output(i, value):
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or "data" not in value:
-        raise Fault(500, "invalid-result", "output %d of the function is not an object with name and data" % i)
-    data = value["data"]
+    data = checked(i, value)["data"]
     if hasattr(data, "dtype") and hasattr(data, "ravel"):  # numpy, or what looks like it: data is flat, the dimensions are the shape
         value = dict(value)
         value.setdefault("shape", [int(n) for n in data.shape])
@@ -574,13 +641,17 @@ def plain(value):
     raise TypeError("%s is no JSON" % type(value).__name__)
 
 
+# Made once: json.dumps with arguments makes one for each call.
+ENCODER = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
+
+
 def dumps(value):
     try:
-        return json.dumps(value, default=plain, allow_nan=False, separators=(",", ":")).encode()
+        return ENCODER.encode(value).encode()
     except ValueError as e:
         if "Out of range float" not in str(e):
             raise
-    return json.dumps(finite(value), default=plain, allow_nan=False, separators=(",", ":")).encode()
+    return ENCODER.encode(finite(value)).encode()
 
 
 def finite(value):

@@ -5,6 +5,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -40,6 +41,8 @@ type Problem struct {
 	Instance string `json:"instance,omitempty"`
 	// Errors names single faults of the request, each with its place.
 	Errors []Fault `json:"errors,omitempty"`
+	// Message is what the clients of the Open Inference Protocol read. Write sets it, to the detail or the title, on paths of that protocol.
+	Message string `json:"error,omitempty"`
 }
 
 // Fault is one mistake in a request's body.
@@ -74,7 +77,7 @@ func (p Problem) Error() string {
 	return p.Title + ": " + p.Detail
 }
 
-// Write answers r with p. r may be nil; it gives the instance, and a HEAD request gets no body. Headers that only make sense for a good
+// Write answers r with p. r may be nil; it gives the instance and the message, and a HEAD request gets no body. Headers that only make sense for a good
 // answer (length, encoding, tag) are taken out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the
 // caller before. A status outside 400 to 599 is a mistake in the program and becomes 500.
 func Write(w http.ResponseWriter, r *http.Request, p Problem) {
@@ -89,6 +92,9 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	}
 	if p.Instance == "" && r != nil && r.URL != nil {
 		p.Instance = r.URL.EscapedPath()
+	}
+	if r != nil && r.URL != nil && strings.Contains(r.URL.Path+"/", "/v2/") {
+		p.Message = cmp.Or(p.Detail, p.Title)
 	}
 	h := w.Header()
 	for _, k := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {

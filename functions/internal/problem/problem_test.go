@@ -25,6 +25,27 @@ func ExampleWrite() {
 	// {"type":"https://unified-platform.cs.hse.ru/problems/model-not-found","title":"Model not found","status":503,"detail":"box weights has no object leaf.onnx","instance":"/leaf/predict"}
 }
 
+// Clients of the Open Inference Protocol read "error".
+func TestWriteForTheOpenInferenceProtocol(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/v2": "no such model", "/v2/models/x/infer": "no such model", "/ns/leaf/v2/models/x": "no such model", "/ns/leaf/v2": "no such model", "/predict": "", "/v2x": "", "/leaf/predict": "",
+	} {
+		w := httptest.NewRecorder()
+		problem.Write(w, httptest.NewRequest(http.MethodGet, path, nil), problem.New(problem.NotFound, http.StatusNotFound, "", "no such model"))
+		var got struct{ Error string }
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Error != want {
+			t.Errorf("%s: %s %v", path, w.Body, err)
+		}
+	}
+	w := httptest.NewRecorder()
+	problem.Write(w, httptest.NewRequest(http.MethodGet, "/v2", nil), problem.New(problem.NotFound, http.StatusNotFound, "", ""))
+	var got problem.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Message != "Not Found" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 func TestWriteFillsInWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

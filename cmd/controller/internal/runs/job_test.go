@@ -7,10 +7,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/resources"
 )
 
 // resolved is the run with what resolve made of it, as the reconciler has it.
@@ -81,6 +84,24 @@ func TestJob(t *testing.T) {
 // kubelet is what becomes of an argument on its way into the container.
 func kubelet(argument, prefix string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(argument, prefix), "$$", "$")
+}
+
+// The translator's NetworkPolicy for stages finds them by their labels.
+func TestNetworkPolicySelectsStages(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, run(), diamond())
+	job, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{image: "stage:1", security: installation.Baseline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := resources.MakeNetworkPolicy(resources.Module{Namespace: "pu-ann-pa-a", Config: installation.Default()}, "stage")
+	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !selector.Matches(labels.Set(job.Spec.Template.Labels)) {
+		t.Errorf("%s does not match %v", selector, job.Spec.Template.Labels)
+	}
 }
 
 func TestJobUnderRestricted(t *testing.T) {

@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +67,7 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		return message, err
 	})
 	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config", func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
+	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+"/unip-config and in the unip.yaml that translate is given", func() (string, error) { return c.ingress(ctx, conf.NetworkPolicies) })
 	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
 	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+"/unip-config is its address for callers outside the cluster", func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
 	check("boxes and their notifications", "the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN", func() (string, error) { return c.boxes(ctx) })
@@ -139,6 +142,40 @@ func (c *Cluster) brokerClass(ctx context.Context, class string) (string, error)
 	}
 	_, err := c.running(ctx, nil, "knative-eventing", name)
 	return class, err
+}
+
+// ingress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes into the status of an Ingress says in which namespace its pods are.
+func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPolicies) (string, error) {
+	if !policies.Enabled {
+		return "modules have no NetworkPolicies", nil
+	}
+	all, err := c.list(ctx, "", schema.GroupVersionKind{Group: "networking.internal.knative.dev", Version: "v1alpha1", Kind: "Ingress"})
+	if err != nil {
+		return "", err
+	}
+	found := map[string]bool{}
+	for _, i := range all {
+		for _, which := range []string{"publicLoadBalancer", "privateLoadBalancer"} {
+			addresses, _, _ := unstructured.NestedSlice(i.Object, "status", which, "ingress")
+			for _, a := range addresses {
+				m, _ := a.(map[string]any)
+				name, _ := m["domainInternal"].(string)
+				if parts := strings.Split(name, "."); len(parts) >= 3 && parts[2] == "svc" {
+					found[parts[1]] = true
+				}
+			}
+		}
+	}
+	names := slices.Sorted(maps.Keys(found))
+	for _, ns := range names {
+		if !slices.Contains(policies.IngressNamespaces, ns) {
+			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only", ns, strings.Join(policies.IngressNamespaces, ", "))
+		}
+	}
+	if len(names) == 0 {
+		return "no Knative Service yet that would show where its pods are", nil
+	}
+	return "its pods are in " + strings.Join(names, ", "), nil
 }
 
 func (c *Cluster) s3Keys(ctx context.Context) (string, error) {

@@ -1,4 +1,4 @@
-// Package module is a client of the HTTP API that a module's gateway serves: files, pipelines and their runs. It is what people with a user name and a password, or a token, have; it needs no access to the cluster.
+// Package module is a client of the HTTP API that a module's gateway serves: predict, files, pipelines and their runs. It is what people with a user name and a password, or a token, have; it needs no access to the cluster.
 package module
 
 import (
@@ -36,6 +36,16 @@ type Error struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	// Errors are the single faults of the request.
+	Errors []Fault `json:"errors"`
+	// RetryAfter is when the server wants to be asked again, 0 when it has not said so.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// Fault is one mistake in a request's body; Pointer is its place (RFC 6901).
+type Fault struct {
+	Pointer string `json:"pointer"`
+	Detail  string `json:"detail"`
 }
 
 func (e *Error) Error() string {
@@ -68,16 +78,23 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		}
 		b = bytes.NewReader(j)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u, b)
+	h := http.Header{}
+	if body != nil {
+		h.Set("Content-Type", "application/json")
+	}
+	for k, v := range header {
+		h.Set(k, v)
+	}
+	return c.do(ctx, method, u, b, h)
+}
+
+// do makes one call with the caller's credentials. An answer that says no is an *Error.
+func (c *Client) do(ctx context.Context, method, u string, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for k, v := range header {
-		req.Header.Set(k, v)
-	}
+	req.Header = header
 	switch {
 	case c.Token != "":
 		req.Header.Set("Authorization", "Bearer "+c.Token)
@@ -93,13 +110,25 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	if res.StatusCode >= 300 {
 		defer res.Body.Close()
-		e := &Error{}
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-		_ = json.Unmarshal(b, e)
-		e.Status = res.StatusCode
-		return nil, e
+		return nil, refusal(res)
 	}
 	return res, nil
+}
+
+// maxProblem bounds what is read of an answer that says no, maxText what is shown of one that is no problem (RFC 9457) but text.
+const maxProblem, maxText = 1 << 20, 300
+
+func refusal(res *http.Response) *Error {
+	e := &Error{}
+	b, _ := io.ReadAll(io.LimitReader(res.Body, maxProblem))
+	if json.Unmarshal(b, e) != nil && strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
+		e = &Error{Detail: strings.ToValidUTF8(strings.TrimSpace(string(b[:min(len(b), maxText)])), "")}
+	}
+	e.Status = res.StatusCode
+	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return e
 }
 
 func (c *Client) json(ctx context.Context, method, path string, query url.Values, body, answer any, header map[string]string) error {

@@ -7,9 +7,10 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 )
 
-// beginFiles fetches the FILE inputs of a call, and says in it what the worker must know of files. nil is a component without boxes: its worker refuses files.
-func (s *Server) beginFiles(r *http.Request, call *pool.Call) (*files.Call, error) {
-	if s.Files == nil {
+// beginFiles fetches the FILE inputs of a call, and says in it what the worker must know of files. nil is a component without boxes, whose worker refuses files, or a call of the Open Inference Protocol, which
+// has none.
+func (s *Server) beginFiles(r *http.Request, f form, call *pool.Call) (*files.Call, error) {
+	if s.Files == nil || f.v2 {
 		return nil, nil
 	}
 	id := note(r).id

@@ -75,12 +75,13 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /openapi", s.openapi)
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
+	s.handleV2(mux)
 	mux.HandleFunc("/predict", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "POST")
 		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "predict is called with POST"))
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict and GET /openapi.json"))
+		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict, GET /openapi.json and the Open Inference Protocol below /v2"))
 	})
 	return s.observed(mux)
 }
@@ -104,13 +105,20 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 // ready says whether calls can be answered: the function is imported, and the model loaded if its object exists. A model that is missing does not hold a component back: a Revision that is not
 // ready within its deadline never becomes it.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.whenReady(w, r) {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// whenReady reports whether calls can be answered, and answers with a problem if not.
+func (s *Server) whenReady(w http.ResponseWriter, r *http.Request) bool {
 	if s.Pool.Function() == nil {
 		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
-		return
+		return false
 	}
 	if s.Pool.Replacing() {
 		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function's processes have ended and are being replaced"))
-		return
+		return false
 	}
 	s.mu.Lock()
 	err := s.state
@@ -122,9 +130,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 			detail = err.Error()
 		}
 		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", detail))
-		return
+		return false
 	}
-	w.WriteHeader(http.StatusOK)
+	return true
 }
 
 // buffers are reused between calls, up to a size that is worth keeping.
@@ -132,7 +140,10 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const keepBuffer = 4 << 20
 
-func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
+func (s *Server) predict(w http.ResponseWriter, r *http.Request) { s.call(w, r, plain) }
+
+// call has the function answer a request of some form.
+func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	if s.Model != nil && !s.Pool.Loaded() {
 		if err := s.look(r); err != nil {
 			s.refuse(w, r, err)
@@ -142,14 +153,14 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	buffer, _ := buffers.Get().(*bytes.Buffer)
 	buffer.Reset()
 	if r.ContentLength > 0 {
-		buffer.Grow(min(int(r.ContentLength), trusted) + bytes.MinRead)
+		buffer.Grow(min(int(r.ContentLength), trusted) + alignment + bytes.MinRead)
 	}
-	if _, err := buffer.ReadFrom(r.Body); err != nil {
+	if err := f.read(buffer, r.Body); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	call := pool.Call{ID: note(r).id, Body: buffer.Bytes()}
-	its, err := s.beginFiles(r, &call)
+	call := pool.Call{ID: note(r).id, Body: buffer.Bytes(), More: f.more()}
+	its, err := s.beginFiles(r, f, &call)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -174,7 +185,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	f.describe(w.Header(), answer)
 	_, _ = w.Write(answer.Body)
 }
 
@@ -240,6 +251,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errBadBody):
 		w.Header().Set("Connection", "close")
 		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", errBadBody.Error())
+	case errors.Is(err, errHead):
+		p = problem.New("invalid-request", http.StatusBadRequest, "", errHead.Error())
 	default:
 		s.Log.Error("call failed", "error", err)
 	}
@@ -256,11 +269,7 @@ func (s *Server) openapi(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	if s.specFor != f {
-		d, errs := openapi.Parse(f.Doc)
-		for _, err := range errs {
-			s.Log.Warn("docstring of the inference function", "function", f.Name, "error", err)
-		}
-		s.spec, _ = json.Marshal(openapi.Document(s.Component, d)) // strings and lists always encode
+		s.spec, _ = json.Marshal(openapi.Document(s.Component, f.Description)) // strings and lists always encode
 		s.specFor = f
 	}
 	spec := s.spec

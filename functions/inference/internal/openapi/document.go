@@ -1,43 +1,68 @@
 package openapi
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
 
 // object keeps the document readable as code; encoding/json sorts its keys, so the same input gives the same bytes.
 type object = map[string]any
 
-// Document is the OpenAPI 3.1 document of a component. title is the component's name.
+// Document is the OpenAPI 3.1 document of a component: predict, and the Open Inference Protocol below /v2. title is the component's name.
 func Document(title string, d Description) any {
 	summary, _, _ := strings.Cut(d.Summary, "\n")
-	return object{
-		"openapi": "3.1.0",
-		"info":    object{"title": title, "version": "v1", "description": d.Summary},
-		"paths": object{
-			"/predict": object{"post": object{
-				"operationId": "predict",
-				"summary":     summary,
-				"requestBody": object{"required": true, "content": object{"application/json": object{
-					"schema": ref("Request"), "example": example(d.Inputs),
-				}}},
-				"responses": object{
-					"200":     object{"description": "the function's outputs", "content": object{"application/json": object{"schema": ref("Answer")}}},
-					"default": object{"description": "what went wrong (RFC 9457)", "content": object{"application/problem+json": object{"schema": ref("Problem")}}},
-				},
-			}},
-		},
-		"components": object{"schemas": object{
-			"Request": object{
-				"type": "object", "required": []string{"inputs"},
-				"properties": object{
-					"inputs":        variables(d.Inputs),
-					"parameters":    object{"type": []string{"array", "object"}},
-					"output_fields": object{"type": "array", "items": object{"type": "object", "required": []string{"name"}, "properties": object{"name": text(), "datatype": text()}}},
-					"model_key":     object{"type": []string{"string", "null"}},
-				},
-			},
-			"Answer":  object{"type": "object", "required": []string{"outputs"}, "properties": object{"outputs": variables(d.Outputs)}},
-			"Problem": object{"type": "object", "properties": object{"type": text(), "title": text(), "status": object{"type": "integer"}, "detail": text(), "instance": text()}},
+	paths := object{
+		"/predict": object{"post": object{
+			"operationId": "predict",
+			"summary":     summary,
+			"requestBody": object{"required": true, "content": object{jsonType: object{"schema": ref("Request"), "example": object{"inputs": examples(d.Inputs)}}}},
+			"responses":   responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)}),
 		}},
 	}
+	inference(paths, title, summary, d)
+	return object{
+		"openapi":    "3.1.0",
+		"info":       object{"title": title, "version": "v1", "description": d.Summary},
+		"paths":      paths,
+		"components": object{"schemas": schemas(d)},
+	}
+}
+
+const jsonType = "application/json"
+
+// responses of an operation: the good one, and problems.
+func responses(description string, schema, example any) object {
+	return object{
+		"200":     object{"description": description, "content": object{jsonType: object{"schema": schema, "example": example}}},
+		"default": object{"description": "what went wrong (RFC 9457)", "content": object{"application/problem+json": object{"schema": ref("Problem"), "example": failure}}},
+	}
+}
+
+var failure = object{
+	"type": "https://unified-platform.cs.hse.ru/problems/invalid-request", "title": http.StatusText(http.StatusBadRequest), "status": http.StatusBadRequest,
+	"detail": "an input must have a name", "errors": []object{{"pointer": "/inputs/0/name", "detail": "an input must have a name"}},
+}
+
+func schemas(d Description) object {
+	all := object{
+		"Request": object{
+			"type": "object", "required": []string{"inputs"},
+			"properties": object{
+				"inputs":        variables(d.Inputs),
+				"parameters":    object{"type": []string{"array", "object", "null"}},
+				"output_fields": object{"type": []string{"array", "null"}, "items": object{"type": "object", "required": []string{"name"}, "properties": object{"name": text(), "datatype": text()}}},
+				"model_key":     object{"type": []string{"string", "null"}},
+			},
+		},
+		"Answer": object{"type": "object", "required": []string{"outputs"}, "properties": object{"outputs": variables(d.Outputs)}},
+		"Problem": object{"type": "object", "required": []string{"type", "title", "status"}, "properties": object{
+			"type": text(), "title": text(), "status": object{"type": "integer"}, "detail": text(), "instance": text(),
+			"errors": object{"type": "array", "items": object{"type": "object", "properties": object{"pointer": text(), "detail": text()}}},
+			"error":  object{"type": "string", "description": "below /v2: the detail again, as the Open Inference Protocol has it"},
+		}},
+	}
+	inferenceSchemas(all, d)
+	return all
 }
 
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
@@ -46,12 +71,7 @@ func text() object { return object{"type": "string"} }
 
 // variables is the schema of a list of inputs or outputs: any of the described ones; without a description, anything with a name and data.
 func variables(all []Variable) object {
-	if len(all) == 0 {
-		return object{"type": "array", "items": object{"type": "object", "required": []string{"name", "data"}}}
-	}
-	var items []object
-	var required []object
-	for _, v := range all {
+	return list(all, func(v Variable) object {
 		properties := object{
 			"name": object{"const": v.Name}, "data": data(v.Types), "content_type": text(),
 			"shape": object{"type": []string{"array", "integer"}, "items": object{"type": "integer"}},
@@ -59,7 +79,18 @@ func variables(all []Variable) object {
 		if len(v.Types) > 0 {
 			properties["datatype"] = object{"enum": v.Types}
 		}
-		items = append(items, object{"type": "object", "title": v.Name, "description": v.Description, "required": []string{"name", "data"}, "properties": properties})
+		return object{"type": "object", "title": v.Name, "description": v.Description, "required": []string{"name", "data"}, "properties": properties}
+	})
+}
+
+// list is the schema of a list in which each variable that is not optional stands, each item in the form that item gives.
+func list(all []Variable, item func(Variable) object) object {
+	if len(all) == 0 {
+		return object{"type": "array", "items": object{"type": "object", "required": []string{"name", "data"}}}
+	}
+	var items, required []object
+	for _, v := range all {
+		items = append(items, item(v))
 		if !v.Optional {
 			required = append(required, object{"contains": object{"type": "object", "properties": object{"name": object{"const": v.Name}}}})
 		}
@@ -78,42 +109,52 @@ func data(types []string) any {
 	}
 	var any []object
 	for _, t := range types {
-		switch {
-		case t == "str", t == "FILE", t == "BYTES":
+		switch t {
+		case "str", "FILE", "BYTES":
 			any = append(any, object{"type": []string{"string", "array"}})
-		case t == "dict":
+		case "dict":
 			any = append(any, object{"type": []string{"object", "array"}})
-		case t == "BOOL":
-			any = append(any, object{"type": "array", "items": object{"type": "boolean"}})
-		case strings.Contains(t, "INT"):
-			any = append(any, object{"type": "array", "items": object{"type": "integer"}})
 		default:
-			any = append(any, object{"type": "array", "items": object{"type": "number"}})
+			any = append(any, object{"type": "array", "items": object{"type": element(t)}})
 		}
 	}
 	return object{"anyOf": any}
 }
 
-func example(inputs []Variable) object {
+// element is the JSON type of one element of a numeric datatype.
+func element(kind string) string {
+	switch {
+	case kind == "BOOL":
+		return "boolean"
+	case strings.Contains(kind, "INT"):
+		return "integer"
+	}
+	return "number"
+}
+
+func examples(all []Variable) []object {
 	list := []object{}
-	for _, v := range inputs {
+	for _, v := range all {
 		e := object{"name": v.Name}
-		kind := "str"
-		if len(v.Types) > 0 {
-			kind = v.Types[0]
-		}
-		e["datatype"] = kind
-		switch kind {
-		case "str", "FILE", "BYTES":
-			e["data"] = "…"
+		switch k := kind(v); k {
+		case "str", "BYTES":
+			e["datatype"], e["data"] = k, "text"
+		case "FILE":
+			e["datatype"], e["data"] = k, "group/file.bin"
 		case "dict":
-			e["data"] = object{}
-		case "BOOL":
-			e["data"], e["shape"] = []bool{true}, []int{1}
+			e["datatype"], e["data"] = k, object{"key": "value"}
 		default:
-			e["data"], e["shape"] = []int{0}, []int{1}
+			e["datatype"], e["data"], e["shape"] = k, one(k), []int{1}
 		}
 		list = append(list, e)
 	}
-	return object{"inputs": list}
+	return list
+}
+
+// one is a list of one number.
+func one(kind string) any {
+	if kind == "BOOL" {
+		return []bool{true}
+	}
+	return []int{0}
 }

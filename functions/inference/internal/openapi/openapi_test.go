@@ -7,61 +7,22 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-const doc = `Reads digits.
-
-    More about it.
-
-    :param inputs.image: one or more images,
-        line by line
-    :type inputs.image: FP32 or INT32
-    :param inputs.hint: a word
-    :type inputs.hint: str, optional
-    :param outputs.digit: the digit
-    :type outputs.digit: INT32
-    :return: a list
-    `
-
-func TestParse(t *testing.T) {
-	t.Parallel()
-	got, errs := Parse(doc)
-	if len(errs) > 0 {
-		t.Error(errs)
-	}
-	want := Description{
-		Summary: "Reads digits.\n\nMore about it.",
-		Inputs: []Variable{
-			{Name: "image", Description: "one or more images, line by line", Types: []string{"FP32", "INT32"}},
-			{Name: "hint", Description: "a word", Types: []string{"str"}, Optional: true},
-		},
-		Outputs: []Variable{{Name: "digit", Description: "the digit", Types: []string{"INT32"}}},
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got)\n%s", d)
-	}
-}
-
-func TestParseNamesTheLine(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"x\n:type inputs.a: float":                 `line 2: inputs.a: unknown type "float"`,
-		":type inputs.a: FP32, required":           `line 1: inputs.a: after the comma only "optional" may stand, not "required"`,
-		":param inputs.a: x\n:param inputs.a:y":    "line 2: inputs.a is described twice",
-		":type inputs.a: str\n:type inputs.a: str": "line 2: inputs.a: its type is said twice",
-		":param inputs a: x":                       `line 1: ":param inputs a: x" is not of the form`,
-	} {
-		_, errs := Parse(in)
-		if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), want) {
-			t.Errorf("%q: %v, want %s", in, errs, want)
-		}
-	}
+var digits = Description{
+	Summary: "Reads digits.\n\nMore about it.",
+	Inputs: []Variable{
+		{Name: "image", Description: "one or more images, line by line", Types: []string{"FP32", "INT32"}},
+		{Name: "hint", Description: "a word", Types: []string{"str"}, Optional: true},
+		{Name: "options", Types: []string{"dict"}}, {Name: "photo", Types: []string{"FILE", "str"}}, {Name: "flag", Types: []string{"BOOL"}}, {Name: "raw", Types: []string{"BYTES"}}, {Name: "any"},
+	},
+	Outputs: []Variable{{Name: "digit", Description: "the digit", Types: []string{"INT32"}}},
 }
 
 func TestDocumentIsOpenAPI(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{doc, "", "no fields"} {
-		d, _ := Parse(in)
+	for _, d := range []Description{digits, {}, {Summary: "no fields"}} {
 		b, err := json.Marshal(Document("digits", d))
 		if err != nil {
 			t.Fatal(err)
@@ -70,8 +31,13 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if document.OpenAPI != "3.1.0" || document.Paths.Find("/predict") == nil {
-			t.Errorf("version %s, paths %v", document.OpenAPI, document.Paths.Keys())
+		if document.OpenAPI != "3.1.0" {
+			t.Errorf("version %s", document.OpenAPI)
+		}
+		for _, path := range []string{"/predict", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/digits", "/v2/models/digits/ready", "/v2/models/digits/infer"} {
+			if document.Paths.Find(path) == nil {
+				t.Errorf("%s is not described, but %v", path, document.Paths.Keys())
+			}
 		}
 		again, err := json.Marshal(Document("digits", d))
 		if err != nil || string(again) != string(b) {
@@ -80,12 +46,65 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add(doc)
-	f.Fuzz(func(t *testing.T, in string) {
-		d, _ := Parse(in)
-		if _, err := json.Marshal(Document("x", d)); err != nil {
-			t.Error(err)
+// Every example is what its schema (JSON Schema 2020-12, as OpenAPI 3.1 has it) wants.
+func TestExamplesFitTheirSchemas(t *testing.T) {
+	t.Parallel()
+	for _, d := range []Description{digits, {}} {
+		b, err := json.Marshal(Document("digits", d))
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		document, err := jsonschema.UnmarshalJSON(strings.NewReader(string(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := jsonschema.NewCompiler()
+		if err := c.AddResource("https://example.org/openapi.json", document); err != nil {
+			t.Fatal(err)
+		}
+		examples := 0
+		var walk func(at string, v any)
+		walk = func(at string, v any) {
+			o, ok := v.(object)
+			if !ok {
+				return
+			}
+			if e, ok := o["example"]; ok {
+				examples++
+				schema, err := c.Compile("https://example.org/openapi.json#" + at + "/schema")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := schema.Validate(e); err != nil {
+					t.Errorf("%s: %v", at, err)
+				}
+			}
+			for k, below := range o {
+				walk(at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k), below)
+			}
+		}
+		walk("", document)
+		if examples < 14 {
+			t.Errorf("%d examples", examples)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	want := Model{
+		Name: "digits", Versions: []string{"1"}, Platform: "python",
+		Inputs: []Tensor{
+			{"image", "FP32", []int{-1}}, {"hint", "BYTES", []int{1}}, {"options", "BYTES", []int{1}}, {"photo", "BYTES", []int{1}}, {"flag", "BOOL", []int{-1}}, {"raw", "BYTES", []int{-1}},
+			{"any", "BYTES", []int{1}},
+		},
+		Outputs: []Tensor{{"digit", "INT32", []int{-1}}},
+	}
+	if d := cmp.Diff(want, Metadata("digits", digits)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	b, err := json.Marshal(Metadata("digits", Description{}))
+	if err != nil || !strings.Contains(string(b), `"inputs":[],"outputs":[]`) {
+		t.Errorf("without a docstring: %s %v", b, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
+	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
@@ -23,8 +24,8 @@ type greeting struct {
 // Function is what a worker says of the function once it is imported.
 type Function struct {
 	Name string `json:"name"`
-	// Doc is the docstring as it is written.
-	Doc string `json:"doc"`
+	// Description is what the function's docstring says.
+	Description openapi.Description `json:"description"`
 	// Arguments that the function declares, out of parameters, inputs, output_fields, model_key, model.
 	Arguments     []string `json:"arguments"`
 	ImportSeconds float64  `json:"import_seconds"`

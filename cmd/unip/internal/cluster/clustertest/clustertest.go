@@ -80,10 +80,10 @@ func Start(t testing.TB) *Server {
 
 // definitions finds the files of the CRDs in the modules that go.mod selects.
 func definitions(ctx context.Context) ([]string, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/unip-knative/unip", "knative.dev/serving", "knative.dev/eventing")
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/unip-knative/unip", "knative.dev/serving", "knative.dev/eventing", "knative.dev/networking")
 	out, err := list.Output()
 	dirs := strings.Fields(string(out))
-	if err != nil || len(dirs) != 3 {
+	if err != nil || len(dirs) != 4 {
 		return nil, fmt.Errorf("go list -m: %q: %w", out, err)
 	}
 	var all []string
@@ -91,6 +91,7 @@ func definitions(ctx context.Context) ([]string, error) {
 		{"config/200-databox.yaml", "config/201-runtime.yaml"},
 		{"config/core/300-resources/service.yaml", "config/core/300-resources/revision.yaml"},
 		{"config/core/resources/broker.yaml", "config/core/resources/trigger.yaml", "config/core/resources/pingsource.yaml"},
+		{"config/ingress.yaml"},
 	} {
 		for _, name := range names {
 			all = append(all, filepath.Join(dirs[i], filepath.FromSlash(name)))

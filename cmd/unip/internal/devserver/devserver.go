@@ -1,0 +1,246 @@
+// Package devserver serves one inference function from a checkout, before there is an image: the server of functions/inference in this process, worker.py in processes of the developer's Python, a folder in the role of
+// the boxes. It starts the function again when its code or its model changes.
+package devserver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/unip-knative/unip/functions/inference/service"
+	"github.com/unip-knative/unip/functions/inference/worker"
+)
+
+// Options of a server.
+type Options struct {
+	// Component is the component's name; Inference and Loader are module:function, Loader may be "".
+	Component, Inference, Loader string
+	// Python is the interpreter: a name that is looked for in PATH, or an absolute path. Dir is the working folder of the function, Env its environment.
+	Python, Dir string
+	Env         []string
+	Workers     int
+	Timeout     time.Duration // of one call
+	Model       *Model        // nil: without
+	// Reload starts the function again when a file of Python below Dir changes. A changed model always does.
+	Reload bool
+	// Listener is where HTTP is served.
+	Listener net.Listener
+	// Output gets what the function prints.
+	Output io.Writer
+	Log    *slog.Logger
+}
+
+const (
+	// queue is how many calls may wait for each worker, as in a cluster.
+	queue = 100
+	// look is how often files are looked at.
+	look = 500 * time.Millisecond
+	// headerTime bounds what a caller may do before a handler sees it.
+	headerTime = 10 * time.Second
+	// drain is how long calls may go on at the end.
+	drain = time.Second
+)
+
+// StartError is a function that cannot be started; the worker has said why.
+type StartError struct{ Inference string }
+
+func (e *StartError) Error() string { return e.Inference + " cannot be started" }
+
+// Run serves until the context ends. A function that cannot be started is a *StartError, unless it is started again at the next change.
+func Run(ctx context.Context, o Options) error {
+	dir, err := os.MkdirTemp("", "unip-serve-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for name, source := range worker.Files() {
+		if err := os.WriteFile(filepath.Join(dir, name), source, 0o600); err != nil {
+			return err
+		}
+	}
+	s := &server{Options: o, dir: dir}
+	code := code{dir: o.Dir}
+	if o.Reload {
+		code.changed() // what is there now
+	}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTime}
+	defer h.Close()
+	defer o.Listener.Close()
+	failed := make(chan error, 1)
+	for n := 0; ; n++ {
+		g, err := s.start(ctx, n)
+		if err != nil {
+			return err
+		}
+		if n == 0 { // calls that came before wait until they are accepted
+			go func() { failed <- h.Serve(o.Listener) }()
+		}
+		again, err := s.attend(ctx, g, &code, failed)
+		if again {
+			g.stop()
+			continue
+		}
+		end, cancel := context.WithTimeout(context.Background(), drain)
+		_ = h.Shutdown(end) // what goes on longer is cut off
+		cancel()
+		g.stop()
+		return err
+	}
+}
+
+// server hands each call to the generation that there is.
+type server struct {
+	Options
+	dir     string
+	handler atomic.Pointer[http.Handler]
+}
+
+func (s *server) turn(h http.Handler) { s.handler.Store(&h) }
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*s.handler.Load()).ServeHTTP(w, r)
+}
+
+// unavailable answers with a problem (RFC 9457), as the server of the function does while it starts.
+func unavailable(w http.ResponseWriter, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", "1")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"type": "https://unified-platform.cs.hse.ru/problems/starting", "title": http.StatusText(http.StatusServiceUnavailable), "status": http.StatusServiceUnavailable, "detail": detail,
+	})
+}
+
+// generation is the function as it was read once: its code and its model do not change any more.
+type generation struct {
+	service *service.Service
+	process *process
+	ctx     context.Context
+	cancel  context.CancelFunc
+	log     *gate
+	ready   chan struct{} // closed when calls can be answered
+}
+
+func (s *server) start(ctx context.Context, n int) (*generation, error) {
+	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
+	socket := filepath.Join(s.dir, strconv.Itoa(n))
+	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout}
+	if s.Model != nil {
+		o.Model = s.Model
+	}
+	var err error
+	if g.service, err = service.New(o, slog.New(g.log)); err != nil {
+		return nil, err
+	}
+	args := []string{filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}
+	if s.Loader != "" {
+		args = append(args, "--model-loader", s.Loader)
+	}
+	if g.process, err = startProcess(s.Python, args, s.Dir, s.Env, s.Output); err != nil {
+		g.service.Close()
+		return nil, fmt.Errorf("starting %s: %w", s.Python, err)
+	}
+	g.ctx, g.cancel = context.WithCancel(ctx)
+	s.turn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context()) // a call that waits does not outlive the generation
+		defer cancel()
+		defer context.AfterFunc(g.ctx, cancel)()
+		g.service.Handler().ServeHTTP(w, r.WithContext(ctx))
+	}))
+	go g.service.Look(g.ctx)
+	go s.await(g)
+	return g, nil
+}
+
+// stop ends the processes, and then the calls that wait.
+func (g *generation) stop() {
+	g.log.closed.Store(true)
+	g.process.stop()
+	g.cancel()
+	g.service.Close()
+}
+
+// await closes ready once the function is ready, by the same question that Kubernetes asks.
+func (s *server) await(g *generation) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	hc := &http.Client{Timeout: 5 * time.Second}
+	for {
+		if res, err := hc.Get("http://" + s.Listener.Addr().String() + "/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK && g.ctx.Err() == nil {
+				close(g.ready)
+				return
+			}
+		}
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// attend waits for what ends a generation: a change (again), the end of its processes, of the HTTP server, or of the context.
+func (s *server) attend(ctx context.Context, g *generation, code *code, failed <-chan error) (again bool, err error) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	ended, ready := g.process.done, g.ready
+	for {
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case err := <-failed:
+			return false, fmt.Errorf("serving: %w", err)
+		case <-ready:
+			u := "http://" + s.Listener.Addr().String()
+			s.Log.Info(msgServing, "url", u+"/predict", "openapi", u+"/openapi.json")
+			ready = nil
+		case <-ended:
+			if ctx.Err() != nil {
+				return false, nil
+			}
+			err := error(&StartError{s.Inference})
+			if g.process.code() != cannotStart {
+				err = fmt.Errorf("the function's processes ended: %w", g.process.err)
+			}
+			if !s.Reload {
+				return false, err
+			}
+			ended = nil
+			s.turn(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { unavailable(w, err.Error()) }))
+			g.cancel()
+			s.Log.Warn(err.Error() + "; it is tried again when a file changes")
+		case <-tick.C:
+			if s.Reload {
+				if name := code.changed(); name != "" {
+					s.Log.Info("changed, starting again", "file", name)
+					return true, nil
+				}
+			}
+			if s.Model == nil {
+				continue
+			}
+			switch s.Model.poll() {
+			case came:
+				s.Log.Info("the model is here")
+				go g.service.Look(g.ctx)
+			case changed:
+				s.Log.Info("the model has changed, starting again")
+				return true, nil
+			}
+		}
+	}
+}
+
+// cannotStart is worker.py's exit code when the function cannot be imported, its docstring is wrong or its model cannot be loaded; also Python's own when it cannot run worker.py.
+const cannotStart = 1

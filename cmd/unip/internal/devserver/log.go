@@ -1,0 +1,75 @@
+package devserver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Messages that people get in another form than the rest.
+const (
+	msgServing = "serving predict"
+	msgCall    = "call" // the inference server's, one for each call
+)
+
+// NewHandler writes records for people, a line each: calls short, everything else with the component's name before it.
+func NewHandler(w io.Writer, component string) slog.Handler {
+	return &people{w: w, component: component}
+}
+
+type people struct {
+	w         io.Writer
+	component string
+	mu        sync.Mutex
+}
+
+// Enabled leaves out what is for debugging.
+func (*people) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// WithAttrs and WithGroup: nothing that writes here has attributes of its own.
+func (p *people) WithAttrs([]slog.Attr) slog.Handler { return p }
+
+// WithGroup is as WithAttrs.
+func (p *people) WithGroup(string) slog.Handler { return p }
+
+// Handle writes one line.
+func (p *people) Handle(_ context.Context, r slog.Record) error {
+	attr := map[string]slog.Value{}
+	var all strings.Builder
+	r.Attrs(func(a slog.Attr) bool {
+		attr[a.Key] = a.Value
+		fmt.Fprintf(&all, " %s=%v", a.Key, a.Value)
+		return true
+	})
+	line := p.component + ": " + r.Message + all.String()
+	switch r.Message {
+	case msgServing:
+		line = fmt.Sprintf("%s: %s at %s (openapi: %s)", p.component, r.Message, attr["url"], attr["openapi"])
+	case msgCall:
+		took := time.Duration(0)
+		if v := attr["seconds"]; v.Kind() == slog.KindFloat64 {
+			took = time.Duration(v.Float64() * float64(time.Second)).Round(10 * time.Microsecond)
+		}
+		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"], took)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := fmt.Fprintln(p.w, strings.ReplaceAll(line, "\n", " "))
+	return err
+}
+
+// gate is a handler until it is closed: what a generation says while it is being ended concerns nobody.
+type gate struct {
+	slog.Handler
+	closed atomic.Bool
+}
+
+// Enabled is false once the gate is closed.
+func (g *gate) Enabled(ctx context.Context, l slog.Level) bool {
+	return !g.closed.Load() && g.Handler.Enabled(ctx, l)
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+package devserver
+
+import (
+	"errors"
+	"io"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// graceful is how long the processes may take to end by themselves.
+const graceful = 3 * time.Second
+
+// process is worker.py's supervisor with its workers, in a process group of their own: a terminal's Ctrl-C is for unip, which then ends them.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the supervisor has ended
+	err  error         // how; to be read after done
+}
+
+var errEnded = errors.New("exit code 0")
+
+func startProcess(python string, args []string, dir string, env []string, output io.Writer) (*process, error) {
+	p := &process{cmd: exec.Command(python, args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, output, output
+	p.cmd.SysProcAttr = attributes()
+	p.cmd.WaitDelay = graceful // a process that the function has left behind may hold the output
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // Linux ends the processes with the thread that has made them: this one, which waits for them
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		if p.err = p.cmd.Wait(); p.err == nil {
+			p.err = errEnded
+		}
+		close(p.done)
+	}()
+	return p, <-started
+}
+
+// code is the exit code, -1 when a signal ended it.
+func (p *process) code() int {
+	var exit *exec.ExitError
+	if errors.As(p.err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+// stop ends the supervisor, which ends its workers, and then what they have left behind.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-p.done:
+	case <-time.After(graceful):
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // most often nobody is there any more
+	<-p.done
+}

@@ -1,0 +1,79 @@
+package predict
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// maxValues of a list that are shown.
+const maxValues = 10
+
+// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first values, and how many there are. An answer of another form stays as it is. Characters that steer a terminal are left out.
+func Text(answer []byte) string {
+	d := json.NewDecoder(bytes.NewReader(answer))
+	d.UseNumber()
+	var a struct {
+		Outputs []struct {
+			Name  string
+			Shape any
+			Data  any
+		}
+	}
+	if d.Decode(&a) != nil || a.Outputs == nil {
+		return Printable(strings.TrimRight(string(answer), "\n")) + "\n"
+	}
+	var b strings.Builder
+	for _, o := range a.Outputs {
+		fmt.Fprintf(&b, "%s: %s\n", Printable(o.Name), Printable(value(o.Data, o.Shape)))
+	}
+	return b.String()
+}
+
+func value(data, shape any) string {
+	list, ok := data.([]any)
+	switch {
+	case !ok:
+		return one(data)
+	case len(list) == 1:
+		return one(list[0])
+	}
+	shown := make([]string, 0, maxValues)
+	for _, x := range list[:min(len(list), maxValues)] {
+		shown = append(shown, one(x))
+	}
+	s := "[" + strings.Join(shown, ", ")
+	if len(list) > maxValues {
+		s += fmt.Sprintf(", … %d in all", len(list))
+	}
+	if dimensions, ok := shape.([]any); ok && len(dimensions) > 1 {
+		return fmt.Sprintf("%s] %v", s, dimensions)
+	}
+	return s + "]"
+}
+
+// one is a single value: text as it is, everything else as JSON.
+func one(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil { // it has just been decoded
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Printable leaves out what steers a terminal: control characters but for line ends and tabs, and marks of writing direction.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, s)
+}

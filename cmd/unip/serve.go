@@ -1,0 +1,243 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/devserver"
+	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/resources"
+)
+
+// serving is what `unip serve` is told.
+type serving struct {
+	translation
+	component, dir, python, boxes, address, output string
+	port                                           int
+	reload                                         bool
+}
+
+func serveCommand() *cobra.Command {
+	s := &serving{}
+	c := &cobra.Command{
+		Use:   "serve -f FILE|FOLDER|-",
+		Short: "Serve an MLComponent's function on this machine, from its code",
+		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does, without a cluster and without an image: the same server, with your Python and the code in --dir. The environment
+is your own with the manifest's env. A model is looked for below --boxes, a folder per DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster,
+and when it comes or changes, it is loaded. What the function prints, and a line per call, go to standard error. It ends with Ctrl-C; with 1 when the function cannot be started.`,
+		Example: `  unip serve -f manifests/ --dir . --reload
+  unip serve -f manifests/ --component digits --python .venv/bin/python --boxes testdata/boxes --port 8080
+  unip predict http://127.0.0.1:8002 --input text=hello`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
+	}
+	s.flags(c)
+	f := c.Flags()
+	f.StringVar(&s.component, "component", "", "which MLComponent (default: the only one)")
+	f.StringVar(&s.dir, "dir", ".", "the function's working folder, where its modules are found")
+	f.StringVar(&s.python, "python", "python3", "the Python that runs it, 3.8 or later, such as .venv/bin/python")
+	f.StringVar(&s.boxes, "boxes", "boxes", "folder with a folder for each DataBox")
+	f.IntVar(&s.port, "port", 0, "port of HTTP (default: servicePort, 8002)")
+	f.StringVar(&s.address, "address", "127.0.0.1", "address at which to listen; with 0.0.0.0 everybody who reaches this machine can call")
+	f.BoolVar(&s.reload, "reload", false, "start the function again when a .py file below --dir changes")
+	f.StringVarP(&s.output, "output", "o", "text", "text or json, of what goes to standard error")
+	complete(c, "output", "text", "json")
+	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"), c.RegisterFlagCompletionFunc("component", s.completeComponent)) // the flags are there
+	return c
+}
+
+// completeComponent names the components of the manifests that are given so far.
+func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if slices.Contains(s.names, "-") { // not the shell's to read
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if files, err := s.read(c.Context(), c.InOrStdin()); err == nil {
+		m, _ := manifest.Read(files)
+		for _, x := range m.Components {
+			names = append(names, x.Meta.Name.Value)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (s *serving) run(c *cobra.Command) error {
+	if err := outputs(s.output); err != nil {
+		return err
+	}
+	files, err := s.read(c.Context(), c.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if _, _, err := s.translate(c, files, false); err != nil {
+		return err
+	}
+	m, _ := manifest.Read(files)                                                                                 // has been checked
+	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient}) // likewise
+	x, err := s.choose(all)
+	if err != nil {
+		return err
+	}
+	o := devserver.Options{
+		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers, Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
+		Reload: s.reload, Output: c.ErrOrStderr(), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
+	}
+	if s.output == "json" {
+		o.Log = slog.New(slog.NewJSONHandler(c.ErrOrStderr(), nil))
+	}
+	if o.Dir, o.Python, err = s.places(); err != nil {
+		return &inputError{err.Error()}
+	}
+	o.Env = environment(m, x.Name, c.ErrOrStderr())
+	if x.Model != nil {
+		if o.Model, err = s.model(*x.Model, o.Log); err != nil {
+			return err
+		}
+	}
+	port := x.Port
+	if s.port != 0 {
+		port = s.port
+	}
+	if o.Listener, err = (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(s.address, strconv.Itoa(port))); err != nil {
+		return &inputError{fmt.Sprintf("%v; --port chooses another port", err)}
+	}
+	err = devserver.Run(c.Context(), o)
+	var start *devserver.StartError
+	if errors.As(err, &start) {
+		return &inputError{err.Error()}
+	}
+	return err
+}
+
+// choose finds the component that is meant.
+func (s *serving) choose(all []resources.Component) (resources.Component, error) {
+	var names []string
+	for _, x := range all {
+		if x.Name == s.component || (s.component == "" && len(all) == 1) {
+			return x, nil
+		}
+		names = append(names, x.Name)
+	}
+	switch {
+	case len(all) == 0:
+		return resources.Component{}, &inputError{"there is no MLComponent in the manifests"}
+	case s.component == "":
+		return resources.Component{}, &usageError{fmt.Errorf("--component is missing: one of %s", strings.Join(names, ", "))}
+	}
+	return resources.Component{}, &usageError{fmt.Errorf("--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))}
+}
+
+// places are the working folder and the Python; a path is meant from the current folder.
+func (s *serving) places() (dir, python string, err error) {
+	if dir, err = filepath.Abs(s.dir); err != nil {
+		return "", "", err
+	}
+	switch info, err := os.Stat(dir); {
+	case err != nil:
+		return "", "", err
+	case !info.IsDir():
+		return "", "", fmt.Errorf("--dir: %s is no folder", s.dir)
+	}
+	if python, err = exec.LookPath(s.python); err != nil {
+		return "", "", fmt.Errorf("--python: %w", err)
+	}
+	python, err = filepath.Abs(python)
+	return dir, python, err
+}
+
+// model finds the model below the folder of boxes and says where that is: the function's loader gets this path, not the manifest's.
+func (s *serving) model(m resources.Model, log *slog.Logger) (*devserver.Model, error) {
+	boxes, err := filepath.Abs(s.boxes)
+	if err != nil {
+		return nil, err
+	}
+	local := devserver.OpenModel(boxes, m.Box, m.Object)
+	shown := filepath.Join(s.boxes, m.Box, filepath.FromSlash(m.Object))
+	if why := local.Missing(); why != "" {
+		log.Warn(fmt.Sprintf("in place of the model %s: %s; %s, and calls are answered with 503 until it comes", m.Path, shown, why))
+	} else {
+		log.Info(fmt.Sprintf("in place of the model %s: %s", m.Path, shown))
+	}
+	return local, nil
+}
+
+// environment is this process's own, without what the other commands log in with, and over it the component's: the objects of envFrom as far as the manifests hold them, then env.
+func environment(m *manifest.Module, component string, stderr io.Writer) []string {
+	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
+	})
+	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1") // prints come at once; the checkout stays as it is
+	for _, x := range m.Components {
+		if x.Meta.Name.Value != component {
+			continue
+		}
+		for _, from := range x.Spec.EnvFrom {
+			kind, name, optional := "ConfigMap", "", false
+			if r := from.SecretRef; r != nil {
+				kind, name, optional = "Secret", r.Name.Value, r.Optional
+			} else {
+				name, optional = from.ConfigMapRef.Name.Value, from.ConfigMapRef.Optional
+			}
+			values, ok := valuesOf(m, kind, name)
+			if !ok && !optional {
+				fmt.Fprintf(stderr, "%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n", from.Position, kind, name)
+			}
+			for _, key := range sorted(values) {
+				env = append(env, from.Prefix+key+"="+values[key])
+			}
+		}
+		for _, e := range x.Spec.Env {
+			env = append(env, e.Name.Value+"="+e.Value.Value)
+		}
+	}
+	return env
+}
+
+// valuesOf are the keys and values of a Secret or a ConfigMap in the manifests.
+func valuesOf(m *manifest.Module, kind, name string) (map[string]string, bool) {
+	values := map[string]string{}
+	if kind == "Secret" {
+		for _, s := range m.Secrets {
+			if s.Meta.Name.Value != name {
+				continue
+			}
+			for k, v := range s.Data {
+				if b, err := base64.StdEncoding.DecodeString(v); err == nil { // has been checked
+					values[k] = string(b)
+				}
+			}
+			for k, v := range s.StringData {
+				values[k] = v
+			}
+			return values, s.Data != nil || s.StringData != nil
+		}
+	}
+	for _, f := range m.Foreign {
+		if f.Object["kind"] != kind || f.APIVersion != "v1" || f.Meta.Name.Value != name {
+			continue
+		}
+		data, _ := f.Object["data"].(map[string]any)
+		for k, v := range data {
+			if text, ok := v.(string); ok && kind == "ConfigMap" {
+				values[k] = text
+			}
+		}
+		return values, kind == "ConfigMap"
+	}
+	return values, false
+}

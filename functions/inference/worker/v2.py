@@ -1,0 +1,486 @@
+"""The Open Inference Protocol (v2) in the worker: parse_v2 makes of a request what the function is called with, encode_v2 makes the answer of what it returned.
+
+Sources: inference_rest.md of kserve/open-inference-protocol for the JSON, extension_binary_data.md of triton-inference-server/server for the binary tensors behind it, "BT" below.
+
+A tensor that came in binary is not taken apart: its data is a flat, read-only numpy array over the bytes as they were received, or, in an image without numpy, a memoryview of that type. Numbers of 16 bits
+are the exception where nothing can read them in place: BF16 becomes 32-bit floats, and so does FP16 without numpy. A tensor in JSON is a flat list. Machines are little-endian, as BT is.
+"""
+
+import functools
+import itertools
+import json
+import struct
+from array import array
+
+from __main__ import FROM_NUMPY, MAX_BODY, Fault
+
+# datatype -> bytes of an element, and the code of struct, array and memoryview for it. BF16 has none; it is made of FP32.
+SIZES = {
+    "BOOL": 1, "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8,
+}
+CODES = {
+    "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
+}
+FROM_CODE = dict({code: kind for kind, code in CODES.items()}, l="INT64", L="UINT64", c="UINT8")
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
+# No dimension and no number of elements is larger than this.
+LARGEST = (1 << 63) - 1
+# Parameters of other extensions, which change what a tensor is: passing them over would give a wrong answer.
+STRANGE = ("shared_memory_region", "classification")
+
+
+@functools.lru_cache(maxsize=None)
+def numpy():
+    """numpy, None in an image without it. Not imported before a tensor needs it."""
+    try:
+        import numpy as np
+    except ImportError:
+        return None
+    return np
+
+
+@functools.lru_cache(maxsize=None)
+def dtype(kind):
+    return numpy().dtype("<f4" if kind == "BF16" else "?" if kind == "BOOL" else "<" + CODES[kind])
+
+
+# --- request ----------------------------------------------------------------------------------------------------------------------------
+
+
+def bad(pointer, text, *values):
+    return Fault(400, "invalid-request", text % values if values else text, pointer)
+
+
+def parse_v2(worker, body, more):
+    """The function's arguments, and what encode_v2 wants to know: "id", "binary" (all outputs in binary), "name" of the model, "version"."""
+    view = memoryview(body).toreadonly()
+    size = more.get("json_size")
+    try:
+        request = worker.loads(body if size is None else bytes(view[:size]))
+    except (ValueError, RecursionError) as e:
+        raise Fault(400, "invalid-json", "the request is not JSON: %s" % e, "")
+    if not isinstance(request, dict):
+        raise bad("", "the request must be an object with inputs")
+    if not isinstance(request.get("id"), (str, type(None))):
+        raise bad("/id", "id must be a string")
+    parameters, asked = parameters_of(request, ""), requested(request)
+    if not isinstance(request.get("inputs"), list):
+        raise bad("/inputs", "inputs must be a list")
+    tensors = Tensors(view, size)
+    known = {v["name"]: v["types"] for v in worker.description["inputs"]}
+    inputs = [tensors.input(v, "/inputs/%d" % i, known) for i, v in enumerate(request["inputs"])]
+    tensors.end()
+    return {
+        "inputs": inputs, "parameters": [] if parameters is None else parameters, "output_fields": asked, "model_key": None,
+        "id": request.get("id"), "binary": flag(parameters, "binary_data_output", ""), "name": more["model"], "version": more["version"],
+    }
+
+
+def parameters_of(value, pointer):
+    parameters = value.get("parameters")
+    if not isinstance(parameters, (dict, type(None))):
+        raise bad(pointer + "/parameters", "parameters must be an object")
+    for name in STRANGE:
+        if parameters and name in parameters:
+            raise bad("%s/parameters/%s" % (pointer, name), "the extension of %s is not supported", name)
+    return parameters
+
+
+def flag(parameters, name, pointer, default=False):
+    value = (parameters or {}).get(name, default)
+    if not isinstance(value, bool):
+        raise bad("%s/parameters/%s" % (pointer, name), "%s must be true or false", name)
+    return value
+
+
+def requested(request):
+    asked = request.get("outputs")
+    if asked is None:
+        return []
+    if not isinstance(asked, list):
+        raise bad("/outputs", "outputs must be a list")
+    for i, v in enumerate(asked):
+        pointer = "/outputs/%d" % i
+        if not isinstance(v, dict):
+            raise bad(pointer, "an output must be an object with a name")
+        if not isinstance(v.get("name"), str) or not v["name"]:
+            raise bad(pointer + "/name", "an output must have a name")
+        flag(parameters_of(v, pointer), "binary_data", pointer)
+    return asked
+
+
+class Tensors:
+    """The input tensors, and the bytes behind the JSON, which they take one after the other."""
+
+    def __init__(self, view, size):
+        self.view, self.at, self.binary = view, len(view) if size is None else size, size is not None
+
+    def input(self, v, pointer, known):
+        if not isinstance(v, dict):
+            raise bad(pointer, "an input must be an object with name, shape, datatype and data")
+        name, kind, shape, parameters = v.get("name"), v.get("datatype"), v.get("shape"), parameters_of(v, pointer)
+        if not isinstance(name, str) or not name:
+            raise bad(pointer + "/name", "an input must have a name")
+        if not isinstance(kind, str) or kind not in SIZES and kind != "BYTES":
+            raise bad(pointer + "/datatype", "input %s: unknown datatype %.40r; known are BYTES, %s", name, kind, ", ".join(SIZES))
+        count = elements(shape, pointer + "/shape", name)
+        value = {"name": name, "datatype": kind, "shape": shape}
+        at = pointer + "/data"
+        try:
+            if parameters and "binary_data_size" in parameters:
+                at = pointer + "/parameters/binary_data_size"
+                if "data" in v:
+                    raise ValueError("has data and binary_data_size; one of them is too much")
+                raw = self.take(parameters["binary_data_size"])
+                data, encoding = split(raw, count) if kind == "BYTES" else (unpack(kind, raw, count), None)
+                if encoding:
+                    value["encoding"] = encoding
+                parameters = {k: x for k, x in parameters.items() if k != "binary_data_size"}
+            elif "data" in v:
+                data = flat(kind, v["data"])
+            else:
+                raise ValueError("has no data")
+        except ValueError as e:
+            raise bad(at, "input %s %s", name, e)
+        if len(data) != count:
+            raise bad(pointer + "/shape", "input %s has %d elements, its shape %.200s means %d", name, len(data), shape, count)
+        if kind == "BYTES":
+            value["datatype"], data = as_documented(data, known.get(name), name, pointer)
+        value["data"] = data
+        if parameters:
+            value["parameters"] = parameters
+            if isinstance(parameters.get("content_type"), str):
+                value["content_type"] = parameters["content_type"]
+        return value
+
+    def take(self, size):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError("has a binary_data_size that is not a number of bytes")
+        if not self.binary:
+            raise ValueError("has a binary_data_size, but the header Inference-Header-Content-Length is missing")
+        left = len(self.view) - self.at
+        if size > left:
+            raise ValueError("has %d bytes of binary data, %d are left in the body" % (size, left))
+        self.at += size
+        return self.view[self.at - size:self.at]
+
+    def end(self):
+        if self.at != len(self.view):
+            raise bad("", "%d bytes follow the last binary tensor", len(self.view) - self.at)
+
+
+def elements(shape, pointer, name):
+    """The number of elements of a tensor of that shape."""
+    if not isinstance(shape, list):
+        raise bad(pointer, "the shape of input %s must be a list of integers", name)
+    for n in shape:
+        if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= LARGEST:
+            raise bad(pointer, "the shape of input %s has a dimension that is no integer from 0 to 2^63-1", name)
+    if 0 in shape:
+        return 0
+    count = 1
+    for n in shape:
+        count *= n
+        if count > LARGEST:
+            raise bad(pointer, "the shape of input %s means more elements than there can be", name)
+    return count
+
+
+def flat(kind, data):
+    """The elements of a JSON tensor, nested or not, in row-major order."""
+    if not isinstance(data, list):
+        raise ValueError("must have a list as data")
+    return numbers(kind, flatten(data)[0])
+
+
+def flatten(data):
+    """Nested lists as one list and the dimensions."""
+    dimensions = [len(data)]
+    while True:
+        types = set(map(type, data))
+        if list not in types and tuple not in types:
+            return data, dimensions
+        if types - {list, tuple} or len(set(map(len, data))) > 1:
+            raise ValueError("has nested data whose rows are not alike")
+        dimensions.append(len(data[0]))
+        data = list(itertools.chain.from_iterable(data))
+
+
+def numbers(kind, data):
+    """A flat list or tuple of Python values as elements of a datatype: the list itself when they are such, else ValueError, but for null among floats, which is NaN."""
+    types = set(map(type, data))
+    if kind == "BYTES":
+        if types - {str, bytes}:
+            raise ValueError("must have strings as data of BYTES")
+    elif kind == "BOOL":
+        if types - {bool}:
+            raise ValueError("must have true and false as data of BOOL")
+    elif kind in FLOATS:
+        if types - {float, int, type(None)}:
+            raise ValueError("must have numbers as data of %s" % kind)
+        if type(None) in types:
+            data = [float("nan") if n is None else n for n in data]
+    else:
+        if types - {int}:
+            raise ValueError("must have integers as data of %s" % kind)
+        bits, signed = 8 * SIZES[kind], kind.startswith("INT")
+        if data and (min(data) < (-1 << bits - 1 if signed else 0) or max(data) >= 1 << bits - signed):
+            raise ValueError("has a number that is no %s" % kind)
+    return data
+
+
+def unpack(kind, raw, count):
+    """The bytes of a binary tensor as a flat sequence of numbers, without a copy where the machine's own form is the same."""
+    if len(raw) != count * SIZES[kind]:
+        raise ValueError("has %d bytes of binary data, its shape and datatype mean %d" % (len(raw), count * SIZES[kind]))
+    if kind == "BOOL" and bytes(raw).translate(None, b"\0\1"):
+        raise ValueError("has a BOOL that is neither 0 nor 1")
+    if kind == "BF16":  # the upper half of an FP32
+        wide = bytearray(2 * len(raw))
+        wide[2::4], wide[3::4] = raw[0::2], raw[1::2]
+        raw, kind = memoryview(wide).toreadonly(), "FP32"
+    np = numpy()
+    if np is None:
+        return array("f", struct.unpack("<%de" % count, raw)) if kind == "FP16" else raw.cast(CODES[kind])
+    data = np.frombuffer(raw, dtype(kind)) if count else np.empty(0, dtype(kind))
+    if not data.flags.aligned:  # it follows a tensor of smaller elements; not all that takes arrays takes such ones
+        data = data.copy()
+    data.flags.writeable = False
+    return data
+
+
+def split(raw, count):
+    """The elements of a binary BYTES tensor as text, and how they are to be encoded again: None for UTF-8, "latin-1", one character a byte, for all of them when one is not UTF-8."""
+    found, at, end = [], 0, len(raw)
+    while at < end and len(found) <= count:
+        if end - at < 4:
+            raise ValueError("ends within the length of element %d" % len(found))
+        (size,) = struct.unpack_from("<I", raw, at)
+        at += 4
+        if size > end - at:
+            raise ValueError("has an element %d of %d bytes where %d are left" % (len(found), size, end - at))
+        found.append(bytes(raw[at:at + size]))
+        at += size
+    if at < end or len(found) != count:
+        raise ValueError("has %s elements in its binary data, its shape means %d" % (len(found) if at == end else "more than %d" % count, count))
+    return decoded(found)
+
+
+def decoded(data):
+    """BYTES as text, and its encoding as split has it."""
+    try:
+        return [v.decode() if isinstance(v, bytes) else v for v in data], None
+    except UnicodeDecodeError:
+        return [v.decode("latin-1") if isinstance(v, bytes) else v for v in data], "latin-1"
+
+
+def as_documented(data, types, name, pointer):
+    """BYTES of one element is how the platform's str and dict come, where the function's docstring says that it wants those."""
+    if not types or "BYTES" in types or len(data) != 1:
+        return "BYTES", data
+    if "str" in types:
+        return "str", data[0]
+    if "dict" in types:
+        try:
+            return "dict", json.loads(data[0])
+        except (ValueError, RecursionError) as e:
+            raise bad(pointer + "/data", "input %s is a dict, and not JSON: %s", name, e)
+    raise bad(pointer + "/datatype", "input %s is no BYTES; its datatype is %s", name, " or ".join(types))
+
+
+# --- answer -----------------------------------------------------------------------------------------------------------------------------
+
+
+def encode_v2(worker, values, request):
+    """The answer's body in parts, the JSON and the binary tensors, and the meta of its frame."""
+    head, parts = [], [b""]
+    for value, binary in chosen(values, request):
+        try:
+            tensor, data = encoded(value)
+            if binary:
+                raw = pack(tensor["datatype"], data)
+                tensor.setdefault("parameters", {})["binary_data_size"] = len(raw)
+                parts.append(raw)
+            else:
+                tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data
+        except (TypeError, ValueError, OverflowError, struct.error, RecursionError) as e:
+            raise Fault(500, "invalid-result", "output %s of the function %s" % (value["name"], e))
+        head.append(tensor)
+    answer = {"model_name": request["name"], "model_version": request["version"], "outputs": head}
+    if request["id"] is not None:
+        answer["id"] = request["id"]
+    try:
+        parts[0] = worker.dumps(answer)
+    except (TypeError, ValueError, RecursionError, OverflowError) as e:
+        raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+    size = sum(map(len, parts))
+    if size > MAX_BODY:
+        raise Fault(500, "invalid-result", "the answer would have %d bytes; %d are the most" % (size, MAX_BODY))
+    return parts, b'{"json_size":%d}' % len(parts[0]) if len(parts) > 1 else b""
+
+
+def chosen(values, request):
+    """The outputs to answer with, in the order in which they were asked for, and whether each is wanted in binary."""
+    if not request["output_fields"]:
+        return [(v, request["binary"]) for v in values]
+    found = []
+    for i, asked in enumerate(request["output_fields"]):
+        named = [v for v in values if v["name"] == asked["name"]]
+        if not named:
+            raise bad("/outputs/%d/name" % i, "there is no output %s; the function gave %s", asked["name"], ", ".join(v["name"] for v in values) or "none")
+        binary = flag(asked.get("parameters"), "binary_data", "", request["binary"])
+        found += [(v, binary) for v in named]
+    return found
+
+
+def encoded(value):
+    """An output of the function as the object of the answer, without its data, and the data: a flat numpy array, memoryview or list of the object's datatype."""
+    kind, shape, parameters = value.get("datatype"), value.get("shape"), dict(value.get("parameters") or {})
+    if kind is not None and kind not in SIZES and kind not in ("BYTES", "str", "dict"):
+        raise ValueError("has the datatype %.40r, which cannot be answered here" % (kind,))
+    data = value["data"]
+    if kind == "dict" or isinstance(data, dict):
+        data, own, dimensions = [json.dumps(data, default=unnumpy)], "BYTES", None
+        parameters.setdefault("content_type", "application/json")
+    else:
+        data, own, dimensions = taken(data, kind)
+    kind = own if kind is None else "BYTES" if kind in ("str", "dict") else kind
+    if value.get("encoding") == "latin-1" and kind == "BYTES":
+        data = [v.encode("latin-1") if isinstance(v, str) else v for v in data]
+    if isinstance(data, list) or kind != own:
+        data = converted(kind, data)
+    tensor = {"name": value["name"], "datatype": kind, "shape": fitting(shape, dimensions, len(data))}
+    if isinstance(value.get("content_type"), str):
+        parameters.setdefault("content_type", value["content_type"])
+    if parameters:
+        tensor["parameters"] = parameters
+    return tensor, data
+
+
+def taken(data, kind):
+    """What a function may give as data, flat, with the datatype that it is by itself and its dimensions, None for a single value."""
+    if data is None:
+        raise ValueError("has no data")
+    np = numpy() if hasattr(data, "__array__") else None
+    if np is not None:
+        found = np.asarray(data)
+        if found.dtype.name == "bfloat16":  # of a library beside numpy
+            return found.astype("<f4").reshape(-1), "BF16", list(found.shape) or None
+        if found.dtype.name in FROM_NUMPY:
+            return found.reshape(-1), FROM_NUMPY[found.dtype.name], list(found.shape) or None
+        data = found.tolist()
+    elif isinstance(data, bytearray) or isinstance(data, memoryview) and kind in ("BYTES", "str"):
+        data = bytes(data)
+    elif isinstance(data, (array, memoryview)):
+        view = memoryview(data)
+        if view.contiguous and view.format in FROM_CODE:
+            dimensions = list(view.shape)
+            if view.ndim > 1 and view.nbytes:
+                view = view.cast("B").cast(view.format)
+            return view, FROM_CODE[view.format], dimensions
+        data = view.tolist()
+    elif isinstance(data, (set, frozenset)):
+        data = list(data)
+    elif hasattr(data, "tolist"):  # what looks like numpy, in an image without it
+        data = data.tolist()
+    if not isinstance(data, (list, tuple)):
+        return [data], natural([data]), None
+    data, dimensions = flatten(python(data))
+    data = python(data)
+    return data, natural(data), dimensions
+
+
+def python(data):
+    """A list whose elements are numpy's with Python's instead."""
+    return [v.tolist() if hasattr(v, "tolist") else v for v in data] if any(hasattr(t, "tolist") for t in set(map(type, data))) else data
+
+
+def natural(data):
+    """The datatype of a list of Python values."""
+    types = set(map(type, data))
+    if types <= {str, bytes} and types:
+        return "BYTES"
+    return "BOOL" if types == {bool} else "INT64" if types == {int} else "FP64"
+
+
+def converted(kind, data):
+    """The elements as those of another datatype. Floats lose precision; of other types a number that the datatype has not is a ValueError."""
+    np = numpy() if hasattr(data, "dtype") else None
+    if np is not None and kind != "BYTES":
+        found = data.astype(dtype(kind), copy=False)
+        if kind not in FLOATS and not np.array_equal(found, data):
+            raise ValueError("has a number that is no %s" % kind)
+        return found
+    if not isinstance(data, list):
+        data = data.tolist()
+    if kind != "BYTES":
+        turn = {bool: int} if kind in FLOATS else {int: boolean, float: boolean} if kind == "BOOL" else {bool: int, float: whole}
+        if turn.keys() & set(map(type, data)):
+            data = [turn[type(v)](v) if type(v) in turn else v for v in data]
+    return numbers(kind, data)
+
+
+def whole(value):
+    if value != int(value):
+        raise ValueError("has the number %r where integers are" % value)
+    return int(value)
+
+
+def boolean(value):
+    if value not in (0, 1):
+        raise ValueError("has a number that is no BOOL")
+    return bool(value)
+
+
+def fitting(shape, dimensions, count):
+    """The shape that an output is answered with: its own, where it fits; text, whose shape the platform's functions give loosely, is one element."""
+    if dimensions is None:
+        return [1]
+    if shape is None:
+        return dimensions
+    if isinstance(shape, (list, tuple)):
+        shape, product = [int(n) for n in shape], 1
+        for n in shape:
+            product *= n
+        if product == count and min(shape, default=0) >= 0:
+            return shape
+    elif shape == count:
+        return [count]
+    raise ValueError("has the shape %.200s and %d elements" % (shape, count))
+
+
+def pack(kind, data):
+    """The elements as BT has them; a numpy array or a memoryview of the right type is not copied."""
+    if kind == "BYTES":
+        elements_ = [v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass") for v in data]
+        return b"".join(itertools.chain.from_iterable((struct.pack("<I", len(v)), v) for v in elements_))
+    if kind == "BF16":
+        return narrowed(data)
+    if hasattr(data, "dtype"):
+        found = numpy().ascontiguousarray(data, dtype(kind))
+        return found.data.cast("B") if found.size else b""
+    if isinstance(data, memoryview):
+        return data.cast("B") if len(data) else b""
+    if kind == "BOOL":
+        return bytes(data)
+    if kind == "FP16":
+        return struct.pack("<%de" % len(data), *data)
+    return memoryview(array(CODES[kind], data)).cast("B")
+
+
+def narrowed(data):
+    """BF16 of numbers: 32-bit floats rounded to the nearest, to even between two. A NaN stays one."""
+    np = numpy()
+    if np is not None:
+        floats = np.ascontiguousarray(data, "<f4")
+        bits = floats.view("<u4")
+        rounded = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16
+        return np.where(np.isnan(floats), 0x7FC0, rounded).astype("<u2").tobytes()
+    bits = array("I", array("f", data).tobytes())
+    return array("H", [0x7FC0 if b & 0x7FFFFFFF > 0x7F800000 else b + 0x7FFF + (b >> 16 & 1) >> 16 for b in bits]).tobytes()
+
+
+def unnumpy(value):
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError("has a %s in its dict" % type(value).__name__)
