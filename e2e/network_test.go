@@ -89,7 +89,8 @@ func TestNetworkPolicies(t *testing.T) {
 	server, queue := net.JoinHostPort(ip, "8002"), net.JoinHostPort(ip, "8012")
 	service := "model." + a.Namespace + ".svc.cluster.local:80"
 	s3, api := "minio.minio.svc.cluster.local:9000", "kubernetes.default.svc.cluster.local:443"
-	wanted := map[string]bool{server: false, queue: false, service: true, s3: true, api: true}
+	events, notifications := "unip-events.unip-system.svc.cluster.local:80", "s3-events.unip-system.svc.cluster.local:8080" // the controller's
+	wanted := map[string]bool{server: false, queue: false, service: true, s3: true, api: true, events: false, notifications: true}
 	if outside := os.Getenv("UNIP_OUTSIDE"); outside != "" { // the local cluster's
 		ordinary, linkLocal, _ := strings.Cut(outside, ",")
 		wanted[listen(t, ordinary)], wanted[listen(t, linkLocal)] = true, false

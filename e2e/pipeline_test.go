@@ -276,7 +276,8 @@ func commands(t *testing.T, m *live.Module, id string) {
 	}
 }
 
-// toldAgain posts what anybody in the cluster could: the upload's event again, before and after the run is deleted, and events about others' files, unknown runs and finished stages.
+// toldAgain posts what anybody in the cluster could, by the Broker, and what only Eventing could, past the controller's NetworkPolicy: the upload's event again, before and after the run is deleted, and events
+// about others' files, unknown runs and finished stages.
 func toldAgain(t *testing.T, m *live.Module, run *runtimev1.PipelineRun) {
 	script := `
 import sys, urllib.request, urllib.parse

@@ -44,9 +44,7 @@ func (c *checker) mlComponent(x *manifest.MLComponent) {
 	c.mlService(x)
 	for _, b := range s.ConnectedBoxes {
 		c.connected(b)
-		if s.MLService != nil && b.Name.Value != s.MLService.ModelBox.Value {
-			c.found.Notef(b.Position, "connectedBoxes: %s has no effect yet: only the model is brought into the container", b.Name.Value)
-		}
+		c.noteMount(s, b)
 	}
 	c.limits("spec", s.ResourceLimits)
 	c.annotations(x)
@@ -72,6 +70,34 @@ func (c *checker) mlService(x *manifest.MLComponent) {
 		}
 	}
 	c.model(x)
+}
+
+// noteMount says what of an entry that the model does not lie in has no effect.
+func (c *checker) noteMount(s *manifest.MLComponentSpec, b manifest.ConnectedBox) {
+	switch {
+	case s.MLService == nil || b.Name.Value == s.MLService.ModelBox.Value:
+	case b.MountDataset != nil:
+		c.found.Notef(b.Position, "connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container", b.Name.Value)
+	case b.MountS3Box != nil:
+		c.found.Notef(b.Position, "connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input names them, each call's into a folder of its own", b.Name.Value)
+	}
+}
+
+// fileBoxes are the boxes whose users' files a component reads, and unless it says readOnly writes: its storage boxes, in the order of connectedBoxes.
+func (c *checker) fileBoxes(s manifest.MLComponentSpec) []resources.FileBox {
+	var all []resources.FileBox
+	for _, b := range s.ConnectedBoxes {
+		if b.MountS3Box == nil {
+			continue
+		}
+		i := slices.IndexFunc(all, func(x resources.FileBox) bool { return x.Name == b.Name.Value })
+		if i < 0 {
+			all = append(all, resources.FileBox{Name: b.Name.Value, ReadOnly: b.MountS3Box.ReadOnly})
+		} else if !b.MountS3Box.ReadOnly {
+			all[i].ReadOnly = false
+		}
+	}
+	return all
 }
 
 func (c *checker) connected(b manifest.ConnectedBox) {
@@ -161,7 +187,7 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		Name: x.Meta.Name.Value, Image: s.Image.ExistingImageName.Value, Port: defaultPort,
 		Inference: s.MLService.Inference.Value, Loader: s.MLService.ModelLoader.Value,
 		Env: envOf(s.Env), EnvFrom: envFromOf(s.EnvFrom),
-		Model: c.model(x), Limits: limitsOf(s.ResourceLimits), TimeoutSeconds: c.timeout(x),
+		Model: c.model(x), Boxes: c.fileBoxes(s), Limits: limitsOf(s.ResourceLimits), TimeoutSeconds: c.timeout(x),
 		Workers: c.number(&x.Meta, manifest.Workers, 1, 1, 64), Concurrency: c.number(&x.Meta, manifest.Concurrency, 0, 1, 1000),
 		Scaling: map[string]string{autoscaling.TargetAnnotationKey: defaultTarget},
 	}

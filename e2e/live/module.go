@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,16 +195,37 @@ func (m *Module) Put(ctx context.Context, box, key string, data []byte) error {
 	return err
 }
 
+// starting are the pods of Services that are neither ready nor on their way out.
+func (m *Module) starting(ctx context.Context) error {
+	var pods corev1.PodList
+	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
+		return err
+	}
+	for _, p := range pods.Items {
+		isReady := slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
+		if p.DeletionTimestamp == nil && !isReady {
+			return fmt.Errorf("pod %s is not ready", p.Name)
+		}
+	}
+	return nil
+}
+
 // Delete deletes the module and waits until its namespace is gone. Services go first: while pods are on their way out, Kubernetes looks at a namespace again only after half of their grace
 // period, which is the calls' timeout.
+//
+// A container whose end comes in its first moments does not hear the signal: the first process of a container has no handler then, and the kernel drops signals for it that have none. Knative's queue-proxy
+// in such a pod goes on for the whole grace period, 300 or 600 s. So pods that start are given some seconds to be ready, and what is left after a minute is told, and killed.
 func (m *Module) Delete(ctx context.Context) error {
+	_ = Await(ctx, 15*time.Second, "pods that start", m.starting) // some never do
 	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "ksvc", "--all", "--ignore-not-found"); err != nil {
 		return err
 	}
-	// Half a minute as a rule. A pod that does not hear its signal is killed after 300 s: what kept it is told, the wait goes on.
-	if err := m.AwaitGone(ctx, time.Minute); err != nil {
+	if err := m.AwaitGone(ctx, time.Minute); err != nil { // half a minute as a rule
 		fmt.Fprintf(os.Stderr, "%s: %v\n", m.Namespace, err)
-		if err := m.AwaitGone(ctx, 5*time.Minute); err != nil {
+		if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "pods", "--selector=serving.knative.dev/service", "--grace-period=0", "--force", "--ignore-not-found"); err != nil {
+			return err
+		}
+		if err := m.AwaitGone(ctx, time.Minute); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,10 +16,16 @@ import (
 
 const (
 	// rangeSize is what one request of a download asks for; ranges are how many run at once. A range is copied through 32 KiB: memory does not grow with the object.
-	rangeSize, ranges = 16 << 20, 4
+	rangeSize, ranges = 16 << 20, 8
 	// tries of one range; each goes on where the one before broke off.
 	tries = 5
 )
+
+// ErrChanged: the version of the object that was asked for is no more the object's.
+var ErrChanged = errors.New("the object has been replaced")
+
+// ErrCorrupt: all bytes have come, and they are not those that the storage has a checksum of.
+var ErrCorrupt = errors.New("the content is not that of the checksum which the storage has of it")
 
 // Object is one version of an object.
 type Object struct {
@@ -38,21 +45,27 @@ func Missing(err error) bool {
 	return code == "NoSuchKey" || code == "NoSuchBucket"
 }
 
-// Download brings one version of an object into a file that appears whole or not at all: it is written beside its place and renamed. Ranges come in parallel, each pinned to the version: an
-// object that changes meanwhile is an error, never a mixture.
+// Download brings one version of an object into a file of mode 0644 that appears whole or not at all: it is written beside its place and renamed. Ranges come in parallel, each pinned to the version: an
+// object that changes meanwhile is an error, never a mixture. A connection that breaks off is made again, a bounded number of times, and goes on where it was. Where the storage has a checksum of the whole
+// object, the file is compared with it.
+//
+// Errors: ErrChanged, ErrCorrupt, an *fs.PathError of the file system (no space left, say), S3's.
 func (b *Box) Download(ctx context.Context, o Object, path string) error {
+	return b.download(ctx, o, path, ranges)
+}
+
+func (b *Box) download(ctx context.Context, o Object, path string, parallel int) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".fetch-*")
 	if err != nil {
 		return fmt.Errorf("downloading %s: %w", o.Key, err)
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(ranges)
-	for from := int64(0); from < o.Size; from += rangeSize {
-		g.Go(func() error { return b.downloadRange(gctx, o, f, from, min(from+rangeSize, o.Size)) })
+	sum, err := b.bring(ctx, o, f, parallel)
+	if err == nil {
+		err = sum.check(f, o.Size)
 	}
-	if err := g.Wait(); err != nil {
+	if err != nil {
 		return fmt.Errorf("downloading %s: %w", o.Key, err)
 	}
 	if err := errors.Join(f.Chmod(0o644), f.Close(), os.Rename(f.Name(), path)); err != nil {
@@ -61,39 +74,90 @@ func (b *Box) Download(ctx context.Context, o Object, path string) error {
 	return nil
 }
 
-// downloadRange brings the bytes [from, to).
-func (b *Box) downloadRange(ctx context.Context, o Object, f io.WriterAt, from, to int64) error {
-	for try := 1; ; try++ {
-		n, err := b.copyRange(ctx, o, f, from, to)
-		from += n
-		switch code := minio.ToErrorResponse(err).Code; {
-		case err == nil && from == to:
-			return nil
-		case err == nil:
-			err = io.ErrUnexpectedEOF
-		case code == "PreconditionFailed" || code == "NoSuchKey" || code == "AccessDenied":
+// bring writes the object's content and returns its checksum. An object of one range says it with its content, of a larger one it is asked for.
+func (b *Box) bring(ctx context.Context, o Object, f io.WriterAt, parallel int) (checksum, error) {
+	if o.Size <= rangeSize {
+		return b.bringRange(ctx, o, f, 0, o.Size)
+	}
+	var sum checksum
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for from := int64(0); from < o.Size; from += rangeSize {
+		g.Go(func() error {
+			_, err := b.bringRange(gctx, o, f, from, min(from+rangeSize, o.Size))
+			return err
+		})
+	}
+	g.Go(func() error {
+		opts := minio.StatObjectOptions{Checksum: true}
+		if err := opts.SetMatchETag(o.ETag); err != nil {
 			return err
 		}
-		if try == tries {
-			return err
+		info, err := b.StatObject(gctx, b.Bucket, o.Key, opts)
+		sum = checksumOf(info)
+		return explain(err)
+	})
+	err := g.Wait()
+	return sum, err
+}
+
+// bringRange brings the bytes [from, to).
+func (b *Box) bringRange(ctx context.Context, o Object, f io.WriterAt, from, to int64) (sum checksum, err error) {
+	for try := 1; ; try++ {
+		n, said, err := b.copyRange(ctx, o, f, from, to)
+		from += n
+		if said.encoded != "" {
+			sum = said
+		}
+		switch {
+		case err == nil && from == to:
+			return sum, nil
+		case err == nil:
+			err = io.ErrUnexpectedEOF
+		case from == to && n > 0: // the client has compared a whole object with its checksum
+			return sum, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if final(err) || try == tries {
+			return sum, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return sum, ctx.Err()
 		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
 		}
 	}
 }
 
-func (b *Box) copyRange(ctx context.Context, o Object, f io.WriterAt, from, to int64) (int64, error) {
+// final reports what another try would not mend: S3 has said no, or the file system has.
+func final(err error) bool {
+	var disk *fs.PathError
+	code := minio.ToErrorResponse(err).Code
+	return errors.Is(err, ErrChanged) || errors.As(err, &disk) || code == "NoSuchKey" || code == "NoSuchBucket" || code == "AccessDenied"
+}
+
+// copyRange asks once. Without a range, which the whole object needs none of, S3 says the checksum too.
+func (b *Box) copyRange(ctx context.Context, o Object, f io.WriterAt, from, to int64) (int64, checksum, error) {
 	var opts minio.GetObjectOptions
-	if err := errors.Join(opts.SetRange(from, to-1), opts.SetMatchETag(o.ETag)); err != nil {
-		return 0, err
+	if err := opts.SetMatchETag(o.ETag); err != nil {
+		return 0, checksum{}, err
 	}
-	body, _, _, err := (&minio.Core{Client: b.Client}).GetObject(ctx, b.Bucket, o.Key, opts)
+	if from == 0 && to == o.Size {
+		opts.Checksum = true
+	} else if err := opts.SetRange(from, to-1); err != nil {
+		return 0, checksum{}, err
+	}
+	body, info, _, err := (&minio.Core{Client: b.Client}).GetObject(ctx, b.Bucket, o.Key, opts)
 	if err != nil {
-		return 0, err
+		return 0, checksum{}, explain(err)
 	}
 	defer body.Close()
-	return io.Copy(io.NewOffsetWriter(f, from), io.LimitReader(body, to-from))
+	n, err := io.Copy(io.NewOffsetWriter(f, from), io.LimitReader(body, to-from))
+	return n, checksumOf(info), err
+}
+
+func explain(err error) error {
+	if minio.ToErrorResponse(err).Code == "PreconditionFailed" || minio.ToErrorResponse(err).StatusCode == 412 {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -18,12 +17,11 @@ func TestDocumentedCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := block.FindAllStringSubmatch(string(page), -1)
-	first := slices.IndexFunc(blocks, func(b []string) bool { return b[1] == "python" })
-	if first < 0 || len(blocks) < first+5 {
+	_, protocol, _ := strings.Cut(string(page), "## Open Inference Protocol\n")
+	blocks := block.FindAllStringSubmatch(protocol, -1)
+	if len(blocks) < 5 || blocks[0][1] != "python" {
 		t.Fatalf("%d blocks", len(blocks))
 	}
-	blocks = blocks[first:]
 	c := start(t, blocks[0][2], "scale", func(o *setup) { o.component = "scale" }).awaitReady()
 	calls := 0
 	for i, b := range blocks {

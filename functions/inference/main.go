@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,9 @@ import (
 // options are the flags; the translator writes them.
 type options struct {
 	component, socket, key      string
+	name, namespace             string // as the manifests have them: the component's name without a prefix; the file with the module's namespace
+	files, sessions             string
+	boxes                       boxFlags
 	session, object, file, path string
 	port, workers, queue        int
 	timeout                     time.Duration
@@ -37,6 +41,11 @@ func main() {
 	flag.StringVar(&o.object, "model-object", "", "key of the model in its box; ending in / it is a folder; empty for none")
 	flag.StringVar(&o.file, "model-file", "", "where the model goes in this container")
 	flag.StringVar(&o.path, "model-path", "", "the same place in the function's container")
+	flag.StringVar(&o.name, "name", "", "name of the component in its manifest; what -component has before it, names of boxes have, too")
+	flag.StringVar(&o.namespace, "namespace-file", "/unip/pod/namespace", "file with the module's namespace")
+	flag.Var(&o.boxes, "box", "a box that the component is connected to, NAME or NAME:read; may be given again")
+	flag.StringVar(&o.sessions, "boxes", "/unip/boxes", "folder with one folder per box, with its session")
+	flag.StringVar(&o.files, "files", "/unip/files", "folder for the files of calls, under the same path in the function's container, where it can be read")
 	flag.IntVar(&o.workers, "workers", 1, "how many workers there are")
 	flag.IntVar(&o.queue, "queue", 100, "how many calls may wait for each worker")
 	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
@@ -71,14 +80,32 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	if o.object != "" {
 		so.Model = &modelbox.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path, Log: log}
 	}
+	if len(o.boxes) > 0 {
+		var err error
+		if so.Files, err = filesOf(o, log); err != nil {
+			return err
+		}
+	}
 	s, err := service.New(so, log)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	go s.Look(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		if err := s.Look(ctx); err != nil {
+			end(err)
+		}
+	}()
 	if o.metrics != "0" {
 		go serveMetrics(ctx, o.metrics, s.Metrics(), log)
 	}
-	return serve(ctx, o.port, s, o.timeout, log)
+	if err := serve(ctx, o.port, s, o.timeout, log); err != nil {
+		return err
+	}
+	if why := context.Cause(ctx); errors.Is(why, service.ErrInvalid) {
+		return why
+	}
+	return nil
 }

@@ -1,12 +1,24 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
@@ -98,6 +110,19 @@ func TestModel(t *testing.T) {
 			t.Errorf("%s", a.body)
 		}
 	})
+	t.Run("a folder of many files", func(t *testing.T) {
+		t.Parallel()
+		bucket := s.Bucket(t)
+		for i := range 60 {
+			s.Put(t, bucket, fmt.Sprintf("m/%d/%d.txt", i%7, i), fmt.Sprint(i))
+		}
+		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sum(int(open(os.path.join(d, n)).read()) for d, _, ns in os.walk(model) for n in ns)}]\n",
+			"f", func(o *setup) { o.object = "m/" })
+		c.session(s, bucket)
+		if a := c.awaitReady().predict(200, "{}"); len(a.Outputs) != 1 || a.Outputs[0].Data != 59.0*60/2 {
+			t.Errorf("%s", a.body)
+		}
+	})
 	t.Run("one of 50 MiB comes whole", func(t *testing.T) {
 		t.Parallel()
 		bucket := s.Bucket(t)
@@ -132,6 +157,56 @@ func TestModel(t *testing.T) {
 			return err == nil && a.status == 200
 		})
 	})
+}
+
+// A model that can never be served as it is ends the server with the reason, which is its container's termination message and so in the Revision's status.
+func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	bucket := s.Bucket(t)
+	sums, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""), Region: "us-east-1", TrailingHeaders: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sums.PutObject(t.Context(), bucket, "m.txt", strings.NewReader("weights"), 7, minio.PutObjectOptions{Checksum: minio.ChecksumCRC32C}); err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(s.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }, // the host is signed
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodGet && r.Header.Get("Etag") != "" {
+				r.Body = io.NopCloser(strings.NewReader("weightz"))
+			}
+			return nil
+		},
+	})
+	t.Cleanup(flips.Close)
+	for name, x := range map[string]struct{ endpoint, file, reason string }{
+		"what comes is not what was stored": {flips.URL, "model", "not that of the checksum"},
+		"it cannot be written":              {s.Endpoint, "app/m.py/model", "its files cannot be written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &component{t: t, dir: t.TempDir()}
+			c.write("app/m.py", "")
+			c.session(&miniotest.Server{Endpoint: x.endpoint}, bucket)
+			o := options{
+				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freePort(t), workers: 1, queue: 1, timeout: time.Second,
+				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file), metrics: "0", maxBody: 1 << 20,
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			if err := run(ctx, o, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "the model cannot be used: ") || !strings.Contains(err.Error(), x.reason) {
+				t.Errorf("%v, want %s", err, x.reason)
+			}
+		})
+	}
 }
 
 // wantEnd waits for the worker's first process to end, and for the reason in its output.

@@ -105,12 +105,13 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		}
 	})
 
-	if o.python == nil {
-		o.python = []string{python, flag}
+	command := o.python
+	if command == nil {
+		command = []string{python, flag}
 	}
-	args := append(slices.Clone(o.python[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
+	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
-	c.worker = exec.Command(o.python[0], args...)
+	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app
 	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	c.worker.Stdout, c.worker.Stderr = c.output, c.output

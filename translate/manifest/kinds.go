@@ -85,7 +85,7 @@ type MLComponentSpec struct {
 	EnvFrom []EnvFrom `yaml:"envFrom"`
 	// MLService: Required. What is called, and with which model.
 	MLService *MLService `yaml:"mlService"`
-	// ConnectedBoxes: Boxes and where their objects appear. Becomes: read-only entries and datasets are fetched at start (at most 5 GiB); the others say where FILE inputs appear.
+	// ConnectedBoxes: Boxes with the model and with callers' files. Becomes: of storage boxes, sessions of the container server, for FILE inputs and outputs; the first that is not readOnly is the usual one.
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
 	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the container function, and requests beside them. Constraint: Kubernetes resource names and quantities.
 	ResourceLimits map[string]Text `yaml:"resourceLimits"`
@@ -158,11 +158,11 @@ type ConnectedBox struct {
 // MountS3Box maps a path of a storage box to one of the container.
 type MountS3Box struct {
 	At
-	// S3Path: The path in the box. Default: the box's root.
+	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from modelPath to the model's object; otherwise nothing (a note).
 	S3Path Text `yaml:"s3Path"`
 	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
 	MountPath Text `yaml:"mountPath"`
-	// ReadOnly: Fetched at start, for reading. Default: false.
+	// ReadOnly: Whether it is only read. Default: false. Becomes: a read session; files that a function returns go elsewhere.
 	ReadOnly bool `yaml:"readOnly"`
 }
 

@@ -22,11 +22,18 @@ type Component struct {
 	EnvFrom           []corev1.EnvFromSource
 	Inference, Loader string // module:function
 	Model             *Model // nil: without
+	Boxes             []FileBox
 	Limits            map[string]string
 	TimeoutSeconds    int
 	Workers           int
 	Concurrency       int               // hard limit per pod; 0: none
 	Scaling           map[string]string // annotations of the autoscaler
+}
+
+// FileBox is a box whose users' files a component reads, and writes unless it is read-only.
+type FileBox struct {
+	Name     string
+	ReadOnly bool
 }
 
 // Model says where a component's model is and where it goes.
@@ -59,6 +66,9 @@ const (
 	sessionDir = "/unip/session"
 	keyDir     = "/unip/key"
 	workerDir  = "/unip/worker"
+	filesDir   = "/unip/files"
+	boxesDir   = "/unip/boxes"
+	podDir     = "/unip/pod"
 	socket     = runDir + "/worker.sock"
 
 	// sessionKey is databox.SessionKey; that package's S3 client is not wanted on the way of a translation, so a test holds the two together.
@@ -68,8 +78,11 @@ const (
 // modelSpace is the size of the model's volume; functions/inference refuses larger ones.
 const modelSpace = "5Gi"
 
+// filesSpace is the size of the volume with the files of calls; functions/inference puts less into it.
+const filesSpace = "5Gi"
+
 // MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the port, the S3 session and the module's key; container `function`, the user's image running worker.py, with
-// neither. They share a folder for the socket, and the model's, which the user's container can only read.
+// neither. They share a folder for the socket, and the model's and that of the callers' files, which the user's container can only read.
 func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.Service {
 	meta := m.meta(c.Name, c.Name, "mlcomponent")
 	meta.Labels["networking.knative.dev/visibility"] = "cluster-local"
@@ -100,6 +113,7 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
 			corev1.Volume{Name: "session", VolumeSource: session(c.Model.Box, names.Read, "model.json")})
 	}
+	spec.Volumes = append(spec.Volumes, c.fileVolumes()...)
 	annotations := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
 	for k, v := range c.Scaling {
 		annotations[k] = v
@@ -122,6 +136,48 @@ func session(box string, access names.Access, file string) corev1.VolumeSource {
 		LocalObjectReference: corev1.LocalObjectReference{Name: names.Credentials(box, access)}, Optional: &optional,
 		Items: []corev1.KeyToPath{{Key: sessionKey, Path: file}},
 	}}}}}
+}
+
+// volume of a box's session.
+func (b FileBox) volume() string {
+	return names.Shorten(names.MaxLabel, "box", b.Name, names.Hash(b.Name))
+}
+
+// fileVolumes are for the files of a component's callers: the folder for them, the sessions of the boxes, and the module's namespace, which stands in URLs of files.
+func (c Component) fileVolumes() []corev1.Volume {
+	if len(c.Boxes) == 0 {
+		return nil
+	}
+	size := resource.MustParse(filesSpace)
+	all := []corev1.Volume{
+		{Name: "files", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
+		{Name: "pod", VolumeSource: podInfo()},
+	}
+	for _, b := range c.Boxes {
+		access := names.Write
+		if b.ReadOnly {
+			access = names.Read
+		}
+		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: session(b.Name, access, sessionKey)})
+	}
+	return all
+}
+
+// addFiles gives the server what it needs for the files of callers.
+func addFiles(s *corev1.Container, c Component) {
+	if len(c.Boxes) == 0 {
+		return
+	}
+	s.Args = append(s.Args, "--name="+c.Name, "--files="+filesDir, "--boxes="+boxesDir)
+	s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir}, corev1.VolumeMount{Name: "pod", MountPath: podDir, ReadOnly: true})
+	for _, b := range c.Boxes {
+		flag := "--box=" + b.Name
+		if b.ReadOnly {
+			flag += ":read"
+		}
+		s.Args = append(s.Args, flag)
+		s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: b.volume(), MountPath: boxesDir + "/" + b.Name, ReadOnly: true})
+	}
 }
 
 func makeServer(m Module, c Component) corev1.Container {
@@ -151,6 +207,7 @@ func makeServer(m Module, c Component) corev1.Container {
 		s.VolumeMounts = append(s.VolumeMounts,
 			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
+	addFiles(&s, c)
 	return s
 }
 
@@ -172,6 +229,9 @@ func makeFunction(m Module, c Component) corev1.Container {
 	}
 	if c.Model != nil {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: c.Model.folder(), ReadOnly: true})
+	}
+	if len(c.Boxes) > 0 {
+		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir, ReadOnly: true})
 	}
 	return f
 }

@@ -11,18 +11,36 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/front"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 )
 
-// ErrMissing is what a Source says of a model that is not there (yet): calls are answered 503 model-not-found, and look again.
-var ErrMissing = model.ErrMissing
+var (
+	// ErrMissing is what a Source says of a model that is not there (yet): calls are answered 503 model-not-found, and look again.
+	ErrMissing = model.ErrMissing
+	// ErrInvalid is what it says of one that can never be served as it is.
+	ErrInvalid = model.ErrInvalid
+	// ErrNoFile is what a Storage says of a file that a user does not have.
+	ErrNoFile = files.ErrMissing
+)
 
 // Source is where a model comes from, File what it has fetched.
 type (
 	Source = model.Source
 	File   = model.File
+)
+
+// Files serves the FILE values of calls from Boxes that the component is connected to; Storage is what keeps them, Content what it is given to keep.
+type (
+	Files   = files.Files
+	Boxes   = files.Boxes
+	Box     = files.Box
+	Storage = files.Storage
+	Place   = files.Place
+	Version = files.Version
+	Content = files.Content
 )
 
 // Options of a service.
@@ -33,6 +51,8 @@ type Options struct {
 	Socket, Key string
 	// Model is where the model comes from; nil for a component without one.
 	Model Source
+	// Files serves FILE values; nil for a component that is connected to no box. New fills in its Component, Timeout and Log.
+	Files *Files
 	// Workers is how many workers there are, Queue how many calls may wait for each.
 	Workers, Queue int
 	// Timeout is how long one call of the function may take.
@@ -63,6 +83,14 @@ func New(o Options, log *slog.Logger) (*Service, error) {
 		return nil, err
 	}
 	f.Pool = p
+	if o.Files != nil {
+		o.Files.Component, o.Files.Timeout, o.Files.Log = o.Component, o.Timeout, log
+		if err := o.Files.Prepare(); err != nil {
+			p.Close()
+			return nil, err
+		}
+		f.Files = o.Files
+	}
 	if o.Model != nil {
 		f.Model = &model.Model{Source: o.Model, Load: p.Load, Fetched: f.Fetched, Log: log}
 	}
@@ -81,20 +109,24 @@ func (s *Service) Handler() http.Handler { return s.handler }
 // Close stops accepting workers; those that are there end when their connections do.
 func (s *Service) Close() error { return s.pool.Close() }
 
-// Look looks for the model, if there is one, until its source has said whether it is there, or the context ends; later looks are the calls'.
-func (s *Service) Look(ctx context.Context) {
+// Look looks for the model, if there is one, until its source has said whether it is there, or the context ends; later looks are the calls'. The error is ErrInvalid: the component cannot start with this model,
+// and better ends with the reason than waits for its deadline.
+func (s *Service) Look(ctx context.Context) error {
 	if s.front.Model == nil {
-		return
+		return nil
 	}
 	for {
 		err := s.front.Model.Get(ctx)
 		s.front.Looked(err)
-		if err == nil || errors.Is(err, model.ErrMissing) {
-			return
+		switch {
+		case err == nil || errors.Is(err, model.ErrMissing):
+			return nil
+		case errors.Is(err, model.ErrInvalid):
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(time.Second):
 		}
 	}

@@ -6,11 +6,12 @@ Two kinds of process. The supervisor, the first one, never imports the user's co
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time. All of them connect to the Unix socket on which the server listens.
 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP
-request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object: {"form": "v2", …} for a call of the Open Inference Protocol.
-
-Beside this file are lines.py, the log; docstring.py, the docstring of the function as a specification; and v2.py, the Open Inference Protocol, read at the first such call.
+request and answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object; of ANSWER it is such an object, or empty. {"form": "v2", …} is a call of the Open Inference
+Protocol. Files that the function returns go with an ANSWER as descriptors (class Files).
 
 What the function prints while it answers a call goes to the log a line at a time, as JSON with the request's id (lines.py); whatever else is printed stays as it is.
+
+Beside this file are lines.py, the log; docstring.py, the docstring of the function as a specification; and v2.py, the Open Inference Protocol, read at the first such call.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
@@ -326,12 +327,13 @@ class Worker:
         request = meta.partition(b"\0")[0].decode("latin-1")
         for stream in self.streams:
             stream.id = request
+        files, parts = Files(meta), None
         try:
-            more = what_else(meta)
+            more = files.more()
             if more.get("form") == "v2":
                 parts, said = self.call_v2(body, more)
             else:
-                kind, payload = ANSWER, self.call(body)
+                kind, payload = ANSWER, self.call(body, files)
         except Fault as f:
             kind, payload = PROBLEM, f.payload()
         except Exception as e:
@@ -348,14 +350,16 @@ class Worker:
         try:
             if parts is not None:
                 send_parts(connection, ANSWER, parts, said)
+            elif files.opened:
+                files.send(connection, kind, payload)
             else:
                 send(connection, kind, payload)
         except OSError:
             os._exit(LOST)
 
-    def call(self, body):
-        request = self.parse(body)
-        return self.encode(select(outputs(self.invoke(request)), request["output_fields"]))
+    def call(self, body, files):
+        request = self.parse(body, files)
+        return self.encode(files.give(select(outputs(self.invoke(request)), request["output_fields"])))
 
     def call_v2(self, body, more):
         if self.v2 is None:  # most components are never called like this, and every line read costs at a cold start
@@ -374,7 +378,7 @@ class Worker:
             result = asyncio.run(wait())
         return result
 
-    def parse(self, body):
+    def parse(self, body, files):
         try:
             request = self.loads(body)
         except (ValueError, RecursionError) as e:
@@ -384,7 +388,7 @@ class Worker:
         inputs = request.get("inputs")
         if inputs is None:
             inputs = []
-        check_variables(inputs)
+        check_variables(inputs, files)
         for key in ("parameters", "output_fields"):
             if request.get(key) is None:
                 request[key] = []
@@ -412,7 +416,7 @@ def lenient(loads, body):
         raise
 
 
-def check_variables(inputs):
+def check_variables(inputs, files):
     if not isinstance(inputs, list):
         raise Fault(400, "invalid-request", "inputs must be a list", "/inputs")
     for i, v in enumerate(inputs):
@@ -430,9 +434,97 @@ def check_variables(inputs):
             if not isinstance(v["data"], list):
                 raise Fault(400, "invalid-request", "data of %s input %s must be a list" % (kind, name), "/inputs/%d/data" % i)
         elif kind == "FILE":
-            raise Fault(501, "file-not-supported", "input %s: files are not supported yet; send the data itself" % name, "/inputs/%d/datatype" % i)
+            files.take(i, v)
         elif not isinstance(kind, str) or kind not in OTHER:
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
+
+
+class Files:
+    """The FILE values of one call. The server has fetched those of the inputs; those of the outputs are opened here and handed over as descriptors, for the server opens no path of this container. Where the
+    server will store them it has said in the meta: {"files": [{"input": 0, "path": "…"}], "upload": "<box>/<group>/"}; the meta of the answer is {"files": [{"output": 0, "name": "…"}]}."""
+
+    MOST = 64  # descriptors with one message; functions/inference/internal/rights is the other side
+
+    said = None
+    opened = ()  # most calls have no files, and pay nothing for them
+
+    def __init__(self, meta):
+        self.meta = meta
+
+    def more(self):
+        if self.said is None:
+            self.said = what_else(self.meta)
+        return self.said
+
+    def take(self, i, value):
+        """Gives input i the path of its file."""
+        for fetched in self.more().get("files", ()):
+            if fetched["input"] == i:
+                value["data"] = fetched["path"]
+                return
+        raise Fault(501, "file-not-supported", "input %s is a FILE, and the server has none for it: the component is connected to no box, or the body is no strict JSON" % value["name"], "/inputs/%d/datatype" % i)
+
+    def give(self, values):
+        """Opens the files of the outputs; the result says where they will be."""
+        for i, value in enumerate(values):
+            if value.get("datatype") == "FILE":
+                values[i] = self.open(i, value)
+        return values
+
+    def open(self, i, value):
+        upload = self.more().get("upload")
+        if upload is None:
+            raise Fault(501, "file-not-supported", "output %s is a FILE, but the component is connected to no box that it could be stored in" % value["name"])
+        if not self.opened:
+            self.opened, self.told, self.names = [], [], set()
+        if len(self.opened) == self.MOST:
+            raise Fault(500, "invalid-result", "the function returned more than %d files" % self.MOST)
+        try:
+            path = os.path.normpath(os.fsdecode(value["data"]))
+            self.opened.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))  # O_NONBLOCK: a pipe would wait for its other end
+            self.regular(self.opened[-1])
+        except (OSError, TypeError, ValueError) as e:
+            raise Fault(500, "invalid-result", "output %s is a FILE: its data must be the path of a file that can be read: %s" % (value["name"], describe(e)))
+        name = self.name(os.path.basename(path))
+        kind = value.get("content_type")
+        self.told.append({"output": i, "name": name, "content_type": kind[:200] if isinstance(kind, str) else ""})
+        return dict(value, data=upload + name)
+
+    @staticmethod
+    def regular(descriptor):
+        import stat
+
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is a folder, a pipe or a device")
+
+    def name(self, name):
+        """A name that the file API takes and that no other output of this call has."""
+        name = os.fsencode(name).decode("utf-8", "replace")
+        name = "".join("_" if c < " " or c in "\x7f\ufffd" else c for c in name)
+        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
+        n = 1
+        while name in self.names:
+            n += 1
+            name = "%s-%d%s%s" % (stem, n, dot, suffix)
+        self.names.add(name)
+        return name
+
+    def send(self, connection, kind, body):
+        """Hands the files over with an answer; with a problem they are only closed."""
+        try:
+            if kind != ANSWER:
+                send(connection, kind, body)
+                return
+            import array
+
+            meta = json.dumps({"files": self.told}).encode()
+            header = HEADER.pack(kind << 24 | len(meta), len(body)) + meta
+            sent = connection.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.opened))])
+            connection.sendall(header[sent:])
+            connection.sendall(body)
+        finally:
+            for descriptor in self.opened:
+                os.close(descriptor)
 
 
 def outputs(result, one=None):

@@ -14,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
@@ -32,7 +33,9 @@ type Server struct {
 	Model   *model.Model
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
-	Log     *slog.Logger
+	// Files is nil for a component that is connected to no box.
+	Files *files.Files
+	Log   *slog.Logger
 	// AccessLog: each request is a line of the log.
 	AccessLog bool
 	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may hold; 0 is MaxBody, and four times a body.
@@ -156,7 +159,13 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, err)
 		return
 	}
-	answer, err := s.Pool.Do(r.Context(), pool.Call{ID: note(r).id, Body: buffer.Bytes(), More: f.more()}, s.Timeout)
+	call := pool.Call{ID: note(r).id, Body: buffer.Bytes(), More: f.more()}
+	its, err := s.beginFiles(r, f, &call)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	s.called(r, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
@@ -170,6 +179,10 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	if answer.Problem {
 		s.relay(w, r, answer.Body)
+		return
+	}
+	if err := s.storeFiles(r, its, answer); err != nil {
+		s.refuse(w, r, err)
 		return
 	}
 	f.describe(w.Header(), answer)
@@ -189,6 +202,9 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	out := problem.New(p.Slug, p.Status, "", p.Detail)
 	out.Errors = p.Errors
+	if p.Slug == files.NoPlace && s.Files != nil && note(r).user == "" {
+		out = s.Files.Anonymous()
+	}
 	problem.Write(w, r, out)
 }
 
@@ -198,6 +214,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var died *pool.DiedError
 	p := problem.New(problem.Internal, http.StatusInternalServerError, "", "the call failed inside the server")
 	switch {
+	case errors.As(err, &p): // the files of the call say themselves what is wrong
+		if p.Status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
 	case errors.Is(err, pool.ErrNoModel): // it was loaded before: the function's container is being started again
 		w.Header().Set("Retry-After", "1")
 		p = problem.New("starting", http.StatusServiceUnavailable, "", "the model is being loaded")
@@ -208,6 +228,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, model.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable", "the storage of the model does not answer")
+	case errors.Is(err, model.ErrInvalid):
+		w.Header().Set("Retry-After", "30")
+		p = problem.New("model-invalid", http.StatusServiceUnavailable, "Model cannot be used", err.Error())
 	case errors.As(err, &tooLarge):
 		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("a request's body may have %d bytes", s.maxBody()))
 	case errors.Is(err, errMemory):

@@ -20,12 +20,14 @@ var (
 	ErrMissing = errors.New("the model is not in its box")
 	// ErrUnavailable: the storage did not answer, or there are no credentials yet.
 	ErrUnavailable = errors.New("the storage of the model does not answer")
+	// ErrInvalid: the object is there, and cannot be brought as it is: it is too large for the disk, say. Looking again is no use until it is replaced.
+	ErrInvalid = errors.New("the model cannot be used")
 )
 
 // Source is where a model comes from. Its String names the model in the log.
 type Source interface {
 	fmt.Stringer
-	// Fetch brings the model to where the workers read it. Calls do not overlap. Errors: ErrMissing, ErrUnavailable, others.
+	// Fetch brings the model to where the workers read it. Calls do not overlap. Errors: ErrMissing, ErrUnavailable, ErrInvalid.
 	Fetch(ctx context.Context) (File, error)
 }
 
@@ -60,7 +62,7 @@ func (m *Model) ETag() string {
 	return m.etag
 }
 
-// Get makes sure that the model is loaded. Calls at the same time share one look, and a look that failed is repeated after lookAgain at the earliest. Errors: ErrMissing, ErrUnavailable, Load's.
+// Get makes sure that the model is loaded. Calls at the same time share one look, and a look that failed is repeated after lookAgain at the earliest. Errors: ErrMissing, ErrUnavailable, ErrInvalid, Load's.
 func (m *Model) Get(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

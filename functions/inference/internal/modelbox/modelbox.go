@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
@@ -22,6 +25,8 @@ const (
 	MaxSize = 5 << 30
 	// maxFiles of a model that is a folder.
 	maxFiles = 10_000
+	// atOnce is how many files of a folder are fetched at once; each large one comes in several ranges beside.
+	atOnce = 8
 )
 
 // Source says where the model is and where it goes. It implements model.Source; it is for one caller at a time.
@@ -61,24 +66,32 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		got.ETag += strings.Trim(o.ETag, `"`)
 	}
 	if got.Size > MaxSize {
-		return model.File{}, fmt.Errorf("the model has %d bytes, more than %d", got.Size, int64(MaxSize))
+		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d", model.ErrInvalid, s.Object, got.Size, int64(MaxSize))
 	}
 	if len(objects) > 1 {
 		got.ETag = fmt.Sprintf("%x", hash(got.ETag))
 	}
+	return got, classify(s.bring(ctx, objects))
+}
+
+// bring downloads all objects.
+func (s *Source) bring(ctx context.Context, objects []databox.Object) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
 	for _, o := range objects {
 		to := s.File
 		if strings.HasSuffix(s.Object, "/") {
 			to = filepath.Join(s.File, filepath.FromSlash(strings.TrimPrefix(o.Key, s.Object)))
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-				return model.File{}, err
+				return errors.Join(err, g.Wait())
 			}
 		}
-		if err := s.box.Download(ctx, o, to); err != nil {
-			return model.File{}, classify(err)
+		g.Go(func() error { return s.box.Download(gctx, o, to) })
+		if gctx.Err() != nil {
+			break
 		}
 	}
-	return got, nil
+	return g.Wait()
 }
 
 // list is the object, or all below the prefix.
@@ -98,9 +111,9 @@ func (s *Source) list(ctx context.Context) ([]databox.Object, error) {
 		case name == "" || strings.HasSuffix(name, "/"):
 			continue // the marker of a folder
 		case path.Clean("/"+name) != "/"+name:
-			return nil, fmt.Errorf("object %q cannot become a file", o.Key)
+			return nil, fmt.Errorf("%w: object %q cannot become a file", model.ErrInvalid, o.Key)
 		case len(all) == maxFiles:
-			return nil, fmt.Errorf("the model has more than %d files", maxFiles)
+			return nil, fmt.Errorf("%w: it has more than %d files", model.ErrInvalid, maxFiles)
 		}
 		all = append(all, databox.Object{Key: o.Key, ETag: o.ETag, Size: o.Size})
 	}
@@ -110,12 +123,21 @@ func (s *Source) list(ctx context.Context) ([]databox.Object, error) {
 	return all, nil
 }
 
+// classify tells what waiting may mend from what it does not.
 func classify(err error) error {
+	var disk *fs.PathError
+	var link *os.LinkError
 	switch {
-	case errors.Is(err, model.ErrMissing):
+	case err == nil, errors.Is(err, model.ErrMissing), errors.Is(err, model.ErrInvalid):
 		return err
 	case databox.Missing(err):
 		return model.ErrMissing
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: the disk is full: %w", model.ErrInvalid, err)
+	case errors.As(err, &disk), errors.As(err, &link):
+		return fmt.Errorf("%w: its files cannot be written: %w", model.ErrInvalid, err) // "a" and "a/b", for one
+	case errors.Is(err, databox.ErrCorrupt):
+		return fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	default:
 		return fmt.Errorf("%w: %w", model.ErrUnavailable, err)
 	}

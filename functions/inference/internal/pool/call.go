@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
+	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
 // errUnsent is exchange's: the connection was closed before the worker had the whole call.
@@ -18,6 +19,12 @@ var errUnsent = errors.New("the call did not reach a worker")
 //
 // Errors: ErrFull, ErrNoModel, ErrDeadline, *DiedError, the context's.
 func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, error) {
+	taken := false
+	defer func() {
+		if !taken {
+			call.done()
+		}
+	}()
 	if p.model && !p.Loaded() {
 		return Answer{}, ErrNoModel
 	}
@@ -30,7 +37,8 @@ func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, 
 		answer Answer
 		err    error
 	}
-	done := make(chan result, 1)
+	done := make(chan result)
+	taken = true
 	go func() {
 		waited := waited
 		a, err := p.exchange(w, call, limit)
@@ -42,7 +50,12 @@ func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, 
 			waited += more
 		}
 		a.Waited = waited
-		done <- result{a, err}
+		call.done()
+		select {
+		case done <- result{a, err}:
+		case <-ctx.Done():
+			rights.Close(a.Files)
+		}
 	}()
 	select {
 	case r := <-done:
@@ -102,12 +115,20 @@ func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, erro
 	if w.dead.Load() {                       // since it was taken: the deadline that its end has set is overwritten
 		w.conn.Close()
 	}
+	if call.Returns {
+		w.handed.Expect()
+	}
 	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: call.meta(), Body: call.Body})
 	unsent := err != nil && !isTimeout(err)
 	var f frame.Frame
 	if err == nil {
 		f, err = frame.Read(w.in)
 		unsent = errors.Is(err, syscall.ECONNRESET) // what a Unix socket says when its other end was closed with bytes unread: the call's
+	}
+	handed := w.handed.Taken()
+	if err != nil || f.Type != frame.Answer {
+		rights.Close(handed)
+		handed = nil
 	}
 	if unsent {
 		p.kill(w, EndProtocol)
@@ -121,7 +142,7 @@ func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, erro
 		return Answer{PID: w.pid, Took: took}, p.lost(w, call.ID, err)
 	}
 	p.idle <- w
-	return Answer{Body: f.Body, Meta: f.Meta, Problem: f.Type == frame.Problem, PID: w.pid, Took: took}, nil
+	return Answer{Body: f.Body, Meta: f.Meta, Files: handed, Problem: f.Type == frame.Problem, PID: w.pid, Took: took}, nil
 }
 
 // meta is the call's part of its frame beside the body.
@@ -130,4 +151,10 @@ func (c Call) meta() []byte {
 		return []byte(c.ID)
 	}
 	return append(append([]byte(c.ID), 0), c.More...)
+}
+
+func (c Call) done() {
+	if c.Done != nil {
+		c.Done()
+	}
 }

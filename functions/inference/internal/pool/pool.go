@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
+	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
 // Errors of Do, beside *DiedError and the context's.
@@ -45,14 +46,19 @@ type Call struct {
 	Body []byte
 	// More is a JSON object with what else there is to say of the call, nil for nothing.
 	More []byte
+	// Returns says that the worker may hand over files with its answer.
+	Returns bool
+	// Done, if it is not nil, is told once that no worker has the call (any more).
+	Done func()
 }
 
 // Answer is what the worker sent: the body of the answer, or a problem. Where a call failed, PID, Waited and Took say what there is to say.
 type Answer struct {
 	Body    []byte
-	Meta    []byte // a JSON object about the body, or nothing
-	Problem bool   // Body is the worker's problem: {status, slug, detail, errors}
-	PID     int    // of the worker; 0: none took the call
+	Meta    []byte     // a JSON object about the body, or nothing
+	Files   []*os.File // that the worker has handed over, the caller's to close
+	Problem bool       // Body is the worker's problem: {status, slug, detail, errors}
+	PID     int        // of the worker; 0: none took the call
 
 	Waited time.Duration // for a free worker
 	Took   time.Duration // from handing the call to the worker to its answer, or its end
@@ -92,7 +98,7 @@ func (w Watch) ended(reason string) {
 
 // Pool is the set of workers.
 type Pool struct {
-	listener net.Listener
+	listener *net.UnixListener
 	queue    int64
 	model    bool // the component has a model: workers serve only when they have loaded it
 	log      *slog.Logger
@@ -124,7 +130,7 @@ func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger)
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
-	l, err := net.Listen("unix", socket)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
@@ -191,7 +197,7 @@ const acceptAgain = 100 * time.Millisecond
 
 func (p *Pool) accept() {
 	for {
-		conn, err := p.listener.Accept()
+		conn, err := p.listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -210,8 +216,9 @@ func (p *Pool) accept() {
 // greetingTime is how long a new connection may take to say what it is.
 const greetingTime = 10 * time.Second
 
-func (p *Pool) greet(conn net.Conn) {
-	w := &worker{conn: conn, in: bufio.NewReaderSize(conn, readBuffer), exit: make(chan exit, 1)}
+func (p *Pool) greet(conn *net.UnixConn) {
+	handed := rights.NewReader(conn)
+	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1)}
 	_ = conn.SetReadDeadline(time.Now().Add(greetingTime))
 	var g greeting
 	if err := w.expect(frame.Hello, &g); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
+	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
 // readBuffer of a worker's connection: an answer of usual size comes in one system call.
@@ -35,8 +36,10 @@ type worker struct {
 	pid  int
 	conn net.Conn
 	in   *bufio.Reader
-	exit chan exit   // how it ended, from the supervisor; room for one
-	dead atomic.Bool // it has ended, or its supervisor has
+	// handed is what in reads from; it takes the files that come with an answer.
+	handed *rights.Reader
+	exit   chan exit   // how it ended, from the supervisor; room for one
+	dead   atomic.Bool // it has ended, or its supervisor has
 
 	killed  atomic.Value // string: for what this server had it killed
 	serving bool         // it takes calls; the pool's mutex guards it

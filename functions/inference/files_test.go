@@ -1,0 +1,660 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/functions/inference/service"
+	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// key of the module in these tests.
+var key = strings.Repeat("k", 32)
+
+// signed is the header of a call by a user.
+func signed(t *testing.T, user string) []string {
+	t.Helper()
+	h, err := caller.Sign([]byte(key), caller.Claims{User: user, Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{caller.Header, h}
+}
+
+// storage is an S3 server with a bucket per box.
+type storage struct {
+	*miniotest.Server
+	buckets map[string]string
+}
+
+func newStorage(t *testing.T, boxes ...string) *storage {
+	t.Helper()
+	s := &storage{miniotest.Start(t), map[string]string{}}
+	for _, b := range boxes {
+		s.buckets[b] = s.Bucket(t)
+	}
+	return s
+}
+
+func (s *storage) put(t *testing.T, box, key, content string) {
+	t.Helper()
+	s.Put(t, s.buckets[box], key, content)
+}
+
+// get is a user's object and its content.
+func (s *storage) get(t *testing.T, user, place string) (minio.ObjectInfo, string) {
+	t.Helper()
+	box, path, _ := strings.Cut(place, "/")
+	o, err := s.GetObject(t.Context(), s.buckets[box], databox.UserPrefix(user)+path, minio.GetObjectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	b, err := io.ReadAll(o)
+	if err != nil {
+		t.Errorf("%s of %s: %v", place, user, err)
+		return minio.ObjectInfo{}, ""
+	}
+	info, err := o.Stat()
+	if err != nil {
+		t.Error(err)
+	}
+	return info, string(b)
+}
+
+// keys of a box.
+func (s *storage) keys(t *testing.T, box string) []string {
+	t.Helper()
+	all := []string{}
+	for o := range s.ListObjects(context.Background(), s.buckets[box], minio.ListObjectsOptions{Recursive: true}) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		all = append(all, o.Key)
+	}
+	return all
+}
+
+// withBoxes connects a component to boxes, "name" or "name:read", with sessions as the controller makes them.
+func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
+	t.Helper()
+	dir := t.TempDir()
+	var flags boxFlags
+	for _, b := range boxes {
+		if err := flags.Set(b); err != nil {
+			t.Fatal(err)
+		}
+		name, access := strings.TrimSuffix(b, ":read"), names.Write
+		if strings.HasSuffix(b, ":read") {
+			access = names.Read
+		}
+		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+		session, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", keys, policy, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session.Endpoint, session.Region, session.Bucket = s.Endpoint, "us-east-1", s.buckets[name]
+		content, err := json.Marshal(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "boxes", name), 0o755), os.WriteFile(filepath.Join(dir, "boxes", name, databox.SessionKey), content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "files"), 0o777), os.WriteFile(filepath.Join(dir, "namespace"), []byte("pu-ann"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return func(o *setup) {
+		o.boxes, o.sessions, o.files, o.namespace = flags, filepath.Join(dir, "boxes"), filepath.Join(dir, "files"), filepath.Join(dir, "namespace")
+	}
+}
+
+// startFiles starts a component that is connected to boxes, and whose caller ann is.
+func startFiles(t *testing.T, source string, change ...func(*setup)) (*component, options) {
+	t.Helper()
+	var o options
+	c := start(t, source, "f", append(change, func(p *setup) { o = p.options })...)
+	c.write("key", key)
+	return c.awaitReady(), o
+}
+
+// file is a FILE input.
+func file(place string) string {
+	b, _ := json.Marshal(map[string]any{"inputs": []map[string]string{{"name": "x", "datatype": "FILE", "data": place, "content_type": "text/plain"}}}) // strings always encode
+	return string(b)
+}
+
+// empty waits until no file of a call lies in the folder.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	eventually(t, "an empty folder of files", func() bool {
+		left, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(left) == 0
+	})
+}
+
+// reading answers with what it sees of its files.
+const readingFiles = `
+import os, stat, time, sys
+def f(inputs):
+    out = []
+    for i in inputs:
+        path = i["data"]
+        if i["name"] == "sleep": time.sleep(60)
+        if i["name"] == "exit": sys.exit(3)
+        if i["name"] == "raise": raise ValueError(open(path).read())
+        with open(path) as x: text = x.read()
+        s, d = os.stat(path), os.stat(os.path.dirname(path))
+        out.append({"name": i["name"], "datatype": "dict", "data": {"text": text, "path": path, "base": os.path.basename(path), "abs": os.path.isabs(path),
+                    "mode": oct(stat.S_IMODE(s.st_mode)), "folder": oct(stat.S_IMODE(d.st_mode)), "datatype": i["datatype"], "content_type": i.get("content_type")}})
+    return out
+`
+
+func TestFileIn(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "weights", "visitors", "other")
+	s.put(t, "visitors", "users/ann/file_groups/photos/a.txt", "ann's")
+	s.put(t, "visitors", "users/ann/file_groups/photos/deep/Файл 1+2%.txt", "deep")
+	s.put(t, "visitors", "users/ann/file_groups/photos/empty", "")
+	s.put(t, "visitors", "users/boris%2Fx/file_groups/photos/a.txt", "boris's")
+	s.put(t, "other", "users/ann/file_groups/photos/a.txt", "other")
+	s.put(t, "weights", "users/ann/file_groups/photos/a.txt", "weights")
+	c, o := startFiles(t, readingFiles, withBoxes(t, s, "weights:read", "visitors", "other"))
+	for place, want := range map[string]string{
+		"photos/a.txt": "ann's", "visitors/photos/a.txt": "ann's", "other/photos/a.txt": "other", "weights/photos/a.txt": "weights", "photos/deep/Файл 1+2%.txt": "deep",
+		"/pu-ann/files/visitors/photos/deep/%D0%A4%D0%B0%D0%B9%D0%BB%201+2%25.txt": "deep", "https://x.example/pu-ann/files/other/photos/a.txt": "other", "/files/visitors/photos/empty": "",
+	} {
+		a := c.predict(200, file(place), signed(t, "ann")...)
+		if len(a.Outputs) != 1 {
+			t.Fatalf("%s: %s", place, a.body)
+		}
+		got, _ := a.Outputs[0].Data.(map[string]any)
+		path, _ := got["path"].(string)
+		if got["text"] != want || got["abs"] != true || got["mode"] != "0o644" || got["folder"] != "0o755" || got["datatype"] != "FILE" || got["content_type"] != "text/plain" ||
+			!strings.HasPrefix(path, o.files+"/") || (strings.Contains(place, "a.txt") && got["base"] != "a.txt") {
+			t.Errorf("%s: %v", place, got)
+		}
+		empty(t, o.files)
+	}
+	if a := c.predict(200, file("photos/a.txt"), signed(t, "boris/x")...); !strings.Contains(a.body, "boris's") {
+		t.Errorf("another user: %s", a.body)
+	}
+	// Escapes of JSON, and two inputs that name one file.
+	a := c.predict(200, `{"inputs":[{"name":"a","datatype":"F\u0049LE","data":"photos\/a.txt"},{"name":"n","datatype":"FILE","data":"visitors/photos/a.txt"}]}`, signed(t, "ann")...)
+	if len(a.Outputs) != 2 || a.Outputs[0].Data.(map[string]any)["path"] != a.Outputs[1].Data.(map[string]any)["path"] {
+		t.Errorf("%s", a.body)
+	}
+	empty(t, o.files)
+}
+
+func TestFileInIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors", "secret")
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "ann's")
+	s.put(t, "visitors", "users/boris/file_groups/g/b", "boris's")
+	s.put(t, "visitors", "models/m", "the developer's")
+	s.put(t, "secret", "users/ann/file_groups/g/a", "not connected")
+	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"))
+	ann := signed(t, "ann")
+	for place, want := range map[string]string{
+		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
+		"boris/file_groups/g/b": "404 file-not-found", "visitors/../boris/file_groups/g/b": "400 invalid-request", "../../boris/file_groups/g/b": "400 invalid-request",
+		"g/../../../boris/file_groups/g/b": "400 invalid-request", "../../../models/m": "400 invalid-request", "visitors:/models/m": "404 file-not-found", "models/m": "404 file-not-found",
+		"/files/visitors/%2e%2e/%2e%2e/boris/file_groups/g/b": "400 invalid-request", "/files/visitors/g/..%2f..%2fboris": "400 invalid-request", "/files/visitors/g//a": "400 invalid-request",
+		"/etc/passwd": "400 invalid-request", "file:///etc/passwd": "400 invalid-request", "a": "400 invalid-request", "": "400 invalid-request", "g/": "400 invalid-request", "visitors/g/": "400 invalid-request",
+		"g/\x00": "400 invalid-request", "g/a\n": "400 invalid-request", "g/" + strings.Repeat("x", 300): "400 invalid-request", strings.Repeat("g/", 450) + "a": "400 invalid-request",
+	} {
+		a, err := c.post(t.Context(), file(place), ann...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(a.status, " ", a.slug()); got != want || len(a.Errors) != 1 || a.Errors[0].Pointer != "/inputs/0/data" || strings.Contains(a.body, "boris") {
+			t.Errorf("%q: %s, want %s", place, a.body, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"inputs":[{"name":"x","datatype":"FILE","data":7}]}`:                                                                            "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","datatype":"FILE","data":["g/a"]}]}`:                                                                      "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","datatype":"FILE"}]}`:                                                                                     "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"y","data":1},{"name":"x","datatype":"FILE","data":null}]}`:                                                   "400 invalid-request /inputs/1/data",
+		`{"inputs":[` + strings.Repeat(`{"name":"x","datatype":"FILE","data":"g/a"},`, 64) + `{"name":"x","datatype":"FILE","data":""}]}`: "400 invalid-request /inputs",
+		`{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"}]`:                                                                         "400 invalid-json ",
+		`{"inputs":[{"datatype":"FILE","data":"g/a"}]}`:                                                                                   "400 invalid-request /inputs/0/name",
+		`{"inputs":[{"name":"x","datatype":"file","data":"g/a"}]}`:                                                                        "400 invalid-request /inputs/0/datatype",
+	} {
+		a, err := c.post(t.Context(), body, ann...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pointer := ""
+		if len(a.Errors) == 1 {
+			pointer = a.Errors[0].Pointer
+		}
+		if got := fmt.Sprint(a.status, " ", a.slug(), " ", pointer); got != want {
+			t.Errorf("%.80s: %s, want %s", body, a.body, want)
+		}
+	}
+	for name, header := range map[string][]string{"without a signature": nil, "of an API that is open": signed(t, "")} {
+		if a := c.predict(403, file("g/a"), header...); a.slug() != "file-needs-user" || a.Errors[0].Pointer != "/inputs/0/datatype" {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+	c.predict(200, `{"inputs":[]}`)
+	empty(t, o.files)
+
+	none := start(t, readingFiles, "f").awaitReady()
+	if a := none.predict(501, file("g/a")); a.slug() != "file-not-supported" {
+		t.Errorf("without boxes: %s", a.body)
+	}
+}
+
+// However a call ends, its files go.
+func TestFilesOfACallAreRemoved(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "the content")
+	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"), func(o *setup) { o.timeout = time.Second; o.queue = 1 })
+	call := func(name string) string { return strings.Replace(file("g/a"), `"name":"x"`, `"name":"`+name+`"`, 1) }
+	for name, want := range map[string]int{"raise": 500, "exit": 502, "sleep": 504} {
+		c.predict(want, call(name), signed(t, "ann")...)
+		empty(t, o.files)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 4 { // one runs, one waits, two are too many
+		wg.Go(func() { _, _ = c.post(ctx, call("sleep"), signed(t, "ann")...) })
+	}
+	eventually(t, "the files of a call", func() bool {
+		left, err := os.ReadDir(o.files)
+		return err == nil && len(left) > 0
+	})
+	leave()
+	wg.Wait()
+	empty(t, o.files)
+	c.predict(200, call("x"), signed(t, "ann")...)
+
+	// What a server leaves that is killed, the next one removes.
+	if err := os.MkdirAll(filepath.Join(o.files, "old", "0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&service.Files{Dir: o.files}).Prepare(); err != nil {
+		t.Error(err)
+	}
+	empty(t, o.files)
+}
+
+func TestFilesWithoutStorage(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors", "later")
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "x")
+	c, o := startFiles(t, returning, withBoxes(t, s, "visitors", "later"))
+	refused := func(a answer) {
+		t.Helper()
+		if a.slug() != "storage-unavailable" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s", a.body)
+		}
+	}
+	session := filepath.Join(o.sessions, "later", databox.SessionKey)
+	if err := os.Rename(session, session+".later"); err != nil {
+		t.Fatal(err)
+	}
+	refused(c.predict(503, file("later/g/a"), signed(t, "ann")...))
+	session = filepath.Join(o.sessions, "visitors", databox.SessionKey)
+	b, err := os.ReadFile(session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x databox.Session
+	if err := json.Unmarshal(b, &x); err != nil {
+		t.Fatal(err)
+	}
+	x.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	b, err = json.Marshal(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(session, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(c.predict(503, file("g/a"), signed(t, "ann")...))
+	refused(c.predict(503, `{"inputs":[{"name":"w","data":"one"}]}`, signed(t, "ann")...))
+	empty(t, o.files)
+}
+
+// returning returns files.
+const returning = `
+import os, pathlib, tempfile, time
+here = tempfile.mkdtemp()
+def write(name, content):
+    path = os.path.join(here, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f: f.write(content)
+    return path
+def f(inputs):
+    what = inputs[0]["data"]
+    def out(data, name="o", **more): return dict({"name": name, "datatype": "FILE", "data": data}, **more)
+    if inputs[0].get("datatype") == "FILE": return [out(what)]
+    if what == "one": return [out(write("a.csv", b"1,2"))]
+    if what == "typed": return [out(write("a.bin", b"x"), content_type="image/x-own")]
+    if what == "bad type": return [out(write("a.json", b"x"), content_type="x\r\ny: z")]
+    if what == "two": return [out(write("a/r.txt", b"A"), "a"), out(write("b/r.txt", b"B"), "b"), out(write("b/r.txt", b"B"), "c"), {"name": "d", "data": 1}]
+    if what == "path": return [out(pathlib.Path(write("p.txt", b"P")))]
+    if what == "bytes": return {"o": {"datatype": "FILE", "data": write("b.txt", b"B").encode()}}
+    if what == "relative":
+        os.chdir(here)
+        write("rel.txt", b"R")
+        return [out("rel.txt")]
+    if what == "link":
+        if not os.path.lexists(here + "/link.txt"): os.symlink(write("a.csv", b"1,2"), here + "/link.txt")
+        return [out(here + "/link.txt")]
+    if what == "removed":
+        path = write("gone.txt", b"G")
+        class Late(list): pass
+        return [out(path)]
+    if what == "odd name": return [out(write("a\n\x7fb\udcff.tar.gz", b"O"), "o"), out(write(".hidden", b"H"), "h")]
+    if what == "missing": return [out("/nowhere/to/be")]
+    if what == "folder": return [out(here)]
+    if what == "pipe":
+        if not os.path.exists(here + "/pipe"): os.mkfifo(here + "/pipe")
+        return [out(here + "/pipe")]
+    if what == "device": return [out("/dev/zero")]
+    if what == "number": return [out(7)]
+    if what == "none": return [out(None)]
+    if what == "nul": return [out("a\0b")]
+    if what == "second is missing": return [out(write("a.csv", b"1,2")), out("/nowhere")]
+    if what == "not encoded": return [out(write("a.csv", b"1,2")), {"name": "x", "data": object()}]
+    if what == "many": return [out(write("a.csv", b"1"), str(i)) for i in range(64)]
+    if what == "too many": return [out(write("a.csv", b"1"), str(i)) for i in range(65)]
+    if what == "descriptors": return [{"name": "n", "data": len(os.listdir("/proc/self/fd"))}]
+    if what == "die with a file open": out(write("a.csv", b"1")); os._exit(1)
+    if what == "slow": time.sleep(0.05); return [out(write("a.csv", b"1,2"))]
+    if what == "too large":
+        with open(here + "/large", "wb") as f: f.truncate((1 << 30) + 1)
+        return [out(here + "/large")]
+    return []
+`
+
+func returns(what string) string { return `{"inputs":[{"name":"w","data":"` + what + `"}]}` }
+
+func TestFileOut(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "weights", "visitors", "other")
+	s.put(t, "other", "users/ann/file_groups/photos/a.txt", "ann's")
+	c, o := startFiles(t, returning, withBoxes(t, s, "weights:read", "visitors", "other"))
+	for what, want := range map[string]map[string][2]string{ // base name -> content, media type
+		"one":      {"a.csv": {"1,2", "text/csv; charset=utf-8"}},
+		"typed":    {"a.bin": {"x", "image/x-own"}},
+		"bad type": {"a.json": {"x", "application/json"}},
+		"two":      {"r.txt": {"A", "text/plain; charset=utf-8"}, "r-2.txt": {"B", "text/plain; charset=utf-8"}, "r-3.txt": {"B", "text/plain; charset=utf-8"}},
+		"path":     {"p.txt": {"P", "text/plain; charset=utf-8"}},
+		"bytes":    {"b.txt": {"B", "text/plain; charset=utf-8"}},
+		"relative": {"rel.txt": {"R", "text/plain; charset=utf-8"}},
+		"link":     {"link.txt": {"1,2", "text/plain; charset=utf-8"}},
+		"odd name": {"a__b_.tar.gz": {"O", "application/gzip"}, ".hidden": {"H", "application/octet-stream"}},
+	} {
+		a := c.predict(200, returns(what), signed(t, "ann")...)
+		got := map[string][2]string{}
+		for _, x := range a.Outputs {
+			place, _ := x.Data.(string)
+			if x.Datatype != "FILE" {
+				continue
+			}
+			if group := "visitors/leaf/" + a.header.Get("X-Request-Id") + "/"; !strings.HasPrefix(place, group) {
+				t.Errorf("%s: %s is not in %s", what, place, group)
+				continue
+			}
+			info, content := s.get(t, "ann", place)
+			got[filepath.Base(place)] = [2]string{content, info.ContentType}
+		}
+		if what == "odd name" { // types of names are the machine's
+			got["a__b_.tar.gz"] = [2]string{got["a__b_.tar.gz"][0], "application/gzip"}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	// In and out, as the answer of one call goes into the next.
+	a := c.predict(200, file("other/photos/a.txt"), signed(t, "ann")...)
+	first, _ := a.Outputs[0].Data.(string)
+	a = c.predict(200, file(first), signed(t, "ann")...)
+	again, _ := a.Outputs[0].Data.(string)
+	if _, content := s.get(t, "ann", again); content != "ann's" || again == first || filepath.Base(again) != "a.txt" {
+		t.Errorf("%q, then %q: %q", first, again, content)
+	}
+	if a := c.predict(200, returns("many"), signed(t, "ann")...); len(a.Outputs) != 64 {
+		t.Errorf("%s", a.body)
+	}
+	// Outputs that were not asked for are not stored.
+	before := len(s.keys(t, "visitors"))
+	a = c.predict(200, `{"inputs":[{"name":"w","data":"two"}],"output_fields":["b"]}`, signed(t, "ann")...)
+	if after := len(s.keys(t, "visitors")); len(a.Outputs) != 1 || after != before+1 {
+		t.Errorf("%d objects, before %d: %s", after, before, a.body)
+	}
+	empty(t, o.files)
+}
+
+func TestFileOutOfAnIdThatTheCallerChooses(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	c, _ := startFiles(t, returning, withBoxes(t, s, "visitors"))
+	seen := map[string]bool{}
+	for _, id := range []string{"same", "same", "../../../boris/file_groups/x", "..", "a/b", "/"} {
+		a := c.predict(200, returns("one"), append(signed(t, "ann"), "X-Request-Id", id)...)
+		place, _ := a.Outputs[0].Data.(string)
+		if _, content := s.get(t, "ann", place); content != "1,2" || seen[place] || strings.Count(place, "/") != 3 {
+			t.Errorf("%s: %s", id, place)
+		}
+		seen[place] = true
+	}
+	for _, k := range s.keys(t, "visitors") {
+		if !strings.HasPrefix(k, "users/ann/file_groups/leaf/") {
+			t.Errorf("%s", k)
+		}
+	}
+}
+
+func TestFileOutIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	c, _ := startFiles(t, returning, withBoxes(t, s, "visitors"))
+	for _, what := range []string{"missing", "folder", "pipe", "device", "number", "none", "nul", "second is missing", "not encoded", "too many", "too large"} {
+		a := c.predict(500, returns(what), signed(t, "ann")...)
+		if a.slug() != "invalid-result" || a.Detail == "" {
+			t.Errorf("%s: %s", what, a.body)
+		}
+	}
+	if a := c.predict(403, returns("one")); a.slug() != "file-needs-user" {
+		t.Errorf("anonymous: %s", a.body)
+	}
+	if left := s.keys(t, "visitors"); len(left) > 0 {
+		t.Errorf("stored: %v", left)
+	}
+	c.predict(200, returns("nothing"))
+
+	s.buckets["weights"] = s.Bucket(t)
+	none := start(t, returning, "f", withBoxes(t, s, "weights:read"))
+	none.write("key", key)
+	for name, c := range map[string]*component{"a box that can only be read": none.awaitReady(), "no box": start(t, returning, "f").awaitReady()} {
+		header := signed(t, "ann")
+		if name == "no box" {
+			header = nil
+		}
+		if a := c.predict(501, returns("one"), header...); a.slug() != "file-not-supported" {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}
+
+// A function's process may send anything over its connection. None of it becomes an object, and none of it stays open here.
+func TestAFunctionThatSpeaksForTheWorker(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	source := `
+import array, json, os, socket, struct, tempfile
+def connection():
+    for d in os.listdir("/proc/self/fd"):
+        try:
+            s = socket.socket(fileno=os.dup(int(d)))
+            if s.family == socket.AF_UNIX and s.getpeername().endswith("/s"): return s
+        except OSError: pass
+def f(inputs):
+    what = inputs[0]["data"]
+    c = connection()
+    fd, path = tempfile.mkstemp()
+    os.write(fd, b"content")
+    def say(files, fds, body=b"{}"):
+        meta = json.dumps({"files": files}).encode()
+        c.sendmsg([struct.pack(">II", 7 << 24 | len(meta), len(body)) + meta + body], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        os._exit(0)
+    one = {"output": 0, "name": "n"}
+    if what == "up": say([dict(one, name="../../../boris/x")], [fd])
+    if what == "slash": say([dict(one, name="a/b")], [fd])
+    if what == "empty": say([dict(one, name="")], [fd])
+    if what == "dots": say([dict(one, name="..")], [fd])
+    if what == "twice": say([one, one], [fd, fd])
+    if what == "more files": say([one], [fd, fd])
+    if what == "fewer files": say([one, dict(one, name="m")], [fd])
+    if what == "no files": say([one], [])
+    if what == "a socket": say([one], [c.fileno()])
+    if what == "a pipe": say([one], [os.pipe()[0]])
+    if what == "a folder": say([one], [os.open("/", os.O_RDONLY)])
+    if what == "only written": say([one], [os.open(path, os.O_WRONLY)])
+    if what == "only a path": say([one], [os.open(path, os.O_PATH)])
+    if what == "no object": say("x", [fd])
+    if what == "too many": say([one], [fd] * 65)
+    return []
+`
+	c, _ := startFiles(t, source, withBoxes(t, s, "visitors"))
+	whats := []string{"up", "slash", "empty", "dots", "twice", "more files", "fewer files", "no files", "a socket", "a pipe", "a folder", "only written", "only a path", "no object", "too many"}
+	for _, what := range whats {
+		a, err := c.post(t.Context(), returns(what), signed(t, "ann")...)
+		if err != nil || a.status < 500 || !slices.Contains([]string{"invalid-result", "storage-unavailable", "function-died"}, a.slug()) {
+			t.Errorf("%s: %v %s", what, err, a.body)
+		}
+	}
+	eventually(t, "another worker", func() bool { // one that answers and ends may get a call before its end is noticed
+		a, err := c.post(t.Context(), returns("nothing"), signed(t, "ann")...)
+		return err == nil && a.status == 200
+	})
+	if left := s.keys(t, "visitors"); len(left) > 0 {
+		t.Errorf("stored: %v", left)
+	}
+}
+
+// opened counts this process's descriptors of files, without sockets: connections to the storage are kept for later calls.
+func opened(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, x := range all {
+		if to, err := os.Readlink("/proc/self/fd/" + x.Name()); err == nil && !strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// Not parallel: it counts this process's descriptors.
+func TestFilesLeaveNoDescriptorOpen(t *testing.T) {
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "ann's")
+	c, o := startFiles(t, returning, withBoxes(t, s, "visitors"))
+	count := func() any {
+		return c.predict(200, returns("descriptors"), signed(t, "ann")...).Outputs[0].Data
+	}
+	c.predict(200, returns("one"), signed(t, "ann")...)
+	before, its := opened(t), count()
+	for i := range 100 {
+		switch i % 5 {
+		case 0:
+			c.predict(200, file("g/a"), signed(t, "ann")...)
+		case 1:
+			c.predict(200, returns("two"), signed(t, "ann")...)
+		case 2:
+			c.predict(500, returns("second is missing"), signed(t, "ann")...)
+		case 3:
+			c.predict(403, returns("one"))
+		case 4:
+			ctx, leave := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			if a, err := c.post(ctx, returns("slow"), signed(t, "ann")...); err == nil {
+				t.Errorf("the caller did not leave: %s", a.body)
+			}
+			leave()
+		}
+	}
+	c.predict(500, returns("not encoded"), signed(t, "ann")...)
+	if after := count(); after != its {
+		t.Errorf("the worker has %v descriptors, before %v", after, its)
+	}
+	c.predict(502, returns("die with a file open"), signed(t, "ann")...)
+	empty(t, o.files)
+	eventually(t, "as many descriptors as before", func() bool { return opened(t) <= before })
+}
+
+// Sizes as they come: 200 MB in and out.
+func TestALargeFileInAndOut(t *testing.T) {
+	t.Parallel()
+	const size = 200_000_000
+	s := newStorage(t, "visitors")
+	if _, err := s.PutObject(t.Context(), s.buckets["visitors"], "users/ann/file_groups/g/large", io.LimitReader(&digits{}, size), size, minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	source := `
+import hashlib, os
+def f(inputs):
+    path = inputs[0]["data"]
+    with open(path, "rb") as x: content = x.read()
+    return [{"name": "o", "datatype": "FILE", "data": path}, {"name": "h", "data": hashlib.sha256(content).hexdigest()}]
+`
+	c, o := startFiles(t, source, withBoxes(t, s, "visitors"), func(o *setup) { o.timeout = time.Minute })
+	a := c.predict(200, file("g/large"), signed(t, "ann")...)
+	all, err := io.ReadAll(io.LimitReader(&digits{}, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sum(string(all))
+	place, _ := a.Outputs[0].Data.(string)
+	if _, content := s.get(t, "ann", place); a.Outputs[1].Data != want || sum(content) != want {
+		t.Errorf("%s, then %d bytes came back otherwise", a.body, len(content))
+	}
+	empty(t, o.files)
+}
+
+// digits is endless content that differs from place to place.
+type digits struct{ at uint64 }
+
+func (d *digits) Read(p []byte) (int, error) {
+	for i := range p {
+		d.at++
+		p[i] = byte(d.at * 0x9E3779B97F4A7C15 >> 56)
+	}
+	return len(p), nil
+}
