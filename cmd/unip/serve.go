@@ -95,10 +95,10 @@ func (s *serving) run(c *cobra.Command) error {
 	}
 	o := devserver.Options{
 		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers, Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
-		Reload: s.reload, Output: c.ErrOrStderr(), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
+		Reload: s.reload, Output: devserver.Printed(c.ErrOrStderr()), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
 	if s.output == "json" {
-		o.Log = slog.New(slog.NewJSONHandler(c.ErrOrStderr(), nil))
+		o.Output, o.Log = c.ErrOrStderr(), slog.New(slog.NewJSONHandler(c.ErrOrStderr(), nil))
 	}
 	if o.Dir, o.Python, err = s.places(); err != nil {
 		return &inputError{err.Error()}
