@@ -222,8 +222,11 @@ func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVers
 func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool, tell func(Result)) error {
 	for _, o := range objects {
 		var by string
-		err := poll(ctx, func() (_ bool, err error) {
-			by, err = c.mountedBy(ctx, o)
+		err := poll(ctx, func() (bool, error) {
+			now, err := c.mountedBy(ctx, o)
+			if err == nil { // else the context may have ended in the middle of the question: what was known counts
+				by = now
+			}
 			return by == "" || !unmounted, err
 		})
 		if err != nil && by != "" {
@@ -300,6 +303,9 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 	defer tick.Stop()
 	for {
 		ok, err := done()
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if ok || err != nil {
 			return err
 		}
