@@ -140,7 +140,7 @@ func absent(key string, v reflect.Value, top bool) bool {
 	switch {
 	case key == "creationTimestamp":
 		return !v.IsValid()
-	case key != "resources" && !(top && (key == "spec" || key == "status")):
+	case key != "resources" && (!top || key != "spec" && key != "status"):
 		return false
 	case v.Kind() == reflect.Map:
 		return v.Len() == 0

@@ -156,9 +156,16 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		defer context.AfterFunc(g.ctx, cancel)()
 		g.service.Handler().ServeHTTP(w, r.WithContext(ctx))
 	}))
-	go g.service.Look(g.ctx)
+	go s.look(g)
 	go s.await(g)
 	return g, nil
+}
+
+// look has the service look for its model; one that can never be used is told, and calls say it too.
+func (s *server) look(g *generation) {
+	if err := g.service.Look(g.ctx); err != nil {
+		s.Log.Error("the model cannot be used", "error", err)
+	}
 }
 
 // stop ends the processes, and then the calls that wait.
@@ -233,7 +240,7 @@ func (s *server) attend(ctx context.Context, g *generation, code *code, failed <
 			switch s.Model.poll() {
 			case came:
 				s.Log.Info("the model is here")
-				go g.service.Look(g.ctx)
+				go s.look(g)
 			case changed:
 				s.Log.Info("the model has changed, starting again")
 				return true, nil
