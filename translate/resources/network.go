@@ -42,19 +42,17 @@ var metadata = struct{ v4, v6 []string }{
 }
 
 func egress(c installation.Config) []networkingv1.NetworkPolicyPeer {
-	everything := namespaces() // some networks, Cilium for one, do not count pods among addresses
-	if c.NetworkPolicies.Egress == installation.Open {
-		return []networkingv1.NetworkPolicyPeer{everything, block("0.0.0.0/0", metadata.v4...), block("::/0", metadata.v6...)}
+	if c.NetworkPolicies.Egress == installation.Open { // pods too: some networks, Cilium for one, do not count them among addresses
+		return []networkingv1.NetworkPolicyPeer{namespaces(), block("0.0.0.0/0", metadata.v4...), block("::/0", metadata.v6...)}
 	}
-	known := c.NetworkPolicies.IngressNamespaces
-	peers := []networkingv1.NetworkPolicyPeer{}
+	var peers []networkingv1.NetworkPolicyPeer
 	if ns := c.S3.Namespace(c.ClusterDomain); ns != "" {
 		peers = append(peers, namespaces(ns))
 	} else if a, ok := c.S3.Address(); ok {
 		p, _ := a.Prefix(a.BitLen()) // its own length always fits
 		peers = append(peers, block(p.String()))
 	}
-	peers = append(peers, namespaces(known...))
+	peers = append(peers, namespaces(c.NetworkPolicies.IngressNamespaces...))
 	for _, cidr := range c.NetworkPolicies.EgressCIDRs {
 		peers = append(peers, block(cidr))
 	}
