@@ -89,6 +89,10 @@ func (d *decoderOf) document(n *yaml.Node, m *Module) {
 		d.errorf(n, "an object must be a mapping, not %s", describe(n))
 		return
 	}
+	if n.Tag != "!!map" {
+		d.errorf(n, "the tag %.40q means nothing here", n.Tag)
+		return
+	}
 	var p probe
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		switch n.Content[i].Value {
