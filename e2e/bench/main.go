@@ -1,5 +1,5 @@
-// Command bench measures, in one run on the cluster of the environment: predict from zero (gateway and component asleep, and the component alone) beside a trivial Go service that
-// wakes from zero in turn with it; predict warm through the gateway; the controller's memory; the step from stage to stage of a pipeline beside bare Jobs. `make bench` runs it after `make demo` has left its module and model.
+// Command bench measures, in one run on the cluster of the environment: the step from stage to stage of a pipeline beside bare Jobs; predict from zero beside a trivial Go service that wakes from zero in turn
+// with it; predict warm through the gateway; the controller's memory. `make bench` runs it after `make demo` has left its module and model.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,27 +17,10 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-const trivial = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: unip-bench}
----
-apiVersion: serving.knative.dev/v1
-kind: Service
-metadata: {name: gateway, namespace: unip-bench}
-spec:
-  template:
-    spec:
-      containers:
-      - image: ko://github.com/unip-knative/unip/e2e/bench/hello
-        resources: {requests: {cpu: 25m, memory: 32Mi}}
-`
-
 var (
-	rounds = flag.Int("rounds", 10, "cold starts of each kind")
+	rounds = flag.Int("rounds", 20, "cold starts of each kind")
 	calls  = flag.Int("calls", 500, "warm calls")
-
-	onlyChains = flag.Bool("only-chains", false, "measure chains of stages only")
+	only   = flag.String("only", "", "measure only this: chains, cold, warm")
 )
 
 func main() {
@@ -56,59 +38,31 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := chains(ctx, cluster); err != nil || *onlyChains {
-		return err
-	}
-	digits, hello := cluster.Module("pu-ann-pa-digits"), cluster.Module("unip-bench")
-	if _, err := digits.Host(ctx); err != nil {
-		return fmt.Errorf("run `make demo` first: %w", err)
-	}
-	file := filepath.Join(os.TempDir(), "unip-bench.yaml")
-	if err := os.WriteFile(file, []byte(trivial), 0o600); err != nil {
-		return err
-	}
-	defer os.Remove(file)
-	if _, err := cluster.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", file); err != nil {
-		return err
-	}
-	defer func() { _ = hello.Delete(context.WithoutCancel(ctx)) }()
-	if err := hello.AwaitReady(ctx, 2*time.Minute); err != nil {
-		return err
-	}
-	callDigits := func() (*live.Answer, error) {
-		return digits.Predict(ctx, "digits", "ann", "change-me", live.Variable{Name: "image", Datatype: "FP32", Data: blank()})
-	}
-	callHello := func() (*live.Answer, error) { return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }
-
-	var cold, coldHello []time.Duration
-	for i := range *rounds {
-		for _, m := range []*live.Module{digits, hello} {
-			if err := m.AwaitGone(ctx, 3*time.Minute); err != nil {
-				return err
+	for _, part := range []struct {
+		name string
+		do   func(context.Context, *live.Cluster) error
+	}{{"chains", chains}, {"cold", cold}, {"warm", warm}} {
+		if *only == "" || *only == part.name {
+			if err := part.do(ctx, cluster); err != nil {
+				return fmt.Errorf("%s: %w", part.name, err)
 			}
 		}
-		h, err := timed(callHello)
-		if err != nil {
-			return err
-		}
-		d, err := timed(callDigits)
-		if err != nil {
-			return err
-		}
-		cold, coldHello = append(cold, d), append(coldHello, h)
-		fmt.Printf("round %d of %d: from zero: digits (gateway, then component) %.2f s, trivial Go service %.2f s\n", i+1, *rounds, d.Seconds(), h.Seconds())
 	}
-	var warm []time.Duration
+	return nil
+}
+
+// warm measures calls of the demo's model while it runs, and what the controller holds by then.
+func warm(ctx context.Context, cluster *live.Cluster) error {
+	digits := cluster.Module(demoModule)
+	var took []time.Duration
 	for range *calls {
-		d, err := timed(callDigits)
+		d, err := timed(func() (*live.Answer, error) { return callDigits(ctx, digits) })
 		if err != nil {
 			return err
 		}
-		warm = append(warm, d)
+		took = append(took, d)
 	}
-	fmt.Printf("\npredict from zero        %s\ntrivial Go service       %s\nratio of the medians     %.2f (two cold starts in a row against one)\n",
-		quantiles(cold), quantiles(coldHello), median(cold).Seconds()/median(coldHello).Seconds())
-	fmt.Printf("predict warm             %s (one caller, through ingress, activator, gateway, component)\n", quantiles(warm))
+	fmt.Printf("\npredict warm             %s (one caller, through ingress, activator, gateway, component)\n", quantiles(took))
 	memory, err := controllerMemory(ctx, cluster)
 	if err != nil {
 		return err
@@ -138,10 +92,6 @@ func quantiles(d []time.Duration) string {
 	d = slices.Sorted(slices.Values(d))
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, min %.1f, max %.1f, n %d", ms(median(d)), ms(d[len(d)*95/100]), ms(d[0]), ms(d[len(d)-1]), len(d))
-}
-
-func blank() json.RawMessage {
-	return json.RawMessage("[" + strings.Repeat("0,", 63) + "0]")
 }
 
 // controllerMemory asks the kubelet, through the API server, what the controller's container holds.

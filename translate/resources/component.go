@@ -93,7 +93,8 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 		ResponseStartTimeoutSeconds: &timeout,
 		PodSpec: corev1.PodSpec{
 			ServiceAccountName: c.Name,
-			Containers:         []corev1.Container{makeServer(m, c), makeFunction(m, c)},
+			// Containers start one after the other, and the function's takes the longest: Python starts while the server's container is made.
+			Containers: []corev1.Container{makeFunction(m, c), makeServer(m, c)},
 			Volumes: []corev1.Volume{
 				{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 				{Name: "worker", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{

@@ -12,7 +12,8 @@ import json
 import struct
 from array import array
 
-from __main__ import FROM_NUMPY, MAX_BODY, Fault
+from unip_frames import MAX_BODY
+from unip_values import FROM_NUMPY, Fault
 
 # datatype -> bytes of an element, and the code of struct, array and memoryview for it. BF16 has none; it is made of FP32.
 SIZES = {

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/e2e/live"
+)
+
+const (
+	demoModule = "pu-ann-pa-digits"
+
+	// What a component is held against: a Go program that is nothing but an HTTP server. By its label it is found as a module's gateway is.
+	trivial = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: unip-bench}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: gateway, namespace: unip-bench, labels: {app.kubernetes.io/component: gateway}}
+spec:
+  template:
+    spec:
+      containers:
+      - image: ko://github.com/unip-knative/unip/e2e/bench/hello
+        resources: {requests: {cpu: 25m, memory: 32Mi}}
+`
+	// A component whose function imports nothing.
+	nothing = `
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: MLComponent
+metadata: {name: nothing, namespace: unip-bench-nothing}
+spec:
+  image: {existingImageName: registry.localhost:5000/e2e/echo:v1}
+  mlService: {inference: 'echo:echo'}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: nothing, namespace: unip-bench-nothing}
+spec:
+  published: true
+  mlComponent: {name: nothing}
+  restfulApi: {path: nothing, auth: {basic: {credentials: users}}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: Secret
+metadata: {name: users, namespace: unip-bench-nothing}
+stringData: {ann: change-me}
+`
+)
+
+// cold measures what wakes from zero, one after the other in every round, each while nothing else runs or starts: the trivial Go service; a component that imports nothing, and the demo's, both behind a gateway
+// that is awake; the same with their gateways asleep.
+func cold(ctx context.Context, c *live.Cluster) error {
+	hello, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-nothing"), c.Module(demoModule)
+	if _, err := digits.Host(ctx); err != nil {
+		return fmt.Errorf("run `make demo` first: %w", err)
+	}
+	for _, m := range []*live.Module{hello, empty} {
+		defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()
+	}
+	if err := applyCold(ctx, c, hello, empty); err != nil {
+		return err
+	}
+	if err := digits.AwaitReady(ctx, time.Minute); err != nil {
+		return err
+	}
+	callEmpty := func() (*live.Answer, error) {
+		return empty.Predict(ctx, "nothing", "ann", "change-me", live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
+	}
+	kinds := []*wake{
+		{name: "trivial Go service", call: func() (*live.Answer, error) { return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
+		{name: "imports nothing", gateway: empty, call: callEmpty},
+		{name: "examples/digits", gateway: digits, call: func() (*live.Answer, error) { return callDigits(ctx, digits) }},
+		{name: "imports nothing, gateway asleep", call: callEmpty},
+		{name: "examples/digits, gateway asleep", call: func() (*live.Answer, error) { return callDigits(ctx, digits) }},
+	}
+	for i := range *rounds {
+		for j, k := range kinds {
+			if j == 0 || j == 3 { // the others of the two groups have been asleep since
+				for _, m := range []*live.Module{hello, empty, digits} {
+					if err := m.AwaitGone(ctx, 3*time.Minute); err != nil {
+						return err
+					}
+				}
+			}
+			if err := k.measure(ctx); err != nil {
+				return fmt.Errorf("%s: %w", k.name, err)
+			}
+		}
+		fmt.Printf("round %d of %d:", i+1, *rounds)
+		for _, k := range kinds {
+			fmt.Printf(" %.2f s %s;", k.took[i].Seconds(), k.name)
+		}
+		fmt.Println()
+	}
+	imports, interpreter, err := importTimes(ctx, digits)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\nfrom zero")
+	for _, k := range kinds {
+		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took), median(k.took).Seconds()/median(kinds[0].took).Seconds())
+	}
+	allowed := (median(kinds[0].took)*5/4 + imports) * 6 / 5
+	fmt.Printf("in digits' container: python3 -c 'import digits.serve, joblib, numpy, sklearn.svm' %s, python3 -c pass %s; (1.25 x trivial + imports) x 1.2 = %.0f ms\n", imports, interpreter, float64(allowed.Milliseconds()))
+	return nil
+}
+
+// wake is one kind of cold start.
+type wake struct {
+	name    string
+	gateway *live.Module // woken before, where it is not to be measured
+	call    func() (*live.Answer, error)
+	took    []time.Duration
+}
+
+func (w *wake) measure(ctx context.Context) error {
+	if w.gateway != nil {
+		if _, err := w.gateway.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}); err != nil {
+			return err
+		}
+	}
+	d, err := timed(w.call)
+	w.took = append(w.took, d)
+	return err
+}
+
+func applyCold(ctx context.Context, c *live.Cluster, hello, empty *live.Module) error {
+	dir, err := os.MkdirTemp("", "unip-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for name, text := range map[string]string{"trivial.yaml": trivial, "nothing/module.yaml": nothing} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", filepath.Join(dir, "trivial.yaml")); err != nil {
+		return err
+	}
+	if err := empty.Apply(ctx, filepath.Join(dir, "nothing")); err != nil {
+		return err
+	}
+	for _, m := range []*live.Module{hello, empty} {
+		if err := m.AwaitReady(ctx, 2*time.Minute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func callDigits(ctx context.Context, m *live.Module) (*live.Answer, error) {
+	return m.Predict(ctx, "digits", "ann", "change-me", live.Variable{Name: "image", Datatype: "FP32", Data: json.RawMessage("[" + strings.Repeat("0,", 63) + "0]")})
+}
+
+// importTimes are the medians of what a Python process takes in the component's own container, from exec to exit: one that imports what the demo's model and function import, and one that does nothing.
+func importTimes(ctx context.Context, m *live.Module) (imports, interpreter time.Duration, err error) {
+	const script = `
+import statistics, subprocess, time
+def median(code):
+    took = []
+    for _ in range(9):
+        start = time.monotonic()
+        subprocess.run(["python3", "-c", code], check=True)
+        took.append(time.monotonic() - start)
+    return int(statistics.median(took) * 1e9)
+print(median("import digits.serve, joblib, numpy, sklearn.svm"), median("pass"))`
+	if _, err := callDigits(ctx, m); err != nil {
+		return 0, 0, err
+	}
+	var pods corev1.PodList
+	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": "digits"}); err != nil {
+		return 0, 0, err
+	}
+	if len(pods.Items) == 0 {
+		return 0, 0, fmt.Errorf("no pod of digits")
+	}
+	out, err := m.Kubectl(ctx, "-n", m.Namespace, "exec", pods.Items[0].Name, "-c", "function", "--", "python3", "-c", script)
+	if err != nil {
+		return 0, 0, err
+	}
+	var times []time.Duration
+	for _, f := range strings.Fields(out) {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("reading %q: %w", out, err)
+		}
+		times = append(times, time.Duration(n))
+	}
+	if len(times) != 2 {
+		return 0, 0, fmt.Errorf("reading %q: want two numbers", out)
+	}
+	return times[0], times[1], nil
+}

@@ -1,0 +1,308 @@
+"""One worker: imports the function, loads the model once, and answers calls, one at a time."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, receive, send, send_parts
+from unip_lines import MAX_TRACEBACK, Lines, record
+from unip_values import Fault, check_variables, checked, dumps, lenient, outputs, plain, select
+
+# Also here: beside, of worker.py.
+
+ARGUMENTS = ("parameters", "inputs", "output_fields", "model_key", "model")
+# Exit status of a worker that said FAILED: it cannot start, and another one could not either.
+CANNOT_START = 70
+# Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
+LOST = 71
+# What a worker writes into the pipe of its reason once it has started.
+STARTED = b"\0"
+# The signal at which a worker writes to stderr where its threads are.
+WHERE = signal.SIGUSR2
+# While the function is imported and the model loaded the garbage collector runs after so many new objects, not after 700: what they make is kept, and looking at it again and again is some percent of the time.
+YOUNG = 50000
+
+
+def resolve(name):
+    """package.module:function (also package.module.function) -> the function."""
+    import importlib
+
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        module, _, attribute = name.rpartition(".")
+    found = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not callable(found):
+        raise TypeError("%s is not a function" % name)
+    return found
+
+
+def declared(function):
+    """The arguments to call the function with, out of ARGUMENTS."""
+    code = getattr(function, "__code__", None)
+    if code is not None and not hasattr(function, "__wrapped__"):
+        count = code.co_argcount + code.co_kwonlyargcount
+        names = list(code.co_varnames[:count])
+        optional = len(function.__defaults__ or ())
+        keywords = function.__kwdefaults__ or {}
+        required = names[: code.co_argcount - optional] + [n for n in names[code.co_argcount:] if n not in keywords]
+        everything = bool(code.co_flags & 0x08)  # **kwargs
+        if code.co_posonlyargcount:
+            raise TypeError("arguments before '/' cannot be given by name")
+    else:
+        import inspect
+
+        parameters = inspect.signature(function).parameters.values()
+        names = [p.name for p in parameters]
+        everything = any(p.kind == p.VAR_KEYWORD for p in parameters)
+        required = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    strangers = [n for n in required if n not in ARGUMENTS]
+    if strangers:
+        raise TypeError("the function wants the argument %r; it is called with some of %s" % (strangers[0], ", ".join(ARGUMENTS)))
+    return ARGUMENTS if everything else tuple(n for n in ARGUMENTS if n in names)
+
+
+class Asked:
+    """What the meta of a CALL says."""
+
+    said = None
+    has_files = None
+
+    def __init__(self, meta):
+        self.meta = meta
+
+    def id(self):
+        return self.meta.partition(b"\0")[0].decode("latin-1")
+
+    def more(self):
+        """What it says beside the request's id."""
+        if self.said is None:
+            _, more, said = self.meta.partition(b"\0")
+            self.said = json.loads(said) if more else {}
+        return self.said
+
+    def files(self):
+        """The FILE values of this call; most have none."""
+        if self.has_files is None:
+            self.has_files = beside("files").Files(self.more())
+        return self.has_files
+
+
+class Worker:
+    def __init__(self, options):
+        self.options = options
+        self.model = None
+        self.pid = os.getpid()
+        try:
+            import orjson
+
+            self.loads = lambda body: lenient(orjson.loads, body)
+            self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+        except ImportError:
+            self.loads = lambda body: json.loads(body.decode())  # strictly UTF-8, which json would not ask for
+            self.dumps = dumps
+
+    def run(self):
+        connection = connect(self.options.socket, os.getppid())
+        self.guard(connection)
+        send(connection, HELLO, {"role": "worker", "pid": self.pid})
+        import gc
+
+        usual = gc.get_threshold()
+        gc.set_threshold(YOUNG)
+        try:
+            sys.path.insert(0, os.getcwd())
+            started = time.monotonic()
+            self.function = resolve(self.options.inference)
+            self.arguments = declared(self.function)
+            self.load = resolve(self.options.model_loader) if self.options.model_loader else None
+            took = time.monotonic() - started
+        except BaseException as e:  # whatever the user's module raises while it is imported, sys.exit included
+            self.fail(connection, "importing %s" % self.options.inference, e)
+        docstring = beside("docstring")
+        try:
+            self.description = docstring.described(self.function)
+        except docstring.DocstringError as e:
+            self.fail(connection, "the docstring of %s" % self.options.inference, e)
+        gc.freeze()  # what the imports made stays: no collection looks at it again
+        if self.load is None:
+            self.calm(usual)
+            self.started()
+        send(connection, READY, {
+            "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
+            "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
+        })
+        incoming = Incoming(connection)
+        while True:
+            kind, meta, payload = receive(incoming)
+            if kind is None:
+                os._exit(LOST)
+            if kind == MODEL:
+                self.load_model(connection, json.loads(payload)["path"])
+                self.calm(usual)
+            elif kind == CALL:
+                self.answer(connection, meta, payload)
+            else:
+                raise ValueError("a frame of type %d" % kind)
+
+    @staticmethod
+    def calm(usual):
+        """Gives the garbage collector its usual thresholds back, unless the user's code has set others."""
+        import gc
+
+        if gc.get_threshold()[0] == YOUNG:
+            gc.set_threshold(*usual)
+
+    def guard(self, connection):
+        """Against what the user's code may do to this process: forks get no connection, on which only one may answer; a crash in native code leaves the place in the log, as a call that overruns does."""
+        import faulthandler
+
+        def forked():
+            connection.close()
+            if self.options.reason is not None:
+                os.close(self.options.reason)
+                self.options.reason = None
+            for stream in self.streams:
+                stream.unlock()
+
+        os.register_at_fork(after_in_child=forked)
+        try:
+            faulthandler.enable()
+            faulthandler.register(WHERE)
+            self.streams = Lines(sys.stdout, "stdout"), Lines(sys.stderr, "stderr")
+            sys.stdout, sys.stderr = self.streams
+        except (AttributeError, OSError, ValueError):  # there is no stdout, or it is none of the system's
+            self.streams = ()
+
+    def started(self):
+        """Tells the supervisor that this worker can answer calls: from here on its end is no failure to start."""
+        if self.options.reason is not None:
+            try:
+                os.write(self.options.reason, STARTED)
+                os.close(self.options.reason)
+            except OSError:
+                pass  # the supervisor is gone, or the user's code has closed it
+            self.options.reason = None
+
+    def load_model(self, connection, path):
+        started = time.monotonic()
+        try:
+            self.model = self.load(path) if self.load else path
+        except BaseException as e:
+            self.fail(connection, "loading the model %s" % path, e)
+        self.started()
+        send(connection, LOADED, {"load_seconds": time.monotonic() - started})
+
+    def fail(self, connection, doing, error):
+        import traceback
+
+        traceback.print_exception(type(error), error, error.__traceback__)
+        flush()
+        message = "%s: %s" % (doing, describe(error))
+        try:
+            send(connection, FAILED, {"message": message})
+        except OSError:
+            pass
+        if self.options.reason is not None:
+            os.write(self.options.reason, message.encode()[:4000])
+        os._exit(CANNOT_START)
+
+    def answer(self, connection, meta, body):
+        asked, parts = Asked(meta), None
+        request = asked.id()
+        for stream in self.streams:
+            stream.id = request
+        try:
+            if asked.more().get("form") == "v2":
+                parts, said = self.call_v2(body, asked.more())
+            else:
+                kind, payload = ANSWER, self.call(body, asked)
+        except Fault as f:
+            kind, payload = PROBLEM, f.payload()
+        except Exception as e:
+            import traceback
+
+            record(2, "ERROR", "the function raised " + describe(e), request_id=request, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
+            kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
+        finally:
+            for stream in self.streams:
+                stream.finish()
+        flush()
+        if os.getpid() != self.pid:
+            os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
+        try:
+            if parts is not None:
+                send_parts(connection, ANSWER, parts, said)
+            elif asked.has_files is not None:
+                asked.files().send(connection, kind, payload)
+            else:
+                send(connection, kind, payload)
+        except OSError:
+            os._exit(LOST)
+
+    def call(self, body, asked):
+        request = self.parse(body, asked)
+        values = select(outputs(self.invoke(request)), request["output_fields"])
+        for i, value in enumerate(values):
+            if value.get("datatype") == "FILE":
+                values[i] = asked.files().open(i, value)
+        return self.encode(values)
+
+    def call_v2(self, body, more):
+        v2 = beside("v2")
+        request = v2.parse_v2(self, body, more)
+        return v2.encode_v2(self, outputs(self.invoke(request), checked), request)
+
+    def invoke(self, request):
+        result = self.function(**{name: self.model if name == "model" else request[name] for name in self.arguments})
+        if hasattr(result, "__await__"):
+            import asyncio
+
+            async def wait():
+                return await result
+
+            result = asyncio.run(wait())
+        return result
+
+    def parse(self, body, asked):
+        try:
+            request = self.loads(body)
+        except (ValueError, RecursionError) as e:
+            raise Fault(400, "invalid-json", "the body is not JSON: %s" % e, "")
+        if not isinstance(request, dict):
+            raise Fault(400, "invalid-request", "the body must be an object with inputs", "")
+        inputs = request.get("inputs")
+        if inputs is None:
+            inputs = []
+        check_variables(inputs, asked)
+        for key in ("parameters", "output_fields"):
+            if request.get(key) is None:
+                request[key] = []
+            elif not isinstance(request[key], (list, dict)):
+                raise Fault(400, "invalid-request", "%s must be a list" % key, "/" + key)
+        return {
+            "inputs": inputs, "parameters": request["parameters"], "output_fields": request["output_fields"],
+            "model_key": request.get("model_key"),
+        }
+
+    def encode(self, values):
+        try:
+            return self.dumps({"outputs": values})
+        except (TypeError, ValueError, RecursionError, OverflowError) as e:
+            raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+
+
+def describe(error):
+    text = str(error)
+    return "%s: %s" % (type(error).__name__, text[:1500]) if text else type(error).__name__
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
