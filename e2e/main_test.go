@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 // component is what the tests vary of an MLComponent.
 type component struct {
 	Namespace, Image, Inference, Loader, Model string
+	Files                                      string // a box for the files of its callers
 }
 
 // echo is a component of the echo image that calls one of its functions.
@@ -69,6 +70,18 @@ spec:
     modelPath: /models/{{.Model}}
   connectedBoxes:
     - {name: weights, mountS3Box: {s3Path: /, mountPath: /models, readOnly: true}}
+{{- end}}
+{{- if .Files}}
+  connectedBoxes:
+    - {name: {{.Files}}, mountS3Box: {mountPath: /files}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: files-api, namespace: {{.Namespace}}}
+spec:
+  published: true
+  files: {}
+  restfulApi: {auth: {basic: {credentials: users}}}
 {{- end}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/devserver"
+	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -39,7 +40,7 @@ func serveCommand() *cobra.Command {
 		Short: "Serve an MLComponent's function on this machine, from its code",
 		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does, without a cluster and without an image: the same server, with your Python and the code in --dir. The environment
 is your own with the manifest's env. A model is looked for below --boxes, a folder per DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster,
-and when it comes or changes, it is loaded. What the function prints, and a line per call, go to standard error. It ends with Ctrl-C; with 1 when the function cannot be started.`,
+and when it comes or changes, it is loaded. FILE values of calls are files below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function prints, and a line per call, go to standard error. It ends with Ctrl-C; with 1 when the function cannot be started.`,
 		Example: `  unip serve -f manifests/ --dir . --reload
   unip serve -f manifests/ --component digits --python .venv/bin/python --boxes testdata/boxes --port 8080
   unip predict http://127.0.0.1:8002 --input text=hello`,
@@ -109,6 +110,9 @@ func (s *serving) run(c *cobra.Command) error {
 			return err
 		}
 	}
+	if o.Folders, err = s.folders(m, x, o.Log); err != nil {
+		return err
+	}
 	port := x.Port
 	if s.port != 0 {
 		port = s.port
@@ -174,6 +178,28 @@ func (s *serving) model(m resources.Model, log *slog.Logger) (*devserver.Model, 
 		log.Info(fmt.Sprintf("in place of the model %s: %s", m.Path, shown))
 	}
 	return local, nil
+}
+
+// folders are those in the role of the boxes that the component is connected to, nil where there is none.
+func (s *serving) folders(m *manifest.Module, x resources.Component, log *slog.Logger) (*devserver.Folders, error) {
+	if len(x.Boxes) == 0 {
+		return nil, nil
+	}
+	dir, err := filepath.Abs(s.boxes)
+	if err != nil {
+		return nil, err
+	}
+	f := &devserver.Folders{Dir: dir}
+	for _, b := range x.Boxes {
+		f.Boxes = append(f.Boxes, service.Box{Name: b.Name, ReadOnly: b.ReadOnly})
+		log.Info(fmt.Sprintf("in place of the files of box %s: %s", b.Name, filepath.Join(s.boxes, b.Name)))
+	}
+	for _, c := range m.Components {
+		if c.Meta.Name.Value == x.Name {
+			f.Namespace = c.Meta.Namespace.Value
+		}
+	}
+	return f, nil
 }
 
 // environment is this process's own, without what the other commands log in with, and over it the component's: the objects of envFrom as far as the manifests hold them, then env.

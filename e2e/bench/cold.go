@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,62 +61,118 @@ stringData: {ann: change-me}
 `
 )
 
-// cold measures what wakes from zero, one after the other in every round, each while nothing else runs or starts: the trivial Go service; a component that imports nothing, and the demo's, both behind a gateway
-// that is awake; the same with their gateways asleep.
+// cold measures what wakes from zero, one after the other, each while nothing else starts: the trivial Go service; a component that imports nothing, and the demo's, both behind a gateway that is awake. In every
+// fourth round the two are called with their gateways asleep as well.
 func cold(ctx context.Context, c *live.Cluster) error {
 	hello, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-nothing"), c.Module(demoModule)
+	all := []*live.Module{hello, empty, digits}
 	if _, err := digits.Host(ctx); err != nil {
 		return fmt.Errorf("run `make demo` first: %w", err)
 	}
-	for _, m := range []*live.Module{hello, empty} {
+	for _, m := range all[:2] {
 		defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()
 	}
 	if err := applyCold(ctx, c, hello, empty); err != nil {
 		return err
 	}
-	if err := digits.AwaitReady(ctx, time.Minute); err != nil {
-		return err
-	}
 	callEmpty := func() (*live.Answer, error) {
 		return empty.Predict(ctx, "nothing", "ann", "change-me", live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
 	}
+	callDigits := func() (*live.Answer, error) { return callDigits(ctx, digits) }
 	kinds := []*wake{
 		{name: "trivial Go service", call: func() (*live.Answer, error) { return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
 		{name: "imports nothing", gateway: empty, call: callEmpty},
-		{name: "examples/digits", gateway: digits, call: func() (*live.Answer, error) { return callDigits(ctx, digits) }},
-		{name: "imports nothing, gateway asleep", call: callEmpty},
-		{name: "examples/digits, gateway asleep", call: func() (*live.Answer, error) { return callDigits(ctx, digits) }},
+		{name: "examples/digits", gateway: digits, call: callDigits},
 	}
+	asleep := []*wake{{name: "imports nothing, gateway asleep", call: callEmpty}, {name: "examples/digits, gateway asleep", call: callDigits}}
 	for i := range *rounds {
-		for j, k := range kinds {
-			if j == 0 || j == 3 { // the others of the two groups have been asleep since
-				for _, m := range []*live.Module{hello, empty, digits} {
-					if err := m.AwaitGone(ctx, 3*time.Minute); err != nil {
-						return err
-					}
-				}
-			}
-			if err := k.measure(ctx); err != nil {
-				return fmt.Errorf("%s: %w", k.name, err)
-			}
+		if err := wakeAll(ctx, all, slices.Concat(kinds[i%3:], kinds[:i%3])); err != nil {
+			return err
 		}
 		fmt.Printf("round %d of %d:", i+1, *rounds)
 		for _, k := range kinds {
-			fmt.Printf(" %.2f s %s;", k.took[i].Seconds(), k.name)
+			fmt.Printf(" %s %.2f s;", k.name, k.took[i].Seconds())
 		}
 		fmt.Println()
+		if i%4 == 0 {
+			if err := wakeAll(ctx, all, asleep); err != nil {
+				return err
+			}
+		}
 	}
 	imports, interpreter, err := importTimes(ctx, digits)
 	if err != nil {
 		return err
 	}
 	fmt.Println("\nfrom zero")
-	for _, k := range kinds {
+	for _, k := range slices.Concat(kinds, asleep) {
 		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took), median(k.took).Seconds()/median(kinds[0].took).Seconds())
 	}
-	allowed := (median(kinds[0].took)*5/4 + imports) * 6 / 5
-	fmt.Printf("in digits' container: python3 -c 'import digits.serve, joblib, numpy, sklearn.svm' %s, python3 -c pass %s; (1.25 x trivial + imports) x 1.2 = %.0f ms\n", imports, interpreter, float64(allowed.Milliseconds()))
+	fmt.Printf("in digits' container: python3 -c 'import digits.serve, joblib, numpy, sklearn.svm' %s, python3 -c pass %s\n", imports.Round(time.Millisecond), interpreter.Round(time.Millisecond))
+	fmt.Printf("digits is at %.2f of (1.25 x trivial + imports) x 1.2\n", median(kinds[2].took).Seconds()/((median(kinds[0].took)*5/4+imports)*6/5).Seconds())
 	return nil
+}
+
+// wakeAll waits until nothing runs and wakes one kind after the other.
+func wakeAll(ctx context.Context, modules []*live.Module, kinds []*wake) error {
+	for _, m := range modules {
+		if err := m.AwaitAsleep(ctx, 3*time.Minute); err != nil {
+			return err
+		}
+	}
+	for _, k := range kinds {
+		if err := k.measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+	}
+	return nil
+}
+
+// quiet waits until the machine has had nothing to do for a while: what a start leaves to be done is not the next one's.
+func quiet(ctx context.Context) error {
+	const every, enough = 250 * time.Millisecond, 4
+	var before idle
+	for calm := 0; calm < enough; {
+		now, err := readIdle()
+		if err != nil {
+			return err
+		}
+		if total := now.total - before.total; total > 0 && (now.idle-before.idle)/total > 0.8 {
+			calm++
+		} else {
+			calm = 0
+		}
+		before = now
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
+	return nil
+}
+
+type idle struct{ idle, total float64 }
+
+// readIdle reads how long the processors have been idle, of all their time.
+func readIdle() (idle, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return idle{}, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var all idle
+	for i, f := range strings.Fields(line)[1:] {
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return idle{}, err
+		}
+		if i == 3 || i == 4 { // idle, iowait
+			all.idle += n
+		}
+		all.total += n
+	}
+	return all, nil
 }
 
 // wake is one kind of cold start.
@@ -131,6 +188,9 @@ func (w *wake) measure(ctx context.Context) error {
 		if _, err := w.gateway.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}); err != nil {
 			return err
 		}
+	}
+	if err := quiet(ctx); err != nil {
+		return err
 	}
 	d, err := timed(w.call)
 	w.took = append(w.took, d)

@@ -50,9 +50,12 @@ type Request struct {
 	Method, Path   string // the path below the host, the namespace included
 	User, Password string // no Authorization when both are empty
 	Header         http.Header
-	Body           any    // encoded as JSON; nil for none
+	Body           any    // Raw, or what is encoded as JSON; nil for none
 	Host           string // default: the gateway's
 }
+
+// Raw is a body that is sent as it is.
+type Raw []byte
 
 // Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not errors. An empty 502 is the local ingress' own: it found a connection refused by a pod that has just
 // gone, which other ingresses try again themselves; so GET and PUT are sent again here.
@@ -75,7 +78,9 @@ func (m *Module) call(ctx context.Context, r Request) (*Answer, error) {
 		}
 	}
 	var body io.Reader
-	if r.Body != nil {
+	if raw, ok := r.Body.(Raw); ok {
+		body = bytes.NewReader(raw)
+	} else if r.Body != nil {
 		b, err := json.Marshal(r.Body)
 		if err != nil {
 			return nil, err

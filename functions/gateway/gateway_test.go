@@ -74,7 +74,7 @@ func startWith(t *testing.T, routesFile string, component http.HandlerFunc) modu
 	} else {
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, fmt.Errorf("no route to host") }
 	}
-	g.forward = forward.New(transport)
+	g.forward = forward.New(transport, forward.MaxBody)
 	srv := httptest.NewServer(g)
 	t.Cleanup(srv.Close)
 	return module{srv, g, dir}
@@ -183,6 +183,26 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 	}
 	if tp := got.Header.Get("Traceparent"); len(tp) != 55 {
 		t.Errorf("traceparent %q", tp)
+	}
+}
+
+// Of the calls of which nobody has decided whether they are traced, the gateway marks a share.
+func TestTracesAreSampled(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[float64]func(n int) bool{
+		0: func(n int) bool { return n == 0 }, 1: func(n int) bool { return n == 2000 }, 0.25: func(n int) bool { return 300 < n && n < 700 },
+	} {
+		sampled := 0
+		for range 2000 {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			forward.Trace(r, rate)
+			if strings.HasSuffix(r.Header.Get("Traceparent"), "-01") {
+				sampled++
+			}
+		}
+		if !want(sampled) {
+			t.Errorf("rate %v: %d of 2000 are sampled", rate, sampled)
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ const (
 )
 
 type options struct {
+	sampled                                   float64
+	maxBody                                   int64
 	namespace, prefix                         string // of the module, and before the names of its objects
 	routes, auth, key, clusterDomain, address string
 	boxes, s3Public, runs                     string
@@ -57,6 +59,8 @@ func main() {
 	flag.StringVar(&o.s3Public, "s3-public-endpoint", "", "the S3 server as callers see it, for links; default: what the session says")
 	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
+	flag.Int64Var(&o.maxBody, "max-body", forward.MaxBody, "the largest body of a call of an MLComponent in bytes")
+	flag.Float64Var(&o.sampled, "trace-sampling-rate", 0, "share of the calls of which their caller has not decided, 0 to 1, that are marked as sampled")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 
@@ -134,7 +138,7 @@ func newGateway(o options) (*gateway, error) {
 	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
 	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
-		forward: forward.New(forward.Transport()), keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
+		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
 	}
 	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {
 		if g.runs, err = newRuns(o, t, boxes); err != nil {

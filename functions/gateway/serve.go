@@ -19,6 +19,7 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
+	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -41,6 +42,7 @@ type gateway struct {
 	users                    *basic.Store
 	tokens                   *bearer.Checker
 	forward                  *forward.Forwarder
+	sampled                  float64 // share of the traces that begin here
 	files                    *files.Handler
 	runs                     *runs.Handler
 	keyFile                  string
@@ -55,21 +57,21 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	rec := &recorder{ResponseWriter: w}
-	entry := call{trace: forward.Trace(r)}
+	rec := &answered.Writer{ResponseWriter: w}
+	entry := call{trace: forward.Trace(r, g.sampled)}
 	defer func() {
 		p := recover()
-		if p != nil && p != http.ErrAbortHandler && rec.status == 0 { //nolint:errorlint // a panic value, never wrapped
+		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { //nolint:errorlint // a panic value, never wrapped
 			slog.Error("call panicked", "panic", fmt.Sprint(p))
 			problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the gateway; its log says more"))
 			p = nil
 		}
-		status := rec.status
+		status := rec.Status
 		if p != nil {
 			status = 499 // the caller went away, or the answer broke off
 		}
 		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user", entry.user,
-			"bytes", rec.bytes, "ms", time.Since(start).Milliseconds(), "trace", entry.trace)
+			"bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
 		if p != nil {
 			panic(p)
 		}
@@ -198,28 +200,3 @@ func readKey(file string) ([]byte, error) {
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxKey))
 }
-
-// recorder remembers what was answered. Unwrap lets the proxy flush and hijack through it.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && status >= 200 {
-		r.status = status
-	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
-	return n, err
-}
-
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) int {
 		result.Error, result.Retry = err.Error(), storage.Retry(err)
 		slog.Error(args[0]+" failed", "error", err, "retry", result.Retry)
 	} else {
-		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "ms", time.Since(began).Milliseconds())
+		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "seconds", time.Since(began).Seconds())
 	}
 	leave(*message, result)
 	switch {

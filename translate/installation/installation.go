@@ -26,6 +26,36 @@ type Config struct {
 	OIDC          OIDC     `yaml:"oidc"`
 
 	NetworkPolicies NetworkPolicies `yaml:"networkPolicies"`
+	Tracing         Tracing         `yaml:"tracing"`
+	Limits          Limits          `yaml:"limits"`
+}
+
+// Limits of what callers may send.
+type Limits struct {
+	// BodyMiB is the largest body of a predict call, 1 to 250. Default 64. Larger data goes by file.
+	BodyMiB int `yaml:"bodyMiB"`
+}
+
+// UsualBody is the BodyMiB that the images know by themselves.
+const UsualBody = 64
+
+// maxBody is below the largest frame between server and worker.
+const maxBody = 250
+
+func (l Limits) validate() error {
+	if l.BodyMiB < 1 || l.BodyMiB > maxBody {
+		return fmt.Errorf("limits.bodyMiB: %d is not within 1 to %d", l.BodyMiB, maxBody)
+	}
+	return nil
+}
+
+// endpoints are the URLs by their keys that pods of modules connect to.
+func (c Config) endpoints() map[string]string {
+	all := map[string]string{"s3.endpoint": c.S3.Endpoint}
+	if c.Tracing.Endpoint != "" {
+		all["tracing.endpoint"] = c.Tracing.Endpoint
+	}
+	return all
 }
 
 // Broker is what carries the events of modules.
@@ -121,6 +151,8 @@ func Default() Config {
 			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external", "contour-internal"},
 			Egress:            Open,
 		},
+		Tracing: Tracing{SamplingRate: 0.1},
+		Limits:  Limits{BodyMiB: UsualBody},
 	}
 }
 
@@ -182,5 +214,5 @@ func (c Config) validate() error {
 			}
 		}
 	}
-	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.NetworkPolicies.validate(c.S3, c.ClusterDomain))...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

@@ -57,12 +57,18 @@ func TestParseRefuses(t *testing.T) {
 		"networkPolicies: {egress: Closed}":                            `networkPolicies.egress: "Closed" is neither Open nor Restricted`,
 		"networkPolicies: {ingressNamespaces: [ingress]}":              "networkPolicies.ingressNamespaces: knative-serving is missing",
 		"networkPolicies: {ingressNamespaces: [knative-serving, A.b]}": `networkPolicies.ingressNamespaces: "A.b" is not the name of a namespace`,
-		"networkPolicies: {egressCIDRs: [10.0.0.1]}":                   `networkPolicies.egressCIDRs: "10.0.0.1" is not a range`,
-		"networkPolicies: {egressCIDRs: [10.0.0.1/8]}":                 `networkPolicies.egressCIDRs: "10.0.0.1/8" is not a range`,
+		"tracing: {endpoint: 'collector:4318'}":                        "tracing.endpoint is not a URL",
+		"tracing: {endpoint: 'http://a:secret@b'}":                     "tracing.endpoint is not a URL",
+		"limits: {bodyMiB: 251}":                                       "limits.bodyMiB: 251 is not within 1 to 250",
+		"tracing: {samplingRate: 2}":                                   "tracing.samplingRate: 2 is not within 0 to 1",
+		"tracing: {samplingRate: .nan}":                                "tracing.samplingRate: NaN is not within 0 to 1",
+		"networkPolicies: {egress: Restricted}\ntracing: {endpoint: 'https://otel.example.org'}":  "name the addresses of tracing.endpoint here",
+		"networkPolicies: {egressCIDRs: [10.0.0.1]}":                                              `networkPolicies.egressCIDRs: "10.0.0.1" is not a range`,
+		"networkPolicies: {egressCIDRs: [10.0.0.1/8]}":                                            `networkPolicies.egressCIDRs: "10.0.0.1/8" is not a range`,
 		"{s3: {endpoint: 'https://s3.example.org'}, networkPolicies: {egress: Restricted}}":       "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{s3: {endpoint: 'http://minio.minio.svc.other'}, networkPolicies: {egress: Restricted}}": "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
-		"{networkPolicies: {denied: [a]}}": "field denied not found",
-		"oidc: {audience: x}":              "field audience not found",
+		"{networkPolicies: {denied: [a]}}":                                                        "field denied not found",
+		"oidc: {audience: x}":                                                                     "field audience not found",
 	} {
 		if _, err := installation.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)

@@ -3,6 +3,7 @@ package installation
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -27,16 +28,16 @@ type NetworkPolicies struct {
 // Egress says where connections may go.
 type Egress string
 
-// Open is everywhere but to the link-local addresses and those of clouds' metadata servers, which give whoever asks the rights of the node. Restricted is DNS, the S3 server, the namespaces of
+// Open is everywhere but to the link-local addresses and those of clouds' metadata servers, which give whoever asks the rights of the node. Restricted is DNS, the S3 server, the collector of spans, the namespaces of
 // IngressNamespaces (so that one component can call another), and EgressCIDRs.
 const (
 	Open             Egress = "Open"
 	RestrictedEgress Egress = "Restricted"
 )
 
-// Namespace of a Service that the S3 endpoint names, "" for an endpoint that is no Service of the cluster.
-func (s S3) Namespace(clusterDomain string) string {
-	u, err := url.Parse(s.Endpoint)
+// InNamespace is the namespace of the Service that a URL names, "" for a URL that is of no Service of the cluster.
+func InNamespace(endpoint, clusterDomain string) string {
+	u, err := url.Parse(endpoint)
 	if err != nil {
 		return ""
 	}
@@ -47,9 +48,9 @@ func (s S3) Namespace(clusterDomain string) string {
 	return ""
 }
 
-// Address of an S3 endpoint that names one, and reports whether it does.
-func (s S3) Address() (netip.Addr, bool) {
-	u, err := url.Parse(s.Endpoint)
+// Address of a URL that names one, and whether it does.
+func Address(endpoint string) (netip.Addr, bool) {
+	u, err := url.Parse(endpoint)
 	if err != nil {
 		return netip.Addr{}, false
 	}
@@ -57,7 +58,7 @@ func (s S3) Address() (netip.Addr, bool) {
 	return a, err == nil && a.Zone() == ""
 }
 
-func (n NetworkPolicies) validate(s3 S3, clusterDomain string) error {
+func (n NetworkPolicies) validate(endpoints map[string]string, clusterDomain string) error {
 	var errs []error
 	if n.Egress != Open && n.Egress != RestrictedEgress {
 		errs = append(errs, fmt.Errorf("networkPolicies.egress: %q is neither Open nor Restricted", n.Egress))
@@ -75,8 +76,10 @@ func (n NetworkPolicies) validate(s3 S3, clusterDomain string) error {
 			errs = append(errs, fmt.Errorf("networkPolicies.egressCIDRs: %q is not a range such as 10.0.0.0/8 or 192.0.2.7/32", c))
 		}
 	}
-	if _, ok := s3.Address(); n.Enabled && n.Egress == RestrictedEgress && !ok && s3.Namespace(clusterDomain) == "" && len(n.EgressCIDRs) == 0 {
-		errs = append(errs, errors.New("networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint here: a NetworkPolicy knows no host names"))
+	for _, key := range slices.Sorted(maps.Keys(endpoints)) {
+		if _, ok := Address(endpoints[key]); n.Enabled && n.Egress == RestrictedEgress && !ok && InNamespace(endpoints[key], clusterDomain) == "" && len(n.EgressCIDRs) == 0 {
+			errs = append(errs, fmt.Errorf("networkPolicies.egressCIDRs: with egress Restricted, name the addresses of %s here: a NetworkPolicy knows no host names", key))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package resources
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	"knative.dev/serving/pkg/apis/autoscaling"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
+	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/names"
 )
 
@@ -209,8 +211,26 @@ func makeServer(m Module, c Component) corev1.Container {
 			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
 	addFiles(&s, c)
+	if n := m.Config.Limits.BodyMiB; n != installation.UsualBody {
+		s.Args = append(s.Args, maxBody(m))
+		if n > installation.UsualBody { // the server holds the bodies of several calls: four of the largest
+			s.Resources = ownResources("25m", "64Mi", fmt.Sprintf("%dMi", 256+4*n))
+		}
+	}
+	if t := m.Config.Tracing; t.Endpoint != "" {
+		s.Env = []corev1.EnvVar{
+			{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: t.Endpoint},
+			{Name: "OTEL_TRACES_SAMPLER", Value: "parentbased_traceidratio"},
+			{Name: "OTEL_TRACES_SAMPLER_ARG", Value: rate(t)},
+		}
+	}
 	return s
 }
+
+func rate(t installation.Tracing) string { return strconv.FormatFloat(t.SamplingRate, 'f', -1, 64) }
+
+// maxBody tells server and gateway of another largest body than they know of.
+func maxBody(m Module) string { return fmt.Sprintf("--max-body=%d", m.Config.Limits.BodyMiB<<20) }
 
 func makeFunction(m Module, c Component) corev1.Container {
 	f := corev1.Container{

@@ -10,6 +10,7 @@ import (
 	"knative.dev/serving/pkg/apis/autoscaling"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
+	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/names"
 )
 
@@ -81,6 +82,12 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 	args := []string{
 		"--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
 		"--cluster-domain=" + m.Config.ClusterDomain,
+	}
+	if m.Config.Limits.BodyMiB != installation.UsualBody {
+		args = append(args, maxBody(m))
+	}
+	if t := m.Config.Tracing; t.Endpoint != "" {
+		args = append(args, "--trace-sampling-rate="+rate(t))
 	}
 	mount := func(volume, path string, source corev1.VolumeSource) {
 		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: source})

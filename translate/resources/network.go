@@ -46,11 +46,13 @@ func egress(c installation.Config) []networkingv1.NetworkPolicyPeer {
 		return []networkingv1.NetworkPolicyPeer{namespaces(), block("0.0.0.0/0", metadata.v4...), block("::/0", metadata.v6...)}
 	}
 	var peers []networkingv1.NetworkPolicyPeer
-	if ns := c.S3.Namespace(c.ClusterDomain); ns != "" {
-		peers = append(peers, namespaces(ns))
-	} else if a, ok := c.S3.Address(); ok {
-		p, _ := a.Prefix(a.BitLen()) // its own length always fits
-		peers = append(peers, block(p.String()))
+	for _, endpoint := range []string{c.S3.Endpoint, c.Tracing.Endpoint} {
+		if ns := installation.InNamespace(endpoint, c.ClusterDomain); ns != "" {
+			peers = append(peers, namespaces(ns))
+		} else if a, ok := installation.Address(endpoint); ok {
+			p, _ := a.Prefix(a.BitLen()) // its own length always fits
+			peers = append(peers, block(p.String()))
+		}
 	}
 	peers = append(peers, namespaces(c.NetworkPolicies.IngressNamespaces...))
 	for _, cidr := range c.NetworkPolicies.EgressCIDRs {

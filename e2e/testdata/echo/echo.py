@@ -67,3 +67,36 @@ def reach(inputs: list) -> list:
         except OSError as e:
             reached[address] = str(e)
     return [{"name": "reached", "datatype": "dict", "data": reached}]
+
+
+def louder(inputs: list) -> list:
+    """Answers with the letters of a text file as capitals, in a file; and with who it is that read it.
+
+    :param inputs.text: a text file
+    :type inputs.text: FILE
+    :param outputs.louder: the same in capitals
+    :type outputs.louder: FILE
+    :param outputs.uids: the user of this process, and the owner of the file
+    :type outputs.uids: INT32
+    """
+    import tempfile
+
+    path = inputs[0]["data"]
+    with open(path) as f, tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as g:
+        g.write(f.read().upper())
+    return [
+        {"name": "louder", "datatype": "FILE", "data": g.name, "content_type": "text/plain"},
+        {"name": "uids", "datatype": "INT32", "data": [os.getuid(), os.stat(path).st_uid]},
+    ]
+
+
+def doubled(inputs: list) -> list:
+    """Doubles numbers.
+
+    :param inputs.numbers: some
+    :type inputs.numbers: FP32
+    :param outputs.numbers: twice as much
+    :type outputs.numbers: FP32
+    """
+    print("doubling", len(inputs[0]["data"]))
+    return [{"name": "numbers", "datatype": "FP32", "data": [2 * n for n in inputs[0]["data"]]}]

@@ -24,6 +24,8 @@ var (
 	ErrInvalid = model.ErrInvalid
 	// ErrNoFile is what a Storage says of a file that a user does not have.
 	ErrNoFile = files.ErrMissing
+	// ErrFileChanged is what it says of a file that is another one than the version that was asked for.
+	ErrFileChanged = files.ErrChanged
 )
 
 // Source is where a model comes from, File what it has fetched.
@@ -53,6 +55,8 @@ type Options struct {
 	Model Source
 	// Files serves FILE values; nil for a component that is connected to no box. New fills in its Component, Timeout and Log.
 	Files *Files
+	// User is who calls where no gateway signs who does; "": such calls are anonymous, and have no files.
+	User string
 	// Workers is how many workers there are, Queue how many calls may wait for each.
 	Workers, Queue int
 	// Timeout is how long one call of the function may take.
@@ -75,7 +79,7 @@ type Service struct {
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
 	f := &front.Server{
-		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, User: o.User, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
 	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)

@@ -30,6 +30,7 @@ type Options struct {
 	Workers     int
 	Timeout     time.Duration // of one call
 	Model       *Model        // nil: without
+	Folders     *Folders      // for FILE values; nil: without
 	// Reload starts the function again when a file of Python below Dir changes. A changed model always does.
 	Reload bool
 	// Listener is where HTTP is served.
@@ -138,6 +139,12 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		o.Model = s.Model
 	}
 	var err error
+	if s.Folders != nil {
+		o.User = caller
+		if o.Files, err = s.Folders.files(filepath.Join(s.dir, "files-"+strconv.Itoa(n))); err != nil {
+			return nil, err
+		}
+	}
 	if g.service, err = service.New(o, slog.New(g.log)); err != nil {
 		return nil, err
 	}

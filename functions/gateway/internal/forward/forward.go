@@ -4,15 +4,17 @@
 // (Authorization, Cookie), anything that claims an identity (X-Forwarded-User, Unip-*), Knative's own headers, hop-by-hop headers, upgrades. What
 // is added: the signed caller, X-Forwarded-Host, -Proto, -For and -Prefix, and a traceparent if there was none.
 //
-// Guarantees: at most MaxBody bytes of a request's body are passed on (then 413); a call ends at its deadline (504); a target that does not
+// Guarantees: at most the given number of bytes of a request's body are passed on (then 413); a call ends at its deadline (504); a target that does not
 // answer is 503 with Retry-After. A call is never sent twice by this package.
 package forward
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -29,7 +31,7 @@ import (
 )
 
 const (
-	// MaxBody is the largest request body in bytes; larger data goes by file.
+	// MaxBody is the usual largest request body in bytes; larger data goes by file.
 	MaxBody = 64 << 20
 	// retryAfter, in seconds, is what a caller is asked to wait when the target does not answer.
 	retryAfter = "1"
@@ -49,12 +51,13 @@ type Call struct {
 
 // Forwarder passes calls on. It is safe for concurrent use.
 type Forwarder struct {
-	proxy httputil.ReverseProxy
+	proxy   httputil.ReverseProxy
+	maxBody int64
 }
 
-// New is a Forwarder over a transport of its own kind (see Transport).
-func New(t http.RoundTripper) *Forwarder {
-	return &Forwarder{proxy: httputil.ReverseProxy{
+// New is a Forwarder over a transport of its own kind (see Transport), of request bodies of up to maxBody bytes.
+func New(t http.RoundTripper, maxBody int64) *Forwarder {
+	return &Forwarder{maxBody: maxBody, proxy: httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      t,
 		FlushInterval:  -1, // a streamed answer is passed on as it comes
@@ -80,23 +83,24 @@ type callKey struct{}
 // state is one call on its way.
 type state struct {
 	Call
+	maxBody  int64
 	tooLarge atomic.Bool
 }
 
 // Forward passes r on and answers it.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, c Call) {
-	if r.ContentLength > MaxBody {
-		tooLarge(w, r)
+	if r.ContentLength > f.maxBody {
+		tooLarge(w, r, f.maxBody)
 		return
 	}
-	s := &state{Call: c}
+	s := &state{Call: c, maxBody: f.maxBody}
 	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), callKey{}, s), c.Deadline)
 	defer cancel()
 	r = r.WithContext(ctx)
 	r.Header = r.Header.Clone()
 	r.Header.Del("Upgrade")
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &limited{ReadCloser: r.Body, left: MaxBody, s: s}
+		r.Body = &limited{ReadCloser: r.Body, left: f.maxBody, s: s}
 	}
 	f.proxy.ServeHTTP(w, r)
 }
@@ -156,13 +160,17 @@ func rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// Trace sees to it that the request has a valid traceparent (W3C Trace Context), makes an unsampled one otherwise, and returns its trace id.
-func Trace(r *http.Request) string {
+// Trace sees to it that the request has a valid traceparent (W3C Trace Context), and returns its trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
+func Trace(r *http.Request, sampled float64) string {
 	tp := r.Header.Get("Traceparent")
 	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) || tp[36:52] == strings.Repeat("0", 16) {
 		var b [24]byte
 		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-		tp = "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-00"
+		flags := "-00"
+		if float64(binary.BigEndian.Uint64(b[8:16])>>1) < sampled*(1<<63) { // as OpenTelemetry's TraceIdRatioBased decides
+			flags = "-01"
+		}
+		tp = "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + flags
 		r.Header.Set("Traceparent", tp)
 		r.Header.Del("Tracestate")
 	}
@@ -174,7 +182,7 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 	s, _ := r.Context().Value(callKey{}).(*state)
 	switch {
 	case s != nil && s.tooLarge.Load():
-		tooLarge(w, r)
+		tooLarge(w, r, s.maxBody)
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		problem.Write(w, r, problem.New(problem.Timeout, http.StatusGatewayTimeout, "The call took too long", "the component did not answer within the API's timeout"))
 	case errors.Is(r.Context().Err(), context.Canceled):
@@ -185,10 +193,10 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-func tooLarge(w http.ResponseWriter, r *http.Request) {
+func tooLarge(w http.ResponseWriter, r *http.Request, limit int64) {
 	w.Header().Set("Connection", "close") // the rest of the body is not read
 	problem.Write(w, r, problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
-		"a request's body has at most 64 MiB; larger data goes by file"))
+		fmt.Sprintf("a request's body has at most %d MiB; larger data goes by file", limit>>20)))
 }
 
 func unavailable(w http.ResponseWriter, r *http.Request, detail string) {

@@ -42,15 +42,28 @@ const (
 
 const headerSize = 8
 
+// small is up to how many bytes a body is rather copied than written from where it is.
+const small = 16 << 10
+
 // Write sends a frame in one system call where the connection allows it.
 func Write(w io.Writer, f Frame) error {
 	if len(f.Body) > MaxBody || len(f.Meta) > MaxMeta {
 		return fmt.Errorf("a frame of %d and %d bytes is too large", len(f.Meta), len(f.Body))
 	}
-	header := make([]byte, headerSize, headerSize+len(f.Meta))
-	binary.BigEndian.PutUint32(header, uint32(f.Type)<<24|uint32(len(f.Meta)))
-	binary.BigEndian.PutUint32(header[4:], uint32(len(f.Body)))
-	buffers := net.Buffers{append(header, f.Meta...), f.Body}
+	together := len(f.Body) <= small
+	size := headerSize + len(f.Meta)
+	if together {
+		size += len(f.Body)
+	}
+	head := make([]byte, headerSize, size)
+	binary.BigEndian.PutUint32(head, uint32(f.Type)<<24|uint32(len(f.Meta)))
+	binary.BigEndian.PutUint32(head[4:], uint32(len(f.Body)))
+	head = append(head, f.Meta...)
+	if together {
+		_, err := w.Write(append(head, f.Body...))
+		return err
+	}
+	buffers := net.Buffers{head, f.Body}
 	_, err := buffers.WriteTo(w)
 	return err
 }

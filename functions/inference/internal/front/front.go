@@ -33,6 +33,7 @@ type Server struct {
 	Model   *model.Model
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
+	User    string        // who calls where nobody signs who does; "": anonymous
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
 	Log   *slog.Logger

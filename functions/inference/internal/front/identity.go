@@ -58,6 +58,7 @@ func (s *Server) look(r *http.Request) error {
 func (s *Server) verify(r *http.Request, n *notes) *problem.Problem {
 	header := r.Header.Get(caller.Header)
 	if header == "" {
+		n.user = s.User
 		return nil
 	}
 	claims, err := caller.Verify(s.Key.get(), header, r.Method, r.URL.EscapedPath(), s.Component, time.Now())

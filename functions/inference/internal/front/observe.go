@@ -17,6 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -40,31 +41,6 @@ func note(r *http.Request) *notes {
 	return &notes{}
 }
 
-// recorder remembers the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && status >= 200 {
-		r.status = status
-	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
-	return n, err
-}
-
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
 // observed finds out who calls, gives the request's body its limits, and tells log, metrics and trace of each request. Only the gateway's signature says who it is: without one a call is anonymous, with
 // a bad one it is refused, and what other headers claim is taken away.
 func (s *Server) observed(next http.Handler) http.Handler {
@@ -75,7 +51,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		}
 		start := time.Now()
 		n := &notes{id: requestID(r)}
-		rec := &recorder{ResponseWriter: w}
+		rec := &answered.Writer{ResponseWriter: w}
 		ctx := context.WithValue(r.Context(), notesKey{}, n)
 		ctx, span := s.startSpan(ctx, r, n)
 		r = r.WithContext(ctx)
@@ -89,8 +65,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			b.release()
 			s.active.Add(-1)
 			took := time.Since(start)
-			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.status, Took: took, Received: b.received(), Sent: rec.bytes})
-			s.endSpan(span, r, rec.status, n)
+			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.Status, Took: took, Received: b.received(), Sent: rec.Bytes})
+			s.endSpan(span, r, rec.Status, n)
 			if s.AccessLog {
 				s.logCall(r, rec, n, took)
 			}
@@ -106,21 +82,21 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		} else {
 			next.ServeHTTP(rec, r)
 		}
-		if rec.status == 0 {
-			rec.status = http.StatusOK
+		if rec.Status == 0 {
+			rec.Status = http.StatusOK
 		}
 	})
 }
 
 // caught answers for a handler that panicked, and reports whether its answer had begun and must be broken off.
-func (s *Server) caught(rec *recorder, r *http.Request, p any) (broken bool) {
+func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bool) {
 	if p == nil {
 		return false
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // a panic value, never wrapped
 		s.Log.Error("request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
-	if rec.status != 0 {
+	if rec.Status != 0 {
 		return true
 	}
 	problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the inference server; its log says more"))
@@ -128,9 +104,9 @@ func (s *Server) caught(rec *recorder, r *http.Request, p any) (broken bool) {
 }
 
 // logCall writes the line of the access log.
-func (s *Server) logCall(r *http.Request, rec *recorder, n *notes, took time.Duration) {
+func (s *Server) logCall(r *http.Request, rec *answered.Writer, n *notes, took time.Duration) {
 	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("request_id", n.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", rec.status), slog.String("user", n.user), slog.Int("worker", n.worker), slog.Int64("bytes", rec.bytes),
+		slog.Int("status", rec.Status), slog.String("user", n.user), slog.Int("worker", n.worker), slog.Int64("bytes", rec.Bytes),
 		slog.Float64("seconds", took.Seconds()), slog.Float64("wait_seconds", n.waited.Seconds()), slog.Float64("function_seconds", n.took.Seconds()),
 		slog.String("trace_id", n.trace))
 }
