@@ -57,7 +57,7 @@ func TestFilesOfACall(t *testing.T) {
 	if got := problemType(t, predict(t, m, http.StatusNotFound, file("other/letters/none.txt"))); got != "file-not-found" {
 		t.Errorf("problem %s of a file that does not exist", got)
 	}
-	if got := problemType(t, predict(t, m, http.StatusNotFound, file("weights/letters/a.txt"))); got != "box-not-found" {
+	if got := problemType(t, predict(t, m, http.StatusNotFound, file("/"+m.Namespace+"/files/weights/letters/a.txt"))); got != "file-not-found" {
 		t.Errorf("problem %s of a box that the component is not connected to", got)
 	}
 }

@@ -85,31 +85,36 @@ func cold(ctx context.Context, c *live.Cluster) error {
 		{name: "examples/digits", gateway: digits, call: callDigits},
 	}
 	asleep := []*wake{{name: "imports nothing, gateway asleep", call: callEmpty}, {name: "examples/digits, gateway asleep", call: callDigits}}
+	var imports, interpreter []time.Duration
 	for i := range *rounds {
 		if err := wakeAll(ctx, all, slices.Concat(kinds[i%3:], kinds[:i%3])); err != nil {
 			return err
 		}
+		if err := quiet(ctx); err != nil {
+			return err
+		}
+		imported, started, err := importTimes(ctx, digits)
+		if err != nil {
+			return err
+		}
+		imports, interpreter = append(imports, imported), append(interpreter, started)
 		fmt.Printf("round %d of %d:", i+1, *rounds)
 		for _, k := range kinds {
 			fmt.Printf(" %s %.2f s;", k.name, k.took[i].Seconds())
 		}
-		fmt.Println()
+		fmt.Printf(" its imports alone %.2f s\n", imported.Seconds())
 		if i%4 == 0 {
 			if err := wakeAll(ctx, all, asleep); err != nil {
 				return err
 			}
 		}
 	}
-	imports, interpreter, err := importTimes(ctx, digits)
-	if err != nil {
-		return err
-	}
 	fmt.Println("\nfrom zero")
 	for _, k := range slices.Concat(kinds, asleep) {
 		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took), median(k.took).Seconds()/median(kinds[0].took).Seconds())
 	}
-	fmt.Printf("in digits' container: python3 -c 'import digits.serve, joblib, numpy, sklearn.svm' %s, python3 -c pass %s\n", imports.Round(time.Millisecond), interpreter.Round(time.Millisecond))
-	fmt.Printf("digits is at %.2f of (1.25 x trivial + imports) x 1.2\n", median(kinds[2].took).Seconds()/((median(kinds[0].took)*5/4+imports)*6/5).Seconds())
+	fmt.Printf("%-32s %s\n%-32s %s\n", "python3 -c 'import …' of digits'", quantiles(imports), "python3 -c pass", quantiles(interpreter))
+	fmt.Printf("digits is at %.2f of (1.25 x trivial + its imports) x 1.2\n", median(kinds[2].took).Seconds()/((median(kinds[0].took)*5/4+median(imports))*6/5).Seconds())
 	return nil
 }
 
@@ -230,18 +235,15 @@ func callDigits(ctx context.Context, m *live.Module) (*live.Answer, error) {
 	return m.Predict(ctx, "digits", "ann", "change-me", live.Variable{Name: "image", Datatype: "FP32", Data: json.RawMessage("[" + strings.Repeat("0,", 63) + "0]")})
 }
 
-// importTimes are the medians of what a Python process takes in the component's own container, from exec to exit: one that imports what the demo's model and function import, and one that does nothing.
+// importTimes are what a Python process takes in the component's own container, from exec to exit: one that imports what the demo's model and function import, and one that does nothing.
 func importTimes(ctx context.Context, m *live.Module) (imports, interpreter time.Duration, err error) {
 	const script = `
-import statistics, subprocess, time
-def median(code):
-    took = []
-    for _ in range(9):
-        start = time.monotonic()
-        subprocess.run(["python3", "-c", code], check=True)
-        took.append(time.monotonic() - start)
-    return int(statistics.median(took) * 1e9)
-print(median("import digits.serve, joblib, numpy, sklearn.svm"), median("pass"))`
+import subprocess, time
+def took(code):
+    start = time.monotonic_ns()
+    subprocess.run(["python3", "-c", code], check=True)
+    return time.monotonic_ns() - start
+print(took("import digits.serve, joblib, numpy, sklearn.svm"), took("pass"))`
 	if _, err := callDigits(ctx, m); err != nil {
 		return 0, 0, err
 	}
