@@ -135,14 +135,14 @@ func wakeAll(ctx context.Context, modules []*live.Module, kinds []*wake) error {
 
 // quiet waits until the machine has had nothing to do for a while: what a start leaves to be done is not the next one's.
 func quiet(ctx context.Context) error {
-	const every, enough = 250 * time.Millisecond, 4
+	const every, enough = 250 * time.Millisecond, 3
 	var before idle
 	for calm := 0; calm < enough; {
 		now, err := readIdle()
 		if err != nil {
 			return err
 		}
-		if total := now.total - before.total; total > 0 && (now.idle-before.idle)/total > 0.8 {
+		if total := now.total - before.total; total > 0 && (now.idle-before.idle)/total > 0.6 {
 			calm++
 		} else {
 			calm = 0

@@ -138,21 +138,17 @@ func (m *Module) AwaitZero(ctx context.Context, timeout time.Duration, services 
 	})
 }
 
-// AwaitAsleep waits until all services are at zero, and ends the pods that are on their way out, which Knative gives 30 s.
+// AwaitAsleep waits until all services are at zero (pods on their way out do not count).
 func (m *Module) AwaitAsleep(ctx context.Context, timeout time.Duration) error {
 	var all servingv1.ServiceList
 	if err := m.List(ctx, &all, client.InNamespace(m.Namespace)); err != nil {
 		return err
 	}
+	var services []string
 	for _, s := range all.Items {
-		if err := m.AwaitZero(ctx, timeout, s.Name); err != nil {
-			return err
-		}
+		services = append(services, s.Name)
 	}
-	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "pods", "-l", "serving.knative.dev/service", "--grace-period=1", "--ignore-not-found"); err != nil {
-		return err
-	}
-	return m.AwaitGone(ctx, timeout)
+	return m.AwaitZero(ctx, timeout, services...)
 }
 
 // AwaitGone waits until not even a pod on its way out is left, so that the next call is a cold start with nothing beside it.

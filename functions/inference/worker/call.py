@@ -1,5 +1,6 @@
 """One worker: imports the function, loads the model once, and answers calls, one at a time."""
 
+import gc
 import json
 import os
 import signal
@@ -109,8 +110,6 @@ class Worker:
         connection = connect(self.options.socket, os.getppid())
         self.guard(connection)
         send(connection, HELLO, {"role": "worker", "pid": self.pid})
-        import gc
-
         usual = gc.get_threshold()
         gc.set_threshold(YOUNG)
         try:
@@ -127,9 +126,8 @@ class Worker:
             self.description = docstring.described(self.function)
         except docstring.DocstringError as e:
             self.fail(connection, "the docstring of %s" % self.options.inference, e)
-        gc.freeze()  # what the imports made stays: no collection looks at it again
         if self.load is None:
-            self.calm(usual)
+            self.settle(usual)
             self.started()
         send(connection, READY, {
             "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
@@ -142,17 +140,16 @@ class Worker:
                 os._exit(LOST)
             if kind == MODEL:
                 self.load_model(connection, json.loads(payload)["path"])
-                self.calm(usual)
+                self.settle(usual)
             elif kind == CALL:
                 self.answer(connection, meta, payload)
             else:
                 raise ValueError("a frame of type %d" % kind)
 
     @staticmethod
-    def calm(usual):
-        """Gives the garbage collector its usual thresholds back, unless the user's code has set others."""
-        import gc
-
+    def settle(usual):
+        """What import and model have made stays: no collection looks at it again. The collector gets its usual thresholds back, unless the user's code has set others."""
+        gc.freeze()
         if gc.get_threshold()[0] == YOUNG:
             gc.set_threshold(*usual)
 
