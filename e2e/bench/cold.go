@@ -136,7 +136,10 @@ func wakeAll(ctx context.Context, modules []*live.Module, kinds []*wake) error {
 // quiet waits until the machine has had nothing to do for a while: what a start leaves to be done is not the next one's.
 func quiet(ctx context.Context) error {
 	const every, enough = 250 * time.Millisecond, 3
-	var before idle
+	before, err := readIdle()
+	if err != nil {
+		return err
+	}
 	for calm := 0; calm < enough; {
 		now, err := readIdle()
 		if err != nil {

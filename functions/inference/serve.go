@@ -88,8 +88,8 @@ func serveMetrics(ctx context.Context, address string, h http.Handler, log *slog
 	}
 }
 
-// pace of the collector where the memory has a limit: a collection when the heap has grown to so many percent more than is in use. Calls leave little behind, and looking for it after every few hundred of them
-// is a tenth of what they cost.
+// pace of the collector where the memory has a limit: a collection when the heap has grown to so many percent more than is in use. Calls leave little behind: it need not be looked for
+// after every few hundred of them.
 const pace = 400
 
 // limitMemory tells Go's collector of the container's memory limit: bodies come in tens of megabytes, and without it their garbage would be as large as they. Far from the limit it can take its time.
