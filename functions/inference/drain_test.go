@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"log/slog"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -76,6 +76,7 @@ func TestAccessLogCanBeOff(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo", func(o *setup) { o.accessLog = false }).awaitReady()
 	c.predict(200, "{}")
+	c.stopServer()
 	if strings.Contains(c.log.String(), `"msg":"call"`) {
 		t.Error("requests are in the log")
 	}
@@ -84,7 +85,7 @@ func TestAccessLogCanBeOff(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int64{-1, 0, maxMaxBody + 1} {
-		if err := run(context.Background(), options{maxBody: size}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "--max-body") {
+		if err := run(context.Background(), options{maxBody: size}, io.Discard); err == nil || !strings.Contains(err.Error(), "--max-body") {
 			t.Errorf("%d: %v", size, err)
 		}
 	}

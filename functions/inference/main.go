@@ -7,12 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/modelbox"
 	"github.com/unip-knative/unip/functions/inference/service"
 )
@@ -53,23 +55,29 @@ func main() {
 	flag.Int64Var(&o.maxBody, "max-body", 64<<20, "the largest body of a request in bytes, at most 250 MiB")
 	flag.BoolVar(&o.accessLog, "access-log", true, "write a line of the log for each request")
 	flag.Parse()
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, o, log); err != nil {
-		log.Error("server ends", "error", err)
+	if err := run(ctx, o, os.Stdout); err != nil {
+		slog.New(slog.NewJSONHandler(os.Stdout, nil)).Error("server ends", "error", err)
 		_ = os.WriteFile("/dev/termination-log", []byte(err.Error()), 0o644) // what cannot be written there is in the log
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options, log *slog.Logger) error {
+// run serves until the context ends; the log goes to out.
+func run(ctx context.Context, o options, out io.Writer) error {
 	if o.maxBody <= 0 || o.maxBody > maxMaxBody {
 		return fmt.Errorf("--max-body is %d, it must be from 1 to %d", o.maxBody, maxMaxBody)
 	}
+	log := slog.New(slog.NewJSONHandler(out, nil))
 	so := service.Options{
-		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout, MaxBody: o.maxBody, AccessLog: o.accessLog,
+		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout, MaxBody: o.maxBody,
+	}
+	if o.accessLog {
+		lines := accesslog.NewWriter(out)
+		defer lines.Flush()
+		so.AccessLog = lines.Log
 	}
 	tracer, flush, err := tracing(ctx, o.component, log)
 	if err != nil {

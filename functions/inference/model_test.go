@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -202,7 +201,7 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 			defer cancel()
-			if err := run(ctx, o, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "the model cannot be used: ") || !strings.Contains(err.Error(), x.reason) {
+			if err := run(ctx, o, io.Discard); err == nil || !strings.Contains(err.Error(), "the model cannot be used: ") || !strings.Contains(err.Error(), x.reason) {
 				t.Errorf("%v, want %s", err, x.reason)
 			}
 		})
@@ -297,6 +296,7 @@ func TestWhoCalls(t *testing.T) {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
+	c.stopServer() // and what it has not written yet is written
 	log := c.log.String()
 	if strings.Count(log, `"status":200,"user":"ann"`) != 1 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
 		t.Error("the log does not say who called")

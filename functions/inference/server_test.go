@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -97,7 +96,7 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 	c.url, c.metrics = fmt.Sprintf("http://127.0.0.1:%d", o.port), "http://"+o.metrics
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- run(ctx, o.options, slog.New(slog.NewJSONHandler(c.log, nil))) }()
+	go func() { served <- run(ctx, o.options, c.log) }()
 	c.stopServer = sync.OnceFunc(func() {
 		stop()
 		if err := <-served; err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/front"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
@@ -45,6 +46,9 @@ type (
 	Content = files.Content
 )
 
+// Call is a request that has been answered, as the access log is told.
+type Call = accesslog.Call
+
 // Options of a service.
 type Options struct {
 	// Component is the component's name.
@@ -63,8 +67,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxBody is the largest body of a request in bytes; 0: 64 MiB.
 	MaxBody int64
-	// AccessLog: each request is a line of the log.
-	AccessLog bool
+	// AccessLog is told of each request; nil: nobody is.
+	AccessLog func(Call)
 	// Tracer makes a span of each request; nil for none.
 	Tracer trace.Tracer
 }

@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 
-from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, receive, send, send_parts
+from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, check_variables, checked, dumps, lenient, outputs, plain, select
+from unip_values import Fault, check_variables, checked, dumps, lenient, loads, outputs, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -73,16 +73,13 @@ class Asked:
     has_files = None
 
     def __init__(self, meta):
-        self.meta = meta
-
-    def id(self):
-        return self.meta.partition(b"\0")[0].decode("latin-1")
+        request, _, self.rest = meta.partition(b"\0")
+        self.id = request.decode("latin-1")
 
     def more(self):
         """What it says beside the request's id."""
         if self.said is None:
-            _, more, said = self.meta.partition(b"\0")
-            self.said = json.loads(said) if more else {}
+            self.said = json.loads(self.rest) if self.rest else {}
         return self.said
 
     def files(self):
@@ -103,8 +100,7 @@ class Worker:
             self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:
-            self.loads = lambda body: json.loads(body.decode())  # strictly UTF-8, which json would not ask for
-            self.dumps = dumps
+            self.loads, self.dumps = loads, dumps
 
     def run(self):
         connection = connect(self.options.socket, os.getppid())
@@ -135,7 +131,7 @@ class Worker:
         })
         incoming = Incoming(connection)
         while True:
-            kind, meta, payload = receive(incoming)
+            kind, meta, payload = incoming.receive()
             if kind is None:
                 os._exit(LOST)
             if kind == MODEL:
@@ -209,11 +205,10 @@ class Worker:
 
     def answer(self, connection, meta, body):
         asked, parts = Asked(meta), None
-        request = asked.id()
         for stream in self.streams:
-            stream.id = request
+            stream.id = asked.id
         try:
-            if asked.more().get("form") == "v2":
+            if asked.rest and asked.more().get("form") == "v2":
                 parts, said = self.call_v2(body, asked.more())
             else:
                 kind, payload = ANSWER, self.call(body, asked)
@@ -222,7 +217,7 @@ class Worker:
         except Exception as e:
             import traceback
 
-            record(2, "ERROR", "the function raised " + describe(e), request_id=request, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
+            record(2, "ERROR", "the function raised " + describe(e), request_id=asked.id, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
             kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
         finally:
             for stream in self.streams:

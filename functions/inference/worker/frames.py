@@ -62,12 +62,26 @@ def receive_exactly(connection, size):
 
 
 class Incoming:
-    """A connection that is only received from, through a buffer: a frame of usual size costs one system call, not one for each of its parts. Not for who polls the connection."""
+    """A connection that is only received from, through a buffer: frames of usual size cost one system call together, not one for each of their parts. Not for who polls the connection."""
 
     def __init__(self, connection):
         self.connection = connection
-        self.view = memoryview(bytearray(65536))
+        self.buffer = bytearray(65536)
+        self.view = memoryview(self.buffer)
         self.at = self.end = 0
+
+    def receive(self):
+        """As receive does it; a frame that is whole in the buffer is only copied out of it."""
+        if self.at == self.end:
+            self.at, self.end = 0, self.connection.recv_into(self.view)
+        at = self.at + HEADER.size
+        if at <= self.end:
+            first, size = HEADER.unpack_from(self.buffer, self.at)
+            body = at + (first & 0xFFFFFF)
+            if body + size <= self.end:
+                self.at = body + size
+                return first >> 24, self.buffer[at:body], self.buffer[body:self.at]
+        return receive(self)
 
     def recv(self, size):
         if self.at == self.end:

@@ -30,6 +30,7 @@ class Lines:
 
     def __init__(self, stream, name):
         self.stream, self.name, self.descriptor = stream, name, stream.fileno()
+        self.flush = stream.flush  # after each call, so not by way of __getattr__
         self.id = None
         self.rest = ""  # of a line that has not ended
         self.unlock()

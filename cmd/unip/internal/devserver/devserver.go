@@ -134,9 +134,13 @@ type generation struct {
 func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
 	socket := filepath.Join(s.dir, strconv.Itoa(n))
-	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout, AccessLog: true}
+	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout}
 	if s.Model != nil {
 		o.Model = s.Model
+	}
+	log := slog.New(g.log)
+	o.AccessLog = func(c service.Call) {
+		log.Info(msgCall, "method", c.Method, "path", c.Path, "status", c.Status, "seconds", c.Took.Seconds())
 	}
 	var err error
 	if s.Folders != nil {
@@ -145,7 +149,7 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 			return nil, err
 		}
 	}
-	if g.service, err = service.New(o, slog.New(g.log)); err != nil {
+	if g.service, err = service.New(o, log); err != nil {
 		return nil, err
 	}
 	args := []string{filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}

@@ -14,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
@@ -37,8 +38,8 @@ type Server struct {
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
 	Log   *slog.Logger
-	// AccessLog: each request is a line of the log.
-	AccessLog bool
+	// AccessLog is told of each request; nil: nobody is.
+	AccessLog func(accesslog.Call)
 	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may hold; 0 is MaxBody, and four times a body.
 	MaxBody, MaxHeld int64
 	// Tracer makes the spans; nil for none.

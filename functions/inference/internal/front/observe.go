@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/answered"
@@ -67,8 +67,11 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			took := time.Since(start)
 			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.Status, Took: took, Received: b.received(), Sent: rec.Bytes})
 			s.endSpan(span, r, rec.Status, n)
-			if s.AccessLog {
-				s.logCall(r, rec, n, took)
+			if s.AccessLog != nil {
+				s.AccessLog(accesslog.Call{
+					RequestID: n.id, Method: r.Method, Path: r.URL.Path, Status: rec.Status, User: n.user, Worker: n.worker, Bytes: rec.Bytes,
+					Took: took, Waited: n.waited, Function: n.took, TraceID: n.trace,
+				})
 			}
 			if broken {
 				panic(http.ErrAbortHandler)
@@ -101,14 +104,6 @@ func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bo
 	}
 	problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the inference server; its log says more"))
 	return false
-}
-
-// logCall writes the line of the access log.
-func (s *Server) logCall(r *http.Request, rec *answered.Writer, n *notes, took time.Duration) {
-	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("request_id", n.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", rec.Status), slog.String("user", n.user), slog.Int("worker", n.worker), slog.Int64("bytes", rec.Bytes),
-		slog.Float64("seconds", took.Seconds()), slog.Float64("wait_seconds", n.waited.Seconds()), slog.Float64("function_seconds", n.took.Seconds()),
-		slog.String("trace_id", n.trace))
 }
 
 // called notes a call of the function and what came of it.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -29,7 +30,7 @@ func server(t testing.TB) *Server {
 	return s
 }
 
-// BenchmarkObserved is what log, metrics, limits and identity of a request cost, beside the handler alone. The log's line is written to nowhere: its system call is not counted.
+// BenchmarkObserved is what log, metrics, limits and identity of a request cost, beside the handler alone. The log's lines are written to nowhere: their system calls are not counted.
 func BenchmarkObserved(b *testing.B) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -40,7 +41,9 @@ func BenchmarkObserved(b *testing.B) {
 	}{"handler alone": {}, "metrics": {observed: true}, "metrics and log": {true, true}} {
 		b.Run(name, func(b *testing.B) {
 			s := server(b)
-			s.AccessLog = x.log
+			if x.log {
+				s.AccessLog = accesslog.NewWriter(io.Discard).Log
+			}
 			var h http.Handler = answer
 			if x.observed {
 				h = s.observed(answer)

@@ -3,98 +3,98 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
-	"syscall"
+	"sync/atomic"
 	"time"
 
-	"github.com/unip-knative/unip/functions/inference/internal/frame"
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
-// errUnsent is exchange's: the connection was closed before the worker had the whole call.
+// errUnsent is how a call comes back that its worker has not begun: the function does not know of it.
 var errUnsent = errors.New("the call did not reach a worker")
 
-// Do gives the call, of a request with this id, to a free worker and returns its answer. limit bounds the function's own time, from when a worker takes the call; the context's end while the call waits gives up
+// task is a call on its way to a worker and back.
+type task struct {
+	call  Call
+	limit time.Duration
+	came  time.Time // when it began to wait, zero where a worker was free
+	waits bool      // it counts as one that waits
+
+	worker atomic.Int64 // number of the process that has begun it last
+	waited atomic.Int64 // how long it waited until then, in nanoseconds
+	over   atomic.Bool  // its result is there, or its caller has left, whichever comes first
+	result chan result  // room for one
+}
+
+type result struct {
+	answer Answer
+	err    error
+}
+
+// Do gives the call, of a request with this id, to a free worker and returns its answer. limit bounds the function's own time, from when a worker begins the call; the context's end while the call waits gives up
 // the place (the context's error comes back).
 //
 // Errors: ErrFull, ErrNoModel, ErrDeadline, *DiedError, the context's.
 func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, error) {
-	taken := false
-	defer func() {
-		if !taken {
-			call.done()
-		}
-	}()
 	if p.model && !p.Loaded() {
+		call.done()
 		return Answer{}, ErrNoModel
 	}
-	w, waited, err := p.take(ctx)
-	if err != nil {
-		return Answer{Waited: waited}, err
-	}
-	pid := w.pid // another worker may take its place below
-	type result struct {
-		answer Answer
-		err    error
-	}
-	done := make(chan result)
-	taken = true
-	go func() {
-		waited := waited
-		a, err := p.exchange(w, call, limit)
-		for errors.Is(err, errUnsent) { // the worker had ended before: the function does not know of the call
-			var more time.Duration
-			if w, more, err = p.take(ctx); err == nil {
-				a, err = p.exchange(w, call, limit)
-			}
-			waited += more
+	t := &task{call: call, limit: limit, result: make(chan result, 1)}
+	for again := false; ; again = true {
+		if err := p.offer(ctx, t, again); err != nil {
+			call.done()
+			return Answer{Waited: since(t.came)}, err
 		}
-		a.Waited = waited
-		call.done()
 		select {
-		case done <- result{a, err}:
-		case <-ctx.Done():
-			rights.Close(a.Files)
+		case r := <-t.result:
+			if errors.Is(r.err, errUnsent) {
+				t.over.Store(false)
+				continue
+			}
+			return r.answer, r.err
+		case <-ctx.Done(): // the worker finishes, and its answer is dropped
+			if t.over.CompareAndSwap(false, true) {
+				return Answer{PID: int(t.worker.Load()), Waited: time.Duration(t.waited.Load())}, ctx.Err()
+			}
+			r := <-t.result
+			if errors.Is(r.err, errUnsent) {
+				call.done()
+				r.err = ctx.Err()
+			}
+			return r.answer, r.err
 		}
-	}()
-	select {
-	case r := <-done:
-		return r.answer, r.err
-	case <-ctx.Done(): // the worker finishes, and its answer is dropped
-		return Answer{PID: pid, Waited: waited}, ctx.Err()
 	}
 }
 
-// take waits for a free worker. Receivers of a channel are served in the order in which they came.
-func (p *Pool) take(ctx context.Context) (*worker, time.Duration, error) {
-	var began time.Time
-	for {
-		select {
-		case w := <-p.idle:
-			if w.dead.Load() {
-				w.conn.Close()
-				continue
-			}
-			return w, since(began), nil
-		default:
-		}
-		if began.IsZero() {
-			defer p.waiting.Add(-1)
-			began = time.Now()
-			if p.waiting.Add(1) > p.queue {
-				return nil, 0, ErrFull
-			}
-		}
-		select {
-		case w := <-p.idle:
-			if w.dead.Load() {
-				w.conn.Close()
-				continue
-			}
-			return w, since(began), nil
-		case <-ctx.Done():
-			return nil, since(began), ctx.Err()
-		}
+// offer waits until a worker takes the call. Senders to a channel are served in the order in which they came. A call that has been taken before has its place for sure.
+func (p *Pool) offer(ctx context.Context, t *task, again bool) error {
+	select {
+	case p.calls <- t:
+		return nil
+	default:
+	}
+	if t.came.IsZero() {
+		t.came = time.Now()
+	}
+	if p.waiting.Add(1) > p.queue && !again {
+		p.waiting.Add(-1)
+		return ErrFull
+	}
+	t.waits = true // whoever takes it counts it off
+	select {
+	case p.calls <- t:
+		return nil
+	case <-ctx.Done():
+		p.countOff(t)
+		return ctx.Err()
+	}
+}
+
+// countOff ends the wait of a call, if it waited.
+func (p *Pool) countOff(t *task) {
+	if t.waits {
+		t.waits = false
+		p.waiting.Add(-1)
 	}
 }
 
@@ -106,43 +106,18 @@ func since(began time.Time) time.Duration {
 	return time.Since(began)
 }
 
-// exchange sends the call and receives the answer. The worker goes back to the pool, or, when it failed, is replaced.
-func (p *Pool) exchange(w *worker, call Call, limit time.Duration) (Answer, error) {
-	p.busy.Add(1)
-	defer p.busy.Add(-1)
-	began := time.Now()
-	_ = w.conn.SetDeadline(began.Add(limit)) // a Unix socket has deadlines
-	if w.dead.Load() {                       // since it was taken: the deadline that its end has set is overwritten
-		w.conn.Close()
+// settle says what came of a call. A caller who has left is told nothing.
+func (p *Pool) settle(t *task, a Answer, err error) {
+	p.countOff(t)
+	present := t.over.CompareAndSwap(false, true)
+	if !present || !errors.Is(err, errUnsent) {
+		t.call.done()
 	}
-	if call.Returns {
-		w.handed.Expect()
+	if !present {
+		rights.Close(a.Files)
+		return
 	}
-	err := frame.Write(w.conn, frame.Frame{Type: frame.Call, Meta: call.meta(), Body: call.Body})
-	unsent := err != nil && !isTimeout(err)
-	var f frame.Frame
-	if err == nil {
-		f, err = frame.Read(w.in)
-		unsent = errors.Is(err, syscall.ECONNRESET) // what a Unix socket says when its other end was closed with bytes unread: the call's
-	}
-	handed := w.handed.Taken()
-	if err != nil || f.Type != frame.Answer {
-		rights.Close(handed)
-		handed = nil
-	}
-	if unsent {
-		p.kill(w, EndProtocol)
-		return Answer{}, errUnsent
-	}
-	if err == nil && f.Type != frame.Answer && f.Type != frame.Problem {
-		err = fmt.Errorf("a frame of type %d", f.Type)
-	}
-	took := time.Since(began)
-	if err != nil {
-		return Answer{PID: w.pid, Took: took}, p.lost(w, call.ID, err)
-	}
-	p.idle <- w
-	return Answer{Body: f.Body, Meta: f.Meta, Files: handed, Problem: f.Type == frame.Problem, PID: w.pid, Took: took}, nil
+	t.result <- result{a, err}
 }
 
 // meta is the call's part of its frame beside the body.

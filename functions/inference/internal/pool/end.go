@@ -71,49 +71,33 @@ func (e exit) describe(killed string) string {
 	}
 }
 
-// exitNews is how long a failed call waits for the supervisor to say how its worker ended. Only a test, in which nobody says it, has another.
-var exitNews = 2 * time.Second
-
 // lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
 const lastWords = 200 * time.Millisecond
 
 // ended notes that a worker has ended. The connection alone would not tell: a process that the worker has forked may hold it open.
 func (p *Pool) ended(w *worker, e exit) {
-	p.log.Warn("worker ended", "worker", w.pid, "how", e.describe(w.why()))
 	p.mu.Lock()
+	if w.dead.Swap(true) {
+		p.mu.Unlock()
+		return
+	}
 	if p.workers[w.pid] == w {
 		delete(p.workers, w.pid)
 	}
-	w.dead.Store(true)
+	close(w.gone)
 	if w.serving {
 		w.serving = false
-		p.serving--
+		p.serving.Add(-1)
 	}
 	if at := slices.Index(p.parked, w); at >= 0 {
 		p.parked = slices.Delete(p.parked, at, at+1)
 		w.conn.Close()
 	}
 	p.mu.Unlock()
+	p.log.Warn("worker ended", "worker", w.pid, "how", e.describe(w.why()))
 	w.exit <- e
 	_ = w.conn.SetReadDeadline(time.Now().Add(lastWords))
 	p.watch.ended(e.because(w.why()))
-	p.sweep()
-}
-
-// sweep drops dead workers that wait for calls, so that they do not pile up where no calls come.
-func (p *Pool) sweep() {
-	for range len(p.idle) {
-		select {
-		case w := <-p.idle:
-			if w.dead.Load() {
-				w.conn.Close()
-			} else {
-				p.idle <- w
-			}
-		default:
-			return
-		}
-	}
 }
 
 // lost ends a worker whose call failed and says why it did.
@@ -127,7 +111,7 @@ func (p *Pool) lost(w *worker, call string, err error) error {
 	select {
 	case e := <-w.exit:
 		return &DiedError{How: e.describe(w.why())}
-	case <-time.After(exitNews):
+	case <-time.After(p.times.news):
 		return &DiedError{How: "is gone: " + err.Error()}
 	}
 }
@@ -153,7 +137,7 @@ func (p *Pool) kill(w *worker, why string) {
 	payload, _ := json.Marshal(map[string]any{"pid": w.pid, "why": why}) // they always encode
 	p.killing.Lock()
 	defer p.killing.Unlock()
-	_ = supervisor.SetWriteDeadline(time.Now().Add(exitNews))
+	_ = supervisor.SetWriteDeadline(time.Now().Add(p.times.news))
 	if err := frame.Write(supervisor, frame.Frame{Type: frame.Kill, Body: payload}); err != nil {
 		p.log.Error("killing a worker", "worker", w.pid, "error", err)
 	}

@@ -16,7 +16,6 @@ import (
 
 // FuzzHostileWorker gives a server a worker that says whatever it likes: after its greeting, and instead of an answer. Nothing panics; a call ends in time, with an answer or with an error of Do. What is covered depends on time here: fuzz it with -fuzzminimizetime=1x.
 func FuzzHostileWorker(f *testing.F) {
-	exitNews, supervisorTime = time.Millisecond, 10*time.Millisecond
 	written := func(frames ...frame.Frame) []byte {
 		var b bytes.Buffer
 		for _, fr := range frames {
@@ -43,6 +42,7 @@ func FuzzHostileWorker(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer p.Close()
+		p.times.news, p.times.supervisor = time.Millisecond, 10*time.Millisecond
 		for _, bytes := range [][]byte{first, second} {
 			conn, err := net.Dial("unix", socket)
 			if err != nil {

@@ -96,17 +96,28 @@ func (w Watch) ended(reason string) {
 	}
 }
 
+// times that only a test has otherwise.
+type times struct {
+	quick      time.Duration // how long a worker's last call may have taken, for others to be handed ahead
+	supervisor time.Duration // how long a worker may be here before its supervisor, which has connected before it
+	news       time.Duration // how long a failed call waits for the supervisor to say how its worker ended
+}
+
+var usual = times{quick: 2 * time.Millisecond, supervisor: time.Second, news: 2 * time.Second}
+
 // Pool is the set of workers.
 type Pool struct {
 	listener *net.UnixListener
 	queue    int64
 	model    bool // the component has a model: workers serve only when they have loaded it
+	times    times
 	log      *slog.Logger
 	watch    Watch
 
-	idle    chan *worker
+	calls   chan *task // without room: a call is given by its caller to a worker
 	waiting atomic.Int64
 	busy    atomic.Int64
+	serving atomic.Int64 // workers that take calls
 
 	killing    sync.Mutex // held while a Kill is written
 	mu         sync.Mutex
@@ -115,7 +126,6 @@ type Pool struct {
 	path       string          // of the model, as the workers see it; "" before it is there
 	parked     []*worker       // ready but for the model
 	loaded     bool            // at least one worker has loaded the model
-	serving    int             // workers that take calls
 	served     bool            // there was one
 	failed     error           // no worker can come at present
 	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
@@ -138,7 +148,7 @@ func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger)
 		l.Close()
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
-	p := &Pool{listener: l, queue: int64(queue), model: model, log: log, watch: watch, idle: make(chan *worker, maxWorkers), workers: map[int]*worker{}}
+	p := &Pool{listener: l, queue: int64(queue), model: model, times: usual, log: log, watch: watch, calls: make(chan *task), workers: map[int]*worker{}}
 	go p.accept()
 	return p, nil
 }
@@ -174,15 +184,12 @@ func (p *Pool) Err() error {
 func (p *Pool) Replacing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.served && p.serving == 0
+	return p.served && p.serving.Load() == 0
 }
 
 // State of the pool.
 func (p *Pool) State() State {
-	p.mu.Lock()
-	serving := p.serving
-	p.mu.Unlock()
-	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()), Serving: serving}
+	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()), Serving: int(p.serving.Load())}
 }
 
 // Wants reports whether the component has a model that no worker has been given.
@@ -218,7 +225,7 @@ const greetingTime = 10 * time.Second
 
 func (p *Pool) greet(conn *net.UnixConn) {
 	handed := rights.NewReader(conn)
-	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1)}
+	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1), gone: make(chan struct{})}
 	_ = conn.SetReadDeadline(time.Now().Add(greetingTime))
 	var g greeting
 	if err := w.expect(frame.Hello, &g); err != nil {
@@ -261,12 +268,9 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	p.serve(w, path)
 }
 
-// supervisorTime is how long a worker may be here before its supervisor, which has connected before it. Only a test has another.
-var supervisorTime = time.Second
-
 // admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
 func (p *Pool) admit(w *worker) bool {
-	for deadline := time.Now().Add(supervisorTime); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(p.times.supervisor); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
 		if p.supervisor != nil {
 			_, known := p.workers[w.pid]
@@ -284,7 +288,7 @@ func (p *Pool) admit(w *worker) bool {
 	}
 }
 
-// serve makes a worker load the model, if there is one, and puts it into the pool.
+// serve makes a worker load the model, if there is one, and lets it work until it ends.
 func (p *Pool) serve(w *worker, path string) {
 	if path != "" {
 		var l struct {
@@ -303,17 +307,18 @@ func (p *Pool) serve(w *worker, path string) {
 		p.watch.loaded(l.Seconds)
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if w.dead.Load() {
+		p.mu.Unlock()
 		w.conn.Close()
 		return
 	}
 	p.loaded = p.loaded || path != ""
-	p.serving++
+	p.serving.Add(1)
 	w.serving = true
 	p.served = true
 	p.watch.serving()
-	p.idle <- w
+	p.mu.Unlock()
+	p.work(w)
 }
 
 // Load gives the model to all workers, those that wait for it and those that come later. It returns when the first has loaded it, or when the context ends.

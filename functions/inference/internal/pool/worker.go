@@ -31,15 +31,16 @@ type Function struct {
 	ImportSeconds float64  `json:"import_seconds"`
 }
 
-// worker is one Python process. Its connection is used by one goroutine at a time: the one that took it from the pool.
+// worker is one Python process. Its connection is used by one goroutine: work's, once it takes calls.
 type worker struct {
 	pid  int
 	conn net.Conn
 	in   *bufio.Reader
 	// handed is what in reads from; it takes the files that come with an answer.
 	handed *rights.Reader
-	exit   chan exit   // how it ended, from the supervisor; room for one
-	dead   atomic.Bool // it has ended, or its supervisor has
+	exit   chan exit     // how it ended, from the supervisor; room for one
+	dead   atomic.Bool   // it has ended, or its supervisor has
+	gone   chan struct{} // closed at the same time
 
 	killed  atomic.Value // string: for what this server had it killed
 	serving bool         // it takes calls; the pool's mutex guards it
