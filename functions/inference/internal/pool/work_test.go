@@ -33,7 +33,7 @@ func newPod(t *testing.T) *pod {
 	if p.Pool, err = Listen(p.socket, 100, false, Watch{}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Pool.Close() })
+	t.Cleanup(func() { p.Close() })
 	p.times.quick = time.Hour
 	p.supervisor = p.connect(frame.Frame{Type: frame.Hello, Body: []byte(`{"role":"supervisor","pid":1}`)})
 	return p
