@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 type component struct {
 	Namespace, Image, Inference, Loader, Model string
 	Files                                      string // a box for the files of its callers
+	Always                                     bool   // a pod runs also while nobody calls
 }
 
 // echo is a component of the echo image that calls one of its functions.
@@ -56,7 +57,7 @@ spec: {s3DefaultStorage: {capacity: 10M}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: MLComponent
-metadata: {name: model, namespace: {{.Namespace}}}
+metadata: {name: model, namespace: {{.Namespace}}{{if .Always}}, annotations: {knative.unified-platform.cs.hse.ru/min-scale: "1"}{{end}}}
 spec:
   image: {existingImageName: {{.Image}}}
   env: [{name: GREETING, value: hello}]
