@@ -140,7 +140,7 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	}
 	log := slog.New(g.log)
 	o.AccessLog = func(c service.Call) {
-		log.Info(msgCall, "method", c.Method, "path", c.Path, "status", c.Status, "seconds", c.Took.Seconds())
+		log.Info(msgCall, "method", c.Method, "path", c.Path, "status", c.Status, "took", c.Took.Round(10*time.Microsecond))
 	}
 	var err error
 	if s.Folders != nil {

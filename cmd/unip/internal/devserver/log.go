@@ -14,7 +14,7 @@ import (
 // Messages that people get in another form than the rest.
 const (
 	msgServing = "serving predict"
-	msgCall    = "call" // the inference server's, one for each call
+	msgCall    = "call" // one for each call
 )
 
 // NewHandler writes records for people, a line each: calls short, everything else with the component's name before it.
@@ -51,11 +51,7 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	case msgServing:
 		line = fmt.Sprintf("%s: %s at %s (openapi: %s)", p.component, r.Message, attr["url"], attr["openapi"])
 	case msgCall:
-		took := time.Duration(0)
-		if v := attr["seconds"]; v.Kind() == slog.KindFloat64 {
-			took = time.Duration(v.Float64() * float64(time.Second)).Round(10 * time.Microsecond)
-		}
-		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"], took)
+		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"], attr["took"])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,46 +12,35 @@ const (
 	full  = 32 << 10
 )
 
-// Writer gathers lines for another one, which gets several at once. While there are none nothing runs. It is for any number of goroutines.
+// Writer gathers lines for another one, which gets several at once, always whole ones: others write there too. While there are none nothing runs. It is for any number of goroutines.
 type Writer struct {
 	to io.Writer
 
-	mu      sync.Mutex
-	lines   []byte
-	pending bool // the timer runs
-	timer   *time.Timer
+	mu    sync.Mutex
+	lines []byte
+	timer *time.Timer // runs while there are lines
 }
 
 // NewWriter gathers lines for to. The caller flushes it at the end.
 func NewWriter(to io.Writer) *Writer {
 	w := &Writer{to: to}
-	w.timer = time.AfterFunc(time.Hour, w.late)
+	w.timer = time.AfterFunc(time.Hour, w.Flush)
 	w.timer.Stop()
 	return w
 }
 
-// Write implements io.Writer. An error of the writer behind it is lost: there is nobody to tell.
-func (w *Writer) Write(line []byte) (int, error) {
+func (w *Writer) add(line []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lines = append(w.lines, line...)
-	if len(w.lines) >= full {
-		w.flush()
-	} else if !w.pending {
-		w.pending = true
+	if len(w.lines) == 0 {
 		w.timer.Reset(delay)
 	}
-	return len(line), nil
+	if w.lines = append(w.lines, line...); len(w.lines) >= full {
+		w.flush()
+	}
 }
 
-func (w *Writer) late() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pending = false
-	w.flush()
-}
-
-// Flush writes what is there.
+// Flush writes what is there. An error of the writer behind is lost, as with log/slog: there is nobody to tell.
 func (w *Writer) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -54,7 +54,11 @@ func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, 
 			return r.answer, r.err
 		case <-ctx.Done(): // the worker finishes, and its answer is dropped
 			if t.over.CompareAndSwap(false, true) {
-				return Answer{PID: int(t.worker.Load()), Waited: time.Duration(t.waited.Load())}, ctx.Err()
+				a := Answer{PID: int(t.worker.Load()), Waited: time.Duration(t.waited.Load())}
+				if a.PID == 0 { // it was handed ahead, and is not begun
+					a.Waited = since(t.came)
+				}
+				return a, ctx.Err()
 			}
 			r := <-t.result
 			if errors.Is(r.err, errUnsent) {
@@ -66,7 +70,7 @@ func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, 
 	}
 }
 
-// offer waits until a worker takes the call. Senders to a channel are served in the order in which they came. A call that has been taken before has its place for sure.
+// offer waits until a worker takes the call. Senders to a channel are served in the order in which they came. A call that comes back unsent goes to the end, and is not refused there.
 func (p *Pool) offer(ctx context.Context, t *task, again bool) error {
 	select {
 	case p.calls <- t:

@@ -2,7 +2,7 @@
 //
 // It listens on the Unix socket; the processes come to it: one supervisor, and workers that the supervisor forks. A call waits its turn, first come first served, behind a bounded number of others. A
 // worker that overruns its deadline is killed through the supervisor, which replaces it; a worker that dies in a call fails that call only. A caller who goes away while waiting gives up the place; one who
-// goes away during the call leaves the worker to finish, and the answer is dropped.
+// goes away during the call leaves the worker to finish, and the answer is dropped. The only worker of a pool gets short calls ahead of their turn (work.go); they wait until it begins them.
 package pool
 
 import (
@@ -61,7 +61,7 @@ type Answer struct {
 	PID     int        // of the worker; 0: none took the call
 
 	Waited time.Duration // for a free worker
-	Took   time.Duration // from handing the call to the worker to its answer, or its end
+	Took   time.Duration // from when the worker had the call and had answered the one before, to its answer, or its end
 }
 
 // Watch is told what happens to workers. Its functions may be nil; they are called from any goroutine and must not block.

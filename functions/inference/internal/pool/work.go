@@ -17,12 +17,12 @@ import (
 // There are at most most of them, each of at most aheadSize bytes, so that the socket takes all.
 const most, aheadSize = 4, 16 << 10
 
-// line is what one worker has to do: the call that it runs, and those that it is to run next, of which the first may be in its socket already.
+// line is what one worker has to do beside the call that it runs.
 type line struct {
 	*worker
-	next []*task
-	sent int // of next
-	last time.Duration
+	next []*task       // in this order
+	sent int           // so many of them are in its socket
+	last time.Duration // how long its last call took
 }
 
 // work gives a worker calls and takes its answers, until it ends.
@@ -78,8 +78,8 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 	p.countOff(t)
 	began := time.Now()
 	a := Answer{PID: l.pid, Waited: since(t.came)}
-	t.worker.Store(int64(a.PID))
 	t.waited.Store(int64(a.Waited))
+	t.worker.Store(int64(a.PID))               // after it, for who reads both
 	_ = l.conn.SetDeadline(began.Add(t.limit)) // a Unix socket has deadlines
 	dead := l.dead.Load()
 	if dead { // the deadline that its end has set is overwritten
@@ -124,7 +124,7 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 
 // handAhead sends calls that wait to a worker that runs one. What cannot be sent ahead keeps its place in the line.
 func (p *Pool) handAhead(l *line, running *task) {
-	if l.last >= p.times.quick || running.call.Returns || p.serving.Load() != 1 {
+	if l.last >= p.times.quick || l.dead.Load() || running.call.Returns || p.serving.Load() != 1 {
 		return
 	}
 	for len(l.next) < most && l.sent == len(l.next) {

@@ -82,6 +82,9 @@ func (p *pod) call(ctx context.Context, c Call, limit time.Duration) {
 		case errors.As(err, &died):
 			p.done <- c.ID + ": died"
 		case err != nil:
+			if a.PID == 0 && a.Waited == 0 {
+				p.Errorf("%s was begun by nobody and has not waited", c.ID)
+			}
 			p.done <- c.ID + ": " + err.Error()
 		default:
 			p.done <- c.ID + ": " + string(a.Body)
@@ -156,6 +159,15 @@ func (p *pod) dies(worker net.Conn, pid int) {
 		defer p.mu.Unlock()
 		return p.workers[pid] == nil
 	})
+}
+
+// killed is dies, on the server's order.
+func (p *pod) killed(worker net.Conn, pid int) {
+	p.Helper()
+	if f, err := frame.Read(p.supervisor); err != nil || f.Type != frame.Kill {
+		p.Fatalf("frame of type %d, error %v, want the order to kill", f.Type, err)
+	}
+	p.dies(worker, pid)
 }
 
 // busy has a worker in the middle of a short call behind which others wait: it has been asked for 0, and has those of ahead in its socket.
@@ -304,10 +316,7 @@ func TestCallsBehindADeadline(t *testing.T) {
 	p.wait(ids("1 2")...)
 	p.answers(w, "first")
 	p.came("0: "+ErrDeadline.Error(), "first: of first")
-	if f, err := frame.Read(p.supervisor); err != nil || f.Type != frame.Kill {
-		t.Fatalf("frame of type %d, error %v, want the order to kill", f.Type, err)
-	}
-	p.dies(w, 7)
+	p.killed(w, 7)
 	next := p.worker(8)
 	for range 2 {
 		f, err := frame.Read(next)
@@ -367,10 +376,7 @@ func TestAnAnswerTooMany(t *testing.T) {
 	}
 	p.came("1: of 1")
 	p.call(t.Context(), Call{ID: "2"}, time.Minute)
-	if f, err := frame.Read(p.supervisor); err != nil || f.Type != frame.Kill {
-		t.Fatalf("frame of type %d, error %v, want the order to kill", f.Type, err)
-	}
-	p.dies(w, 7)
+	p.killed(w, 7)
 	next := p.worker(8)
 	p.gets(next, "2")
 	p.answers(next, "2")
