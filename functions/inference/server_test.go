@@ -54,6 +54,13 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// memory that it takes, in bytes.
+func (s *syncBuffer) memory() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Cap()
+}
+
 // setup is how a component is started.
 type setup struct {
 	options

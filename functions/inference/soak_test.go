@@ -47,7 +47,7 @@ var wants = map[string]int{
 	"nothing": 200, "sleep": 200, "print": 200, "fork": 200, "thread": 200, "memory": 200, "raise": 500, "exit": 502, "sys.exit": 502, "null": 502, "fork and die": 502, "overrun": 504,
 }
 
-// usage of what must not grow: descriptors and goroutines of the server, which is this process, its heap, and the processes below the supervisor with the descriptors and the memory of that.
+// usage of what must not grow: descriptors and goroutines of the server, which is this process, its heap without the logs that the test keeps, and the processes below the supervisor with the descriptors and the memory of that.
 type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervisorMemory int }
 
 // Random crashes, kills from outside, slow callers and callers who leave: each answer carries its question's nonce, none is lost, and when all is quiet again nothing has been left behind.
@@ -221,7 +221,7 @@ func (c *component) usage(t *testing.T) usage {
 	runtime.ReadMemStats(&m)
 	pid := c.worker.Process.Pid
 	return usage{
-		files: entries("/proc/self/fd"), goroutines: runtime.NumGoroutine(), heap: int(m.HeapAlloc), processes: c.processes(t),
+		files: entries("/proc/self/fd"), goroutines: runtime.NumGoroutine(), heap: int(m.HeapAlloc) - c.output.memory() - c.log.memory(), processes: c.processes(t),
 		supervisorFiles: entries(fmt.Sprintf("/proc/%d/fd", pid)), supervisorMemory: resident(pid),
 	}
 }
