@@ -21,7 +21,7 @@ import (
 const (
 	demoModule = "pu-ann-pa-digits"
 
-	// What a component is held against: a Go program that is nothing but an HTTP server. By its label it is found as a module's gateway is.
+	// What a component is held against: a Go program that is nothing but an HTTP server. By its label it is found as a module's gateway is. The second has another container, as a component has, which does nothing.
 	trivial = `
 apiVersion: v1
 kind: Namespace
@@ -35,6 +35,26 @@ spec:
     spec:
       containers:
       - image: ko://github.com/unip-knative/unip/e2e/bench/hello
+        resources: {requests: {cpu: 25m, memory: 32Mi}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: unip-bench-two}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: gateway, namespace: unip-bench-two, labels: {app.kubernetes.io/component: gateway}}
+spec:
+  template:
+    spec:
+      containers:
+      - name: idle
+        image: ko://github.com/unip-knative/unip/e2e/bench/hello
+        args: [idle]
+        resources: {requests: {cpu: 25m, memory: 32Mi}}
+      - name: server
+        image: ko://github.com/unip-knative/unip/e2e/bench/hello
+        ports: [{containerPort: 8080}]
         resources: {requests: {cpu: 25m, memory: 32Mi}}
 `
 	// A component whose function imports nothing.
@@ -61,18 +81,18 @@ stringData: {ann: change-me}
 `
 )
 
-// cold measures what wakes from zero, one after the other, each while nothing else starts: the trivial Go service; a component that imports nothing, and the demo's, both behind a gateway that is awake. In every
-// fourth round the two are called with their gateways asleep as well.
+// cold measures what wakes from zero, one after the other, each while nothing else starts: the trivial Go service, alone and with an idle container beside it; a component that imports nothing, and the demo's, both
+// behind a gateway that is awake. In every fourth round the two are called with their gateways asleep as well.
 func cold(ctx context.Context, c *live.Cluster) error {
-	hello, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-nothing"), c.Module(demoModule)
-	all := []*live.Module{hello, empty, digits}
+	hello, two, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-two"), c.Module("unip-bench-nothing"), c.Module(demoModule)
+	all := []*live.Module{hello, two, empty, digits}
 	if _, err := digits.Host(ctx); err != nil {
 		return fmt.Errorf("run `make demo` first: %w", err)
 	}
-	for _, m := range all[:2] {
+	for _, m := range all[:3] {
 		defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()
 	}
-	if err := applyCold(ctx, c, hello, empty); err != nil {
+	if err := applyCold(ctx, c, hello, two, empty); err != nil {
 		return err
 	}
 	callEmpty := func() (*live.Answer, error) {
@@ -81,13 +101,14 @@ func cold(ctx context.Context, c *live.Cluster) error {
 	callDigits := func() (*live.Answer, error) { return callDigits(ctx, digits) }
 	kinds := []*wake{
 		{name: "trivial Go service", call: func() (*live.Answer, error) { return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
+		{name: "the same with two containers", call: func() (*live.Answer, error) { return two.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
 		{name: "imports nothing", gateway: empty, call: callEmpty},
 		{name: "examples/digits", gateway: digits, call: callDigits},
 	}
 	asleep := []*wake{{name: "imports nothing, gateway asleep", call: callEmpty}, {name: "examples/digits, gateway asleep", call: callDigits}}
 	var imports, interpreter []time.Duration
 	for i := range *rounds {
-		if err := wakeAll(ctx, all, slices.Concat(kinds[i%3:], kinds[:i%3])); err != nil {
+		if err := wakeAll(ctx, all, slices.Concat(kinds[i%len(kinds):], kinds[:i%len(kinds)])); err != nil {
 			return err
 		}
 		if err := quiet(ctx); err != nil {
@@ -114,7 +135,7 @@ func cold(ctx context.Context, c *live.Cluster) error {
 		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took), median(k.took).Seconds()/median(kinds[0].took).Seconds())
 	}
 	fmt.Printf("%-32s %s\n%-32s %s\n", "python3 -c 'import …' of digits'", quantiles(imports), "python3 -c pass", quantiles(interpreter))
-	fmt.Printf("digits is at %.2f of (1.25 x trivial + its imports) x 1.2\n", median(kinds[2].took).Seconds()/((median(kinds[0].took)*5/4+median(imports))*6/5).Seconds())
+	fmt.Printf("digits is at %.2f of (1.25 x trivial + its imports) x 1.2\n", median(kinds[3].took).Seconds()/((median(kinds[0].took)*5/4+median(imports))*6/5).Seconds())
 	return nil
 }
 
@@ -205,7 +226,7 @@ func (w *wake) measure(ctx context.Context) error {
 	return err
 }
 
-func applyCold(ctx context.Context, c *live.Cluster, hello, empty *live.Module) error {
+func applyCold(ctx context.Context, c *live.Cluster, hello, two, empty *live.Module) error {
 	dir, err := os.MkdirTemp("", "unip-bench-")
 	if err != nil {
 		return err
@@ -226,7 +247,7 @@ func applyCold(ctx context.Context, c *live.Cluster, hello, empty *live.Module) 
 	if err := empty.Apply(ctx, filepath.Join(dir, "nothing")); err != nil {
 		return err
 	}
-	for _, m := range []*live.Module{hello, empty} {
+	for _, m := range []*live.Module{hello, two, empty} {
 		if err := m.AwaitReady(ctx, 2*time.Minute); err != nil {
 			return err
 		}

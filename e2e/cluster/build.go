@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // program is one set of binaries out of one nested module.
@@ -85,6 +88,14 @@ func (p program) build(ctx context.Context, root string) (built bool, err error)
 	if err != nil || exists(bin) {
 		return false, err
 	}
+	unlock, err := lock(ctx, bin+".lock")
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if exists(bin) { // somebody else has built it meanwhile
+		return false, nil
+	}
 	tmp := bin + ".part"
 	if err := os.RemoveAll(tmp); err != nil {
 		return true, err
@@ -105,6 +116,33 @@ func (p program) build(ctx context.Context, root string) (built bool, err error)
 		}
 	}
 	return true, os.Rename(tmp, bin)
+}
+
+// lock waits until nobody else holds a file: who builds by `make cluster` and a test that needs one of its programs may come at the same time.
+func lock(ctx context.Context, file string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", file, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // goEnv keeps builds the same wherever they are started: no cgo, the toolchain that is here, no flags from outside.

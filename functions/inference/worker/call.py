@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, check_variables, checked, dumps, lenient, loads, outputs, plain, select
+from unip_values import Fault, check_variables, checked, dumps, lenient, loads, numbers, outputs, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -209,7 +209,7 @@ class Worker:
             stream.id = asked.id
         try:
             if asked.rest and asked.more().get("form") == "v2":
-                parts, said = self.call_v2(body, asked.more())
+                parts, said = self.call_v2(body, asked)
             else:
                 kind, payload = ANSWER, self.call(body, asked)
         except Fault as f:
@@ -243,9 +243,9 @@ class Worker:
                 values[i] = asked.files().open(i, value)
         return self.encode(values)
 
-    def call_v2(self, body, more):
+    def call_v2(self, body, asked):
         v2 = beside("v2")
-        request = v2.parse_v2(self, body, more)
+        request = v2.parse_v2(self, body, asked)
         return v2.encode_v2(self, outputs(self.invoke(request), checked), request)
 
     def invoke(self, request):
@@ -259,9 +259,20 @@ class Worker:
             result = asyncio.run(wait())
         return result
 
+    def read(self, body, asked):
+        """The JSON of a request, long lists of whose numbers the server may have read."""
+        taken = asked.rest and asked.more().get("numbers")
+        if not taken:
+            return self.loads(body)
+        lists, rest = numbers(body, taken)
+        request = self.loads(rest)
+        for i, data in lists:
+            request["inputs"][i]["data"] = data
+        return request
+
     def parse(self, body, asked):
         try:
-            request = self.loads(body)
+            request = self.read(body, asked)
         except (ValueError, RecursionError) as e:
             raise Fault(400, "invalid-json", "the body is not JSON: %s" % e, "")
         if not isinstance(request, dict):

@@ -1,6 +1,7 @@
 """Values of a call: what is checked of the inputs, and what becomes of the function's result."""
 
 import json
+from struct import calcsize
 
 NUMERIC = {
     "FP16", "FP32", "FP64", "BF16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL",
@@ -37,6 +38,19 @@ def loads(body):
     except StopIteration:  # no JSON begins here
         end = -1
     return value if end == len(text) else json.loads(text)
+
+
+def numbers(body, taken):
+    """The lists that the server has taken out of the JSON, as (index of the input, list), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
+    view, at, lists = memoryview(body), 0, []
+    for i, code, count, whole in taken:
+        end = at + count * calcsize(code)
+        data = view[at:end].cast(code).tolist()
+        at = end + 4 * whole
+        for n in view[end:at].cast("I"):
+            data[n] = int(data[n])
+        lists.append((i, data))
+    return lists, bytes(view[at:])
 
 
 def lenient(loads, body):

@@ -142,6 +142,13 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const keepBuffer = 4 << 20
 
+// keep is for a buffer that nothing reads any more.
+func keep(buffer *bytes.Buffer) {
+	if buffer != nil && buffer.Cap() <= keepBuffer {
+		buffers.Put(buffer)
+	}
+}
+
 func (s *Server) predict(w http.ResponseWriter, r *http.Request) { s.call(w, r, plain) }
 
 // call has the function answer a request of some form.
@@ -167,15 +174,18 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, err)
 		return
 	}
+	if held, taken := s.takeNumbers(f, &call); taken {
+		defer s.held.Add(-held)
+		keep(buffer)
+		buffer = nil
+	}
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	s.called(r, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
 		return
 	}
-	if buffer.Cap() <= keepBuffer {
-		buffers.Put(buffer)
-	}
+	keep(buffer)
 	if s.Model != nil {
 		w.Header().Set("Unip-Model-Etag", s.Model.ETag())
 	}
