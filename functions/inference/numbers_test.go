@@ -10,11 +10,11 @@ import (
 // numbersSeen answers with a sum of what its inputs look like to Python, the types of the elements included, and with how often the worker was given lists of numbers in binary.
 const numbersSeen = `
 import hashlib, unip_call
-taken, original = [], unip_call.numbers
+taken, original = [], unip_call.lists_of
 def counting(body, lists):
     taken.append(len(lists))
     return original(body, lists)
-unip_call.numbers = counting
+unip_call.lists_of = counting
 
 def f(inputs):
     n = sum(taken)

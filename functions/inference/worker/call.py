@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, check_variables, checked, dumps, lenient, loads, numbers, outputs, plain, select
+from unip_values import Fault, check_variables, checked, dumps, lenient, lists_of, loads, outputs, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -261,10 +261,10 @@ class Worker:
 
     def read(self, body, asked):
         """The JSON of a request, long lists of whose numbers the server may have read."""
-        taken = asked.rest and asked.more().get("numbers")
+        taken = asked.more().get("numbers") if b'"numbers":' in asked.rest else None
         if not taken:
             return self.loads(body)
-        lists, rest = numbers(body, taken)
+        lists, rest = lists_of(body, taken)
         request = self.loads(rest)
         for i, data in lists:
             request["inputs"][i]["data"] = data

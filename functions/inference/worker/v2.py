@@ -52,12 +52,12 @@ def bad(pointer, text, *values):
     return Fault(400, "invalid-request", text % values if values else text, pointer)
 
 
-def parse_v2(worker, body, asked):
+def parse_v2(worker, body, call):
     """The function's arguments, and what encode_v2 wants to know: "id", "binary" (all outputs in binary), "name" of the model, "version"."""
-    view, more = memoryview(body).toreadonly(), asked.more()
+    view, more = memoryview(body).toreadonly(), call.more()
     size = more.get("json_size")
     try:
-        request = worker.read(body if size is None else bytes(view[:size]), asked)
+        request = worker.read(body if size is None else bytes(view[:size]), call)
     except (ValueError, RecursionError) as e:
         raise Fault(400, "invalid-json", "the request is not JSON: %s" % e, "")
     if not isinstance(request, dict):

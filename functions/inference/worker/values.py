@@ -40,7 +40,7 @@ def loads(body):
     return value if end == len(text) else json.loads(text)
 
 
-def numbers(body, taken):
+def lists_of(body, taken):
     """The lists that the server has taken out of the JSON, as (index of the input, list), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
     view, at, lists = memoryview(body), 0, []
     for i, code, count, whole in taken:

@@ -174,7 +174,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, err)
 		return
 	}
-	if held, taken := s.takeNumbers(f, &call); taken {
+	if held, taken := s.takeNumbers(r, f, &call); taken {
 		defer s.held.Add(-held)
 		keep(buffer)
 		buffer = nil

@@ -2,6 +2,7 @@ package front
 
 import (
 	"encoding/json"
+	"net/http"
 
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 	"github.com/unip-knative/unip/functions/inference/internal/numbers"
@@ -9,32 +10,30 @@ import (
 )
 
 // takeNumbers gives the worker the call's long lists of numbers in binary, if there is memory for it. Nothing reads the call's former body then, and held is how many bytes more than that are held for the call.
-func (s *Server) takeNumbers(f form, call *pool.Call) (held int64, taken bool) {
+func (s *Server) takeNumbers(r *http.Request, f form, call *pool.Call) (held int64, taken bool) {
 	size := len(call.Body)
-	if size <= numbers.Small || f.head >= 0 {
+	if size <= numbers.Small || f.head >= 0 || s.Pool.Full() || r.Context().Err() != nil {
 		return 0, false
 	}
 	room := int64(numbers.Growth * size)
-	if !s.hold(room) {
+	if !s.spare(room) {
 		return 0, false
 	}
+	defer func() { s.held.Add(held - room) }()
 	body, lists := numbers.Take(call.Body)
 	if len(lists) == 0 || len(body) > frame.MaxBody {
-		s.held.Add(-room)
 		return 0, false
 	}
-	held = int64(cap(body) - size)
-	s.held.Add(held - room)
 	said, _ := json.Marshal(lists) // numbers always encode
 	call.Body, call.More = body, with(call.More, "numbers", said)
-	return held, true
+	return int64(cap(body) - size), true
 }
 
-// hold takes memory only if there is so much.
-func (s *Server) hold(n int64) bool {
+// spare takes memory only if there is so much, and for one more body of the largest.
+func (s *Server) spare(n int64) bool {
 	for {
 		held := s.held.Load()
-		if held+n > s.maxHeld() {
+		if held+n+s.maxBody() > s.maxHeld() {
 			return false
 		}
 		if s.held.CompareAndSwap(held, held+n) {

@@ -17,12 +17,10 @@ const (
 	Small = 4 << 10
 	// few is how many numbers are not worth taking out of the JSON.
 	few = 256
-	// mostRest is how many bytes of JSON may be left; more would cost what the numbers save.
+	// mostRest is how many bytes of JSON may be left; more would cost what the numbers save. It also bounds what is read in vain.
 	mostRest = 256 << 10
-	// mostOut is how many times the bytes of the body the numbers may have in binary.
-	mostOut = 2
-	// Growth bounds the memory that Take needs: so many times the bytes of the body.
-	Growth = mostOut + 1
+	// Growth bounds the memory for what is taken: so many times the bytes of the body.
+	Growth = 2
 )
 
 // List says which numbers were taken out: those of the list at /inputs/Input/data.
@@ -43,31 +41,42 @@ func (l List) MarshalJSON() ([]byte, error) {
 // Take returns a body without its long lists of numbers that are data of inputs: first the elements of each list, then the JSON with empty lists in their places. No lists means that the body is to be used as it
 // is: it has no such lists, or is not what is expected, and the worker says what is wrong with it. The result is a copy.
 //
-// A number is taken only if its Python number is certain: integers of up to 64 bits, and what is no infinity. Python's json rounds as IEEE 754 wants it, and so do these.
+// A number is taken only if its Python number is certain and quickly found: integers of 64 bits but for the lowest one and -0; others of up to 40 bytes that are no infinity and not below the normal floats.
+// Python's json rounds as IEEE 754 wants it, and so do these. The time is in proportion to the length of the body, whatever is in it.
 func Take(body []byte) ([]byte, []List) {
 	if len(body) <= Small {
 		return nil, nil
 	}
 	r := reader{body: body}
-	if !r.request() || len(r.lists) == 0 {
+	if !r.request() || len(r.lists) == 0 || r.tooMuch() {
 		return nil, nil
 	}
 	rest := slices.Concat(r.rest, body[r.kept:])
-	if len(rest) > mostRest || !json.Valid(rest) || !utf8.Valid(rest) || bytes.Contains(rest, []byte(`\ud`)) || bytes.Contains(rest, []byte(`\uD`)) { // half a character, maybe: orjson names its place
+	if !harmless(rest) {
 		return nil, nil
 	}
 	return append(r.out, rest...), r.lists
 }
 
-// reader goes through a request. It looks for what it knows, and leaves it to json.Valid whether the rest is JSON.
-type reader struct {
-	body  []byte
-	at    int
-	kept  int    // what is before is in rest, or in out
-	rest  []byte // JSON
-	out   []byte
-	lists []List
+// harmless reports whether each reader of JSON takes it: what the worker said of it would not name the place in the body. Beside what is no JSON, orjson refuses numbers that are infinite, and halves of characters.
+func harmless(rest []byte) bool {
+	var value any
+	return json.Unmarshal(rest, &value) == nil && utf8.Valid(rest) && !bytes.Contains(rest, []byte(`\ud`)) && !bytes.Contains(rest, []byte(`\uD`))
 }
+
+// reader goes through a request. It looks for what it knows, and leaves it to others whether the rest is JSON.
+type reader struct {
+	body     []byte
+	at       int
+	kept     int    // what is before is in rest, or in out
+	rest     []byte // JSON
+	out      []byte
+	lists    []List
+	reserved bool // out has room for the rest of the body, as far as could be told
+}
+
+// tooMuch says that more JSON is left than there may be.
+func (r *reader) tooMuch() bool { return len(r.rest)+r.at-r.kept > mostRest }
 
 // request reports whether the body looks like a request whose lists can be told by their places: no key comes twice or in escapes where it matters.
 func (r *reader) request() bool {
@@ -80,7 +89,10 @@ func (r *reader) request() bool {
 			return false
 		}
 		seen = true
-		return r.blank() != '[' && r.skip() || r.inputs()
+		if r.blank() != '[' {
+			return r.skip()
+		}
+		return r.inputs()
 	})
 }
 
@@ -170,7 +182,7 @@ func (r *reader) blank() byte {
 // skip passes over a value; false is an end of the body in it.
 func (r *reader) skip() bool {
 	r.blank()
-	for depth := 0; r.at < len(r.body); {
+	for depth := 0; r.at < len(r.body) && !r.tooMuch(); {
 		switch r.body[r.at] {
 		case '"':
 			if !r.text() {
@@ -227,17 +239,32 @@ func (r *reader) text() bool {
 // list takes the list that begins here; false leaves it where it is.
 func (r *reader) list(input int) bool {
 	begin := r.at
-	c := collector{out: r.out, base: len(r.out), most: mostOut * len(r.body)}
+	c := collector{out: r.out, base: len(r.out), most: Growth * len(r.body)}
+	taken := r.numbers(&c)
+	r.out = c.out[:c.base] // also of one that is not taken the memory is kept
+	if !taken || !c.done() {
+		return false
+	}
+	r.out = c.out
+	r.rest = append(append(r.rest, r.body[r.kept:begin]...), "[]"...)
+	r.kept, r.lists = r.at, append(r.lists, List{Input: input, Code: c.code(), Count: c.count, Whole: len(c.whole)})
+	return true
+}
+
+// numbers collects the list that begins here, and goes behind it.
+func (r *reader) numbers(c *collector) bool {
+	begin := r.at
 	for r.at++; ; {
 		r.blank()
 		start := r.at
 		n, end := parse(r.body, start)
-		if end < 0 || !c.add(n) {
+		if end < 0 || !c.add(n, len(r.body)-end) {
 			return false
 		}
 		r.at = end
-		if c.count >= few && !c.reserved {
+		if c.count >= few && !r.reserved {
 			c.reserve(len(r.body)-r.at, r.at-begin)
+			r.reserved = true
 		}
 		switch r.blank() {
 		case ',':
@@ -248,14 +275,7 @@ func (r *reader) list(input int) bool {
 				r.at = c.integers(r.body, r.at)
 			}
 		case ']':
-			l, ok := c.done()
-			if !ok {
-				return false
-			}
-			l.Input = input
 			r.at++
-			r.rest = append(append(r.rest, r.body[r.kept:begin]...), "[]"...)
-			r.kept, r.out, r.lists = r.at, c.out, append(r.lists, l)
 			return true
 		default:
 			return false
@@ -263,16 +283,14 @@ func (r *reader) list(input int) bool {
 	}
 }
 
-// collector writes the elements of one list, as integers as narrow as those that came, from the first number with a fraction on as floats.
+// collector writes the elements of one list behind those of others, as integers as narrow as those that came, from the first number with a fraction on as floats.
 type collector struct {
 	out   []byte
 	base  int // where the list begins in out
-	most  int // bytes that out may have
+	most  int // bytes that out and whole may have
 	count int
-	width int // bytes of an integer; 0 before the first number, float from the first float on
-	whole []uint32
-	// reserved is whether there is room for the rest, as far as it can be told.
-	reserved bool
+	width int      // bytes of an integer; 0 before the first number, float from the first float on
+	whole []uint32 // where integers are among floats
 }
 
 const float = -1
@@ -280,12 +298,13 @@ const float = -1
 // exact is up to where each integer is a float.
 const exact = 1 << 53
 
-func (c *collector) add(n number) bool {
-	if len(c.out)+8 > c.most {
+// add adds a number, behind which so many bytes of the body follow.
+func (c *collector) add(n number, follow int) bool {
+	if len(c.out)+4*len(c.whole)+8 > c.most {
 		return false
 	}
 	if n.float {
-		if c.width != float && !c.toFloats() {
+		if c.width != float && !c.toFloats(follow) {
 			return false
 		}
 		c.out = binary.NativeEndian.AppendUint64(c.out, math.Float64bits(n.value))
@@ -293,7 +312,7 @@ func (c *collector) add(n number) bool {
 		return true
 	}
 	if c.width == float {
-		if n.whole > exact || n.whole < -exact {
+		if n.whole > exact || n.whole < -exact || c.tooWhole(len(c.whole), follow) {
 			return false
 		}
 		c.whole = append(c.whole, uint32(c.count))
@@ -308,6 +327,9 @@ func (c *collector) add(n number) bool {
 	c.count++
 	return true
 }
+
+// tooWhole says that so many integers are more than a quarter of the numbers, whatever comes in the bytes that follow: making integers of them again would cost what is saved.
+func (c *collector) tooWhole(whole, follow int) bool { return whole > (c.count+follow/2+1)/4 }
 
 // usual is how long a number is that decimals mostly reads.
 const usual = 10
@@ -382,15 +404,19 @@ func (c *collector) integers(b []byte, at int) int {
 	return at
 }
 
-// reserve makes room for the list, given how many bytes of JSON may follow and how many the numbers until now took.
+// reserve makes room for what comes, given how many bytes of the body follow and how many the numbers until now took.
 func (c *collector) reserve(follow, took int) {
 	size := c.width
 	if size == float {
 		size = 8
 	}
-	want := int(float64(follow)*float64(c.count)/float64(took)*1.02)*size + Small // others may be shorter, and the rest of the JSON comes behind
-	c.out, c.reserved = slices.Grow(c.out, max(0, min(want, c.most-len(c.out)))), true
+	const more = 1.02 // others may be shorter
+	want := int(float64(follow)*float64(c.count)/float64(took)*more)*size + room
+	c.out = slices.Grow(c.out, max(0, min(want, c.most-len(c.out))))
 }
+
+// room is some bytes more, for the rest of the JSON.
+const room = 4 << 10
 
 func widthOf(n int64) int {
 	switch {
@@ -418,9 +444,9 @@ func appendInt(out []byte, n int64, width int) []byte {
 	}
 }
 
-// at is an integer that was added.
-func (c *collector) at(i int) int64 {
-	switch b := c.out[c.base+i*c.width:]; c.width {
+// before is an integer that was added, as one of another width.
+func (c *collector) before(i, width int) int64 {
+	switch b := c.out[c.base+i*width:]; width {
 	case 1:
 		return int64(int8(b[0]))
 	case 2:
@@ -432,59 +458,64 @@ func (c *collector) at(i int) int64 {
 	}
 }
 
-// rewrite makes elements of so many bytes of the integers until now.
-func (c *collector) rewrite(size int, element func(out []byte, n int64) []byte) bool {
+// rewrite makes elements of another, larger size of the integers until now, the last one first, so that none is overwritten before it is read.
+func (c *collector) rewrite(size int, element func(to []byte, n int64)) bool {
 	if c.base+c.count*size+8 > c.most {
 		return false
 	}
-	out := make([]byte, c.base, c.base+c.count*size+few)
-	copy(out, c.out)
-	for i := range c.count {
-		out = element(out, c.at(i))
+	old := c.width
+	c.out = slices.Grow(c.out, c.count*(size-old))[:c.base+c.count*size]
+	for i := c.count - 1; i >= 0; i-- {
+		at := c.base + i*size
+		element(c.out[at:at:at+size], c.before(i, old))
 	}
-	c.out, c.reserved = out, false
 	return true
 }
 
 func (c *collector) widen(width int) bool {
-	if !c.rewrite(width, func(out []byte, n int64) []byte { return appendInt(out, n, width) }) {
-		return false
-	}
+	ok := c.rewrite(width, func(to []byte, n int64) { appendInt(to, n, width) })
 	c.width = width
-	return true
+	return ok
 }
 
-func (c *collector) toFloats() bool {
+func (c *collector) toFloats(follow int) bool {
+	if c.tooWhole(c.count, follow) {
+		return false
+	}
 	fits := true
-	ok := c.rewrite(8, func(out []byte, n int64) []byte {
+	ok := c.rewrite(8, func(to []byte, n int64) {
 		fits = fits && -exact <= n && n <= exact
-		c.whole = append(c.whole, uint32(len(c.whole)))
-		return binary.NativeEndian.AppendUint64(out, math.Float64bits(float64(n)))
+		binary.NativeEndian.AppendUint64(to, math.Float64bits(float64(n)))
 	})
+	for i := range c.count {
+		c.whole = append(c.whole, uint32(i))
+	}
 	c.width = float
 	return ok && fits
 }
 
-// done ends the list; false is one that is not worth it: a short one, or one of which more than a quarter would have to become integers again.
-func (c *collector) done() (List, bool) {
-	if c.count < few || len(c.whole) > c.count/4 || len(c.out)+4*len(c.whole) > c.most {
-		return List{}, false
-	}
-	l := List{Count: c.count, Whole: len(c.whole)}
-	switch c.width {
-	case 1:
-		l.Code = 'b'
-	case 2:
-		l.Code = 'h'
-	case 4:
-		l.Code = 'i'
-	case 8:
-		l.Code = 'q'
-	default:
-		l.Code = 'd'
+// done ends the list; false is one that is not worth it.
+func (c *collector) done() bool {
+	if c.count < few || c.tooWhole(len(c.whole), 0) || len(c.out)+4*len(c.whole) > c.most {
+		return false
 	}
 	for _, i := range c.whole {
 		c.out = binary.NativeEndian.AppendUint32(c.out, i)
 	}
-	return l, true
+	return true
+}
+
+func (c *collector) code() byte {
+	switch c.width {
+	case 1:
+		return 'b'
+	case 2:
+		return 'h'
+	case 4:
+		return 'i'
+	case 8:
+		return 'q'
+	default:
+		return 'd'
+	}
 }

@@ -15,6 +15,9 @@ type number struct {
 	whole int64
 }
 
+// What takes strconv long is not taken: numbers of more than longest bytes, of which strconv also reads exponents in another way than Python when there are thousands, and those below the normal floats.
+const longest, normal = 40, 0x1p-1022
+
 // most64 is how many decimal digits always fit into 64 bits.
 const most64 = 19
 
@@ -61,8 +64,11 @@ func parse(b []byte, at int) (number, int) {
 	}
 	if !ok {
 		text := b[begin:at]
+		if len(text) > longest {
+			return number{}, -1
+		}
 		f, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(text), len(text)), 64)
-		if err != nil {
+		if err != nil || f != 0 && math.Abs(f) < normal {
 			return number{}, -1
 		}
 		return number{float: true, value: f}, at

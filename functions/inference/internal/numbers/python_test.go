@@ -8,9 +8,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // python reads bodies both ways, as the worker does, and says "same", or what differs.
@@ -24,7 +26,7 @@ while True:
     body, packed, taken = field(), field(), json.loads(field())
     try:
         want = values.loads(body)
-        lists, rest = values.numbers(packed, taken)
+        lists, rest = values.lists_of(packed, taken)
         got = values.loads(rest)
         for i, data in lists:
             got["inputs"][i]["data"] = data
@@ -173,6 +175,9 @@ func TestNotTaken(t *testing.T) {
 		"not a number":          `{"inputs":[{"data":[` + numbers + `,01]}]}`,
 		"fraction without":      `{"inputs":[{"data":[` + numbers + `,1.]}]}`,
 		"exponent without":      `{"inputs":[{"data":[` + numbers + `,1e]}]}`,
+		"infinite elsewhere":    `{"inputs":[{"data":[` + numbers + `]}],"parameters":[1e400]}`,
+		"long number":           `{"inputs":[{"data":[` + numbers + `,0.` + strings.Repeat("0", 100000) + `1e100001]}]}`,
+		"below the normal":      `{"inputs":[{"data":[` + numbers + `,1e-310]}]}`,
 		"no digit":              `{"inputs":[{"data":[` + numbers + `,-]}]}`,
 		"plus":                  `{"inputs":[{"data":[` + numbers + `,+1]}]}`,
 		"comma at the end":      `{"inputs":[{"data":[` + numbers + `,]}]}`,
@@ -195,12 +200,60 @@ func TestNotTaken(t *testing.T) {
 	}
 }
 
-// One large integer makes all before it wider; there is an end to that.
-func TestTakeBoundsMemory(t *testing.T) {
-	t.Parallel()
-	body := []byte(`{"inputs":[{"data":[` + strings.Repeat("1,", 1<<20) + `1234567890123]}]}`)
-	if _, lists := Take(body); len(lists) != 0 {
-		t.Errorf("%+v: eight bytes for each two", lists)
+// What a body can have done in vain, in work and in memory, is bounded by its length, whatever it is.
+func TestTakeIsBounded(t *testing.T) {
+	size := 16 << 20
+	if testing.Short() {
+		size = 1 << 20
+	}
+	fill := func(before, often, behind string) string {
+		return `{"inputs":[` + before + strings.Repeat(often, max(1, (size-len(before))/len(often))) + behind + `]}`
+	}
+	half := strings.Repeat("0.5,", size/8)
+	for name, x := range map[string]struct {
+		body  string
+		lists int // -1: many
+	}{
+		"long lists":                      {fill("", `{"data":[`+strings.Repeat("0.25,", 8000)+`0]},`, "0"), -1},
+		"one large integer at the end":    {fill(`{"data":[`, "1,", "1234567890123]}"), 0},
+		"one fraction at the end":         {fill(`{"data":[`, "111,", "0.5]}"), 0},
+		"three quarters of integers":      {fill(`{"data":[0.5,`, "1,1,1,0.5,", "0.5]}"), 0},
+		"one text at the end":             {fill(`{"data":[`, "0.5,", `""]}`), 0},
+		"many that fail, after a long":    {fill(`{"data":[`+half+`1]},`, `{"data":[1,""]},`, "0"), 0},
+		"many that fail late":             {fill("", `{"data":[`+strings.Repeat("1,", 300)+`""]},`, "0"), 0},
+		"many that fail late and wider":   {fill("", `{"data":[`+strings.Repeat("1,", 300)+`12345678901,""]},`, "0"), 0},
+		"many short":                      {fill("", `{"data":[1]},`, "0"), 0},
+		"nested":                          {fill(`{"data":[`, "[0.5,0.5],", "[]]}"), 0},
+		"depth":                           {fill(`{"data":`, "[", ""), 0},
+		"empty objects":                   {fill("", "{},", "0"), 0},
+		"backslashes":                     {fill(`{"name":"`, `\\`, `"}`), 0},
+		"quotes":                          {fill(`{"name":"`, `\"`, `"}`), 0},
+		"numbers that are hard to round":  {fill(`{"data":[`, "0.50000000000000011102230246251565404236316680908203125,", "0.5]}"), 0},
+		"numbers below the normal floats": {fill(`{"data":[`, "1e-310,", "0.5]}"), 0},
+		"exponents":                       {fill(`{"data":[1e`, "1", "]}"), 0},
+		"digits":                          {fill(`{"data":[`, "1", "]}"), 0},
+		"zeros":                           {fill(`{"data":[0.`, "0", "1]}"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(x.body)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			_, lists := Take(body)
+			took := time.Since(began)
+			runtime.ReadMemStats(&after)
+			if x.lists >= 0 && len(lists) != x.lists || x.lists < 0 && len(lists) < 10 {
+				t.Errorf("%d lists", len(lists))
+			}
+			// Growing buffers are copied: what is allocated is a few times what is held at the end.
+			if got := int(after.TotalAlloc - before.TotalAlloc); got > 4*Growth*len(body) {
+				t.Errorf("%d bytes were allocated for %d", got, len(body))
+			}
+			if took > 10*time.Second { // some 100 ms
+				t.Errorf("it took %v", took)
+			}
+			t.Logf("%v, %.1f bytes allocated for each", took, float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)))
+		})
 	}
 }
 

@@ -94,6 +94,9 @@ func (p *Pool) offer(ctx context.Context, t *task, again bool) error {
 	}
 }
 
+// Full reports whether a call that came now would be refused, unless a worker became free.
+func (p *Pool) Full() bool { return p.waiting.Load() >= p.queue }
+
 // countOff ends the wait of a call, if it waited.
 func (p *Pool) countOff(t *task) {
 	if t.waits {

@@ -40,7 +40,7 @@ type DiedError struct{ How string }
 
 func (e *DiedError) Error() string { return "the function's process " + e.How }
 
-// Call is what the worker gets: the body of the request, and the request's id, of which the function's prints are marked in the log.
+// Call is what the worker gets: the body of the request, of which More may say that numbers were taken out, and the request's id, of which the function's prints are marked in the log.
 type Call struct {
 	ID   string
 	Body []byte
