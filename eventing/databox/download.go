@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -54,8 +55,24 @@ func (b *Box) Download(ctx context.Context, o Object, path string) error {
 	return b.download(ctx, o, path, ranges)
 }
 
+// unfinished is how the names of files begin that are being downloaded.
+const unfinished = ".fetch-"
+
+// RemoveUnfinished removes from a folder and those below it what downloads have left there whose process was killed. Nothing may be downloaded meanwhile.
+func RemoveUnfinished(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && strings.HasPrefix(d.Name(), unfinished) {
+			err = os.Remove(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
 func (b *Box) download(ctx context.Context, o Object, path string, parallel int) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".fetch-*")
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished+"*")
 	if err != nil {
 		return fmt.Errorf("downloading %s: %w", o.Key, err)
 	}

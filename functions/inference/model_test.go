@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -63,8 +65,12 @@ func TestModel(t *testing.T) {
 		if c.ready() {
 			t.Error("ready without a session: whether the model exists is not known")
 		}
+		c.write(".fetch-1", "half a model, of a server that was killed")
 		c.session(s, bucket)
 		a := c.awaitReady().predict(200, "{}")
+		if _, err := os.Stat(filepath.Join(c.dir, ".fetch-1")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what a killed server has fetched is left: %v", err)
+		}
 		if len(a.Outputs) != 1 || a.Outputs[0].Data != "loaded weights" || a.header.Get("Unip-Model-Etag") == "" {
 			t.Errorf("%s %v", a.body, a.header)
 		}
@@ -104,6 +110,7 @@ func TestModel(t *testing.T) {
 		s.Put(t, bucket, "mm/d.txt", "another")
 		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
 			"f", func(o *setup) { o.object = "m/" })
+		c.write("model/a/.fetch-1", "half a file, of a server that was killed")
 		c.session(s, bucket)
 		if a := c.awaitReady().predict(200, "{}"); a.body != `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"]}]}` {
 			t.Errorf("%s", a.body)

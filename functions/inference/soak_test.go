@@ -30,6 +30,7 @@ def f(inputs):
     if what == "sys.exit": sys.exit()
     if what == "null": ctypes.string_at(0)
     if what == "raise": raise ValueError(nonce)
+    if what == "numbers": assert set(inputs[2]["data"]) == {int(nonce.split("-")[2]) + 0.5}
     if what == "sleep": time.sleep(0.02)
     if what == "overrun": time.sleep(60)
     if what == "print": print(nonce)
@@ -44,7 +45,7 @@ def f(inputs):
 
 // wants are what a kind of call may be answered with when nobody kills its worker.
 var wants = map[string]int{
-	"nothing": 200, "sleep": 200, "print": 200, "fork": 200, "thread": 200, "memory": 200, "raise": 500, "exit": 502, "sys.exit": 502, "null": 502, "fork and die": 502, "overrun": 504,
+	"nothing": 200, "numbers": 200, "sleep": 200, "print": 200, "fork": 200, "thread": 200, "memory": 200, "raise": 500, "exit": 502, "sys.exit": 502, "null": 502, "fork and die": 502, "overrun": 504,
 }
 
 // usage of what must not grow: descriptors and goroutines of the server, which is this process, its heap without the logs that the test keeps, and the processes below the supervisor with the descriptors and the memory of that.
@@ -54,7 +55,7 @@ type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervis
 func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this process's own descriptors
 	c := start(t, soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
 	c.awaitReady()
-	kinds := []string{"nothing", "nothing", "nothing", "sleep", "print", "fork", "thread", "memory", "raise"}
+	kinds := []string{"nothing", "nothing", "numbers", "sleep", "print", "fork", "thread", "memory", "raise"}
 	rare := []string{"exit", "sys.exit", "null", "fork and die", "overrun"}
 	counts := sync.Map{} // "kind status" -> *atomic.Int64
 	count := func(key string) {
@@ -63,7 +64,12 @@ func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this proces
 	}
 	var killed atomic.Int64
 	one := func(ctx context.Context, kind, nonce string) {
-		a, err := c.post(ctx, `{"inputs":[{"name":"what","data":"`+kind+`"},{"name":"nonce","data":"`+nonce+`"}]}`)
+		more := ""
+		if kind == "numbers" { // the nonce again, in a list that the server reads
+			number := nonce[strings.LastIndex(nonce, "-")+1:] + ".5"
+			more = `,{"name":"numbers","data":[` + strings.Repeat(number+",", 3000) + number + `]}`
+		}
+		a, err := c.post(ctx, `{"inputs":[{"name":"what","data":"`+kind+`"},{"name":"nonce","data":"`+nonce+`"}`+more+`]}`)
 		if err != nil {
 			if ctx.Err() == nil {
 				t.Errorf("%s %s: no answer: %v", kind, nonce, err)

@@ -204,6 +204,10 @@ func TestMore(t *testing.T) {
 		{"ann", `{"inputs":[{"name":"x","data":"FILE"}]}`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","Datatype":"FILE","data":"g/a"}]}`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/none","data":"g/a"}]}`, `{"files":[{"input":0,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
+		{"ann", `{"inputs":[{"name":"NaN\"Infinity","data":[NaN,-Infinity , Infinity]},{"name":"x","datatype":"FILE","data":"g/a"}]}`, `{"files":[{"input":1,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
+		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},NaN`, `{"upload":"visitors/leaf/id/"}`},
+		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},NaNN]}`, `{"upload":"visitors/leaf/id/"}`},
+		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},N"\`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", string(request("g/a", "visitors/g/a")), `{"files":[{"input":0,"path":"…/0/a"},{"input":1,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
 	} {
 		c, err := f.Begin(t.Context(), x.user, "id", false, []byte(x.body))

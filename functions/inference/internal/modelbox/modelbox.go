@@ -55,6 +55,9 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 			return model.File{}, fmt.Errorf("%w: %w", model.ErrUnavailable, err)
 		}
 		s.box = box
+		if err := s.removeUnfinished(); err != nil {
+			s.Log.Error("removing what a former start of this server has fetched in part", "error", err)
+		}
 	}
 	objects, err := s.list(ctx)
 	if err != nil {
@@ -72,6 +75,14 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		got.ETag = fmt.Sprintf("%x", hash(got.ETag))
 	}
 	return got, classify(s.bring(ctx, objects))
+}
+
+// removeUnfinished gives the volume the space back that a server took that was killed while it fetched.
+func (s *Source) removeUnfinished() error {
+	if strings.HasSuffix(s.Object, "/") {
+		return databox.RemoveUnfinished(s.File)
+	}
+	return databox.RemoveUnfinished(filepath.Dir(s.File))
 }
 
 // bring downloads all objects.
