@@ -30,7 +30,9 @@ def f(inputs):
     if what == "sys.exit": sys.exit()
     if what == "null": ctypes.string_at(0)
     if what == "raise": raise ValueError(nonce)
-    if what == "numbers": assert set(inputs[2]["data"]) == {int(nonce.split("-")[2]) + 0.5}
+    if what == "numbers":
+        assert set(inputs[2]["data"]) == {int(nonce.split("-")[2]) + 0.5}
+        return [{"name": "nonce", "data": nonce}, {"name": "back", "data": inputs[2]["data"]}]
     if what == "sleep": time.sleep(0.02)
     if what == "overrun": time.sleep(60)
     if what == "print": print(nonce)
@@ -64,10 +66,11 @@ func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this proces
 	}
 	var killed atomic.Int64
 	one := func(ctx context.Context, kind, nonce string) {
-		more := ""
-		if kind == "numbers" { // the nonce again, in a list that the server reads
+		more, list := "", ""
+		if kind == "numbers" { // the nonce again, in a list that the server reads and writes
 			number := nonce[strings.LastIndex(nonce, "-")+1:] + ".5"
-			more = `,{"name":"numbers","data":[` + strings.Repeat(number+",", 3000) + number + `]}`
+			list = `[` + strings.Repeat(number+",", 3000) + number + `]`
+			more = `,{"name":"numbers","data":` + list + `}`
 		}
 		a, err := c.post(ctx, `{"inputs":[{"name":"what","data":"`+kind+`"},{"name":"nonce","data":"`+nonce+`"}`+more+`]}`)
 		if err != nil {
@@ -81,6 +84,8 @@ func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this proces
 		switch {
 		case a.status == 200 && (len(a.Outputs) == 0 || a.Outputs[0].Data != nonce):
 			t.Errorf("%s %s: crossed: %.200s", kind, nonce, a.body)
+		case a.status == 200 && !strings.Contains(a.body, list):
+			t.Errorf("%s %s: crossed numbers: %.300s", kind, nonce, a.body)
 		case a.status == 500 && !strings.Contains(a.Detail, nonce):
 			t.Errorf("%s %s: crossed: %.200s", kind, nonce, a.body)
 		case a.status == 502 && strings.Contains(a.Detail, "signal 9"): // killed from outside

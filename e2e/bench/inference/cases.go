@@ -16,6 +16,7 @@ type testCase struct {
 	name        string
 	title       string
 	tensor      func() tensor
+	embedding   int // so many numbers are asked for instead of the tensor's sum
 	workers     []int
 	connections []int
 	sides       []string
@@ -33,6 +34,10 @@ var (
 		{
 			name: "100k", title: "100 KB JSON", tensor: func() tensor { return ofJSON(100 << 10) }, workers: []int{1, 2}, connections: []int{1, 16},
 			sides: slices.Concat([]string{"unip", "unip-std"}, peerSides, []string{"go"}),
+		},
+		{
+			name: "embedding", title: "1024 numbers answered", tensor: func() tensor { return tensor{1024} }, embedding: 1024, workers: []int{1}, connections: []int{1, 16},
+			sides: slices.Concat([]string{"unip", "unip-std"}, peerSides),
 		},
 		{
 			// One worker and one connection: a call of the slowest side takes seconds, and sixteen of them at once gigabytes.
@@ -80,7 +85,7 @@ func (b *bench) measure(ctx context.Context, c testCase, workers int) ([]result,
 			i.stop()
 		}
 	}()
-	t := c.tensor()
+	q := question{c.tensor(), c.embedding}
 	for _, s := range sides {
 		if !slices.Contains(c.sides, s.key) || !wanted(s.key) || s.key == "unip-std" && !b.orjson {
 			continue
@@ -89,7 +94,7 @@ func (b *bench) measure(ctx context.Context, c testCase, workers int) ([]result,
 		if err != nil {
 			return nil, err
 		}
-		i, err := start(ctx, s, e, workers, t)
+		i, err := start(ctx, s, e, workers, q)
 		if errors.Is(err, errAbsent) {
 			fmt.Fprintf(os.Stderr, "%s: %s is left out: %s %s\n", c.title, s.name, s.path, err)
 			continue

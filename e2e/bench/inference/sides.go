@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -120,8 +121,24 @@ func ofBytes(size int) tensor {
 	return t
 }
 
-func (t tensor) json() []byte {
-	b := fmt.Appendf(nil, `{"inputs":[{"name":"x","datatype":"FP32","shape":[%d],"data":[`, len(t))
+// question is what a call asks for: the sum of the tensor, or an embedding, as many numbers as its one element says.
+type question struct {
+	tensor
+	embedding int
+}
+
+// embedded is a number of an embedding, the same in function.py: a fixed pattern with as many digits as numbers of models have.
+func embedded(i int) float64 { return float64(uint32(i)*2654435761)/(1<<32) - 0.5 }
+
+func (t tensor) json() []byte { return question{t, 0}.json() }
+
+func (q question) json() []byte {
+	name := "x"
+	if q.embedding > 0 {
+		name = "embedding"
+	}
+	t := q.tensor
+	b := fmt.Appendf(nil, `{"inputs":[{"name":"%s","datatype":"FP32","shape":[%d],"data":[`, name, len(t))
 	for i, v := range t {
 		if i > 0 {
 			b = append(b, ',')
@@ -132,11 +149,12 @@ func (t tensor) json() []byte {
 }
 
 // request is the whole HTTP request of a call to a side.
-func (t tensor) request(s side) []byte {
+func (q question) request(s side) []byte {
+	t := q.tensor
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n", s.path)
 	if !s.binary {
-		body := t.json()
+		body := q.json()
 		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		return b.Bytes()
 	}
@@ -169,8 +187,8 @@ func (i *instance) stop() {
 }
 
 // start starts a side and asks it until it answers, and rightly.
-func start(ctx context.Context, s side, e environment, workers int, t tensor) (*instance, error) {
-	i := &instance{side: s, address: e.address(), request: t.request(s)}
+func start(ctx context.Context, s side, e environment, workers int, q question) (*instance, error) {
+	i := &instance{side: s, address: e.address(), request: q.request(s)}
 	for n, c := range s.commands(e, workers) {
 		p, err := launch(c, e.dir, filepath.Join(e.own, fmt.Sprintf("output%d", n)))
 		if err != nil {
@@ -181,7 +199,7 @@ func start(ctx context.Context, s side, e environment, workers int, t tensor) (*
 	}
 	c := &connection{address: i.address}
 	defer c.close()
-	status, first := 0, tensor{element(0)}.request(s) // small: who refuses a large one may close before it is written
+	status, first := 0, question{tensor: tensor{element(0)}}.request(s) // small: who refuses a large one may close before it is written
 	err := await(ctx, startTime, func() bool {
 		var err error
 		status, _, err = c.call(first)
@@ -195,7 +213,7 @@ func start(ctx context.Context, s side, e environment, workers int, t tensor) (*
 		i.answer = bytes.Clone(i.answer)
 	}
 	if err == nil {
-		err = i.right(status, t)
+		err = i.right(status, q)
 	}
 	if err == nil {
 		return i, nil
@@ -210,8 +228,8 @@ func start(ctx context.Context, s side, e environment, workers int, t tensor) (*
 	return nil, fmt.Errorf("%s: %w", s.name, err)
 }
 
-// right checks the answer: the one output is the sum of the tensor.
-func (i *instance) right(status int, t tensor) error {
+// right checks the answer: the one output is the sum of the tensor, or the embedding.
+func (i *instance) right(status int, q question) error {
 	if status != http.StatusOK {
 		return fmt.Errorf("answered %d %.300q", status, i.answer)
 	}
@@ -230,8 +248,15 @@ func (i *instance) right(status int, t tensor) error {
 	if err := json.Unmarshal(i.answer, &a); err != nil {
 		return err
 	}
-	if len(a.Outputs) != 1 || a.Outputs[0].Name != "sum" || len(a.Outputs[0].Data) != 1 || a.Outputs[0].Data[0] != t.sum() {
-		return fmt.Errorf("answered %.300q, want the sum %g", i.answer, t.sum())
+	name, want := "sum", []float64{q.sum()}
+	if q.embedding > 0 {
+		name, want = "embedding", nil
+		for n := range q.embedding {
+			want = append(want, embedded(n))
+		}
+	}
+	if len(a.Outputs) != 1 || a.Outputs[0].Name != name || !slices.Equal(a.Outputs[0].Data, want) {
+		return fmt.Errorf("answered %.300q, want the %s %.10v", i.answer, name, want)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, check_variables, checked, dumps, lenient, lists_of, loads, outputs, plain, select
+from unip_values import Fault, Numbers, check_variables, checked, dumps, lenient, lists_of, loads, outputs, plain, select, written
 
 # Also here: beside, of worker.py.
 
@@ -211,7 +211,9 @@ class Worker:
             if asked.rest and asked.more().get("form") == "v2":
                 parts, said = self.call_v2(body, asked)
             else:
-                kind, payload = ANSWER, self.call(body, asked)
+                parts, said = self.call(body, asked)
+            if not said:
+                kind, payload, parts = ANSWER, parts[0], None
         except Fault as f:
             kind, payload = PROBLEM, f.payload()
         except Exception as e:
@@ -241,6 +243,8 @@ class Worker:
         for i, value in enumerate(values):
             if value.get("datatype") == "FILE":
                 values[i] = asked.files().open(i, value)
+        if asked.has_files is not None and asked.files().opened:  # the meta is theirs
+            values = [dict(v, data=v["data"].tolist()) if isinstance(v["data"], Numbers) else v for v in values]
         return self.encode(values)
 
     def call_v2(self, body, asked):
@@ -293,7 +297,7 @@ class Worker:
 
     def encode(self, values):
         try:
-            return self.dumps({"outputs": values})
+            return written(self.dumps, {"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:
             raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
 

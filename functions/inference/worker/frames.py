@@ -2,7 +2,8 @@
 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP request and
 answer as it is. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object; of ANSWER it is such an object, or empty. {"form": "v2", …} is a call of
-the Open Inference Protocol; {"numbers": …} says which lists the server has taken out of the body's JSON and put before it (values.lists_of). Files that the function returns go with an ANSWER as descriptors
+the Open Inference Protocol; {"numbers": …} says which lists the server has taken out of the body's JSON and put before it (values.lists_of); of an ANSWER, where those before the JSON belong
+in it (values.written). Files that the function returns go with an ANSWER as descriptors
 (files.py).
 """
 
@@ -113,7 +114,12 @@ def receive(connection):
 
 
 def send_parts(connection, kind, parts, meta):
-    """A frame whose body is several byte buffers; none of them is copied."""
-    connection.sendall(HEADER.pack(kind << 24 | len(meta), sum(map(len, parts))) + meta)
+    """A frame whose body is several byte buffers; none of them is copied but small ones."""
+    size = sum(map(len, parts))
+    header = HEADER.pack(kind << 24 | len(meta), size) + meta
+    if size < 65536:
+        connection.sendall(header + b"".join(parts))
+        return
+    connection.sendall(header)
     for part in parts:
         connection.sendall(part)

@@ -13,7 +13,7 @@ import struct
 from array import array
 
 from unip_frames import MAX_BODY
-from unip_values import FROM_NUMPY, Fault
+from unip_values import FROM_NUMPY, Fault, in_binary, written
 
 # datatype -> bytes of an element, and the code of struct, array and memoryview for it. BF16 has none; it is made of FP32.
 SIZES = {
@@ -294,8 +294,9 @@ def as_documented(data, types, name, pointer):
 
 def encode_v2(worker, values, request):
     """The answer's body in parts, the JSON and the binary tensors, and the meta of its frame."""
-    head, parts = [], [b""]
-    for value, binary in chosen(values, request):
+    head, parts, all_ = [], [b""], chosen(values, request)
+    binaries = any(binary for _, binary in all_)
+    for value, binary in all_:
         try:
             tensor, data = encoded(value)
             if binary:
@@ -303,7 +304,7 @@ def encode_v2(worker, values, request):
                 tensor.setdefault("parameters", {})["binary_data_size"] = len(raw)
                 parts.append(raw)
             else:
-                tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data
+                tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data if binaries else in_binary(data)
         except (TypeError, ValueError, OverflowError, struct.error, RecursionError) as e:
             raise Fault(500, "invalid-result", "output %s of the function %s" % (value["name"], e))
         head.append(tensor)
@@ -311,13 +312,17 @@ def encode_v2(worker, values, request):
     if request["id"] is not None:
         answer["id"] = request["id"]
     try:
-        parts[0] = worker.dumps(answer)
+        if binaries:
+            parts[0] = worker.dumps(answer)
+            said = b'{"json_size":%d}' % len(parts[0])
+        else:
+            parts, said = written(worker.dumps, answer)
     except (TypeError, ValueError, RecursionError, OverflowError) as e:
         raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
     size = sum(map(len, parts))
     if size > MAX_BODY:
         raise Fault(500, "invalid-result", "the answer would have %d bytes; %d are the most" % (size, MAX_BODY))
-    return parts, b'{"json_size":%d}' % len(parts[0]) if len(parts) > 1 else b""
+    return parts, said
 
 
 def chosen(values, request):

@@ -1,6 +1,7 @@
 """Values of a call: what is checked of the inputs, and what becomes of the function's result."""
 
 import json
+import os
 from struct import calcsize
 
 NUMERIC = {
@@ -86,6 +87,65 @@ def check_variables(inputs, asked):
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
 
 
+# From how many numbers on the server writes a list of an answer.
+FEW = 256
+# Codes of array for numpy's types that go as they are; 32-bit floats go as those of 64 bits, which is what Python writes of them.
+WRITTEN = {"float64": "d", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
+# What stands in the JSON where Numbers belong, until written takes it out; nobody else knows it.
+MARK = os.urandom(16).hex()
+
+
+class Numbers:
+    """A long list of numbers in binary. The server writes it into the answer's JSON, in a fifth of the time (functions/inference/internal/numbers)."""
+
+    left = []  # of the JSON that is being made, in its order
+
+    def __init__(self, code, raw):
+        self.code, self.raw = code, raw
+
+    def tolist(self):
+        return memoryview(self.raw).cast(self.code).tolist()
+
+    def leave(self):
+        self.left.append(self)
+        return MARK
+
+
+def in_binary(data):
+    """Numbers of a list of floats, or of what has numbers in memory one after the other, if there are many; else data itself."""
+    try:
+        if len(data) < FEW:
+            return data
+        if isinstance(data, list):
+            if type(data[0]) is float and set(map(type, data)) == {float}:
+                from array import array
+
+                return Numbers("d", memoryview(array("d", data)).cast("B"))
+        elif hasattr(data, "dtype"):
+            kind = str(data.dtype)
+            if kind == "float32":
+                data, kind = data.astype("float64"), "float64"
+            if kind in WRITTEN and data.ndim == 1:
+                return Numbers(WRITTEN[kind], data.tobytes())
+    except (TypeError, AttributeError):  # it only looks like numpy's
+        pass
+    return data
+
+
+def written(dumps, value):
+    """The JSON of an answer in parts, before it the elements of its Numbers, and the meta that says where those belong."""
+    Numbers.left = []
+    body = dumps(value)
+    if not Numbers.left:
+        return [body], b""
+    pieces = body.split(b'"%s"' % MARK.encode())
+    at, holes = 0, []
+    for piece, numbers in zip(pieces, Numbers.left):
+        at += len(piece)
+        holes.append([at, numbers.code, len(numbers.raw) // calcsize(numbers.code)])
+    return [numbers.raw for numbers in Numbers.left] + pieces, json.dumps({"numbers": holes}).encode()
+
+
 def outputs(result, one=None):
     """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one (output, if none is given)."""
     if isinstance(result, dict):
@@ -110,7 +170,13 @@ def output(i, value):
         value = dict(value)
         value.setdefault("shape", [int(n) for n in data.shape])
         value.setdefault("datatype", FROM_NUMPY.get(str(data.dtype), "FP64"))
-        value["data"] = data.ravel().tolist()
+        data = data.ravel()
+        numbers = in_binary(data)
+        value["data"] = data.tolist() if numbers is data else numbers
+    elif isinstance(data, list):
+        numbers = in_binary(data)
+        if numbers is not data:
+            value = dict(value, data=numbers)
     return value
 
 
@@ -123,6 +189,8 @@ def select(values, fields):
 
 def plain(value):
     """numpy's arrays and numbers as Python's; bytes as latin-1 text, one character a byte; sets as lists."""
+    if isinstance(value, Numbers):
+        return value.leave()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (bytes, bytearray)):
@@ -142,12 +210,13 @@ def dumps(value):
     except ValueError as e:
         if "Out of range float" not in str(e):
             raise
+    Numbers.left = []
     return ENCODER.encode(finite(value)).encode()
 
 
 def finite(value):
     """JSON has no NaN and no infinity: they become null, as orjson does it."""
-    if hasattr(value, "tolist"):
+    if hasattr(value, "tolist") and not isinstance(value, Numbers):
         value = value.tolist()
     if isinstance(value, float):
         return value if value - value == 0 else None

@@ -12,7 +12,7 @@ import (
 // Type says what a frame is.
 type Type byte
 
-// The types. Bodies are JSON but for Call and Answer, which carry the body of the HTTP request, as it is or with its lists of numbers in binary (package numbers), and of the answer as it is. Call's meta is the request's id and, where there is more to say of the call, a zero byte
+// The types. Bodies are JSON but for Call and Answer, which carry the body of the HTTP request, as it is or with its lists of numbers in binary (package numbers), and of the answer likewise. Call's meta is the request's id and, where there is more to say of the call, a zero byte
 // and a JSON object; Answer's meta is empty or a JSON object. Other frames have none.
 const (
 	Hello   Type = iota + 1 // worker or supervisor -> server: Greeting

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/numbers"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -197,9 +199,47 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, err)
 		return
 	}
-	f.describe(w.Header(), answer)
-	_, _ = w.Write(answer.Body)
+	s.respond(w, r, f, answer)
 }
+
+// respond writes the function's answer. Lists of numbers come in binary, and where they are long the answer is sent while it is written.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.Answer) {
+	var said struct {
+		Size    int            `json:"json_size"` // of the JSON before binary tensors
+		Numbers []numbers.Hole `json:"numbers"`
+	}
+	if len(a.Meta) > 0 {
+		err := json.Unmarshal(a.Meta, &said)
+		if err == nil {
+			_, err = numbers.Check(a.Body, said.Numbers)
+		}
+		if err != nil {
+			problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "the worker sent an answer that cannot be read"))
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	switch {
+	case len(said.Numbers) > 0 && numbers.MostText*len(a.Body) > keepBuffer:
+		_ = numbers.Write(w, a.Body, said.Numbers, piece) // its error is a caller who has left
+		return
+	case len(said.Numbers) > 0:
+		buffer, _ := buffers.Get().(*bytes.Buffer)
+		defer keep(buffer)
+		buffer.Reset()
+		_ = numbers.Write(buffer, a.Body, said.Numbers, keepBuffer) // a buffer takes all
+		a.Body = buffer.Bytes()
+	case f.v2 && 0 < said.Size && said.Size <= len(a.Body):
+		h.Set("Content-Type", "application/octet-stream")
+		h.Set(headLength, strconv.Itoa(said.Size))
+	}
+	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	_, _ = w.Write(a.Body)
+}
+
+// piece is how many bytes of a long answer are written before they are sent.
+const piece = 64 << 10
 
 // relay writes a problem that the worker has sent.
 func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
-	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -156,22 +155,6 @@ func (f form) more() []byte {
 	}
 	b, _ := json.Marshal(said) // strings and numbers always encode
 	return b
-}
-
-// describe sets the headers of an answer's body.
-func (f form) describe(h http.Header, a pool.Answer) {
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
-	if !f.v2 || len(a.Meta) == 0 {
-		return
-	}
-	var said struct {
-		Size int `json:"json_size"`
-	}
-	if err := json.Unmarshal(a.Meta, &said); err == nil && 0 < said.Size && said.Size <= len(a.Body) {
-		h.Set("Content-Type", "application/octet-stream")
-		h.Set(headLength, strconv.Itoa(said.Size))
-	}
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
 func TestReadAlignsBinaryTensors(t *testing.T) {
@@ -39,21 +42,32 @@ func TestReadOfABodyThatIsTooShort(t *testing.T) {
 	}
 }
 
-// A worker's meta of an answer that says nothing of use leaves it JSON.
-func TestDescribe(t *testing.T) {
+// A worker's meta says where binary tensors begin, or which numbers belong into the JSON. An answer that is not what its meta says is none.
+func TestRespond(t *testing.T) {
 	t.Parallel()
+	const none = "none"
 	for meta, want := range map[string]string{
-		"": "", "{}": "", "x": "", "[]": "", `{"json_size":0}`: "", `{"json_size":-1}`: "", `{"json_size":"2"}`: "", `{"json_size":2}`: "2", `{"json_size":3}`: "3", `{"json_size":4}`: "",
+		"": "", "{}": "", `{"json_size":0}`: "", `{"json_size":-1}`: "", `{"json_size":2}`: "2", `{"json_size":3}`: "3", `{"json_size":4}`: "", `{"files":[]}`: "",
+		"x": none, "[]": none, `{"json_size":"2"}`: none, `{"numbers":1}`: none, `{"numbers":[[0,"d",1]]}`: none, `{"numbers":[[0,"x",1]]}`: none, `{"numbers":[[3,"b",1]]}`: none, `{"numbers":[[-1,"b",1]]}`: none,
+		`{"numbers":[[0,"b",-1]]}`: none, `{"numbers":[[0,"b",4]]}`: none, `{"numbers":[[2,"b",0],[1,"b",0]]}`: none, `{"numbers":[[0,"",1]]}`: none, `{"numbers":[[0,"bb",1]]}`: none, `{"numbers":[[0,"q",9223372036854775807]]}`: none,
 	} {
-		h := map[string][]string{}
-		form{v2: true}.describe(h, pool.Answer{Meta: []byte(meta), Body: []byte("{}x")})
-		got := ""
-		if v := h[headLength]; v != nil {
-			got = v[0]
+		rec := httptest.NewRecorder()
+		server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{v2: true}, pool.Answer{Meta: []byte(meta), Body: []byte("{}x")})
+		h := rec.Header()
+		if want == none {
+			if rec.Code != http.StatusInternalServerError || h.Get("Content-Type") != problem.ContentType {
+				t.Errorf("%s: %d %s", meta, rec.Code, rec.Body)
+			}
+			continue
 		}
-		if got != want || (h["Content-Type"][0] == "application/json") != (want == "") || h["Content-Length"][0] != "3" {
-			t.Errorf("%s: %v", meta, h)
+		if rec.Code != 200 || h.Get(headLength) != want || (h.Get("Content-Type") != "application/json") != (want != "") || h.Get("Content-Length") != "3" || rec.Body.String() != "{}x" {
+			t.Errorf("%s: %d %v %s", meta, rec.Code, h, rec.Body)
 		}
+	}
+	rec := httptest.NewRecorder()
+	server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{}, pool.Answer{Meta: []byte(`{"numbers":[[1,"b",2],[2,"B",1]]}`), Body: []byte("\xff\x07\xff{}")})
+	if rec.Body.String() != "{[-1,7]}[255]" || rec.Header().Get("Content-Length") != "13" {
+		t.Errorf("%v %s", rec.Header(), rec.Body)
 	}
 }
 

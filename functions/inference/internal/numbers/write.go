@@ -1,0 +1,158 @@
+package numbers
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Hole is a place in an answer's JSON where a list of numbers belongs.
+type Hole struct {
+	// At is its offset in the JSON, in bytes.
+	At int
+	// Code is the type of the elements as in List; B, H, I and Q, which are unsigned, may come as well.
+	Code  byte
+	Count int
+}
+
+// UnmarshalJSON reads what the worker says: [at, "code", count].
+func (h *Hole) UnmarshalJSON(b []byte) error {
+	var code string
+	if err := json.Unmarshal(b, &[]any{&h.At, &code, &h.Count}); err != nil {
+		return err
+	}
+	if len(code) != 1 {
+		return fmt.Errorf("no type: %q", code)
+	}
+	h.Code = code[0]
+	return nil
+}
+
+// size of an element in bytes, 0 for an unknown one.
+func (h Hole) size() int {
+	switch {
+	case h.Code == 'd':
+		return 8
+	case strings.IndexByte("bB", h.Code) >= 0:
+		return 1
+	case strings.IndexByte("hH", h.Code) >= 0:
+		return 2
+	case strings.IndexByte("iI", h.Code) >= 0:
+		return 4
+	case strings.IndexByte("qQ", h.Code) >= 0:
+		return 8
+	}
+	return 0
+}
+
+// ErrHoles says that holes and body do not fit together.
+var ErrHoles = errors.New("the numbers of the answer are not where it says")
+
+// MostText is how many bytes of JSON a byte of an element can become at most, its comma included: "-128," of one byte, "-2.2250738585072014e-308," of eight.
+const MostText = 5
+
+// Check reports whether Write can write the body: the elements of all holes, one after the other, then the JSON with nothing in the holes, which come in its order. json is where that begins.
+func Check(body []byte, holes []Hole) (json int, err error) {
+	for _, h := range holes {
+		size := h.size()
+		if size == 0 || h.Count < 0 || h.Count > (len(body)-json)/size {
+			return 0, ErrHoles
+		}
+		json += h.Count * size
+	}
+	at := 0
+	for _, h := range holes {
+		if h.At < at || h.At > len(body)-json {
+			return 0, ErrHoles
+		}
+		at = h.At
+	}
+	return json, nil
+}
+
+// Write writes an answer's JSON with the numbers in it, as Python's json writes them: the shortest digits that mean the same float, with an exponent below 1e-4 and from 1e16 on; null for what is no number. Each
+// write to w has about so many bytes, or is the only one.
+func Write(w io.Writer, body []byte, holes []Hole, piece int) error {
+	start, err := Check(body, holes)
+	if err != nil {
+		return err
+	}
+	numbers, json := body[:start], body[start:]
+	out := make([]byte, 0, min(piece, len(json)+3*len(numbers))+64)
+	flush := func() error {
+		if len(out) < piece {
+			return nil
+		}
+		_, err := w.Write(out)
+		out = out[:0]
+		return err
+	}
+	at := 0
+	for _, h := range holes {
+		out = append(append(out, json[at:h.At]...), '[')
+		at = h.At
+		size := h.size()
+		for i := range h.Count {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = h.append(out, numbers[i*size:])
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		numbers = numbers[h.Count*size:]
+		out = append(out, ']')
+	}
+	_, err = w.Write(append(out, json[at:]...))
+	return err
+}
+
+// append writes the element that begins there.
+func (h Hole) append(out, b []byte) []byte {
+	switch h.Code {
+	case 'd':
+		return appendFloat(out, math.Float64frombits(binary.NativeEndian.Uint64(b)))
+	case 'b':
+		return strconv.AppendInt(out, int64(int8(b[0])), 10)
+	case 'h':
+		return strconv.AppendInt(out, int64(int16(binary.NativeEndian.Uint16(b))), 10)
+	case 'i':
+		return strconv.AppendInt(out, int64(int32(binary.NativeEndian.Uint32(b))), 10)
+	case 'q':
+		return strconv.AppendInt(out, int64(binary.NativeEndian.Uint64(b)), 10)
+	case 'B':
+		return strconv.AppendUint(out, uint64(b[0]), 10)
+	case 'H':
+		return strconv.AppendUint(out, uint64(binary.NativeEndian.Uint16(b)), 10)
+	case 'I':
+		return strconv.AppendUint(out, uint64(binary.NativeEndian.Uint32(b)), 10)
+	default:
+		return strconv.AppendUint(out, binary.NativeEndian.Uint64(b), 10)
+	}
+}
+
+func appendFloat(out []byte, x float64) []byte {
+	size := math.Abs(x)
+	switch {
+	case math.IsNaN(x) || math.IsInf(x, 0):
+		return append(out, "null"...)
+	case size < 1e-4 && x != 0 || size >= 1e16:
+		return strconv.AppendFloat(out, x, 'e', -1, 64)
+	case size < 1e15 && x == math.Trunc(x) && (x != 0 || !math.Signbit(x)): // most of what models count
+		return append(strconv.AppendInt(out, int64(x), 10), ".0"...)
+	}
+	begin := len(out)
+	out = strconv.AppendFloat(out, x, 'f', -1, 64)
+	for _, c := range out[begin:] {
+		if c == '.' {
+			return out
+		}
+	}
+	return append(out, ".0"...)
+}
