@@ -101,6 +101,15 @@ try:
 except ImportError:
     np = None
 
+import unip_call
+placed, original = 0, unip_call.written
+def counting(*arguments):
+    global placed
+    parts, said = original(*arguments)
+    placed = len(json.loads(said)["numbers"]) if said else 0
+    return parts, said
+unip_call.written = counting
+
 def given(what):
     floats = [0.1 * i - 7 for i in range(1000)] + [1e-7, 1e22, -0.0, 3.0]
     if what == "floats": return floats
@@ -110,7 +119,7 @@ def given(what):
     if what == "integers": return list(range(-500, 500))
     if what == "tuple": return tuple(floats)
     if what == "nested": return [floats, floats]
-    if np is None: return floats
+    if np is None or what in ("placed", "nan elsewhere"): return floats
     if what == "float32": return np.array(floats, dtype="float32").reshape(2, -1)
     if what == "float64": return np.array(floats)
     if what == "numpy nan": return np.array(floats + [float("nan")])
@@ -119,6 +128,8 @@ def given(what):
     if what == "strided": return np.array(floats)[::2]
     if what == "few of numpy": return np.array(floats[:10])
     if what == "none of numpy": return np.array([])
+    if what == "masked": return np.ma.masked_where(np.arange(1004) % 3 == 0, np.array(floats))
+    if what == "matrix": return np.matrix(floats)
     return np.arange(-500 if what[0] == "i" else 0, 500).astype(what)
 
 def python(v):
@@ -130,6 +141,8 @@ def f(inputs):
     what = inputs[0]["data"]
     what = what[0] if isinstance(what, list) else what
     data = given(what)
+    if what == "placed": return [{"name": "placed", "data": placed}]
+    if what == "nan elsewhere": return [{"name": "data", "data": data}, {"name": "nan", "data": [float("nan")]}]
     more = [{"name": "file", "datatype": "FILE", "data": __file__}] if len(inputs) > 1 else []
     text = json.dumps(python(data), separators=(",", ":"))
     return [{"name": "text", "datatype": "str", "data": text}, {"name": "data", "data": data}, {"name": "again", "data": data}] + more
@@ -138,12 +151,19 @@ def f(inputs):
 // Answers have the same numbers, in the same words, whether the server has written them or the worker.
 func TestLongListsOfNumbersAnswered(t *testing.T) {
 	t.Parallel()
+	inBinary := map[string]map[string]bool{"numpy": {}, "the standard library only": {}, "what the image has": {}}
+	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "strided", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"} {
+		inBinary["numpy"][what] = true
+	}
+	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "big-endian", "bool", "strided", "few of numpy", "none of numpy", "masked", "matrix", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"} { // without numpy the list of floats
+		inBinary["the standard library only"][what] = true
+	}
 	for name, python := range map[string][]string{"numpy": {pythonWithNumpy(t), "-B"}, "the standard library only": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startWith(t, python[0], python[1], numbersGiven, "f").awaitReady()
 			for _, what := range []string{
-				"floats", "nan", "mixed", "few", "integers", "tuple", "nested", "float32", "float64", "numpy nan", "big-endian", "bool", "strided", "few of numpy", "none of numpy",
+				"floats", "nan", "mixed", "few", "integers", "tuple", "nested", "float32", "float64", "numpy nan", "big-endian", "bool", "strided", "few of numpy", "none of numpy", "masked", "matrix",
 				"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 			} {
 				a := c.predict(200, `{"inputs":[{"name":"w","data":"`+what+`"}]}`)
@@ -160,10 +180,14 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 				if name != "what the image has" && strings.Count(a.body, `"data":`+text) != 2 || !reflect.DeepEqual(a.Outputs[1].Data, want) || !reflect.DeepEqual(a.Outputs[2].Data, want) {
 					t.Errorf("%s: %.300s, want twice %.300s", what, a.body, text)
 				}
+				n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data
+				if want := map[bool]float64{true: 2}[inBinary[name][what]]; n != want {
+					t.Errorf("%s: %v lists went in binary, want %v", what, n, want)
+				}
 				if n := a.header.Get("Content-Length"); n != fmt.Sprint(len(a.body)) {
 					t.Errorf("%s: Content-Length %q of %d", what, n, len(a.body))
 				}
-				if what == "nan" || what == "numpy nan" || what == "nested" || what == "none of numpy" { // infer has its own rules for these
+				if what == "nested" || what == "none of numpy" || what == "masked" || what == "matrix" { // infer has its own rules for these
 					continue
 				}
 				v2 := c.infer(200, `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":["`+what+`"]}]}`, 0).body
@@ -178,7 +202,7 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 // A long answer comes in pieces, whole; one with files has both.
 func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 	t.Parallel()
-	c := start(t, `def f(): return [{"name": "a", "data": [i + 0.5 for i in range(1000000)]}, {"name": "b", "datatype": "str", "data": "end"}]`, "f").awaitReady()
+	c := startPython(t, "-S", `def f(): return [{"name": "a", "data": [i + 0.5 for i in range(1000000)]}, {"name": "b", "datatype": "str", "data": "end"}]`, "f").awaitReady()
 	a := c.predict(200, `{}`)
 	if len(a.Outputs) != 2 || a.Outputs[1].Data != "end" {
 		t.Fatalf("%.300s", a.body)
@@ -189,8 +213,24 @@ func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 			t.Fatalf("%v at %d", x, i)
 		}
 	}
-	if len(data) != 1000000 {
-		t.Errorf("%d numbers", len(data))
+	if len(data) != 1000000 || a.header.Get("Content-Length") != "" {
+		t.Errorf("%d numbers, Content-Length %q", len(data), a.header.Get("Content-Length"))
+	}
+	eventually(t, "the line of the access log", func() bool { return strings.Contains(c.log.String(), fmt.Sprintf(`"bytes":%d`, len(a.body))) })
+	c = startPython(t, "-S", numbersGiven, "f").awaitReady()
+	if a := c.predict(200, `{"inputs":[{"name":"w","data":"nan elsewhere"}]}`); len(a.Outputs) != 2 || !reflect.DeepEqual(a.Outputs[1].Data, []any{nil}) {
+		t.Errorf("%.300s", a.body)
+	}
+	// There are bounds to what goes in binary; the rest is written by the worker.
+	for _, bound := range []string{"MOST_LISTS = 1", "MOST_BYTES = 8100"} {
+		c = startPython(t, "-S", "import unip_values\nunip_values."+bound+numbersGiven, "f").awaitReady()
+		a := c.predict(200, `{"inputs":[{"name":"w","data":"nan"}]}`)
+		if len(a.Outputs) != 3 || strings.Count(a.body, `"data":`+fmt.Sprint(a.Outputs[0].Data)) != 2 {
+			t.Errorf("%s: %.300s", bound, a.body)
+		}
+		if n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data; n != 1.0 {
+			t.Errorf("%s: %v lists went in binary", bound, n)
+		}
 	}
 	s := newStorage(t, "visits")
 	c, _ = startFiles(t, numbersGiven, withBoxes(t, s, "visits"))

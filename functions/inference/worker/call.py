@@ -97,6 +97,7 @@ class Worker:
         try:
             import orjson
 
+            Numbers.wanted = False
             self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:

@@ -294,9 +294,9 @@ def as_documented(data, types, name, pointer):
 
 def encode_v2(worker, values, request):
     """The answer's body in parts, the JSON and the binary tensors, and the meta of its frame."""
-    head, parts, all_ = [], [b""], chosen(values, request)
-    binaries = any(binary for _, binary in all_)
-    for value, binary in all_:
+    head, parts, picked = [], [b""], chosen(values, request)
+    binaries = any(binary for _, binary in picked)
+    for value, binary in picked:
         try:
             tensor, data = encoded(value)
             if binary:

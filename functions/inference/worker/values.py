@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from struct import calcsize
 
 NUMERIC = {
@@ -87,18 +88,19 @@ def check_variables(inputs, asked):
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
 
 
-# From how many numbers on the server writes a list of an answer.
-FEW = 256
-# Codes of array for numpy's types that go as they are; 32-bit floats go as those of 64 bits, which is what Python writes of them.
-WRITTEN = {"float64": "d", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
+# From how many numbers on the server writes a list of an answer; how many lists there may be, and of how many bytes in all. Others are written here.
+FEW, MOST_LISTS, MOST_BYTES = 256, 10000, 64 << 20
+# Codes of array for numpy's types. 32-bit floats become those of 64 bits, as in their tolist.
+WRITTEN = {"float32": "d", "float64": "d", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
 # What stands in the JSON where Numbers belong, until written takes it out; nobody else knows it.
 MARK = os.urandom(16).hex()
 
 
 class Numbers:
-    """A long list of numbers in binary. The server writes it into the answer's JSON, in a fifth of the time (functions/inference/internal/numbers)."""
+    """A long list of numbers in binary, which the server writes into the answer's JSON (functions/inference/internal/numbers)."""
 
-    left = []  # of the JSON that is being made, in its order
+    wanted = True  # False where orjson is, which is as fast
+    placed, size = [], 0  # those of the JSON that is being made, in its order, and their bytes
 
     def __init__(self, code, raw):
         self.code, self.raw = code, raw
@@ -106,44 +108,56 @@ class Numbers:
     def tolist(self):
         return memoryview(self.raw).cast(self.code).tolist()
 
-    def leave(self):
-        self.left.append(self)
+    def place(self):
+        """What the encoder writes for it."""
+        if len(Numbers.placed) == MOST_LISTS or Numbers.size + len(self.raw) > MOST_BYTES:
+            return finite(self.tolist())
+        Numbers.placed.append(self)
+        Numbers.size += len(self.raw)
         return MARK
+
+    @staticmethod
+    def none():
+        Numbers.placed, Numbers.size = [], 0
 
 
 def in_binary(data):
-    """Numbers of a list of floats, or of what has numbers in memory one after the other, if there are many; else data itself."""
-    try:
-        if len(data) < FEW:
-            return data
-        if isinstance(data, list):
-            if type(data[0]) is float and set(map(type, data)) == {float}:
-                from array import array
+    """Numbers of a list of floats, or of an array of numpy's with one dimension, if they are many; else data itself."""
+    if not Numbers.wanted or not hasattr(data, "__len__"):
+        return data
+    if type(data) is list:
+        if len(data) >= FEW and type(data[0]) is float and set(map(type, data)) == {float}:
+            from array import array
 
-                return Numbers("d", memoryview(array("d", data)).cast("B"))
-        elif hasattr(data, "dtype"):
-            kind = str(data.dtype)
-            if kind == "float32":
-                data, kind = data.astype("float64"), "float64"
-            if kind in WRITTEN and data.ndim == 1:
-                return Numbers(WRITTEN[kind], data.tobytes())
-    except (TypeError, AttributeError):  # it only looks like numpy's
-        pass
+            return Numbers("d", memoryview(array("d", data)).cast("B"))
+        return data
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and type(data) is numpy.ndarray and data.ndim == 1 and len(data) >= FEW:  # others that look like it, masked arrays too, mean other things by their bytes
+        code = WRITTEN.get(str(data.dtype))
+        if code:
+            return Numbers(code, (data.astype("float64") if code == "d" else data).tobytes())
     return data
 
 
 def written(dumps, value):
-    """The JSON of an answer in parts, before it the elements of its Numbers, and the meta that says where those belong."""
-    Numbers.left = []
-    body = dumps(value)
-    if not Numbers.left:
+    """The JSON of an answer, before it the elements of its Numbers, as parts of a frame's body; and the meta that says where those belong."""
+    Numbers.none()
+    try:
+        body = dumps(value)
+        placed, size = Numbers.placed, Numbers.size
+    finally:
+        Numbers.none()
+    if not placed:
         return [body], b""
     pieces = body.split(b'"%s"' % MARK.encode())
     at, holes = 0, []
-    for piece, numbers in zip(pieces, Numbers.left):
+    for piece, numbers in zip(pieces, placed):
         at += len(piece)
         holes.append([at, numbers.code, len(numbers.raw) // calcsize(numbers.code)])
-    return [numbers.raw for numbers in Numbers.left] + pieces, json.dumps({"numbers": holes}).encode()
+    parts = [numbers.raw for numbers in placed]
+    if size < 1 << 20:
+        parts = [b"".join(parts)]
+    return parts + [b"".join(pieces)], json.dumps({"numbers": holes}).encode()
 
 
 def outputs(result, one=None):
@@ -190,7 +204,7 @@ def select(values, fields):
 def plain(value):
     """numpy's arrays and numbers as Python's; bytes as latin-1 text, one character a byte; sets as lists."""
     if isinstance(value, Numbers):
-        return value.leave()
+        return value.place()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (bytes, bytearray)):
@@ -210,7 +224,7 @@ def dumps(value):
     except ValueError as e:
         if "Out of range float" not in str(e):
             raise
-    Numbers.left = []
+    Numbers.none()
     return ENCODER.encode(finite(value)).encode()
 
 

@@ -202,7 +202,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	s.respond(w, r, f, answer)
 }
 
-// respond writes the function's answer. Lists of numbers come in binary, and where they are long the answer is sent while it is written.
+// respond writes the function's answer. Its long lists of numbers come in binary; a large answer that has such is sent while it is written.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.Answer) {
 	var said struct {
 		Size    int            `json:"json_size"` // of the JSON before binary tensors
@@ -214,6 +214,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 			_, err = numbers.Check(a.Body, said.Numbers)
 		}
 		if err != nil {
+			s.Log.Error("the worker sent an answer that cannot be read", "error", err)
 			problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "the worker sent an answer that cannot be read"))
 			return
 		}
@@ -226,10 +227,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 		return
 	case len(said.Numbers) > 0:
 		buffer, _ := buffers.Get().(*bytes.Buffer)
-		defer keep(buffer)
 		buffer.Reset()
-		_ = numbers.Write(buffer, a.Body, said.Numbers, keepBuffer) // a buffer takes all
-		a.Body = buffer.Bytes()
+		a.Body, _ = numbers.Append(buffer.AvailableBuffer(), a.Body, said.Numbers) // they have been checked
+		defer keep(bytes.NewBuffer(a.Body))
 	case f.v2 && 0 < said.Size && said.Size <= len(a.Body):
 		h.Set("Content-Type", "application/octet-stream")
 		h.Set(headLength, strconv.Itoa(said.Size))
@@ -238,7 +238,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 	_, _ = w.Write(a.Body)
 }
 
-// piece is how many bytes of a long answer are written before they are sent.
+// piece is how many bytes of a large answer are written before they are sent.
 const piece = 64 << 10
 
 // relay writes a problem that the worker has sent.

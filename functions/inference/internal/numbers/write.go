@@ -15,7 +15,7 @@ import (
 type Hole struct {
 	// At is its offset in the JSON, in bytes.
 	At int
-	// Code is the type of the elements as in List; B, H, I and Q, which are unsigned, may come as well.
+	// Code is the type of the elements, as in List; B, H, I and Q, which are unsigned, may come as well.
 	Code  byte
 	Count int
 }
@@ -56,61 +56,86 @@ var ErrHoles = errors.New("the numbers of the answer are not where it says")
 // MostText is how many bytes of JSON a byte of an element can become at most, its comma included: "-128," of one byte, "-2.2250738585072014e-308," of eight.
 const MostText = 5
 
-// Check reports whether Write can write the body: the elements of all holes, one after the other, then the JSON with nothing in the holes, which come in its order. json is where that begins.
-func Check(body []byte, holes []Hole) (json int, err error) {
+// Check reports whether an answer's body has what Write and Append want: the elements of all holes, one after the other, then the JSON with nothing in the holes, which come in its order. start is where that begins.
+func Check(body []byte, holes []Hole) (start int, err error) {
 	for _, h := range holes {
 		size := h.size()
-		if size == 0 || h.Count < 0 || h.Count > (len(body)-json)/size {
+		if size == 0 || h.Count < 0 || h.Count > (len(body)-start)/size {
 			return 0, ErrHoles
 		}
-		json += h.Count * size
+		start += h.Count * size
 	}
 	at := 0
 	for _, h := range holes {
-		if h.At < at || h.At > len(body)-json {
+		if h.At < at || h.At > len(body)-start {
 			return 0, ErrHoles
 		}
 		at = h.At
 	}
-	return json, nil
+	return start, nil
 }
 
-// Write writes an answer's JSON with the numbers in it, as Python's json writes them: the shortest digits that mean the same float, with an exponent below 1e-4 and from 1e16 on; null for what is no number. Each
-// write to w has about so many bytes, or is the only one.
+// Append appends an answer's JSON with the numbers in it, as Python's json writes them: the shortest digits that mean the same float, with an exponent below 1e-4 and from 1e16 on; null for what is no number.
+func Append(out, body []byte, holes []Hole) ([]byte, error) {
+	return fill(out, body, holes, nil, 0)
+}
+
+// Write writes the same in pieces of about so many bytes; JSON between two lists that is longer is a piece of its own.
 func Write(w io.Writer, body []byte, holes []Hole, piece int) error {
-	start, err := Check(body, holes)
+	out, err := fill(make([]byte, 0, piece+64), body, holes, w, piece)
 	if err != nil {
 		return err
 	}
-	numbers, json := body[:start], body[start:]
-	out := make([]byte, 0, min(piece, len(json)+3*len(numbers))+64)
-	flush := func() error {
-		if len(out) < piece {
+	_, err = w.Write(out)
+	return err
+}
+
+// fill appends to out, and with a writer gives it what has become a piece.
+func fill(out, body []byte, holes []Hole, w io.Writer, piece int) ([]byte, error) {
+	start, err := Check(body, holes)
+	if err != nil {
+		return out, err
+	}
+	flush := func(next int) error {
+		if w == nil || len(out)+next <= piece || len(out) == 0 {
 			return nil
 		}
 		_, err := w.Write(out)
 		out = out[:0]
 		return err
 	}
-	at := 0
+	text := func(b []byte) error {
+		if err := flush(len(b)); err != nil {
+			return err
+		}
+		if w != nil && len(b) > piece {
+			_, err := w.Write(b)
+			return err
+		}
+		out = append(out, b...)
+		return nil
+	}
+	elements, rest, at := body[:start], body[start:], 0
 	for _, h := range holes {
-		out = append(append(out, json[at:h.At]...), '[')
+		if err := text(rest[at:h.At]); err != nil {
+			return out, err
+		}
 		at = h.At
+		out = append(out, '[')
 		size := h.size()
 		for i := range h.Count {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = h.append(out, numbers[i*size:])
-			if err := flush(); err != nil {
-				return err
+			out = h.append(out, elements[i*size:])
+			if err := flush(0); err != nil {
+				return out, err
 			}
 		}
-		numbers = numbers[h.Count*size:]
+		elements = elements[h.Count*size:]
 		out = append(out, ']')
 	}
-	_, err = w.Write(append(out, json[at:]...))
-	return err
+	return out, text(rest[at:])
 }
 
 // append writes the element that begins there.

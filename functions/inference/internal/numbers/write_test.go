@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
+	"strings"
 
 	"testing"
 )
@@ -58,19 +60,41 @@ func TestWrite(t *testing.T) {
 	numbers = binary.NativeEndian.AppendUint32(numbers, math.MaxUint32)
 	numbers = binary.NativeEndian.AppendUint64(numbers, 1<<63)
 	holes := []Hole{{5, 'Q', 1}, {5, 'b', 1}, {5, 'B', 1}, {6, 'h', 1}, {7, 'i', 1}, {8, 'q', 1}, {9, 'd', 0}}
-	for piece := range 40 {
+	body := slices.Concat(numbers, []byte(`{"a":bcde}`))
+	const want = `{"a":[18446744073709551615][-1][1]b[-1]c[-1]d[-9223372036854775808]e[]}`
+	for piece := range 80 {
 		var out bytes.Buffer
-		if err := Write(&out, append(bytes.Clone(numbers), `{"a":bcde}`...), holes, piece); err != nil {
-			t.Fatal(err)
+		if err := Write(&out, body, holes, piece); err != nil || out.String() != want {
+			t.Errorf("%s %v, want %s", &out, err, want)
 		}
-		if want := `{"a":[18446744073709551615][-1][1]b[-1]c[-1]d[-9223372036854775808]e[]}`; out.String() != want {
-			t.Errorf("%s, want %s", &out, want)
-		}
+	}
+	if out, err := Append([]byte("before "), body, holes); err != nil || string(out) != "before "+want {
+		t.Errorf("%s %v, want %s", out, err, want)
+	}
+	// Neither numbers nor text are gathered: each write is of about a piece, or of the body's own memory.
+	long := append(bytes.Repeat([]byte{7}, 100_000), strings.Repeat("x", 100_000)+strings.Repeat("y", 50)...)
+	w := &sizes{body: long}
+	if err := Write(w, long, []Hole{{10, 'b', 50_000}, {100_010, 'b', 50_000}}, 1000); err != nil || w.total != 200_000+200_000-2+4+50-100_000 || w.most > 1000+25 {
+		t.Errorf("%+v, %v", w.total, w.most)
 	}
 	// A caller who has left ends it.
 	if err := Write(broken{}, append(bytes.Repeat([]byte{1}, 1000), "{}"...), []Hole{{1, 'b', 1000}}, 10); err != io.ErrClosedPipe { //nolint:errorlint // as it is
 		t.Error(err)
 	}
+}
+
+// sizes sees the sizes of what is written, but for parts of the body.
+type sizes struct {
+	body        []byte
+	total, most int
+}
+
+func (s *sizes) Write(b []byte) (int, error) {
+	s.total += len(b)
+	if &b[0] != &s.body[100_010] {
+		s.most = max(s.most, len(b))
+	}
+	return len(b), nil
 }
 
 type broken struct{}
