@@ -11,11 +11,12 @@ import (
 // numbersSeen answers with a sum of what its inputs look like to Python, the types of the elements included, and with how often the worker was given lists of numbers in binary.
 const numbersSeen = `
 import hashlib, unip_call
-taken, original = [], unip_call.lists_of
+numbers = unip_call.beside("lists")
+taken, original = [], numbers.unpack
 def counting(body, lists):
     taken.append(len(lists))
     return original(body, lists)
-unip_call.lists_of = counting
+numbers.unpack = counting
 
 def f(inputs):
     n = sum(taken)
@@ -102,13 +103,14 @@ except ImportError:
     np = None
 
 import unip_call
-placed, original = 0, unip_call.written
+numbers = unip_call.beside("lists")
+placed, original = 0, numbers.place
 def counting(*arguments):
     global placed
-    parts, said = original(*arguments)
-    placed = len(json.loads(said)["numbers"]) if said else 0
-    return parts, said
-unip_call.written = counting
+    found = original(*arguments)
+    placed = len(found)
+    return found
+numbers.place = counting
 
 def given(what):
     floats = [0.1 * i - 7 for i in range(1000)] + [1e-7, 1e22, -0.0, 3.0]
@@ -141,7 +143,9 @@ def f(inputs):
     what = inputs[0]["data"]
     what = what[0] if isinstance(what, list) else what
     data = given(what)
+    global placed
     if what == "placed": return [{"name": "placed", "data": placed}]
+    placed = 0
     if what == "nan elsewhere": return [{"name": "data", "data": data}, {"name": "nan", "data": [float("nan")]}]
     more = [{"name": "file", "datatype": "FILE", "data": __file__}] if len(inputs) > 1 else []
     text = json.dumps(python(data), separators=(",", ":"))
@@ -223,7 +227,7 @@ func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 	}
 	// There are bounds to what goes in binary; the rest is written by the worker.
 	for _, bound := range []string{"MOST_LISTS = 1", "MOST_BYTES = 8100"} {
-		c = startPython(t, "-S", "import unip_values\nunip_values."+bound+numbersGiven, "f").awaitReady()
+		c = startPython(t, "-S", numbersGiven+"numbers."+bound, "f").awaitReady()
 		a := c.predict(200, `{"inputs":[{"name":"w","data":"nan"}]}`)
 		if len(a.Outputs) != 3 || strings.Count(a.body, `"data":`+fmt.Sprint(a.Outputs[0].Data)) != 2 {
 			t.Errorf("%s: %.300s", bound, a.body)

@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, Numbers, check_variables, checked, dumps, lenient, lists_of, loads, outputs, plain, select, written
+from unip_values import Fault, check_variables, checked, dumps, lenient, loads, long, outputs, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -94,14 +94,14 @@ class Worker:
         self.options = options
         self.model = None
         self.pid = os.getpid()
+        self.server_writes = False  # numbers of answers: orjson is as fast
         try:
             import orjson
 
-            Numbers.wanted = False
             self.loads = lambda body: lenient(orjson.loads, body)
             self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         except ImportError:
-            self.loads, self.dumps = loads, dumps
+            self.loads, self.dumps, self.server_writes = loads, dumps, True
 
     def run(self):
         connection = connect(self.options.socket, os.getppid())
@@ -244,9 +244,7 @@ class Worker:
         for i, value in enumerate(values):
             if value.get("datatype") == "FILE":
                 values[i] = asked.files().open(i, value)
-        if asked.has_files is not None and asked.files().opened:  # the meta is theirs
-            values = [dict(v, data=v["data"].tolist()) if isinstance(v["data"], Numbers) else v for v in values]
-        return self.encode(values)
+        return self.encode(values, self.server_writes and (asked.has_files is None or not asked.files().opened))  # the meta of files is theirs
 
     def call_v2(self, body, asked):
         v2 = beside("v2")
@@ -269,7 +267,7 @@ class Worker:
         taken = asked.more().get("numbers") if b'"numbers":' in asked.rest else None
         if not taken:
             return self.loads(body)
-        lists, rest = lists_of(body, taken)
+        lists, rest = beside("lists").unpack(body, taken)
         request = self.loads(rest)
         for i, data in lists:
             request["inputs"][i]["data"] = data
@@ -296,11 +294,14 @@ class Worker:
             "model_key": request.get("model_key"),
         }
 
-    def encode(self, values):
+    def encode(self, values, binary):
+        """The answer's body, as parts of the frame's, and the frame's meta."""
+        placed = beside("lists").place(values, binary) if any(long(v["data"]) for v in values) else ()
         try:
-            return written(self.dumps, {"outputs": values})
+            body = self.dumps({"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:
             raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+        return beside("lists").fill(body, placed) if placed else ([body], b"")
 
 
 def describe(error):

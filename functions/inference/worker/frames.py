@@ -2,8 +2,8 @@
 
 A frame is 8 bytes, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and the body. Bodies are JSON, those of CALL and ANSWER the body of the HTTP request and
 answer, but for what the meta says. The meta of CALL is the request's id and, where there is more to say of the call, a zero byte and a JSON object; of ANSWER it is such an object, or empty. {"form": "v2", …} is a
-call of the Open Inference Protocol, {"json_size": …} a body with binary tensors behind the JSON; {"numbers": …} says which lists the server has taken out of a CALL's JSON and put before it (values.lists_of), and where
-those before an ANSWER's JSON belong in it (values.written). Files that the function returns go with an ANSWER as descriptors (files.py).
+call of the Open Inference Protocol, {"json_size": …} a body with binary tensors behind the JSON; {"numbers": …} says which lists the server has taken out of a CALL's JSON and put before it (lists.unpack), and where
+those before an ANSWER's JSON belong in it (lists.fill). Files that the function returns go with an ANSWER as descriptors (files.py).
 """
 
 import _socket as socket  # what socket is made of: importing that takes longer than all of this file

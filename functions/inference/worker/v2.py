@@ -13,7 +13,7 @@ import struct
 from array import array
 
 from unip_frames import MAX_BODY
-from unip_values import FROM_NUMPY, Fault, in_binary, written
+from unip_values import FROM_NUMPY, Fault, long
 
 # datatype -> bytes of an element, and the code of struct, array and memoryview for it. BF16 has none; it is made of FP32.
 SIZES = {
@@ -304,7 +304,7 @@ def encode_v2(worker, values, request):
                 tensor.setdefault("parameters", {})["binary_data_size"] = len(raw)
                 parts.append(raw)
             else:
-                tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data if binaries else in_binary(data)
+                tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data
         except (TypeError, ValueError, OverflowError, struct.error, RecursionError) as e:
             raise Fault(500, "invalid-result", "output %s of the function %s" % (value["name"], e))
         head.append(tensor)
@@ -312,11 +312,11 @@ def encode_v2(worker, values, request):
     if request["id"] is not None:
         answer["id"] = request["id"]
     try:
-        if binaries:
-            parts[0] = worker.dumps(answer)
-            said = b'{"json_size":%d}' % len(parts[0])
-        else:
-            parts, said = written(worker.dumps, answer)
+        placed = () if binaries or not worker.server_writes or not any(long(v["data"]) for v in head) else beside("lists").place(head, True)
+        parts[0] = worker.dumps(answer)
+        said = b'{"json_size":%d}' % len(parts[0]) if binaries else b""
+        if placed:
+            parts, said = beside("lists").fill(parts[0], placed)
     except (TypeError, ValueError, RecursionError, OverflowError) as e:
         raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
     size = sum(map(len, parts))

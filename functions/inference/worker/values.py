@@ -1,9 +1,6 @@
 """Values of a call: what is checked of the inputs, and what becomes of the function's result."""
 
 import json
-import os
-import sys
-from struct import calcsize
 
 NUMERIC = {
     "FP16", "FP32", "FP64", "BF16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL",
@@ -42,19 +39,6 @@ def loads(body):
     return value if end == len(text) else json.loads(text)
 
 
-def lists_of(body, taken):
-    """The lists that the server has taken out of the JSON, as (index of the input, list), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
-    view, at, lists = memoryview(body), 0, []
-    for i, code, count, whole in taken:
-        end = at + count * calcsize(code)
-        data = view[at:end].cast(code).tolist()
-        at = end + 4 * whole
-        for n in view[end:at].cast("I"):
-            data[n] = int(data[n])
-        lists.append((i, data))
-    return lists, bytes(view[at:])
-
-
 def lenient(loads, body):
     """What Python's own json writes for NaN and infinity is no JSON, but clients send it, and an image without orjson takes it."""
     try:
@@ -88,76 +72,12 @@ def check_variables(inputs, asked):
             raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
 
 
-# From how many numbers on the server writes a list of an answer; how many lists there may be, and of how many bytes in all. Others are written here.
-FEW, MOST_LISTS, MOST_BYTES = 256, 10000, 64 << 20
-# Codes of array for numpy's types. 32-bit floats become those of 64 bits, as in their tolist.
-WRITTEN = {"float32": "d", "float64": "d", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"}
-# What stands in the JSON where Numbers belong, until written takes it out; nobody else knows it.
-MARK = os.urandom(16).hex()
+# From how many elements on a list is long: lists.py is for it.
+FEW = 256
 
 
-class Numbers:
-    """A long list of numbers in binary, which the server writes into the answer's JSON (functions/inference/internal/numbers)."""
-
-    wanted = True  # False where orjson is, which is as fast
-    placed, size = [], 0  # those of the JSON that is being made, in its order, and their bytes
-
-    def __init__(self, code, raw):
-        self.code, self.raw = code, raw
-
-    def tolist(self):
-        return memoryview(self.raw).cast(self.code).tolist()
-
-    def place(self):
-        """What the encoder writes for it."""
-        if len(Numbers.placed) == MOST_LISTS or Numbers.size + len(self.raw) > MOST_BYTES:
-            return finite(self.tolist())
-        Numbers.placed.append(self)
-        Numbers.size += len(self.raw)
-        return MARK
-
-    @staticmethod
-    def none():
-        Numbers.placed, Numbers.size = [], 0
-
-
-def in_binary(data):
-    """Numbers of a list of floats, or of an array of numpy's with one dimension, if they are many; else data itself."""
-    if not Numbers.wanted or not hasattr(data, "__len__"):
-        return data
-    if type(data) is list:
-        if len(data) >= FEW and type(data[0]) is float and set(map(type, data)) == {float}:
-            from array import array
-
-            return Numbers("d", memoryview(array("d", data)).cast("B"))
-        return data
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and type(data) is numpy.ndarray and data.ndim == 1 and len(data) >= FEW:  # others that look like it, masked arrays too, mean other things by their bytes
-        code = WRITTEN.get(str(data.dtype))
-        if code:
-            return Numbers(code, (data.astype("float64") if code == "d" else data).tobytes())
-    return data
-
-
-def written(dumps, value):
-    """The JSON of an answer, before it the elements of its Numbers, as parts of a frame's body; and the meta that says where those belong."""
-    Numbers.none()
-    try:
-        body = dumps(value)
-        placed, size = Numbers.placed, Numbers.size
-    finally:
-        Numbers.none()
-    if not placed:
-        return [body], b""
-    pieces = body.split(b'"%s"' % MARK.encode())
-    at, holes = 0, []
-    for piece, numbers in zip(pieces, placed):
-        at += len(piece)
-        holes.append([at, numbers.code, len(numbers.raw) // calcsize(numbers.code)])
-    parts = [numbers.raw for numbers in placed]
-    if size < 1 << 20:
-        parts = [b"".join(parts)]
-    return parts + [b"".join(pieces)], json.dumps({"numbers": holes}).encode()
+def long(data):
+    return (type(data) is list or type(data).__name__ == "ndarray") and len(data) >= FEW
 
 
 def outputs(result, one=None):
@@ -185,12 +105,7 @@ def output(i, value):
         value.setdefault("shape", [int(n) for n in data.shape])
         value.setdefault("datatype", FROM_NUMPY.get(str(data.dtype), "FP64"))
         data = data.ravel()
-        numbers = in_binary(data)
-        value["data"] = data.tolist() if numbers is data else numbers
-    elif isinstance(data, list):
-        numbers = in_binary(data)
-        if numbers is not data:
-            value = dict(value, data=numbers)
+        value["data"] = data if long(data) else data.tolist()
     return value
 
 
@@ -203,8 +118,6 @@ def select(values, fields):
 
 def plain(value):
     """numpy's arrays and numbers as Python's; bytes as latin-1 text, one character a byte; sets as lists."""
-    if isinstance(value, Numbers):
-        return value.place()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (bytes, bytearray)):
@@ -224,13 +137,12 @@ def dumps(value):
     except ValueError as e:
         if "Out of range float" not in str(e):
             raise
-    Numbers.none()
     return ENCODER.encode(finite(value)).encode()
 
 
 def finite(value):
     """JSON has no NaN and no infinity: they become null, as orjson does it."""
-    if hasattr(value, "tolist") and not isinstance(value, Numbers):
+    if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, float):
         return value if value - value == 0 else None

@@ -6,8 +6,8 @@ Two kinds of process. The supervisor, the first one, never imports the user's co
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time (call.py). All of them connect to the Unix socket on which the server listens.
 
 Beside this file: frames.py, what goes over the socket; call.py, a worker; values.py, what its calls are given and return; lines.py, the log: what the function prints while it answers a call goes there a line at a time,
-with the request's id; docstring.py, the docstring of the function as a specification. Read at the first call that needs them, for every line costs at a cold start: files.py, FILE values; v2.py, the Open Inference
-Protocol.
+with the request's id; docstring.py, the docstring of the function as a specification. Read at the first call that needs them, for every line costs at a cold start: files.py, FILE values; lists.py, long lists of numbers;
+v2.py, the Open Inference Protocol.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """

@@ -20,15 +20,17 @@ const python = `
 import json, struct, sys
 sys.path.insert(0, "../../worker")
 import values
+sys.modules["unip_values"] = values
+import lists
 def field():
     return sys.stdin.buffer.read(struct.unpack(">I", sys.stdin.buffer.read(4))[0])
 while True:
     body, packed, taken = field(), field(), json.loads(field())
     try:
         want = values.loads(body)
-        lists, rest = values.lists_of(packed, taken)
+        found, rest = lists.unpack(packed, taken)
         got = values.loads(rest)
-        for i, data in lists:
+        for i, data in found:
             got["inputs"][i]["data"] = data
         want, got = repr(want), repr(got)  # tells 1 and 1.0, 0.0 and -0.0
         said = "same" if want == got else "not the same: %.2000s and %.2000s" % (want, got)
