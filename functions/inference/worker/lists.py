@@ -6,7 +6,7 @@ import sys
 from array import array
 from struct import calcsize
 
-from unip_values import FEW, long
+from unip_values import long
 
 # How many lists of an answer the server may be given to write, and of how many bytes in all.
 MOST_LISTS, MOST_BYTES = 10000, 64 << 20
