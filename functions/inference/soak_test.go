@@ -54,8 +54,10 @@ var wants = map[string]int{
 type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervisorMemory int }
 
 // Random crashes, kills from outside, slow callers and callers who leave: each answer carries its question's nonce, none is lost, and when all is quiet again nothing has been left behind.
+//
+// Without the packages of the machine, so that the server writes the lists of answers, as in most images.
 func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this process's own descriptors
-	c := start(t, soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
+	c := startPython(t, "-S", soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
 	c.awaitReady()
 	kinds := []string{"nothing", "nothing", "numbers", "sleep", "print", "fork", "thread", "memory", "raise"}
 	rare := []string{"exit", "sys.exit", "null", "fork and die", "overrun"}
