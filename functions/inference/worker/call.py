@@ -94,7 +94,7 @@ class Worker:
         self.options = options
         self.model = None
         self.pid = os.getpid()
-        self.server_writes = False  # numbers of answers: orjson is as fast
+        self.server_writes = False  # numbers of answers: orjson is faster
         try:
             import orjson
 

@@ -62,14 +62,7 @@ const usual = 10
 func (c *collector) decimals(b []byte, at int) int {
 	out := c.out
 	for at+32 <= len(b) && len(out)+8 <= cap(out) {
-		p := at
-		if b[p] == ' ' {
-			p++
-		}
-		negative := b[p] == '-'
-		if negative {
-			p++
-		}
+		p, negative := sign(b, at)
 		first, digits := p, uint64(0)
 		for p < first+9 && b[p]-'0' <= 9 {
 			digits = digits*10 + uint64(b[p]-'0')
@@ -96,18 +89,22 @@ func (c *collector) decimals(b []byte, at int) int {
 	return at
 }
 
+// sign passes over a blank and a minus, where they are.
+func sign(b []byte, at int) (behind int, negative bool) {
+	if b[at] == ' ' {
+		at++
+	}
+	if b[at] == '-' {
+		return at + 1, true
+	}
+	return at, false
+}
+
 // integers does the same for integers of up to seven digits that are as wide as those before.
 func (c *collector) integers(b []byte, at int) int {
 	out, width := c.out, c.width
 	for at+16 <= len(b) && len(out)+8 <= cap(out) {
-		p := at
-		if b[p] == ' ' {
-			p++
-		}
-		negative := b[p] == '-'
-		if negative {
-			p++
-		}
+		p, negative := sign(b, at)
 		digits, n := eight(b, p)
 		if n == 0 || n == 8 || b[p] == '0' && (n > 1 || negative) || b[p+n] != ',' {
 			break

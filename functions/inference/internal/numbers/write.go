@@ -1,6 +1,7 @@
 package numbers
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // Hole is a place in an answer's JSON where a list of numbers belongs.
@@ -35,16 +35,14 @@ func (h *Hole) UnmarshalJSON(b []byte) error {
 
 // size of an element in bytes, 0 for an unknown one.
 func (h Hole) size() int {
-	switch {
-	case h.Code == 'd':
-		return 8
-	case strings.IndexByte("bB", h.Code) >= 0:
+	switch h.Code {
+	case 'b', 'B':
 		return 1
-	case strings.IndexByte("hH", h.Code) >= 0:
+	case 'h', 'H':
 		return 2
-	case strings.IndexByte("iI", h.Code) >= 0:
+	case 'i', 'I':
 		return 4
-	case strings.IndexByte("qQ", h.Code) >= 0:
+	case 'q', 'Q', 'd':
 		return 8
 	}
 	return 0
@@ -169,15 +167,11 @@ func appendFloat(out []byte, x float64) []byte {
 		return append(out, "null"...)
 	case size < 1e-4 && x != 0 || size >= 1e16:
 		return strconv.AppendFloat(out, x, 'e', -1, 64)
-	case size < 1e15 && x == math.Trunc(x) && (x != 0 || !math.Signbit(x)): // most of what models count
-		return append(strconv.AppendInt(out, int64(x), 10), ".0"...)
 	}
 	begin := len(out)
 	out = strconv.AppendFloat(out, x, 'f', -1, 64)
-	for _, c := range out[begin:] {
-		if c == '.' {
-			return out
-		}
+	if bytes.IndexByte(out[begin:], '.') < 0 {
+		out = append(out, ".0"...)
 	}
-	return append(out, ".0"...)
+	return out
 }
