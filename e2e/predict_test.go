@@ -164,3 +164,27 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
+
+// Long lists of numbers go through all of the way as they are, also those that are answered in pieces.
+func TestLongListsOfNumbers(t *testing.T) {
+	t.Parallel()
+	m := apply(t, "pu-e2e-pa-numbers", echo("echo:echo"))
+	awaitReady(t, m)
+	for _, n := range []int{1000, 300_000} {
+		numbers := make([]float64, n)
+		for i := range numbers {
+			numbers[i] = float64(i)/7 - 1000
+		}
+		data, err := json.Marshal(numbers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []float64
+		if err := predict(t, m, http.StatusOK, live.Variable{Name: "x", Datatype: "FP64", Data: data}).Output("x", &got); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, numbers) {
+			t.Errorf("%d numbers came back otherwise", n)
+		}
+	}
+}
