@@ -28,13 +28,38 @@ type Config struct {
 	NetworkPolicies NetworkPolicies `yaml:"networkPolicies"`
 	Tracing         Tracing         `yaml:"tracing"`
 	Limits          Limits          `yaml:"limits"`
+	Storage         Storage         `yaml:"storage"`
+}
+
+// Storage is how boxes are looked after.
+type Storage struct {
+	// CountMinutes is how often the objects of a box are counted at the least, 1 to 1440. Default 10;
+	// a box whose changes the S3 server tells is counted soon after each.
+	CountMinutes int `yaml:"countMinutes"`
+}
+
+// CountEvery is CountMinutes.
+func (s Storage) CountEvery() time.Duration { return time.Duration(s.CountMinutes) * time.Minute }
+
+func (s Storage) validate() error {
+	if s.CountMinutes < 1 || s.CountMinutes > 24*60 {
+		return fmt.Errorf("storage.countMinutes: %d is not within 1 to 1440", s.CountMinutes)
+	}
+	return nil
 }
 
 // Limits of what callers may send.
 type Limits struct {
 	// BodyMiB is the largest body of a predict call, 1 to 250. Default 64. Larger data goes by file.
 	BodyMiB int `yaml:"bodyMiB"`
+	// UploadLinks is how many links for files of unknown size a user gets for one box within an hour
+	// from each pod of the gateway, 1 to 1000000. Default 10000. It bounds how far a box can be filled
+	// beyond its capacity; links for a size that is told beforehand are not counted.
+	UploadLinks int `yaml:"uploadLinks"`
 }
+
+// UsualUploadLinks is the UploadLinks that the gateway's image knows by itself.
+const UsualUploadLinks = 10_000
 
 // UsualBody is the BodyMiB that the images know by themselves.
 const UsualBody = 64
@@ -45,6 +70,9 @@ const maxBody = 250
 func (l Limits) validate() error {
 	if l.BodyMiB < 1 || l.BodyMiB > maxBody {
 		return fmt.Errorf("limits.bodyMiB: %d is not within 1 to %d", l.BodyMiB, maxBody)
+	}
+	if l.UploadLinks < 1 || l.UploadLinks > 1_000_000 {
+		return fmt.Errorf("limits.uploadLinks: %d is not within 1 to 1000000", l.UploadLinks)
 	}
 	return nil
 }
@@ -152,7 +180,8 @@ func Default() Config {
 			Egress:            Open,
 		},
 		Tracing: Tracing{SamplingRate: 0.1},
-		Limits:  Limits{BodyMiB: UsualBody},
+		Limits:  Limits{BodyMiB: UsualBody, UploadLinks: UsualUploadLinks},
+		Storage: Storage{CountMinutes: 10},
 	}
 }
 
@@ -214,5 +243,5 @@ func (c Config) validate() error {
 			}
 		}
 	}
-	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(), c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

@@ -8,6 +8,15 @@ import (
 // DefaultCapacity is the space of a storage box that names none.
 const DefaultCapacity = "1G"
 
+// Capacity is the space of a storage box in bytes, also when it names none.
+func (b *DataBox) Capacity() int64 {
+	if s := b.Spec.S3DefaultStorage; s != nil && s.Capacity != nil {
+		return s.Capacity.Value()
+	}
+	q := resource.MustParse(DefaultCapacity)
+	return q.Value()
+}
+
 // DataBox is a named place in S3 of one module: a bucket of its own, or a reference to a dataset of another module.
 //
 // +kubebuilder:object:root=true
@@ -17,6 +26,7 @@ const DefaultCapacity = "1G"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.status.bucket`
 // +kubebuilder:printcolumn:name="Capacity",type=string,JSONPath=`.spec.s3DefaultStorage.capacity`
+// +kubebuilder:printcolumn:name="Used",type=string,JSONPath=`.status.used`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="a box's name has 1 to 63 of a-z, 0-9 and '-', and no '-' at its ends"
 type DataBox struct {
@@ -87,6 +97,9 @@ type DataBoxStatus struct {
 	// Bucket is the S3 bucket that holds the box's objects.
 	// +optional
 	Bucket string `json:"bucket,omitempty"`
+	// Used is the space that the objects of a storage box take, in bytes; a little behind.
+	// +optional
+	Used *resource.Quantity `json:"used,omitempty"`
 	// CredentialsExpire is when the sessions in the box's Secrets end; they are renewed at half of their life.
 	// +optional
 	CredentialsExpire *metav1.Time `json:"credentialsExpire,omitempty"`
