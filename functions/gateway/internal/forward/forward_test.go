@@ -172,6 +172,12 @@ func TestASleepingComponentIsWokenBeforeTheCallIsSigned(t *testing.T) {
 					notReady(w, r)
 				}
 			}
+			s.held = func(http.ResponseWriter, *http.Request) bool {
+				if s.asked.Load() <= 3 { // the activator would hold the call itself for as long
+					s.clock.pass(90 * time.Second)
+				}
+				return false
+			}
 			s.call(http.StatusOK, http.MethodPost, strings.NewReader(`{"inputs":[]}`))
 			if ran, refused := s.ran.Load(), s.refused.Load(); ran != 1 || refused != 0 || s.bodies[0] != `{"inputs":[]}` {
 				t.Errorf("ran %d times, refused %d, %q", ran, refused, s.bodies)
