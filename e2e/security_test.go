@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,85 +20,6 @@ import (
 )
 
 type ctx = context.Context
-
-// Who calls is decided by the gateway: a wrong password is refused, and a call past the gateway has no identity, whatever its headers claim.
-func TestIdentity(t *testing.T) {
-	t.Parallel()
-	m := apply(t, "pu-e2e-pa-identity", echo("echo:echo"))
-	awaitReady(t, m)
-
-	for name, c := range map[string]struct{ user, password string }{
-		"wrong password": {user, "wrong"}, "unknown user": {"bob", password}, "no credentials": {},
-	} {
-		a, err := m.Predict(t.Context(), "model", c.user, c.password, text("x"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a.Status != http.StatusUnauthorized || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic ") {
-			t.Errorf("%s: %d %v, want 401 and WWW-Authenticate", name, a.Status, a.Header)
-		}
-	}
-
-	predict(t, m, http.StatusOK, text("signed"))
-	inner := live.Request{
-		Method: http.MethodPost, Path: "/predict", Host: "model." + m.Namespace + ".svc.cluster.local",
-		Body: map[string]any{"inputs": []live.Variable{text("unsigned")}},
-	}
-	inside := *m
-	inside.Cluster = clusterInside(t)
-	inner.Header = http.Header{"X-Forwarded-User": {"root"}, "Traceparent": {"00-" + strings.Repeat("ab", 16) + "-" + strings.Repeat("cd", 8) + "-01"}}
-	a, err := inside.Call(t.Context(), inner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Status != http.StatusOK {
-		t.Fatalf("an unsigned call inside the cluster: %d %s", a.Status, a.Body)
-	}
-	inner.Header.Set("Unip-Caller", "forged.token.here")
-	if a, err = inside.Call(t.Context(), inner); err != nil || a.Status != http.StatusUnauthorized {
-		t.Errorf("a forged signature: %v %v, want 401", a, err)
-	}
-
-	users := map[string]int{}
-	err = live.Await(t.Context(), 20*time.Second, "reading the access log", func(ctx ctx) error {
-		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server", "--tail=-1")
-		if err != nil {
-			return err
-		}
-		clear(users)
-		for line := range strings.Lines(log) {
-			var l struct {
-				Msg, Path, User string
-				Status          int
-			}
-			if json.Unmarshal([]byte(line), &l) == nil && l.Path == "/predict" && l.Status == http.StatusOK {
-				users[l.User]++
-			}
-		}
-		if len(users) < 2 {
-			return fmt.Errorf("calls by user: %v", users)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if users[user] != 1 || users[""] != 1 || len(users) != 2 {
-		t.Errorf("successful calls by user %v, want one of %s and one of nobody", users, user)
-	}
-}
-
-// clusterInside reaches the ingress for calls from inside the cluster, by its ClusterIP (the local cluster routes those to this machine).
-func clusterInside(t *testing.T) *live.Cluster {
-	t.Helper()
-	var s corev1.Service
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "kingress-internal"}, &s); err != nil {
-		t.Fatal(err)
-	}
-	c := *cluster
-	c.Ingress = "http://" + s.Spec.ClusterIP
-	return &c
-}
 
 // The user's code finds no S3 key, no key of the module and no token of Kubernetes, neither in its environment nor in its files.
 func TestNothingSecretInTheUsersContainer(t *testing.T) {

@@ -231,7 +231,7 @@ func (c *checker) namespaces() {
 func known(kind, annotation string) bool {
 	switch kind {
 	case "MLComponent":
-		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers}, annotation)
+		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers, manifest.AnonymousCalls}, annotation)
 	case "ExperimentPipeline":
 		return slices.Contains([]string{manifest.MaxParallelRuns, manifest.OnUpload, manifest.Timeout, manifest.Schedule}, annotation)
 	case "DataBox":

@@ -108,22 +108,11 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	}
 	deadline := g.now().Add(min(m.API.Timeout()+coldStart, routes.MaxTimeout))
 	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
-	signature, err := g.sign(r.Context(), caller.Claims{
-		User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream, IssuedAt: g.now(), Expiry: deadline,
-	})
-	if errors.Is(err, caller.ErrInvalid) { // only a path can be too much for it
-		problem.Write(w, r, problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long"))
-		return
-	}
-	if err != nil {
-		slog.Error("calls cannot be signed", "error", err)
-		w.Header().Set("Retry-After", "5")
-		problem.Write(w, r, problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
-			"who calls cannot be passed on to the component; the controller of unip makes the key"))
-		return
-	}
 	g.forward.Forward(w, r, forward.Call{
-		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Signature: signature, Deadline: deadline,
+		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
+		Sign: func(ctx context.Context) (string, error) {
+			return g.sign(ctx, caller.Claims{User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream})
+		},
 	})
 }
 
@@ -164,28 +153,31 @@ func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, us
 	}
 }
 
-// sign makes the caller's signature. While the key is not there an anonymous call goes on unsigned, which means the same to the component; one
-// with a user waits for it, a little.
+// sign makes a signature of now, also for a caller without a name. While the module's key is not
+// there it waits for it, a little. The error is a problem, or the context's.
 func (g *gateway) sign(ctx context.Context, c caller.Claims) (string, error) {
 	deadline := time.Now().Add(keyWait)
 	for {
 		key, err := readKey(g.keyFile)
 		var s string
 		if err == nil {
+			c.IssuedAt = g.now()
 			s, err = caller.Sign(key, c)
 		}
 		missing := errors.Is(err, os.ErrNotExist) || errors.Is(err, caller.ErrKey)
 		switch {
 		case err == nil:
 			return s, nil
-		case missing && c.User == "":
-			return "", nil
+		case errors.Is(err, caller.ErrInvalid): // only a path can be too much for it
+			return "", problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long")
 		case !missing || time.Now().After(deadline):
-			return "", err
+			slog.Error("calls cannot be signed", "error", err)
+			return "", problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
+				"the component answers only calls that are signed with it; the controller of unip makes the key")
 		}
 		select {
 		case <-ctx.Done():
-			panic(http.ErrAbortHandler)
+			return "", ctx.Err()
 		case <-time.After(keyPoll):
 		}
 	}

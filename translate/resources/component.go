@@ -29,6 +29,7 @@ type Component struct {
 	TimeoutSeconds    int
 	Workers           int
 	Concurrency       int               // hard limit per pod; 0: none
+	Anonymous         bool              // calls without the gateway's signature are answered
 	Scaling           map[string]string // annotations of the autoscaler
 }
 
@@ -211,6 +212,9 @@ func makeServer(m Module, c Component) corev1.Container {
 			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
 	addFiles(&s, c)
+	if c.Anonymous {
+		s.Args = append(s.Args, "--anonymous-calls")
+	}
 	if n := m.Config.Limits.BodyMiB; n != installation.UsualBody {
 		s.Args = append(s.Args, maxBody(m))
 		if n > installation.UsualBody { // the server holds the bodies of several calls: four of the largest

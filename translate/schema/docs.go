@@ -48,7 +48,7 @@ With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
 | annotation | of | | default | becomes | constraint |
 |---|---|---|---|---|---|
 `)
-	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
+	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "AnonymousCalls", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
 		d := fields()["annotation."+name]
 		of, text, _ := strings.Cut(d.Text, ". ")
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", annotationName(name), of, cell(text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))

@@ -21,7 +21,8 @@ const Base = "https://unified-platform.cs.hse.ru/problems/"
 const (
 	NotFound         = "not-found"          // no such API, or nothing published at this path
 	MethodNotAllowed = "method-not-allowed" // see the header Allow
-	Unauthorized     = "unauthorized"       // no, wrong or expired credentials
+	Unauthorized     = "unauthorized"       // no or wrong credentials
+	CallerExpired    = "caller-expired"     // the gateway's signature came too late; the call was not run
 	BodyTooLarge     = "body-too-large"     // the request's body is over the limit
 	BadRequest       = "bad-request"        // the request cannot be understood
 	Unavailable      = "unavailable"        // a part behind does not answer; see the header Retry-After

@@ -134,7 +134,7 @@ type generation struct {
 func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
 	socket := filepath.Join(s.dir, strconv.Itoa(n))
-	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout}
+	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout, Unsigned: true}
 	if s.Model != nil {
 		o.Model = s.Model
 	}
