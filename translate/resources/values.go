@@ -46,10 +46,11 @@ func security(p installation.Profile) *corev1.SecurityContext {
 	c := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: &no,
 		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		Capabilities:             &corev1.Capabilities{Drop: installation.UnusedCapabilities()},
 	}
 	if p == installation.Restricted {
 		c.RunAsNonRoot = &yes
-		c.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+		c.Capabilities.Drop = []corev1.Capability{"ALL"}
 	}
 	return c
 }
