@@ -28,9 +28,9 @@ var (
 type Grant struct {
 	Bucket string
 	Access names.Access
-	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write and Model; the other accesses limit themselves.
+	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Put and Model; the other accesses limit themselves.
 	//
-	// Read and Write without both are for the whole area of the developer: everything but users/. Such a grant denies users/ to the whole
+	// Read, Write and Put without both are for the whole area of the developer: everything but users/. Such a grant denies users/ to the whole
 	// session, which therefore holds no grant of a user's files in the same bucket.
 	Keys   []string
 	Prefix string
@@ -74,6 +74,7 @@ const (
 var accesses = map[names.Access]rights{
 	names.Read:         {named, []string{getObject}, below, false},
 	names.Write:        {named, []string{getObject, putObject, abortUpload}, below, false},
+	names.Put:          {named, []string{putObject, abortUpload}, never, false},
 	names.Model:        {named, []string{getObject}, below, false},
 	names.Files:        {users, []string{getObject, deleteObject}, below, false},
 	names.PutLinks:     {users, []string{putObject}, never, true},

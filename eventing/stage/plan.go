@@ -74,6 +74,9 @@ func AttemptPrefix(run, stage string, attempt int, output string) string {
 	return path.Join("runs", run, stage, strconv.Itoa(attempt), output) + "/"
 }
 
+// Prefix is the stage's own part of the run bucket.
+func Prefix(run, stage string) string { return path.Join("runs", run, stage) + "/" }
+
 // CommitKey is where a stage's commit lies.
 func CommitKey(run, stage string) string { return path.Join("runs", run, stage, "commit") }
 

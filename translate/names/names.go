@@ -32,6 +32,7 @@ type Access string
 const (
 	Read  Access = "read"
 	Write Access = "write" // read and write
+	Put   Access = "put"   // write alone
 )
 
 // Uses of a box, each with a session of its own (spec.sessions of a DataBox).
@@ -58,8 +59,11 @@ func ModelCredentials(box, object string) string {
 	return Credentials(box, Model) + "-" + Hash(object)
 }
 
-// RunSession is the Secret with a run's session.
-func RunSession(run string) string { return run + ".run.session" }
+// StageSession is the Secret with the sessions of a run's stage. A run's name has no dots.
+func StageSession(run, stage string) string { return run + "." + Hash(stage) + runSession }
+
+// runSession is how the names of runs' Secrets end.
+const runSession = ".run.session"
 
 // ChainTrigger is the Trigger that moves a pipeline's runs on.
 func ChainTrigger(pipeline string) string { return Shorten(MaxLabel, pipeline, "chain") }
@@ -77,7 +81,7 @@ func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "
 
 // Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no container of a user gets one.
 func Managed(name string) bool {
-	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")
+	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, runSession)
 }
 
 // Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -62,7 +64,11 @@ func checkName(p string) error {
 	if err := stage.CheckPath(p); err != nil {
 		return err
 	}
-	if err := databox.CheckObjectPath(p); err != nil {
+	err := databox.CheckObjectPath(p)
+	if err == nil && strings.ContainsFunc(p, unicode.IsControl) { // those beyond ASCII act in terminals too
+		err = errors.New("the path has a control character")
+	}
+	if err != nil {
 		return fmt.Errorf("%q cannot be a file's name: %w", p, err)
 	}
 	return nil

@@ -93,7 +93,9 @@ func (x *session) ended(err error) bool {
 	if errors.Is(err, databox.ErrNoSession) {
 		return true // its file is being replaced
 	}
-	switch minio.ToErrorResponse(err).Code {
+	var answer minio.ErrorResponse
+	_ = errors.As(err, &answer)
+	switch answer.Code {
 	case "ExpiredToken", "InvalidTokenId", "InvalidToken", "InvalidAccessKeyId", "InvalidClientTokenId":
 		return true
 	}

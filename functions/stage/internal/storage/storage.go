@@ -29,7 +29,8 @@ func Retry(err error) bool {
 
 // Classify marks S3's answers that stay what they are.
 func Classify(err error) error {
-	switch r := minio.ToErrorResponse(err); {
+	var r minio.ErrorResponse
+	switch errors.As(err, &r); {
 	case err == nil:
 		return nil
 	case r.Code == "NoSuchKey" || r.Code == "NoSuchBucket" || r.Code == "AccessDenied" || r.StatusCode == http.StatusPreconditionFailed:
