@@ -361,7 +361,10 @@ func TestFailingStages(t *testing.T) {
 		strings.Replace(one("missing", "true"), echoImage, "registry.localhost:5000/e2e/nothing:v1", 1),
 		one("slow", "sleep 60", "timeout: 2s"),
 		one("links", `ln -s /proc/self/environ "$UNIP_PIPELINE_MIDDLE/env"`),
-		one("steals", `ln -s /unip/session/session.json "$UNIP_PIPELINE_MIDDLE/key"`),
+		one("steals", `ln -s /unip/session/publish-0.json "$UNIP_PIPELINE_MIDDLE/key"`),
+		one("replaces", `rmdir "$UNIP_PIPELINE_MIDDLE"; ln -s /unip/session "$UNIP_PIPELINE_MIDDLE"`),
+		one("pipes", `rmdir "$UNIP_PIPELINE_MIDDLE"; mkfifo "$UNIP_PIPELINE_MIDDLE"`),
+		one("paints", `printf '\033[2Jboo' > "$UNIP_PIPELINE_MIDDLE/$(printf 'a\nb')"`),
 		one("again", `test -e /nothing || { echo "$RANDOM" > "$UNIP_PIPELINE_MIDDLE/part"; exit 1; }`, "retries: 1"),
 	)
 	upload(t, m, "userdata/in/t.csv", "1")
@@ -377,6 +380,10 @@ func TestFailingStages(t *testing.T) {
 		"links":   {"InvalidOutput", "env", 30 * time.Second, 1},
 		"steals":  {"InvalidOutput", "key", 30 * time.Second, 1},
 		"again":   {"Error", "exit code 1", 45 * time.Second, 2},
+
+		"replaces": {"InvalidOutput", `"middle" is a symbolic link`, 30 * time.Second, 1},
+		"pipes":    {"InvalidOutput", `"middle" is a named pipe`, 30 * time.Second, 1},
+		"paints":   {"InvalidOutput", `"a\nb" cannot be a file's name`, 30 * time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -57,6 +57,8 @@ func TestController(t *testing.T) {
 	t.Run("a dataset is seen by those with whom it is shared", c.shares)
 	t.Run("a module's key is made once", c.makesKeys)
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
+	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)
+	t.Run("a stage gets sessions for what it needs", c.startsStages)
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
@@ -74,7 +76,7 @@ func start(t *testing.T) *cluster {
 	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}", c.s3.Endpoint))
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 1}", c.s3.Endpoint))
 
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	ctx, stop := context.WithCancel(context.Background())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -162,7 +163,9 @@ func boxOf(ctx context.Context, c client.Client, bucket string) (string, string,
 	for i := range all.Items {
 		b := &all.Items[i]
 		if b.Spec.S3DefaultStorage != nil && databox.BucketName(b.Namespace, b.Name) == bucket {
-			return b.Namespace, b.Name, true, nil
+			ready := meta.FindStatusCondition(b.Status.Conditions, platformv1.ConditionReady)
+			foreign := ready != nil && ready.Reason == platformv1.ReasonBucketNotOurs
+			return b.Namespace, b.Name, !foreign, nil
 		}
 	}
 	return "", "", false, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -130,6 +131,29 @@ type Defaults struct {
 	Limits   map[string]string `yaml:"limits"`
 	// TimeoutSeconds of one predict call, 1 to 600.
 	TimeoutSeconds int `yaml:"timeoutSeconds"`
+}
+
+// smallCPU is what a container asks for at most unless it says more: a limit alone would become the request,
+// and a limit of two CPUs would never fit a small node.
+var smallCPU = resource.MustParse("100m")
+
+// Resources are the limits that a container is given, or the installation's, with requests beside them: CPU as
+// above, everything else as its limit.
+func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequirements {
+	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
+	for name, q := range d.Requests {
+		r.Requests[corev1.ResourceName(name)] = resource.MustParse(q)
+	}
+	for name, q := range d.Limits {
+		r.Limits[corev1.ResourceName(name)] = resource.MustParse(q)
+	}
+	for name, limit := range limits {
+		r.Limits[name], r.Requests[name] = limit, limit
+		if name == corev1.ResourceCPU && limit.Cmp(smallCPU) > 0 {
+			r.Requests[name] = smallCPU
+		}
+	}
+	return r
 }
 
 // Default is the configuration of the local cluster.

@@ -18,26 +18,13 @@ func DecodeBase64(s string) ([]byte, error) {
 // MustQuantity parses a quantity that has been checked.
 func MustQuantity(s string) resource.Quantity { return resource.MustParse(s) }
 
-// smallCPU is what a container asks for at most unless it says more: a limit alone would become the request, and a limit of two CPUs would never fit a small node.
-var smallCPU = resource.MustParse("100m")
-
-// resourcesOf are the limits of a manifest, or the installation's, with requests beside them: CPU as above, everything else as its limit.
+// resourcesOf are the limits of a manifest, or the installation's, with requests beside them.
 func resourcesOf(limits map[string]string, d installation.Defaults) corev1.ResourceRequirements {
-	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
-	for name, q := range d.Requests {
-		r.Requests[corev1.ResourceName(name)] = resource.MustParse(q)
-	}
-	for name, q := range d.Limits {
-		r.Limits[corev1.ResourceName(name)] = resource.MustParse(q)
-	}
+	list := corev1.ResourceList{}
 	for name, q := range limits {
-		n, limit := corev1.ResourceName(name), resource.MustParse(q)
-		r.Limits[n], r.Requests[n] = limit, limit
-		if n == corev1.ResourceCPU && limit.Cmp(smallCPU) > 0 {
-			r.Requests[n] = smallCPU
-		}
+		list[corev1.ResourceName(name)] = resource.MustParse(q)
 	}
-	return r
+	return d.Resources(list)
 }
 
 // security is the context of a container under a profile. Under restricted the image must say a uid other than root's.

@@ -132,7 +132,7 @@ func fetched(t *corev1.ContainerStateTerminated) outcome {
 
 func said(r stage.Result, t *corev1.ContainerStateTerminated) string {
 	if r.Error != "" {
-		return r.Error
+		return stage.Printable(r.Error)
 	}
 	return fmt.Sprintf("exit code %d (%s)", t.ExitCode, t.Reason)
 }
@@ -166,7 +166,7 @@ func lost(pod *corev1.Pod, now time.Time) outcome {
 	case "":
 		o.message = "its pod failed without a word"
 	default:
-		o.message = pod.Status.Reason + ": " + oneLine(pod.Status.Message)
+		o.message = oneLine(pod.Status.Reason) + ": " + oneLine(pod.Status.Message)
 	}
 	return o
 }
@@ -253,7 +253,7 @@ func lastLine(s string) string {
 }
 
 func oneLine(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
+	s = stage.Printable(s)
 	if len(s) > maxSaid {
 		s = strings.ToValidUTF8(s[:maxSaid], "") + "…"
 	}

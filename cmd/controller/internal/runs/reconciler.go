@@ -60,8 +60,9 @@ type Reconciler struct {
 	// Image of fetch and publish.
 	Image string
 
-	memory *memory
-	wake   chan event.GenericEvent
+	memory   *memory
+	sessions dues
+	wake     chan event.GenericEvent
 }
 
 // SetUp adds the reconciler to the manager. The cache must be limited to pods and Jobs that have runtimev1.RunLabel.
@@ -223,7 +224,7 @@ func (p *pass) step() error {
 		return p.cancel()
 	}
 	if len(p.run.Status.Stages) == 0 {
-		if err := p.begin(); err != nil || p.run.Status.State.Done() {
+		if err := p.begin(); err != nil || p.run.Status.State.Done() || len(p.run.Status.Stages) == 0 {
 			return err
 		}
 	}
@@ -252,6 +253,9 @@ func (p *pass) observe() error {
 		}
 		o := judge(st, job, pod, deadlines{imagePull: p.s3.Config.Runs.ImagePull()}, p.now)
 		p.take(st, o)
+		if st.State == runtimev1.Running {
+			p.renewSessions(st)
+		}
 	}
 	return nil
 }

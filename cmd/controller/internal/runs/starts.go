@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -36,6 +37,8 @@ type Starts struct {
 	Settings  *settings.Source
 	Transport http.RoundTripper
 }
+
+func (s *Starts) buckets() boxes.Buckets { return boxes.Buckets{Boxes: s.Client, Namespaces: s.Live} }
 
 // start is such an object.
 type start struct {
@@ -66,7 +69,18 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	if err != nil {
 		return err
 	}
-	bucket, object := databox.BucketName(namespace, r.Box), databox.UserPrefix(user)+file
+	box, err := s.buckets().Of(ctx, store.Client, namespace, r.Box)
+	var refusal *boxes.Refusal
+	switch {
+	case errors.As(err, &refusal) && !refusal.Wait:
+		ctrl.LoggerFrom(ctx).Info("an upload starts no run", "namespace", namespace, "pipeline", pipeline, "reason", refusal.Reason)
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for the uploaded file: %w", err)
+	case box.Dataset: // no user's files are in it
+		return nil
+	}
+	bucket, object := box.Name, databox.UserPrefix(user)+file
 	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
 	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
 		return nil // it was removed meanwhile
@@ -97,7 +111,10 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 
 // once takes a start from wherever it stands to its end.
 func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x start) error {
-	bucket := databox.RunBucketName(namespace)
+	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
+	if err != nil {
+		return fmt.Errorf("opening the start records: %w", err)
+	}
 	b, err := json.Marshal(x)
 	if err != nil {
 		return err
@@ -162,7 +179,10 @@ func (s *Starts) Complete(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	bucket := databox.RunBucketName(namespace)
+	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
+	if err != nil {
+		return fmt.Errorf("looking for starts that were broken off: %w", err)
+	}
 	var errs []error
 	for o := range store.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: "pending/", Recursive: true}) {
 		if o.Err != nil {

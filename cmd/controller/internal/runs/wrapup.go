@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -41,14 +42,12 @@ func (p *pass) wrapUp() error {
 		if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}, first); err != nil {
 			first = nil
 		}
-		if err := p.s3.writeRecord(p.ctx, p.run, first); err != nil {
-			if !forGood(err) {
+		p.dropSessions(p.ctx, p.run)
+		if err := p.s3.writeRecord(p.ctx, p.buckets(), p.run, first); err != nil {
+			if !forGood(err) && p.now.Before(s.CompletionTime.Add(publishFor)) {
 				return err
 			}
 			p.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
-		}
-		if err := p.dropSession(p.ctx, p.run); err != nil {
-			return err
 		}
 		s.Recorded = true
 	}
@@ -69,8 +68,12 @@ func (p *pass) endsByItself(j *batchv1.Job) bool {
 	return false
 }
 
-// forGood reports an answer of S3 that stays what it is: the box has gone.
+// forGood reports an answer that stays what it is: the box has gone, or is not the module's.
 func forGood(err error) bool {
+	var refusal *boxes.Refusal
+	if errors.As(err, &refusal) {
+		return !refusal.Wait
+	}
 	var r minio.ErrorResponse
 	return errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
 }
