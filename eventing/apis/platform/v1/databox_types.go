@@ -71,6 +71,7 @@ const (
 	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
 	ReasonCredentialsError = "CredentialsError" // the session could not be made
 	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
+	ReasonApplyAgain       = "ApplyAgain"       // the module's Role for the controller is missing: its manifests must be applied again
 	ReasonDeleting         = "Deleting"         // the box was deleted, and its objects are going
 )
 
