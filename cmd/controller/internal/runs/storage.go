@@ -80,7 +80,8 @@ var errNoFile = errors.New("there is no such file")
 // etag is the version of an object that is there now.
 func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 	o, err := s.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
-	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound {
+	// A name that is too long, or that no object can have, is a 400.
+	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusBadRequest {
 		return "", errNoFile
 	}
 	if err != nil {
@@ -214,7 +215,7 @@ func (s s3) writeRecord(ctx context.Context, run *runtimev1.PipelineRun, p *runt
 	}
 	place, err := databox.ParsePlace(defaultPlace(run, p) + "run.json")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
 	x := record{
 		Run: run.Name, Pipeline: run.Spec.Pipeline, User: run.Spec.User, Origin: run.Spec.Origin, Status: run.Status.State, Message: run.Status.Message,

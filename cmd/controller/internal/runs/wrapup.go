@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -47,7 +48,8 @@ func (p *pass) wrapUp() error {
 			}
 			p.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
 		}
-		if err := p.dropSession(p.ctx, p.run); err != nil {
+		// Without the module's Role it ends by itself, and the Secret goes with the run.
+		if err := p.dropSession(p.ctx, p.run); err != nil && !modulerole.Missing(err) {
 			return err
 		}
 		s.Recorded = true
@@ -69,10 +71,14 @@ func (p *pass) endsByItself(j *batchv1.Job) bool {
 	return false
 }
 
-// forGood reports an answer of S3 that stays what it is: the box has gone.
+// errNoPlace is a place that no box has.
+var errNoPlace = errors.New("there can be no such place")
+
+// forGood reports what stays as it is, however often it is tried: the box has gone, or no box can have such a name.
 func forGood(err error) bool {
 	var r minio.ErrorResponse
-	return errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
+	return errors.Is(err, errNoPlace) ||
+		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden || r.Code == minio.InvalidBucketName)
 }
 
 const (
