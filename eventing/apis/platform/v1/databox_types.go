@@ -55,9 +55,9 @@ type DatasetReference struct {
 
 // NamespacedName names an object of another namespace.
 type NamespacedName struct {
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Name string `json:"name"`
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Namespace string `json:"namespace"`
 }
 
