@@ -60,14 +60,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.Client.Get(ctx, req.NamespacedName, binding); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	again := checkEvery
-	if time.Since(binding.CreationTimestamp.Time) < freshFor {
+	again, fresh := checkEvery, time.Since(binding.CreationTimestamp.Time) < freshFor
+	if fresh {
 		again = freshEvery
 	}
 	again -= rand.N(again / 10) // those of an installation are not all looked at in one moment
 	var keys corev1.SecretList
 	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace), client.MatchingLabels{Label: "true"}); err != nil {
 		if modulerole.Missing(err) {
+			if fresh { // the API server takes a moment to go by a RoleBinding
+				return reconcile.Result{RequeueAfter: time.Second}, nil
+			}
 			log.FromContext(ctx).Info("module keys cannot be looked at", "reason", modulerole.Message(req.Namespace))
 			return reconcile.Result{RequeueAfter: again}, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -16,8 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -52,20 +55,31 @@ func InCache() cache.ByObject {
 	return cache.ByObject{Label: labels.SelectorFromSet(labels.Set{names.ControllerRoleLabel: "true"})}
 }
 
+// wakeAfter is how long after a RoleBinding has come it is tried: the API server itself takes a moment to go by it.
+const wakeAfter = time.Second
+
 // Wake makes a request of each object of a list's kind in the namespace of a RoleBinding that has come, changed or gone.
 func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, binding client.Object) []reconcile.Request {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	wake := func(ctx context.Context, binding client.Object, q queue) {
 		all := list()
 		if err := c.List(ctx, all, client.InNamespace(binding.GetNamespace())); err != nil {
-			return nil // the next look comes by itself
+			return // the next look comes by itself
 		}
-		var out []reconcile.Request
 		_ = meta.EachListItem(all, func(o runtime.Object) error {
 			if x, ok := o.(client.Object); ok {
-				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(x)})
+				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(x)}, wakeAfter)
 			}
 			return nil
 		})
-		return out
-	})
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList { // when the controller starts all objects are looked at anyway
+				wake(ctx, e.Object, q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { wake(ctx, e.ObjectNew, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { wake(ctx, e.Object, q) },
+	}
 }

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
@@ -212,6 +213,9 @@ type recordStage struct {
 func (s s3) writeRecord(ctx context.Context, run *runtimev1.PipelineRun, p *runtimev1.Pipeline) error {
 	if p == nil || p.Spec.DefaultBox == "" {
 		return nil
+	}
+	if len(validation.IsDNS1123Label(p.Spec.DefaultBox)) > 0 {
+		return errNoPlace
 	}
 	place, err := databox.ParsePlace(defaultPlace(run, p) + "run.json")
 	if err != nil {

@@ -78,7 +78,7 @@ var errNoPlace = errors.New("there can be no such place")
 func forGood(err error) bool {
 	var r minio.ErrorResponse
 	return errors.Is(err, errNoPlace) ||
-		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden || r.Code == minio.InvalidBucketName)
+		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
 }
 
 const (
