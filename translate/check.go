@@ -111,7 +111,8 @@ func (c *checker) foreign() {
 			strings.HasPrefix(f.APIVersion, "sources.knative.dev/") && f.Kind == "PingSource" && c.pings(name),
 			strings.HasPrefix(f.APIVersion, runtimev1.GroupVersion.Group+"/") && f.Kind == "Pipeline" && c.pipelines[name] != nil,
 			strings.HasPrefix(f.APIVersion, "networking.k8s.io/") && f.Kind == "NetworkPolicy" && c.config.NetworkPolicies.Enabled && c.guards(name),
-			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") && name == names.Gateway && len(c.module.APIs) > 0:
+			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") &&
+				(name == names.Controller || name == names.Gateway && len(c.module.APIs) > 0):
 			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
 		}
 	}

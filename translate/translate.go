@@ -83,8 +83,9 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	return out, found
 }
 
-// order is that of application: what others refer to comes first. Kinds that are not here come last.
-var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
+// order is that of application: what others refer to comes first, and the controller's Role before what it works on; but after
+// the Secrets, for the RoleBinding makes it look for the module's key. Kinds that are not here come last.
+var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker", "Pipeline", "Trigger", "PingSource"}
 
 func rank(kind string) int {
 	if i := slices.Index(order, kind); i >= 0 {
@@ -127,8 +128,14 @@ func (c *checker) make(o Options) []object {
 	for _, b := range c.module.Boxes {
 		add(b.Position, resources.MakeDataBox(m, b))
 	}
-	if len(c.module.Components)+len(c.module.APIs) > 0 {
+	key := len(c.module.Components)+len(c.module.APIs) > 0
+	if key {
 		add(first, resources.MakeModuleKey(m))
+	}
+	if key || len(c.module.Boxes)+len(c.module.Pipelines) > 0 {
+		role, binding := resources.MakeControllerRole(m, key)
+		add(first, role)
+		add(first, binding)
 	}
 	if o.Config.NetworkPolicies.Enabled {
 		for _, kind := range c.pods() {

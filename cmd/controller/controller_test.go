@@ -14,11 +14,14 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -41,6 +44,9 @@ type cluster struct {
 	client.Client
 	s3  *miniotest.Server
 	dir string // the operator's files
+	// asked are the paths of the controller's own requests to the API server.
+	asked  *requests
+	events string // where the controller takes events
 }
 
 // TestController tells the life of boxes and keys in order: what an operator does to the whole installation is seen by all of them. It needs the
@@ -59,6 +65,10 @@ func TestController(t *testing.T) {
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
 	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)
 	t.Run("a stage gets sessions for what it needs", c.startsStages)
+	t.Run("without the module's Role all waits, and goes on when it comes", c.waitsForTheRole)
+	t.Run("what is deleted after the Role goes without it", c.goesWithoutTheRole)
+	t.Run("events about what is not there cost nothing", c.forgedEventsCostNothing)
+	t.Run("impossible pipelines and runs are refused by the API server, and end if they are there", c.refusesImpossibleRuns)
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
@@ -72,17 +82,27 @@ func start(t *testing.T) *cluster {
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 1}", c.s3.Endpoint))
+	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
+	c.apply(t, "../../config/300-rbac.yaml")
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 600}", c.s3.Endpoint))
+	// The controller has the rights of its account and no more.
+	cfg, c.asked = rest.CopyConfig(cfg), &requests{}
+	cfg.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + names.SystemNamespace + ":" + names.Controller,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace, "system:authenticated"},
+	}
+	cfg.Wrap(c.asked.count)
+	c.events = freeAddress(t)
 
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: "default", stageImage: "stage", events: "0", s3Events: "0"})
+		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: c.events, s3Events: "0"})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -151,6 +171,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 	} {
 		before := c.secret(t, "mend", names.Credentials("weights", names.Read))
 		must(t, harm(before.DeepCopy()))
+		c.touch(t, b) // Secrets are not watched: the next look comes with any change, or in minutes
 		eventually(t, "a Secret "+how, func() error {
 			s := &corev1.Secret{}
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(before), s); err != nil {
@@ -249,6 +270,20 @@ func (c *cluster) makesKeys(t *testing.T) {
 	if string(empty.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) || string(short.Data["other"]) != "x" {
 		t.Error("keys are not random, or something beside the key was changed")
 	}
+	// What is taken away later is found by a look at the module: here its RoleBinding has changed.
+	emptied := short.DeepCopy()
+	emptied.Data = nil
+	must(t, c.Update(t.Context(), emptied))
+	binding := &rbacv1.RoleBinding{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Namespace: "keys", Name: names.Controller}, binding))
+	metav1.SetMetaDataLabel(&binding.ObjectMeta, "applied", "again")
+	must(t, c.Update(t.Context(), binding))
+	eventually(t, "another key of short", func() error {
+		if s := c.secret(t, "keys", "short"); len(s.Data[modulekey.DataKey]) != 32 || string(s.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) {
+			return errors.New("there is none")
+		}
+		return nil
+	})
 	// The same manifest again, without data, as every deployment applies it; a further change shows that it was looked at.
 	again := empty.DeepCopy()
 	again.Labels["applied"] = "again"

@@ -19,12 +19,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/broker"
+	"github.com/unip-knative/unip/cmd/controller/internal/limited"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
 )
 
 // setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.
@@ -33,8 +37,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	if err != nil {
 		return err
 	}
-	brokers := &brokers{live: mgr.GetAPIReader(), known: map[string]known{}}
-	publisher, err := events.NewPublisher(brokers.url)
+	brokers := &broker.Finder{Live: mgr.GetAPIReader(), Config: func() installation.Config { return src.Current().Config }}
+	publisher, err := events.NewPublisher(brokers.URL)
 	if err != nil {
 		return err
 	}
@@ -87,6 +91,13 @@ type everywhere struct{ manager.RunnableFunc }
 
 func (everywhere) NeedLeaderElection() bool { return false }
 
+// A receiver's connections, in all and of one address. Knative's dispatcher has one address and may have a connection for each
+// event that it delivers; a connection takes some 10 KiB.
+const (
+	maxConnections      = 2048
+	maxConnectionsOfOne = 1024
+)
+
 // serve answers on an address until ctx ends; "0" is nowhere.
 func serve(address string, h http.Handler) manager.RunnableFunc {
 	return func(ctx context.Context) error {
@@ -97,8 +108,10 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 		if err != nil {
 			return fmt.Errorf("listening: %w", err)
 		}
+		l = limited.Listen(l, maxConnections, maxConnectionsOfOne)
 		s := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 			ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 		}
 		ended := make(chan error, 1)
@@ -115,43 +128,6 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 		}
 		return nil
 	}
-}
-
-// brokers finds the modules' Brokers by their label, for a module's names may have been prefixed, and remembers them for a while.
-type brokers struct {
-	live  client.Reader
-	mu    sync.Mutex
-	known map[string]known
-}
-
-type known struct {
-	url   string
-	until time.Time
-}
-
-func (b *brokers) url(ctx context.Context, namespace string) (string, error) {
-	b.mu.Lock()
-	k, ok := b.known[namespace]
-	b.mu.Unlock()
-	if ok && time.Now().Before(k.until) {
-		return k.url, nil
-	}
-	all := &unstructured.UnstructuredList{}
-	all.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "BrokerList"})
-	if err := b.live.List(ctx, all, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}); err != nil {
-		return "", err
-	}
-	if len(all.Items) == 0 {
-		return "", errors.New("the module has no Broker")
-	}
-	url, _, _ := unstructured.NestedString(all.Items[0].Object, "status", "address", "url")
-	if url == "" {
-		return "", errors.New("the Broker has no address yet")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.known[namespace] = known{url, time.Now().Add(time.Minute)}
-	return url, nil
 }
 
 // boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's and its namespace's.
@@ -181,26 +157,23 @@ type spool struct {
 	claimed string // the endpoint at which it was
 }
 
-// systemNamespace is where the controller lives; its bucket is named after it.
-const systemNamespace = "unip-system"
-
 func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
 	now := s.settings.Current()
 	c, err := now.Client(s.transport)
 	if err != nil {
 		return uploads.Spool{}, err
 	}
-	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(systemNamespace)}
+	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(names.SystemNamespace)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.claimed == now.Config.S3.Endpoint {
 		return out, nil
 	}
 	ns := &corev1.Namespace{}
-	if err := s.live.Get(ctx, types.NamespacedName{Name: systemNamespace}, ns); err != nil {
+	if err := s.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, ns); err != nil {
 		return out, fmt.Errorf("reading the controller's namespace: %w", err)
 	}
-	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: systemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
+	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
 	if err != nil {
 		return out, fmt.Errorf("the spool: %w", err)
 	}

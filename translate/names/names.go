@@ -18,9 +18,18 @@ const (
 	ModuleKey = "unip-module-key"
 	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's run bucket.
 	RunLogs = "unip-run-logs"
+	// Controller is unip's controller: its account in SystemNamespace, and in each module the Role and the RoleBinding that
+	// let it work there.
+	Controller = "unip-controller"
 	// Broker carries the events of a module.
 	Broker = "default"
 )
+
+// SystemNamespace is where unip's controller lives.
+const SystemNamespace = "unip-system"
+
+// ControllerRoleLabel, "true" on a module's RoleBinding, is what the controller finds the modules by in which it may work.
+const ControllerRoleLabel = "knative.unified-platform.cs.hse.ru/controller-role"
 
 // MaxLabel is the length limit of a DNS label.
 const MaxLabel = 63

@@ -3,6 +3,7 @@ package runs
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
@@ -31,7 +33,7 @@ func (p *pass) begin() error {
 	s.State = runtimev1.Pending
 	chain, err := p.chain()
 	if apierrors.IsNotFound(err) {
-		p.end(runtimev1.Failed, "there is no Pipeline "+p.run.Spec.Pipeline+" (or one that it continues with)")
+		p.end(runtimev1.Failed, "there is no Pipeline "+oneLine(p.run.Spec.Pipeline)+" (or one that it continues with)")
 		return nil
 	}
 	if err != nil {
@@ -103,10 +105,16 @@ func (p *pass) wait(what string) {
 // maxChain bounds continueWith.
 const maxChain = 16
 
+// pipelineName is what a Pipeline's name may be, as its CRD has it.
+var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
+
 // chain reads the run's pipeline and those that it continues with.
 func (p *pass) chain() ([]*runtimev1.Pipeline, error) {
 	var chain []*runtimev1.Pipeline
 	for name := p.run.Spec.Pipeline; name != ""; {
+		if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+			return nil, apierrors.NewNotFound(runtimev1.GroupVersion.WithResource("pipelines").GroupResource(), name)
+		}
 		x := &runtimev1.Pipeline{}
 		if err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x); err != nil {
 			return nil, err
@@ -273,6 +281,8 @@ func (p *pass) create(st *runtimev1.StageStatus) error {
 			p.fail(st, fmt.Sprintf("a Job %s of somebody else is in the way", job.Name))
 			return nil
 		}
+	case modulerole.Missing(err):
+		return fmt.Errorf("making Job %s: %w", job.Name, err)
 	case apierrors.IsForbidden(err): // a quota, mostly; it may be lifted
 		st.Reason, st.Message = "Forbidden", "its Job is refused: "+oneLine(err.Error())
 		p.memory.hint(p.key)

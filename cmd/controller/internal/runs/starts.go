@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -36,6 +38,15 @@ type Starts struct {
 	Live      client.Reader
 	Settings  *settings.Source
 	Transport http.RoundTripper
+
+	gateOnce sync.Once
+	gate     *fair.Gate
+}
+
+// uploads is the gate before S3: a module's uploads wait for each other, and nobody else's for them.
+func (s *Starts) uploads() *fair.Gate {
+	s.gateOnce.Do(func() { s.gate = fair.NewGate(100, 200, 1000) })
+	return s.gate
 }
 
 func (s *Starts) buckets() boxes.Buckets { return boxes.Buckets{Boxes: s.Client, Namespaces: s.Live} }
@@ -55,7 +66,8 @@ const maxStart = 64 << 10
 // A file that is not there, or that the rule is not about, is no error and starts nothing.
 func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
 	p := &runtimev1.Pipeline{}
-	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
+	// From the cache: whoever tells of an upload may have made it up, and until a rule is about it, it costs nothing.
+	if err := s.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if rule < 0 || rule >= len(p.Spec.OnUpload) || p.DeletionTimestamp != nil || user == "" {
@@ -64,6 +76,9 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	r := p.Spec.OnUpload[rule]
 	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) || databox.CheckObjectPath(file) != nil {
 		return nil //nolint:nilerr // nobody can have put such a file
+	}
+	if err := s.uploads().Wait(ctx, namespace); err != nil {
+		return fmt.Errorf("uploads of %s: %w", namespace, err)
 	}
 	store, err := openS3(s.Settings, s.Transport)
 	if err != nil {
@@ -148,7 +163,10 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: namespace, Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
 		Spec:       x.Spec,
 	}
-	if err := s.Client.Create(ctx, run, fieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
+	switch err := s.Client.Create(ctx, run, fieldOwner); {
+	case apierrors.IsInvalid(err): // it stays so: tried again, it would hold up the module's other starts
+		ctrl.LoggerFrom(ctx).Error(err, "no run can be made of a start", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline)
+	case err != nil && !apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("creating the run: %w", err)
 	}
 	ctrl.LoggerFrom(ctx).Info("a run starts by itself", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)

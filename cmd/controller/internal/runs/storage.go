@@ -11,6 +11,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
@@ -74,7 +75,8 @@ var errNoFile = errors.New("there is no such file")
 // etag is the version of an object that is there now.
 func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 	o, err := s.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
-	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound {
+	// A name that is too long, or that no object can have, is a 400.
+	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusBadRequest {
 		return "", errNoFile
 	}
 	if err != nil {
@@ -118,6 +120,9 @@ func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.Pip
 	if p == nil || p.Spec.DefaultBox == "" {
 		return nil
 	}
+	if len(validation.IsDNS1123Label(p.Spec.DefaultBox)) > 0 {
+		return errNoPlace
+	}
 	bucket, err := b.Of(ctx, s.Client, run.Namespace, p.Spec.DefaultBox)
 	if err == nil && bucket.Dataset {
 		err = &boxes.Refusal{Reason: "the box " + p.Spec.DefaultBox + " is another module's dataset"}
@@ -127,7 +132,7 @@ func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.Pip
 	}
 	place, err := databox.ParsePlace(defaultPlace(run, p) + "run.json")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
 	x := record{
 		Run: run.Name, Pipeline: run.Spec.Pipeline, User: run.Spec.User, Origin: run.Spec.Origin, Status: run.Status.State, Message: run.Status.Message,

@@ -68,14 +68,19 @@ func (p *pass) endsByItself(j *batchv1.Job) bool {
 	return false
 }
 
-// forGood reports an answer that stays what it is: the box has gone, or is not the module's.
+// errNoPlace is a place that no box has.
+var errNoPlace = errors.New("there can be no such place")
+
+// forGood reports what stays as it is, however often it is tried: the box has gone, is not the module's, or no box can
+// have such a name.
 func forGood(err error) bool {
 	var refusal *boxes.Refusal
 	if errors.As(err, &refusal) {
 		return !refusal.Wait
 	}
 	var r minio.ErrorResponse
-	return errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
+	return errors.Is(err, errNoPlace) ||
+		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
 }
 
 const (

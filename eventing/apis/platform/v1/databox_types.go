@@ -55,9 +55,9 @@ type DatasetReference struct {
 
 // NamespacedName names an object of another namespace.
 type NamespacedName struct {
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Name string `json:"name"`
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Namespace string `json:"namespace"`
 }
 
@@ -71,6 +71,7 @@ const (
 	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
 	ReasonCredentialsError = "CredentialsError" // the session could not be made
 	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
+	ReasonApplyAgain       = "ApplyAgain"       // the module's Role for the controller is missing: its manifests must be applied again
 	ReasonDeleting         = "Deleting"         // the box was deleted, and its objects are going
 )
 
