@@ -197,7 +197,7 @@ func TestCommandsAreLiteral(t *testing.T) {
 	r := resolved(t, run(), diamond())
 	st := &r.Status.Stages[0]
 	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
-	st.Spec.Command, st.Spec.Args = words, words
+	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
 	job, err := makeJob(r, st, 1, jobConfig{})
 	if err != nil {
 		t.Fatal(err)
