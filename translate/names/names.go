@@ -25,17 +25,38 @@ const (
 // MaxLabel is the length limit of a DNS label.
 const MaxLabel = 63
 
-// Access says what a box's session may do.
+// Access says what a session may do with a bucket; package databox makes policies of it.
 type Access string
 
-// The two sessions of a box.
+// What runs are given: exactly the paths that a grant names.
 const (
 	Read  Access = "read"
-	Write Access = "write" // read, write and delete
+	Write Access = "write" // read and write
+)
+
+// Uses of a box, each with a session of its own (spec.sessions of a DataBox).
+const (
+	Files     Access = "files"      // the file API looks at users' files and deletes them
+	PutLinks  Access = "put-links"  // signs links to write users' files
+	GetLinks  Access = "get-links"  // signs links to read users' files
+	Calls     Access = "calls"      // FILE inputs and outputs of calls
+	CallsRead Access = "calls-read" // FILE inputs only
+	Model     Access = "model"      // one object or folder of the developer's
+)
+
+// What the uses come to in a box that is a dataset: the developer's area of the owner's box.
+const (
+	DatasetFiles Access = "dataset-files" // list and read
+	DatasetRead  Access = "dataset-read"
 )
 
 // Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
-func Credentials(box string, a Access) string { return box + ".databox." + string(a) }
+func Credentials(box string, use Access) string { return box + ".databox." + string(use) }
+
+// ModelCredentials is the Secret with the session of a model, one for each object.
+func ModelCredentials(box, object string) string {
+	return Credentials(box, Model) + "-" + Hash(object)
+}
 
 // RunSession is the Secret with a run's session.
 func RunSession(run string) string { return run + ".run.session" }
