@@ -92,7 +92,11 @@ func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 // grants is what a run's session may do: everything below its own prefix of the run bucket, read where inputs are, write where outputs go. Other users' files are not in it.
 func grants(run *runtimev1.PipelineRun) []databox.Grant {
 	all := []databox.Grant{{Bucket: databox.RunBucketName(run.Namespace), Prefix: "runs/" + run.Name + "/", Access: names.Write}}
-	seen := map[databox.Grant]bool{}
+	type place struct {
+		bucket, prefix string
+		access         names.Access
+	}
+	seen := map[place]bool{}
 	add := func(bucket, key string, a names.Access) {
 		g := databox.Grant{Bucket: bucket, Access: a}
 		if run.Spec.User != "" {
@@ -100,8 +104,8 @@ func grants(run *runtimev1.PipelineRun) []databox.Grant {
 				g.Prefix = p
 			}
 		}
-		if bucket != "" && !seen[g] {
-			seen[g] = true
+		if at := (place{bucket, g.Prefix, a}); bucket != "" && !seen[at] {
+			seen[at] = true
 			all = append(all, g)
 		}
 	}
