@@ -36,6 +36,26 @@ type Grant struct {
 	Prefix string
 }
 
+// UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset. object is the model's.
+func UseOf(bucket string, dataset bool, use names.Access, object string) (Grant, error) {
+	g := Grant{Bucket: bucket, Access: use}
+	switch {
+	case use == names.Model && strings.HasSuffix(object, "/"):
+		g.Prefix = object
+	case use == names.Model:
+		g.Keys = []string{object}
+	case use == names.Files && dataset:
+		g.Access = names.DatasetFiles
+	case use == names.GetLinks && dataset:
+		g.Access = names.DatasetRead
+	case dataset:
+		return Grant{}, fmt.Errorf("%w: a dataset can only be read, it has no %s", ErrGrant, use)
+	case !slices.Contains([]names.Access{names.Files, names.PutLinks, names.GetLinks, names.Calls, names.CallsRead}, use):
+		return Grant{}, fmt.Errorf("%w: a box has no use %q", ErrGrant, use)
+	}
+	return g, nil
+}
+
 // area is the part of a bucket that an access is limited to.
 type area int
 

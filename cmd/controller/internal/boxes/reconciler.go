@@ -30,18 +30,20 @@ const (
 	// Finalizer stands on storage boxes while the installation's reclaimPolicy is Delete, and only then: under Retain a box can be
 	// deleted while the controller is away.
 	Finalizer = "unified-platform.cs.hse.ru/bucket"
-	// SecretLabel marks the Secrets made here; its value is the box. The controller's cache holds only Secrets that have it.
+	// SecretLabel marks the Secrets made here; its value is the box.
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
 	// IssuedAnnotation on such a Secret is when its session was made (RFC 3339).
 	IssuedAnnotation = "knative.unified-platform.cs.hse.ru/issued"
+	// PolicyAnnotation on such a Secret is a hash of what its session may do.
+	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 	// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by commas or spaces.
 	SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 	fieldOwner = client.FieldOwner("unip-controller")
 
-	// checkEvery is how often a healthy box is looked at again: a bucket or a session that went away in S3 tells nobody. A pass costs
-	// four small calls.
-	checkEvery = 15 * time.Minute
+	// checkEvery is how often a healthy box is looked at again: a bucket or a session that went away in S3 tells nobody, and Secrets are not
+	// watched. A pass costs one small call, and one more for each session.
+	checkEvery = 5 * time.Minute
 	// retryRefused is how often a box is tried that only somebody else's deed can mend, in S3, where the controller sees no event.
 	retryRefused = time.Minute
 	// passTimeout bounds one pass over one box, S3 calls included, so that a hanging S3 cannot hold the workers for ever.
@@ -62,7 +64,7 @@ type Reconciler struct {
 	Transport http.RoundTripper
 }
 
-// SetUp adds the reconciler to the manager. The cache must be limited to Secrets with SecretLabel.
+// SetUp adds the reconciler to the manager.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	all := make(chan event.GenericEvent, 1)
 	r.Settings.OnChange(func() {
@@ -84,7 +86,6 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	ofUsers := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platformv1.DataBox{}, ofUsers).
-		Owns(&corev1.Secret{}, builder.OnlyMetadata).
 		Watches(&platformv1.DataBox{}, viewers, ofUsers).
 		WatchesRawSource(source.Channel(all, everyBox)).
 		WithOptions(controller.Options{
