@@ -208,7 +208,9 @@ func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, i
 }
 
 // withdraw deletes all Secrets of the box.
-func (r *Reconciler) withdraw(ctx context.Context, box *platformv1.DataBox) error { return r.keepOnly(ctx, box, nil) }
+func (r *Reconciler) withdraw(ctx context.Context, box *platformv1.DataBox) error {
+	return r.keepOnly(ctx, box, nil)
+}
 
 // keepOnly deletes the Secrets of the box but those of the sessions: of uses that its module has no more, and of earlier releases. Only those
 // that this box controls.
