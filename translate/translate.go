@@ -125,8 +125,15 @@ func (c *checker) make(o Options) []object {
 			add(s.Position, resources.MakeSecret(m, s))
 		}
 	}
+	var components []resources.Component
+	for _, x := range c.module.Components {
+		components = append(components, c.component(x))
+	}
+	routes := c.routes()
+	storage := c.storage(routes)
+	sessions := resources.Sessions(components, storage)
 	for _, b := range c.module.Boxes {
-		add(b.Position, resources.MakeDataBox(m, b))
+		add(b.Position, resources.MakeDataBox(m, b, sessions[b.Meta.Name.Value]))
 	}
 	key := len(c.module.Components)+len(c.module.APIs) > 0
 	if key {
@@ -143,19 +150,17 @@ func (c *checker) make(o Options) []object {
 		}
 	}
 	var worker *corev1.ConfigMap
-	for _, x := range c.module.Components {
+	for i, x := range c.module.Components {
 		if worker == nil {
 			worker = resources.MakeWorker(m)
 			add(first, worker)
 		}
-		component := c.component(x)
+		component := components[i]
 		add(x.Position, resources.MakeServiceAccount(m, component.Name, "mlcomponent"))
 		add(x.Position, resources.MakeComponent(m, component, worker))
 	}
 	if len(c.module.APIs) > 0 {
 		from := c.module.APIs[0].Position
-		routes := c.routes()
-		storage := c.storage(routes)
 		config := resources.MakeRoutes(m, routes, storage)
 		add(from, resources.MakeGatewayAccount(m, len(storage.Pipelines) > 0))
 		add(from, config)

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/tags"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -69,6 +71,8 @@ func TestController(t *testing.T) {
 	t.Run("what is deleted after the Role goes without it", c.goesWithoutTheRole)
 	t.Run("events about what is not there cost nothing", c.forgedEventsCostNothing)
 	t.Run("impossible pipelines and runs are refused by the API server, and end if they are there", c.refusesImpossibleRuns)
+	t.Run("Secrets that nobody holds go", c.keepsNoOtherSecrets)
+	t.Run("a model among users' files is refused", c.refusesUsersFilesAsModel)
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
@@ -134,20 +138,82 @@ func (c *cluster) becomesReady(t *testing.T) {
 		t.Errorf("the credentials expire in %v", left)
 	}
 	ctx := t.Context()
-	if s3 := c.open(t, "live", "weights", names.Write); true {
-		_, err := s3.PutObject(ctx, b.Status.Bucket, "model", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	const file = "users/ann/file_groups/g/f"
+	if s3 := c.open(t, "live", "weights", names.Calls); true {
+		_, err := s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 		must(t, err)
 	}
-	s3 := c.open(t, "live", "weights", names.Read)
-	_, err := s3.StatObject(ctx, b.Status.Bucket, "model", minio.StatObjectOptions{})
+	s3 := c.open(t, "live", "weights", names.GetLinks)
+	_, err := s3.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
 	must(t, err)
 	if _, err := s3.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !databox.IsRefused(err) {
 		t.Errorf("another box's bucket: %v", err)
 	}
-	_, err = s3.PutObject(ctx, b.Status.Bucket, "x", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	_, err = s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 	if !databox.IsRefused(err) {
-		t.Errorf("writing with the read session: %v", err)
+		t.Errorf("writing with a session that reads: %v", err)
 	}
+	links, err := databox.ParseSession(c.secret(t, "live", names.Credentials("weights", names.GetLinks)).Data[databox.SessionKey])
+	must(t, err)
+	if left := time.Until(links.Expiration); left < 119*time.Minute {
+		t.Errorf("the session of links ends in %v", left)
+	}
+}
+
+// keepsNoOtherSecrets: what a release before has left goes, and what the spec names no more; another box's stay.
+func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
+	b, other := c.box(t, "less", "weights"), c.box(t, "less", "other")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	c.waitFor(t, other, platformv1.ReasonReady)
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "less", Name: "weights.databox.write", Labels: map[string]string{boxes.SecretLabel: "weights"},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b, platformv1.GroupVersion.WithKind("DataBox"))},
+	}}
+	must(t, c.Create(t.Context(), old))
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "less", Name: "foreign", Labels: map[string]string{boxes.SecretLabel: "weights"}}}
+	must(t, c.Create(t.Context(), foreign))
+	before := b.DeepCopy()
+	b.Spec.Sessions = []platformv1.Session{{Use: string(names.Files)}}
+	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
+	eventually(t, "Secrets of the box", func() error {
+		var all corev1.SecretList
+		must(t, c.List(t.Context(), &all, client.InNamespace("less")))
+		var got []string
+		for _, s := range all.Items {
+			got = append(got, s.Name)
+		}
+		want := []string{
+			"foreign", "other.databox.calls", "other.databox.get-links", names.SessionSecret("other", names.Model, "models/"), "weights.databox.files",
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			return errors.New(d)
+		}
+		return nil
+	})
+	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), b))
+	before = b.DeepCopy()
+	b.Spec.Sessions = nil
+	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
+	c.waitFor(t, b, platformv1.ReasonReady)
+	if b.Status.CredentialsExpire != nil {
+		t.Errorf("nobody holds credentials, and they expire at %v", b.Status.CredentialsExpire)
+	}
+}
+
+// refusesUsersFilesAsModel: the spec is an editor's to write.
+func (c *cluster) refusesUsersFilesAsModel(t *testing.T) {
+	b := c.boxWith(t, "greedy", "weights", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
+		{Use: string(names.Model), Object: "users/"}, {Use: string(names.Files)},
+	}})
+	c.waitFor(t, b, platformv1.ReasonCredentialsError)
+	if m := ready(b).Message; !strings.Contains(m, "users' files") {
+		t.Errorf("message %q", m)
+	}
+	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: names.SessionSecret("weights", names.Model, "users/")}, &corev1.Secret{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("there is a session of all users' files: %v", err)
+	}
+	c.open(t, "greedy", "weights", names.Files)
 }
 
 func (c *cluster) restoresSecrets(t *testing.T) {
@@ -169,7 +235,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 			return c.Update(t.Context(), s)
 		},
 	} {
-		before := c.secret(t, "mend", names.Credentials("weights", names.Read))
+		before := c.secret(t, "mend", names.Credentials("weights", names.Calls))
 		must(t, harm(before.DeepCopy()))
 		c.touch(t, b) // Secrets are not watched: the next look comes with any change, or in minutes
 		eventually(t, "a Secret "+how, func() error {
@@ -186,7 +252,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 		})
 	}
 	// Nothing goes on being written once all is well.
-	s := c.secret(t, "mend", names.Credentials("weights", names.Write))
+	s := c.secret(t, "mend", names.Credentials("weights", names.Calls))
 	c.touch(t, b)
 	c.touch(t, c.box(t, "mend-2", "weights"))
 	if again := c.secret(t, "mend", s.Name); again.ResourceVersion != s.ResourceVersion {
@@ -205,7 +271,7 @@ func (c *cluster) refusesForeignBuckets(t *testing.T) {
 	if m := ready(b).Message; !strings.Contains(m, databox.TagNamespaceUID+"="+string(ns.UID)) {
 		t.Errorf("the message has no cure: %q", m)
 	}
-	for _, a := range []names.Access{names.Read, names.Write} {
+	for _, a := range []names.Access{names.Calls, names.GetLinks} {
 		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: names.Credentials("weights", a)}, &corev1.Secret{})
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("there are credentials for somebody else's bucket: %v", err)
@@ -224,25 +290,46 @@ func (c *cluster) shares(t *testing.T) {
 	c.s3.Put(t, source.Status.Bucket, "leaf", "x")
 	view := c.boxWith(t, "viewer", "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{
 		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "owner"},
-	}})
+	}, Sessions: []platformv1.Session{{Use: string(names.Files)}, {Use: string(names.GetLinks)}}})
 	c.waitFor(t, view, platformv1.ReasonNotShared)
 	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody, view*")
 	c.waitFor(t, view, platformv1.ReasonReady)
-	s3 := c.open(t, "viewer", "leaves", names.Read)
+	s3 := c.open(t, "viewer", "leaves", names.Files)
 	_, err := s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
 	must(t, err)
+	c.s3.Put(t, source.Status.Bucket, "users/ann/file_groups/g/f", "private")
+	if _, err := s3.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+		t.Errorf("a user's file of the owner's: %v", err)
+	}
+	// A bucket that is somebody else's all of a sudden: of a later namespace of the name, or of another cluster.
+	was, err := c.s3.GetBucketTagging(t.Context(), source.Status.Bucket)
+	must(t, err)
+	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: "owner", databox.TagNamespaceUID: "another", databox.TagBox: "leaves"}, false)
+	must(t, err)
+	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, theirs))
+	c.touch(t, view)
+	c.waitFor(t, view, platformv1.ReasonBucketNotOurs)
+	c.haveNoSecrets(t, "viewer")
+	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, was))
+	c.touch(t, view)
+	c.waitFor(t, view, platformv1.ReasonReady)
 	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody")
 	c.waitFor(t, view, platformv1.ReasonNotShared)
-	for _, a := range []names.Access{names.Read, names.Write} {
-		err := c.Get(t.Context(), client.ObjectKey{Namespace: "viewer", Name: names.Credentials("leaves", a)}, &corev1.Secret{})
-		if !apierrors.IsNotFound(err) {
-			t.Errorf("the share was withdrawn, and there is a Secret for %s: %v", a, err)
-		}
-	}
+	c.haveNoSecrets(t, "viewer")
 	must(t, c.Delete(t.Context(), view))
 	c.waitGone(t, view)
 	if _, err := c.s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{}); err != nil {
 		t.Errorf("the owner's object after the view was deleted: %v", err)
+	}
+}
+
+// haveNoSecrets: a module without rights has no session left.
+func (c *cluster) haveNoSecrets(t *testing.T, ns string) {
+	t.Helper()
+	var all corev1.SecretList
+	must(t, c.List(t.Context(), &all, client.InNamespace(ns)))
+	for _, s := range all.Items {
+		t.Errorf("there is the Secret %s", s.Name)
 	}
 }
 
@@ -380,7 +467,7 @@ func (c *cluster) movesToAnotherServer(t *testing.T) {
 	c.s3 = miniotest.Start(t)
 	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900}", c.s3.Endpoint))
 	eventually(t, "a session of the new server", func() error {
-		s := c.secret(t, "early", names.Credentials("weights", names.Read))
+		s := c.secret(t, "early", names.Credentials("weights", names.Calls))
 		x, err := databox.ParseSession(s.Data[databox.SessionKey])
 		if err != nil || x.Endpoint != c.s3.Endpoint {
 			return fmt.Errorf("endpoint %s, %v", x.Endpoint, err)

@@ -21,8 +21,8 @@ import (
 	"github.com/unip-knative/unip/translate/names"
 )
 
-// pipeline makes one with a stage "fit: x -> model" that takes x from a box when the run names none.
-func (c *cluster) pipeline(t *testing.T, ns, name, defaultBox, from string) {
+// pipelineOfBoxes makes one with a stage "fit: x -> model" that takes x from a box when the run names none.
+func (c *cluster) pipelineOfBoxes(t *testing.T, ns, name, defaultBox, from string) {
 	t.Helper()
 	c.namespace(t, ns)
 	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: runtimev1.PipelineSpec{
@@ -33,17 +33,8 @@ func (c *cluster) pipeline(t *testing.T, ns, name, defaultBox, from string) {
 	must(t, c.Create(t.Context(), p))
 }
 
-func (c *cluster) run(t *testing.T, ns, name, pipeline string) *runtimev1.PipelineRun {
-	t.Helper()
-	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: runtimev1.PipelineRunSpec{
-		Pipeline: pipeline, Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
-	}}
-	must(t, c.Create(t.Context(), r))
-	return r
-}
-
-// waitForRun reads r until it is as wanted.
-func (c *cluster) waitForRun(t *testing.T, r *runtimev1.PipelineRun, wanted func(runtimev1.PipelineRunStatus) bool) {
+// waitForRunThat reads r until it is as wanted.
+func (c *cluster) waitForRunThat(t *testing.T, r *runtimev1.PipelineRun, wanted func(runtimev1.PipelineRunStatus) bool) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("run %s/%s", r.Namespace, r.Name), func() error {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
@@ -107,9 +98,9 @@ func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 		{"reads-found", "good", "found"}, {"reads-taken", "good", "taken"}, {"reads-dataset", "good", "leaves"},
 		{"writes-found", "found", "good"}, {"writes-taken", "taken", "good"},
 	} {
-		c.pipeline(t, ns, x.name, x.defaultBox, x.from)
+		c.pipelineOfBoxes(t, ns, x.name, x.defaultBox, x.from)
 		r := c.run(t, ns, x.name, x.name)
-		c.waitForRun(t, r, ended)
+		c.waitForRunThat(t, r, ended)
 		if len(r.Status.Stages) != 0 || !strings.Contains(r.Status.Message, "cannot be used") {
 			t.Errorf("%s: %s with %d stages", x.name, r.Status.Message, len(r.Status.Stages))
 		}
@@ -128,14 +119,15 @@ func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 // Secret. A box that is not ready yet is waited for.
 func (c *cluster) startsStages(t *testing.T) {
 	const ns = "stages"
-	c.pipeline(t, ns, "train", "later", "data")
+	c.pipelineOfBoxes(t, ns, "train", "later", "data")
 	data := c.box(t, ns, "data")
 	c.waitFor(t, data, platformv1.ReasonReady)
 	c.s3.Put(t, data.Status.Bucket, "data/f", "x")
 	c.s3.Put(t, data.Status.Bucket, "users/ann/file_groups/in/t.csv", "x")
 	later := c.box(t, ns, "later")
 	r := c.run(t, ns, "train-1", "train")
-	c.waitForRun(t, r, func(s runtimev1.PipelineRunStatus) bool {
+	c.requested(t, r)
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
 		return s.State == runtimev1.Running && s.Stages[0].Job != ""
 	})
 	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(later), later))
@@ -177,7 +169,7 @@ func (c *cluster) startsStages(t *testing.T) {
 	before := r.DeepCopy()
 	r.Spec.Cancel = true
 	must(t, c.Patch(t.Context(), r, client.MergeFrom(before)))
-	c.waitForRun(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Cancelled && s.Recorded })
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Cancelled && s.Recorded })
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), &corev1.Secret{}); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("the sessions of a run that has ended: %v", err)
 	}

@@ -160,7 +160,9 @@ func (c *cluster) tell(t *testing.T, path, kind string, extensions map[string]st
 
 func (c *cluster) box(t *testing.T, ns, name string) *platformv1.DataBox {
 	t.Helper()
-	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}})
+	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
+		{Use: string(names.Calls)}, {Use: string(names.GetLinks)}, {Use: string(names.Model), Object: "models/"},
+	}})
 }
 
 func (c *cluster) boxWith(t *testing.T, ns, name string, spec platformv1.DataBoxSpec) *platformv1.DataBox {

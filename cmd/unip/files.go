@@ -92,7 +92,7 @@ func filesPut(r *remote) *cobra.Command {
 				to += filepath.Base(args[0])
 			}
 			if link {
-				f, err := m.PutLink(c.Context(), to, overwrite)
+				f, err := m.PutLink(c.Context(), to, -1, overwrite)
 				if err != nil {
 					return said(err)
 				}
@@ -111,7 +111,7 @@ func filesPut(r *remote) *cobra.Command {
 			if err != nil {
 				return &inputError{err.Error()}
 			}
-			f, err := m.PutLink(c.Context(), to, overwrite)
+			f, err := m.PutLink(c.Context(), to, info.Size(), overwrite)
 			if err != nil {
 				return said(err)
 			}

@@ -36,6 +36,26 @@ type Grant struct {
 	Prefix string
 }
 
+// UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset. object is the model's.
+func UseOf(bucket string, dataset bool, use names.Access, object string) (Grant, error) {
+	g := Grant{Bucket: bucket, Access: use}
+	switch {
+	case use == names.Model && strings.HasSuffix(object, "/"):
+		g.Prefix = object
+	case use == names.Model:
+		g.Keys = []string{object}
+	case use == names.Files && dataset:
+		g.Access = names.DatasetFiles
+	case use == names.GetLinks && dataset:
+		g.Access = names.DatasetRead
+	case dataset:
+		return Grant{}, fmt.Errorf("%w: a dataset can only be read, it has no %s", ErrGrant, use)
+	case !slices.Contains([]names.Access{names.Files, names.PutLinks, names.GetLinks, names.Calls, names.CallsRead}, use):
+		return Grant{}, fmt.Errorf("%w: a box has no use %q", ErrGrant, use)
+	}
+	return g, nil
+}
+
 // area is the part of a bucket that an access is limited to.
 type area int
 
@@ -51,7 +71,7 @@ type rights struct {
 	objects []string // verbs on objects
 	// list is what may be listed of the area.
 	list listing
-	// plain forbids what a client can add to a presigned upload by a header: a copy of another object, and tags.
+	// plain forbids what a header makes of an upload (MinIO obeys one that a presigned link does not sign): a copy, and tags.
 	plain bool
 }
 
@@ -79,7 +99,7 @@ var accesses = map[names.Access]rights{
 	names.Files:        {users, []string{getObject, deleteObject}, below, false},
 	names.PutLinks:     {users, []string{putObject}, never, true},
 	names.GetLinks:     {users, []string{getObject}, never, false},
-	names.Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, false},
+	names.Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, true},
 	names.CallsRead:    {users, []string{getObject}, never, false},
 	names.DatasetFiles: {developer, []string{getObject}, folders, false},
 	names.DatasetRead:  {developer, []string{getObject}, never, false},
@@ -183,10 +203,16 @@ func (r rights) statements(bucket string, keys []string, prefix string) []statem
 	if whole || prefix != "" {
 		objects.Resource = append(objects.Resource, arn(bucket, prefix+"*"))
 	}
-	if r.plain {
-		objects.Condition = map[string]map[string]string{"Null": {"s3:x-amz-copy-source": "true", "s3:RequestObjectTagKeys": "true"}}
-	}
 	all := []statement{objects}
+	if r.plain { // in a statement of its own: MinIO takes these conditions with PutObject only
+		put := objects
+		put.Action = []string{putObject}
+		put.Condition = map[string]map[string]string{"Null": {"s3:x-amz-copy-source": "true", "s3:RequestObjectTagKeys": "true"}}
+		objects.Action = slices.DeleteFunc(slices.Clone(r.objects), func(verb string) bool { return verb == putObject })
+		if all = []statement{put}; len(objects.Action) > 0 {
+			all = append(all, objects)
+		}
+	}
 	list := statement{Effect: "Allow", Action: []string{"s3:ListBucket"}, Resource: []string{arn(bucket, "")}}
 	switch {
 	case r.list == folders:

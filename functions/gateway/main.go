@@ -135,7 +135,7 @@ func newGateway(o options) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
+	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, Dataset: t.Dataset}
 	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
 		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
@@ -155,14 +155,7 @@ func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, err
 		return nil, err
 	}
 	return runs.New(cfg, runs.Handler{
-		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(),
-		Open: func(box string) (*databox.Box, error) {
-			b, err := boxes.Open(box)
-			if err != nil {
-				return nil, err
-			}
-			return b.Box, nil
-		},
+		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(), Dataset: t.Dataset, Open: boxes.Look,
 		Kept: func() (*databox.Box, error) { return databox.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
 	})
 }

@@ -98,10 +98,11 @@ type S3 struct {
 	Region         string `yaml:"region"`
 	// NotificationARN is the target, known to the S3 server, that posts to unip. Default arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
 	NotificationARN string `yaml:"notificationARN"`
-	// SessionHours is the life of a component's credentials, 1 to 12. Default 12; they are renewed at half of it. SessionSeconds
-	// (at least 900, S3's own minimum) says it finer and wins.
-	SessionHours   int `yaml:"sessionHours"`
+	// SessionSeconds is the life of a pod's credentials, 900 (S3's own minimum) to 3600. Default 3600; they are renewed before half of it is
+	// over. Sessions that sign links live two hours in any case.
 	SessionSeconds int `yaml:"sessionSeconds"`
+	// SessionHours was that life in earlier releases. It is taken, and has no effect: an hour is the most.
+	SessionHours int `yaml:"sessionHours"`
 	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or Delete.
 	ReclaimPolicy ReclaimPolicy `yaml:"reclaimPolicy"`
 }
@@ -156,11 +157,17 @@ func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequireme
 	return r
 }
 
+// Bounds of a session's life in seconds: S3's own least, and as long as a session may be of use to whoever gets hold of it.
+const (
+	minSession = 900
+	maxSession = 3600
+)
+
 // Default is the configuration of the local cluster.
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionHours: 12, ReclaimPolicy: Retain},
+		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
 		Security:      Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
@@ -205,11 +212,8 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port", e.key, e.url))
 		}
 	}
-	if c.S3.SessionHours < 1 || c.S3.SessionHours > 12 {
-		errs = append(errs, fmt.Errorf("s3.sessionHours: %d is not within 1 to 12", c.S3.SessionHours))
-	}
-	if s := c.S3.SessionSeconds; s != 0 && (s < 900 || s > 12*3600) {
-		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within 900 to 43200", s))
+	if s := c.S3.SessionSeconds; s < minSession || s > maxSession {
+		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s, minSession, maxSession))
 	}
 	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
 		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))

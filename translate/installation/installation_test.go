@@ -41,8 +41,8 @@ func TestParseRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"domain: x":                                                    "field domain not found",
 		"s3: {endpoint: 'minio:9000'}":                                 `s3.endpoint: "minio:9000" is not a URL`,
-		"s3: {sessionHours: 13}":                                       "s3.sessionHours: 13 is not within 1 to 12",
-		"s3: {sessionSeconds: 60}":                                     "s3.sessionSeconds: 60 is not within 900 to 43200",
+		"s3: {sessionSeconds: 7200}":                                   "s3.sessionSeconds: 7200 is not within 900 to 3600",
+		"s3: {sessionSeconds: 60}":                                     "s3.sessionSeconds: 60 is not within 900 to 3600",
 		"s3: {reclaimPolicy: Keep}":                                    `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
 		"security: none":                                               `security: "none" is neither baseline nor restricted`,
 		"defaults: {timeoutSeconds: 601}":                              "defaults.timeoutSeconds: 601 is not within 1 to 600",

@@ -56,16 +56,19 @@ const (
 
 // What the uses come to in a box that is a dataset: the developer's area of the owner's box.
 const (
-	DatasetFiles Access = "dataset-files" // list and read
-	DatasetRead  Access = "dataset-read"
+	DatasetFiles Access = "dataset-files" // list, folder by folder, and read
+	DatasetRead  Access = "dataset-read"  // signs links to read
 )
 
 // Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
 func Credentials(box string, use Access) string { return box + ".databox." + string(use) }
 
-// ModelCredentials is the Secret with the session of a model, one for each object.
-func ModelCredentials(box, object string) string {
-	return Credentials(box, Model) + "-" + Hash(object)
+// SessionSecret is Credentials for a use of a box: there is one for each object of Model, and object is empty for the others.
+func SessionSecret(box string, use Access, object string) string {
+	if object == "" {
+		return Credentials(box, use)
+	}
+	return Credentials(box, use) + "-" + Hash(object)
 }
 
 // StageSession is the Secret with the sessions of a run's stage. A run's name has no dots.

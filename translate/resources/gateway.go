@@ -94,11 +94,11 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: path, ReadOnly: true})
 	}
 	for _, box := range storage.Boxes {
-		access := names.Write
-		if slices.Contains(storage.Datasets, box) {
-			access = names.Read
+		var sessions []sessionFile
+		for _, s := range storage.sessions(box) {
+			sessions = append(sessions, sessionFile{box, s, s.Use + ".json"})
 		}
-		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, session(box, access, sessionKey))
+		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, sessionVolume(sessions...))
 	}
 	if len(storage.Boxes) > 0 {
 		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)

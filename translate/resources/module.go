@@ -144,12 +144,13 @@ func bytesOf(data map[string]string) map[string][]byte {
 	return out
 }
 
-// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in.
-func MakeDataBox(m Module, b *manifest.DataBox) *platformv1.DataBox {
+// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in. sessions are what the module's pods hold of it.
+func MakeDataBox(m Module, b *manifest.DataBox, sessions []platformv1.Session) *platformv1.DataBox {
 	out := &platformv1.DataBox{
 		TypeMeta:   metav1.TypeMeta{APIVersion: platformv1.GroupVersion.String(), Kind: "DataBox"},
 		ObjectMeta: m.meta(b.Meta.Name.Value, b.Meta.Name.Value, "databox"),
 	}
+	out.Spec.Sessions = sessions
 	if shared, ok := b.Meta.Annotations[manifest.SharedWith]; ok {
 		out.Annotations = map[string]string{manifest.SharedWith: shared.Value}
 	}

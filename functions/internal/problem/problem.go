@@ -102,6 +102,7 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 		h.Del(k)
 	}
 	h.Set("Content-Type", ContentType)
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)

@@ -35,13 +35,16 @@ const (
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
 	// IssuedAnnotation on such a Secret is when its session was made (RFC 3339).
 	IssuedAnnotation = "knative.unified-platform.cs.hse.ru/issued"
+	// PolicyAnnotation on such a Secret is a hash of what its session may do.
+	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 	// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by commas or spaces.
 	SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 	fieldOwner = client.FieldOwner("unip-controller")
 
 	// checkEvery is how often a healthy box is looked at again: nothing tells of a bucket or a session that went away in S3,
-	// nor of a Secret that somebody has changed, for Secrets are not watched. A pass costs four small calls.
+	// nor of a Secret that somebody has changed, for Secrets are not watched. A pass costs one small call, and one more for
+	// each session.
 	checkEvery = 5 * time.Minute
 	// retryRefused is how often a box is tried that only somebody else's deed can mend, in S3, where the controller sees no event.
 	retryRefused = time.Minute

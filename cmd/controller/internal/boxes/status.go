@@ -91,6 +91,9 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs { // the Secrets were taken away
 		box.Status.Bucket, box.Status.CredentialsExpire = o.bucket, nil
 	}
+	if o.ready && o.expires.IsZero() { // nobody holds a session of it
+		box.Status.CredentialsExpire = nil
+	}
 	if !o.expires.IsZero() {
 		box.Status.CredentialsExpire = &metav1.Time{Time: o.expires.Truncate(time.Second)}
 	}

@@ -201,8 +201,8 @@ func (t *Table) APIs() []API { return t.apis }
 // Boxes are the names of the module's boxes.
 func (t *Table) Boxes() []string { return t.boxes }
 
-// ReadOnly reports a box that is another module's dataset.
-func (t *Table) ReadOnly(box string) bool { return slices.Contains(t.datasets, box) }
+// Dataset reports a box that is another module's dataset.
+func (t *Table) Dataset(box string) bool { return slices.Contains(t.datasets, box) }
 
 // RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none is published.
 func (t *Table) RunsPath() string {

@@ -47,7 +47,9 @@ type Handler struct {
 	Base string
 	// Boxes are the names of the module's boxes; Open opens one to look for files.
 	Boxes []string
-	Open  func(box string) (*databox.Box, error)
+	// Dataset reports those that are datasets: a run finds the developer's files in them, not its user's.
+	Dataset func(box string) bool
+	Open    func(box string) (*databox.Box, error)
 	// Kept opens the run bucket, for the logs of what has ended.
 	Kept func() (*databox.Box, error)
 }
@@ -282,6 +284,9 @@ var errNothing = errors.New("nothing there")
 
 // find gives the version of a file; of a folder it only sees that something is in it.
 func (h *Handler) find(ctx context.Context, p databox.Place, user string) (string, error) {
+	if p.Developer = h.Dataset != nil && h.Dataset(p.Box); p.Developer && strings.HasPrefix(p.Path, databox.UsersArea) {
+		return "", errNothing
+	}
 	box, err := h.Open(p.Box)
 	if err != nil {
 		return "", err
@@ -293,7 +298,8 @@ func (h *Handler) find(ctx context.Context, p databox.Place, user string) (strin
 		return "", errNothing
 	}
 	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be there.
+	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound || code == http.StatusBadRequest {
 		return "", errNothing
 	}
 	return o.ETag, err
