@@ -88,8 +88,8 @@ func (s *serving) run(c *cobra.Command) error {
 	if _, _, err := s.translate(c, files, false); err != nil {
 		return err
 	}
-	m, _ := manifest.Read(files)                                                                                 // has been checked
-	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient}) // likewise
+	m, _ := manifest.Read(files)                                                                                                               // has been checked
+	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient, AllowForeign: s.allowForeign}) // likewise
 	x, err := s.choose(all)
 	if err != nil {
 		return err

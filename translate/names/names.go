@@ -18,6 +18,8 @@ const (
 	ModuleKey = "unip-module-key"
 	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's run bucket.
 	RunLogs = "unip-run-logs"
+	// System is the namespace of unip's own controller.
+	System = "unip-system"
 	// Broker carries the events of a module.
 	Broker = "default"
 )
