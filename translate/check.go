@@ -56,6 +56,8 @@ func (c *checker) check() {
 		c.scheduled(x)
 	}
 	c.apis()
+	c.basicUsers()
+	c.sharedBoxes()
 	c.given()
 	c.foreignObjects()
 }
@@ -228,6 +230,9 @@ func (c *checker) dataBox(b *manifest.DataBox) {
 }
 
 func (c *checker) secret(s *manifest.Secret) {
+	if ownType(s.Type) {
+		c.found.Errorf(s.Position, "Secret %s: the type %s is a ServiceAccount's token or unip's own; a module's Secret is Opaque", s.Meta.Name.Value, s.Type)
+	}
 	if s.Data == nil && s.StringData == nil {
 		c.found.Notef(s.Position, "Secret %s has no data here: a Secret of that name must exist in namespace %s", s.Meta.Name.Value, c.namespace)
 	}
@@ -278,26 +283,41 @@ func (c *checker) model(x *manifest.MLComponent) *resources.Model {
 		c.found.Errorf(p.At, "spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, like /models/%s", folder, path.Base(clean))
 		return nil
 	}
-	return &resources.Model{Box: boxName.Value, Object: objectOf(x, boxName.Value, p.Value), Path: p.Value}
+	key, entry := objectOf(x, boxName.Value, p.Value)
+	at := p.At
+	if entry != nil && entry.Has("s3Path") {
+		at = entry.S3Path.At
+		if err := checkObjectPath(strings.Trim(entry.S3Path.Value, "/")); err != nil && strings.Trim(entry.S3Path.Value, "/") != "" {
+			c.found.Errorf(at, "spec.connectedBoxes: s3Path %q, where the model lies: %v", entry.S3Path.Value, err)
+			return nil
+		}
+	}
+	if err := checkKey(key); err != nil {
+		c.found.Errorf(at, "spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/", key, boxName.Value, err)
+		return nil
+	}
+	return &resources.Model{Box: boxName.Value, Object: key, Path: p.Value}
 }
 
-// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for that box whose mountPath is a prefix of it, else the path itself.
-func objectOf(x *manifest.MLComponent, box, p string) string {
+// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for
+// that box whose mountPath is a prefix of it, which is given too, else the path itself.
+func objectOf(x *manifest.MLComponent, box, p string) (string, *manifest.MountS3Box) {
 	key, longest := strings.TrimPrefix(p, "/"), -1
+	var entry *manifest.MountS3Box
 	for _, b := range x.Spec.ConnectedBoxes {
 		if b.Name.Value != box || b.MountS3Box == nil {
 			continue
 		}
 		mount := strings.TrimSuffix(b.MountS3Box.MountPath.Value, "/") + "/"
 		if rest, ok := strings.CutPrefix(p, mount); ok && len(mount) > longest {
-			longest = len(mount)
+			longest, entry = len(mount), b.MountS3Box
 			key = strings.TrimPrefix(path.Join(b.MountS3Box.S3Path.Value, rest), "/")
 			if strings.HasSuffix(p, "/") {
 				key += "/"
 			}
 		}
 	}
-	return key
+	return key, entry
 }
 
 // near names the boxes that there are.
