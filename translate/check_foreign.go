@@ -14,33 +14,6 @@ import (
 	"github.com/unip-knative/unip/translate/names"
 )
 
-// carriedKinds are the kinds of other groups that a module may carry, and whether they make pods.
-// They are kinds that Kubernetes' role `edit` may write and that reach no further than their
-// namespace. Left out on purpose: RBAC, quotas and NetworkPolicies, which are the operator's;
-// Ingresses and the like, which take host names of the whole cluster; Endpoints, which lead anywhere.
-// What a kind is that stands nowhere cannot be known without a cluster, so it may be cluster-wide.
-var carriedKinds = map[schema.GroupKind]bool{
-	{Kind: "ConfigMap"}:                                     false,
-	{Kind: "PersistentVolumeClaim"}:                         false,
-	{Kind: "Pod"}:                                           true,
-	{Kind: "ReplicationController"}:                         true,
-	{Kind: "Secret"}:                                        false,
-	{Kind: "Service"}:                                       false,
-	{Kind: "ServiceAccount"}:                                false,
-	{Group: "apps", Kind: "DaemonSet"}:                      true,
-	{Group: "apps", Kind: "Deployment"}:                     true,
-	{Group: "apps", Kind: "ReplicaSet"}:                     true,
-	{Group: "apps", Kind: "StatefulSet"}:                    true,
-	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: false,
-	{Group: "batch", Kind: "CronJob"}:                       true,
-	{Group: "batch", Kind: "Job"}:                           true,
-	{Group: "eventing.knative.dev", Kind: "Broker"}:         false,
-	{Group: "eventing.knative.dev", Kind: "Trigger"}:        false,
-	{Group: "policy", Kind: "PodDisruptionBudget"}:          false,
-	{Group: "serving.knative.dev", Kind: "Service"}:         true,
-	{Group: "sources.knative.dev", Kind: "PingSource"}:      false,
-}
-
 // foreign is an object of another group, looked at as the API server would.
 type foreign struct {
 	*manifest.Foreign
@@ -73,7 +46,7 @@ func (c *checker) foreignObjects() {
 
 // within checks an object that may not leave the module.
 func (c *checker) within(f foreign) {
-	pods, known := carriedKinds[f.kind]
+	pods, known := manifest.Carried[manifest.GroupKind(f.kind)]
 	refuse := func(format string, args ...any) {
 		c.found.Errorf(f.Foreign.Position, "%s "+format+"; --allow-foreign carries it all the same", append([]any{f}, args...)...)
 	}
@@ -105,7 +78,7 @@ func (c *checker) within(f foreign) {
 func (c *checker) noteCarried() {
 	for _, x := range c.module.Foreign {
 		f := asForeign(x)
-		pods, known := carriedKinds[f.kind]
+		pods, known := manifest.Carried[manifest.GroupKind(f.kind)]
 		where := ""
 		switch ns := f.GetNamespace(); {
 		case ns == "":

@@ -304,7 +304,7 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
 			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
 			if c.Model != nil {
-				want = append(want, "--model-object="+c.Model.Object)
+				want = append(want, "--model-object="+resources.Literal(c.Model.Object))
 			}
 			for _, arg := range want {
 				if !slices.Contains(append(server, function...), arg) {

@@ -321,7 +321,7 @@ const (
 	ScaleDownDelay = Prefix + "scale-down-delay"
 	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers. Constraint: 1 to 64.
 	Workers = Prefix + "workers"
-	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox.
+	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox. Constraint: what lies below users/ is never shared (a note).
 	SharedWith = Prefix + "shared-with"
 	// MaxParallelRuns: ExperimentPipeline. Runs at once; others wait. Default: no limit. Becomes: maxParallelRuns of the Pipeline. Constraint: 1 to 1000.
 	MaxParallelRuns = Prefix + "max-parallel-runs"

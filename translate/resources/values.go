@@ -18,6 +18,10 @@ func DecodeBase64(s string) ([]byte, error) {
 // MustQuantity parses a quantity that has been checked.
 func MustQuantity(s string) resource.Quantity { return resource.MustParse(s) }
 
+// Literal writes text into an argument or an environment variable's value so that a dollar stays a
+// dollar: kubelet expands $(NAME) there, and takes $$ for one.
+func Literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+
 // smallCPU is what a container asks for at most unless it says more: a limit alone would become the request, and a limit of two CPUs would never fit a small node.
 var smallCPU = resource.MustParse("100m")
 
