@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
@@ -71,7 +73,7 @@ func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet b
 	})
 	if !quiet {
 		for _, d := range found {
-			fmt.Fprintln(c.ErrOrStderr(), d)
+			fmt.Fprintln(c.ErrOrStderr(), plain.Line(d.String()))
 		}
 	}
 	if found.Failed() {
@@ -222,8 +224,13 @@ what Knative would refuse. Each object of another group that would be carried th
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(plain.JSON(b.Bytes()))
+	return err
 }
