@@ -15,6 +15,8 @@ import (
 
 const (
 	defaultPort = 8002
+	// metricsPort is where the container server answers Prometheus.
+	metricsPort = 9464
 	// maxTimeout is Knative's default max-revision-timeout-seconds.
 	maxTimeout = 600
 	// defaultTarget is how many calls at a time a pod should have before another one is started: workers answer one after the other.
@@ -36,6 +38,8 @@ func (c *checker) mlComponent(x *manifest.MLComponent) {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is not a port", p)
 		} else if slices.Contains(reservedPorts, p) {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is one of Knative's own ports", p)
+		} else if p == metricsPort {
+			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is where unip's server answers Prometheus; choose another one", p)
 		} else if p < 1024 {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is below 1024, where a container without root cannot listen", p)
 		}

@@ -26,6 +26,9 @@ type Options struct {
 	NoNamespace bool
 	// Lenient turns unknown fields into warnings.
 	Lenient bool
+	// AllowForeign carries objects of other groups through wherever they go: into other namespaces,
+	// and cluster-wide ones.
+	AllowForeign bool
 }
 
 // Object is what is applied to a cluster.
@@ -48,11 +51,12 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	if o.Lenient {
 		found.Lenient()
 	}
-	c := &checker{found: &found, config: o.Config, module: m}
+	c := &checker{found: &found, config: o.Config, module: m, allowForeign: o.AllowForeign}
 	c.check()
 	var made []object
 	if !found.Failed() {
 		made = c.make(o)
+		c.collisions(made)
 		var rules validate.Rules
 		problems := make([][]validate.Problem, len(made))
 		_ = parallel.Do(len(made), func(i int) error { // nothing here fails
@@ -68,6 +72,9 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 				found.Errorf(at, "%s %s: %s", x.kind, x.GetName(), problem.Message)
 			}
 		}
+	}
+	if !found.Failed() {
+		c.noteCarried()
 	}
 	found.Sort()
 	if found.Failed() {

@@ -323,7 +323,7 @@ const (
 	Workers = Prefix + "workers"
 	// AnonymousCalls: MLComponent. Whether calls that do not come through the gateway are answered, which any pod of the cluster can make; they have no user and no files. Default: Refuse. Becomes: --anonymous-calls. Constraint: Allow or Refuse.
 	AnonymousCalls = Prefix + "anonymous-calls"
-	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox.
+	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox. Constraint: what lies below users/ is never shared (a note).
 	SharedWith = Prefix + "shared-with"
 	// MaxParallelRuns: ExperimentPipeline. Runs at once; others wait. Default: no limit. Becomes: maxParallelRuns of the Pipeline. Constraint: 1 to 1000.
 	MaxParallelRuns = Prefix + "max-parallel-runs"

@@ -190,9 +190,9 @@ func makeServer(m Module, c Component) corev1.Container {
 	if c.Model != nil {
 		s.Args = append(s.Args,
 			"--session="+sessionDir+"/model.json",
-			"--model-object="+c.Model.Object,
-			"--model-file="+c.Model.file(),
-			"--model-path="+path.Clean(c.Model.Path),
+			"--model-object="+Literal(c.Model.Object),
+			"--model-file="+Literal(c.Model.file()),
+			"--model-path="+Literal(path.Clean(c.Model.Path)),
 		)
 		s.VolumeMounts = append(s.VolumeMounts,
 			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})

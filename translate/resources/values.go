@@ -18,6 +18,10 @@ func DecodeBase64(s string) ([]byte, error) {
 // MustQuantity parses a quantity that has been checked.
 func MustQuantity(s string) resource.Quantity { return resource.MustParse(s) }
 
+// Literal writes text into an argument or an environment variable's value so that a dollar stays a
+// dollar: kubelet expands $(NAME) there, and takes $$ for one.
+func Literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+
 // resourcesOf are the limits of a manifest, or the installation's, with requests beside them.
 func resourcesOf(limits map[string]string, d installation.Defaults) corev1.ResourceRequirements {
 	list := corev1.ResourceList{}
