@@ -99,9 +99,9 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if err := flags.Set(b); err != nil {
 			t.Fatal(err)
 		}
-		name, access := strings.TrimSuffix(b, ":read"), names.Write
+		name, access := strings.TrimSuffix(b, ":read"), names.Calls
 		if strings.HasSuffix(b, ":read") {
-			access = names.Read
+			access = names.CallsRead
 		}
 		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
 		if err != nil {
