@@ -220,7 +220,7 @@ func TestFileInIsRefused(t *testing.T) {
 	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"))
 	ann := signed(t, "ann")
 	for place, want := range map[string]string{
-		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
+		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", `g/a\..\b`: "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
 		"boris/file_groups/g/b": "404 file-not-found", "visitors/../boris/file_groups/g/b": "400 invalid-request", "../../boris/file_groups/g/b": "400 invalid-request",
 		"g/../../../boris/file_groups/g/b": "400 invalid-request", "../../../models/m": "400 invalid-request", "visitors:/models/m": "404 file-not-found", "models/m": "404 file-not-found",
 		"/files/visitors/%2e%2e/%2e%2e/boris/file_groups/g/b": "400 invalid-request", "/files/visitors/g/..%2f..%2fboris": "400 invalid-request", "/files/visitors/g//a": "400 invalid-request",
