@@ -25,7 +25,6 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // stage writes one stage of a manifest: a shell script in the echo image.
@@ -449,7 +448,7 @@ func resultFiles(t *testing.T, m *live.Module, place string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s3, session, err := m.Box(t.Context(), pl.Box, names.Read)
+	s3, session, err := m.Bucket(t.Context(), pl.Box)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +519,7 @@ func TestCancel(t *testing.T) {
 
 // deleted deletes a module that has run pipelines: nothing of it is left, its buckets included, for that is this installation's policy.
 func deleted(t *testing.T, m *live.Module) {
-	_, session, err := m.Box(t.Context(), "userdata", names.Read)
+	_, session, err := m.Bucket(t.Context(), "userdata")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,9 +99,9 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if err := flags.Set(b); err != nil {
 			t.Fatal(err)
 		}
-		name, access := strings.TrimSuffix(b, ":read"), names.Write
+		name, access := strings.TrimSuffix(b, ":read"), names.Calls
 		if strings.HasSuffix(b, ":read") {
-			access = names.Read
+			access = names.CallsRead
 		}
 		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
 		if err != nil {
@@ -219,7 +219,7 @@ func TestFileInIsRefused(t *testing.T) {
 	s.put(t, "secret", "users/ann/file_groups/g/a", "not connected")
 	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"))
 	for place, want := range map[string]string{
-		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
+		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", `g/a\..\b`: "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
 		"boris/file_groups/g/b": "404 file-not-found", "visitors/../boris/file_groups/g/b": "400 invalid-request", "../../boris/file_groups/g/b": "400 invalid-request",
 		"g/../../../boris/file_groups/g/b": "400 invalid-request", "../../../models/m": "400 invalid-request", "visitors:/models/m": "404 file-not-found", "models/m": "404 file-not-found",
 		"/files/visitors/%2e%2e/%2e%2e/boris/file_groups/g/b": "400 invalid-request", "/files/visitors/g/..%2f..%2fboris": "400 invalid-request", "/files/visitors/g//a": "400 invalid-request",

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -81,7 +82,16 @@ func (b *Boxes) Stat(ctx context.Context, user string, p files.Place) (files.Ver
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	o, err := box.Stat(ctx, k)
+	if badName(err) {
+		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
+	}
 	return files.Version{Size: o.Size, Tag: o.ETag}, classify(err)
+}
+
+// badName reports the answer to a name that the storage has other rules for than S3, as MinIO for "a\\..\\b": nobody could put a file there.
+func badName(err error) bool {
+	var r minio.ErrorResponse
+	return errors.As(err, &r) && r.StatusCode == http.StatusBadRequest
 }
 
 // Fetch implements files.Storage.
