@@ -223,6 +223,10 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	if err := m.Cluster.Delete(t.Context(), &secret); err != nil {
 		t.Fatal(err)
 	}
+	// Secrets are not watched: a change of the box makes the controller look at once, else it does within minutes.
+	if _, err := m.Kubectl(t.Context(), "-n", m.Namespace, "annotate", "databox", "weights", "looked-at=again"); err != nil {
+		t.Fatal(err)
+	}
 	var after databox.Session
 	err = live.Await(t.Context(), 30*time.Second, "waiting for new credentials", func(ctx ctx) (err error) {
 		if _, after, err = m.Box(ctx, "weights", names.Read); err == nil && after.AccessKeyID == before.AccessKeyID {
