@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/names"
@@ -213,6 +214,8 @@ func sessionsLater(err error) (string, bool) {
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Reason, refusal.Wait
+	case modulerole.Missing(err):
+		return "", false // the pass says so
 	case apierrors.IsForbidden(err):
 		return "the controller may not write the run's sessions into this namespace: apply the module again (" + oneLine(err.Error()) + ")", true
 	}
