@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,39 +30,47 @@ func FuzzCheckPath(f *testing.F) {
 	})
 }
 
-// What fetch and publish get as an argument is whole, its paths are clean, and it means the same when it is written again.
+// What fetch and publish get as an argument is whole, its names are those of one folder each, and it
+// means the same when it is written again.
 func FuzzDecodePlan(f *testing.F) {
 	for _, s := range []string{
-		`{"inputs":[{"name":"i","path":"/unip/data/i","bucket":"b","key":"k","etag":"e"}],"outputs":["/unip/data/o"]}`,
-		`{"inputs":[{"name":"i","path":"/unip/data/i","bucket":"b","prefix":"p/"},{"name":"j","path":"/d","bucket":"b","commit":"c","output":"o"}]}`,
-		`{"run":"r","stage":"p/s","attempt":1,"bucket":"b","outputs":[{"name":"o","path":"/unip/data/o","copies":[{"bucket":"c","prefix":"a$$(X)/"}]}]}`,
-		`{"inputs":[{"name":"i","path":"/unip/../etc","bucket":"b","key":"k"}]}`, `{"outputs":["/"]}`, `{"outputs":["/a/../b"]}`, `{"x":1}`, `{} {}`, `null`, `[]`, `{"inputs":null}`, "\xff", `{"attempt":1e400}`,
+		`{"inputs":[{"name":"i","session":"fetch-0.json","bucket":"b","key":"k","etag":"e"}],"outputs":["o"]}`,
+		`{"inputs":[{"name":"i","session":"fetch-0.json","bucket":"b","prefix":"p/"},{"name":"j","session":"fetch-1.json","bucket":"b","commit":"c","output":"o"}]}`,
+		`{"run":"r","stage":"p/s","attempt":1,"bucket":"b","session":"publish-0.json","outputs":[{"name":"o","copies":[{"bucket":"c","prefix":"a$$(X)/","session":"publish-1.json"}]}]}`,
+		`{"inputs":[{"name":"../i","session":"fetch-0.json","bucket":"b","key":"k"}]}`, `{"inputs":[{"name":"i","session":"../x","bucket":"b","key":"k"}]}`, `{"inputs":[{"name":"i","session":"s","bucket":"b","key":"a/.."}]}`,
+		`{"outputs":["/"]}`, `{"outputs":["a/../b"]}`, `{"outputs":[".."]}`, `{"x":1}`, `{} {}`, `null`, `[]`, `{"inputs":null}`, "\xff", `{"attempt":1e400}`,
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, argument string) {
 		if plan := new(stage.FetchPlan); stage.Decode(argument, plan) == nil {
-			for _, p := range plan.Outputs {
-				checkFolder(t, p)
+			for _, name := range plan.Outputs {
+				checkName(t, name)
 			}
 			for _, in := range plan.Inputs {
-				checkFolder(t, in.Path)
+				checkName(t, in.Name)
+				checkName(t, in.Session)
 			}
 			comesBack(t, plan, new(stage.FetchPlan))
 		}
 		if plan := new(stage.PublishPlan); stage.Decode(argument, plan) == nil {
+			checkName(t, plan.Session)
 			for _, o := range plan.Outputs {
-				checkFolder(t, o.Path)
+				checkName(t, o.Name)
+				for _, c := range o.Copies {
+					checkName(t, c.Session)
+				}
 			}
 			comesBack(t, plan, new(stage.PublishPlan))
 		}
 	})
 }
 
-func checkFolder(t *testing.T, p string) {
+// checkName looks whether a name is that of something right in a folder.
+func checkName(t *testing.T, name string) {
 	t.Helper()
-	if !path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsRune(p, 0) {
-		t.Errorf("the path %q is taken", p)
+	if !filepath.IsLocal(name) || name == "." || strings.ContainsAny(name, "/\x00") {
+		t.Errorf("the name %q is taken", name)
 	}
 }
 
@@ -89,7 +98,7 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// Whatever went wrong, what the controller is told of it fits and can be read; its beginning is kept.
+// Whatever went wrong, what the controller is told of it fits and can be read: its beginning, in one line.
 func FuzzResult(f *testing.F) {
 	for _, s := range []string{"", "no", strings.Repeat("\x1b", 5000), strings.Repeat("ж", 3000), "\xff\xfe", strings.Repeat("<", 4096)} {
 		f.Add(s, int64(1))
@@ -100,7 +109,7 @@ func FuzzResult(f *testing.F) {
 		if err := json.Unmarshal(b, &got); err != nil || len(b) > stage.MaxMessage || !utf8.ValidString(got.Error) {
 			t.Fatalf("%d bytes: %v", len(b), err)
 		}
-		if got.Bytes != n || !strings.HasPrefix(strings.ToValidUTF8(text, "\ufffd"), strings.ToValidUTF8(strings.TrimSuffix(got.Error, "…"), "\ufffd")) && utf8.ValidString(text) {
+		if got.Bytes != n || !strings.HasPrefix(stage.Printable(text), strings.TrimSuffix(got.Error, "…")) || strings.ContainsFunc(got.Error, unicode.IsControl) {
 			t.Errorf("%q was told as %+v", text, got)
 		}
 	})

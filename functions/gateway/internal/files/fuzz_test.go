@@ -26,7 +26,7 @@ func FuzzPath(f *testing.F) {
 		if user == "" {
 			return // the gateway calls nobody so
 		}
-		c := &call{user: user}
+		c := &call{user: user, box: &Box{}}
 		box, err := c.parse(escaped)
 		opened := false
 		h := Handler{Boxes: []string{"data"}, Open: func(name string) (*Box, error) {
