@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Header carries the signed claims. A gateway drops it when it comes from outside.
@@ -167,6 +168,8 @@ func (w wire) check(method, path, audience string) error {
 		return fmt.Errorf("%w: for another method", ErrInvalid)
 	case w.Path == "" || w.Path != path:
 		return fmt.Errorf("%w: for another path", ErrInvalid)
+	case !utf8.ValidString(w.Subject + w.Audience + w.Method + w.Path): // JSON would write two such names as one
+		return fmt.Errorf("%w: not UTF-8", ErrInvalid)
 	case len(w.Subject) > MaxUser:
 		return fmt.Errorf("%w: user's name is longer than %d bytes", ErrInvalid, MaxUser)
 	case w.IssuedAt <= 0 || w.Expiry <= w.IssuedAt || life > Life || life < 0:

@@ -90,10 +90,13 @@ func (c *Call) contents(said []returned, handed []*os.File) ([]Content, error) {
 	return all, nil
 }
 
-// mediaType is the one that is given, else what the file's name tells.
+// mediaType is the one that is given, else what the file's name tells. It is written anew: what is
+// read as a media type may have line breaks, which no header takes.
 func mediaType(given, name string) string {
-	if t, _, err := mime.ParseMediaType(given); err == nil && strings.Contains(t, "/") {
-		return given
+	if t, parameters, err := mime.ParseMediaType(given); err == nil && strings.Contains(t, "/") {
+		if t = mime.FormatMediaType(t, parameters); t != "" {
+			return t
+		}
 	}
 	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
 		return t
