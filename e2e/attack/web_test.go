@@ -23,7 +23,7 @@ func TestWebPages(t *testing.T) {
 	w := enter(t)
 	type call struct{ method, path, body string }
 	calls := []call{
-		{"POST", "stage/run", `{"inputs":{"code":"` + annsFile + `"}}`}, {"POST", "stage", `{"inputs":{"code":"` + annsFile + `"}}`}, {"PUT", "files/userdata/in/new?overwrite=true", ""}, {"DELETE", "files/" + annsFile, ""},
+		{"POST", "stage/run", `{"inputs":{"code":"` + annsFile + `"}}`}, {"POST", "stage", `{"inputs":{"code":"` + annsFile + `"}}`}, {"PUT", "files/userdata/in/new?overwrite=true", ""}, {"DELETE", "files/userdata/in/web.txt", ""},
 		{"POST", "closed/predict", noInputs}, {"POST", "pipelines/runs/x/cancel", ""},
 	}
 	sites := [][]string{
@@ -31,6 +31,9 @@ func TestWebPages(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site", "Content-Type", "multipart/form-data"}, {"Sec-Fetch-Site", "same-site"},
 	}
 	tried(t, len(calls)*len(sites)+2)
+	if err := w.Upload(t.Context(), "ann", passwords["ann"], "userdata/in/web.txt", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range calls {
 		for _, site := range sites {
 			a := w.call(t, c.method, "ann", c.path, live.Raw(c.body), site...)
@@ -74,7 +77,7 @@ func TestWebPagesAndServe(t *testing.T) {
 	address := l.Addr().String()
 	l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--address", address)
+	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--port", strings.Split(address, ":")[1])
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
