@@ -95,7 +95,7 @@ func TestManifestWords(t *testing.T) {
 	cases := []struct{ word, value string }{
 		{"MODELPATH", "/m/users/"}, {"MODELPATH", "/m/users"}, {"MODELPATH", "/m/users/bob/file_groups/in/secret.csv"}, {"MODELPATH", "/m/../users/x"}, {"MODELPATH", "/m/"}, {"MODELPATH", "/m"}, {"MODELPATH", "/etc/passwd"},
 		{"MODELPATH", "m/model.bin"}, {"S3PATH", "users/bob"}, {"S3PATH", "/users/bob/file_groups"}, {"S3PATH", "../../other"}, {"S3PATH", "a/../users"},
-		{"MOUNTPATH", "/proc"}, {"MOUNTPATH", "/unip"}, {"MOUNTPATH", "/var/run/secrets"}, {"MOUNTPATH", "relative"}, {"MOUNTPATH", "/a/../etc"},
+		{"MODELPATH", "/proc/model.bin"}, {"MODELPATH", "/unip/worker/x"}, {"MODELPATH", "/var/run/secrets/x"}, {"MODELPATH", "/dev/shm/x"}, {"MOUNTPATH", "relative"},
 		{"MOUNTFROM", "users/bob/file_groups/in/secret.csv"}, {"MOUNTFROM", "users/"}, {"MOUNTFROM", "../x"}, {"MOUNTFROM", "a/../users/bob"}, {"MOUNTFROM", "/users/x"},
 		{"MOUNTTO", "/"}, {"MOUNTTO", "/proc"}, {"MOUNTTO", "/unip/session"}, {"MOUNTTO", "/var/run/secrets/x"}, {"MOUNTTO", "/etc"}, {"MOUNTTO", "a/b"}, {"MOUNTTO", "/a/../etc"},
 		{"IMAGE", `"x/y\nprivileged: true"`}, {"IMAGE", `"x y"`}, {"IMAGE", "ko://example.org/x y"}, {"IMAGE", `""`},
