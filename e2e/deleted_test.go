@@ -19,7 +19,8 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 )
 
-// The end of a module needs no right on its Secrets: with the controller's binding gone first, all else goes within a minute, boxes, runs and Secrets included.
+// The end of a module needs no right on its Secrets: with the controller's binding gone first, all
+// else goes within a minute, boxes, runs and Secrets included.
 func TestDeletedModuleWithoutTheControllersRole(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-norole"

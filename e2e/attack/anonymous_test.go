@@ -38,9 +38,12 @@ func TestAnonymousHosts(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	hosts := []string{
-		"model." + namespace + ".svc.cluster.local", "model." + namespace + ".svc", "model." + namespace, "alone." + namespace + ".svc.cluster.local",
-		"gateway." + namespace + ".svc.cluster.local", "broker-ingress.knative-eventing.svc.cluster.local", "unip-events.unip-system.svc.cluster.local",
-		"s3-events.unip-system.svc.cluster.local", "kubernetes.default.svc", "minio.minio.svc.cluster.local:9000", "localhost", "169.254.169.254", "model." + w.host, strings.ToUpper(w.host) + ".",
+		"model." + namespace + ".svc.cluster.local", "model." + namespace + ".svc", "model." + namespace,
+		"alone." + namespace + ".svc.cluster.local",
+		"gateway." + namespace + ".svc.cluster.local", "broker-ingress.knative-eventing.svc.cluster.local",
+		"unip-events.unip-system.svc.cluster.local",
+		"s3-events.unip-system.svc.cluster.local", "kubernetes.default.svc", "minio.minio.svc.cluster.local:9000",
+		"localhost", "169.254.169.254", "model." + w.host, strings.ToUpper(w.host) + ".",
 	}
 	tried(t, len(hosts))
 	for _, host := range hosts {
@@ -57,10 +60,14 @@ func TestAnonymousClaims(t *testing.T) {
 	w := enter(t)
 	file := `{"inputs":[{"name":"code","datatype":"str","data":"answer = open(file).read()"},{"name":"file","datatype":"FILE","data":"` + bobsFile + `"}]}`
 	claims := []string{
-		"Unip-Caller: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.", "unip-caller: x", "X-Forwarded-User: bob", "X-Remote-User: bob", "Remote-User: bob", "Unip-User: bob",
-		"Connection: Unip-Caller", "Forwarded: for=127.0.0.1;by=gateway", "X-Original-Url: /predict", "X-Rewrite-Url: /closed/predict", "X-Forwarded-Prefix: /x", "X-Forwarded-Host: gateway",
-		"K-Network-Hash: override", "Knative-Serving-Probe: queue", "K-Proxy-Request: activator", "Authorization: Basic", "Authorization: Basic Og==", "Authorization: Bearer eyJhbGciOiJub25lIn0.e30.",
-		"Authorization: Basic Ym9iOg==", "Authorization: Basic AAAA", "Cookie: session=bob", "X-Http-Method-Override: GET",
+		"Unip-Caller: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.", "unip-caller: x", "X-Forwarded-User: bob",
+		"X-Remote-User: bob", "Remote-User: bob", "Unip-User: bob",
+		"Connection: Unip-Caller", "Forwarded: for=127.0.0.1;by=gateway", "X-Original-Url: /predict",
+		"X-Rewrite-Url: /closed/predict", "X-Forwarded-Prefix: /x", "X-Forwarded-Host: gateway",
+		"K-Network-Hash: override", "Knative-Serving-Probe: queue", "K-Proxy-Request: activator",
+		"Authorization: Basic", "Authorization: Basic Og==", "Authorization: Bearer eyJhbGciOiJub25lIn0.e30.",
+		"Authorization: Basic Ym9iOg==", "Authorization: Basic AAAA", "Cookie: session=bob",
+		"X-Http-Method-Override: GET",
 	}
 	tried(t, 2*len(claims))
 	for _, claim := range claims {
@@ -168,7 +175,8 @@ func TestAnonymousFloodOfFaults(t *testing.T) {
 	}
 }
 
-// A body that does not come, or comes a byte at a time, is not waited for. Proxies on the way may hold the connection on; what counts is that the gateway lets go of the call.
+// A body that does not come, or comes a byte at a time, is not waited for. Proxies on the way may
+// hold the connection on; what counts is that the gateway lets go of the call.
 func TestAnonymousSlowBodies(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -217,7 +225,8 @@ func TestAnonymousSlowBodies(t *testing.T) {
 	}
 }
 
-// Guessing a password becomes slow, or is refused for a while; a right password from elsewhere does not wait, and a claim about the own address changes nothing.
+// Guessing a password becomes slow, or is refused for a while; a right password from elsewhere does
+// not wait, and a claim about the own address changes nothing.
 func TestAnonymousGuessing(t *testing.T) {
 	t.Parallel()
 	w := enter(t)

@@ -71,7 +71,8 @@ func (w *world) published(t *testing.T, user string, run *runtimev1.PipelineRun)
 	return all.String()
 }
 
-// What a stage leaves in the place of its output folder, or in it, is published when it is a file or a folder and refused otherwise, at once; nothing of the container publish comes out.
+// What a stage leaves in the place of its output folder, or in it, is published when it is a file
+// or a folder and refused otherwise, at once; nothing of the container publish comes out.
 func TestStageOutputs(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -205,7 +206,8 @@ func control(s string) bool {
 	return strings.ContainsFunc(strings.ReplaceAll(s, "\n", ""), unicode.IsControl)
 }
 
-// What a stage says reaches no terminal, event or status with its control characters, and a file's name makes no second line.
+// What a stage says reaches no terminal, event or status with its control characters, and a file's
+// name makes no second line.
 func TestStageWords(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -271,7 +273,8 @@ func TestStageCommandIsLiteral(t *testing.T) {
 	}
 }
 
-// The worker's socket is in reach of the user's code. Whatever comes by it, the server lives and answers the next call.
+// The worker's socket is in reach of the user's code. Whatever comes by it, the server lives and
+// answers the next call.
 func TestFunctionOnTheSocket(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -309,9 +312,14 @@ func TestFunctionFiles(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	cases := []struct{ name, make string }{
-		{"a folder", "p = '/tmp'"}, {"a device", "p = '/dev/zero'"}, {"a FIFO", "p = '/tmp/fifo%d' % os.getpid(); os.path.exists(p) or os.mkfifo(p); os.open(p, os.O_RDWR)"},
-		{"memory", "p = '/proc/self/mem'"}, {"a link to a device", "p = '/tmp/link'; os.path.lexists(p) or os.symlink('/dev/zero', p)"}, {"nothing", "p = '/nowhere'"},
-		{"no path", "p = 7"}, {"a NUL", "p = '/tmp/x\\0y'"}, {"a relative path", "p = '../unip'"}, {"an empty path", "p = ''"}, {"a sparse file of 2 GiB", "p = '/tmp/sparse'; f = open(p, 'wb'); f.truncate(2 << 30); f.close()"},
+		{"a folder", "p = '/tmp'"}, {"a device", "p = '/dev/zero'"},
+		{"a FIFO", "p = '/tmp/fifo%d' % os.getpid(); os.path.exists(p) or os.mkfifo(p); os.open(p, os.O_RDWR)"},
+		{"memory", "p = '/proc/self/mem'"},
+		{"a link to a device", "p = '/tmp/link'; os.path.lexists(p) or os.symlink('/dev/zero', p)"},
+		{"nothing", "p = '/nowhere'"},
+		{"no path", "p = 7"}, {"a NUL", "p = '/tmp/x\\0y'"}, {"a relative path", "p = '../unip'"},
+		{"an empty path", "p = ''"},
+		{"a sparse file of 2 GiB", "p = '/tmp/sparse'; f = open(p, 'wb'); f.truncate(2 << 30); f.close()"},
 	}
 	tried(t, len(cases))
 	for _, c := range cases {

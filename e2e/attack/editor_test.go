@@ -70,8 +70,9 @@ func edits(t *testing.T) client.Client {
 	return c
 }
 
-// outcomeOf creates a pipeline (nil for none) and a run of it as the editor does: the API server refuses one of them, or the run fails before anything of it has run.
-// What is only harmless may start, but does not succeed: its stage succeeds if it finds a session.
+// outcomeOf creates a pipeline (nil for none) and a run of it as the editor does: the API server
+// refuses one of them, or the run fails before anything of it has run. What is only harmless may
+// start, but does not succeed: its stage succeeds if it finds a session.
 func outcomeOf(t *testing.T, w *world, name string, pipeline *runtimev1.Pipeline, run *runtimev1.PipelineRun, harmless bool) {
 	t.Helper()
 	c := edits(t)
@@ -141,7 +142,8 @@ func pipelineOf(change func(*runtimev1.PipelineSpec)) *runtimev1.Pipeline {
 	return p
 }
 
-// Pipelines past the translator: what they must not have is refused by the API server, or by the controller before a pod is made.
+// Pipelines past the translator: what they must not have is refused by the API server, or by the
+// controller before a pod is made.
 func TestEditorPipelines(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -164,12 +166,25 @@ func TestEditorPipelines(t *testing.T) {
 		change   func(*runtimev1.PipelineSpec)
 		harmless bool
 	}{
-		{"the module's key in the environment", secret("unip-module-key"), false}, {"a box's session", secret("userdata.databox.write"), false}, {"a box's session for links", secret("userdata.databox.put-links"), false}, {"a run's session", secret("x.run.session"), false},
-		{"/ as a mount", mountTo("/"), true}, {"/proc", mountTo("/proc"), true}, {"/unip/session", mountTo("/unip/session"), true}, {"/unip/session below", mountTo("/unip/session/..data"), true}, {"/var/run/secrets", mountTo("/var/run/secrets/kubernetes.io"), true},
-		{"a mount with dots", mountTo("/a/../etc"), false}, {"a relative mount", mountTo("etc"), true}, {"a mount with a colon", mountTo("/a:b"), true},
-		{"users/", mountFrom("userdata", "users/"), false}, {"bob's file", mountFrom("userdata", "users/bob/file_groups/in/secret.csv"), false}, {"users/ by dots", mountFrom("userdata", "models/../users/bob/"), false}, {"a whole box", mountFrom("userdata", ""), false},
-		{"no such box", mountFrom("nothing", "x"), false}, {"a box with dots", mountFrom("../userdata", "x"), false}, {"a run bucket", mountFrom("unip-runs-"+namespace, "x"), false},
-		{"a variable of the platform's", env("UNIP_PIPELINE_IN", "/etc/passwd"), true}, {"an environment with =", env("A=B", "x"), false}, {"an environment with a line break", env("A\nB", "x"), false},
+		{"the module's key in the environment", secret("unip-module-key"), false},
+		{"a box's session", secret("userdata.databox.write"), false},
+		{"a box's session for links", secret("userdata.databox.put-links"), false},
+		{"a run's session", secret("x.run.session"), false},
+		{"/ as a mount", mountTo("/"), true}, {"/proc", mountTo("/proc"), true},
+		{"/unip/session", mountTo("/unip/session"), true},
+		{"/unip/session below", mountTo("/unip/session/..data"), true},
+		{"/var/run/secrets", mountTo("/var/run/secrets/kubernetes.io"), true},
+		{"a mount with dots", mountTo("/a/../etc"), false}, {"a relative mount", mountTo("etc"), true},
+		{"a mount with a colon", mountTo("/a:b"), true},
+		{"users/", mountFrom("userdata", "users/"), false},
+		{"bob's file", mountFrom("userdata", "users/bob/file_groups/in/secret.csv"), false},
+		{"users/ by dots", mountFrom("userdata", "models/../users/bob/"), false},
+		{"a whole box", mountFrom("userdata", ""), false},
+		{"no such box", mountFrom("nothing", "x"), false}, {"a box with dots", mountFrom("../userdata", "x"), false},
+		{"a run bucket", mountFrom("unip-runs-"+namespace, "x"), false},
+		{"a variable of the platform's", env("UNIP_PIPELINE_IN", "/etc/passwd"), true},
+		{"an environment with =", env("A=B", "x"), false},
+		{"an environment with a line break", env("A\nB", "x"), false},
 		{"two writers", func(p *runtimev1.PipelineSpec) {
 			p.Stages = append(p.Stages, runtimev1.Stage{Name: "again", Image: image, Outputs: []string{"res"}, TimeoutSeconds: 60})
 		}, false},
@@ -207,20 +222,31 @@ func TestEditorRuns(t *testing.T) {
 		name string
 		spec runtimev1.PipelineRunSpec
 	}{
-		{"as bob", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "bob", Inputs: code(bobsFile)}}, {"as bob in capitals", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "BOB", Inputs: code(bobsFile)}},
-		{"as anonymous", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "anonymous", Inputs: code(bobsFile)}}, {"as the gateway", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "system:serviceaccount:" + namespace + ":gateway", Inputs: code(bobsFile)}},
-		{"from the API", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "API", Inputs: code("userdata:/models/secret")}}, {"from an upload", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Upload", Inputs: code("userdata:/models/secret")}},
-		{"from a schedule", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Schedule", Inputs: code("userdata:/models/secret")}}, {"from nowhere", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "x", Inputs: code("userdata:/models/secret")}},
-		{"bob's file by users/", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/bob/file_groups/in/secret.csv")}}, {"all users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/")}},
-		{"all users without a slash", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users")}}, {"dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/../users/bob/")}},
-		{"a whole box", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/")}}, {"no user's file", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code(bobsFile)}},
-		{"the own name, bob's file", runtimev1.PipelineRunSpec{Pipeline: "stage", User: editor, Inputs: code("userdata/../bob/file_groups/in/secret.csv")}}, {"an input that is none", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"x": {Path: bobsFile}}}},
+		{"as bob", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "bob", Inputs: code(bobsFile)}},
+		{"as bob in capitals", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "BOB", Inputs: code(bobsFile)}},
+		{"as anonymous", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "anonymous", Inputs: code(bobsFile)}},
+		{"as the gateway", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "system:serviceaccount:" + namespace + ":gateway", Inputs: code(bobsFile)}},
+		{"from the API", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "API", Inputs: code("userdata:/models/secret")}},
+		{"from an upload", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Upload", Inputs: code("userdata:/models/secret")}},
+		{"from a schedule", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Schedule", Inputs: code("userdata:/models/secret")}},
+		{"from nowhere", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "x", Inputs: code("userdata:/models/secret")}},
+		{"bob's file by users/", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/bob/file_groups/in/secret.csv")}},
+		{"all users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/")}},
+		{"all users without a slash", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users")}},
+		{"dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/../users/bob/")}},
+		{"a whole box", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/")}},
+		{"no user's file", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code(bobsFile)}},
+		{"the own name, bob's file", runtimev1.PipelineRunSpec{Pipeline: "stage", User: editor, Inputs: code("userdata/../bob/file_groups/in/secret.csv")}},
+		{"an input that is none", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"x": {Path: bobsFile}}}},
 		{"an output among users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/users/bob/file_groups/in/"}}},
 		{"an output by dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/a/../users/"}}},
 		{"a whole box as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/"}}},
 		{"a file as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/x"}}},
-		{"another version", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"code": {Path: "userdata:/models/secret", ETag: "x"}}}}, {"no pipeline", runtimev1.PipelineRunSpec{}},
-		{"../x as pipeline", runtimev1.PipelineRunSpec{Pipeline: "../x"}}, {"a/b as pipeline", runtimev1.PipelineRunSpec{Pipeline: "a/b"}}, {"escapes as pipeline", runtimev1.PipelineRunSpec{Pipeline: "\x1b[2J"}},
+		{"another version", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"code": {Path: "userdata:/models/secret", ETag: "x"}}}},
+		{"no pipeline", runtimev1.PipelineRunSpec{}},
+		{"../x as pipeline", runtimev1.PipelineRunSpec{Pipeline: "../x"}},
+		{"a/b as pipeline", runtimev1.PipelineRunSpec{Pipeline: "a/b"}},
+		{"escapes as pipeline", runtimev1.PipelineRunSpec{Pipeline: "\x1b[2J"}},
 		{"200 letters as pipeline", runtimev1.PipelineRunSpec{Pipeline: strings.Repeat("x", 200)}},
 	}
 	tried(t, len(cases)+3)
@@ -247,7 +273,8 @@ func TestEditorRuns(t *testing.T) {
 	}
 }
 
-// The controller posts events to the Broker that the module's own objects name, not wherever an editor's object says.
+// The controller posts events to the Broker that the module's own objects name, not wherever an
+// editor's object says.
 func TestEditorBrokers(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -305,7 +332,8 @@ func TestEditorBrokers(t *testing.T) {
 	}
 }
 
-// A bucket whose tags name another namespace is not used, by nothing that a run does: what is in it is a former owner's.
+// A bucket whose tags name another namespace is not used, by nothing that a run does: what is in it
+// is a former owner's.
 func TestEditorTakesAFormersBucket(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -371,7 +399,8 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			// It fails, or waits for a box that is the module's: no stage of it is given the bucket.
+			// It fails, or waits for a box that is the module's: no stage of it is given the
+			// bucket.
 			_ = live.Await(t.Context(), 25*time.Second, "the end", func(ctx context.Context) error {
 				if err := w.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil || (!run.Status.State.Done() && len(run.Status.Stages) == 0) {
 					return errors.Join(err, errors.New("not yet"))

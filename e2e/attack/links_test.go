@@ -63,7 +63,8 @@ func (w *world) links(t *testing.T, user, path string) (get, put string) {
 	return l.Get, l.Put
 }
 
-// A link to write does not read: whatever a header asks the storage to copy, nothing is copied, from the own files as little as from others'.
+// A link to write does not read: whatever a header asks the storage to copy, nothing is copied,
+// from the own files as little as from others'.
 func TestLinksCopyNothing(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -71,7 +72,8 @@ func TestLinksCopyNothing(t *testing.T) {
 	bobs := "/" + userdata + "/users/bob/file_groups/in/secret.csv"
 	sources := []string{
 		bobs, strings.TrimPrefix(bobs, "/"), url.QueryEscape(bobs), bobs + "?versionId=null", "/" + userdata + "/users/ann/file_groups/in/diary.txt", "/" + userdata + "/" + modelsKey,
-		"/" + weights + "/" + modelsKey, "/" + userdata + "/users/ann/../bob/file_groups/in/secret.csv", "/" + userdata + "//users/bob/file_groups/in/secret.csv",
+		"/" + weights + "/" + modelsKey, "/" + userdata + "/users/ann/../bob/file_groups/in/secret.csv",
+		"/" + userdata + "//users/bob/file_groups/in/secret.csv",
 	}
 	headers := []string{"x-amz-copy-source", "X-Amz-Copy-Source"}
 	tried(t, len(sources)*len(headers))
@@ -113,7 +115,8 @@ func TestLinksAreForOneCall(t *testing.T) {
 		name, method, link, body string
 		header                   []string
 	}{
-		{"GET by the PUT link", "GET", put, "", nil}, {"DELETE by the PUT link", "DELETE", put, "", nil}, {"HEAD by the PUT link", "HEAD", put, "", nil}, {"POST by the PUT link", "POST", put, "", nil},
+		{"GET by the PUT link", "GET", put, "", nil}, {"DELETE by the PUT link", "DELETE", put, "", nil},
+		{"HEAD by the PUT link", "HEAD", put, "", nil}, {"POST by the PUT link", "POST", put, "", nil},
 		{"PUT by the GET link", "PUT", get, "x", nil}, {"DELETE by the GET link", "DELETE", get, "", nil},
 		{"bob's key", "GET", change(get, key(bucket+"/users/bob/file_groups/in/secret.csv")), "", nil},
 		{"bob's key by dots", "GET", change(get, key(bucket+"/users/ann/file_groups/in/../../../bob/file_groups/in/secret.csv")), "", nil},
@@ -121,12 +124,19 @@ func TestLinksAreForOneCall(t *testing.T) {
 		{"a model", "PUT", change(put, key(bucket+"/"+modelsKey)), "x", nil},
 		{"the bucket's list", "GET", change(get, key(bucket+"/")), "", nil},
 		{"all buckets", "GET", change(get, key("/")), "", nil},
-		{"acl", "PUT", change(put, set("acl", "")), "x", nil}, {"tagging", "PUT", change(put, set("tagging", "")), "<Tagging/>", nil},
-		{"uploads", "POST", change(put, set("uploads", "")), "", nil}, {"a part", "PUT", change(put, set("partNumber", "1")), "x", nil}, {"a policy", "PUT", change(put, set("policy", "")), "{}", nil},
-		{"a longer life", "GET", change(get, set("X-Amz-Expires", "604800")), "", nil}, {"another date", "GET", change(get, set("X-Amz-Date", "20300101T000000Z")), "", nil},
-		{"another type of the answer", "GET", change(get, set("response-content-type", "text/html")), "", nil}, {"another version", "GET", change(get, set("versionId", "null")), "", nil},
-		{"a list of it", "GET", change(get, set("list-type", "2")), "", nil}, {"no session", "GET", change(get, func(_ *url.URL, q url.Values) { q.Del("X-Amz-Security-Token") }), "", nil},
-		{"no signature", "GET", change(get, func(_ *url.URL, q url.Values) { q.Del("X-Amz-Signature") }), "", nil}, {"nothing but the key", "GET", change(get, func(u *url.URL, q url.Values) { clear(q) }), "", nil},
+		{"acl", "PUT", change(put, set("acl", "")), "x", nil},
+		{"tagging", "PUT", change(put, set("tagging", "")), "<Tagging/>", nil},
+		{"uploads", "POST", change(put, set("uploads", "")), "", nil},
+		{"a part", "PUT", change(put, set("partNumber", "1")), "x", nil},
+		{"a policy", "PUT", change(put, set("policy", "")), "{}", nil},
+		{"a longer life", "GET", change(get, set("X-Amz-Expires", "604800")), "", nil},
+		{"another date", "GET", change(get, set("X-Amz-Date", "20300101T000000Z")), "", nil},
+		{"another type of the answer", "GET", change(get, set("response-content-type", "text/html")), "", nil},
+		{"another version", "GET", change(get, set("versionId", "null")), "", nil},
+		{"a list of it", "GET", change(get, set("list-type", "2")), "", nil},
+		{"no session", "GET", change(get, func(_ *url.URL, q url.Values) { q.Del("X-Amz-Security-Token") }), "", nil},
+		{"no signature", "GET", change(get, func(_ *url.URL, q url.Values) { q.Del("X-Amz-Signature") }), "", nil},
+		{"nothing but the key", "GET", change(get, func(u *url.URL, q url.Values) { clear(q) }), "", nil},
 	}
 	tried(t, len(cases)+2)
 	for _, c := range cases {
@@ -157,7 +167,8 @@ func TestLinksAreForOneCall(t *testing.T) {
 	}
 }
 
-// The session in a link's token does what the link is for and nothing else, should its secret ever be known: MinIO shows its policy to whoever has a link.
+// The session in a link's token does what the link is for and nothing else, should its secret ever
+// be known: MinIO shows its policy to whoever has a link.
 func TestLinksShowANarrowPolicy(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -220,13 +231,16 @@ func list(v any) (all []string) {
 	return all
 }
 
-// A dataset is the developer's area of the owner's box: users of the other module that happen to have the same names are other people.
+// A dataset is the developer's area of the owner's box: users of the other module that happen to
+// have the same names are other people.
 func TestLinksOfADataset(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	paths := []string{
-		"ref/in/diary.txt", "ref/users/ann/file_groups/in/diary.txt", "ref/users/bob/file_groups/in/secret.csv", "ref/in/", "ref/users/", "ref/users/ann/", "ref/users/bob/file_groups/in/",
-		"ref/models/../users/bob/file_groups/in/secret.csv", "ref//users/bob/file_groups/in/secret.csv", "ref/%75sers/bob/file_groups/in/secret.csv", "ref/",
+		"ref/in/diary.txt", "ref/users/ann/file_groups/in/diary.txt", "ref/users/bob/file_groups/in/secret.csv",
+		"ref/in/", "ref/users/", "ref/users/ann/", "ref/users/bob/file_groups/in/",
+		"ref/models/../users/bob/file_groups/in/secret.csv", "ref//users/bob/file_groups/in/secret.csv",
+		"ref/%75sers/bob/file_groups/in/secret.csv", "ref/",
 	}
 	tried(t, len(paths)+3)
 	host, err := w.neighbour.Host(t.Context())

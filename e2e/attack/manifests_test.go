@@ -47,8 +47,10 @@ spec: {published: true, mlComponent: {name: model}, restfulApi: {path: APIPATH, 
 
 // words are those of a module that is fine.
 var words = map[string]string{
-	"IMAGE": "x/y", "ENV": "A", "SECRET": "s", "PORT": "8002", "RESOURCE": "memory", "INFERENCE": "f:f", "MODELPATH": "/m/model.bin", "S3PATH": "/", "MOUNTPATH": "/m", "VARIABLE": "table",
-	"MOUNTFROM": "tables/all.csv", "MOUNTTO": "/data/table", "STAGE": "prepare", "APIPATH": "model", "CREDENTIALS": "users",
+	"IMAGE": "x/y", "ENV": "A", "SECRET": "s", "PORT": "8002", "RESOURCE": "memory", "INFERENCE": "f:f",
+	"MODELPATH": "/m/model.bin", "S3PATH": "/", "MOUNTPATH": "/m", "VARIABLE": "table",
+	"MOUNTFROM": "tables/all.csv", "MOUNTTO": "/data/table", "STAGE": "prepare", "APIPATH": "model",
+	"CREDENTIALS": "users",
 }
 
 func try(text string) manifest.Diagnostics {
@@ -89,27 +91,40 @@ func TestManifestsThatAreFine(t *testing.T) {
 	}
 }
 
-// Words in a manifest that would lead to others' files, to unip's own objects, or out of a container's limits.
+// Words in a manifest that would lead to others' files, to unip's own objects, or out of a
+// container's limits.
 func TestManifestWords(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ word, value string }{
-		{"MODELPATH", "/m/users/"}, {"MODELPATH", "/m/users"}, {"MODELPATH", "/m/users/bob/file_groups/in/secret.csv"}, {"MODELPATH", "/m/../users/x"}, {"MODELPATH", "/m/"}, {"MODELPATH", "/m"}, {"MODELPATH", "/etc/passwd"},
-		{"MODELPATH", "m/model.bin"}, {"S3PATH", "users/bob"}, {"S3PATH", "/users/bob/file_groups"}, {"S3PATH", "../../other"}, {"S3PATH", "a/../users"},
-		{"MODELPATH", "/proc/model.bin"}, {"MODELPATH", "/unip/worker/x"}, {"MODELPATH", "/var/run/secrets/x"}, {"MODELPATH", "/dev/shm/x"}, {"MOUNTPATH", "relative"},
-		{"MOUNTFROM", "users/bob/file_groups/in/secret.csv"}, {"MOUNTFROM", "users/"}, {"MOUNTFROM", "../x"}, {"MOUNTFROM", "a/../users/bob"}, {"MOUNTFROM", "/users/x"},
-		{"MOUNTTO", "/"}, {"MOUNTTO", "/proc"}, {"MOUNTTO", "/unip/session"}, {"MOUNTTO", "/var/run/secrets/x"}, {"MOUNTTO", "/etc"}, {"MOUNTTO", "a/b"}, {"MOUNTTO", "/a/../etc"},
+		{"MODELPATH", "/m/users/"}, {"MODELPATH", "/m/users"}, {"MODELPATH", "/m/users/bob/file_groups/in/secret.csv"},
+		{"MODELPATH", "/m/../users/x"}, {"MODELPATH", "/m/"}, {"MODELPATH", "/m"}, {"MODELPATH", "/etc/passwd"},
+		{"MODELPATH", "m/model.bin"}, {"S3PATH", "users/bob"}, {"S3PATH", "/users/bob/file_groups"},
+		{"S3PATH", "../../other"}, {"S3PATH", "a/../users"},
+		{"MODELPATH", "/proc/model.bin"}, {"MODELPATH", "/unip/worker/x"}, {"MODELPATH", "/var/run/secrets/x"},
+		{"MODELPATH", "/dev/shm/x"}, {"MOUNTPATH", "relative"},
+		{"MOUNTFROM", "users/bob/file_groups/in/secret.csv"}, {"MOUNTFROM", "users/"}, {"MOUNTFROM", "../x"},
+		{"MOUNTFROM", "a/../users/bob"}, {"MOUNTFROM", "/users/x"},
+		{"MOUNTTO", "/"}, {"MOUNTTO", "/proc"}, {"MOUNTTO", "/unip/session"}, {"MOUNTTO", "/var/run/secrets/x"},
+		{"MOUNTTO", "/etc"}, {"MOUNTTO", "a/b"}, {"MOUNTTO", "/a/../etc"},
 		{"IMAGE", `"x/y\nprivileged: true"`}, {"IMAGE", `"x y"`}, {"IMAGE", "ko://example.org/x y"}, {"IMAGE", `""`},
-		{"ENV", "UNIP_PIPELINE_X"}, {"ENV", "K_SINK"}, {"ENV", "PORT"}, {"ENV", `"A=B"`}, {"ENV", `"A\nB"`}, {"ENV", `""`},
-		{"SECRET", "unip-module-key"}, {"SECRET", "userdata.databox.write"}, {"SECRET", "userdata.databox.read"}, {"SECRET", "../x"}, {"CREDENTIALS", "unip-module-key"}, {"CREDENTIALS", "../x"}, {"CREDENTIALS", "userdata.databox.read"},
-		{"INFERENCE", "os; import x:f"}, {"INFERENCE", "f:f --socket=/x"}, {"INFERENCE", "f"}, {"PORT", "0"}, {"PORT", "70000"}, {"PORT", "8012"}, {"PORT", "-1"},
-		{"RESOURCE", "hostPath"}, {"VARIABLE", `"../x"`}, {"VARIABLE", `"a b"`}, {"VARIABLE", `"$(X)"`}, {"STAGE", "../x"}, {"STAGE", "A"}, {"APIPATH", "../x"}, {"APIPATH", `"a b"`}, {"APIPATH", "healthz"}, {"APIPATH", "files/x"}, {"APIPATH", `"%2e"`},
+		{"ENV", "UNIP_PIPELINE_X"}, {"ENV", "K_SINK"}, {"ENV", "PORT"}, {"ENV", `"A=B"`}, {"ENV", `"A\nB"`},
+		{"ENV", `""`},
+		{"SECRET", "unip-module-key"}, {"SECRET", "userdata.databox.write"}, {"SECRET", "userdata.databox.read"},
+		{"SECRET", "../x"}, {"CREDENTIALS", "unip-module-key"}, {"CREDENTIALS", "../x"},
+		{"CREDENTIALS", "userdata.databox.read"},
+		{"INFERENCE", "os; import x:f"}, {"INFERENCE", "f:f --socket=/x"}, {"INFERENCE", "f"}, {"PORT", "0"},
+		{"PORT", "70000"}, {"PORT", "8012"}, {"PORT", "-1"},
+		{"RESOURCE", "hostPath"}, {"VARIABLE", `"../x"`}, {"VARIABLE", `"a b"`}, {"VARIABLE", `"$(X)"`},
+		{"STAGE", "../x"}, {"STAGE", "A"}, {"APIPATH", "../x"}, {"APIPATH", `"a b"`}, {"APIPATH", "healthz"},
+		{"APIPATH", "files/x"}, {"APIPATH", `"%2e"`},
 	}
 	for _, c := range cases {
 		refused(t, c.word+" "+c.value, with(c.word, c.value))
 	}
 }
 
-// Objects that are no module's to bring: rights, kinds of the whole cluster, other namespaces, the module's Namespace itself.
+// Objects that are no module's to bring: rights, kinds of the whole cluster, other namespaces, the
+// module's Namespace itself.
 func TestManifestObjects(t *testing.T) {
 	t.Parallel()
 	object := func(apiVersion, kind, name, namespace string) string {
@@ -119,7 +134,8 @@ func TestManifestObjects(t *testing.T) {
 	for _, text := range []string{
 		object(rbac, "ClusterRoleBinding", "pwn", `""`) + "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: User, name: eve}]\n",
 		object(rbac, "ClusterRole", "pwn", `""`), object(rbac, "Role", "pwn", own), object(rbac, "RoleBinding", "pwn", own), object(rbac, "RoleBinding", "unip-controller", own),
-		"apiVersion: v1\nkind: Namespace\nmetadata: {name: pu-x-pa-y, labels: {pod-security.kubernetes.io/enforce: privileged}}\n", "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n",
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: pu-x-pa-y, labels: {pod-security.kubernetes.io/enforce: privileged}}\n",
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n",
 		object("v1", "Secret", "unip-s3", "unip-system"), object("v1", "ConfigMap", "unip-config", "unip-system"), object("apps/v1", "DaemonSet", "miner", "kube-system"), object("v1", "Pod", "x", "default"),
 		object("v1", "PersistentVolume", "pv", `""`), object("v1", "Node", "n", `""`), object("storage.k8s.io/v1", "StorageClass", "s", `""`),
 		object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "databoxes.unified-platform.cs.hse.ru", `""`), object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "w", `""`),

@@ -29,7 +29,8 @@ func pointer(s string) *string { return &s }
 
 const noInputs = `{"inputs":[]}`
 
-// Components answer the gateway and nobody else, whatever APIs they have; only whether they live and are ready is everybody's.
+// Components answer the gateway and nobody else, whatever APIs they have; only whether they live
+// and are ready is everybody's.
 func TestNeighbourCallsUnsigned(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -74,7 +75,8 @@ func TestNeighbourCallsUnsigned(t *testing.T) {
 	}
 }
 
-// sign makes a signature as the gateway does, with the module's key, which no neighbour has; change changes its claims.
+// sign makes a signature as the gateway does, with the module's key, which no neighbour has; change
+// changes its claims.
 func (w *world) sign(t *testing.T, change map[string]any) string {
 	t.Helper()
 	var secret corev1.Secret
@@ -111,7 +113,8 @@ func (w *world) sign(t *testing.T, change map[string]any) string {
 	return s
 }
 
-// A signature that somebody has come by is good for the one call it was made for, once, and for no more than a minute.
+// A signature that somebody has come by is good for the one call it was made for, once, and for no
+// more than a minute.
 func TestNeighbourReplaysSignatures(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -137,14 +140,18 @@ func TestNeighbourReplaysSignatures(t *testing.T) {
 		call inside
 	}{
 		{"the same again", post("/predict", good)}, {"the same once more", post("/predict", good)},
-		{"another path", post("/v2/models/model/infer", w.sign(t, nil))}, {"another spelling of the path", post("/%70redict", w.sign(t, nil))}, {"two slashes", post("//predict", w.sign(t, nil))},
+		{"another path", post("/v2/models/model/infer", w.sign(t, nil))},
+		{"another spelling of the path", post("/%70redict", w.sign(t, nil))},
+		{"two slashes", post("//predict", w.sign(t, nil))},
 		{"another method", inside{Method: "PUT", URL: base + "/predict", Body: pointer(""), Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
 		{"another component", inside{Method: "POST", URL: strings.Replace(base, "model", "alone", 1) + "/predict", Body: pointer(noInputs), Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
 		{"for another component", post("/predict", w.sign(t, map[string]any{"aud": "alone"}))},
 		{"another issuer", post("/predict", w.sign(t, map[string]any{"iss": "neighbour"}))},
 		{"another key", post("/predict", w.sign(t, map[string]any{"key": []byte(strings.Repeat("k", 32))}))},
-		{"no key", post("/predict", parts[0]+"."+parts[1]+".")}, {"alg none", post("/predict", "eyJhbGciOiJub25lIiwidHlwIjoidW5pcC1jYWxsZXIrand0In0."+parts[1]+".")},
-		{"twisted", post("/predict", twisted)}, {"padded", post("/predict", good+"=")}, {"in two parts", post("/predict", parts[0]+"."+parts[1])}, {"twice", post("/predict", good+","+good)},
+		{"no key", post("/predict", parts[0]+"."+parts[1]+".")},
+		{"alg none", post("/predict", "eyJhbGciOiJub25lIiwidHlwIjoidW5pcC1jYWxsZXIrand0In0."+parts[1]+".")},
+		{"twisted", post("/predict", twisted)}, {"padded", post("/predict", good+"=")},
+		{"in two parts", post("/predict", parts[0]+"."+parts[1])}, {"twice", post("/predict", good+","+good)},
 		{"expired", post("/predict", w.sign(t, map[string]any{"iat": now - 120, "exp": now - 60}))},
 		{"over 60 s old", post("/predict", w.sign(t, map[string]any{"iat": now - 90, "exp": now - 30}))},
 		{"good for an hour", post("/predict", w.sign(t, map[string]any{"exp": now + 3600}))},
@@ -200,7 +207,8 @@ with ThreadPoolExecutor(32) as pool:
 	}
 }
 
-// failAtOnce starts a run of no pipeline, as the neighbour's editor could, and tells how long the controller took to look at it.
+// failAtOnce starts a run of no pipeline, as the neighbour's editor could, and tells how long the
+// controller took to look at it.
 func (w *world) failAtOnce(t *testing.T) time.Duration {
 	t.Helper()
 	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "none-", Namespace: neighbour}, Spec: runtimev1.PipelineRunSpec{Pipeline: "none"}}
@@ -220,7 +228,8 @@ func (w *world) failAtOnce(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// Anybody may post to anybody's Broker. Events about runs that are none cost nothing: another module's run does not wait.
+// Anybody may post to anybody's Broker. Events about runs that are none cost nothing: another
+// module's run does not wait.
 func TestNeighbourForgesEvents(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -263,8 +272,10 @@ func TestNeighbourForgesUploads(t *testing.T) {
 	for _, user := range []string{"bob", "../bob", "../", "", "bob/file_groups/..", "%62ob", "anonymous", "%D0%A4"} {
 		for _, subject := range []string{"in/secret.csv", "../in/secret.csv"} {
 			calls = append(calls, inside{Method: "POST", URL: "http://broker-ingress.knative-eventing.svc.cluster.local/" + namespace + "/default", Body: pointer("{}"), Headers: map[string]string{
-				"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Content-Type": "application/json", "Ce-Type": "ru.hse.cs.unified-platform.databox.object.created.v1",
-				"Ce-Box": "userdata", "Ce-User": fmt.Sprintf("%q", user)[1 : len(fmt.Sprintf("%q", user))-1], "Ce-Subject": subject,
+				"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Content-Type": "application/json",
+				"Ce-Type": "ru.hse.cs.unified-platform.databox.object.created.v1",
+				"Ce-Box":  "userdata", "Ce-User": fmt.Sprintf("%q", user)[1 : len(fmt.Sprintf("%q", user))-1],
+				"Ce-Subject": subject,
 			}})
 		}
 	}
@@ -303,7 +314,8 @@ func TestWebhookOfStrangers(t *testing.T) {
 		calls, want = append(calls, inside{Method: method, URL: base + path, Headers: h, Body: pointer(body)}), append(want, statuses)
 	}
 	for _, a := range []string{
-		"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + token[:len(token)-1], "Bearer " + token + "x", "Bearer " + strings.ToUpper(token) + "-", "bearer-" + token, token, "Basic " + token, "Bearer  " + token + " ",
+		"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + token[:len(token)-1], "Bearer " + token + "x",
+		"Bearer " + strings.ToUpper(token) + "-", "bearer-" + token, token, "Basic " + token, "Bearer  " + token + " ",
 	} {
 		add("POST", "/v1/minio", a, record, 401)
 	}

@@ -64,10 +64,15 @@ func TestUserRunsOfOthers(t *testing.T) {
 		method, path string
 		want         []int
 	}{
-		{"GET", "runs/" + id, []int{404}}, {"POST", "runs/" + id + "/cancel", []int{404}}, {"GET", "runs/" + id + "/logs", []int{404}}, {"GET", "runs/" + id + "/events", []int{404}},
-		{"GET", "runs/..%2f" + id, []int{404}}, {"GET", "runs/%2e%2e", []int{404}}, {"GET", "runs/" + strings.Repeat("x", 300), []int{404}}, {"GET", "runs/a%20b", []int{404}},
-		{"GET", "runs?pipeline=a%20b", []int{200, 400, 404}}, {"GET", "runs?pipeline=stage,user!=bob", []int{200, 400, 404}}, {"GET", "runs?pipeline=" + strings.Repeat("x", 300), []int{200, 400, 404}},
-		{"GET", "runs?status=x", []int{200, 400, 404}}, {"GET", "runs?limit=0", []int{200, 400, 404}}, {"GET", "runs?limit=1e9", []int{200, 400, 404}}, {"GET", "runs?continue=AAAA", []int{200, 400, 404}},
+		{"GET", "runs/" + id, []int{404}}, {"POST", "runs/" + id + "/cancel", []int{404}},
+		{"GET", "runs/" + id + "/logs", []int{404}}, {"GET", "runs/" + id + "/events", []int{404}},
+		{"GET", "runs/..%2f" + id, []int{404}}, {"GET", "runs/%2e%2e", []int{404}},
+		{"GET", "runs/" + strings.Repeat("x", 300), []int{404}}, {"GET", "runs/a%20b", []int{404}},
+		{"GET", "runs?pipeline=a%20b", []int{200, 400, 404}},
+		{"GET", "runs?pipeline=stage,user!=bob", []int{200, 400, 404}},
+		{"GET", "runs?pipeline=" + strings.Repeat("x", 300), []int{200, 400, 404}},
+		{"GET", "runs?status=x", []int{200, 400, 404}}, {"GET", "runs?limit=0", []int{200, 400, 404}},
+		{"GET", "runs?limit=1e9", []int{200, 400, 404}}, {"GET", "runs?continue=AAAA", []int{200, 400, 404}},
 	}
 	tried(t, len(calls))
 	for _, c := range calls {

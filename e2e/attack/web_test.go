@@ -17,17 +17,22 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// A page of another site, opened in a browser that knows the password, changes nothing and starts nothing.
+// A page of another site, opened in a browser that knows the password, changes nothing and starts
+// nothing.
 func TestWebPages(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	type call struct{ method, path, body string }
 	calls := []call{
-		{"POST", "stage/run", `{"inputs":{"code":"` + annsFile + `"}}`}, {"POST", "stage", `{"inputs":{"code":"` + annsFile + `"}}`}, {"PUT", "files/userdata/in/new?overwrite=true", ""}, {"DELETE", "files/userdata/in/web.txt", ""},
+		{"POST", "stage/run", `{"inputs":{"code":"` + annsFile + `"}}`},
+		{"POST", "stage", `{"inputs":{"code":"` + annsFile + `"}}`},
+		{"PUT", "files/userdata/in/new?overwrite=true", ""}, {"DELETE", "files/userdata/in/web.txt", ""},
 		{"POST", "closed/predict", noInputs}, {"POST", "pipelines/runs/x/cancel", ""},
 	}
 	sites := [][]string{
-		{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain"}, {"Origin", "https://evil.example", "Content-Type", "text/plain"}, {"Origin", "null", "Content-Type", "application/x-www-form-urlencoded"},
+		{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain"},
+		{"Origin", "https://evil.example", "Content-Type", "text/plain"},
+		{"Origin", "null", "Content-Type", "application/x-www-form-urlencoded"},
 		{"Sec-Fetch-Site", "cross-site", "Content-Type", "multipart/form-data"}, {"Sec-Fetch-Site", "same-site"},
 	}
 	tried(t, len(calls)*len(sites)+2)
@@ -58,7 +63,8 @@ func TestWebPages(t *testing.T) {
 	}
 }
 
-// `unip serve` on a developer's machine answers programs of that machine, not pages that the developer looks at.
+// `unip serve` on a developer's machine answers programs of that machine, not pages that the
+// developer looks at.
 func TestWebPagesAndServe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -95,7 +101,9 @@ func TestWebPagesAndServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	headers := [][]string{
-		{"Host", "evil.example"}, {"Host", "evil.example:" + strings.Split(address, ":")[1]}, {"Host", "localhost.evil.example"}, {"Origin", "https://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"},
+		{"Host", "evil.example"}, {"Host", "evil.example:" + strings.Split(address, ":")[1]},
+		{"Host", "localhost.evil.example"}, {"Origin", "https://evil.example"}, {"Origin", "null"},
+		{"Sec-Fetch-Site", "cross-site"},
 		{"Host", "169.254.169.254"},
 	}
 	tried(t, len(headers))

@@ -41,7 +41,8 @@ const (
 // passwords of the module's users. eve's is for those tests after which she may have to wait.
 var passwords = map[string]string{"ann": "pw-of-ann", "bob": "pw-of-bob", "eve": "pw-of-eve", "": ""}
 
-// Files that lie there before the first attack, and what they hold: no answer to anybody else may have it.
+// Files that lie there before the first attack, and what they hold: no answer to anybody else may
+// have it.
 const (
 	bobsFile, bobsSecret      = "userdata/in/secret.csv", "BOBS-SECRET-7f3a"
 	annsFile, annsSecret      = "userdata/in/diary.txt", "ANNS-SECRET-91c2"
@@ -51,7 +52,8 @@ const (
 	setupTime, teardownBudget = 4 * time.Minute, 4 * time.Minute
 )
 
-// world is what all tests attack: a module, and a neighbour whose function does what its caller says.
+// world is what all tests attack: a module, and a neighbour whose function does what its caller
+// says.
 type world struct {
 	*live.Module // under attack
 	neighbour    *live.Module
@@ -230,7 +232,8 @@ func check(t *testing.T, what string, status int, body string, want ...int) {
 	}
 }
 
-// exchange sends bytes to a host as they are and reads one answer; status 0 says that the connection ended without one.
+// exchange sends bytes to a host as they are and reads one answer; status 0 says that the
+// connection ended without one.
 func exchange(t *testing.T, address, request string) (status int, header http.Header, body string) {
 	t.Helper()
 	c, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", address)
@@ -255,7 +258,8 @@ func (w *world) raw(t *testing.T, line string, lines ...string) (int, http.Heade
 	return exchange(t, strings.TrimPrefix(w.Ingress, "http://"), line+" HTTP/1.1\r\nHost: "+w.host+"\r\nConnection: close\r\n"+strings.Join(append(lines, "\r\n"), "\r\n"))
 }
 
-// python runs code inside the function of a module: given is what the code finds under that name, and answer is decoded into out.
+// python runs code inside the function of a module: given is what the code finds under that name,
+// and answer is decoded into out.
 func python(t *testing.T, m *live.Module, path, user, code string, given, out any, more ...live.Variable) {
 	t.Helper()
 	a := execute(t, m, path, user, code, given, more...)

@@ -32,7 +32,8 @@ func TestPathsOfStrangers(t *testing.T) {
 	}
 }
 
-// Behind the files' path stands what the file API takes apart itself; none of the hostile ones leads to another API.
+// Behind the files' path stands what the file API takes apart itself; none of the hostile ones
+// leads to another API.
 func TestPathsOfFilesAreTheFileAPIs(t *testing.T) {
 	t.Parallel()
 	m := start(t, nil)

@@ -1,4 +1,5 @@
-// Package inputs holds hostile inputs, one a line, that are tried both on a part by its own tests and on the cluster by e2e/attack.
+// Package inputs holds hostile inputs, one a line, that are tried both on a part by its own tests
+// and on the cluster by e2e/attack.
 package inputs
 
 import (
@@ -22,8 +23,9 @@ type Case struct {
 // Wants reports whether the status is right.
 func (c Case) Wants(status int) bool { return slices.Contains(c.Want, status) }
 
-// Read gives a table. A line is the wanted statuses with bars between them, a blank, and the input with Go's escapes; of its words NS becomes the namespace. It panics when the table is malformed, for the
-// tables are part of the program.
+// Read gives a table. A line is the wanted statuses with bars between them, a blank, and the input
+// with Go's escapes; of its words NS becomes the namespace. It panics when the table is malformed,
+// for the tables are part of the program.
 func Read(table, namespace string) []Case {
 	b, err := tables.ReadFile(table + ".txt")
 	if err != nil {
