@@ -241,7 +241,7 @@ func exchange(t *testing.T, address, request string) (status int, header http.He
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(90 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	go func() { _, _ = io.WriteString(c, request) }() // a server may answer before it has read all
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
