@@ -93,7 +93,7 @@ e2e: build deploy images ## tests on the cluster
 
 .PHONY: attack
 attack: build deploy images ## try what strangers try, by attacker, against the cluster (within 5 minutes)
-	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 16 -timeout 12m ./e2e/attack/
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 32 -timeout 12m ./e2e/attack/
 
 .PHONY: bench
 bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller
