@@ -94,6 +94,11 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
 		return
 	}
+	if err := g.table.CheckOrigin(m.API, r); err != nil {
+		problem.Write(w, r, problem.New(problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+			"a browser sends this call for a page of another site than the API's"))
+		return
+	}
 	user, ok := g.authenticate(w, r, m.API)
 	if !ok {
 		return
