@@ -62,7 +62,7 @@ func New() *Attempts {
 // login stands for user and password. The error is a *BusyError, ctx's or verify's, which is no failure.
 func (a *Attempts) Check(ctx context.Context, address, user string, login [32]byte, verify func() (bool, error)) (bool, error) {
 	at := place{address, user}
-	delay, err := a.begin(at, login)
+	delay, failures, err := a.begin(at, login)
 	if err != nil {
 		return false, err
 	}
@@ -74,13 +74,13 @@ func (a *Attempts) Check(ctx context.Context, address, user string, login [32]by
 	}
 	ok, err := verify()
 	if err == nil {
-		a.count(at, ok)
+		a.count(at, ok, failures)
 	}
 	return ok, err
 }
 
-// begin takes an attempt in and says how long it has to wait.
-func (a *Attempts) begin(at place, login [32]byte) (time.Duration, error) {
+// begin takes an attempt in and says how long it has to wait, and how often its user has failed there before.
+func (a *Attempts) begin(at place, login [32]byte) (delay time.Duration, failures int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	logins := a.pending[at]
@@ -92,9 +92,9 @@ func (a *Attempts) begin(at place, login [32]byte) (time.Duration, error) {
 	if at.address != "" {
 		n += max(0, a.crowds[at.address]-crowd)
 	}
-	delay := delayAfter(n)
+	delay = delayAfter(n)
 	if others >= maxGuesses || (delay > 0 && (a.waiting >= maxDelayed || a.delayed[shared(at)] >= maxDelayedEach)) {
-		return 0, &BusyError{max(delay, time.Second)}
+		return 0, 0, &BusyError{max(delay, time.Second)}
 	}
 	if delay > 0 {
 		a.waiting++
@@ -107,7 +107,7 @@ func (a *Attempts) begin(at place, login [32]byte) (time.Duration, error) {
 	if logins[login]++; logins[login] == 1 {
 		a.crowds[at.address]++
 	}
-	return delay, nil
+	return delay, a.record(at).failures, nil
 }
 
 // wait lets the delay pass, or the call.
@@ -141,14 +141,20 @@ func (a *Attempts) end(at place, login [32]byte) {
 	}
 }
 
-// count remembers how an attempt ended.
-func (a *Attempts) count(at place, ok bool) {
+// count remembers how an attempt ended. Who logs in has waited for the failures before, which are
+// forgiven then; if others have come meanwhile, they are not, or somebody who logs in all the time
+// would make guessing at the same address free.
+func (a *Attempts) count(at place, ok bool, failures int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if ok {
-		if r, _ := a.records.get(at); at.address != "" && !r.known {
-			r.known = true
-			a.records.put(at, r)
+		r := a.record(at)
+		after := record{r.failures, r.last, at.address != ""}
+		if r.failures == failures {
+			after.failures = min(failures, free)
+		}
+		if after != r {
+			a.records.put(at, after)
 		}
 		return
 	}
@@ -201,7 +207,7 @@ func delayAfter(n int) time.Duration {
 	if n <= free {
 		return 0
 	}
-	return min(maxDelay, time.Second<<min(n-free-1, 3))
+	return min(maxDelay, time.Second<<min(n-free-1, 8))
 }
 
 func decrement[K comparable](m map[K]int, k K) {

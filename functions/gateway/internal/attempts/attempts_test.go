@@ -51,6 +51,10 @@ func TestGuessingIsSlow(t *testing.T) {
 				t.Errorf("100 guesses take %v, want %v", took, want)
 			}
 			wantDelay(t, a, address, "ann", maxDelay)
+			wantDelay(t, a, address, "ann", 0) // forgiven
+			if took, want := guess(t, a, address, "ann", 4), (1+2+4)*time.Second; took != want {
+				t.Errorf("4 more guesses take %v, want %v", took, want)
+			}
 			time.Sleep(memory)
 			wantDelay(t, a, address, "ann", 0)
 		})
@@ -91,6 +95,25 @@ func TestTheUserIsCountedToo(t *testing.T) {
 			t.Errorf("another user's takes %v", took)
 		}
 	})
+}
+
+// Somebody who logs in all the time does not make guessing at the same address free.
+func TestLoggingInForgivesOnlyWhatWasBefore(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"192.0.2.1", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			a, start := New(), time.Now()
+			for range 20 {
+				_, _ = a.Check(t.Context(), address, "ann", [32]byte{1}, func() (bool, error) {
+					_, _, _ = attempt(t, a, address, "ann", "wrong")
+					return true, nil
+				})
+			}
+			if took := time.Since(start); took < 20*time.Second {
+				t.Errorf("20 guesses take %v", took)
+			}
+		})
+	}
 }
 
 // Guessing the names of users is counted by the address.
@@ -194,7 +217,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := New()
-		guess(t, a, "192.0.2.1", "ann", 5)
+		guess(t, a, "192.0.2.1", "ann", 8)
 		for i := range 2 * maxRecords {
 			guess(t, a, fmt.Sprint("address ", i), fmt.Sprint("user ", i), 1)
 			if i%1000 == 0 {
