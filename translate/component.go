@@ -227,5 +227,10 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 			out.Scaling[key] = v.Value
 		}
 	}
+	if _, ok := x.Meta.Annotations[manifest.MaxScale]; !ok && c.config.Defaults.MaxScale > 0 {
+		// Who wants more instances always than the most by default gets them.
+		most := max(c.config.Defaults.MaxScale, c.number(&x.Meta, manifest.MinScale, 0, 0, 1000))
+		out.Scaling[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
+	}
 	return out
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
@@ -138,6 +139,7 @@ func newGateway(o options) (*gateway, error) {
 	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, Dataset: t.Dataset}
 	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
+		hops: attempts.NewHops(), attempts: attempts.New(),
 		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
 	}
 	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
@@ -40,6 +41,8 @@ type gateway struct {
 	namespace, clusterDomain string
 	table                    *routes.Table
 	users                    *basic.Store
+	hops                     *attempts.Hops
+	attempts                 *attempts.Attempts // of logging in with a password
 	tokens                   *bearer.Checker
 	forward                  *forward.Forwarder
 	sampled                  float64 // share of the traces that begin here
@@ -94,6 +97,11 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
 		return
 	}
+	if err := g.table.CheckOrigin(m.API, r); err != nil {
+		problem.Write(w, r, problem.New(problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+			"a browser sends this call for a page of another site than the API's"))
+		return
+	}
 	user, ok := g.authenticate(w, r, m.API)
 	if !ok {
 		return
@@ -116,13 +124,10 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	})
 }
 
-// anonymous is the user of an API that is open to everybody.
-const anonymous = "anonymous"
-
 // own serves what the gateway answers itself. A file or a run is always somebody's.
 func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
 	if m.API.Auth == nil {
-		user = anonymous
+		user = caller.Anonymous
 	}
 	if m.API.Kind == routes.KindFiles {
 		g.files.Serve(w, r, user, m.Upstream)

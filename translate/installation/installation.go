@@ -29,6 +29,23 @@ type Config struct {
 	NetworkPolicies NetworkPolicies `yaml:"networkPolicies"`
 	Tracing         Tracing         `yaml:"tracing"`
 	Limits          Limits          `yaml:"limits"`
+	Gateway         Gateway         `yaml:"gateway"`
+}
+
+// Gateway of each module.
+type Gateway struct {
+	// MaxScale is the most pods at once, 0 to 1000; 0 is no limit. Default 10.
+	MaxScale int `yaml:"maxScale"`
+}
+
+// maxMaxScale is the largest maxScale; more pods of one function than that are a mistake.
+const maxMaxScale = 1000
+
+func validateScale(key string, n int) error {
+	if n < 0 || n > maxMaxScale {
+		return fmt.Errorf("%s: %d is not within 0 to %d", key, n, maxMaxScale)
+	}
+	return nil
 }
 
 // Limits of what callers may send.
@@ -132,6 +149,9 @@ type Defaults struct {
 	Limits   map[string]string `yaml:"limits"`
 	// TimeoutSeconds of one predict call, 1 to 600.
 	TimeoutSeconds int `yaml:"timeoutSeconds"`
+	// MaxScale is the most pods of a component at once, 0 to 1000; 0 is no limit. Default 20, so that
+	// slow callers cannot take the whole cluster.
+	MaxScale int `yaml:"maxScale"`
 }
 
 // smallCPU is what a container asks for at most unless it says more: a limit alone would become the request,
@@ -173,6 +193,7 @@ func Default() Config {
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
 			Limits:         map[string]string{"memory": "1Gi"},
 			TimeoutSeconds: 300,
+			MaxScale:       20,
 		},
 		Broker: Broker{Class: "MTChannelBasedBroker"},
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
@@ -184,6 +205,7 @@ func Default() Config {
 		},
 		Tracing: Tracing{SamplingRate: 0.1},
 		Limits:  Limits{BodyMiB: UsualBody},
+		Gateway: Gateway{MaxScale: 10},
 	}
 }
 
@@ -224,6 +246,7 @@ func (c Config) validate() error {
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
+	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), validateScale("gateway.maxScale", c.Gateway.MaxScale))
 	if c.Broker.Class == "" {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}

@@ -46,6 +46,8 @@ func TestParseRefuses(t *testing.T) {
 		"s3: {reclaimPolicy: Keep}":                                    `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
 		"security: none":                                               `security: "none" is neither baseline nor restricted`,
 		"defaults: {timeoutSeconds: 601}":                              "defaults.timeoutSeconds: 601 is not within 1 to 600",
+		"defaults: {maxScale: -1}":                                     "defaults.maxScale: -1 is not within 0 to 1000",
+		"gateway: {maxScale: 1001}":                                    "gateway.maxScale: 1001 is not within 0 to 1000",
 		"defaults: {limits: {memory: much}}":                           `defaults.limits.memory: "much" is not a quantity`,
 		"oidc: {issuer: 'sso.example.org'}":                            `oidc.issuer: "sso.example.org" is not a URL`,
 		"oidc: {issuer: 'http://a.example'}":                           `oidc.issuer: "http://a.example": write https`,

@@ -311,7 +311,7 @@ const (
 	Prefix = "knative.unified-platform.cs.hse.ru/"
 	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: 0 to 1000, not above max-scale.
 	MinScale = Prefix + "min-scale"
-	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: Knative's, no limit. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
+	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: the installation's, 20, or min-scale where that is more. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
 	MaxScale = Prefix + "max-scale"
 	// Concurrency: MLComponent. The most calls that one instance takes at once. Default: no limit, only a target for the autoscaler. Becomes: containerConcurrency. Constraint: 1 to 1000.
 	Concurrency = Prefix + "concurrency"

@@ -3,6 +3,7 @@ package resources
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,9 @@ type Route struct {
 	Spec                RouteSpec  `json:"apiSpec,omitzero"` // of a pipeline
 	Auth                *RouteAuth `json:"auth,omitempty"`   // nil: everybody may call
 	IdentityPassThrough bool       `json:"identityPassThrough,omitempty"`
+	// TrustedOrigins are the sites, scheme://host[:port], whose pages may change something in the name
+	// of who looks at them.
+	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
 }
 
 // RouteAuth says who may call.
@@ -119,11 +123,15 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
 		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}})
 	}
+	scale := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
+	if most := m.Config.Gateway.MaxScale; most > 0 {
+		scale[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
+	}
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
 		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: map[string]string{autoscaling.MinScaleAnnotationKey: "0"}},
+			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: scale},
 			Spec: servingv1.RevisionSpec{
 				TimeoutSeconds:              &longest,
 				ResponseStartTimeoutSeconds: &longest,

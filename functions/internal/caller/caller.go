@@ -34,6 +34,9 @@ const (
 	MaxHeader = 4 << 10
 	// MaxUser bounds a user's name in bytes.
 	MaxUser = 512
+	// Anonymous is who has the files and runs of callers of an API that is open to everybody. Nobody
+	// can log in with this name.
+	Anonymous = "anonymous"
 	// Life is how long a signature is good for beginning its call, which may then take longer. The
 	// gateway signs when the component is awake, so only queues come between.
 	Life = 60 * time.Second
