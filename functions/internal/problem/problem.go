@@ -106,7 +106,6 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	h.Set("Content-Type", ContentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
 	if r != nil && r.Method == http.MethodHead {
 		return
