@@ -67,6 +67,8 @@ images: cluster # the images of examples/ and of the tests, for the local cluste
 	  --add examples/digits/digits:/app/digits --workdir /app --user 1000
 	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3,coreutils,dash \
 	  --add e2e/testdata/echo:/app --workdir /app --user 1000
+	@$(CLUSTER) image --tag registry.localhost:5000/e2e/attack:v1 --debian python3,coreutils,dash \
+	  --add e2e/attack/image:/app --workdir /app # as uid 0, as most images are
 
 .PHONY: demo
 demo: build deploy images ## the main job: examples/digits goes live, its model answers from zero
@@ -88,6 +90,10 @@ fuzz: ## look for bytes that the decoder of manifests does not bear (FUZZTIME=60
 .PHONY: e2e
 e2e: build deploy images ## tests on the cluster
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/
+
+.PHONY: attack
+attack: build deploy images ## try what strangers try, by attacker, against the cluster (within 5 minutes)
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 32 -timeout 12m ./e2e/attack/
 
 .PHONY: bench
 bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller

@@ -91,7 +91,7 @@ func TestKustomizedModule(t *testing.T) {
 	if r.Status.State != "Succeeded" {
 		t.Fatalf("the run is %s: %s", r.Status.State, r.Status.Message)
 	}
-	box, s, err := m.Box(t.Context(), "stage-userdata", "read")
+	box, s, err := m.Bucket(t.Context(), "stage-userdata")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type component struct {
 	Namespace, Image, Inference, Loader, Model string
 	Files                                      string // a box for the files of its callers
 	Always                                     bool   // a pod runs also while nobody calls
+	Once                                       bool   // there is never a second pod
 }
 
 // echo is a component of the echo image that calls one of its functions.
@@ -57,7 +58,7 @@ spec: {s3DefaultStorage: {capacity: 10M}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: MLComponent
-metadata: {name: model, namespace: {{.Namespace}}{{if .Always}}, annotations: {knative.unified-platform.cs.hse.ru/min-scale: "1"}{{end}}}
+metadata: {name: model, namespace: {{.Namespace}}{{if .Always}}, annotations: {knative.unified-platform.cs.hse.ru/min-scale: "1"}{{end}}{{if .Once}}, annotations: {knative.unified-platform.cs.hse.ru/max-scale: "1"}{{end}}}
 spec:
   image: {existingImageName: {{.Image}}}
   env: [{name: GREETING, value: hello}]

@@ -18,7 +18,6 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 var inNamespace = regexp.MustCompile(`namespace: pu-[a-z0-9-]+`)
@@ -112,7 +111,7 @@ func TestDeletedModuleLeavesNothing(t *testing.T) {
 	if err := m.Put(t.Context(), "weights", "a/b.txt", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	s3, session, err := m.Box(t.Context(), "weights", names.Read)
+	s3, session, err := m.Bucket(t.Context(), "weights")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/e2e/live"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // The provider keeps its key in memory, so it is one pod that never goes.
@@ -154,7 +153,7 @@ func TestOpenIDConnect(t *testing.T) {
 	if a := call(http.MethodGet, "files/userdata/g/a.txt", boris, nil); a.Status != http.StatusNotFound {
 		t.Errorf("boris gets ann's file: %d %s", a.Status, a.Body)
 	}
-	box, session, err := m.Box(t.Context(), "userdata", names.Write)
+	box, session, err := m.Bucket(t.Context(), "userdata")
 	if err != nil {
 		t.Fatal(err)
 	}

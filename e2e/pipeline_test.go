@@ -25,7 +25,6 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // stage writes one stage of a manifest: a shell script in the echo image.
@@ -361,7 +360,10 @@ func TestFailingStages(t *testing.T) {
 		strings.Replace(one("missing", "true"), echoImage, "registry.localhost:5000/e2e/nothing:v1", 1),
 		one("slow", "sleep 60", "timeout: 2s"),
 		one("links", `ln -s /proc/self/environ "$UNIP_PIPELINE_MIDDLE/env"`),
-		one("steals", `ln -s /unip/session/session.json "$UNIP_PIPELINE_MIDDLE/key"`),
+		one("steals", `ln -s /unip/session/publish-0.json "$UNIP_PIPELINE_MIDDLE/key"`),
+		one("replaces", `rmdir "$UNIP_PIPELINE_MIDDLE"; ln -s /unip/session "$UNIP_PIPELINE_MIDDLE"`),
+		one("pipes", `rmdir "$UNIP_PIPELINE_MIDDLE"; mkfifo "$UNIP_PIPELINE_MIDDLE"`),
+		one("paints", `printf '\033[2Jboo' > "$UNIP_PIPELINE_MIDDLE/$(printf 'a\nb')"`),
 		one("again", `test -e /nothing || { echo "$RANDOM" > "$UNIP_PIPELINE_MIDDLE/part"; exit 1; }`, "retries: 1"),
 	)
 	upload(t, m, "userdata/in/t.csv", "1")
@@ -377,6 +379,10 @@ func TestFailingStages(t *testing.T) {
 		"links":   {"InvalidOutput", "env", 30 * time.Second, 1},
 		"steals":  {"InvalidOutput", "key", 30 * time.Second, 1},
 		"again":   {"Error", "exit code 1", 45 * time.Second, 2},
+
+		"replaces": {"InvalidOutput", `"middle" is a symbolic link`, 30 * time.Second, 1},
+		"pipes":    {"InvalidOutput", `"middle" is a named pipe`, 30 * time.Second, 1},
+		"paints":   {"InvalidOutput", `"a\nb" cannot be a file's name`, 30 * time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -442,7 +448,7 @@ func resultFiles(t *testing.T, m *live.Module, place string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s3, session, err := m.Box(t.Context(), pl.Box, names.Read)
+	s3, session, err := m.Bucket(t.Context(), pl.Box)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,7 +519,7 @@ func TestCancel(t *testing.T) {
 
 // deleted deletes a module that has run pipelines: nothing of it is left, its buckets included, for that is this installation's policy.
 func deleted(t *testing.T, m *live.Module) {
-	_, session, err := m.Box(t.Context(), "userdata", names.Read)
+	_, session, err := m.Bucket(t.Context(), "userdata")
 	if err != nil {
 		t.Fatal(err)
 	}

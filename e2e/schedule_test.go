@@ -21,7 +21,6 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // scheduledOf is a module with one pipeline that needs nobody.
@@ -138,7 +137,7 @@ func scheduledResult(t *testing.T, m *live.Module, id string) {
 	if run.Spec.User != "" || run.Spec.Origin != "Schedule" || run.Status.Outputs["result"] != "results:/ticks/"+id+"/result/" {
 		t.Errorf("spec %+v, outputs %v", run.Spec, run.Status.Outputs)
 	}
-	s3, session, err := m.Box(t.Context(), "results", names.Read)
+	s3, session, err := m.Bucket(t.Context(), "results")
 	if err != nil {
 		t.Fatal(err)
 	}

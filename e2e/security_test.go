@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,85 +20,6 @@ import (
 )
 
 type ctx = context.Context
-
-// Who calls is decided by the gateway: a wrong password is refused, and a call past the gateway has no identity, whatever its headers claim.
-func TestIdentity(t *testing.T) {
-	t.Parallel()
-	m := apply(t, "pu-e2e-pa-identity", echo("echo:echo"))
-	awaitReady(t, m)
-
-	for name, c := range map[string]struct{ user, password string }{
-		"wrong password": {user, "wrong"}, "unknown user": {"bob", password}, "no credentials": {},
-	} {
-		a, err := m.Predict(t.Context(), "model", c.user, c.password, text("x"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a.Status != http.StatusUnauthorized || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic ") {
-			t.Errorf("%s: %d %v, want 401 and WWW-Authenticate", name, a.Status, a.Header)
-		}
-	}
-
-	predict(t, m, http.StatusOK, text("signed"))
-	inner := live.Request{
-		Method: http.MethodPost, Path: "/predict", Host: "model." + m.Namespace + ".svc.cluster.local",
-		Body: map[string]any{"inputs": []live.Variable{text("unsigned")}},
-	}
-	inside := *m
-	inside.Cluster = clusterInside(t)
-	inner.Header = http.Header{"X-Forwarded-User": {"root"}, "Traceparent": {"00-" + strings.Repeat("ab", 16) + "-" + strings.Repeat("cd", 8) + "-01"}}
-	a, err := inside.Call(t.Context(), inner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Status != http.StatusOK {
-		t.Fatalf("an unsigned call inside the cluster: %d %s", a.Status, a.Body)
-	}
-	inner.Header.Set("Unip-Caller", "forged.token.here")
-	if a, err = inside.Call(t.Context(), inner); err != nil || a.Status != http.StatusUnauthorized {
-		t.Errorf("a forged signature: %v %v, want 401", a, err)
-	}
-
-	users := map[string]int{}
-	err = live.Await(t.Context(), 20*time.Second, "reading the access log", func(ctx ctx) error {
-		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server", "--tail=-1")
-		if err != nil {
-			return err
-		}
-		clear(users)
-		for line := range strings.Lines(log) {
-			var l struct {
-				Msg, Path, User string
-				Status          int
-			}
-			if json.Unmarshal([]byte(line), &l) == nil && l.Path == "/predict" && l.Status == http.StatusOK {
-				users[l.User]++
-			}
-		}
-		if len(users) < 2 {
-			return fmt.Errorf("calls by user: %v", users)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if users[user] != 1 || users[""] != 1 || len(users) != 2 {
-		t.Errorf("successful calls by user %v, want one of %s and one of nobody", users, user)
-	}
-}
-
-// clusterInside reaches the ingress for calls from inside the cluster, by its ClusterIP (the local cluster routes those to this machine).
-func clusterInside(t *testing.T) *live.Cluster {
-	t.Helper()
-	var s corev1.Service
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "kingress-internal"}, &s); err != nil {
-		t.Fatal(err)
-	}
-	c := *cluster
-	c.Ingress = "http://" + s.Spec.ClusterIP
-	return &c
-}
 
 // The user's code finds no S3 key, no key of the module and no token of Kubernetes, neither in its environment nor in its files.
 func TestNothingSecretInTheUsersContainer(t *testing.T) {
@@ -158,41 +78,40 @@ func TestNothingSecretInTheUsersContainer(t *testing.T) {
 	}
 }
 
-// The credentials of one box open that box only, and those for reading do not write.
+// The credentials of one box open that box only, and of it what their use is for.
 func TestBoxesAreApart(t *testing.T) {
 	t.Parallel()
-	m := apply(t, "pu-e2e-pa-boxes", echo("echo:echo"))
+	m := apply(t, "pu-e2e-pa-boxes", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
 	awaitReady(t, m)
-	if err := m.Put(t.Context(), "other", "secret.txt", []byte("x")); err != nil {
-		t.Fatal(err)
+	for box, key := range map[string]string{"other": "secret.txt", "weights": "model.txt.bak"} {
+		if err := m.Put(t.Context(), box, key, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	_, other, err := m.Box(t.Context(), "other", names.Read)
+	_, other, err := m.Bucket(t.Context(), "other")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, access := range []names.Access{names.Read, names.Write} {
-		weights, own, err := m.Box(t.Context(), "weights", access)
+	for use, object := range map[names.Access]string{names.Model: "model.txt", names.CallsRead: ""} {
+		weights, held, err := m.Box(t.Context(), "weights", use, object)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if own.Bucket == other.Bucket {
-			t.Fatalf("two boxes in one bucket %s", own.Bucket)
+		if held.Bucket == other.Bucket {
+			t.Fatalf("two boxes in one bucket %s", held.Bucket)
 		}
-		refused(t, "reading another box with "+string(access), func() error {
-			_, err := weights.StatObject(t.Context(), other.Bucket, "secret.txt", minio.StatObjectOptions{})
-			return err
-		})
-		refused(t, "listing another box with "+string(access), func() error {
-			return (<-weights.ListObjects(t.Context(), other.Bucket, minio.ListObjectsOptions{})).Err
-		})
-		write := func() error {
-			_, err := weights.PutObject(t.Context(), own.Bucket, "w.txt", strings.NewReader("x"), 1, minio.PutObjectOptions{})
-			return err
-		}
-		if access == names.Read {
-			refused(t, "writing with the session for reading", write)
-		} else if err := write(); err != nil {
-			t.Errorf("writing the own box: %v", err)
+		for where, key := range map[string]string{other.Bucket: "secret.txt", held.Bucket: "model.txt.bak"} {
+			refused(t, "reading "+key+" with "+string(use), func() error {
+				_, err := weights.StatObject(t.Context(), where, key, minio.StatObjectOptions{})
+				return err
+			})
+			refused(t, "listing with "+string(use), func() error {
+				return (<-weights.ListObjects(t.Context(), where, minio.ListObjectsOptions{})).Err
+			})
+			refused(t, "writing with "+string(use), func() error {
+				_, err := weights.PutObject(t.Context(), where, key, strings.NewReader("x"), 1, minio.PutObjectOptions{})
+				return err
+			})
 		}
 	}
 }
@@ -211,8 +130,8 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	awaitReady(t, m)
 	predict(t, m, http.StatusServiceUnavailable) // the pod runs and has looked for its model with the first session
 
-	key := types.NamespacedName{Namespace: m.Namespace, Name: names.Credentials("weights", names.Read)}
-	_, before, err := m.Box(t.Context(), "weights", names.Read)
+	key := types.NamespacedName{Namespace: m.Namespace, Name: names.SessionSecret("weights", names.Model, "model.txt")}
+	_, before, err := m.Box(t.Context(), "weights", names.Model, "model.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,9 +142,13 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	if err := m.Cluster.Delete(t.Context(), &secret); err != nil {
 		t.Fatal(err)
 	}
+	// Secrets are not watched: the controller looks every few minutes, and at once when the box was changed.
+	if _, err := m.Kubectl(t.Context(), "-n", m.Namespace, "annotate", "databox", "weights", "looked-at=now"); err != nil {
+		t.Fatal(err)
+	}
 	var after databox.Session
 	err = live.Await(t.Context(), 30*time.Second, "waiting for new credentials", func(ctx ctx) (err error) {
-		if _, after, err = m.Box(ctx, "weights", names.Read); err == nil && after.AccessKeyID == before.AccessKeyID {
+		if _, after, err = m.Box(ctx, "weights", names.Model, "model.txt"); err == nil && after.AccessKeyID == before.AccessKeyID {
 			err = fmt.Errorf("still the session %s", before.AccessKeyID)
 		}
 		return err

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/names"
@@ -28,8 +27,10 @@ type checker struct {
 	parts     map[string]*manifest.MLComponent
 	pipelines map[string]*manifest.ExperimentPipeline
 	secrets   map[string]*manifest.Secret
-	issuer    string            // of the first API with auth.oidc
-	issuerAt  manifest.Position // where it stands
+	// allowForeign carries objects of other groups wherever they go.
+	allowForeign bool
+	issuer       string            // of the first API with auth.oidc
+	issuerAt     manifest.Position // where it stands
 }
 
 func (c *checker) check() {
@@ -55,8 +56,10 @@ func (c *checker) check() {
 		c.scheduled(x)
 	}
 	c.apis()
+	c.basicUsers()
+	c.sharedBoxes()
 	c.given()
-	c.foreign()
+	c.foreignObjects()
 }
 
 type headed interface {
@@ -96,62 +99,9 @@ func index[T headed](c *checker, all []T, header func(T) *manifest.Header) map[s
 	return m
 }
 
-// foreign checks that objects of other groups, which are carried through, do not take the names of generated ones.
-func (c *checker) foreign() {
-	for _, f := range c.module.Foreign {
-		meta, _ := f.Object["metadata"].(map[string]any)
-		name, _ := meta["name"].(string)
-		taken := own(name) || strings.HasPrefix(name, "unip-worker-") || strings.HasPrefix(name, "unip-gateway-")
-		switch {
-		case meta == nil || name == "":
-			c.found.Errorf(f.Position, "%s has no metadata.name", f.Kind)
-		case f.APIVersion == "v1" && (f.Kind == "Secret" || f.Kind == "ConfigMap") && taken,
-			strings.HasPrefix(f.APIVersion, "serving.knative.dev/") && f.Kind == "Service" && (name == names.Gateway || c.parts[name] != nil),
-			strings.HasPrefix(f.APIVersion, "eventing.knative.dev/") && c.events(f.Kind, name),
-			strings.HasPrefix(f.APIVersion, "sources.knative.dev/") && f.Kind == "PingSource" && c.pings(name),
-			strings.HasPrefix(f.APIVersion, runtimev1.GroupVersion.Group+"/") && f.Kind == "Pipeline" && c.pipelines[name] != nil,
-			strings.HasPrefix(f.APIVersion, "networking.k8s.io/") && f.Kind == "NetworkPolicy" && c.config.NetworkPolicies.Enabled && c.guards(name),
-			strings.HasPrefix(f.APIVersion, "rbac.authorization.k8s.io/") && (f.Kind == "Role" || f.Kind == "RoleBinding") && name == names.Gateway && len(c.module.APIs) > 0:
-			c.found.Errorf(f.Position, "%s %s: the name is one of unip's own in this module", f.Kind, name)
-		}
-	}
-}
-
 // own reports names of Secrets that unip itself makes.
 func own(name string) bool {
 	return name == names.ModuleKey || name == names.RunLogs || (names.Managed(name) && !strings.HasPrefix(name, "unip-"))
-}
-
-// events reports names of the Broker and the Triggers that a module with pipelines has.
-func (c *checker) events(kind, name string) bool {
-	if kind == "Broker" {
-		return name == names.Broker && len(c.pipelines) > 0
-	}
-	for _, p := range c.pipelines {
-		taken := name == names.ChainTrigger(p.Meta.Name.Value)
-		for i := range p.Uploads {
-			taken = taken || name == names.UploadTrigger(p.Meta.Name.Value, i)
-		}
-		if taken {
-			return kind == "Trigger"
-		}
-	}
-	return false
-}
-
-// guards reports names of the module's NetworkPolicies.
-func (c *checker) guards(name string) bool {
-	return slices.ContainsFunc(c.pods(), func(kind string) bool { return names.NetworkPolicy(kind) == name })
-}
-
-// pings reports names of the PingSources that pipelines with a schedule have.
-func (c *checker) pings(name string) bool {
-	for _, p := range c.pipelines {
-		if _, ok := p.Meta.Annotations[manifest.Schedule]; ok && name == names.SchedulePing(p.Meta.Name.Value) {
-			return true
-		}
-	}
-	return false
 }
 
 // maxService is the longest name of a Knative Service whose Revisions ("-00001") and their Deployments ("-deployment") still are labels of DNS.
@@ -213,6 +163,9 @@ func (c *checker) namespaces() {
 			for _, w := range validation.IsDNS1123Label(ns.Value) {
 				c.found.Errorf(ns.At, "metadata.namespace: %q %s", ns.Value, w)
 			}
+			if c.clusters(ns.Value) {
+				c.found.Errorf(ns.At, "metadata.namespace: %s is a namespace of the cluster itself, and no module's", ns.Value)
+			}
 		}
 		if ns.Value != c.namespace {
 			c.found.Errorf(ns.At, "metadata.namespace: %q differs from %q of %s; a module is one namespace", ns.Value, c.namespace, c.first)
@@ -228,10 +181,17 @@ func (c *checker) namespaces() {
 	}
 }
 
+// clusters reports namespaces that are Kubernetes', Knative's, the ingress's or unip's own: a module
+// there would set their Pod Security level, and its objects could take the place of theirs.
+func (c *checker) clusters(ns string) bool {
+	return strings.HasPrefix(ns, "kube-") || strings.HasPrefix(ns, "knative-") || ns == names.SystemNamespace ||
+		slices.Contains(c.config.NetworkPolicies.IngressNamespaces, ns)
+}
+
 func known(kind, annotation string) bool {
 	switch kind {
 	case "MLComponent":
-		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers}, annotation)
+		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers, manifest.AnonymousCalls}, annotation)
 	case "ExperimentPipeline":
 		return slices.Contains([]string{manifest.MaxParallelRuns, manifest.OnUpload, manifest.Timeout, manifest.Schedule}, annotation)
 	case "DataBox":
@@ -270,6 +230,9 @@ func (c *checker) dataBox(b *manifest.DataBox) {
 }
 
 func (c *checker) secret(s *manifest.Secret) {
+	if ownType(s.Type) {
+		c.found.Errorf(s.Position, "Secret %s: the type %s is a ServiceAccount's token or unip's own; a module's Secret is Opaque", s.Meta.Name.Value, s.Type)
+	}
 	if s.Data == nil && s.StringData == nil {
 		c.found.Notef(s.Position, "Secret %s has no data here: a Secret of that name must exist in namespace %s", s.Meta.Name.Value, c.namespace)
 	}
@@ -320,26 +283,41 @@ func (c *checker) model(x *manifest.MLComponent) *resources.Model {
 		c.found.Errorf(p.At, "spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, like /models/%s", folder, path.Base(clean))
 		return nil
 	}
-	return &resources.Model{Box: boxName.Value, Object: objectOf(x, boxName.Value, p.Value), Path: p.Value}
+	key, entry := objectOf(x, boxName.Value, p.Value)
+	at := p.At
+	if entry != nil && entry.Has("s3Path") {
+		at = entry.S3Path.At
+		if err := checkObjectPath(strings.Trim(entry.S3Path.Value, "/")); err != nil && strings.Trim(entry.S3Path.Value, "/") != "" {
+			c.found.Errorf(at, "spec.connectedBoxes: s3Path %q, where the model lies: %v", entry.S3Path.Value, err)
+			return nil
+		}
+	}
+	if err := checkKey(key); err != nil {
+		c.found.Errorf(at, "spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/", key, boxName.Value, err)
+		return nil
+	}
+	return &resources.Model{Box: boxName.Value, Object: key, Path: p.Value}
 }
 
-// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for that box whose mountPath is a prefix of it, else the path itself.
-func objectOf(x *manifest.MLComponent, box, p string) string {
+// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for
+// that box whose mountPath is a prefix of it, which is given too, else the path itself.
+func objectOf(x *manifest.MLComponent, box, p string) (string, *manifest.MountS3Box) {
 	key, longest := strings.TrimPrefix(p, "/"), -1
+	var entry *manifest.MountS3Box
 	for _, b := range x.Spec.ConnectedBoxes {
 		if b.Name.Value != box || b.MountS3Box == nil {
 			continue
 		}
 		mount := strings.TrimSuffix(b.MountS3Box.MountPath.Value, "/") + "/"
 		if rest, ok := strings.CutPrefix(p, mount); ok && len(mount) > longest {
-			longest = len(mount)
+			longest, entry = len(mount), b.MountS3Box
 			key = strings.TrimPrefix(path.Join(b.MountS3Box.S3Path.Value, rest), "/")
 			if strings.HasSuffix(p, "/") {
 				key += "/"
 			}
 		}
 	}
-	return key
+	return key, entry
 }
 
 // near names the boxes that there are.

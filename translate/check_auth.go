@@ -1,12 +1,11 @@
 package translate
 
 import (
-	"strings"
-
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/names"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -31,7 +30,7 @@ func (c *checker) basic(auth *manifest.Auth) {
 		return
 	}
 	switch name := auth.Basic.Credentials; {
-	case strings.HasPrefix(name.Value, "unip-") || strings.Contains(name.Value, ".databox."):
+	case names.Managed(name.Value):
 		c.found.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %s is unip's own", name.Value)
 	case len(validation.IsDNS1123Subdomain(name.Value)) > 0:
 		c.found.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %q is not the name of a Secret", name.Value)

@@ -167,15 +167,13 @@ func (c *checker) mountFrom(where string, m *manifest.MountFrom) {
 	} else {
 		c.box(where+".box", box)
 	}
-	switch err := checkObjectPath(strings.TrimSuffix(p.Value, "/")); {
+	switch err := checkKey(p.Value); {
 	case p.At.File == "":
 		c.found.Errorf(m.Position, "%s.path is missing", where)
 	case p.Value == "":
 		c.found.Errorf(p.At, "%s.path: a whole box cannot be an input: name a file or a folder in it", where)
 	case err != nil:
 		c.found.Errorf(p.At, "%s.path: %q: %v", where, p.Value, err)
-	case usersArea(p.Value):
-		c.found.Errorf(p.At, "%s.path: %q: users/ is where users' files are, and no part of the developer's area", where, p.Value)
 	}
 }
 

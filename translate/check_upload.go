@@ -112,8 +112,8 @@ func (c *checker) uploadOutput(f flow, name, value string, wrong func(string, ..
 		wrong("%q is not a folder: end it in /", value)
 	case p.path == "":
 		wrong("%q is a whole box: name a folder in it", value)
-	case p.developer && usersArea(p.path):
-		wrong("%q: users/ is where users' files are, and no part of the developer's area", value)
+	case p.developer && checkKey(p.path) != nil:
+		wrong("%q: %v", value, checkKey(p.path))
 	default:
 		return p, true
 	}

@@ -15,6 +15,8 @@ import (
 
 const (
 	defaultPort = 8002
+	// metricsPort is where the container server answers Prometheus.
+	metricsPort = 9464
 	// maxTimeout is Knative's default max-revision-timeout-seconds.
 	maxTimeout = 600
 	// defaultTarget is how many calls at a time a pod should have before another one is started: workers answer one after the other.
@@ -36,6 +38,8 @@ func (c *checker) mlComponent(x *manifest.MLComponent) {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is not a port", p)
 		} else if slices.Contains(reservedPorts, p) {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is one of Knative's own ports", p)
+		} else if p == metricsPort {
+			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is where unip's server answers Prometheus; choose another one", p)
 		} else if p < 1024 {
 			c.found.Errorf(s.Field("servicePort"), "spec.servicePort: %d is below 1024, where a container without root cannot listen", p)
 		}
@@ -159,12 +163,30 @@ func (c *checker) annotations(x *manifest.MLComponent) {
 	c.number(&x.Meta, manifest.Concurrency, 0, 1, 1000)
 	c.number(&x.Meta, manifest.Workers, 1, 1, 64)
 	c.timeout(x)
+	if c.anonymous(x) {
+		c.found.Notef(x.Meta.Annotations[manifest.AnonymousCalls].At, "%s answers any pod of the cluster, which then has no user", x.Meta.Name.Value)
+	}
 	if v, ok := x.Meta.Annotations[manifest.ScaleDownDelay]; ok {
 		if d, err := time.ParseDuration(v.Value); err != nil || d < 0 || d > time.Hour || d%time.Second != 0 {
 			c.found.Errorf(v.At, "metadata.annotations: %s: %q is not a duration of whole seconds up to 1h", manifest.ScaleDownDelay, v.Value)
 		}
 	}
 }
+
+// anonymous says whether the component answers calls that the gateway has not signed.
+func (c *checker) anonymous(x *manifest.MLComponent) bool {
+	v, ok := x.Meta.Annotations[manifest.AnonymousCalls]
+	if ok && v.Value != allow && v.Value != refuse {
+		c.found.Errorf(v.At, "metadata.annotations: %s: %q is neither %s nor %s", manifest.AnonymousCalls, v.Value, allow, refuse)
+	}
+	return v.Value == allow
+}
+
+// The values of anonymous-calls.
+const (
+	allow  = "Allow"
+	refuse = "Refuse"
+)
 
 // timeout is the component's, in seconds; written as a duration (90s, 5m) or a number.
 func (c *checker) timeout(x *manifest.MLComponent) int {
@@ -189,7 +211,8 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		Env: envOf(s.Env), EnvFrom: envFromOf(s.EnvFrom),
 		Model: c.model(x), Boxes: c.fileBoxes(s), Limits: limitsOf(s.ResourceLimits), TimeoutSeconds: c.timeout(x),
 		Workers: c.number(&x.Meta, manifest.Workers, 1, 1, 64), Concurrency: c.number(&x.Meta, manifest.Concurrency, 0, 1, 1000),
-		Scaling: map[string]string{autoscaling.TargetAnnotationKey: defaultTarget},
+		Anonymous: c.anonymous(x),
+		Scaling:   map[string]string{autoscaling.TargetAnnotationKey: defaultTarget},
 	}
 	if s.ServicePort != nil {
 		out.Port = *s.ServicePort
@@ -203,6 +226,11 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		if v, ok := x.Meta.Annotations[annotation]; ok {
 			out.Scaling[key] = v.Value
 		}
+	}
+	if _, ok := x.Meta.Annotations[manifest.MaxScale]; !ok && c.config.Defaults.MaxScale > 0 {
+		// Who wants more instances always than the most by default gets them.
+		most := max(c.config.Defaults.MaxScale, c.number(&x.Meta, manifest.MinScale, 0, 0, 1000))
+		out.Scaling[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
 	}
 	return out
 }

@@ -11,7 +11,7 @@ func Components(files []manifest.File, o Options) ([]resources.Component, manife
 	if o.Lenient {
 		found.Lenient()
 	}
-	c := &checker{found: &found, config: o.Config, module: m}
+	c := &checker{found: &found, config: o.Config, module: m, allowForeign: o.AllowForeign}
 	c.check()
 	found.Sort()
 	if found.Failed() {

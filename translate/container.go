@@ -12,6 +12,7 @@ import (
 
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/translate/resources"
 )
 
 // What all containers of users have in common: of an MLComponent (where is "spec") and of a pipeline's stages ("spec.stages[0]").
@@ -90,8 +91,7 @@ func (c *checker) limits(where string, limits map[string]manifest.Text) {
 func envOf(env []manifest.Env) []corev1.EnvVar {
 	var out []corev1.EnvVar
 	for _, e := range env {
-		// Kubelet expands $(NAME) in values, and $$ is its way to write a dollar; the platform knows neither, so a dollar stays a dollar.
-		out = append(out, corev1.EnvVar{Name: e.Name.Value, Value: strings.ReplaceAll(e.Value.Value, "$", "$$")})
+		out = append(out, corev1.EnvVar{Name: e.Name.Value, Value: resources.Literal(e.Value.Value)})
 	}
 	return out
 }

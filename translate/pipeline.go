@@ -78,6 +78,7 @@ func (c *checker) storage(routes []resources.Route) resources.Storage {
 			}
 		}
 	}
+	s.Links = has("files")
 	if has("pipelines", "experimentPipeline") {
 		s.Pipelines = sortedKeys(c.pipelines)
 	}

@@ -50,8 +50,17 @@ func checkObjectPath(p string) error {
 
 func control(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }
 
-// usersArea reports a path of the developer's area that is among users' files.
-func usersArea(p string) bool { return p == "users" || strings.HasPrefix(p, "users/") }
+// checkKey checks a path of a manifest that becomes a key of a box, or with a "/" at its end a folder
+// of keys: every one that reads or writes the developer's area, so that none is among users' files.
+func checkKey(p string) error {
+	if err := checkObjectPath(strings.TrimSuffix(p, "/")); err != nil {
+		return err
+	}
+	if p == "users" || strings.HasPrefix(p, "users/") {
+		return errors.New("users/ is where users' files are, and no part of the developer's area")
+	}
+	return nil
+}
 
 // box finds a box that a field names.
 func (c *checker) box(where string, name manifest.Text) *manifest.DataBox {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -79,7 +80,7 @@ func literal(s string) bool {
 		}
 	}
 	for i, r := range s {
-		if r != '\n' && (r < ' ' || r == 0x7f || (r >= 0x80 && (r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r >= 0xfff0))) {
+		if r != '\n' && (r < ' ' || r == 0x7f || (r >= 0x80 && (r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r >= 0xfff0 || unicode.Is(unicode.Bidi_Control, r)))) {
 			return false
 		}
 		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
@@ -100,7 +101,7 @@ func (e *emitter) quoted(s string) {
 			e.out = append(e.out, '\\', 'n')
 		case r == '\t':
 			e.out = append(e.out, '\\', 't')
-		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff:
+		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff || unicode.Is(unicode.Bidi_Control, r):
 			e.out = fmt.Appendf(e.out, `\u%04x`, r)
 		default:
 			e.out = utf8.AppendRune(e.out, r)

@@ -26,6 +26,9 @@ type Options struct {
 	NoNamespace bool
 	// Lenient turns unknown fields into warnings.
 	Lenient bool
+	// AllowForeign carries objects of other groups through wherever they go: into other namespaces,
+	// and cluster-wide ones.
+	AllowForeign bool
 }
 
 // Object is what is applied to a cluster.
@@ -48,11 +51,12 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	if o.Lenient {
 		found.Lenient()
 	}
-	c := &checker{found: &found, config: o.Config, module: m}
+	c := &checker{found: &found, config: o.Config, module: m, allowForeign: o.AllowForeign}
 	c.check()
 	var made []object
 	if !found.Failed() {
 		made = c.make(o)
+		c.collisions(made)
 		var rules validate.Rules
 		problems := make([][]validate.Problem, len(made))
 		_ = parallel.Do(len(made), func(i int) error { // nothing here fails
@@ -69,6 +73,9 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 			}
 		}
 	}
+	if !found.Failed() {
+		c.noteCarried()
+	}
 	found.Sort()
 	if found.Failed() {
 		return nil, found
@@ -83,8 +90,9 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	return out, found
 }
 
-// order is that of application: what others refer to comes first. Kinds that are not here come last.
-var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "ConfigMap", "DataBox", "Role", "RoleBinding", "Broker", "Pipeline", "Trigger", "PingSource"}
+// order is that of application: what others refer to comes first, and the controller's Role before what it works on; but after
+// the Secrets, for the RoleBinding makes it look for the module's key. Kinds that are not here come last.
+var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker", "Pipeline", "Trigger", "PingSource"}
 
 func rank(kind string) int {
 	if i := slices.Index(order, kind); i >= 0 {
@@ -124,11 +132,24 @@ func (c *checker) make(o Options) []object {
 			add(s.Position, resources.MakeSecret(m, s))
 		}
 	}
-	for _, b := range c.module.Boxes {
-		add(b.Position, resources.MakeDataBox(m, b))
+	var components []resources.Component
+	for _, x := range c.module.Components {
+		components = append(components, c.component(x))
 	}
-	if len(c.module.Components)+len(c.module.APIs) > 0 {
+	routes := c.routes()
+	storage := c.storage(routes)
+	sessions := resources.Sessions(components, storage)
+	for _, b := range c.module.Boxes {
+		add(b.Position, resources.MakeDataBox(m, b, sessions[b.Meta.Name.Value]))
+	}
+	key := len(c.module.Components)+len(c.module.APIs) > 0
+	if key {
 		add(first, resources.MakeModuleKey(m))
+	}
+	if key || len(c.module.Boxes)+len(c.module.Pipelines) > 0 {
+		role, binding := resources.MakeControllerRole(m, key)
+		add(first, role)
+		add(first, binding)
 	}
 	if o.Config.NetworkPolicies.Enabled {
 		for _, kind := range c.pods() {
@@ -136,19 +157,17 @@ func (c *checker) make(o Options) []object {
 		}
 	}
 	var worker *corev1.ConfigMap
-	for _, x := range c.module.Components {
+	for i, x := range c.module.Components {
 		if worker == nil {
 			worker = resources.MakeWorker(m)
 			add(first, worker)
 		}
-		component := c.component(x)
+		component := components[i]
 		add(x.Position, resources.MakeServiceAccount(m, component.Name, "mlcomponent"))
 		add(x.Position, resources.MakeComponent(m, component, worker))
 	}
 	if len(c.module.APIs) > 0 {
 		from := c.module.APIs[0].Position
-		routes := c.routes()
-		storage := c.storage(routes)
 		config := resources.MakeRoutes(m, routes, storage)
 		add(from, resources.MakeGatewayAccount(m, len(storage.Pipelines) > 0))
 		add(from, config)

@@ -40,7 +40,7 @@ func options() translate.Options {
 	}
 }
 
-// cases are the folders of testdata: in.yaml, and out.yaml (what is written), err.txt (what is said) or both. unip.yaml is the installation's, lenient an empty file that asks for leniency.
+// cases are the folders of testdata: in.yaml, and out.yaml (what is written), err.txt (what is said) or both. unip.yaml is the installation's; lenient and allow-foreign are empty files that stand for the flags.
 func cases(t *testing.T) []string {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/*/in.yaml")
@@ -67,6 +67,9 @@ func read(t *testing.T, dir string) (manifest.File, translate.Options) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "lenient")); err == nil {
 		o.Lenient = true
+	}
+	if _, err := os.Stat(filepath.Join(dir, "allow-foreign")); err == nil {
+		o.AllowForeign = true
 	}
 	return manifest.File{Name: "in.yaml", Data: in}, o
 }
@@ -301,7 +304,7 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
 			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
 			if c.Model != nil {
-				want = append(want, "--model-object="+c.Model.Object)
+				want = append(want, "--model-object="+resources.Literal(c.Model.Object))
 			}
 			for _, arg := range want {
 				if !slices.Contains(append(server, function...), arg) {

@@ -12,13 +12,18 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/tags"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -41,6 +46,10 @@ type cluster struct {
 	client.Client
 	s3  *miniotest.Server
 	dir string // the operator's files
+	// asked are the paths of the controller's own requests to the API server.
+	asked    *requests
+	events   string // where the controller takes events
+	s3Events string // where it takes notifications
 }
 
 // TestController tells the life of boxes and keys in order: what an operator does to the whole installation is seen by all of them. It needs the
@@ -57,6 +66,15 @@ func TestController(t *testing.T) {
 	t.Run("a dataset is seen by those with whom it is shared", c.shares)
 	t.Run("a module's key is made once", c.makesKeys)
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
+	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)
+	t.Run("a stage gets sessions for what it needs", c.startsStages)
+	t.Run("without the module's Role all waits, and goes on when it comes", c.waitsForTheRole)
+	t.Run("what is deleted after the Role goes without it", c.goesWithoutTheRole)
+	t.Run("events about what is not there cost nothing", c.forgedEventsCostNothing)
+	t.Run("impossible pipelines and runs are refused by the API server, and end if they are there", c.refusesImpossibleRuns)
+	t.Run("Secrets that nobody holds go", c.keepsNoOtherSecrets)
+	t.Run("what is in a box is counted", c.countsBoxes)
+	t.Run("a model among users' files is refused", c.refusesUsersFilesAsModel)
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
@@ -70,17 +88,28 @@ func start(t *testing.T) *cluster {
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}", c.s3.Endpoint))
+	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
+	c.apply(t, "../../config/300-rbac.yaml")
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 600}", c.s3.Endpoint))
+	// The controller has the rights of its account and no more.
+	cfg, c.asked = rest.CopyConfig(cfg), &requests{}
+	cfg.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + names.SystemNamespace + ":" + names.Controller,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace, "system:authenticated"},
+	}
+	cfg.Wrap(c.asked.count)
+	c.events, c.s3Events = freeAddress(t), freeAddress(t)
+	c.operator(t, "webhookToken", webhookToken)
 
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: "default", stageImage: "stage", events: "0", s3Events: "0"})
+		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: c.events, s3Events: c.s3Events})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -112,20 +141,82 @@ func (c *cluster) becomesReady(t *testing.T) {
 		t.Errorf("the credentials expire in %v", left)
 	}
 	ctx := t.Context()
-	if s3 := c.open(t, "live", "weights", names.Write); true {
-		_, err := s3.PutObject(ctx, b.Status.Bucket, "model", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	const file = "users/ann/file_groups/g/f"
+	if s3 := c.open(t, "live", "weights", names.Calls); true {
+		_, err := s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 		must(t, err)
 	}
-	s3 := c.open(t, "live", "weights", names.Read)
-	_, err := s3.StatObject(ctx, b.Status.Bucket, "model", minio.StatObjectOptions{})
+	s3 := c.open(t, "live", "weights", names.GetLinks)
+	_, err := s3.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
 	must(t, err)
 	if _, err := s3.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !databox.IsRefused(err) {
 		t.Errorf("another box's bucket: %v", err)
 	}
-	_, err = s3.PutObject(ctx, b.Status.Bucket, "x", strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	_, err = s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 	if !databox.IsRefused(err) {
-		t.Errorf("writing with the read session: %v", err)
+		t.Errorf("writing with a session that reads: %v", err)
 	}
+	links, err := databox.ParseSession(c.secret(t, "live", names.Credentials("weights", names.GetLinks)).Data[databox.SessionKey])
+	must(t, err)
+	if left := time.Until(links.Expiration); left < 119*time.Minute {
+		t.Errorf("the session of links ends in %v", left)
+	}
+}
+
+// keepsNoOtherSecrets: what a release before has left goes, and what the spec names no more; another box's stay.
+func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
+	b, other := c.box(t, "less", "weights"), c.box(t, "less", "other")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	c.waitFor(t, other, platformv1.ReasonReady)
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "less", Name: "weights.databox.write", Labels: map[string]string{boxes.SecretLabel: "weights"},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b, platformv1.GroupVersion.WithKind("DataBox"))},
+	}}
+	must(t, c.Create(t.Context(), old))
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "less", Name: "foreign", Labels: map[string]string{boxes.SecretLabel: "weights"}}}
+	must(t, c.Create(t.Context(), foreign))
+	before := b.DeepCopy()
+	b.Spec.Sessions = []platformv1.Session{{Use: string(names.Files)}}
+	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
+	eventually(t, "Secrets of the box", func() error {
+		var all corev1.SecretList
+		must(t, c.List(t.Context(), &all, client.InNamespace("less")))
+		var got []string
+		for _, s := range all.Items {
+			got = append(got, s.Name)
+		}
+		want := []string{
+			"foreign", "other.databox.calls", "other.databox.get-links", names.SessionSecret("other", names.Model, "models/"), "weights.databox.files",
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			return errors.New(d)
+		}
+		return nil
+	})
+	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), b))
+	before = b.DeepCopy()
+	b.Spec.Sessions = nil
+	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
+	c.waitFor(t, b, platformv1.ReasonReady)
+	if b.Status.CredentialsExpire != nil {
+		t.Errorf("nobody holds credentials, and they expire at %v", b.Status.CredentialsExpire)
+	}
+}
+
+// refusesUsersFilesAsModel: the spec is an editor's to write.
+func (c *cluster) refusesUsersFilesAsModel(t *testing.T) {
+	b := c.boxWith(t, "greedy", "weights", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
+		{Use: string(names.Model), Object: "users/"}, {Use: string(names.Files)},
+	}})
+	c.waitFor(t, b, platformv1.ReasonCredentialsError)
+	if m := ready(b).Message; !strings.Contains(m, "users' files") {
+		t.Errorf("message %q", m)
+	}
+	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: names.SessionSecret("weights", names.Model, "users/")}, &corev1.Secret{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("there is a session of all users' files: %v", err)
+	}
+	c.open(t, "greedy", "weights", names.Files)
 }
 
 func (c *cluster) restoresSecrets(t *testing.T) {
@@ -147,8 +238,9 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 			return c.Update(t.Context(), s)
 		},
 	} {
-		before := c.secret(t, "mend", names.Credentials("weights", names.Read))
+		before := c.secret(t, "mend", names.Credentials("weights", names.Calls))
 		must(t, harm(before.DeepCopy()))
+		c.touch(t, b) // Secrets are not watched: the next look comes with any change, or in minutes
 		eventually(t, "a Secret "+how, func() error {
 			s := &corev1.Secret{}
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(before), s); err != nil {
@@ -163,7 +255,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 		})
 	}
 	// Nothing goes on being written once all is well.
-	s := c.secret(t, "mend", names.Credentials("weights", names.Write))
+	s := c.secret(t, "mend", names.Credentials("weights", names.Calls))
 	c.touch(t, b)
 	c.touch(t, c.box(t, "mend-2", "weights"))
 	if again := c.secret(t, "mend", s.Name); again.ResourceVersion != s.ResourceVersion {
@@ -182,7 +274,7 @@ func (c *cluster) refusesForeignBuckets(t *testing.T) {
 	if m := ready(b).Message; !strings.Contains(m, databox.TagNamespaceUID+"="+string(ns.UID)) {
 		t.Errorf("the message has no cure: %q", m)
 	}
-	for _, a := range []names.Access{names.Read, names.Write} {
+	for _, a := range []names.Access{names.Calls, names.GetLinks} {
 		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: names.Credentials("weights", a)}, &corev1.Secret{})
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("there are credentials for somebody else's bucket: %v", err)
@@ -201,25 +293,46 @@ func (c *cluster) shares(t *testing.T) {
 	c.s3.Put(t, source.Status.Bucket, "leaf", "x")
 	view := c.boxWith(t, "viewer", "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{
 		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "owner"},
-	}})
+	}, Sessions: []platformv1.Session{{Use: string(names.Files)}, {Use: string(names.GetLinks)}}})
 	c.waitFor(t, view, platformv1.ReasonNotShared)
 	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody, view*")
 	c.waitFor(t, view, platformv1.ReasonReady)
-	s3 := c.open(t, "viewer", "leaves", names.Read)
+	s3 := c.open(t, "viewer", "leaves", names.Files)
 	_, err := s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
 	must(t, err)
+	c.s3.Put(t, source.Status.Bucket, "users/ann/file_groups/g/f", "private")
+	if _, err := s3.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+		t.Errorf("a user's file of the owner's: %v", err)
+	}
+	// A bucket that is somebody else's all of a sudden: of a later namespace of the name, or of another cluster.
+	was, err := c.s3.GetBucketTagging(t.Context(), source.Status.Bucket)
+	must(t, err)
+	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: "owner", databox.TagNamespaceUID: "another", databox.TagBox: "leaves"}, false)
+	must(t, err)
+	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, theirs))
+	c.touch(t, view)
+	c.waitFor(t, view, platformv1.ReasonBucketNotOurs)
+	c.haveNoSecrets(t, "viewer")
+	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, was))
+	c.touch(t, view)
+	c.waitFor(t, view, platformv1.ReasonReady)
 	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody")
 	c.waitFor(t, view, platformv1.ReasonNotShared)
-	for _, a := range []names.Access{names.Read, names.Write} {
-		err := c.Get(t.Context(), client.ObjectKey{Namespace: "viewer", Name: names.Credentials("leaves", a)}, &corev1.Secret{})
-		if !apierrors.IsNotFound(err) {
-			t.Errorf("the share was withdrawn, and there is a Secret for %s: %v", a, err)
-		}
-	}
+	c.haveNoSecrets(t, "viewer")
 	must(t, c.Delete(t.Context(), view))
 	c.waitGone(t, view)
 	if _, err := c.s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{}); err != nil {
 		t.Errorf("the owner's object after the view was deleted: %v", err)
+	}
+}
+
+// haveNoSecrets: a module without rights has no session left.
+func (c *cluster) haveNoSecrets(t *testing.T, ns string) {
+	t.Helper()
+	var all corev1.SecretList
+	must(t, c.List(t.Context(), &all, client.InNamespace(ns)))
+	for _, s := range all.Items {
+		t.Errorf("there is the Secret %s", s.Name)
 	}
 }
 
@@ -247,6 +360,20 @@ func (c *cluster) makesKeys(t *testing.T) {
 	if string(empty.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) || string(short.Data["other"]) != "x" {
 		t.Error("keys are not random, or something beside the key was changed")
 	}
+	// What is taken away later is found by a look at the module: here its RoleBinding has changed.
+	emptied := short.DeepCopy()
+	emptied.Data = nil
+	must(t, c.Update(t.Context(), emptied))
+	binding := &rbacv1.RoleBinding{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Namespace: "keys", Name: names.Controller}, binding))
+	metav1.SetMetaDataLabel(&binding.ObjectMeta, "applied", "again")
+	must(t, c.Update(t.Context(), binding))
+	eventually(t, "another key of short", func() error {
+		if s := c.secret(t, "keys", "short"); len(s.Data[modulekey.DataKey]) != 32 || string(s.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) {
+			return errors.New("there is none")
+		}
+		return nil
+	})
 	// The same manifest again, without data, as every deployment applies it; a further change shows that it was looked at.
 	again := empty.DeepCopy()
 	again.Labels["applied"] = "again"
@@ -343,7 +470,7 @@ func (c *cluster) movesToAnotherServer(t *testing.T) {
 	c.s3 = miniotest.Start(t)
 	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900}", c.s3.Endpoint))
 	eventually(t, "a session of the new server", func() error {
-		s := c.secret(t, "early", names.Credentials("weights", names.Read))
+		s := c.secret(t, "early", names.Credentials("weights", names.Calls))
 		x, err := databox.ParseSession(s.Data[databox.SessionKey])
 		if err != nil || x.Endpoint != c.s3.Endpoint {
 			return fmt.Errorf("endpoint %s, %v", x.Endpoint, err)

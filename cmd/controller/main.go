@@ -33,6 +33,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -103,10 +104,6 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 			return nil, fmt.Errorf("scheme: %w", err)
 		}
 	}
-	ofBoxes, err := labels.NewRequirement(boxes.SecretLabel, selection.Exists, nil)
-	if err != nil {
-		return nil, fmt.Errorf("label selector: %w", err)
-	}
 	ofRuns, err := labels.NewRequirement(runtimev1.RunLabel, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("label selector: %w", err)
@@ -126,10 +123,12 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 		// The priority queue of controller-runtime v0.23.1 can block for ever when it is shut down with items in it: its handing out of an
 		// item waits, under the queue's lock, for a worker that has left. The Lease is then not released, and the next leader waits for it.
 		Controller: ctrlconfig.Controller{UsePriorityQueue: new(false)},
+		// Never a cache of Secrets: there is no right to list them but in modules that have the controller's Role.
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Secret{}: {Label: labels.NewSelector().Add(*ofBoxes)}, &corev1.Pod{}: runs, &batchv1.Job{}: runs,
+				&corev1.Pod{}: runs, &batchv1.Job{}: runs, modulerole.Binding(): modulerole.InCache(),
 			},
 		},
 	})

@@ -11,19 +11,23 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/broker"
+	"github.com/unip-knative/unip/cmd/controller/internal/limited"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
+	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
 )
 
 // setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.
@@ -32,8 +36,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	if err != nil {
 		return err
 	}
-	brokers := &brokers{live: mgr.GetAPIReader(), known: map[string]known{}}
-	publisher, err := events.NewPublisher(brokers.url)
+	brokers := &broker.Finder{Live: mgr.GetAPIReader(), Config: func() installation.Config { return src.Current().Config }}
+	publisher, err := events.NewPublisher(brokers.URL)
 	if err != nil {
 		return err
 	}
@@ -58,8 +62,18 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	}
 	hints := runs.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: starts.Upload, Leading: leading}
 	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
+	counter := &usage.Counter{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"), Settings: src, Transport: transport,
+		SystemBucket: func(ctx context.Context) (string, error) {
+			s, err := spool.open(ctx)
+			return s.Bucket, err
+		},
+	}
+	if err := counter.SetUp(mgr); err != nil {
+		return err
+	}
 	s3 := &uploads.Receiver{
-		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish,
+		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish, Changed: counter.Changed,
 		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
 			return boxOf(ctx, mgr.GetClient(), bucket)
 		},
@@ -86,6 +100,13 @@ type everywhere struct{ manager.RunnableFunc }
 
 func (everywhere) NeedLeaderElection() bool { return false }
 
+// A receiver's connections, in all and of one address. Knative's dispatcher has one address and may have a connection for each
+// event that it delivers; a connection takes some 10 KiB.
+const (
+	maxConnections      = 2048
+	maxConnectionsOfOne = 1024
+)
+
 // serve answers on an address until ctx ends; "0" is nowhere.
 func serve(address string, h http.Handler) manager.RunnableFunc {
 	return func(ctx context.Context) error {
@@ -96,8 +117,10 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 		if err != nil {
 			return fmt.Errorf("listening: %w", err)
 		}
+		l = limited.Listen(l, maxConnections, maxConnectionsOfOne)
 		s := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 			ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 		}
 		ended := make(chan error, 1)
@@ -116,43 +139,6 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 	}
 }
 
-// brokers finds the modules' Brokers by their label, for a module's names may have been prefixed, and remembers them for a while.
-type brokers struct {
-	live  client.Reader
-	mu    sync.Mutex
-	known map[string]known
-}
-
-type known struct {
-	url   string
-	until time.Time
-}
-
-func (b *brokers) url(ctx context.Context, namespace string) (string, error) {
-	b.mu.Lock()
-	k, ok := b.known[namespace]
-	b.mu.Unlock()
-	if ok && time.Now().Before(k.until) {
-		return k.url, nil
-	}
-	all := &unstructured.UnstructuredList{}
-	all.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "BrokerList"})
-	if err := b.live.List(ctx, all, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}); err != nil {
-		return "", err
-	}
-	if len(all.Items) == 0 {
-		return "", errors.New("the module has no Broker")
-	}
-	url, _, _ := unstructured.NestedString(all.Items[0].Object, "status", "address", "url")
-	if url == "" {
-		return "", errors.New("the Broker has no address yet")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.known[namespace] = known{url, time.Now().Add(time.Minute)}
-	return url, nil
-}
-
 // boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's and its namespace's.
 func boxOf(ctx context.Context, c client.Client, bucket string) (string, string, bool, error) {
 	var all platformv1.DataBoxList
@@ -162,7 +148,9 @@ func boxOf(ctx context.Context, c client.Client, bucket string) (string, string,
 	for i := range all.Items {
 		b := &all.Items[i]
 		if b.Spec.S3DefaultStorage != nil && databox.BucketName(b.Namespace, b.Name) == bucket {
-			return b.Namespace, b.Name, true, nil
+			ready := meta.FindStatusCondition(b.Status.Conditions, platformv1.ConditionReady)
+			foreign := ready != nil && ready.Reason == platformv1.ReasonBucketNotOurs
+			return b.Namespace, b.Name, !foreign, nil
 		}
 	}
 	return "", "", false, nil
@@ -178,26 +166,23 @@ type spool struct {
 	claimed string // the endpoint at which it was
 }
 
-// systemNamespace is where the controller lives; its bucket is named after it.
-const systemNamespace = "unip-system"
-
 func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
 	now := s.settings.Current()
 	c, err := now.Client(s.transport)
 	if err != nil {
 		return uploads.Spool{}, err
 	}
-	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(systemNamespace)}
+	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(names.SystemNamespace)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.claimed == now.Config.S3.Endpoint {
 		return out, nil
 	}
 	ns := &corev1.Namespace{}
-	if err := s.live.Get(ctx, types.NamespacedName{Name: systemNamespace}, ns); err != nil {
+	if err := s.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, ns); err != nil {
 		return out, fmt.Errorf("reading the controller's namespace: %w", err)
 	}
-	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: systemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
+	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
 	if err != nil {
 		return out, fmt.Errorf("the spool: %w", err)
 	}

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,11 +19,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/translate/resources"
 )
 
 func must(t *testing.T, err error) {
@@ -45,17 +54,115 @@ func (c *cluster) operator(t *testing.T, name, text string) {
 	must(t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600))
 }
 
+// namespace makes that of a module to which translate has brought the controller's Role.
 func (c *cluster) namespace(t *testing.T, name string) {
+	t.Helper()
+	if c.bareNamespace(t, name) {
+		c.role(t, name)
+	}
+}
+
+// bareNamespace makes one without the Role, and reports whether it was not there.
+func (c *cluster) bareNamespace(t *testing.T, name string) bool {
 	t.Helper()
 	err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	if !apierrors.IsAlreadyExists(err) {
 		must(t, err)
 	}
+	return err == nil
+}
+
+func (c *cluster) role(t *testing.T, namespace string) {
+	t.Helper()
+	role, binding := resources.MakeControllerRole(resources.Module{Namespace: namespace}, true)
+	must(t, c.Create(t.Context(), role))
+	must(t, c.Create(t.Context(), binding))
+}
+
+// apply creates the objects of a file.
+func (c *cluster) apply(t *testing.T, file string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	must(t, err)
+	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(b), len(b)); ; {
+		o := &unstructured.Unstructured{}
+		err := d.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		must(t, err)
+		must(t, c.Create(t.Context(), o))
+	}
+}
+
+// requests counts those of a client.
+type requests struct {
+	mu  sync.Mutex
+	all []string // method and path
+}
+
+func (r *requests) count(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		r.mu.Lock()
+		r.all = append(r.all, req.Method+" "+req.URL.Path)
+		r.mu.Unlock()
+		return next.RoundTrip(req)
+	})
+}
+
+// since are those after the first n whose path matches.
+func (r *requests) since(n int, path func(string) bool) (found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.all[n:] {
+		if path(x) {
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+func (r *requests) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, l.Close())
+	return l.Addr().String()
+}
+
+// tell posts an event as the module's Trigger would, or anybody else, and gives the answer's code.
+func (c *cluster) tell(t *testing.T, path, kind string, extensions map[string]string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.events+path, nil)
+	must(t, err)
+	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/anybody", "Ce-Type": kind} {
+		req.Header.Set(k, v)
+	}
+	for k, v := range extensions {
+		req.Header.Set("Ce-"+k, v)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	must(t, err)
+	_, _ = io.Copy(io.Discard, resp.Body)
+	must(t, resp.Body.Close())
+	return resp.StatusCode
 }
 
 func (c *cluster) box(t *testing.T, ns, name string) *platformv1.DataBox {
 	t.Helper()
-	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}})
+	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
+		{Use: string(names.Calls)}, {Use: string(names.GetLinks)}, {Use: string(names.Model), Object: "models/"},
+	}})
 }
 
 func (c *cluster) boxWith(t *testing.T, ns, name string, spec platformv1.DataBoxSpec) *platformv1.DataBox {

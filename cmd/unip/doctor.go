@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 // examineFor bounds all checks together.
@@ -43,9 +44,9 @@ wrong it says the cure, and then exits with 1. It changes nothing.`,
 				if output == "json" {
 					return
 				}
-				fmt.Fprintf(c.OutOrStdout(), "%s  %s: %s\n", mark, f.Check, f.Message)
+				fmt.Fprintf(c.OutOrStdout(), "%s  %s: %s\n", mark, f.Check, plain.Line(f.Message))
 				if f.Cure != "" {
-					fmt.Fprintf(c.OutOrStdout(), "      cure: %s\n", f.Cure)
+					fmt.Fprintf(c.OutOrStdout(), "      cure: %s\n", plain.Line(f.Cure))
 				}
 			})
 			if output == "json" {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
@@ -60,10 +61,10 @@ func filesLs(r *remote) *cobra.Command {
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, g := range all.Groups {
-				fmt.Fprintf(w, "\t\t%s/\n", g)
+				fmt.Fprintf(w, "\t\t%s/\n", plain.Line(g))
 			}
 			for _, f := range all.Files {
-				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, ago(f.LastModified), f.Name)
+				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, ago(f.LastModified), plain.Line(f.Name))
 			}
 			return w.Flush()
 		},
@@ -92,11 +93,11 @@ func filesPut(r *remote) *cobra.Command {
 				to += filepath.Base(args[0])
 			}
 			if link {
-				f, err := m.PutLink(c.Context(), to, overwrite)
+				f, err := m.PutLink(c.Context(), to, -1, overwrite)
 				if err != nil {
 					return said(err)
 				}
-				fmt.Fprintln(c.OutOrStdout(), f.Put)
+				fmt.Fprintln(c.OutOrStdout(), plain.Line(f.Put))
 				return nil
 			}
 			local, err := os.Open(args[0])
@@ -111,7 +112,7 @@ func filesPut(r *remote) *cobra.Command {
 			if err != nil {
 				return &inputError{err.Error()}
 			}
-			f, err := m.PutLink(c.Context(), to, overwrite)
+			f, err := m.PutLink(c.Context(), to, info.Size(), overwrite)
 			if err != nil {
 				return said(err)
 			}
@@ -145,7 +146,7 @@ func filesGet(r *remote) *cobra.Command {
 			case err != nil:
 				return said(err)
 			case link:
-				fmt.Fprintln(c.OutOrStdout(), f.Get)
+				fmt.Fprintln(c.OutOrStdout(), plain.Line(f.Get))
 				return nil
 			case r.output == "json":
 				return writeJSON(c.OutOrStdout(), f)
@@ -189,6 +190,6 @@ func progress(c *cobra.Command, name string, total int64) func(int64) {
 		}
 		last = now
 		rate := float64(n) / now.Sub(began).Seconds()
-		fmt.Fprintf(c.ErrOrStderr(), "%s: %s of %s, %s/s\n", name, size(n), size(total), size(int64(rate)))
+		fmt.Fprintf(c.ErrOrStderr(), "%s: %s of %s, %s/s\n", plain.Line(name), size(n), size(total), size(int64(rate)))
 	}
 }

@@ -11,10 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/translate/names"
 )
 
@@ -45,10 +47,13 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			for _, o := range moved {
 				known[o.GetKind()+"/"+o.GetName()] = true
 				if o.GetKind() == "DataBox" {
-					known["Secret/"+names.Credentials(o.GetName(), names.Read)], known["Secret/"+names.Credentials(o.GetName(), names.Write)] = true, true
+					for _, s := range sessions(t, o) {
+						known["Secret/"+names.SessionSecret(o.GetName(), names.Access(s.Use), s.Object)] = true
+					}
 				}
 			}
 			known["Secret/"+names.RunLogs] = true
+			known["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
 			found := 0
 			for _, o := range moved {
 				if ns := o.GetNamespace(); ns != "elsewhere" && o.GetKind() != "Namespace" {
@@ -66,6 +71,16 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sessions are those of a box, each of which becomes a Secret.
+func sessions(t *testing.T, box *cluster.Object) []platformv1.Session {
+	t.Helper()
+	var b platformv1.DataBox
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(box.Object, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Spec.Sessions
 }
 
 // translated writes a module's base and reads its objects back through kustomize.

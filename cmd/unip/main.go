@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	_ "github.com/unip-knative/unip/cmd/unip/internal/pace" // by being there
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 // Set by the linker: the commit, and the images of a release (by digest). A build without them is a development build, whose images ko makes.
@@ -29,6 +30,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	root := command()
+	root.SetErr(plain.NewWriter(os.Stderr))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := root.ExecuteContext(ctx)
@@ -38,14 +40,14 @@ func run() int {
 		return 0
 	case errors.As(err, &input):
 		if input.summary != "" {
-			fmt.Fprintln(os.Stderr, input.summary)
+			fmt.Fprintln(os.Stderr, plain.Text(input.summary))
 		}
 		return 1
 	case errors.As(err, new(*usageError)):
-		fmt.Fprintf(os.Stderr, "%v\nSee '%s --help'.\n", err, root.CommandPath())
+		fmt.Fprintf(os.Stderr, "%s\nSee '%s --help'.\n", plain.Text(err.Error()), root.CommandPath())
 		return 2
 	default:
-		fmt.Fprintln(os.Stderr, "unip:", err)
+		fmt.Fprintln(os.Stderr, "unip:", plain.Text(err.Error()))
 		return 3
 	}
 }

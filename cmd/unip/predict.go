@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 	"github.com/unip-knative/unip/cmd/unip/internal/predict"
 )
 
@@ -105,6 +106,13 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	if p.output != "json" {
 		_, err = io.WriteString(c.OutOrStdout(), predict.Text(answer))
 		return err
+	}
+	if plain.Terminal(c.OutOrStdout()) {
+		if json.Valid(answer) {
+			answer = plain.JSON(answer)
+		} else {
+			answer = []byte(plain.Text(string(answer)))
+		}
 	}
 	if n := len(answer); n > 0 && answer[n-1] != '\n' {
 		answer = append(answer, '\n')
@@ -268,7 +276,7 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 				where = "--input " + name + ": "
 			}
 		}
-		fmt.Fprintln(stderr, predict.Printable(where+fault.Detail))
+		fmt.Fprintln(stderr, plain.Line(where+fault.Detail))
 		if fault.Detail == e.Detail && e.Title != "" {
 			e.Detail = "" // said once is enough
 		}
@@ -276,7 +284,7 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 	if e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0 && !p.wait {
 		fmt.Fprintln(stderr, "with --wait it is tried again until the component can answer")
 	}
-	text := predict.Printable(e.Error())
+	text := plain.Line(e.Error())
 	if e.Status < http.StatusInternalServerError {
 		return &inputError{text}
 	}

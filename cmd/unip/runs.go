@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 func runCommand() *cobra.Command {
@@ -49,7 +49,7 @@ func runCommand() *cobra.Command {
 			if r.output == "json" {
 				return writeJSON(c.OutOrStdout(), run)
 			}
-			fmt.Fprintln(c.OutOrStdout(), run.ID)
+			fmt.Fprintln(c.OutOrStdout(), plain.Line(run.ID))
 			return nil
 		},
 	}
@@ -118,7 +118,9 @@ func runsCommand() *cobra.Command {
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "RUN\tPIPELINE\tSTATUS\tSTARTED\tTOOK\tMESSAGE")
 			for _, x := range runs {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, x.Pipeline, x.Status, ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()), x.Message)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n",
+					plain.Line(x.ID), plain.Line(x.Pipeline), plain.Line(x.Status), ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()),
+					plain.Line(x.Message))
 			}
 			return w.Flush()
 		},
@@ -134,7 +136,7 @@ func runsCommand() *cobra.Command {
 // tree draws a run: its stages, each below the last one that it waits for.
 func tree(run module.Run, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s  %s  %s\n", run.ID, run.Pipeline, run.Status, took(run.StartedAt, run.EndedAt, now))
+	fmt.Fprintf(&b, "%s  %s  %s  %s\n", plain.Line(run.ID), plain.Line(run.Pipeline), plain.Line(run.Status), took(run.StartedAt, run.EndedAt, now))
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	depth := map[string]int{}
 	for _, st := range run.Stages {
@@ -150,14 +152,15 @@ func tree(run module.Run, now time.Time) string {
 		if st.Status == "Succeeded" {
 			what = fmt.Sprintf("%d files, %s", st.Files, size(st.Bytes))
 		}
-		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d), mark(st.Status), st.Name, st.Status, took(st.StartedAt, st.EndedAt, now), what)
+		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d),
+			mark(st.Status), plain.Line(st.Name), plain.Line(st.Status), took(st.StartedAt, st.EndedAt, now), plain.Line(what))
 	}
 	_ = w.Flush()
 	if run.Message != "" {
-		fmt.Fprintf(&b, "%s\n", run.Message)
+		fmt.Fprintf(&b, "%s\n", plain.Line(run.Message))
 	}
 	for _, name := range sorted(run.Outputs) {
-		fmt.Fprintf(&b, "%s -> %s\n", name, run.Outputs[name])
+		fmt.Fprintf(&b, "%s -> %s\n", plain.Line(name), plain.Line(run.Outputs[name]))
 	}
 	return b.String()
 }
@@ -195,11 +198,7 @@ func ago(t time.Time) string {
 
 // watch shows a run until it ends: drawn anew in a terminal, else a line per change of a stage.
 func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
-	terminal := false
-	if f, ok := c.OutOrStdout().(*os.File); ok && r.output == "" {
-		i, err := f.Stat()
-		terminal = err == nil && i.Mode()&os.ModeCharDevice != 0
-	}
+	terminal := r.output == "" && plain.Terminal(c.OutOrStdout())
 	lines, states := 0, map[string]string{}
 	for {
 		run, err := m.Run(c.Context(), id)
@@ -218,7 +217,8 @@ func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 		default:
 			for _, st := range run.Stages {
 				if states[st.Name] != st.Status && st.Status != "Pending" {
-					fmt.Fprintf(c.OutOrStdout(), "%s  %s  %s  %s\n", time.Now().Format("15:04:05"), st.Name, st.Status, st.Message)
+					fmt.Fprintf(c.OutOrStdout(), "%s  %s  %s  %s\n",
+						time.Now().Format("15:04:05"), plain.Line(st.Name), plain.Line(st.Status), plain.Line(st.Message))
 				}
 				states[st.Name] = st.Status
 			}
@@ -239,7 +239,7 @@ func ended(w io.Writer, r *remote, run module.Run) error {
 		}
 	}
 	if run.Status != "Succeeded" {
-		return &inputError{fmt.Sprintf("run %s is %s: %s", run.ID, run.Status, run.Message)}
+		return &inputError{fmt.Sprintf("run %s is %s: %s", run.ID, run.Status, plain.Line(run.Message))}
 	}
 	return nil
 }
@@ -271,10 +271,10 @@ func cancelCommand() *cobra.Command {
 				return writeJSON(c.OutOrStdout(), run)
 			}
 			if run.Done() {
-				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", run.ID, run.Status)
+				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", plain.Line(run.ID), plain.Line(run.Status))
 				return nil
 			}
-			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", run.ID)
+			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", plain.Line(run.ID))
 			return nil
 		},
 	}
@@ -288,6 +288,8 @@ func logsCommand() *cobra.Command {
 	var follow bool
 	c := &cobra.Command{
 		Use: "logs RUN", Short: "Show what the stages of a run have written", Args: exactly("RUN"),
+		Long: `Logs shows what the stages of a run have written. On a terminal characters that would steer it are shown as \x1b and the like; into a pipe
+or a file the bytes go as they are.`,
 		Example: `  unip logs train-7k2x9 --stage report
   unip logs train-7k2x9 -f`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -300,8 +302,14 @@ func logsCommand() *cobra.Command {
 				return said(err)
 			}
 			defer body.Close()
-			_, err = io.Copy(c.OutOrStdout(), body)
-			return err
+			out := c.OutOrStdout()
+			if !plain.Terminal(out) {
+				_, err = io.Copy(out, body)
+				return err
+			}
+			shown := plain.NewWriter(out)
+			_, err = io.Copy(shown, body)
+			return errors.Join(err, shown.Flush())
 		},
 	}
 	r.flags(c)

@@ -151,7 +151,30 @@ func predictions() http.Handler {
 	return mux
 }
 
-// Stories of what needs no cluster. $REFUSES is a module at which everybody is refused, with what they showed; $PREDICTS one of predictions.
+// steers is a module that says what would steer a terminal.
+func steers() http.Handler {
+	answer := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
+	const message = "boo\rfake \x1b[2J\nline"
+	run := map[string]any{
+		"run_id": "run-1", "pipeline": "train\x1b[2J", "status": "Failed", "message": message, "outputs": map[string]string{"a\x1b[2J": "b\nc"},
+		"stages": []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n", "message": message}},
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ns/files/box/g/", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{"files": []any{map[string]any{"name": "a\nb\x1b[2J"}, map[string]any{"name": "a\nb\x1b[2J\u202e\u009b"}}, "file_groups": []string{"g\x1b[2J"}})
+	})
+	mux.HandleFunc("POST /ns/train/run", func(w http.ResponseWriter, _ *http.Request) { answer(w, run) })
+	mux.HandleFunc("GET /ns/pipelines/runs", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"runs": []any{run}}) })
+	mux.HandleFunc("GET /ns/pipelines/runs/run-1", func(w http.ResponseWriter, _ *http.Request) { answer(w, run) })
+	mux.HandleFunc("GET /ns/pipelines/runs/run-1/logs", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\x1b[2J") })
+	mux.HandleFunc("GET /ns/pipelines/runs/run-2", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		answer(w, map[string]any{"title": "Not \x1b[31mFound", "detail": "no\nsuch run"})
+	})
+	return mux
+}
+
+// Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which everybody is refused, with what they showed; $PREDICTS one of predictions.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,7 +184,9 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(refuses.Close) // when the scripts, which run in parallel, are through
 	predicts := httptest.NewServer(predictions())
 	t.Cleanup(predicts.Close)
-	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns")
+	hostile := httptest.NewServer(steers())
+	t.Cleanup(hostile.Close)
+	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
 }
 
 // Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.

@@ -29,6 +29,7 @@ import (
 type serving struct {
 	translation
 	component, dir, python, boxes, address, output string
+	hosts                                          []string
 	port                                           int
 	reload                                         bool
 }
@@ -40,7 +41,9 @@ func serveCommand() *cobra.Command {
 		Short: "Serve an MLComponent's function on this machine, from its code",
 		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does, without a cluster and without an image: the same server, with your Python and the code in --dir. The environment
 is your own with the manifest's env. A model is looked for below --boxes, a folder per DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster,
-and when it comes or changes, it is loaded. FILE values of calls are files below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function prints, and a line per call, go to standard error. It ends with Ctrl-C; with 1 when the function cannot be started.`,
+and when it comes or changes, it is loaded. FILE values of calls are files below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function prints, and a line per call, go to standard error.
+Web pages of other origins cannot call, and the URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address of this machine; other names need --allow-host.
+Links that lead out of --boxes are not followed. It ends with Ctrl-C; with 1 when the function cannot be started.`,
 		Example: `  unip serve -f manifests/ --dir . --reload
   unip serve -f manifests/ --component digits --python .venv/bin/python --boxes testdata/boxes --port 8080
   unip predict http://127.0.0.1:8002 --input text=hello`,
@@ -55,6 +58,8 @@ and when it comes or changes, it is loaded. FILE values of calls are files below
 	f.StringVar(&s.boxes, "boxes", "boxes", "folder with a folder for each DataBox")
 	f.IntVar(&s.port, "port", 0, "port of HTTP (default: servicePort, 8002)")
 	f.StringVar(&s.address, "address", "127.0.0.1", "address at which to listen; with 0.0.0.0 everybody who reaches this machine can call")
+	f.StringSliceVar(&s.hosts, "allow-host", nil,
+		"a host name by which callers may call besides localhost, such as that of a port that is passed on; several times")
 	f.BoolVar(&s.reload, "reload", false, "start the function again when a .py file below --dir changes")
 	f.StringVarP(&s.output, "output", "o", "text", "text or json, of what goes to standard error")
 	complete(c, "output", "text", "json")
@@ -88,18 +93,18 @@ func (s *serving) run(c *cobra.Command) error {
 	if _, _, err := s.translate(c, files, false); err != nil {
 		return err
 	}
-	m, _ := manifest.Read(files)                                                                                 // has been checked
-	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient}) // likewise
+	m, _ := manifest.Read(files)                                                                                                               // has been checked
+	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient, AllowForeign: s.allowForeign}) // likewise
 	x, err := s.choose(all)
 	if err != nil {
 		return err
 	}
 	o := devserver.Options{
 		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers, Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
-		Reload: s.reload, Output: devserver.Printed(c.ErrOrStderr()), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
+		Reload: s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
 	if s.output == "json" {
-		o.Output, o.Log = c.ErrOrStderr(), slog.New(slog.NewJSONHandler(c.ErrOrStderr(), nil))
+		o.Output, o.Log = os.Stderr, slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	}
 	if o.Dir, o.Python, err = s.places(); err != nil {
 		return &inputError{err.Error()}

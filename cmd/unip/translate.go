@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
@@ -30,12 +32,15 @@ type translation struct {
 	input
 	config, images       string
 	noNamespace, lenient bool
+	allowForeign         bool
 }
 
 func (t *translation) flags(c *cobra.Command) {
 	t.input.flags(c)
 	c.Flags().StringVar(&t.config, "config", "", "the installation's unip.yaml (default: that of the local cluster)")
 	c.Flags().BoolVar(&t.lenient, "lenient", false, "unknown fields are warnings, not errors")
+	c.Flags().BoolVar(&t.allowForeign, "allow-foreign", false,
+		"carry objects of other groups wherever they go: into other namespaces, and rights and other things of the whole cluster")
 }
 
 // run reads and translates. Findings go to stderr, unless quiet.
@@ -64,10 +69,11 @@ func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet b
 	}
 	objects, found := translate.Translate(files, translate.Options{
 		Config: config, Images: images, Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient,
+		AllowForeign: t.allowForeign,
 	})
 	if !quiet {
 		for _, d := range found {
-			fmt.Fprintln(c.ErrOrStderr(), d)
+			fmt.Fprintln(c.ErrOrStderr(), plain.Line(d.String()))
 		}
 	}
 	if found.Failed() {
@@ -100,7 +106,10 @@ func translateCommand() *cobra.Command {
 		Aliases: []string{"render", "generate"},
 		Short:   "Translate manifests into Knative and Kubernetes objects",
 		Long: `Translate reads the manifests of one module and writes the objects that run it to standard output. Notes (fields without effect) and errors, each with its
-place, go to standard error; when there is an error nothing is written. The same input gives the same bytes.`,
+place, go to standard error; when there is an error nothing is written. The same input gives the same bytes.
+
+Objects of other groups in the folder (a ConfigMap, a Deployment) are carried through unchanged, with a note, if they are of a usual kind and lie in the
+module's own namespace. Rights, cluster-wide kinds and other namespaces are an error, unless --allow-foreign is given.`,
 		Example: `  unip translate -f manifests/ | ko apply -f -        # a development build: ko makes unip's images
   unip translate -f manifests/ | kubectl apply -f -   # a release
   cat module.yaml | unip translate -f - -o json
@@ -190,7 +199,7 @@ func validateCommand() *cobra.Command {
 		Aliases: []string{"lint"},
 		Short:   "Check manifests without a cluster",
 		Long: `Validate reads the manifests of one module and says all that is wrong with them, at once: what YAML cannot read, unknown fields, wrong types, references to what does not exist, and
-what Knative would refuse. It exits with 1 when there is an error.`,
+what Knative would refuse. Each object of another group that would be carried through is named. It exits with 1 when there is an error.`,
 		Example: `  unip validate -f manifests/
   unip validate -f manifests/ -o json | jq '.[] | select(.severity == "error")'`,
 		Args: noArgs,
@@ -215,8 +224,13 @@ what Knative would refuse. It exits with 1 when there is an error.`,
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(plain.JSON(b.Bytes()))
+	return err
 }

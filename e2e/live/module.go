@@ -20,6 +20,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/names"
 )
 
@@ -175,10 +176,37 @@ func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
 	})
 }
 
-// Box opens a box with the session that the controller put into its Secret: what a developer with kubectl can do.
-func (m *Module) Box(ctx context.Context, box string, a names.Access) (*minio.Client, databox.Session, error) {
+// Bucket opens a box with the installation's own keys, as an operator does.
+func (m *Module) Bucket(ctx context.Context, box string) (*minio.Client, databox.Session, error) {
+	var b platformv1.DataBox
+	var keys corev1.Secret
+	var config corev1.ConfigMap
+	err := errors.Join(
+		m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: box}, &b),
+		m.Get(ctx, client.ObjectKey{Namespace: "unip-system", Name: "unip-s3"}, &keys),
+		m.Get(ctx, client.ObjectKey{Namespace: "unip-system", Name: "unip-config"}, &config))
+	if err == nil && b.Status.Bucket == "" {
+		err = fmt.Errorf("box %s has no bucket yet", box)
+	}
+	if err != nil {
+		return nil, databox.Session{}, err
+	}
+	installed, err := installation.Parse([]byte(config.Data["unip.yaml"]))
+	if err != nil {
+		return nil, databox.Session{}, err
+	}
+	s := databox.Session{
+		Endpoint: installed.S3.Endpoint, PublicEndpoint: installed.S3.PublicEndpoint, Region: installed.S3.Region, Bucket: b.Status.Bucket,
+		AccessKeyID: string(keys.Data["accessKeyId"]), SecretAccessKey: string(keys.Data["secretAccessKey"]),
+	}
+	c, err := Open(s)
+	return c, s, err
+}
+
+// Box opens a box with the session of a use that the controller put into its Secret; object is the model's, else empty.
+func (m *Module) Box(ctx context.Context, box string, use names.Access, object string) (*minio.Client, databox.Session, error) {
 	var secret corev1.Secret
-	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.Credentials(box, a)}, &secret); err != nil {
+	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.SessionSecret(box, use, object)}, &secret); err != nil {
 		return nil, databox.Session{}, err
 	}
 	s, err := databox.ParseSession(secret.Data[databox.SessionKey])
@@ -200,7 +228,7 @@ func Open(s databox.Session) (*minio.Client, error) {
 
 // Put writes an object of the developer's area of a box.
 func (m *Module) Put(ctx context.Context, box, key string, data []byte) error {
-	c, s, err := m.Box(ctx, box, names.Write)
+	c, s, err := m.Bucket(ctx, box)
 	if err != nil {
 		return fmt.Errorf("opening box %s: %w", box, err)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 func ExampleBucketName() {
@@ -166,83 +165,6 @@ func TestRemoveBucket(t *testing.T) {
 	if _, gone, err := databox.RemoveBucket(t.Context(), s.Client, bucket, ann, 0); !gone || err != nil {
 		t.Errorf("a bucket that does not exist: gone %v, %v", gone, err)
 	}
-}
-
-// Box A's session is refused on box B; a read session writes nothing; a write session configures nothing.
-func TestASessionIsLimitedToItsBucket(t *testing.T) {
-	t.Parallel()
-	s := miniotest.Start(t)
-	ctx := t.Context()
-	other := ann
-	other.Box = "other"
-	mine, theirs := databox.BucketName(ann.Namespace, ann.Box), databox.BucketName(ann.Namespace, other.Box)
-	must(t, databox.ClaimBucket(ctx, s.Client, mine, "us-east-1", ann))
-	must(t, databox.ClaimBucket(ctx, s.Client, theirs, "us-east-1", other))
-	s.Put(t, mine, "a", "x")
-	s.Put(t, theirs, "a", "x")
-	read, write := assume(t, s, mine, names.Read), assume(t, s, mine, names.Write)
-
-	get := func(c *minio.Client, bucket string) error {
-		_, err := c.StatObject(ctx, bucket, "a", minio.StatObjectOptions{})
-		return err
-	}
-	put := func(c *minio.Client, bucket string) error {
-		_, err := c.PutObject(ctx, bucket, "b", strings.NewReader("x"), 1, minio.PutObjectOptions{})
-		return err
-	}
-	list := func(c *minio.Client, bucket string) error {
-		for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{}) {
-			return o.Err
-		}
-		return nil
-	}
-	big := func(c *minio.Client, bucket string) error { // in parts
-		_, err := c.PutObject(ctx, bucket, "big", strings.NewReader(strings.Repeat("x", 6<<20)), -1, minio.PutObjectOptions{PartSize: 5 << 20})
-		return err
-	}
-	for name, tc := range map[string]struct {
-		err  error
-		good bool
-	}{
-		"read: get":               {get(read, mine), true},
-		"read: list":              {list(read, mine), true},
-		"read: put":               {put(read, mine), false},
-		"read: delete":            {read.RemoveObject(ctx, mine, "a", minio.RemoveObjectOptions{}), false},
-		"read: get elsewhere":     {get(read, theirs), false},
-		"read: list elsewhere":    {list(read, theirs), false},
-		"write: get":              {get(write, mine), true},
-		"write: put":              {put(write, mine), true},
-		"write: put in parts":     {big(write, mine), true},
-		"write: delete":           {write.RemoveObject(ctx, mine, "b", minio.RemoveObjectOptions{}), true},
-		"write: put elsewhere":    {put(write, theirs), false},
-		"write: get elsewhere":    {get(write, theirs), false},
-		"write: new bucket":       {write.MakeBucket(ctx, "unip-mine", minio.MakeBucketOptions{}), false},
-		"write: delete bucket":    {write.RemoveBucket(ctx, mine), false},
-		"write: tags":             {write.SetBucketTagging(ctx, mine, &tags.Tags{}), false},
-		"write: the bucket's ACL": {write.SetBucketPolicy(ctx, mine, ""), false},
-	} {
-		if (tc.err == nil) != tc.good || (!tc.good && !databox.IsRefused(tc.err)) {
-			t.Errorf("%s: %v", name, tc.err)
-		}
-	}
-	if l, err := write.ListBuckets(ctx); err == nil && len(l) > 1 { // MinIO lists the buckets that one may list
-		t.Errorf("the session sees the buckets %v", l)
-	}
-}
-
-func assume(t *testing.T, s *miniotest.Server, bucket string, a names.Access) *minio.Client {
-	t.Helper()
-	p, err := databox.Policy(databox.Grant{Bucket: bucket, Access: a})
-	must(t, err)
-	got, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", admin, p, 15*time.Minute)
-	must(t, err)
-	if life := time.Until(got.Expiration); life < 14*time.Minute || life > 16*time.Minute {
-		t.Errorf("the session lives %v", life)
-	}
-	got.Endpoint, got.Region, got.Bucket = s.Endpoint, "us-east-1", bucket
-	c, err := databox.NewClient(got, got.Static())
-	must(t, err)
-	return c
 }
 
 func TestAssumeRoleSaysNo(t *testing.T) {

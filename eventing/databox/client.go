@@ -15,6 +15,10 @@ import (
 type Box struct {
 	*minio.Client
 	Bucket string
+	// Usage is where it stands how full the box is; nil for a box that nobody counts.
+	Usage *UsageRef
+
+	room room
 }
 
 // Open opens the box of the session file at path. The file is looked at again for every request and read again when it has changed, so that renewed credentials are taken up without a restart; opened,
@@ -28,7 +32,7 @@ func Open(path string, opened func(Session)) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Box{Client: c, Bucket: s.Bucket}, nil
+	return &Box{Client: c, Bucket: s.Bucket, Usage: s.Usage}, nil
 }
 
 // NewClient makes a client for the session's endpoint.

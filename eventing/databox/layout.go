@@ -11,8 +11,22 @@ import (
 // MaxKey is S3's limit of a key in bytes.
 const MaxKey = 1024
 
+// UsersArea is where all users' files lie in a box's bucket.
+const UsersArea = "users/"
+
+// CheckModelKey refuses an object (a folder when it ends in "/") that is no model: nothing in particular, or users' files.
+func CheckModelKey(object string) error {
+	switch clean := strings.Trim(object, "/"); {
+	case clean == "":
+		return errors.New("a model is an object or a folder of a box, not the whole box")
+	case clean+"/" == UsersArea || strings.HasPrefix(clean, UsersArea):
+		return fmt.Errorf("%q is where users' files are: a model is not one of them", object)
+	}
+	return nil
+}
+
 // UserPrefix is where a user's files lie in a box's bucket: users/<user>/file_groups/. The user is one segment, escaped. Everything outside users/ is the developer's.
-func UserPrefix(user string) string { return "users/" + EscapeUser(user) + "/file_groups/" }
+func UserPrefix(user string) string { return UsersArea + EscapeUser(user) + "/file_groups/" }
 
 // EscapeUser makes one path segment of a user's name: nothing but letters, digits and "-_.~" and "@" stays as it is; "." and ".." are escaped, too.
 func EscapeUser(user string) string {
@@ -27,7 +41,7 @@ func EscapeUser(user string) string {
 // SplitKey tells a user's file from the developer's: for users/<user>/file_groups/<path> it is the user and the path; otherwise user is empty and the path is the whole key.
 // ok is false for keys below users/ of another form, which belong to nobody.
 func SplitKey(key string) (user, p string, ok bool) {
-	rest, below := strings.CutPrefix(key, "users/")
+	rest, below := strings.CutPrefix(key, UsersArea)
 	if !below {
 		return "", key, true
 	}

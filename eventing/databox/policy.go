@@ -1,8 +1,13 @@
 package databox
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/unip-knative/unip/translate/names"
 )
@@ -10,12 +15,94 @@ import (
 // MaxPolicy is the longest inline session policy in bytes: MinIO and AWS refuse more than 2048 characters.
 const MaxPolicy = 2048
 
+var (
+	// ErrPolicyTooLong: the grants do not fit into one session; fewer of them do.
+	ErrPolicyTooLong = errors.New("the session policy is too long")
+	// ErrPattern: a key or prefix would be taken for a pattern by the server, and there is no way to write it that every server understands.
+	ErrPattern = errors.New("the path cannot be written in a session policy")
+	// ErrGrant: the grants say nothing, or more than a session may hold.
+	ErrGrant = errors.New("no such session is given")
+)
+
 // Grant is what a session may do with one bucket.
 type Grant struct {
 	Bucket string
 	Access names.Access
-	// Prefix limits the grant to the keys below it; empty is the whole bucket.
+	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Put and Model; the other accesses limit themselves.
+	//
+	// Read, Write and Put without both are for the whole area of the developer: everything but users/. Such a grant denies users/ to the whole
+	// session, which therefore holds no grant of a user's files in the same bucket.
+	Keys   []string
 	Prefix string
+}
+
+// UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset. object is the model's.
+func UseOf(bucket string, dataset bool, use names.Access, object string) (Grant, error) {
+	g := Grant{Bucket: bucket, Access: use}
+	switch {
+	case use == names.Model && strings.HasSuffix(object, "/"):
+		g.Prefix = object
+	case use == names.Model:
+		g.Keys = []string{object}
+	case use == names.Files && dataset:
+		g.Access = names.DatasetFiles
+	case use == names.GetLinks && dataset:
+		g.Access = names.DatasetRead
+	case dataset:
+		return Grant{}, fmt.Errorf("%w: a dataset can only be read, it has no %s", ErrGrant, use)
+	case !slices.Contains([]names.Access{names.Files, names.PutLinks, names.GetLinks, names.Calls, names.CallsRead}, use):
+		return Grant{}, fmt.Errorf("%w: a box has no use %q", ErrGrant, use)
+	}
+	return g, nil
+}
+
+// area is the part of a bucket that an access is limited to.
+type area int
+
+const (
+	named     area = iota // Keys and Prefix of the grant
+	users                 // users/*
+	developer             // everything but users/*
+)
+
+// rights are what an access may do.
+type rights struct {
+	area    area
+	objects []string // verbs on objects
+	// list is what may be listed of the area.
+	list listing
+	// plain forbids what a header makes of an upload (MinIO obeys one that a presigned link does not sign): a copy, and tags.
+	plain bool
+}
+
+type listing int
+
+const (
+	never   listing = iota
+	below           // with a prefix in the area; with Keys alone there is none
+	folders         // one folder at a time: a listing of all keys would show those of users, too
+)
+
+const (
+	getObject    = "s3:GetObject"
+	putObject    = "s3:PutObject"
+	deleteObject = "s3:DeleteObject"
+	abortUpload  = "s3:AbortMultipartUpload"
+)
+
+// accesses is the one place that says what sessions may do.
+var accesses = map[names.Access]rights{
+	names.Read:         {named, []string{getObject}, below, false},
+	names.Write:        {named, []string{getObject, putObject, abortUpload}, below, false},
+	names.Put:          {named, []string{putObject, abortUpload}, never, false},
+	names.Model:        {named, []string{getObject}, below, false},
+	names.Files:        {users, []string{getObject, deleteObject}, below, false},
+	names.PutLinks:     {users, []string{putObject}, never, true},
+	names.GetLinks:     {users, []string{getObject}, never, false},
+	names.Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, true},
+	names.CallsRead:    {users, []string{getObject}, never, false},
+	names.DatasetFiles: {developer, []string{getObject}, folders, false},
+	names.DatasetRead:  {developer, []string{getObject}, never, false},
 }
 
 type statement struct {
@@ -26,11 +113,14 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-// Policy is the inline policy of a session that may do what the grants say and nothing else: in particular it cannot list buckets, and it
-// sees no bucket that is not named. With names.Read objects are listed and read; with names.Write they are also put (also in parts),
-// overwritten and deleted. Never in it: making, deleting or configuring a bucket, its tags, its notifications, an object's ACL.
+// Policy is the inline policy of a session that may do what the grants say and nothing else. It never lists buckets, sees no bucket that is
+// not named, and never makes, deletes or configures one; it reads and writes no tags and no ACL.
 //
-// The error says that the policy became longer than MaxPolicy (with long names that are about six buckets).
+// A path stands in a policy as a pattern. AWS has ${*}, ${?} and ${$} for characters that mean themselves, MinIO takes none of them, so a path
+// with "*", "?" or "${" is refused (ErrPattern): without it the session would open other paths, too. A lone "$" means itself in both.
+//
+// MinIO takes the prefix of a listing for s3:prefix from a header of that name, when there is one. A limit of a listing keeps an honest holder
+// in its place, there it is no barrier against one who writes his own requests: he learns names, and no content.
 func Policy(grants ...Grant) (string, error) {
 	var p struct {
 		Version   string
@@ -38,30 +128,162 @@ func Policy(grants ...Grant) (string, error) {
 	}
 	p.Version = "2012-10-17"
 	for _, g := range grants {
-		bucket := statement{Effect: "Allow", Action: []string{"s3:GetBucketLocation", "s3:ListBucket"}, Resource: []string{"arn:aws:s3:::" + g.Bucket}}
-		objects := statement{Effect: "Allow", Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::" + g.Bucket + "/" + g.Prefix + "*"}}
-		if g.Prefix != "" {
-			bucket.Action = []string{"s3:ListBucket"}
-			bucket.Condition = map[string]map[string]string{"StringLike": {"s3:prefix": g.Prefix + "*"}}
+		s, err := g.statements()
+		if err != nil {
+			return "", err
 		}
-		switch g.Access {
-		case names.Read:
-		case names.Write:
-			if g.Prefix == "" {
-				bucket.Action = append(bucket.Action, "s3:ListBucketMultipartUploads")
-			}
-			objects.Action = append(objects.Action, "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
-		default:
-			return "", fmt.Errorf("session policy: unknown access %q", g.Access)
-		}
-		p.Statement = append(p.Statement, bucket, objects)
+		p.Statement = append(p.Statement, s...)
 	}
-	b, err := json.Marshal(p)
-	if err != nil {
+	if err := checkTogether(grants); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it makes six bytes of one
+	if err := e.Encode(p); err != nil {
 		return "", fmt.Errorf("session policy: %w", err)
 	}
-	if len(b) > MaxPolicy {
-		return "", fmt.Errorf("session policy of %d buckets has %d bytes, S3 takes %d", len(grants), len(b), MaxPolicy)
+	s := strings.TrimSuffix(b.String(), "\n")
+	if len(s) > MaxPolicy {
+		return "", fmt.Errorf("%w: %d grants make %d bytes, S3 takes %d", ErrPolicyTooLong, len(grants), len(s), MaxPolicy)
 	}
-	return string(b), nil
+	return s, nil
+}
+
+func (g Grant) statements() ([]statement, error) {
+	r, ok := accesses[g.Access]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: unknown access %q", ErrGrant, g.Access)
+	case g.Bucket == "":
+		return nil, fmt.Errorf("%w: no bucket", ErrGrant)
+	case r.area != named && (len(g.Keys) > 0 || g.Prefix != ""):
+		return nil, fmt.Errorf("%w: access %q takes no paths", ErrGrant, g.Access)
+	case g.Access == names.Model:
+		if err := checkModel(g); err != nil {
+			return nil, err
+		}
+	}
+	switch g.area() {
+	case users:
+		return r.statements(g.Bucket, nil, UsersArea), nil
+	case developer:
+		all := r.statements(g.Bucket, nil, "")
+		denied := statement{Effect: "Deny", Action: r.objects, Resource: []string{arn(g.Bucket, UsersArea+"*")}}
+		all = append(all, denied)
+		if r.list != never {
+			all = append(all, statement{
+				Effect: "Deny", Action: []string{"s3:ListBucket"}, Resource: []string{arn(g.Bucket, "")}, Condition: like("s3:prefix", UsersArea+"*"),
+			})
+		}
+		return all, nil
+	}
+	if err := checkPaths(g); err != nil {
+		return nil, err
+	}
+	return r.statements(g.Bucket, g.Keys, g.Prefix), nil
+}
+
+// area of a grant: Read and Write of nothing in particular are for what is the developer's.
+func (g Grant) area() area {
+	a := accesses[g.Access].area
+	if a == named && len(g.Keys) == 0 && g.Prefix == "" {
+		return developer
+	}
+	return a
+}
+
+// statements allow the rights for the keys, and for the prefix; when there are no keys an empty prefix is the whole bucket.
+func (r rights) statements(bucket string, keys []string, prefix string) []statement {
+	objects := statement{Effect: "Allow", Action: r.objects}
+	for _, k := range keys {
+		objects.Resource = append(objects.Resource, arn(bucket, k))
+	}
+	whole := len(keys) == 0 && prefix == ""
+	if whole || prefix != "" {
+		objects.Resource = append(objects.Resource, arn(bucket, prefix+"*"))
+	}
+	all := []statement{objects}
+	if r.plain { // in a statement of its own: MinIO takes these conditions with PutObject only
+		put := objects
+		put.Action = []string{putObject}
+		put.Condition = map[string]map[string]string{"Null": {"s3:x-amz-copy-source": "true", "s3:RequestObjectTagKeys": "true"}}
+		objects.Action = slices.DeleteFunc(slices.Clone(r.objects), func(verb string) bool { return verb == putObject })
+		if all = []statement{put}; len(objects.Action) > 0 {
+			all = append(all, objects)
+		}
+	}
+	list := statement{Effect: "Allow", Action: []string{"s3:ListBucket"}, Resource: []string{arn(bucket, "")}}
+	switch {
+	case r.list == folders:
+		list.Condition = map[string]map[string]string{"StringEquals": {"s3:delimiter": "/"}}
+		all = append(all, list)
+	case r.list == below && prefix != "":
+		list.Condition = like("s3:prefix", prefix+"*")
+		all = append(all, list)
+	case r.list == below && whole:
+		all = append(all, list)
+	}
+	return all
+}
+
+func arn(bucket, key string) string {
+	if key == "" {
+		return "arn:aws:s3:::" + bucket
+	}
+	return "arn:aws:s3:::" + bucket + "/" + key
+}
+
+func like(key, pattern string) map[string]map[string]string {
+	return map[string]map[string]string{"StringLike": {key: pattern}}
+}
+
+// checkPaths refuses what would open more than it names.
+func checkPaths(g Grant) error {
+	for _, p := range append(slices.Clone(g.Keys), g.Prefix) {
+		switch {
+		case strings.ContainsAny(p, "*?") || strings.Contains(p, "${"):
+			return fmt.Errorf("%w: %q holds *, ? or ${, which S3 takes for a pattern: rename it", ErrPattern, p)
+		case !utf8.ValidString(p):
+			return fmt.Errorf("%w: %q is not UTF-8", ErrPattern, p)
+		}
+	}
+	if slices.Contains(g.Keys, "") {
+		return fmt.Errorf("%w: an empty key", ErrGrant)
+	}
+	if g.Prefix != "" && strings.HasPrefix(UsersArea, g.Prefix) {
+		return fmt.Errorf("%w: the prefix %q takes in the files of all users", ErrGrant, g.Prefix)
+	}
+	if rest, ok := strings.CutPrefix(g.Prefix, UsersArea); ok && strings.Index(rest, "/") < 1 {
+		return fmt.Errorf("%w: the prefix %q takes in the files of several users", ErrGrant, g.Prefix)
+	}
+	return nil
+}
+
+// checkModel refuses a model that is not one object or one folder of the developer's.
+func checkModel(g Grant) error {
+	object := strings.Join(g.Keys, "") + g.Prefix
+	if folder := g.Prefix != ""; len(g.Keys) > 1 || folder == (len(g.Keys) == 1) || folder != strings.HasSuffix(object, "/") {
+		return fmt.Errorf("%w: a model is one key, or one prefix that ends in /", ErrGrant)
+	}
+	if err := CheckModelKey(object); err != nil {
+		return fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	return nil
+}
+
+// checkTogether refuses grants that would take from each other: a Deny holds for the whole session.
+func checkTogether(grants []Grant) error {
+	for _, whole := range grants {
+		if whole.area() != developer {
+			continue
+		}
+		for _, g := range grants {
+			inUsers := func(p string) bool { return strings.HasPrefix(p, UsersArea) }
+			if g.Bucket == whole.Bucket && (g.area() == users || inUsers(g.Prefix) || slices.ContainsFunc(g.Keys, inUsers)) {
+				return fmt.Errorf("%w: the developer's whole area and users' files of bucket %s need a session each", ErrGrant, g.Bucket)
+			}
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package databox_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -12,35 +13,62 @@ import (
 
 func TestPolicy(t *testing.T) {
 	t.Parallel()
-	const want = `{"Version":"2012-10-17","Statement":[` +
-		`{"Effect":"Allow","Action":["s3:GetBucketLocation","s3:ListBucket"],"Resource":["arn:aws:s3:::b"]},` +
-		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/*"]}]}`
-	got, err := databox.Policy(databox.Grant{Bucket: "b", Access: names.Read})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
-	}
-	if _, err := databox.Policy(databox.Grant{Bucket: "b", Access: "admin"}); err == nil {
-		t.Error("an unknown access is no error")
+	const list = `{"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::b"]`
+	for want, g := range map[string]databox.Grant{
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/a&b","arn:aws:s3:::b/p/*"]},` +
+			list + `,"Condition":{"StringLike":{"s3:prefix":"p/*"}}}`: {Bucket: "b", Access: names.Read, Keys: []string{"a&b"}, Prefix: "p/"},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/$k"]}`:  {Bucket: "b", Access: names.Read, Keys: []string{"$k"}},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/m/v"]}`: {Bucket: "b", Access: names.Model, Keys: []string{"m/v"}},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/m/*"]},` +
+			list + `,"Condition":{"StringLike":{"s3:prefix":"m/*"}}}`: {Bucket: "b", Access: names.Model, Prefix: "m/"},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/*"]},` + list + `},` +
+			`{"Effect":"Deny","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/users/*"]},` +
+			`{"Effect":"Deny","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::b"],"Condition":{"StringLike":{"s3:prefix":"users/*"}}}`: {
+			Bucket: "b", Access: names.Read,
+		},
+	} {
+		got, err := databox.Policy(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(`{"Version":"2012-10-17","Statement":[`+want+`]}`, got); d != "" {
+			t.Errorf("%+v (-want +got):\n%s", g, d)
+		}
 	}
 }
 
-func TestPolicyStaysBelowTheServersLimit(t *testing.T) {
+// What a policy cannot say, or must not, is an error: never a wider policy.
+func TestGrantsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	long := databox.BucketName(strings.Repeat("n", 63), strings.Repeat("b", 63))
-	var grants []databox.Grant
-	for range 4 { // what is promised: at least four boxes of the longest names
-		grants = append(grants, databox.Grant{Bucket: long, Access: names.Write})
-		if p, err := databox.Policy(grants...); err != nil || len(p) > databox.MaxPolicy {
-			t.Errorf("%d buckets: %d bytes, %v", len(grants), len(p), err)
+	long := strings.Repeat("k", 900)
+	for name, tc := range map[string]struct {
+		grants []databox.Grant
+		want   error
+	}{
+		"an unknown access":          {[]databox.Grant{{Bucket: "b", Access: "admin"}}, databox.ErrGrant},
+		"no bucket":                  {[]databox.Grant{{Access: names.Read}}, databox.ErrGrant},
+		"a star in a key":            {[]databox.Grant{{Bucket: "b", Access: names.Read, Keys: []string{"a*"}}}, databox.ErrPattern},
+		"a question mark in a key":   {[]databox.Grant{{Bucket: "b", Access: names.Read, Keys: []string{"a?"}}}, databox.ErrPattern},
+		"a variable in a prefix":     {[]databox.Grant{{Bucket: "b", Access: names.Write, Prefix: "${aws:username}/"}}, databox.ErrPattern},
+		"a key that is not UTF-8":    {[]databox.Grant{{Bucket: "b", Access: names.Read, Keys: []string{"a\xff"}}}, databox.ErrPattern},
+		"an empty key":               {[]databox.Grant{{Bucket: "b", Access: names.Read, Keys: []string{""}}}, databox.ErrGrant},
+		"all users":                  {[]databox.Grant{{Bucket: "b", Access: names.Read, Prefix: "users/"}}, databox.ErrGrant},
+		"all users, and more":        {[]databox.Grant{{Bucket: "b", Access: names.Read, Prefix: "us"}}, databox.ErrGrant},
+		"users whose names begin so": {[]databox.Grant{{Bucket: "b", Access: names.Read, Prefix: "users/an"}}, databox.ErrGrant},
+		"a user without a name":      {[]databox.Grant{{Bucket: "b", Access: names.Read, Prefix: "users//"}}, databox.ErrGrant},
+		"paths for the file API":     {[]databox.Grant{{Bucket: "b", Access: names.Files, Prefix: "users/ann/"}}, databox.ErrGrant},
+		"a model of nothing":         {[]databox.Grant{{Bucket: "b", Access: names.Model}}, databox.ErrGrant},
+		"a model at the root":        {[]databox.Grant{{Bucket: "b", Access: names.Model, Prefix: "/"}}, databox.ErrGrant},
+		"a model of all users":       {[]databox.Grant{{Bucket: "b", Access: names.Model, Prefix: "users/"}}, databox.ErrGrant},
+		"a model of a user":          {[]databox.Grant{{Bucket: "b", Access: names.Model, Keys: []string{"users/ann/file_groups/m"}}}, databox.ErrGrant},
+		"a model without its end":    {[]databox.Grant{{Bucket: "b", Access: names.Model, Prefix: "mod"}}, databox.ErrGrant},
+		"the developer's and a user's": {[]databox.Grant{
+			{Bucket: "b", Access: names.Read}, {Bucket: "b", Access: names.Write, Prefix: "users/ann/file_groups/"},
+		}, databox.ErrGrant},
+		"too much": {[]databox.Grant{{Bucket: "b", Access: names.Read, Keys: []string{long, long, long}}}, databox.ErrPolicyTooLong},
+	} {
+		if p, err := databox.Policy(tc.grants...); p != "" || !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, %s", name, err, p)
 		}
-	}
-	for range 10 {
-		grants = append(grants, databox.Grant{Bucket: long, Access: names.Write})
-	}
-	if _, err := databox.Policy(grants...); err == nil {
-		t.Error("a policy over the limit is no error")
 	}
 }

@@ -6,10 +6,13 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 )
@@ -70,9 +73,19 @@ type ObjectData struct {
 	Size    int64  `json:"size,omitempty"`
 }
 
-// Event makes the CloudEvent of a change.
+// ErrName is the error for a name that would come out of an event as another one, or not at all.
+var ErrName = errors.New("the name of a file or of its user does not pass through an event")
+
+// Event makes the CloudEvent of a change. Its attributes travel in headers of HTTP, which lose blanks
+// at the ends and take no control characters: a file or user with such a name gets no event (ErrName),
+// rather than one that speaks of somebody else's file or is tried again for ever.
 func (o Object) Event() (cloudevents.Event, error) {
 	e := cloudevents.NewEvent()
+	for _, name := range []string{o.User, o.Path, o.Key} {
+		if strings.TrimSpace(name) != name || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			return e, fmt.Errorf("event of %q: %w", o.Key, ErrName)
+		}
+	}
 	e.SetType(ObjectCreated)
 	if o.Removed {
 		e.SetType(ObjectRemoved)

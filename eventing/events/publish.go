@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 )
 
 const (
@@ -48,13 +51,34 @@ type waiting struct {
 
 // NewPublisher makes a Publisher; resolve finds a module's Broker.
 func NewPublisher(resolve func(ctx context.Context, namespace string) (string, error)) (*Publisher, error) {
-	c, err := cloudevents.NewClientHTTP()
+	c, err := cloudevents.NewClientHTTP(cehttp.WithClient(http.Client{
+		// A Broker does not send elsewhere, and nobody else sends us anywhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     short{http.DefaultTransport},
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("CloudEvents client: %w", err)
 	}
 	p := &Publisher{resolve: resolve, client: c, queues: map[string]chan waiting{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
+}
+
+// maxAnswer bounds what is read of a Broker's answer. It has nothing to say but its status; of an error it may give a reason.
+const maxAnswer = 4 << 10
+
+// short cuts the answers' bodies.
+type short struct{ http.RoundTripper }
+
+func (s short) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err //nolint:wrapcheck // a transport's own
 }
 
 // Publish queues an event. done is called once, from another goroutine: with nil when the Broker has answered 2xx, else with the reason after about two minutes of trying. An error here means that

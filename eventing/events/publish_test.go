@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +128,51 @@ func TestPublishKeepsModulesApart(t *testing.T) {
 	}
 	if !errors.Is(err, events.ErrQueueFull) {
 		t.Errorf("a full queue: %v", err)
+	}
+}
+
+// Who answers at a Broker's address neither sends the controller elsewhere nor fills its memory.
+func TestPublishFollowsNobody(t *testing.T) {
+	t.Parallel()
+	var followed atomic.Bool
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		followed.Store(true)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer elsewhere.Close()
+	var wrote atomic.Int64
+	tries := 0
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch tries++; tries {
+		case 1:
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		case 2: // without an end
+			w.WriteHeader(http.StatusInternalServerError)
+			for chunk := make([]byte, 64<<10); r.Context().Err() == nil && wrote.Load() < 1<<30; {
+				n, err := w.Write(chunk)
+				if wrote.Add(int64(n)); err != nil {
+					return
+				}
+			}
+		default:
+			w.WriteHeader(http.StatusAccepted)
+		}
+	}))
+	defer b.Close()
+	p := publisher(t, map[string]string{"ns": b.URL})
+	e, err := step(1).Event()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	if err := p.Publish("ns", e, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil || followed.Load() || tries != 3 {
+		t.Errorf("%v after %d tries, followed: %t", err, tries, followed.Load())
+	}
+	if n := wrote.Load(); n > 64<<20 {
+		t.Errorf("%d bytes of an answer were taken", n)
 	}
 }
 

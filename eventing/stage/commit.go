@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -74,13 +77,16 @@ type Result struct {
 	// Error says in one sentence what went wrong; Retry whether another attempt may help (storage did not answer) or not (an output holds a link).
 	Error string `json:"error,omitempty"`
 	Retry bool   `json:"retry,omitempty"`
+	// BoxFull: the outputs do not fit into the box that they were to go to. Nothing of them is visible.
+	BoxFull bool `json:"boxFull,omitempty"`
 }
 
 // MaxMessage is Kubernetes' limit of a termination message.
 const MaxMessage = 4096
 
-// Encode gives the message, its error cut where it would not fit.
+// Encode gives the message, its error in one printable line and cut where it would not fit.
 func (r Result) Encode() []byte {
+	r.Error = Printable(r.Error)
 	for {
 		b, _ := json.Marshal(r) // strings and numbers always encode
 		over := len(b) - MaxMessage
@@ -89,4 +95,24 @@ func (r Result) Encode() []byte {
 		}
 		r.Error = strings.ToValidUTF8(r.Error[:max(0, len(r.Error)-over-3)], "") + "…"
 	}
+}
+
+// Printable makes one line of a text that somebody else has written, for a status, an event or a
+// terminal: white space becomes a blank, and what would act there instead of being read (control
+// characters, what turns the direction of writing, what is not UTF-8) is escaped as in Go.
+func Printable(s string) string {
+	var b strings.Builder
+	for rest := strings.Join(strings.Fields(s), " "); rest != ""; {
+		r, n := utf8.DecodeRuneInString(rest)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, rest[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		rest = rest[n:]
+	}
+	return b.String()
 }

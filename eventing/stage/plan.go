@@ -15,16 +15,19 @@ const MaxPlan = 256 << 10
 // FetchPlan is what fetch does.
 type FetchPlan struct {
 	Inputs []Input `json:"inputs,omitempty"`
-	// Outputs are folders that fetch makes, empty and writable by any user, before the user's container starts.
+	// Outputs are the variables whose folders fetch makes, empty and writable by any user, before the
+	// user's container starts.
 	Outputs []string `json:"outputs,omitempty"`
 }
 
-// Input is one input variable of a stage: one object, all objects below a prefix, or an output of an earlier stage. Exactly one of Key, Prefix and Commit is set.
+// Input is one input variable of a stage: one object, all objects below a prefix, or an output of an
+// earlier stage. Exactly one of Key, Prefix and Commit is set.
 type Input struct {
-	// Name of the variable; only for messages.
+	// Name of the variable. It is also the name of its folder in the stage's volume; the file of a Key
+	// has the last segment of the key as its name there.
 	Name string `json:"name"`
-	// Path is where it goes: the file itself for Key, a folder otherwise. Absolute.
-	Path string `json:"path"`
+	// Session is the file of the session that may read it.
+	Session string `json:"session"`
 
 	Bucket string `json:"bucket"`
 	// Key of one object; ETag, when set, pins what the controller saw: another version is an error.
@@ -42,24 +45,36 @@ type PublishPlan struct {
 	Run     string `json:"run"`
 	Stage   string `json:"stage"`
 	Attempt int    `json:"attempt"`
-	// Bucket is the module's run bucket.
+	// Bucket is the module's run bucket, Session the file of the session that may write the stage's own
+	// part of it.
 	Bucket  string   `json:"bucket"`
+	Session string   `json:"session"`
 	Outputs []Output `json:"outputs,omitempty"`
 }
 
 // Output is one output variable of a stage.
 type Output struct {
+	// Name of the variable, and of the folder in the stage's volume that the user's container wrote.
 	Name string `json:"name"`
-	// Path is the folder that the user's container wrote. Absolute.
-	Path string `json:"path"`
 	// Copies are the folders that get a copy when this attempt has won.
 	Copies []Folder `json:"copies,omitempty"`
 }
 
-// Folder is a place in S3; Prefix is empty (the whole bucket) or ends in "/".
+// Folder is a place in S3; Prefix ends in "/".
 type Folder struct {
 	Bucket string `json:"bucket"`
 	Prefix string `json:"prefix"`
+	// Session is the file of the session that may read the stage's own part of the run bucket and write
+	// here: the storage copies by itself, so one session needs both.
+	Session string `json:"session"`
+	// Usage is where it stands how full the box is, which the session may read, too; nil: nobody counts it.
+	Usage *Object `json:"usage,omitempty"`
+}
+
+// Object is an object in S3.
+type Object struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
 }
 
 // AttemptPrefix is where the files of one output of one attempt lie.
@@ -67,17 +82,21 @@ func AttemptPrefix(run, stage string, attempt int, output string) string {
 	return path.Join("runs", run, stage, strconv.Itoa(attempt), output) + "/"
 }
 
+// Prefix is the stage's own part of the run bucket.
+func Prefix(run, stage string) string { return path.Join("runs", run, stage) + "/" }
+
 // CommitKey is where a stage's commit lies.
 func CommitKey(run, stage string) string { return path.Join("runs", run, stage, "commit") }
 
-// Validate checks that a plan is whole and that its paths and prefixes have the form that they must have.
+// Validate checks that a plan is whole and that its names and prefixes have the form that they must have.
 func (p *FetchPlan) Validate() error {
 	var errs []error
+	seen := map[string]bool{}
 	for _, in := range p.Inputs {
-		errs = append(errs, in.validate())
+		errs = append(errs, in.validate(), once(seen, "input", in.Name))
 	}
 	for _, o := range p.Outputs {
-		errs = append(errs, absolute("output", o))
+		errs = append(errs, once(seen, "output", o))
 	}
 	return errors.Join(errs...)
 }
@@ -90,8 +109,6 @@ func (in Input) validate() error {
 		}
 	}
 	switch {
-	case in.Name == "":
-		return errors.New("an input has no name")
 	case set != 1:
 		return fmt.Errorf("input %s: exactly one of key, prefix and commit must be set", in.Name)
 	case in.Bucket == "":
@@ -101,7 +118,7 @@ func (in Input) validate() error {
 	case (in.Commit != "") != (in.Output != ""):
 		return fmt.Errorf("input %s: commit and output belong together", in.Name)
 	}
-	return absolute("input "+in.Name, in.Path)
+	return sessionFile("input "+in.Name, in.Session)
 }
 
 // Validate does the same for publish.
@@ -110,31 +127,42 @@ func (p *PublishPlan) Validate() error {
 	if p.Run == "" || p.Stage == "" || p.Bucket == "" || p.Attempt < 1 {
 		errs = append(errs, errors.New("run, stage, bucket and an attempt from 1 must be set"))
 	}
+	errs = append(errs, sessionFile("the stage", p.Session))
 	seen := map[string]bool{}
 	for _, o := range p.Outputs {
-		switch {
-		case o.Name == "" || strings.Contains(o.Name, "/") || o.Name == "." || o.Name == "..":
-			errs = append(errs, fmt.Errorf("output %q: not a name", o.Name))
-		case seen[o.Name]:
-			errs = append(errs, fmt.Errorf("output %s: twice", o.Name))
-		default:
-			errs = append(errs, absolute("output "+o.Name, o.Path))
-		}
-		seen[o.Name] = true
+		errs = append(errs, once(seen, "output", o.Name))
 		for _, c := range o.Copies {
-			if c.Bucket == "" || (c.Prefix != "" && !strings.HasSuffix(c.Prefix, "/")) {
+			if c.Bucket == "" || c.Prefix == "" || !strings.HasSuffix(c.Prefix, "/") {
 				errs = append(errs, fmt.Errorf("output %s: copy to %q %q: a bucket and a prefix ending in / are needed", o.Name, c.Bucket, c.Prefix))
 			}
+			errs = append(errs, sessionFile("output "+o.Name, c.Session))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func absolute(what, p string) error {
-	if !path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsRune(p, 0) {
-		return fmt.Errorf("%s: %q is not a clean absolute path", what, p)
+// once checks a variable's name, which is one folder of the volume, and that it comes only once.
+func once(seen map[string]bool, what, name string) error {
+	if !segment(name) {
+		return fmt.Errorf("%s %q: not a name", what, name)
+	}
+	if seen[name] {
+		return fmt.Errorf("%s %s: twice", what, name)
+	}
+	seen[name] = true
+	return nil
+}
+
+func sessionFile(what, name string) error {
+	if !segment(name) {
+		return fmt.Errorf("%s: session %q is not a file's name", what, name)
 	}
 	return nil
+}
+
+// segment reports a name that stays one segment of a path.
+func segment(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
 }
 
 // Encode gives a plan as a container's argument. Kubelet expands "$(NAME)" in arguments, so every "$" is doubled; what the container sees is the plan's JSON.

@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -9,7 +11,9 @@ import (
 
 func TestPlansSurviveKubeletsExpansion(t *testing.T) {
 	t.Parallel()
-	plan := &PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: "b", Outputs: []Output{{Name: "o", Path: "/out/$(HOME)", Copies: []Folder{{Bucket: "c", Prefix: "a$$/"}}}}}
+	plan := &PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: "b", Session: "w", Outputs: []Output{
+		{Name: "o", Copies: []Folder{{Bucket: "c", Prefix: "$(HOME)/a$$/", Session: "w"}}},
+	}}
 	argument, err := Encode(plan)
 	if err != nil {
 		t.Fatal(err)
@@ -30,15 +34,42 @@ func TestPlansAreChecked(t *testing.T) {
 		`{}x`:                       "something follows",
 		`{"unknown":1}`:             "unknown field",
 		`{"inputs":[{"name":"a"}]}`: "exactly one of key, prefix and commit",
-		`{"inputs":[{"name":"a","path":"x","bucket":"b","key":"k"}]}`:                "not a clean absolute path",
-		`{"inputs":[{"name":"a","path":"/x","bucket":"b","prefix":"k"}]}`:            "does not end in /",
-		`{"inputs":[{"name":"a","path":"/x","bucket":"b","key":"k","prefix":"k/"}]}`: "exactly one",
-		`{"inputs":[{"name":"a","path":"/x","bucket":"b","commit":"k"}]}`:            "belong together",
-		`{"outputs":["/a/../b"]}`: "not a clean absolute path",
+		`{"inputs":[{"name":"a/b","session":"s","bucket":"b","key":"k"}]}`:             "not a name",
+		`{"inputs":[{"name":"..","session":"s","bucket":"b","key":"k"}]}`:              "not a name",
+		`{"inputs":[{"name":"a","session":"../s","bucket":"b","key":"k"}]}`:            "not a file's name",
+		`{"inputs":[{"name":"a","bucket":"b","key":"k"}]}`:                             "not a file's name",
+		`{"inputs":[{"name":"a","session":"s","bucket":"b","prefix":"k"}]}`:            "does not end in /",
+		`{"inputs":[{"name":"a","session":"s","bucket":"b","key":"k","prefix":"k/"}]}`: "exactly one",
+		`{"inputs":[{"name":"a","session":"s","bucket":"b","commit":"k"}]}`:            "belong together",
+		`{"outputs":["a/../b"]}`: "not a name",
+		`{"outputs":["a","a"]}`:  "twice",
+		`{"inputs":[{"name":"a","session":"s","bucket":"b","key":"k"}],"outputs":["a"]}`: "twice",
 	} {
 		if err := Decode(in, &FetchPlan{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", in, err, want)
 		}
+	}
+	const publish = `{"run":"r","stage":"s","attempt":1,"bucket":"b","session":"w","outputs":[{"name":"o","copies":[%s]}]}`
+	for copies, want := range map[string]string{
+		`{"bucket":"c","prefix":"","session":"w"}`: "a prefix ending in /", // never a whole bucket
+		`{"bucket":"c","prefix":"a/"}`:             "not a file's name",
+	} {
+		if err := Decode(fmt.Sprintf(publish, copies), &PublishPlan{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", copies, err, want)
+		}
+	}
+}
+
+// What fetch and publish say ends in statuses, events and terminals: nothing in it acts there.
+func TestResultHasNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	b := Result{Error: "\x1b[2Jgone\rfake\nline \u009b \u202e файл \xff"}.Encode()
+	var got Result
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := `\x1b[2Jgone fake line \u009b \u202e файл \xff`; got.Error != want {
+		t.Errorf("%q, want %q", got.Error, want)
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
+	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/routes"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -14,6 +17,12 @@ import (
 
 // issuerRetry, in seconds, is what a caller is asked to wait when a token cannot be checked.
 const issuerRetry = "5"
+
+// impossible stands for all names that nobody can have; it is one itself.
+const impossible = "\x00"
+
+// passwordRetry is the same when too many passwords wait.
+const passwordRetry = "2"
 
 // authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503), ok is false.
 //
@@ -50,9 +59,27 @@ func (g *gateway) password(w http.ResponseWriter, r *http.Request, api routes.AP
 		g.unauthorized(w, r, api, wanted(api), "")
 		return "", false
 	}
-	ok, err := g.users.Check(r.Context(), api.Auth.Basic.Credentials, user, password)
-	if err != nil { // the caller has gone while its turn had not come
+	secret, counted := api.Auth.Basic.Credentials, user
+	if !basic.Possible(user) {
+		counted = impossible
+	}
+	ok, err := g.attempts.Check(r.Context(), g.hops.Caller(r), counted, g.users.Login(secret, user, password), func() (bool, error) {
+		return g.users.Check(r.Context(), secret, user, password)
+	})
+	var tooMany *attempts.BusyError
+	switch {
+	case err == nil:
+	case r.Context().Err() != nil: // the caller has gone while its turn had not come
 		panic(http.ErrAbortHandler)
+	case errors.As(err, &tooMany):
+		w.Header().Set("Retry-After", strconv.Itoa(int(tooMany.After.Seconds())))
+		problem.Write(w, r, problem.New(problem.TooManyAttempts, http.StatusTooManyRequests, "Too many attempts to log in",
+			"there were wrong passwords from this address or of this user, and too many attempts wait; this one was not looked at"))
+		return "", false
+	default: // basic.ErrBusy
+		w.Header().Set("Retry-After", passwordRetry)
+		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "Passwords cannot be looked at now", err.Error()))
+		return "", false
 	}
 	if !ok {
 		g.unauthorized(w, r, api, "user name or password is wrong", "")

@@ -455,3 +455,64 @@ func TestAnIssuerWithACertificateOfItsOwn(t *testing.T) {
 		t.Errorf("it was asked %d times", n)
 	}
 }
+
+// A hundred wrong passwords at once: a few are looked at, the others wait or are told to come again. The same user, from another address, is not
+// concerned, whatever the guesser claims.
+func TestGuessingPasswordsIsSlowed(t *testing.T) {
+	t.Parallel()
+	m := start(t, func(http.ResponseWriter, *http.Request) {})
+	const queueProxyAdds = ", 10.0.0.1" // the ingress
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	statuses, told := map[int]int{}, ""
+	var guesses sync.WaitGroup
+	for i := range 100 {
+		r := m.request(t, "POST", "/leaf/predict", nil, "user", fmt.Sprintf("ann:%d", i), "X-Forwarded-For", fmt.Sprintf("10.1.1.%d, 192.0.2.66", i)+queueProxyAdds)
+		guesses.Go(func() {
+			resp, err := m.Client().Do(r.WithContext(ctx))
+			if err != nil {
+				return
+			}
+			resp.Body.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			if statuses[resp.StatusCode]++; resp.StatusCode == http.StatusTooManyRequests {
+				told = resp.Header.Get("Retry-After")
+			}
+			if statuses[http.StatusTooManyRequests] == 50 {
+				cancel()
+			}
+		})
+	}
+	guesses.Wait()
+	cancel()
+	if statuses[http.StatusUnauthorized] > 20 || statuses[http.StatusTooManyRequests] < 50 || told == "" {
+		t.Errorf("%v, Retry-After %q", statuses, told)
+	}
+	before := time.Now()
+	resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", "ann:secret", "X-Forwarded-For", "198.51.100.1"+queueProxyAdds)
+	if took := time.Since(before); resp.StatusCode != 200 || took > time.Second/2 {
+		t.Errorf("ann: %d %s after %v", resp.StatusCode, body, took)
+	}
+}
+
+// The files and runs of callers of an open API are those of "anonymous": nobody else has this name, with a password or with a token.
+func TestNobodyIsAnonymous(t *testing.T) {
+	t.Parallel()
+	m := start(t, func(http.ResponseWriter, *http.Request) {})
+	for _, name := range []string{caller.Anonymous, "a\nb", "a\x1b[2J", "a\u0085b", "a\x7f"} {
+		if err := os.WriteFile(m.dir+"/auth/users/"+name, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(m.dir+"/auth/users/auth", []byte(caller.Anonymous+":{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{caller.Anonymous, "a\nb", "a\x1b[2J"} {
+		resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", name+":secret")
+		wantProblem(t, resp, body, http.StatusUnauthorized, problem.Unauthorized)
+	}
+	if resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", "ann:secret"); resp.StatusCode != 200 {
+		t.Errorf("ann: %d %s", resp.StatusCode, body)
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
@@ -43,6 +44,7 @@ const (
 type options struct {
 	sampled                                   float64
 	maxBody                                   int64
+	uploadLinks                               int
 	namespace, prefix                         string // of the module, and before the names of its objects
 	routes, auth, key, clusterDomain, address string
 	boxes, s3Public, runs                     string
@@ -59,6 +61,7 @@ func main() {
 	flag.StringVar(&o.s3Public, "s3-public-endpoint", "", "the S3 server as callers see it, for links; default: what the session says")
 	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
+	flag.IntVar(&o.uploadLinks, "upload-links", files.UsualLinks, "how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
 	flag.Int64Var(&o.maxBody, "max-body", forward.MaxBody, "the largest body of a call of an MLComponent in bytes")
 	flag.Float64Var(&o.sampled, "trace-sampling-rate", 0, "share of the calls of which their caller has not decided, 0 to 1, that are marked as sampled")
 	flag.Parse()
@@ -135,10 +138,12 @@ func newGateway(o options) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, ReadOnly: t.ReadOnly}
+	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, Dataset: t.Dataset}
 	g := &gateway{
 		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
-		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now, files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open},
+		hops: attempts.NewHops(), attempts: attempts.New(),
+		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now,
+		files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open, Links: &files.Links{Most: o.uploadLinks}},
 	}
 	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {
 		if g.runs, err = newRuns(o, t, boxes); err != nil {
@@ -155,14 +160,7 @@ func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, err
 		return nil, err
 	}
 	return runs.New(cfg, runs.Handler{
-		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(),
-		Open: func(box string) (*databox.Box, error) {
-			b, err := boxes.Open(box)
-			if err != nil {
-				return nil, err
-			}
-			return b.Box, nil
-		},
+		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(), Dataset: t.Dataset, Open: boxes.Look,
 		Kept: func() (*databox.Box, error) { return databox.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
 	})
 }

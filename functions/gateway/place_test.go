@@ -38,7 +38,7 @@ func TestPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, ok := table.Find("/elsewhere/leaf/predict")
-	if !ok || m.API.Target != "stage-leaf" || !slices.Equal(table.Boxes(), []string{"stage-users", "stage-data"}) || !table.ReadOnly("stage-data") {
+	if !ok || m.API.Target != "stage-leaf" || !slices.Equal(table.Boxes(), []string{"stage-users", "stage-data"}) || !table.Dataset("stage-data") {
 		t.Errorf("%+v %v", m, table.Boxes())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
@@ -21,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/paced"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -31,6 +33,9 @@ const (
 	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
 	keyWait = 15 * time.Second
 	keyPoll = 250 * time.Millisecond
+	// bodyPause is how long a caller may send nothing of a body, and bodyTime how long all of a body may
+	// take that the gateway reads itself.
+	bodyPause, bodyTime = 20 * time.Second, time.Minute
 	// maxKey bounds the read of the key file.
 	maxKey = 4 << 10
 )
@@ -40,6 +45,8 @@ type gateway struct {
 	namespace, clusterDomain string
 	table                    *routes.Table
 	users                    *basic.Store
+	hops                     *attempts.Hops
+	attempts                 *attempts.Attempts // of logging in with a password
 	tokens                   *bearer.Checker
 	forward                  *forward.Forwarder
 	sampled                  float64 // share of the traces that begin here
@@ -84,6 +91,11 @@ type call struct{ api, user, trace string }
 
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	m, ok := g.table.Find(r.URL.EscapedPath())
+	total := bodyTime
+	if ok && m.API.Kind == routes.KindMLComponent {
+		total = 0 // the call's own deadline bounds it
+	}
+	r = paced.Limit(w, r, bodyPause, total)
 	if !ok {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
 		return
@@ -92,6 +104,11 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	if !slices.Contains(m.Methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(m.Methods, ", "))
 		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
+		return
+	}
+	if err := g.table.CheckOrigin(m.API, r); err != nil {
+		problem.Write(w, r, problem.New(problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+			"a browser sends this call for a page of another site than the API's"))
 		return
 	}
 	user, ok := g.authenticate(w, r, m.API)
@@ -108,32 +125,18 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	}
 	deadline := g.now().Add(min(m.API.Timeout()+coldStart, routes.MaxTimeout))
 	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
-	signature, err := g.sign(r.Context(), caller.Claims{
-		User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream, IssuedAt: g.now(), Expiry: deadline,
-	})
-	if errors.Is(err, caller.ErrInvalid) { // only a path can be too much for it
-		problem.Write(w, r, problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long"))
-		return
-	}
-	if err != nil {
-		slog.Error("calls cannot be signed", "error", err)
-		w.Header().Set("Retry-After", "5")
-		problem.Write(w, r, problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
-			"who calls cannot be passed on to the component; the controller of unip makes the key"))
-		return
-	}
 	g.forward.Forward(w, r, forward.Call{
-		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Signature: signature, Deadline: deadline,
+		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
+		Sign: func(ctx context.Context) (string, error) {
+			return g.sign(ctx, caller.Claims{User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream})
+		},
 	})
 }
-
-// anonymous is the user of an API that is open to everybody.
-const anonymous = "anonymous"
 
 // own serves what the gateway answers itself. A file or a run is always somebody's.
 func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
 	if m.API.Auth == nil {
-		user = anonymous
+		user = caller.Anonymous
 	}
 	if m.API.Kind == routes.KindFiles {
 		g.files.Serve(w, r, user, m.Upstream)
@@ -164,28 +167,31 @@ func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, us
 	}
 }
 
-// sign makes the caller's signature. While the key is not there an anonymous call goes on unsigned, which means the same to the component; one
-// with a user waits for it, a little.
+// sign makes a signature of now, also for a caller without a name. While the module's key is not
+// there it waits for it, a little. The error is a problem, or the context's.
 func (g *gateway) sign(ctx context.Context, c caller.Claims) (string, error) {
 	deadline := time.Now().Add(keyWait)
 	for {
 		key, err := readKey(g.keyFile)
 		var s string
 		if err == nil {
+			c.IssuedAt = g.now()
 			s, err = caller.Sign(key, c)
 		}
 		missing := errors.Is(err, os.ErrNotExist) || errors.Is(err, caller.ErrKey)
 		switch {
 		case err == nil:
 			return s, nil
-		case missing && c.User == "":
-			return "", nil
+		case errors.Is(err, caller.ErrInvalid): // only a path can be too much for it
+			return "", problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long")
 		case !missing || time.Now().After(deadline):
-			return "", err
+			slog.Error("calls cannot be signed", "error", err)
+			return "", problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
+				"the component answers only calls that are signed with it; the controller of unip makes the key")
 		}
 		select {
 		case <-ctx.Done():
-			panic(http.ErrAbortHandler)
+			return "", ctx.Err()
 		case <-time.After(keyPoll):
 		}
 	}

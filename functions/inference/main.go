@@ -31,6 +31,7 @@ type options struct {
 	metrics                     string
 	maxBody                     int64
 	accessLog                   bool
+	anonymous                   bool
 }
 
 func main() {
@@ -53,6 +54,7 @@ func main() {
 	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
 	flag.StringVar(&o.metrics, "metrics-address", ":9464", `where /metrics is served without authentication; "0" is nowhere`)
 	flag.Int64Var(&o.maxBody, "max-body", 64<<20, "the largest body of a request in bytes, at most 250 MiB")
+	flag.BoolVar(&o.anonymous, "anonymous-calls", false, "answer calls without the gateway's signature, too; they have no user and no files")
 	flag.BoolVar(&o.accessLog, "access-log", true, "write a line of the log for each request")
 	flag.Parse()
 	limitMemory()
@@ -73,6 +75,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	so := service.Options{
 		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout, MaxBody: o.maxBody,
+		Unsigned: o.anonymous,
 	}
 	if o.accessLog {
 		lines := accesslog.NewWriter(out)

@@ -277,7 +277,7 @@ func TestWhoCalls(t *testing.T) {
 	c := start(t, echo, "echo").awaitReady()
 	key := strings.Repeat("k", 32)
 	sign := func(change func(*caller.Claims)) string {
-		claims := caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Minute)}
+		claims := caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()}
 		if change != nil {
 			change(&claims)
 		}
@@ -289,23 +289,26 @@ func TestWhoCalls(t *testing.T) {
 	}
 	c.predict(503, "{}", caller.Header, sign(nil)) // the key has not come yet
 	c.write("key", key)
-	c.predict(200, "{}", caller.Header, sign(nil))
+	once := sign(nil)
+	c.predict(200, "{}", caller.Header, once)
 	c.predict(200, "{}", "X-Forwarded-User", "root")
-	for name, header := range map[string]string{
-		"garbage":           "x.y.z",
-		"another component": sign(func(c *caller.Claims) { c.Audience = "other" }),
-		"another path":      sign(func(c *caller.Claims) { c.Path = "/v2" }),
-		"expired": sign(func(c *caller.Claims) {
-			c.IssuedAt, c.Expiry = time.Now().Add(-2*time.Minute), time.Now().Add(-time.Minute)
-		}),
+	for name, tc := range map[string]struct{ header, slug string }{
+		"garbage":           {"x.y.z", "unauthorized"},
+		"another component": {sign(func(c *caller.Claims) { c.Audience = "other" }), "unauthorized"},
+		"another path":      {sign(func(c *caller.Claims) { c.Path = "/v2" }), "unauthorized"},
+		"the same again":    {once, "unauthorized"},
+		"more than 60 s old": {
+			sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life - caller.Leeway - time.Second) }), "caller-expired",
+		},
 	} {
-		if a := c.predict(401, "{}", caller.Header, header); a.slug() != "unauthorized" {
+		if a := c.predict(401, "{}", caller.Header, tc.header); a.slug() != tc.slug {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
+	c.predict(200, "{}", caller.Header, sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life + 10*time.Second) }))
 	c.stopServer() // and what it has not written yet is written
 	log := c.log.String()
-	if strings.Count(log, `"status":200,"user":"ann"`) != 1 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
+	if strings.Count(log, `"status":200,"user":"ann"`) != 2 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
 		t.Error("the log does not say who called")
 	}
 }

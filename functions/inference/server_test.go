@@ -91,7 +91,7 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 	o := setup{options: options{
 		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
-		metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), maxBody: 64 << 20, accessLog: true,
+		metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), maxBody: 64 << 20, accessLog: true, anonymous: true,
 	}}
 	loader := ""
 	for _, f := range change {

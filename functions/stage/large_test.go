@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,12 +23,7 @@ const maxMemory = 64 << 20
 // peak runs the program as a process of its own and gives the most memory that it had, in bytes, and how long it took.
 func (w world) peak(t *testing.T, command string, plan any) (int64, time.Duration) {
 	t.Helper()
-	argument, err := stage.Encode(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), os.Args[0], command, "--plan="+strings.ReplaceAll(argument, "$$", "$"), "--session="+w.session, "--termination-log="+filepath.Join(t.TempDir(), "message"))
-	c.Env = append(os.Environ(), "UNIP_STAGE=1", "GOMEMLIMIT=48MiB")
+	c, _ := w.program(t, command, plan)
 	began := time.Now()
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
@@ -57,17 +51,16 @@ func TestALargeFileInLittleMemory(t *testing.T) {
 	if _, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/in/large", io.LimitReader(rand.Reader, size), size, minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(t.TempDir(), "out")
-	in := filepath.Join(out, "large")
+	in := filepath.Join(w.data, "o", "large")
 	memory, took := w.peak(t, "fetch", &stage.FetchPlan{
-		Inputs: []stage.Input{{Name: "large", Path: in, Bucket: w.bucket, Key: "users/ann/file_groups/in/large"}},
+		Inputs: []stage.Input{{Name: "o", Session: sessionFile, Bucket: w.bucket, Key: "users/ann/file_groups/in/large"}},
 	})
 	t.Logf("fetch of %d MiB: %d MiB of memory, %s", size>>20, memory>>20, took.Round(time.Millisecond))
 	if i, err := os.Stat(in); err != nil || i.Size() != size || memory > maxMemory {
 		t.Errorf("fetch: %v %v, %d MiB of memory", i, err, memory>>20)
 	}
-	memory, took = w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Outputs: []stage.Output{
-		{Name: "o", Path: out, Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/"}}},
+	memory, took = w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
+		{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/", Session: sessionFile}}},
 	}})
 	t.Logf("publish: %d MiB of memory, %s", memory>>20, took.Round(time.Millisecond))
 	o, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/out/large", minio.StatObjectOptions{})
@@ -81,7 +74,7 @@ func TestManySmallFiles(t *testing.T) {
 	t.Parallel()
 	const n = 2000
 	w := newWorld(t)
-	out, in := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "in")
+	out := filepath.Join(w.data, "o")
 	for i := range n {
 		name := filepath.Join(out, fmt.Sprintf("группа %d", i%7), fmt.Sprintf("f %d $(HOME) +%%2F", i))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -91,13 +84,13 @@ func TestManySmallFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	memory, took := w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Outputs: []stage.Output{
-		{Name: "o", Path: out, Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/"}}},
+	memory, took := w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
+		{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/", Session: sessionFile}}},
 	}})
 	t.Logf("publish of %d files: %d MiB of memory, %s", n, memory>>20, took.Round(time.Millisecond))
 	inMemory, took := w.peak(t, "fetch", &stage.FetchPlan{Inputs: []stage.Input{
-		{Name: "commit", Path: filepath.Join(in, "commit"), Bucket: w.bucket, Commit: stage.CommitKey("r", "s"), Output: "o"},
-		{Name: "folder", Path: filepath.Join(in, "folder"), Bucket: w.bucket, Prefix: "users/ann/file_groups/out/"},
+		{Name: "commit", Session: sessionFile, Bucket: w.bucket, Commit: stage.CommitKey("r", "s"), Output: "o"},
+		{Name: "folder", Session: sessionFile, Bucket: w.bucket, Prefix: "users/ann/file_groups/out/"},
 	}})
 	t.Logf("fetch of twice as many: %d MiB of memory, %s", inMemory>>20, took.Round(time.Millisecond))
 	if memory > maxMemory || inMemory > maxMemory {
@@ -105,7 +98,7 @@ func TestManySmallFiles(t *testing.T) {
 	}
 	for _, folder := range []string{"commit", "folder"} {
 		for i := range n {
-			name := filepath.Join(in, folder, fmt.Sprintf("группа %d", i%7), fmt.Sprintf("f %d $(HOME) +%%2F", i))
+			name := filepath.Join(w.data, folder, fmt.Sprintf("группа %d", i%7), fmt.Sprintf("f %d $(HOME) +%%2F", i))
 			if b, err := os.ReadFile(name); err != nil || len(b) != i%5 {
 				t.Fatalf("%s: %d bytes, %v", name, len(b), err)
 			}

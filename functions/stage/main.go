@@ -1,9 +1,11 @@
 // Command stage is the image of the two containers of unip's own in the Job of a pipeline's stage:
 //
-//	stage fetch   --plan=JSON --session=FILE   brings the inputs before the user's container starts
-//	stage publish --plan=JSON --session=FILE   takes the outputs away after it has ended well
+//	stage fetch   --plan=JSON   brings the inputs before the user's container starts
+//	stage publish --plan=JSON   takes the outputs away after it has ended well
 //
-// The plan comes from the controller (package eventing/stage), the session from a Secret that is mounted here and not in the user's container. What came of it is left as the termination message, a
+// The plan comes from the controller (package eventing/stage). It names the sessions, files of the folder
+// --sessions: a Secret of which each of the two containers sees its own part, and the user's nothing.
+// Variables are folders of the volume at --data. What came of it is left as the termination message, a
 // stage.Result.
 //
 // Exit codes: 0 done, 1 failed for good, 2 wrong usage or plan, 3 another attempt may do better.
@@ -20,13 +22,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/fetch"
 	"github.com/unip-knative/unip/functions/stage/internal/publish"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
+	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
 const (
@@ -34,9 +35,6 @@ const (
 	exitUsage  = 2
 	exitRetry  = 3
 )
-
-// sessionWait is how long the session's file may be missing: kubelet mounts the Secret before the container starts, unless it is being replaced at that moment.
-const sessionWait = 30 * time.Second
 
 func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
@@ -47,14 +45,15 @@ func main() {
 }
 
 // work is one of the two.
-type work func(ctx context.Context, s3 *minio.Client) (stage.Result, error)
+type work func(ctx context.Context, sessions *storage.Sessions, v *volume.Volume) (stage.Result, error)
 
 func run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("stage", flag.ContinueOnError)
 	plan := flags.String("plan", "", "what to do, as JSON")
-	session := flags.String("session", "/unip/session/"+databox.SessionKey, "the S3 session")
+	sessions := flags.String("sessions", "/unip/session", "folder with the S3 sessions that the plan names")
+	data := flags.String("data", "/unip/data", "where the stage's volume is mounted")
 	message := flags.String("termination-log", "/dev/termination-log", "where the result is written")
-	do, err := parse(flags, args, plan)
+	planned, err := parse(flags, args, plan)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
@@ -64,9 +63,10 @@ func run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	began := time.Now()
-	result, err := with(ctx, *session, do)
+	result, err := with(ctx, *sessions, *data, planned)
 	if err != nil {
 		result.Error, result.Retry = err.Error(), storage.Retry(err)
+		_, result.BoxFull = errors.AsType[*databox.FullError](err)
 		slog.Error(args[0]+" failed", "error", err, "retry", result.Retry)
 	} else {
 		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "seconds", time.Since(began).Seconds())
@@ -93,28 +93,24 @@ func parse(flags *flag.FlagSet, args []string, plan *string) (work, error) {
 	}
 	if args[0] == "fetch" {
 		p := &stage.FetchPlan{}
-		return func(ctx context.Context, c *minio.Client) (stage.Result, error) { return fetch.Run(ctx, c, p) }, stage.Decode(*plan, p)
+		return func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
+			return fetch.Run(ctx, s, v, p)
+		}, stage.Decode(*plan, p)
 	}
 	p := &stage.PublishPlan{}
-	return func(ctx context.Context, c *minio.Client) (stage.Result, error) { return publish.Run(ctx, c, p) }, stage.Decode(*plan, p)
+	return func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
+		return publish.Run(ctx, s, v, p)
+	}, stage.Decode(*plan, p)
 }
 
-// with opens the session and does the work. A session that is renewed meanwhile is taken up.
-func with(ctx context.Context, session string, do work) (stage.Result, error) {
-	for end := time.Now().Add(sessionWait); ; {
-		box, err := databox.Open(session, nil)
-		if err == nil {
-			return do(ctx, box.Client)
-		}
-		if !errors.Is(err, databox.ErrNoSession) || time.Now().After(end) {
-			return stage.Result{}, err
-		}
-		select {
-		case <-ctx.Done():
-			return stage.Result{}, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
+// with opens the volume and does the work.
+func with(ctx context.Context, sessions, data string, planned work) (stage.Result, error) {
+	v, err := volume.Open(data)
+	if err != nil {
+		return stage.Result{}, err
 	}
+	defer v.Close()
+	return planned(ctx, storage.OpenSessions(sessions), v)
 }
 
 // leave writes the termination message; without one the exit code has to do.

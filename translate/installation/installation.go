@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Tracing         Tracing         `yaml:"tracing"`
 	Limits          Limits          `yaml:"limits"`
 	Storage         Storage         `yaml:"storage"`
+	Gateway         Gateway         `yaml:"gateway"`
 }
 
 // Storage is how boxes are looked after.
@@ -44,6 +46,22 @@ func (s Storage) CountEvery() time.Duration { return time.Duration(s.CountMinute
 func (s Storage) validate() error {
 	if s.CountMinutes < 1 || s.CountMinutes > 24*60 {
 		return fmt.Errorf("storage.countMinutes: %d is not within 1 to 1440", s.CountMinutes)
+	}
+	return nil
+}
+
+// Gateway of each module.
+type Gateway struct {
+	// MaxScale is the most pods at once, 0 to 1000; 0 is no limit. Default 10.
+	MaxScale int `yaml:"maxScale"`
+}
+
+// maxMaxScale is the largest maxScale; more pods of one function than that are a mistake.
+const maxMaxScale = 1000
+
+func validateScale(key string, n int) error {
+	if n < 0 || n > maxMaxScale {
+		return fmt.Errorf("%s: %d is not within 0 to %d", key, n, maxMaxScale)
 	}
 	return nil
 }
@@ -125,10 +143,11 @@ type S3 struct {
 	Region         string `yaml:"region"`
 	// NotificationARN is the target, known to the S3 server, that posts to unip. Default arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
 	NotificationARN string `yaml:"notificationARN"`
-	// SessionHours is the life of a component's credentials, 1 to 12. Default 12; they are renewed at half of it. SessionSeconds
-	// (at least 900, S3's own minimum) says it finer and wins.
-	SessionHours   int `yaml:"sessionHours"`
+	// SessionSeconds is the life of a pod's credentials, 900 (S3's own minimum) to 3600. Default 3600; they are renewed before half of it is
+	// over. Sessions that sign links live two hours in any case.
 	SessionSeconds int `yaml:"sessionSeconds"`
+	// SessionHours was that life in earlier releases. It is taken, and has no effect: an hour is the most.
+	SessionHours int `yaml:"sessionHours"`
 	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or Delete.
 	ReclaimPolicy ReclaimPolicy `yaml:"reclaimPolicy"`
 }
@@ -158,18 +177,51 @@ type Defaults struct {
 	Limits   map[string]string `yaml:"limits"`
 	// TimeoutSeconds of one predict call, 1 to 600.
 	TimeoutSeconds int `yaml:"timeoutSeconds"`
+	// MaxScale is the most pods of a component at once, 0 to 1000; 0 is no limit. Default 20, so that
+	// slow callers cannot take the whole cluster.
+	MaxScale int `yaml:"maxScale"`
 }
+
+// smallCPU is what a container asks for at most unless it says more: a limit alone would become the request,
+// and a limit of two CPUs would never fit a small node.
+var smallCPU = resource.MustParse("100m")
+
+// Resources are the limits that a container is given, or the installation's, with requests beside them: CPU as
+// above, everything else as its limit.
+func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequirements {
+	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
+	for name, q := range d.Requests {
+		r.Requests[corev1.ResourceName(name)] = resource.MustParse(q)
+	}
+	for name, q := range d.Limits {
+		r.Limits[corev1.ResourceName(name)] = resource.MustParse(q)
+	}
+	for name, limit := range limits {
+		r.Limits[name], r.Requests[name] = limit, limit
+		if name == corev1.ResourceCPU && limit.Cmp(smallCPU) > 0 {
+			r.Requests[name] = smallCPU
+		}
+	}
+	return r
+}
+
+// Bounds of a session's life in seconds: S3's own least, and as long as a session may be of use to whoever gets hold of it.
+const (
+	minSession = 900
+	maxSession = 3600
+)
 
 // Default is the configuration of the local cluster.
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionHours: 12, ReclaimPolicy: Retain},
+		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
 		Security:      Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
 			Limits:         map[string]string{"memory": "1Gi"},
 			TimeoutSeconds: 300,
+			MaxScale:       20,
 		},
 		Broker: Broker{Class: "MTChannelBasedBroker"},
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
@@ -182,6 +234,7 @@ func Default() Config {
 		Tracing: Tracing{SamplingRate: 0.1},
 		Limits:  Limits{BodyMiB: UsualBody, UploadLinks: UsualUploadLinks},
 		Storage: Storage{CountMinutes: 10},
+		Gateway: Gateway{MaxScale: 10},
 	}
 }
 
@@ -210,11 +263,8 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port", e.key, e.url))
 		}
 	}
-	if c.S3.SessionHours < 1 || c.S3.SessionHours > 12 {
-		errs = append(errs, fmt.Errorf("s3.sessionHours: %d is not within 1 to 12", c.S3.SessionHours))
-	}
-	if s := c.S3.SessionSeconds; s != 0 && (s < 900 || s > 12*3600) {
-		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within 900 to 43200", s))
+	if s := c.S3.SessionSeconds; s < minSession || s > maxSession {
+		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s, minSession, maxSession))
 	}
 	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
 		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
@@ -225,6 +275,7 @@ func (c Config) validate() error {
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
+	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), validateScale("gateway.maxScale", c.Gateway.MaxScale))
 	if c.Broker.Class == "" {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}

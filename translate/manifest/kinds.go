@@ -46,7 +46,7 @@ type DataBoxSpec struct {
 // Storage is a plain storage box.
 type Storage struct {
 	At
-	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox. Constraint: a positive Kubernetes quantity.
+	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox; what does not fit is refused (`box-full`, `BoxFull`). Constraint: a positive Kubernetes quantity.
 	Capacity *Text `yaml:"capacity"`
 }
 
@@ -77,7 +77,7 @@ type MLComponentSpec struct {
 	At
 	// Image: Required. The author's image. Becomes: the container function.
 	Image *Image `yaml:"image"`
-	// ServicePort: The port of the service. Default: 8002. Becomes: the port of the container server. Constraint: 1 to 65535, none that Knative reserves.
+	// ServicePort: The port of the service. Default: 8002. Becomes: the port of the container server. Constraint: 1024 to 65535, none that Knative or unip has (9464).
 	ServicePort *int `yaml:"servicePort"`
 	// Env: Environment variables. Becomes: env of the container function.
 	Env []Env `yaml:"env"`
@@ -140,7 +140,7 @@ type MLService struct {
 	ModelLoader Text `yaml:"modelLoader"`
 	// ModelBox: The DataBox of the model. Constraint: a DataBox of the manifests.
 	ModelBox Text `yaml:"modelBox"`
-	// ModelPath: The model's path in the container; its object is found by connectedBoxes, else it is the path below the box. Becomes: --model-object and --model-file. Constraint: an absolute, clean path; with modelBox.
+	// ModelPath: The model's path in the container; its object is found by connectedBoxes, else it is the path below the box. Becomes: --model-object and --model-file. Constraint: an absolute, clean path; with modelBox; its object not the whole box and not users/ or below it.
 	ModelPath Text `yaml:"modelPath"`
 }
 
@@ -158,7 +158,7 @@ type ConnectedBox struct {
 // MountS3Box maps a path of a storage box to one of the container.
 type MountS3Box struct {
 	At
-	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from modelPath to the model's object; otherwise nothing (a note).
+	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from modelPath to the model's object; otherwise nothing (a note). Constraint: where the model lies, clean and not users/ or below it.
 	S3Path Text `yaml:"s3Path"`
 	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
 	MountPath Text `yaml:"mountPath"`
@@ -264,7 +264,7 @@ type Auth struct {
 // Basic is HTTP's Basic authentication.
 type Basic struct {
 	At
-	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of the gateway. Constraint: none that unip makes.
+	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of the gateway. Constraint: none that unip makes; no user anonymous, none with a colon, a slash or a control character in the name.
 	Credentials Text `yaml:"credentials"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`

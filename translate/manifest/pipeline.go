@@ -52,9 +52,9 @@ type Stage struct {
 	Name Text `yaml:"name"`
 	// Image: Required. The author's image.
 	Image *Image `yaml:"image"`
-	// Command: The command. Default: the image's. Becomes: command, with no expansion of $(…).
+	// Command: The command. Default: the image's. Becomes: command; a dollar stays a dollar, nothing expands $(…).
 	Command []string `yaml:"command"`
-	// Args: Arguments. Default: the image's.
+	// Args: Arguments. Default: the image's. Becomes: args, likewise.
 	Args []string `yaml:"args"`
 	// Env: Environment variables.
 	Env []Env `yaml:"env"`

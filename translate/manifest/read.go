@@ -311,7 +311,7 @@ const (
 	Prefix = "knative.unified-platform.cs.hse.ru/"
 	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: 0 to 1000, not above max-scale.
 	MinScale = Prefix + "min-scale"
-	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: Knative's, no limit. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
+	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: the installation's, 20, or min-scale where that is more. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
 	MaxScale = Prefix + "max-scale"
 	// Concurrency: MLComponent. The most calls that one instance takes at once. Default: no limit, only a target for the autoscaler. Becomes: containerConcurrency. Constraint: 1 to 1000.
 	Concurrency = Prefix + "concurrency"
@@ -321,7 +321,9 @@ const (
 	ScaleDownDelay = Prefix + "scale-down-delay"
 	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers. Constraint: 1 to 64.
 	Workers = Prefix + "workers"
-	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox.
+	// AnonymousCalls: MLComponent. Whether calls that do not come through the gateway are answered, which any pod of the cluster can make; they have no user and no files. Default: Refuse. Becomes: --anonymous-calls. Constraint: Allow or Refuse.
+	AnonymousCalls = Prefix + "anonymous-calls"
+	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox. Constraint: what lies below users/ is never shared (a note).
 	SharedWith = Prefix + "shared-with"
 	// MaxParallelRuns: ExperimentPipeline. Runs at once; others wait. Default: no limit. Becomes: maxParallelRuns of the Pipeline. Constraint: 1 to 1000.
 	MaxParallelRuns = Prefix + "max-parallel-runs"

@@ -18,27 +18,64 @@ const (
 	ModuleKey = "unip-module-key"
 	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's run bucket.
 	RunLogs = "unip-run-logs"
+	// Controller is unip's controller: its account in SystemNamespace, and in each module the Role and the RoleBinding that
+	// let it work there.
+	Controller = "unip-controller"
 	// Broker carries the events of a module.
 	Broker = "default"
 )
 
+// SystemNamespace is where unip's controller lives.
+const SystemNamespace = "unip-system"
+
+// ControllerRoleLabel, "true" on a module's RoleBinding, is what the controller finds the modules by in which it may work.
+const ControllerRoleLabel = "knative.unified-platform.cs.hse.ru/controller-role"
+
 // MaxLabel is the length limit of a DNS label.
 const MaxLabel = 63
 
-// Access says what a box's session may do.
+// Access says what a session may do with a bucket; package databox makes policies of it.
 type Access string
 
-// The two sessions of a box.
+// What runs are given: exactly the paths that a grant names.
 const (
 	Read  Access = "read"
-	Write Access = "write" // read, write and delete
+	Write Access = "write" // read and write
+	Put   Access = "put"   // write alone
+)
+
+// Uses of a box, each with a session of its own (spec.sessions of a DataBox).
+const (
+	Files     Access = "files"      // the file API looks at users' files and deletes them
+	PutLinks  Access = "put-links"  // signs links to write users' files
+	GetLinks  Access = "get-links"  // signs links to read users' files
+	Calls     Access = "calls"      // FILE inputs and outputs of calls
+	CallsRead Access = "calls-read" // FILE inputs only
+	Model     Access = "model"      // one object or folder of the developer's
+)
+
+// What the uses come to in a box that is a dataset: the developer's area of the owner's box.
+const (
+	DatasetFiles Access = "dataset-files" // list, folder by folder, and read
+	DatasetRead  Access = "dataset-read"  // signs links to read
 )
 
 // Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
-func Credentials(box string, a Access) string { return box + ".databox." + string(a) }
+func Credentials(box string, use Access) string { return box + ".databox." + string(use) }
 
-// RunSession is the Secret with a run's session.
-func RunSession(run string) string { return run + ".run.session" }
+// SessionSecret is Credentials for a use of a box: there is one for each object of Model, and object is empty for the others.
+func SessionSecret(box string, use Access, object string) string {
+	if object == "" {
+		return Credentials(box, use)
+	}
+	return Credentials(box, use) + "-" + Hash(object)
+}
+
+// StageSession is the Secret with the sessions of a run's stage. A run's name has no dots.
+func StageSession(run, stage string) string { return run + "." + Hash(stage) + runSession }
+
+// runSession is how the names of runs' Secrets end.
+const runSession = ".run.session"
 
 // ChainTrigger is the Trigger that moves a pipeline's runs on.
 func ChainTrigger(pipeline string) string { return Shorten(MaxLabel, pipeline, "chain") }
@@ -56,7 +93,7 @@ func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "
 
 // Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no container of a user gets one.
 func Managed(name string) bool {
-	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, ".run.session")
+	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, runSession)
 }
 
 // Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and

@@ -60,11 +60,13 @@ func word(r *rand.Rand) string {
 // No name that a manifest's object can have is that of a box's credentials.
 func TestCredentialsAreNoLabel(t *testing.T) {
 	t.Parallel()
-	read, write := names.Credentials("weights", names.Read), names.Credentials("weights", names.Write)
-	if read != "weights.databox.read" || write != "weights.databox.write" {
-		t.Errorf("%s, %s", read, write)
+	links, model := names.Credentials("weights", names.PutLinks), names.SessionSecret("weights", names.Model, "m/v.joblib")
+	if links != "weights.databox.put-links" || links != names.SessionSecret("weights", names.PutLinks, "") || model != "weights.databox.model-"+names.Hash("m/v.joblib") {
+		t.Errorf("%s, %s", links, model)
 	}
-	if validation.IsDNS1123Label(read) == nil || validation.IsDNS1123Subdomain(read) != nil {
-		t.Errorf("%s must be the name of a Secret but not of a box", read)
+	for _, s := range []string{links, model} {
+		if validation.IsDNS1123Label(s) == nil || validation.IsDNS1123Subdomain(s) != nil {
+			t.Errorf("%s must be the name of a Secret but not of a box", s)
+		}
 	}
 }

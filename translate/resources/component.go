@@ -29,6 +29,7 @@ type Component struct {
 	TimeoutSeconds    int
 	Workers           int
 	Concurrency       int               // hard limit per pod; 0: none
+	Anonymous         bool              // calls without the gateway's signature are answered
 	Scaling           map[string]string // annotations of the autoscaler
 }
 
@@ -114,7 +115,7 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 		size := resource.MustParse(modelSpace)
 		spec.Volumes = append(spec.Volumes,
 			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
-			corev1.Volume{Name: "session", VolumeSource: session(c.Model.Box, names.Read, "model.json")})
+			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, c.Model.session(), "model.json"})})
 	}
 	spec.Volumes = append(spec.Volumes, c.fileVolumes()...)
 	annotations := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
@@ -129,16 +130,6 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 			Spec:       spec,
 		}}},
 	}
-}
-
-// session is a volume with a box's session in a file. The controller makes its Secret, whose name is the box's and a suffix; such names stand in projected volumes and nowhere else, which tells tools
-// that prefix a module's names where to prefix these too.
-func session(box string, access names.Access, file string) corev1.VolumeSource {
-	optional := true
-	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{
-		LocalObjectReference: corev1.LocalObjectReference{Name: names.Credentials(box, access)}, Optional: &optional,
-		Items: []corev1.KeyToPath{{Key: sessionKey, Path: file}},
-	}}}}}
 }
 
 // volume of a box's session.
@@ -157,11 +148,7 @@ func (c Component) fileVolumes() []corev1.Volume {
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	for _, b := range c.Boxes {
-		access := names.Write
-		if b.ReadOnly {
-			access = names.Read
-		}
-		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: session(b.Name, access, sessionKey)})
+		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: sessionVolume(sessionFile{b.Name, b.session(), sessionKey})})
 	}
 	return all
 }
@@ -203,14 +190,17 @@ func makeServer(m Module, c Component) corev1.Container {
 	if c.Model != nil {
 		s.Args = append(s.Args,
 			"--session="+sessionDir+"/model.json",
-			"--model-object="+c.Model.Object,
-			"--model-file="+c.Model.file(),
-			"--model-path="+path.Clean(c.Model.Path),
+			"--model-object="+Literal(c.Model.Object),
+			"--model-file="+Literal(c.Model.file()),
+			"--model-path="+Literal(path.Clean(c.Model.Path)),
 		)
 		s.VolumeMounts = append(s.VolumeMounts,
 			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
 	addFiles(&s, c)
+	if c.Anonymous {
+		s.Args = append(s.Args, "--anonymous-calls")
+	}
 	if n := m.Config.Limits.BodyMiB; n != installation.UsualBody {
 		s.Args = append(s.Args, maxBody(m))
 		if n > installation.UsualBody { // the server holds the bodies of several calls: four of the largest

@@ -2,7 +2,9 @@ package resources
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +26,9 @@ type Route struct {
 	Spec                RouteSpec  `json:"apiSpec,omitzero"` // of a pipeline
 	Auth                *RouteAuth `json:"auth,omitempty"`   // nil: everybody may call
 	IdentityPassThrough bool       `json:"identityPassThrough,omitempty"`
+	// TrustedOrigins are the sites, scheme://host[:port], whose pages may change something in the name
+	// of who looks at them.
+	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
 }
 
 // RouteAuth says who may call.
@@ -86,6 +91,9 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 	if m.Config.Limits.BodyMiB != installation.UsualBody {
 		args = append(args, maxBody(m))
 	}
+	if n := m.Config.Limits.UploadLinks; n != installation.UsualUploadLinks {
+		args = append(args, fmt.Sprintf("--upload-links=%d", n))
+	}
 	if t := m.Config.Tracing; t.Endpoint != "" {
 		args = append(args, "--trace-sampling-rate="+rate(t))
 	}
@@ -94,11 +102,11 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: path, ReadOnly: true})
 	}
 	for _, box := range storage.Boxes {
-		access := names.Write
-		if slices.Contains(storage.Datasets, box) {
-			access = names.Read
+		var sessions []sessionFile
+		for _, s := range storage.sessions(box) {
+			sessions = append(sessions, sessionFile{box, s, s.Use + ".json"})
 		}
-		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, session(box, access, sessionKey))
+		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, sessionVolume(sessions...))
 	}
 	if len(storage.Boxes) > 0 {
 		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)
@@ -119,11 +127,15 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
 		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}})
 	}
+	scale := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
+	if most := m.Config.Gateway.MaxScale; most > 0 {
+		scale[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
+	}
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
 		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: map[string]string{autoscaling.MinScaleAnnotationKey: "0"}},
+			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: scale},
 			Spec: servingv1.RevisionSpec{
 				TimeoutSeconds:              &longest,
 				ResponseStartTimeoutSeconds: &longest,

@@ -9,9 +9,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/names"
@@ -85,6 +87,33 @@ func MakeModuleKey(m Module) *corev1.Secret {
 	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: KeyType}
 }
 
+// MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep the Secrets that it makes, and
+// run stages. A namespace's admin may hand out all of it. key says that the module has a key to be filled in; a RoleBinding
+// that changes with it makes the controller look at once.
+func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) {
+	role := &rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
+		ObjectMeta: m.meta(names.Controller, m.Namespace, "module"),
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "list", "create", "patch", "delete"}},
+			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"create", "patch", "delete"}},
+			{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"}, Verbs: []string{"create", "delete"}},
+		},
+	}
+	binding := &rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
+		ObjectMeta: m.meta(names.Controller, m.Namespace, "module"),
+		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: names.Controller},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: names.Controller, Namespace: names.SystemNamespace}},
+	}
+	binding.Labels[names.ControllerRoleLabel] = "true"
+	if key {
+		binding.Labels[KeyLabel] = "true"
+	}
+	return role, binding
+}
+
 // MakeSecret makes a Secret of the manifests. All values come as data: of a key that stringData no longer has, the API server keeps the value, by whatever way it is applied, and with it a user whom
 // the manifests no longer have.
 func MakeSecret(m Module, s *manifest.Secret) *corev1.Secret {
@@ -115,12 +144,13 @@ func bytesOf(data map[string]string) map[string][]byte {
 	return out
 }
 
-// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in.
-func MakeDataBox(m Module, b *manifest.DataBox) *platformv1.DataBox {
+// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in. sessions are what the module's pods hold of it.
+func MakeDataBox(m Module, b *manifest.DataBox, sessions []platformv1.Session) *platformv1.DataBox {
 	out := &platformv1.DataBox{
 		TypeMeta:   metav1.TypeMeta{APIVersion: platformv1.GroupVersion.String(), Kind: "DataBox"},
 		ObjectMeta: m.meta(b.Meta.Name.Value, b.Meta.Name.Value, "databox"),
 	}
+	out.Spec.Sessions = sessions
 	if shared, ok := b.Meta.Annotations[manifest.SharedWith]; ok {
 		out.Annotations = map[string]string{manifest.SharedWith: shared.Value}
 	}

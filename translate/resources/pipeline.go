@@ -159,6 +159,7 @@ type RouteVariable struct {
 type Storage struct {
 	Boxes, Datasets []string // of Boxes, those that can only be read
 	Pipelines       []string // set when runs are published
+	Links           bool     // set when files are published
 }
 
 func (s Storage) add(file map[string]any) {

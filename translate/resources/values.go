@@ -18,26 +18,17 @@ func DecodeBase64(s string) ([]byte, error) {
 // MustQuantity parses a quantity that has been checked.
 func MustQuantity(s string) resource.Quantity { return resource.MustParse(s) }
 
-// smallCPU is what a container asks for at most unless it says more: a limit alone would become the request, and a limit of two CPUs would never fit a small node.
-var smallCPU = resource.MustParse("100m")
+// Literal writes text into an argument or an environment variable's value so that a dollar stays a
+// dollar: kubelet expands $(NAME) there, and takes $$ for one.
+func Literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-// resourcesOf are the limits of a manifest, or the installation's, with requests beside them: CPU as above, everything else as its limit.
+// resourcesOf are the limits of a manifest, or the installation's, with requests beside them.
 func resourcesOf(limits map[string]string, d installation.Defaults) corev1.ResourceRequirements {
-	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
-	for name, q := range d.Requests {
-		r.Requests[corev1.ResourceName(name)] = resource.MustParse(q)
-	}
-	for name, q := range d.Limits {
-		r.Limits[corev1.ResourceName(name)] = resource.MustParse(q)
-	}
+	list := corev1.ResourceList{}
 	for name, q := range limits {
-		n, limit := corev1.ResourceName(name), resource.MustParse(q)
-		r.Limits[n], r.Requests[n] = limit, limit
-		if n == corev1.ResourceCPU && limit.Cmp(smallCPU) > 0 {
-			r.Requests[n] = smallCPU
-		}
+		list[corev1.ResourceName(name)] = resource.MustParse(q)
 	}
-	return r
+	return d.Resources(list)
 }
 
 // security is the context of a container under a profile. Under restricted the image must say a uid other than root's.
@@ -46,10 +37,11 @@ func security(p installation.Profile) *corev1.SecurityContext {
 	c := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: &no,
 		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		Capabilities:             &corev1.Capabilities{Drop: installation.UnusedCapabilities()},
 	}
 	if p == installation.Restricted {
 		c.RunAsNonRoot = &yes
-		c.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+		c.Capabilities.Drop = []corev1.Capability{"ALL"}
 	}
 	return c
 }

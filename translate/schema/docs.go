@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/unip-knative/unip/translate/manifest"
@@ -16,7 +17,7 @@ func Markdown() string {
 Made from the Go types in translate/manifest and their comments by ` + "`make generate`" + `; do not edit.
 
 Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and metadata. An unknown field is an error with its place (a warning with ` + "`--lenient`" + `). Fields in **bold** must be there.
-` + "`unip schema`" + ` writes the same as JSON Schema for editors; objects of other groups are carried through unchanged.
+` + "`unip schema`" + ` writes the same as JSON Schema for editors.
 
 ## metadata
 
@@ -48,14 +49,43 @@ With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
 | annotation | of | | default | becomes | constraint |
 |---|---|---|---|---|---|
 `)
-	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
+	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "AnonymousCalls", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
 		d := fields()["annotation."+name]
 		of, text, _ := strings.Cut(d.Text, ". ")
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", annotationName(name), of, cell(text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
 	}
 	b.WriteString("\nA rule of `on-upload`:\n\n")
 	table(&b, reflect.TypeFor[manifest.UploadRule](), "[]")
+	others(&b)
 	return b.String()
+}
+
+// others says what becomes of objects of other groups.
+func others(b *strings.Builder) {
+	var all []string
+	for k, pods := range manifest.Carried {
+		name := "`" + strings.TrimPrefix(k.Group+"/"+k.Kind, "/") + "`"
+		if pods {
+			name += " (P)"
+		}
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	fmt.Fprintf(b, `
+## Objects of other groups
+
+An object of another group that stands beside the manifests is carried through unchanged, and `+"`unip validate`"+` names each. It must be of one of these kinds and in the module's own
+namespace: %s.
+
+(P) makes pods. They keep to the Pod Security of the namespace; unip's NetworkPolicies do not select them, so an installation with `+"`egress: Restricted`"+` refuses them.
+
+Refused besides: names that unip keeps for itself (`+"`gateway`, `unip-…`, `….databox.…`, `….run.session`, the Broker `default`"+`, a component's name for a Service or a ServiceAccount); Services with
+externalIPs or of another type than ClusterIP; Secrets with a ServiceAccount's token; pods with a Secret or ServiceAccount of unip's own.
+
+The flag `+"`--allow-foreign`"+` (of translate, validate, apply, diff, delete, graph and serve) lifts all of this: rights (RBAC), kinds of the whole cluster, and other namespaces are then applied with the rights of
+whoever applies. Even so refused: what would take the place of one of the module's own objects (its Namespace among them), labels by which unip knows its own (`+"`app.kubernetes.io/managed-by: unip`"+`), and
+an object with a field `+"`items`"+`, of which kubectl would apply the content.
+`, strings.Join(all, ", "))
 }
 
 // annotationName writes MaxParallelRuns as max-parallel-runs.

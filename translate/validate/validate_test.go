@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 func service(change func(s *servingv1.Service, c *corev1.Container)) *servingv1.Service {
@@ -76,6 +78,29 @@ func TestEssenceKeepsTheVerdict(t *testing.T) {
 		bad := !slices.Contains([]string{"fine", "long argument", "odd variable", "odd label"}, name)
 		if (len(want) > 0) != bad {
 			t.Errorf("%s: Knative says %q", name, want)
+		}
+	}
+}
+
+// Knative as it is shipped lets a container drop capabilities, and add none: users' containers name
+// what they drop.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		capabilities corev1.Capabilities
+		refused      bool
+	}{
+		"some dropped":         {corev1.Capabilities{Drop: installation.UnusedCapabilities()}, false},
+		"all dropped":          {corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, false},
+		"dropped, some added":  {corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities()}, true},
+		"one of the net added": {corev1.Capabilities{Add: []corev1.Capability{"NET_RAW"}}, true},
+	} {
+		s := service(func(_ *servingv1.Service, c *corev1.Container) {
+			c.SecurityContext = &corev1.SecurityContext{Capabilities: &tc.capabilities}
+		})
+		var rules Rules
+		if problems := rules.Object(s); (len(problems) > 0) != tc.refused {
+			t.Errorf("%s: %v", name, problems)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func unip(flags ...string) func(e environment, workers int) []command {
 		n, socket := strconv.Itoa(workers), filepath.Join(e.own, "socket")
 		worker := append(append([]string{e.python}, flags...), e.worker, "--socket", socket, "--inference", "function:predict", "--workers", n)
 		return []command{
-			{args: []string{e.server, "--component", component, "--port", strconv.Itoa(e.port), "--socket", socket, "--key", filepath.Join(e.own, "key"), "--workers", n},
+			{args: []string{e.server, "--component", component, "--port", strconv.Itoa(e.port), "--socket", socket, "--key", filepath.Join(e.own, "key"), "--anonymous-calls", "--workers", n},
 				env: []string{"GOMEMLIMIT=460MiB"}}, // as in its container, of 512 MiB
 			{args: worker},
 		}

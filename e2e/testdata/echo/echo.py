@@ -100,3 +100,14 @@ def doubled(inputs: list) -> list:
     """
     print("doubling", len(inputs[0]["data"]))
     return [{"name": "numbers", "datatype": "FP32", "data": [2 * n for n in inputs[0]["data"]]}]
+
+
+def capabilities() -> list:
+    """Answers with the capabilities that a process of this container can ever have.
+
+    :param outputs.bounding: as /proc/self/status has them
+    :type outputs.bounding: str
+    """
+    with open("/proc/self/status") as f:
+        line = next(line for line in f if line.startswith("CapBnd:"))
+    return [{"name": "bounding", "datatype": "str", "data": line.split()[1]}]

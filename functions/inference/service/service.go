@@ -59,8 +59,10 @@ type Options struct {
 	Model Source
 	// Files serves FILE values; nil for a component that is connected to no box. New fills in its Component, Timeout and Log.
 	Files *Files
-	// User is who calls where no gateway signs who does; "": such calls are anonymous, and have no files.
-	User string
+	// Unsigned says that calls without the gateway's signature are answered, too. User is who makes
+	// them; "": they are anonymous, and have no files.
+	Unsigned bool
+	User     string
 	// Workers is how many workers there are, Queue how many calls may wait for each.
 	Workers, Queue int
 	// Timeout is how long one call of the function may take.
@@ -83,7 +85,7 @@ type Service struct {
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
 	f := &front.Server{
-		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, User: o.User, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Unsigned: o.Unsigned, User: o.User, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
 	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)

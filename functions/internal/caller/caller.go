@@ -1,21 +1,24 @@
-// Package caller is the word of a module's gateway to the module's components about who calls: a JWT (HS256, typ unip-caller+jwt) in the
-// header Unip-Caller, signed with the module's key.
+// Package caller is the word of a module's gateway to the module's components about who calls: a JWT
+// (HS256, typ unip-caller+jwt) in the header Unip-Caller, signed with the module's key.
 //
-// What it promises: a component that verifies the header knows that the gateway of its own module made it, for this component, method and
-// path, and that the call's deadline has not passed. What it does not: the request's body is not covered, and within the deadline the same
-// header may be shown again, by whoever reads the calls between gateway and component. The key lies only in the gateway's and in the
+// What it promises: a component that verifies the header knows that the gateway of its own module
+// made it less than Life ago, for this component, method and path; and a process that asks Once
+// takes each header once. What it does not: the request's body is not covered, and another pod of
+// the component takes the same header once more. The key lies only in the gateway's and in the
 // components' server containers, never in a container of the module's author.
 package caller
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
+	"unicode/utf8"
 )
 
 // Header carries the signed claims. A gateway drops it when it comes from outside.
@@ -31,8 +34,12 @@ const (
 	MaxHeader = 4 << 10
 	// MaxUser bounds a user's name in bytes.
 	MaxUser = 512
-	// MaxLife bounds exp-iat: Knative ends every request after 600 s, and a cold start may hold one for some minutes before.
-	MaxLife = 30 * time.Minute
+	// Anonymous is who has the files and runs of callers of an API that is open to everybody. Nobody
+	// can log in with this name.
+	Anonymous = "anonymous"
+	// Life is how long a signature is good for beginning its call, which may then take longer. The
+	// gateway signs when the component is awake, so only queues come between.
+	Life = 60 * time.Second
 	// Leeway is how far the clocks of two nodes may be apart.
 	Leeway = 5 * time.Second
 
@@ -43,7 +50,7 @@ const (
 var (
 	// ErrInvalid: the header is no such token, was changed, is signed with another key, or speaks of another call.
 	ErrInvalid = errors.New("caller signature is not valid")
-	// ErrExpired: the header was good, but its call's deadline has passed. It is no ErrInvalid.
+	// ErrExpired: the header was good, but its life is over. It is no ErrInvalid.
 	ErrExpired = errors.New("caller signature has expired")
 	// ErrKey: the key is missing or too short; the controller has not filled in the module's key yet.
 	ErrKey = errors.New("module key is missing or shorter than 32 bytes")
@@ -57,9 +64,14 @@ type Claims struct {
 	Audience string
 	// Method and Path are the request's method and its path as it goes over the wire (URL.EscapedPath, without a query).
 	Method, Path string
-	// IssuedAt and Expiry are exact to the second. Expiry is the call's own deadline.
+	// IssuedAt and Expiry are exact to the second. Expiry is Life after IssuedAt; Sign does not look at it.
 	IssuedAt, Expiry time.Time
+	// ID is this signature's own. Sign makes it.
+	ID ID
 }
+
+// ID tells a signature from all others. It is random.
+type ID [16]byte
 
 // wire is the token's payload.
 type wire struct {
@@ -70,6 +82,7 @@ type wire struct {
 	Path     string `json:"htu"`
 	Expiry   int64  `json:"exp"`
 	IssuedAt int64  `json:"iat"`
+	ID       string `json:"jti"`
 }
 
 // Sign makes the header's value. The error is ErrKey, or ErrInvalid for claims that Verify would refuse whatever the time is.
@@ -77,7 +90,12 @@ func Sign(key []byte, c Claims) (string, error) {
 	if len(key) < MinKey {
 		return "", ErrKey
 	}
-	w := wire{Issuer, c.User, c.Audience, c.Method, c.Path, c.Expiry.Unix(), c.IssuedAt.Unix()}
+	var id ID
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	w := wire{
+		Issuer: Issuer, Subject: c.User, Audience: c.Audience, Method: c.Method, Path: c.Path,
+		IssuedAt: c.IssuedAt.Unix(), Expiry: c.IssuedAt.Add(Life).Unix(), ID: encoding.EncodeToString(id[:]),
+	}
 	if err := w.check(c.Method, c.Path, c.Audience); err != nil {
 		return "", err
 	}
@@ -85,26 +103,19 @@ func Sign(key []byte, c Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("signing the caller: %w", err)
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key}, (&jose.SignerOptions{}).WithType(typ))
-	if err != nil {
-		return "", fmt.Errorf("signing the caller: %w", err)
-	}
-	jws, err := signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("signing the caller: %w", err)
-	}
-	s, err := jws.CompactSerialize()
-	if err != nil {
-		return "", fmt.Errorf("signing the caller: %w", err)
-	}
+	b := encoding.AppendEncode([]byte(head), payload)
+	sum := mac(key, b)
+	s := string(encoding.AppendEncode(append(b, '.'), sum[:]))
 	if len(s) > MaxHeader {
 		return "", fmt.Errorf("%w: larger than %d bytes", ErrInvalid, MaxHeader)
 	}
 	return s, nil
 }
 
-// Verify checks the header of a call (method, path, audience: see Claims) at the time now. Only the very bytes that Sign made are good:
-// another spelling of the same token is refused too. The error is ErrKey, ErrInvalid or ErrExpired, wrapped, and never quotes the header.
+// Verify checks the header of a call (method, path, audience: see Claims) at the time now. Only the
+// very bytes that Sign made are good: another spelling of the same token is refused too. Whether the
+// header was shown before is Once's to say. The error is ErrKey, ErrInvalid or ErrExpired, wrapped,
+// and never quotes the header.
 func Verify(key []byte, header, method, path, audience string, now time.Time) (Claims, error) {
 	if len(key) < MinKey {
 		return Claims{}, ErrKey
@@ -112,19 +123,17 @@ func Verify(key []byte, header, method, path, audience string, now time.Time) (C
 	if len(header) > MaxHeader {
 		return Claims{}, fmt.Errorf("%w: larger than %d bytes", ErrInvalid, MaxHeader)
 	}
-	if !canonical(header) {
-		return Claims{}, fmt.Errorf("%w: not a compact JWT", ErrInvalid)
+	i := strings.LastIndexByte(header, '.')
+	if i < len(head) || !strings.HasPrefix(header, head) {
+		return Claims{}, fmt.Errorf("%w: not a JWT of the type %s signed with HS256", ErrInvalid, typ)
 	}
-	jws, err := jose.ParseSignedCompact(header, []jose.SignatureAlgorithm{jose.HS256})
-	if err != nil {
-		return Claims{}, fmt.Errorf("%w: not a JWT signed with HS256", ErrInvalid)
-	}
-	if t, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); t != typ {
-		return Claims{}, fmt.Errorf("%w: a token of another type", ErrInvalid)
-	}
-	payload, err := jws.Verify(key)
-	if err != nil {
+	var sum [sha256.Size]byte
+	if want := mac(key, []byte(header[:i])); !decode(sum[:], header[i+1:]) || !hmac.Equal(sum[:], want[:]) {
 		return Claims{}, fmt.Errorf("%w: signed with another key, or changed", ErrInvalid)
+	}
+	payload, err := encoding.DecodeString(header[len(head):i])
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: claims of another form", ErrInvalid)
 	}
 	var w wire
 	if err := json.Unmarshal(payload, &w); err != nil {
@@ -133,7 +142,14 @@ func Verify(key []byte, header, method, path, audience string, now time.Time) (C
 	if err := w.check(method, path, audience); err != nil {
 		return Claims{}, err
 	}
-	c := Claims{w.Subject, w.Audience, w.Method, w.Path, time.Unix(w.IssuedAt, 0), time.Unix(w.Expiry, 0)}
+	var id ID
+	if !decode(id[:], w.ID) {
+		return Claims{}, fmt.Errorf("%w: without an id", ErrInvalid)
+	}
+	c := Claims{
+		User: w.Subject, Audience: w.Audience, Method: w.Method, Path: w.Path,
+		IssuedAt: time.Unix(w.IssuedAt, 0), Expiry: time.Unix(w.Expiry, 0), ID: id,
+	}
 	if c.IssuedAt.After(now.Add(Leeway)) {
 		return Claims{}, fmt.Errorf("%w: made in the future", ErrInvalid)
 	}
@@ -155,26 +171,36 @@ func (w wire) check(method, path, audience string) error {
 		return fmt.Errorf("%w: for another method", ErrInvalid)
 	case w.Path == "" || w.Path != path:
 		return fmt.Errorf("%w: for another path", ErrInvalid)
+	case !utf8.ValidString(w.Subject + w.Audience + w.Method + w.Path): // JSON would write two such names as one
+		return fmt.Errorf("%w: not UTF-8", ErrInvalid)
 	case len(w.Subject) > MaxUser:
 		return fmt.Errorf("%w: user's name is longer than %d bytes", ErrInvalid, MaxUser)
-	case w.IssuedAt <= 0 || w.Expiry <= w.IssuedAt || life > MaxLife || life < 0:
-		return fmt.Errorf("%w: not within a lifetime of %s", ErrInvalid, MaxLife)
+	case w.IssuedAt <= 0 || w.Expiry <= w.IssuedAt || life > Life || life < 0:
+		return fmt.Errorf("%w: not within a lifetime of %s", ErrInvalid, Life)
 	}
 	return nil
 }
 
-// canonical reports three parts of unpadded base64url whose unused last bits are zero, so that no second spelling of a token exists.
-// (Go's decoder skips line breaks, hence the look at the length.)
-func canonical(header string) bool {
-	parts := strings.Split(header, ".")
-	if len(parts) != 3 {
+// encoding of JWTs. Strict, so that a text has one spelling.
+var encoding = base64.RawURLEncoding.Strict()
+
+// head is the JOSE header of every signature, {"alg":"HS256","typ":typ}. Nothing is read from the
+// header of one that comes: it must be this one.
+var head = encoding.EncodeToString([]byte(`{"alg":"HS256","typ":"`+typ+`"}`)) + "."
+
+func mac(key, signed []byte) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, key)
+	h.Write(signed)
+	h.Sum(sum[:0])
+	return sum
+}
+
+// decode fills b from a text that is as long as it must be and has no other spelling. (Go's decoder
+// skips line breaks: then too few bytes come.)
+func decode(b []byte, s string) bool {
+	if len(s) != encoding.EncodedLen(len(b)) {
 		return false
 	}
-	for _, p := range parts {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(p)
-		if err != nil || p == "" || base64.RawURLEncoding.EncodedLen(len(b)) != len(p) {
-			return false
-		}
-	}
-	return true
+	n, err := encoding.Decode(b, []byte(s))
+	return err == nil && n == len(b)
 }

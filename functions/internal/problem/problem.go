@@ -21,7 +21,10 @@ const Base = "https://unified-platform.cs.hse.ru/problems/"
 const (
 	NotFound         = "not-found"          // no such API, or nothing published at this path
 	MethodNotAllowed = "method-not-allowed" // see the header Allow
-	Unauthorized     = "unauthorized"       // no, wrong or expired credentials
+	Unauthorized     = "unauthorized"       // no or wrong credentials
+	CallerExpired    = "caller-expired"     // the gateway's signature came too late; the call was not run
+	CrossOrigin      = "cross-origin"       // a browser's call for a page of another site
+	TooManyAttempts  = "too-many-attempts"  // wrong passwords; see the header Retry-After
 	BodyTooLarge     = "body-too-large"     // the request's body is over the limit
 	BadRequest       = "bad-request"        // the request cannot be understood
 	Unavailable      = "unavailable"        // a part behind does not answer; see the header Retry-After
@@ -101,8 +104,8 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 		h.Del(k)
 	}
 	h.Set("Content-Type", ContentType)
-	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
 	if r != nil && r.Method == http.MethodHead {
 		return

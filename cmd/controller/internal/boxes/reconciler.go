@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 )
@@ -30,18 +31,21 @@ const (
 	// Finalizer stands on storage boxes while the installation's reclaimPolicy is Delete, and only then: under Retain a box can be
 	// deleted while the controller is away.
 	Finalizer = "unified-platform.cs.hse.ru/bucket"
-	// SecretLabel marks the Secrets made here; its value is the box. The controller's cache holds only Secrets that have it.
+	// SecretLabel marks the Secrets made here; its value is the box.
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
 	// IssuedAnnotation on such a Secret is when its session was made (RFC 3339).
 	IssuedAnnotation = "knative.unified-platform.cs.hse.ru/issued"
+	// PolicyAnnotation on such a Secret is a hash of what its session may do.
+	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 	// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by commas or spaces.
 	SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 	fieldOwner = client.FieldOwner("unip-controller")
 
-	// checkEvery is how often a healthy box is looked at again: a bucket or a session that went away in S3 tells nobody. A pass costs
-	// four small calls.
-	checkEvery = 15 * time.Minute
+	// checkEvery is how often a healthy box is looked at again: nothing tells of a bucket or a session that went away in S3,
+	// nor of a Secret that somebody has changed, for Secrets are not watched. A pass costs one small call, and one more for
+	// each session.
+	checkEvery = 5 * time.Minute
 	// retryRefused is how often a box is tried that only somebody else's deed can mend, in S3, where the controller sees no event.
 	retryRefused = time.Minute
 	// passTimeout bounds one pass over one box, S3 calls included, so that a hanging S3 cannot hold the workers for ever.
@@ -62,7 +66,7 @@ type Reconciler struct {
 	Transport http.RoundTripper
 }
 
-// SetUp adds the reconciler to the manager. The cache must be limited to Secrets with SecretLabel.
+// SetUp adds the reconciler to the manager. The cache's RoleBindings must be limited to modulerole.InCache.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	all := make(chan event.GenericEvent, 1)
 	r.Settings.OnChange(func() {
@@ -84,7 +88,7 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	ofUsers := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platformv1.DataBox{}, ofUsers).
-		Owns(&corev1.Secret{}, builder.OnlyMetadata).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client, func() client.ObjectList { return &platformv1.DataBoxList{} })).
 		Watches(&platformv1.DataBox{}, viewers, ofUsers).
 		WatchesRawSource(source.Channel(all, everyBox)).
 		WithOptions(controller.Options{
@@ -128,7 +132,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if ns.DeletionTimestamp != nil { // the box is next
 		return reconcile.Result{}, nil
 	}
-	return r.report(ctx, box, r.ensure(ctx, box, string(ns.UID)))
+	return r.report(ctx, box, waitsForRole(box, r.ensure(ctx, box, string(ns.UID))))
 }
 
 // ensure does the work of a pass for a living box.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -30,17 +31,69 @@ var (
 	errSecret = errors.New("the credentials Secret cannot be written")
 )
 
+// linkLife is what a session lives that signs links: renewed before half of it, it has a full hour left at any time, the life of a link for
+// which nobody asks another one.
+const linkLife = 2 * time.Hour
+
+// issue is a session that shall be: what it may do, for how long, and the Secret that it goes into.
+type issue struct {
+	secret string
+	use    string
+	bucket string
+	policy string
+	life   time.Duration
+	usage  *databox.UsageRef // which the session may read
+}
+
+// issues are the sessions that the box's spec names. What it names and must not have is in the error; the others are there all the same.
+func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue, error) {
+	var all []issue
+	var errs []error
+	for _, s := range box.Spec.Sessions {
+		use := names.Access(s.Use)
+		g, err := databox.UseOf(bucket, box.Spec.DatasetReference != nil, use, s.Object)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		grants, usage := []databox.Grant{g}, usageFor(box, use)
+		if usage != nil {
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: names.Read, Keys: []string{usage.Key}})
+		}
+		policy, err := databox.Policy(grants...)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		i := issue{secret: names.SessionSecret(box.Name, use, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life, usage: usage}
+		if use == names.PutLinks || use == names.GetLinks {
+			i.life = linkLife
+		}
+		all = append(all, i)
+	}
+	return all, errors.Join(errs...)
+}
+
+// usageFor is what a session reads to know how full the box is: that of the gateway, which gives links
+// to write, and that of servers, which store files of calls.
+func usageFor(box *platformv1.DataBox, use names.Access) *databox.UsageRef {
+	if box.Spec.S3DefaultStorage == nil || use != names.Files && use != names.Calls {
+		return nil
+	}
+	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
+	return &at
+}
+
 // held is a session that lies in its Secret.
 type held struct {
 	expires, due time.Time
 }
 
-// ensureSession sees to it that the Secret of one access holds a session that is right, not yet due and taken by S3.
-func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox, s3 storage, g databox.Grant) (held, error) {
-	want := databox.Session{Endpoint: s3.Config.S3.Endpoint, PublicEndpoint: s3.Config.S3.PublicEndpoint, Region: s3.Config.S3.Region, Bucket: g.Bucket}
+// ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken by S3.
+func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox, s3 storage, i issue) (held, error) {
+	want := databox.Session{Endpoint: s3.Config.S3.Endpoint, PublicEndpoint: s3.Config.S3.PublicEndpoint, Region: s3.Config.S3.Region, Bucket: i.bucket, Usage: i.usage}
 	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: box.Namespace, Name: names.Credentials(box.Name, g.Access)}
-	err := r.Live.Get(ctx, key, secret)
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: box.Namespace, Name: i.secret}, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return held{}, wrapAPI("reading the credentials Secret", err)
 	}
@@ -48,7 +101,7 @@ func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox,
 	if err == nil {
 		var session databox.Session
 		var h held
-		if session, h, why = judge(secret, box, want, time.Now()); why == "" {
+		if session, h, why = judge(secret, box, want, i.policy, time.Now()); why == "" {
 			ok, err := s3.takes(ctx, session)
 			if err != nil || ok {
 				return h, err
@@ -56,17 +109,13 @@ func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox,
 			why = "S3 does not take the session any more"
 		}
 	}
-	return r.renew(ctx, box, s3, g, want, key.Name, why)
+	return r.renew(ctx, box, s3, i, want, why)
 }
 
 // renew makes a session, tries it and writes it into the Secret.
-func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, s3 storage, g databox.Grant, want databox.Session, name, why string) (held, error) {
-	policy, err := databox.Policy(g)
-	if err != nil {
-		return held{}, err
-	}
+func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, s3 storage, i issue, want databox.Session, why string) (held, error) {
 	issued := time.Now()
-	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s3.transport}, s3.Config.S3.Endpoint, s3.Config.S3.Region, s3.Keys, policy, s3.SessionLife())
+	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s3.transport}, s3.Config.S3.Endpoint, s3.Config.S3.Region, s3.Keys, i.policy, i.life)
 	if err != nil {
 		return held{}, err
 	}
@@ -78,82 +127,79 @@ func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, s3 stor
 	if !ok { // not written: the next pass would throw it away, and so on for ever
 		return held{}, errSessionRefused
 	}
-	if err := r.writeSecret(ctx, box, name, want, issued); err != nil {
+	if err := r.writeSecret(ctx, box, i, want, issued); err != nil {
 		return held{}, err
 	}
-	// Events of the same action are folded into one, hence an action for each access.
-	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "CredentialsRenewed", "Renew-"+string(g.Access),
-		"new %s session until %s: %s", g.Access, want.Expiration.Format(time.RFC3339), why)
-	return held{want.Expiration, due(box, g.Access, issued, want.Expiration)}, nil
+	// Events of the same action are folded into one, hence an action for each use.
+	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "CredentialsRenewed", "Renew-"+i.use,
+		"new %s session until %s: %s", i.use, want.Expiration.Format(time.RFC3339), why)
+	return held{want.Expiration, due(box, i.secret, issued, want.Expiration)}, nil
 }
 
 // judge looks at a Secret without asking S3. It returns the session and when it is due, or why it must be made anew.
-func judge(secret *corev1.Secret, box *platformv1.DataBox, want databox.Session, now time.Time) (databox.Session, held, string) {
+func judge(secret *corev1.Secret, box *platformv1.DataBox, want databox.Session, policy string, now time.Time) (databox.Session, held, string) {
 	no := func(why string) (databox.Session, held, string) { return databox.Session{}, held{}, why }
 	s, err := databox.ParseSession(secret.Data[databox.SessionKey])
 	if err != nil {
 		return no("the Secret held no session")
 	}
-	if s.Endpoint != want.Endpoint || s.PublicEndpoint != want.PublicEndpoint || s.Region != want.Region || s.Bucket != want.Bucket {
+	if s.Endpoint != want.Endpoint || s.PublicEndpoint != want.PublicEndpoint || s.Region != want.Region || s.Bucket != want.Bucket ||
+		(s.Usage == nil) != (want.Usage == nil) || s.Usage != nil && *s.Usage != *want.Usage {
 		return no("the session was of another S3 server or bucket")
 	}
 	if secret.Labels[SecretLabel] != box.Name || !metav1.IsControlledBy(secret, box) {
 		return no("the Secret was changed by somebody")
 	}
+	if secret.Annotations[PolicyAnnotation] != names.Hash(policy) {
+		return no("the session was for other rights")
+	}
 	issued, err := time.Parse(time.RFC3339, secret.Annotations[IssuedAnnotation])
 	if err != nil || issued.After(now.Add(time.Minute)) || !s.Expiration.After(issued) {
 		return no("the Secret did not say when it was made")
 	}
-	h := held{s.Expiration, due(box, accessOf(secret, box), issued, s.Expiration)}
+	h := held{s.Expiration, due(box, secret.Name, issued, s.Expiration)}
 	if !now.Before(h.due) {
 		return no("half of its life has passed")
 	}
 	return s, h, ""
 }
 
-// accessOf is told by the Secret's name.
-func accessOf(secret *corev1.Secret, box *platformv1.DataBox) names.Access {
-	if secret.Name == names.Credentials(box.Name, names.Read) {
-		return names.Read
-	}
-	return names.Write
-}
-
-// due is when a session is renewed: at 45 to 50 % of its life, always the same for one Secret and different between them, so that the sessions
-// of an installation are not all renewed in one moment.
-func due(box *platformv1.DataBox, a names.Access, issued, expires time.Time) time.Time {
+// due is when a session is renewed: at 40 to 45 % of its life, always the same for one Secret and different between them, so that the sessions
+// of an installation are not all renewed in one moment. What is left to half of it is for the new session's way into the pods.
+func due(box *platformv1.DataBox, secret string, issued, expires time.Time) time.Time {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(string(box.UID) + string(a)))
+	_, _ = h.Write([]byte(string(box.UID) + secret))
 	half := expires.Sub(issued) / 2
-	return issued.Add(half - half/10*time.Duration(h.Sum32()%1000)/1000)
+	return issued.Add(half - half/10 - half/10*time.Duration(h.Sum32()%1000)/1000)
 }
 
-// takes asks S3 whether it lets the session look at its bucket. The error is S3's silence, not its no.
+// takes asks S3 whether it knows the session. No session may read the tags of a bucket, so the answer is a no in each case: to one that is known
+// because of its rights, to another one because of its keys. The error is S3's silence.
 func (s storage) takes(ctx context.Context, session databox.Session) (bool, error) {
 	c, err := s.dial(credentials.NewStaticV4(session.AccessKeyID, session.SecretAccessKey, session.SessionToken))
 	if err != nil {
 		return false, err
 	}
-	exists, err := c.BucketExists(ctx, session.Bucket)
-	var answer minio.ErrorResponse
-	switch {
-	case databox.IsRefused(err), errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest: // AWS's answer to a dead token
+	_, err = c.GetBucketTagging(ctx, session.Bucket)
+	switch answer := minio.ToErrorResponse(err); {
+	case answer.Code == minio.AccessDenied:
+		return true, nil
+	case err == nil: // it is of an earlier release, or of another maker
 		return false, nil
-	case err != nil:
+	case databox.IsRefused(err), answer.StatusCode == http.StatusBadRequest: // AWS's answer to a dead token
+		return false, nil
+	default:
 		return false, fmt.Errorf("trying a session at S3: %w", err)
-	case !exists:
-		return false, fmt.Errorf("bucket %s went away", session.Bucket)
 	}
-	return true, nil
 }
 
 // writeSecret applies the Secret, whatever lies there under its name: names with dots in them are not a manifest's to give.
-func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, name string, s databox.Session, issued time.Time) error {
+func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, i issue, s databox.Session, issued time.Time) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSecret, err)
 	}
-	ac := corev1ac.Secret(name, box.Namespace).
+	ac := corev1ac.Secret(i.secret, box.Namespace).
 		WithLabels(map[string]string{
 			SecretLabel:                    box.Name,
 			"app.kubernetes.io/name":       box.Name,
@@ -161,7 +207,10 @@ func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, n
 			"app.kubernetes.io/part-of":    box.Namespace,
 			"app.kubernetes.io/managed-by": "unip",
 		}).
-		WithAnnotations(map[string]string{IssuedAnnotation: issued.UTC().Format(time.RFC3339)}).
+		WithAnnotations(map[string]string{
+			IssuedAnnotation: issued.UTC().Format(time.RFC3339),
+			PolicyAnnotation: names.Hash(i.policy),
+		}).
 		WithOwnerReferences(metav1ac.OwnerReference().
 			WithAPIVersion(platformv1.GroupVersion.String()).WithKind("DataBox").WithName(box.Name).WithUID(box.UID).
 			WithController(true).WithBlockOwnerDeletion(true)).
@@ -169,21 +218,28 @@ func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, n
 		WithData(map[string][]byte{databox.SessionKey: b})
 	err = r.Client.Apply(ctx, ac, client.ForceOwnership, fieldOwner)
 	if apierrors.IsInvalid(err) {
-		return fmt.Errorf("%w: delete Secret %s, which is not of this box: %w", errSecret, name, err)
+		return fmt.Errorf("%w: delete Secret %s, which is not of this box: %w", errSecret, i.secret, err)
 	}
 	return wrapAPI("writing the credentials Secret", err)
 }
 
-// withdraw deletes the box's Secrets. Only those that this box controls.
+// withdraw deletes all Secrets of the box.
 func (r *Reconciler) withdraw(ctx context.Context, box *platformv1.DataBox) error {
-	for _, a := range []names.Access{names.Read, names.Write} {
-		s := &corev1.Secret{}
-		err := r.Live.Get(ctx, client.ObjectKey{Namespace: box.Namespace, Name: names.Credentials(box.Name, a)}, s)
-		if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(s, box)) {
+	return r.keepOnly(ctx, box, nil)
+}
+
+// keepOnly deletes the Secrets of the box but those of the sessions: of uses that its module has no more, and of earlier releases. Only those
+// that this box controls.
+func (r *Reconciler) keepOnly(ctx context.Context, box *platformv1.DataBox, wanted []issue) error {
+	found := &metav1.PartialObjectMetadataList{}
+	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	if err := r.Live.List(ctx, found, client.InNamespace(box.Namespace), client.MatchingLabels{SecretLabel: box.Name}); err != nil {
+		return wrapAPI("listing the credentials Secrets", err)
+	}
+	for i := range found.Items {
+		s := &found.Items[i]
+		if !metav1.IsControlledBy(s, box) || slices.ContainsFunc(wanted, func(w issue) bool { return w.secret == s.Name }) {
 			continue
-		}
-		if err != nil {
-			return wrapAPI("reading a credentials Secret", err)
 		}
 		if err := r.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); client.IgnoreNotFound(err) != nil {
 			return wrapAPI("deleting a credentials Secret", err)

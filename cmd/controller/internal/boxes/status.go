@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/message"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 )
 
@@ -37,6 +39,14 @@ func refused(reason, message string) outcome {
 	return outcome{reason: reason, message: message, after: soon(retryRefused)}
 }
 
+// waitsForRole turns a refusal for want of the module's Role into a reason for people.
+func waitsForRole(box *platformv1.DataBox, o outcome) outcome {
+	if !modulerole.Missing(o.err) {
+		return o
+	}
+	return refused(platformv1.ReasonApplyAgain, modulerole.Message(box.Namespace))
+}
+
 // report writes the status, when it differs, and an event, when the reason is new.
 func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outcome) (reconcile.Result, error) {
 	if apierrors.IsConflict(o.err) { // somebody wrote the box at the same time: no error, look again
@@ -45,6 +55,7 @@ func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outc
 	if o.reason == "" {
 		return reconcile.Result{RequeueAfter: o.after}, o.err
 	}
+	o.message = message.Printable(o.message)
 	before := box.DeepCopy()
 	old := meta.FindStatusCondition(box.Status.Conditions, platformv1.ConditionReady)
 	news := old == nil || old.Reason != o.reason
@@ -79,6 +90,9 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 	}
 	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs { // the Secrets were taken away
 		box.Status.Bucket, box.Status.CredentialsExpire = o.bucket, nil
+	}
+	if o.ready && o.expires.IsZero() { // nobody holds a session of it
+		box.Status.CredentialsExpire = nil
 	}
 	if !o.expires.IsZero() {
 		box.Status.CredentialsExpire = &metav1.Time{Time: o.expires.Truncate(time.Second)}

@@ -18,7 +18,6 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // storage is the installation's S3 as the settings name it at the start of a pass.
@@ -56,7 +55,7 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	if err != nil {
 		return failed(err)
 	}
-	o := r.ensureSessions(ctx, box, s3, bucket, names.Read, names.Write)
+	o := r.ensureSessions(ctx, box, s3, bucket)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
 	if arn := s3.Config.S3.NotificationARN; o.ready && arn != "" {
 		if err := databox.EnsureNotification(ctx, s3.admin, bucket, arn); err != nil {
@@ -66,7 +65,8 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	return o
 }
 
-// ensureView is the pass of a box that refers to another module's box: it gets a read session of that one's bucket, if the owner shares it.
+// ensureView is the pass of a box that refers to another module's box: it gets sessions that read the developer's area of that one's
+// bucket, if the owner shares it.
 // Whether such a box exists at all is not told to those with whom it is not shared.
 func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3 storage) outcome {
 	ref := box.Spec.DatasetReference.DatasetComponentRef
@@ -96,10 +96,16 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	bucket := databox.BucketName(ref.Namespace, ref.Name)
 	// Not from the source's status: what somebody may have written there is no proof of whose the bucket is.
 	err = databox.CheckBucket(ctx, s3.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
+	if errors.Is(err, databox.ErrBucketNotOurs) {
+		if err := r.withdraw(ctx, box); err != nil {
+			return outcome{err: err}
+		}
+		return refused(platformv1.ReasonBucketNotOurs, fmt.Sprintf("the dataset's bucket is not its owner's: %v", err))
+	}
 	if err != nil {
 		return failed(fmt.Errorf("the dataset's bucket is not ready: %w", err))
 	}
-	return r.ensureSessions(ctx, box, s3, bucket, names.Read)
+	return r.ensureSessions(ctx, box, s3, bucket)
 }
 
 // SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
@@ -113,11 +119,16 @@ func SharedWith(globs, namespace string) bool {
 }
 
 // ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
-func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, s3 storage, bucket string, accesses ...names.Access) outcome {
+func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, s3 storage, bucket string) outcome {
+	wanted, fault := issues(box, bucket, s3.SessionLife())
+	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.
+	if err := r.keepOnly(ctx, box, wanted); err != nil {
+		return outcome{err: err}
+	}
 	var expires time.Time
 	after := soon(checkEvery)
-	for _, a := range accesses {
-		g, err := r.ensureSession(ctx, box, s3, databox.Grant{Bucket: bucket, Access: a})
+	for _, i := range wanted {
+		g, err := r.ensureSession(ctx, box, s3, i)
 		if err != nil {
 			if isAPI(err) && !errors.Is(err, errSecret) {
 				return outcome{err: err} // the API server's trouble is not the box's
@@ -133,6 +144,9 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 			expires = g.expires
 		}
 		after = min(after, max(time.Until(g.due), time.Second))
+	}
+	if fault != nil { // the spec must change; until then the other sessions are kept
+		return outcome{reason: platformv1.ReasonCredentialsError, message: fault.Error(), bucket: bucket, expires: expires, after: after}
 	}
 	return outcome{ready: true, reason: platformv1.ReasonReady, message: "bucket and credentials are there", bucket: bucket, expires: expires, after: after}
 }

@@ -2,25 +2,24 @@
 // servers mount to sign and verify who calls.
 //
 // A key that is there and long enough is never changed, whatever happens: changing it would break the calls under way. To replace one, delete
-// data.key.
+// data.key: within minutes there is another.
 package modulekey
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 )
 
 // What marks a module's key.
@@ -33,47 +32,71 @@ const (
 	fieldOwner = client.FieldOwner("unip-controller")
 )
 
-// Reconciler fills in keys. Secrets are watched by their metadata only and read live, so that no key stays in the controller's memory.
+// checkEvery is how often the keys of a module are looked at: nothing tells of one that was taken away. While a module is
+// being applied, its Secret may come after its RoleBinding: for a moment it is looked at more often.
+const (
+	checkEvery = 3 * time.Minute
+	freshEvery = 5 * time.Second
+	freshFor   = time.Minute
+)
+
+// Reconciler fills in the keys of each module whose RoleBinding lets the controller do so. Secrets are never watched, and
+// read live, so that no key stays in the controller's memory.
 type Reconciler struct {
-	Client client.Client
+	Client client.Client // its reads of RoleBindings come from the cache
 	Live   client.Reader
 }
 
-// SetUp adds the reconciler to the manager, with a cache of its own that sees nothing but Secrets with Label.
+// SetUp adds the reconciler to the manager. The cache must be limited to modulerole.InCache.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
-	secret := secretMeta()
-	c, err := cache.New(mgr.GetConfig(), cache.Options{
-		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{secret: {Label: labels.SelectorFromSet(labels.Set{Label: "true"})}},
-	})
-	if err != nil {
-		return fmt.Errorf("cache of module keys: %w", err)
-	}
-	if err := mgr.Add(c); err != nil {
-		return fmt.Errorf("cache of module keys: %w", err)
-	}
 	return ctrl.NewControllerManagedBy(mgr).Named("module-key").
-		WatchesRawSource(source.Kind(c, secret, &handler.TypedEnqueueRequestForObject[*metav1.PartialObjectMetadata]{})).
+		For(modulerole.Binding(), builder.OnlyMetadata).
 		Complete(r)
 }
 
-// Reconcile looks at one Secret. The write carries the resource version it has read: of two writers one wins and the other looks again.
+// Reconcile looks at the keys in the namespace of a RoleBinding.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	s := &corev1.Secret{}
-	if err := r.Live.Get(ctx, req.NamespacedName, s); err != nil {
+	binding := modulerole.Binding()
+	if err := r.Client.Get(ctx, req.NamespacedName, binding); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	again, fresh := checkEvery, time.Since(binding.CreationTimestamp.Time) < freshFor
+	if fresh {
+		again = freshEvery
+	}
+	again -= rand.N(again / 10) // those of an installation are not all looked at in one moment
+	var keys corev1.SecretList
+	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace), client.MatchingLabels{Label: "true"}); err != nil {
+		if modulerole.Missing(err) {
+			if fresh { // the API server takes a moment to go by a RoleBinding
+				return reconcile.Result{RequeueAfter: time.Second}, nil
+			}
+			log.FromContext(ctx).Info("module keys cannot be looked at", "reason", modulerole.Message(req.Namespace))
+			return reconcile.Result{RequeueAfter: again}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("reading the module keys: %w", err)
+	}
+	for i := range keys.Items {
+		if err := r.fill(ctx, &keys.Items[i]); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
+}
+
+// fill makes the key of one Secret, if it lacks one. The write carries the resource version it has read: of two writers one
+// wins and the other looks again.
+func (r *Reconciler) fill(ctx context.Context, s *corev1.Secret) error {
 	if !lacksKey(s) {
-		return reconcile.Result{}, nil
+		return nil
 	}
 	if s.Immutable != nil && *s.Immutable {
-		log.FromContext(ctx).Info("module key cannot be filled in: the Secret is immutable")
-		return reconcile.Result{}, nil
+		log.FromContext(ctx).Info("module key cannot be filled in: the Secret is immutable", "secret", s.Name)
+		return nil
 	}
 	key := make([]byte, size)
-	if _, err := rand.Read(key); err != nil {
-		return reconcile.Result{}, fmt.Errorf("making a key: %w", err)
+	if _, err := cryptorand.Read(key); err != nil {
+		return fmt.Errorf("making a key: %w", err)
 	}
 	before := s.DeepCopy()
 	if s.Data == nil {
@@ -81,23 +104,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	s.Data[DataKey] = key
 	err := r.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("filling in the module key: %w", err)
 	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("filling in the module key: %w", err)
+	if err == nil {
+		log.FromContext(ctx).Info("module key made", "secret", s.Name)
 	}
-	log.FromContext(ctx).Info("module key made")
-	return reconcile.Result{}, nil
+	return nil
 }
 
 // lacksKey reports a module's key Secret that is alive and holds no usable key.
 func lacksKey(s *corev1.Secret) bool {
 	return s.DeletionTimestamp == nil && s.Type == Type && s.Labels[Label] == "true" && len(s.Data[DataKey]) < size
-}
-
-func secretMeta() *metav1.PartialObjectMetadata {
-	m := &metav1.PartialObjectMetadata{}
-	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return m
 }

@@ -67,9 +67,9 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		return reconcile.Result{}, err
 	}
 	if err := saveLog(ctx, j.Pods, s.Client, job); err != nil && !forGood(err) {
-		return reconcile.Result{}, err
+		return withoutRole(ctx, job.Namespace, err)
 	}
 	before := job.DeepCopy()
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.Config.Runs.JobTTLSeconds)) //nolint:gosec // checked to be within a week
-	return reconcile.Result{}, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before), fieldOwner))
+	return withoutRole(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before), fieldOwner)))
 }

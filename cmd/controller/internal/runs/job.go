@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -38,10 +39,8 @@ const (
 type jobConfig struct {
 	image    string // of fetch and publish
 	security installation.Profile
+	defaults installation.Defaults
 }
-
-// sessionName is the Secret with a run's S3 session.
-func sessionName(run string) string { return names.RunSession(run) }
 
 // jobName is the same for the same attempt whoever asks: creating it twice is refused by Kubernetes.
 func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) string {
@@ -51,7 +50,11 @@ func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int)
 
 // makeJob makes the Job of one attempt of a stage: init fetch, init stage (the user's image), then publish. Kubernetes starts each when the one before has ended well.
 func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c jobConfig) (*batchv1.Job, error) {
-	fetch, publish := plans(run, st, attempt)
+	sessions, err := planSessions(run, st)
+	if err != nil {
+		return nil, err
+	}
+	fetch, publish := plans(run, st, attempt, sessions)
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)
@@ -60,7 +63,7 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	if err != nil {
 		return nil, fmt.Errorf("outputs: %w", err)
 	}
-	user, err := userContainer(st)
+	user, err := userContainer(st, c.defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +80,11 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 		SecurityContext:              &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 		InitContainers:               []corev1.Container{ours(fetchContainer, c.image, fetchArg), user},
 		Containers:                   []corev1.Container{ours(publishContainer, c.image, publishArg)},
-		Volumes: []corev1.Volume{
-			{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-			{Name: "session", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: sessionName(run.Name), DefaultMode: new(int32(0o444))}}},
-		},
+		Volumes:                      []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 	}
+	secret := names.StageSession(run.Name, st.Name)
+	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
+	giveSessions(&pod, &pod.Containers[0], secret, sessions.publish)
 	secure(&pod, c.security)
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
@@ -102,28 +105,44 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	}, nil
 }
 
+// giveSessions lets a container of unip's own see its sessions, and no other container. They are mounted whole,
+// not by subPath, which kubelet would never renew, and outside of the volume that outputs are opened in.
+func giveSessions(pod *corev1.PodSpec, c *corev1.Container, secret string, files []string) {
+	if len(files) == 0 { // no items would be all of them
+		return
+	}
+	volume := c.Name + "-session"
+	source := &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: new(int32(0o444))}
+	for _, f := range files {
+		source.Items = append(source.Items, corev1.KeyToPath{Key: f, Path: f})
+	}
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: source}})
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume, MountPath: sessionDir, ReadOnly: true})
+}
+
 // inner is a variable's folder in the volume, as fetch and publish see it.
 func inner(variable string) string { return path.Join(dataDir, variable) }
 
-func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) (*stage.FetchPlan, *stage.PublishPlan) {
+func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, sessions sessionPlan) (*stage.FetchPlan, *stage.PublishPlan) {
 	runBucket := databox.RunBucketName(run.Namespace)
 	f := &stage.FetchPlan{}
-	p := &stage.PublishPlan{Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket}
-	for _, in := range st.Inputs {
-		x := stage.Input{Name: in.Name, Path: inner(in.Name), Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix}
-		switch {
-		case in.Stage != "":
+	p := &stage.PublishPlan{Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket, Session: sessions.publish[0]}
+	for i, in := range st.Inputs {
+		x := stage.Input{Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix}
+		if in.Stage != "" {
 			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
-		case in.Key != "":
-			x.Path = path.Join(inner(in.Name), path.Base(in.Path))
 		}
 		f.Inputs = append(f.Inputs, x)
 	}
-	for _, out := range st.Outputs {
-		f.Outputs = append(f.Outputs, inner(out.Name))
-		x := stage.Output{Name: out.Name, Path: inner(out.Name)}
+	for i, out := range st.Outputs {
+		f.Outputs = append(f.Outputs, out.Name)
+		x := stage.Output{Name: out.Name}
 		if out.Bucket != "" {
-			x.Copies = []stage.Folder{{Bucket: out.Bucket, Prefix: out.Prefix}}
+			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
+			if u := sessions.usages[i]; u != nil {
+				to.Usage = &stage.Object{Bucket: u.Bucket, Key: u.Key}
+			}
+			x.Copies = []stage.Folder{to}
 		}
 		p.Outputs = append(p.Outputs, x)
 	}
@@ -134,13 +153,13 @@ func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) (
 func ours(name, image, plan string) corev1.Container {
 	return corev1.Container{
 		Name: name, Image: image,
-		Args: []string{name, "--plan=" + plan, "--session=" + sessionDir + "/" + databox.SessionKey},
+		Args: []string{name, "--plan=" + plan, "--sessions=" + sessionDir, "--data=" + dataDir},
 		Env:  []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "48MiB"}},
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
 			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: dataDir}, {Name: "session", MountPath: sessionDir, ReadOnly: true}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
 	}
 }
 
@@ -153,10 +172,10 @@ func EnvName(variable string) string {
 }
 
 // userContainer is the stage itself. It sees its own variables, no session and no token.
-func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
+func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
 	c := corev1.Container{
-		Name: stageContainer, Image: st.Spec.Image, Command: st.Spec.Command, Args: st.Spec.Args, EnvFrom: st.Spec.EnvFrom,
-		Resources:                corev1.ResourceRequirements{Limits: st.Spec.Resources.Limits, Requests: st.Spec.Resources.Requests},
+		Name: stageContainer, Image: st.Spec.Image, Command: literal(st.Spec.Command), Args: literal(st.Spec.Args), EnvFrom: st.Spec.EnvFrom,
+		Resources:                resourcesOf(st.Spec.Resources, defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
 	}
@@ -168,11 +187,10 @@ func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
 		}
 	}
 	for _, e := range st.Spec.Env {
-		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: strings.ReplaceAll(e.Value, "$", "$$")}) // a dollar stays a dollar
+		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: dollars(e.Value)})
 	}
 	add := func(variable, folder, value string) {
-		// Kubelet would expand "$(NAME)".
-		c.Env = append(c.Env, corev1.EnvVar{Name: EnvName(variable), Value: strings.ReplaceAll(value, "$", "$$")})
+		c.Env = append(c.Env, corev1.EnvVar{Name: EnvName(variable), Value: dollars(value)})
 		if folder != inner(variable) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder, SubPath: variable})
 		}
@@ -190,6 +208,31 @@ func userContainer(st *runtimev1.StageStatus) (corev1.Container, error) {
 	return c, nil
 }
 
+// dollars keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the place of a
+// variable would otherwise become a part of the command.
+func dollars(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+
+func literal(words []string) []string {
+	out := slices.Clone(words)
+	for i, w := range out {
+		out[i] = dollars(w)
+	}
+	return out
+}
+
+// resourcesOf are a stage's, with the installation's where it names none: a Pipeline may have been made by
+// hand.
+func resourcesOf(r runtimev1.Resources, defaults installation.Defaults) corev1.ResourceRequirements {
+	all := defaults.Resources(r.Limits)
+	for name, q := range r.Requests {
+		all.Requests[name] = q
+		if limit, ok := all.Limits[name]; ok && limit.Cmp(q) < 0 {
+			all.Limits[name] = q // the default would be less than what is asked for
+		}
+	}
+	return all
+}
+
 func secretOf(f corev1.EnvFromSource) string {
 	if f.SecretRef == nil {
 		return ""
@@ -204,7 +247,7 @@ func configMapOf(f corev1.EnvFromSource) string {
 	return f.ConfigMapRef.Name
 }
 
-// secure gives each container what its work needs and the profile allows. Under baseline the user's container runs as its image says, and publish, which must read what it left, as root with no other
+// secure gives each container what its work needs and the profile allows. Under baseline the user's container runs as its image says, with the capabilities that such images need, and publish, which must read what it left, as root with no other
 // capability than DAC_OVERRIDE; under restricted all three share one user.
 func secure(pod *corev1.PodSpec, profile installation.Profile) {
 	fetch, user, publish := &pod.InitContainers[0], &pod.InitContainers[1], &pod.Containers[0]
@@ -220,7 +263,10 @@ func secure(pod *corev1.PodSpec, profile installation.Profile) {
 		user.SecurityContext.ReadOnlyRootFilesystem = nil
 		return
 	}
-	user.SecurityContext = &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)}
+	user.SecurityContext = &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities()},
+	}
 	publish.SecurityContext.RunAsUser, publish.SecurityContext.RunAsNonRoot = new(int64(0)), nil
 	publish.SecurityContext.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE"}
 }

@@ -1,11 +1,13 @@
 package runs
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -13,6 +15,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -45,14 +48,14 @@ func TestJob(t *testing.T) {
 	if err := stage.Decode(kubelet(fetch.Args[1], "--plan="), &f); err != nil {
 		t.Fatal(err)
 	}
-	if f.Inputs[0].Key != "users/ann/file_groups/a/$(HOME) x.csv" || f.Inputs[0].Path != "/unip/data/table/$(HOME) x.csv" || f.Outputs[0] != "/unip/data/prepared" {
+	if f.Inputs[0].Key != "users/ann/file_groups/a/$(HOME) x.csv" || f.Inputs[0].Name != "table" || f.Inputs[0].Session != "fetch-0.json" || f.Outputs[0] != "prepared" {
 		t.Errorf("fetch %+v", f)
 	}
 	var p stage.PublishPlan
 	if err := stage.Decode(kubelet(publish.Args[1], "--plan="), &p); err != nil {
 		t.Fatal(err)
 	}
-	if p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" || len(p.Outputs[0].Copies) != 0 {
+	if p.Session != "publish-0.json" || p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" || len(p.Outputs[0].Copies) != 0 {
 		t.Errorf("publish %+v", p)
 	}
 	env := map[string]string{}
@@ -75,6 +78,9 @@ func TestJob(t *testing.T) {
 	}
 	if len(job.Name) > 63 || job.Name == jobName(r, st, 1) || job.Name != jobName(r, st, 2) || jobName(r, &r.Status.Stages[1], 2) == job.Name {
 		t.Errorf("name %s", job.Name)
+	}
+	if c := user.SecurityContext.Capabilities; c.Drop[0] != "ALL" || !slices.Equal(c.Add, installation.UserCapabilities()) {
+		t.Errorf("the user's capabilities %+v", c)
 	}
 	if s := publish.SecurityContext; *s.RunAsUser != 0 || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add[0] != "DAC_OVERRIDE" || !*s.ReadOnlyRootFilesystem {
 		t.Errorf("publish %+v", s)
@@ -136,6 +142,122 @@ func TestEnvName(t *testing.T) {
 	for in, want := range map[string]string{"input": "UNIP_PIPELINE_INPUT", "my-var.2": "UNIP_PIPELINE_MY_VAR_2"} {
 		if got := EnvName(in); got != want {
 			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
+
+// Each of our containers sees its own sessions, and the user's none, also where a stage reads nothing: a volume
+// without items would hold all of the Secret.
+func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
+	t.Parallel()
+	reads := resolved(t, run(), diamond())
+	writes := resolved(t, run(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), pipeline("train", with("make: -> model")))
+	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
+		st := &r.Status.Stages[0]
+		job, err := makeJob(r, st, 1, jobConfig{image: "stage:1", security: installation.Baseline})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := job.Spec.Template.Spec
+		volumes := map[string]*corev1.SecretVolumeSource{}
+		for _, v := range pod.Volumes {
+			if v.Secret != nil {
+				volumes[v.Name] = v.Secret
+			}
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			for _, m := range c.VolumeMounts {
+				secret, ok := volumes[m.Name]
+				if !ok {
+					continue
+				}
+				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, dataDir) || m.MountPath != sessionDir {
+					t.Errorf("%s: %s: %+v", name, c.Name, m)
+				}
+				if secret.SecretName != names.StageSession(r.Name, st.Name) || len(secret.Items) == 0 {
+					t.Errorf("%s: %s: %+v", name, c.Name, secret)
+				}
+				for _, i := range secret.Items {
+					if c.Name == stageContainer || !strings.HasPrefix(i.Key, c.Name+"-") {
+						t.Errorf("%s: %s sees %s", name, c.Name, i.Key)
+					}
+				}
+			}
+		}
+		if want := 1 + len(st.Inputs); name == "writes only" && len(volumes) != want {
+			t.Errorf("%s: %d volumes of sessions", name, len(volumes))
+		}
+	}
+}
+
+// What the manifest says in command and args is what the container gets: an uploader's file name in a variable
+// does not become a part of the command.
+func TestCommandsAreLiteral(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, run(), diamond())
+	st := &r.Status.Stages[0]
+	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
+	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
+	job, err := makeJob(r, st, 1, jobConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := job.Spec.Template.Spec.InitContainers[1]
+	environment := map[string]string{"UNIP_PIPELINE_TABLE": "/x;reboot", "X": "x", "Y": "y"}
+	for _, got := range [][]string{user.Command, user.Args} {
+		for i := range got {
+			got[i] = expand(got[i], environment)
+		}
+		if !slices.Equal(got, words) {
+			t.Errorf("%q, want %q", got, words)
+		}
+	}
+	if !slices.Equal(st.Spec.Command, []string{"sh", "-c", words[2]}) {
+		t.Error("the run's own command was changed")
+	}
+}
+
+// references are what kubelet looks for in command, args and env: an escaped dollar, or a variable.
+var references = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
+
+// expand does what kubelet does (third_party/forked/golang/expansion).
+func expand(word string, environment map[string]string) string {
+	return references.ReplaceAllStringFunc(word, func(found string) string {
+		if found == "$$" {
+			return "$"
+		}
+		if value, ok := environment[strings.Trim(found, "$()")]; ok {
+			return value
+		}
+		return found
+	})
+}
+
+// A Pipeline that was made by hand without resources gets the installation's, as a translated one does.
+func TestResourcesOfAStage(t *testing.T) {
+	t.Parallel()
+	defaults := installation.Defaults{
+		Requests: map[string]string{"cpu": "100m", "memory": "256Mi"}, Limits: map[string]string{"memory": "1Gi", "ephemeral-storage": "10Gi"},
+	}
+	list := func(pairs ...string) corev1.ResourceList {
+		l := corev1.ResourceList{}
+		for i := 0; i < len(pairs); i += 2 {
+			l[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+		}
+		return l
+	}
+	for name, c := range map[string]struct {
+		given          runtimev1.Resources
+		requests, want corev1.ResourceList
+	}{
+		"nothing":       {runtimev1.Resources{}, list("cpu", "100m", "memory", "256Mi"), list("memory", "1Gi", "ephemeral-storage", "10Gi")},
+		"a limit":       {runtimev1.Resources{Limits: list("memory", "64Mi")}, list("cpu", "100m", "memory", "64Mi"), list("memory", "64Mi", "ephemeral-storage", "10Gi")},
+		"a request":     {runtimev1.Resources{Requests: list("memory", "2Gi")}, list("cpu", "100m", "memory", "2Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
+		"as translated": {runtimev1.Resources{Limits: list("memory", "2Gi"), Requests: list("cpu", "50m", "memory", "1Gi")}, list("cpu", "50m", "memory", "1Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
+	} {
+		got := resourcesOf(c.given, defaults)
+		if !equality.Semantic.DeepEqual(got.Requests, c.requests) || !equality.Semantic.DeepEqual(got.Limits, c.want) {
+			t.Errorf("%s: requests %v limits %v", name, got.Requests, got.Limits)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (m *memory) forget(run types.NamespacedName) {
 	delete(m.runs, run)
 }
 
-// hint remembers that an event named the run.
+// hint remembers that an event named the run, which must be one that is there.
 func (m *memory) hint(run types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -49,7 +49,10 @@ func (m *memory) hint(run types.NamespacedName) {
 func (m *memory) take(run types.NamespacedName) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := m.of(run)
+	k, ok := m.runs[run]
+	if !ok {
+		return false
+	}
 	h := k.hint
 	k.hint = false
 	return h
@@ -83,7 +86,10 @@ func (m *memory) publishedNow(run types.NamespacedName, id string, err error, no
 func (m *memory) publishedAt(run types.NamespacedName, id string) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.of(run).published[id]
+	if k, ok := m.runs[run]; ok {
+		return k.published[id]
+	}
+	return time.Time{}
 }
 
 // admit counts the run among those of its pipeline that are under way, if there is room.
@@ -111,5 +117,7 @@ func (m *memory) admit(run types.NamespacedName, pipeline string, most int32) bo
 func (m *memory) leave(run types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.of(run).admitted = ""
+	if k, ok := m.runs[run]; ok {
+		k.admitted = ""
+	}
 }

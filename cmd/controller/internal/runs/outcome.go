@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/message"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -23,6 +24,7 @@ const (
 	ReasonStorageError     = "StorageError"
 	ReasonInvalidInput     = "InvalidInput"
 	ReasonInvalidOutput    = "InvalidOutput"
+	ReasonBoxFull          = "BoxFull"
 	ReasonPodLost          = "PodLost"
 	ReasonNotStarted       = "NotStarted"
 )
@@ -117,6 +119,8 @@ func published(t *corev1.ContainerStateTerminated) outcome {
 	o.message = "its outputs could not be taken: " + said(o.result, t)
 	if o.result.Retry || o.result.Error == "" {
 		o.reason, o.ours = ReasonStorageError, true
+	} else if o.result.BoxFull {
+		o.reason = ReasonBoxFull
 	}
 	return o
 }
@@ -131,8 +135,8 @@ func fetched(t *corev1.ContainerStateTerminated) outcome {
 }
 
 func said(r stage.Result, t *corev1.ContainerStateTerminated) string {
-	if r.Error != "" {
-		return r.Error
+	if r.Error != "" { // names of files are in it, which are the stage's to choose
+		return oneLine(r.Error)
 	}
 	return fmt.Sprintf("exit code %d (%s)", t.ExitCode, t.Reason)
 }
@@ -166,7 +170,7 @@ func lost(pod *corev1.Pod, now time.Time) outcome {
 	case "":
 		o.message = "its pod failed without a word"
 	default:
-		o.message = pod.Status.Reason + ": " + oneLine(pod.Status.Message)
+		o.message = oneLine(pod.Status.Reason) + ": " + oneLine(pod.Status.Message)
 	}
 	return o
 }
@@ -195,7 +199,7 @@ func waits(c *corev1.ContainerStatus, pod *corev1.Pod, d deadlines, now time.Tim
 	}
 	o := outcome{state: runtimev1.Failed, reason: ReasonNotStarted, ended: now, stop: true, message: "its container could not be made: " + oneLine(w.Message)}
 	if image {
-		o.reason, o.message = ReasonImagePull, fmt.Sprintf("the image %s cannot be had: %s", c.Image, oneLine(w.Message))
+		o.reason, o.message = ReasonImagePull, fmt.Sprintf("the image %s cannot be had: %s", oneLine(c.Image), oneLine(w.Message))
 	}
 	o.ours = c.Name != stageContainer
 	return o, true
@@ -243,19 +247,11 @@ func conditionMessage(j *batchv1.Job, t batchv1.JobConditionType) string {
 	return ""
 }
 
-// maxSaid bounds what a message takes over from a container.
-const maxSaid = 400
-
 // lastLine is the last line with something in it: for Python that is the exception.
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return oneLine(lines[len(lines)-1])
 }
 
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
-	if len(s) > maxSaid {
-		s = strings.ToValidUTF8(s[:maxSaid], "") + "…"
-	}
-	return s
-}
+// oneLine is other people's text as it may stand in a message.
+func oneLine(s string) string { return message.OneLine(s) }

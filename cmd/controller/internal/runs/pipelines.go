@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/installation"
@@ -45,6 +47,7 @@ const deleteBudget = 20 * time.Second
 func (l Pipelines) SetUp(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("pipelines").
 		For(&runtimev1.Pipeline{}).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(l.Client, func() client.ObjectList { return &runtimev1.PipelineList{} })).
 		// One at a time: those of one module share the bucket.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Complete(l)
@@ -77,7 +80,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		return reconcile.Result{}, e
 	}
 	if err != nil {
-		return reconcile.Result{}, err
+		return withoutRole(ctx, p.Namespace, err)
 	}
 	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
 }
@@ -194,8 +197,11 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (re
 func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
 	before := p.DeepCopy()
 	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Ready", ObservedGeneration: p.Generation}
-	if err != nil {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "StorageError", oneLine(err.Error())
+	switch {
+	case modulerole.Missing(err):
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonApplyAgain, modulerole.Message(p.Namespace)
+	case err != nil:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError, oneLine(err.Error())
 	}
 	meta.SetStatusCondition(&p.Status.Conditions, c)
 	p.Status.ObservedGeneration = p.Generation

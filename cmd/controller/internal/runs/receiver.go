@@ -9,6 +9,7 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/eventing/events"
@@ -16,7 +17,7 @@ import (
 
 const (
 	// maxEvent bounds an event's body. Ours are below 4 KiB.
-	maxEvent = 256 << 10
+	maxEvent = 32 << 10
 	// startBudget bounds a start by upload: the Broker waits for it.
 	startBudget = 8 * time.Second
 )
@@ -30,10 +31,12 @@ const (
 //
 // The first three lie below a Pipeline's status.address.
 //
-// It answers 202 when what the event hints at was looked at or will be, 503 when the Broker should try again, and never believes an event.
+// It answers 202 when what the event hints at was looked at or will be, or when there is nothing to look at, 503 when the
+// Broker should try again, and never believes an event. Anybody in the cluster may post to a Broker: what the functions
+// below do for a name that is not there must cost nothing.
 type Receiver struct {
-	Hint    func(run types.NamespacedName)
-	Ping    func(pipeline types.NamespacedName)
+	Hint    func(ctx context.Context, run types.NamespacedName)
+	Ping    func(ctx context.Context, pipeline types.NamespacedName)
 	Upload  func(ctx context.Context, namespace, pipeline string, rule int, user, file string) error
 	Leading func() bool
 }
@@ -76,9 +79,9 @@ func (r Receiver) run(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if e.Type() == events.Ping {
-		r.Ping(types.NamespacedName{Namespace: req.PathValue("ns"), Name: req.PathValue("pipeline")})
+		r.Ping(req.Context(), types.NamespacedName{Namespace: req.PathValue("ns"), Name: req.PathValue("pipeline")})
 	} else if run := extension(e, events.Run); run != "" && len(run) <= 253 {
-		r.Hint(types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
+		r.Hint(req.Context(), types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
@@ -96,12 +99,15 @@ func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), startBudget)
 	defer cancel()
 	if err := r.Upload(ctx, req.PathValue("ns"), req.PathValue("pipeline"), rule, extension(e, events.User), e.Subject()); err != nil {
-		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline", req.PathValue("pipeline"), "file", e.Subject(), "error", err)
+		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline", req.PathValue("pipeline"), "file", oneLine(e.Subject()), "error", oneLine(err.Error()))
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
+
+// deadLetterLines bounds what strangers can write into the log.
+var deadLetterLines = rate.NewLimiter(5, 50)
 
 // deadLetter looks at the run that an undeliverable event names; everything else the sweeps find.
 func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
@@ -109,10 +115,13 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	slog.Warn("an event could not be delivered", "namespace", req.PathValue("ns"), "type", e.Type(), "id", e.ID(), "source", e.Source(),
-		"code", extension(e, "knativeerrorcode"), "destination", extension(e, "knativeerrordest"))
+	if deadLetterLines.Allow() {
+		slog.Warn("an event could not be delivered", "namespace", oneLine(req.PathValue("ns")), "type", oneLine(e.Type()),
+			"id", oneLine(e.ID()), "source", oneLine(e.Source()),
+			"code", oneLine(extension(e, "knativeerrorcode")), "destination", oneLine(extension(e, "knativeerrordest")))
+	}
 	if run := extension(e, events.Run); run != "" && len(run) <= 253 && req.PathValue("ns") != "" && r.Leading() {
-		r.Hint(types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
+		r.Hint(req.Context(), types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
 	}
 	w.WriteHeader(http.StatusAccepted)
 }

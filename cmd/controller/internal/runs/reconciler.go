@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -23,9 +22,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/fair"
+	"github.com/unip-knative/unip/cmd/controller/internal/message"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
@@ -39,6 +42,8 @@ const (
 	publishAgain = 30 * time.Second
 	// publishFor is how long after its end a run's events are still tried.
 	publishFor = 10 * time.Minute
+	// roleAgain is how often is looked whether a module's Role has come; its RoleBinding is watched besides.
+	roleAgain = time.Minute
 	// graceKnown is the grace period when this process knows that the Broker took the event.
 	graceKnown = 5 * time.Second
 )
@@ -60,14 +65,28 @@ type Reconciler struct {
 	// Image of fetch and publish.
 	Image string
 
-	memory *memory
-	wake   chan event.GenericEvent
+	memory   *memory
+	sessions dues
+	wake     chan event.GenericEvent
+	hints    *fair.Queue
 }
+
+// hintLimits bound the looks that events cause, each of which reads a run from the API server: a module's own steps need some
+// a second, and all modules together get half of the calls that the controller may make.
+var hintLimits = fair.Limits{PerSecond: 10, Burst: 50, TotalPerSecond: 25, TotalBurst: 100, Waiting: 1000}
 
 // SetUp adds the reconciler to the manager. The cache must be limited to pods and Jobs that have runtimev1.RunLabel.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	r.memory = newMemory()
 	r.wake = make(chan event.GenericEvent, 1024)
+	r.hints = fair.NewQueue(hintLimits)
+	handOut := func(ctx context.Context) error {
+		r.hints.Run(ctx, r.look)
+		return nil
+	}
+	if err := mgr.Add(manager.RunnableFunc(handOut)); err != nil {
+		return fmt.Errorf("queue of hints: %w", err)
+	}
 	ofRun := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		if run := o.GetLabels()[runtimev1.RunLabel]; run != "" {
 			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: run}}}
@@ -78,6 +97,7 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		For(&runtimev1.PipelineRun{}).
 		Watches(&batchv1.Job{}, ofRun).
 		Watches(&corev1.Pod{}, ofRun).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client, func() client.ObjectList { return &runtimev1.PipelineRunList{} })).
 		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
@@ -86,10 +106,15 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// Hint says that an event named the run. It may come from anybody: all it does is to make the controller look.
-func (r *Reconciler) Hint(run types.NamespacedName) {
+// Hint says that an event named the run. It may come from anybody, and all it does is to make the controller look. An event
+// about a run that is not there or that has ended costs nothing: the cache knows all runs. The others wait their turn.
+func (r *Reconciler) Hint(ctx context.Context, run types.NamespacedName) {
+	known := &runtimev1.PipelineRun{}
+	if err := r.Client.Get(ctx, run, known); err != nil || known.Status.State.Done() {
+		return
+	}
 	r.memory.hint(run)
-	r.look(run)
+	r.hints.Add(run) // refused where so many wait that the grace period does as well
 }
 
 func (r *Reconciler) look(run types.NamespacedName) {
@@ -151,9 +176,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	if err != nil {
-		return reconcile.Result{}, err
+		return withoutRole(ctx, run.Namespace, err)
 	}
 	return reconcile.Result{RequeueAfter: p.after}, nil
+}
+
+// withoutRole makes a later look of an error for want of the module's Role; any other error stays one.
+func withoutRole(ctx context.Context, namespace string, err error) (reconcile.Result, error) {
+	if !modulerole.Missing(err) {
+		return reconcile.Result{}, err
+	}
+	ctrl.LoggerFrom(ctx).Info(modulerole.Message(namespace), "error", err.Error())
+	return reconcile.Result{RequeueAfter: roleAgain}, nil
 }
 
 // keep deletes a run that ended so long ago that nobody need see it; its outputs and run.json stay.
@@ -163,7 +197,8 @@ func (r *Reconciler) keep(ctx context.Context, run *runtimev1.PipelineRun) (reco
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	uid := run.UID
-	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, run, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	err := r.Client.Delete(ctx, run, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	return withoutRole(ctx, run.Namespace, client.IgnoreNotFound(err))
 }
 
 func (p *pass) do() error {
@@ -174,7 +209,14 @@ func (p *pass) do() error {
 	before := p.run.DeepCopy()
 	wasDone := before.Status.State.Done()
 	if !wasDone {
-		if err := p.step(); err != nil {
+		switch err := p.step(); {
+		case modulerole.Missing(err): // nothing is wrong with the run: it goes on when the Role is there
+			p.run.Status.Message = modulerole.Message(p.run.Namespace)
+			if p.hint {
+				p.memory.hint(p.key)
+			}
+			p.lookAt(p.now.Add(roleAgain))
+		case err != nil:
 			return err
 		}
 	}
@@ -183,6 +225,7 @@ func (p *pass) do() error {
 			return err
 		}
 	}
+	printable(&p.run.Status)
 	if !equality.Semantic.DeepEqual(before.Status, p.run.Status) {
 		// With the resource version: of two leaders, which should not be, one fails.
 		if err := p.Client.Status().Update(p.ctx, p.run, fieldOwner); err != nil {
@@ -201,6 +244,18 @@ func (p *pass) do() error {
 		p.Events.Eventf(p.run, nil, kind(p.run.Status.State), "Run"+string(p.run.Status.State), "Reconcile", "%s", orElse(p.run.Status.Message, "all stages succeeded"))
 	}
 	return nil
+}
+
+// printable makes what a status says to people fit for their terminals, whoever's words are in it.
+func printable(s *runtimev1.PipelineRunStatus) {
+	s.Message = message.Printable(s.Message)
+	for i := range s.Stages {
+		st := &s.Stages[i]
+		st.Reason, st.Message = message.Printable(st.Reason), message.Printable(st.Message)
+	}
+	for i := range s.Conditions {
+		s.Conditions[i].Message = message.Printable(s.Conditions[i].Message)
+	}
 }
 
 func kind(s runtimev1.State) string {
@@ -223,7 +278,7 @@ func (p *pass) step() error {
 		return p.cancel()
 	}
 	if len(p.run.Status.Stages) == 0 {
-		if err := p.begin(); err != nil || p.run.Status.State.Done() {
+		if err := p.begin(); err != nil || p.run.Status.State.Done() || len(p.run.Status.Stages) == 0 {
 			return err
 		}
 	}
@@ -252,6 +307,9 @@ func (p *pass) observe() error {
 		}
 		o := judge(st, job, pod, deadlines{imagePull: p.s3.Config.Runs.ImagePull()}, p.now)
 		p.take(st, o)
+		if st.State == runtimev1.Running {
+			p.renewSessions(st)
+		}
 	}
 	return nil
 }
@@ -422,7 +480,7 @@ func (p *pass) deleteJob(name string) error {
 func setCondition(s *runtimev1.PipelineRunStatus, c metav1.Condition) {
 	i := slices.IndexFunc(s.Conditions, func(o metav1.Condition) bool { return o.Type == c.Type })
 	c.LastTransitionTime = metav1.Now()
-	c.Message = strings.ToValidUTF8(c.Message, "?")
+	c.Message = message.Printable(c.Message)
 	if i < 0 {
 		s.Conditions = append(s.Conditions, c)
 		return

@@ -93,19 +93,35 @@ type resolver struct {
 	stages    []stageOf
 }
 
+// maxErrors bounds what a run is told to be wrong with it: it may name very many things that are not there.
+const maxErrors = 8
+
 // names checks what the run names.
 func (r *resolver) names() error {
 	var errs []error
+	// known says what there is, the first time it is asked.
+	known := func() string {
+		if len(errs) > 0 {
+			return ""
+		}
+		return "; there are " + r.known()
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.run.Spec.Inputs)) {
+		if len(errs) == maxErrors {
+			break
+		}
 		if _, ok := r.variables[name]; !ok {
-			errs = append(errs, fmt.Errorf("there is no variable %q to be an input; there are %s", name, r.known()))
+			errs = append(errs, fmt.Errorf("there is no variable %q to be an input%s", name, known()))
 		} else if w := r.writers[name]; w != "" {
 			errs = append(errs, fmt.Errorf("variable %s cannot be an input: stage %s writes it", name, w))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.run.Spec.Outputs)) {
+		if len(errs) == maxErrors {
+			break
+		}
 		if _, ok := r.variables[name]; !ok {
-			errs = append(errs, fmt.Errorf("there is no variable %q to be an output; there are %s", name, r.known()))
+			errs = append(errs, fmt.Errorf("there is no variable %q to be an output%s", name, known()))
 		} else if r.writers[name] == "" {
 			errs = append(errs, fmt.Errorf("variable %s cannot be an output: no stage writes it", name))
 		}
@@ -289,6 +305,7 @@ func (r *resolver) output(s stageOf, name string, first *runtimev1.Pipeline) (ru
 		return out, "", err
 	}
 	var dataset bool
+	out.Box = p.Box
 	if out.Bucket, dataset, err = r.where(p.Box); err == nil && dataset {
 		err = fmt.Errorf("box %s is another module's dataset: it can only be read", p.Box)
 	}

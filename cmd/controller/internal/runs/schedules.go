@@ -18,10 +18,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/schedule"
@@ -48,14 +50,26 @@ type Schedules struct {
 	Settings *settings.Source
 	Starts   *Starts
 
-	now  func() time.Time
-	wake chan event.GenericEvent
+	now   func() time.Time
+	wake  chan event.GenericEvent
+	pings *fair.Queue
 }
+
+// pingLimits bound the looks that pings cause. Many are due at the same full hour.
+var pingLimits = fair.Limits{PerSecond: 5, Burst: 50, TotalPerSecond: 20, TotalBurst: 100, Waiting: 1000}
 
 // SetUp adds it to the manager.
 func (l *Schedules) SetUp(mgr ctrl.Manager) error {
 	l.now = time.Now
 	l.wake = make(chan event.GenericEvent, 1024)
+	l.pings = fair.NewQueue(pingLimits)
+	handOut := func(ctx context.Context) error {
+		l.pings.Run(ctx, l.look)
+		return nil
+	}
+	if err := mgr.Add(manager.RunnableFunc(handOut)); err != nil {
+		return fmt.Errorf("queue of pings: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("schedules").
 		For(&runtimev1.Pipeline{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(l.wake, &handler.EnqueueRequestForObject{})).
@@ -66,8 +80,17 @@ func (l *Schedules) SetUp(mgr ctrl.Manager) error {
 		Complete(l)
 }
 
-// Look says that a ping named the pipeline. It may come from anybody: all it does is to make the controller look.
-func (l *Schedules) Look(pipeline types.NamespacedName) {
+// Look says that a ping named the pipeline. It may come from anybody, and all it does is to make the controller look. One
+// about a pipeline that is not there or has no schedule costs nothing; the others wait their turn.
+func (l *Schedules) Look(ctx context.Context, pipeline types.NamespacedName) {
+	known := &runtimev1.Pipeline{}
+	if err := l.Client.Get(ctx, pipeline, known); err != nil || known.Spec.Schedule == "" {
+		return
+	}
+	l.pings.Add(pipeline)
+}
+
+func (l *Schedules) look(pipeline types.NamespacedName) {
 	o := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: pipeline.Namespace, Name: pipeline.Name}}
 	select {
 	case l.wake <- event.GenericEvent{Object: o}:
@@ -91,7 +114,7 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	before := p.DeepCopy()
 	next, err := l.follow(ctx, p)
 	if err != nil {
-		return reconcile.Result{}, err
+		return withoutRole(ctx, p.Namespace, err)
 	}
 	if !equality.Semantic.DeepEqual(before.Status, p.Status) {
 		// With the resource version: the list of conditions is written as a whole, and somebody else writes Ready.

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -93,8 +94,8 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	c := newClock(t)
 	p := c.scheduled(t, "nightly", "*/10 * * * *", "Europe/Moscow")
 	r := Receiver{
-		Leading: func() bool { return true }, Hint: func(types.NamespacedName) {},
-		Ping: func(pipeline types.NamespacedName) {
+		Leading: func() bool { return true }, Hint: func(context.Context, types.NamespacedName) {},
+		Ping: func(_ context.Context, pipeline types.NamespacedName) {
 			if _, err := c.Reconcile(t.Context(), reconcile.Request{NamespacedName: pipeline}); err != nil {
 				t.Error(err)
 			}

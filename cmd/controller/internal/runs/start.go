@@ -3,6 +3,7 @@ package runs
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -15,35 +16,42 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 )
 
-// begin resolves the run once and for all. What is wrong with it ends it here, before anything runs.
+// waitAgain is how soon a run looks again for what it waits for.
+const waitAgain = 5 * time.Second
+
+// begin resolves the run once and for all. What is wrong with it ends it here, before anything runs; for a box
+// that is not ready it waits.
 func (p *pass) begin() error {
 	s := &p.run.Status
-	s.StartTime = &metav1.Time{Time: p.now}
+	if s.StartTime == nil {
+		s.StartTime = &metav1.Time{Time: p.now}
+	}
 	s.State = runtimev1.Pending
 	chain, err := p.chain()
 	if apierrors.IsNotFound(err) {
-		p.end(runtimev1.Failed, "there is no Pipeline "+p.run.Spec.Pipeline+" (or one that it continues with)")
+		p.end(runtimev1.Failed, "there is no Pipeline "+oneLine(p.run.Spec.Pipeline)+" (or one that it continues with)")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var transient error
-	pl, err := resolve(p.run, chain, func(box string) (string, bool, error) {
-		bucket, dataset, err := p.locate(box)
-		var status apierrors.APIStatus
-		if errors.As(err, &status) && !apierrors.IsNotFound(err) {
-			transient = err
+	found := finder{pass: p, known: map[string]boxes.Bucket{}}
+	pl, err := resolve(p.run, chain, found.locate)
+	switch {
+	case found.trouble != nil:
+		return found.trouble
+	case found.wait != "":
+		p.wait(found.wait)
+		return nil
+	}
+	for i := range pl.stages {
+		if err == nil {
+			_, err = planSessions(p.run, &pl.stages[i])
 		}
-		return bucket, dataset, err
-	})
-	if transient != nil {
-		return transient
 	}
 	if err != nil {
 		p.end(runtimev1.Failed, oneLine(err.Error()))
@@ -79,18 +87,34 @@ func (p *pass) begin() error {
 	if err := p.s3.claimRunBucket(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
+	s.Message = ""
 	s.Stages, s.Outputs = pl.stages, pl.outputs
 	setCondition(s, metav1.Condition{Type: "Succeeded", Status: metav1.ConditionUnknown, Reason: string(runtimev1.Running), ObservedGeneration: p.run.Generation})
 	return nil
 }
 
+// wait leaves the run Pending and says what for.
+func (p *pass) wait(what string) {
+	p.run.Status.Message = "it waits: " + oneLine(what)
+	if p.hint {
+		p.memory.hint(p.key)
+	}
+	p.lookAt(p.now.Add(waitAgain))
+}
+
 // maxChain bounds continueWith.
 const maxChain = 16
+
+// pipelineName is what a Pipeline's name may be, as its CRD has it.
+var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
 // chain reads the run's pipeline and those that it continues with.
 func (p *pass) chain() ([]*runtimev1.Pipeline, error) {
 	var chain []*runtimev1.Pipeline
 	for name := p.run.Spec.Pipeline; name != ""; {
+		if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+			return nil, apierrors.NewNotFound(runtimev1.GroupVersion.WithResource("pipelines").GroupResource(), name)
+		}
 		x := &runtimev1.Pipeline{}
 		if err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x); err != nil {
 			return nil, err
@@ -104,29 +128,31 @@ func (p *pass) chain() ([]*runtimev1.Pipeline, error) {
 	return chain, nil
 }
 
-// locate finds a box's bucket. Not from the box's status: what somebody may have written there is no proof of whose the bucket is.
-func (p *pass) locate(name string) (string, bool, error) {
-	box := &platformv1.DataBox{}
-	err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, box)
-	if apierrors.IsNotFound(err) {
-		return "", false, fmt.Errorf("there is no DataBox %s", name)
+// finder finds the buckets of boxes, each once in a pass.
+type finder struct {
+	*pass
+	known map[string]boxes.Bucket
+	// wait is what a box is not ready for, trouble an answer that says nothing of the run.
+	wait    string
+	trouble error
+}
+
+// locate is resolve's.
+func (f *finder) locate(box string) (string, bool, error) {
+	if b, ok := f.known[box]; ok {
+		return b.Name, b.Dataset, nil
 	}
-	if err != nil {
-		return "", false, err
+	b, err := f.buckets().Of(f.ctx, f.s3.Client, f.run.Namespace, box)
+	var refusal *boxes.Refusal
+	switch {
+	case err == nil:
+		f.known[box] = b
+	case !errors.As(err, &refusal):
+		f.trouble = err
+	case refusal.Wait:
+		f.wait = refusal.Reason
 	}
-	if box.Spec.DatasetReference == nil {
-		return databox.BucketName(p.run.Namespace, name), false, nil
-	}
-	ref := box.Spec.DatasetReference.DatasetComponentRef
-	source := &platformv1.DataBox{}
-	err = p.Client.Get(p.ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, source)
-	if err == nil && source.Spec.S3DefaultStorage != nil && boxes.SharedWith(source.Annotations[boxes.SharedWithAnnotation], p.run.Namespace) {
-		return databox.BucketName(ref.Namespace, ref.Name), true, nil
-	}
-	if err != nil && !apierrors.IsNotFound(err) {
-		return "", false, err
-	}
-	return "", false, fmt.Errorf("box %s: %s/%s is not shared with this namespace", name, ref.Namespace, ref.Name)
+	return b.Name, b.Dataset, err
 }
 
 // start starts what is due: a stage whose needs have succeeded, when the event came that says so, or when it has not come within the grace period.
@@ -226,13 +252,21 @@ func (p *pass) create(st *runtimev1.StageStatus) error {
 			return err
 		}
 	}
-	due, err := p.ensureSession(p.ctx, p.run, p.s3)
-	if err != nil {
+	if err := p.keepSessions(st, true); err != nil {
+		reason, later := sessionsLater(err)
+		switch {
+		case later:
+			p.wait(reason)
+			return nil
+		case reason != "":
+			p.fail(st, oneLine(reason))
+			return nil
+		}
 		return err
 	}
-	p.lookAt(due)
 	attempt := st.Attempt + 1
-	job, err := makeJob(p.run, st, attempt, jobConfig{image: p.Image, security: p.s3.Config.Security})
+	c := jobConfig{image: p.Image, security: p.s3.Config.Security, defaults: p.s3.Config.Defaults}
+	job, err := makeJob(p.run, st, attempt, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}
@@ -247,6 +281,8 @@ func (p *pass) create(st *runtimev1.StageStatus) error {
 			p.fail(st, fmt.Sprintf("a Job %s of somebody else is in the way", job.Name))
 			return nil
 		}
+	case modulerole.Missing(err):
+		return fmt.Errorf("making Job %s: %w", job.Name, err)
 	case apierrors.IsForbidden(err): // a quota, mostly; it may be lifted
 		st.Reason, st.Message = "Forbidden", "its Job is refused: "+oneLine(err.Error())
 		p.memory.hint(p.key)

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -20,6 +21,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -35,7 +38,18 @@ type Starts struct {
 	Live      client.Reader
 	Settings  *settings.Source
 	Transport http.RoundTripper
+
+	gateOnce sync.Once
+	gate     *fair.Gate
 }
+
+// uploads is the gate before S3: a module's uploads wait for each other, and nobody else's for them.
+func (s *Starts) uploads() *fair.Gate {
+	s.gateOnce.Do(func() { s.gate = fair.NewGate(100, 200, 1000) })
+	return s.gate
+}
+
+func (s *Starts) buckets() boxes.Buckets { return boxes.Buckets{Boxes: s.Client, Namespaces: s.Live} }
 
 // start is such an object.
 type start struct {
@@ -52,7 +66,8 @@ const maxStart = 64 << 10
 // A file that is not there, or that the rule is not about, is no error and starts nothing.
 func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
 	p := &runtimev1.Pipeline{}
-	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
+	// From the cache: whoever tells of an upload may have made it up, and until a rule is about it, it costs nothing.
+	if err := s.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if rule < 0 || rule >= len(p.Spec.OnUpload) || p.DeletionTimestamp != nil || user == "" {
@@ -62,11 +77,25 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) || databox.CheckObjectPath(file) != nil {
 		return nil //nolint:nilerr // nobody can have put such a file
 	}
+	if err := s.uploads().Wait(ctx, namespace); err != nil {
+		return fmt.Errorf("uploads of %s: %w", namespace, err)
+	}
 	store, err := openS3(s.Settings, s.Transport)
 	if err != nil {
 		return err
 	}
-	bucket, object := databox.BucketName(namespace, r.Box), databox.UserPrefix(user)+file
+	box, err := s.buckets().Of(ctx, store.Client, namespace, r.Box)
+	var refusal *boxes.Refusal
+	switch {
+	case errors.As(err, &refusal) && !refusal.Wait:
+		ctrl.LoggerFrom(ctx).Info("an upload starts no run", "namespace", namespace, "pipeline", pipeline, "reason", refusal.Reason)
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for the uploaded file: %w", err)
+	case box.Dataset: // no user's files are in it
+		return nil
+	}
+	bucket, object := box.Name, databox.UserPrefix(user)+file
 	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
 	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
 		return nil // it was removed meanwhile
@@ -97,7 +126,10 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 
 // once takes a start from wherever it stands to its end.
 func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x start) error {
-	bucket := databox.RunBucketName(namespace)
+	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
+	if err != nil {
+		return fmt.Errorf("opening the start records: %w", err)
+	}
 	b, err := json.Marshal(x)
 	if err != nil {
 		return err
@@ -131,7 +163,10 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: namespace, Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
 		Spec:       x.Spec,
 	}
-	if err := s.Client.Create(ctx, run, fieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
+	switch err := s.Client.Create(ctx, run, fieldOwner); {
+	case apierrors.IsInvalid(err): // it stays so: tried again, it would hold up the module's other starts
+		ctrl.LoggerFrom(ctx).Error(err, "no run can be made of a start", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline)
+	case err != nil && !apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("creating the run: %w", err)
 	}
 	ctrl.LoggerFrom(ctx).Info("a run starts by itself", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)
@@ -162,7 +197,10 @@ func (s *Starts) Complete(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	bucket := databox.RunBucketName(namespace)
+	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
+	if err != nil {
+		return fmt.Errorf("looking for starts that were broken off: %w", err)
+	}
 	var errs []error
 	for o := range store.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: "pending/", Recursive: true}) {
 		if o.Err != nil {

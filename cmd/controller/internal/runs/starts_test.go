@@ -11,31 +11,36 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/tags"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
 
-// newStarts is a real API server and a real S3 server with one pipeline that uploads to userdata/in/ start.
-func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
+// newServers is a real API server and a real S3 server, with the settings that name it.
+func newServers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *settings.Source) {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
 	}
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
+	crds := []string{"../../../../config/200-databox.yaml", "../../../../config/201-runtime.yaml"}
+	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(corev1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c, err := client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	s3 := miniotest.Start(t)
@@ -45,7 +50,50 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	}
 	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
 	must(t, err)
-	must(t, s3.MakeBucket(t.Context(), databox.BucketName("default", "userdata"), minio.MakeBucketOptions{}))
+	return cfg, c, s3, src
+}
+
+// makeBox makes a box of the namespace default with its bucket, as the controller does.
+func makeBox(t *testing.T, c client.Client, s3 *miniotest.Server, name string) string {
+	t.Helper()
+	ns := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
+	bucket := databox.BucketName("default", name)
+	must(t, databox.ClaimBucket(t.Context(), s3.Client, bucket, "us-east-1", databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
+	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}
+	must(t, c.Create(t.Context(), box))
+	ready := metav1.Condition{Type: platformv1.ConditionReady, Status: metav1.ConditionTrue, Reason: platformv1.ReasonReady, LastTransitionTime: metav1.Now()}
+	box.Status.Conditions = []metav1.Condition{ready}
+	must(t, c.Status().Update(t.Context(), box))
+	return bucket
+}
+
+// giveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or one of
+// another cluster.
+func giveAway(t *testing.T, s3 *miniotest.Server, bucket, box string) {
+	t.Helper()
+	theirs, err := tags.NewTags(map[string]string{
+		databox.TagNamespace: "default", databox.TagNamespaceUID: "5c5f0a3e-0000-0000-0000-000000000000", databox.TagBox: box,
+	}, false)
+	must(t, err)
+	must(t, s3.SetBucketTagging(t.Context(), bucket, theirs))
+}
+
+func keysOf(t *testing.T, s3 *miniotest.Server, bucket string) []string {
+	t.Helper()
+	var all []string
+	for o := range s3.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		must(t, o.Err)
+		all = append(all, o.Key)
+	}
+	return all
+}
+
+// newStarts is such servers with one pipeline that uploads to userdata/in/ start.
+func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
+	t.Helper()
+	_, c, s3, src := newServers(t)
+	makeBox(t, c, s3, "userdata")
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
 	store, err := openS3(src, http.DefaultTransport)
@@ -115,6 +163,29 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 	}
 	for o := range s3.ListObjects(t.Context(), databox.RunBucketName("default"), minio.ListObjectsOptions{Prefix: "pending/"}) {
 		t.Errorf("%s is left: %v", o.Key, o.Err)
+	}
+}
+
+// An upload is looked for in buckets of the module only, and start records are kept in no other.
+func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
+	t.Parallel()
+	s, s3 := newStarts(t)
+	userdata, runBucket := databox.BucketName("default", "userdata"), databox.RunBucketName("default")
+	s3.Put(t, userdata, "users/ann/file_groups/in/a.csv", "1")
+	giveAway(t, s3, runBucket, databox.RunsBox)
+	if err := s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"); err == nil {
+		t.Error("a start record was written into somebody else's bucket")
+	}
+	if err := s.Complete(t.Context(), "default"); err == nil {
+		t.Error("start records of somebody else were read")
+	}
+	giveAway(t, s3, userdata, "userdata")
+	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv")) // told once is enough
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Errorf("%d runs", n)
+	}
+	if keys := keysOf(t, s3, runBucket); len(keys) != 0 {
+		t.Errorf("in the run bucket of somebody else: %v", keys)
 	}
 }
 

@@ -7,24 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 const (
-	// sessionLeft is what a run's session must still live when a Job begins.
-	sessionLeft = time.Hour
 	// Days after which the run bucket lets go of things. Start records live longest: a notification that comes late must still find its own.
 	keepRunsDays   = 30
 	keepStartsDays = 90
@@ -80,101 +75,14 @@ var errNoFile = errors.New("there is no such file")
 // etag is the version of an object that is there now.
 func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 	o, err := s.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
-	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound {
+	// A name that is too long, or that no object can have, is a 400.
+	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusBadRequest {
 		return "", errNoFile
 	}
 	if err != nil {
 		return "", fmt.Errorf("looking at %s/%s: %w", bucket, key, err)
 	}
 	return o.ETag, nil
-}
-
-// grants is what a run's session may do: everything below its own prefix of the run bucket, read where inputs are, write where outputs go. Other users' files are not in it.
-func grants(run *runtimev1.PipelineRun) []databox.Grant {
-	all := []databox.Grant{{Bucket: databox.RunBucketName(run.Namespace), Prefix: "runs/" + run.Name + "/", Access: names.Write}}
-	seen := map[databox.Grant]bool{}
-	add := func(bucket, key string, a names.Access) {
-		g := databox.Grant{Bucket: bucket, Access: a}
-		if run.Spec.User != "" {
-			if p := databox.UserPrefix(run.Spec.User); len(key) >= len(p) && key[:len(p)] == p {
-				g.Prefix = p
-			}
-		}
-		if bucket != "" && !seen[g] {
-			seen[g] = true
-			all = append(all, g)
-		}
-	}
-	for _, st := range run.Status.Stages {
-		for _, in := range st.Inputs {
-			add(in.Bucket, in.Key+in.Prefix, names.Read)
-		}
-		for _, out := range st.Outputs {
-			add(out.Bucket, out.Prefix, names.Write)
-		}
-	}
-	return all
-}
-
-// ensureSession sees to it that the run's Secret holds a session with enough life left, and says when to look again.
-func (r *Reconciler) ensureSession(ctx context.Context, run *runtimev1.PipelineRun, s s3) (time.Time, error) {
-	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: run.Namespace, Name: sessionName(run.Name)}, secret)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return time.Time{}, fmt.Errorf("reading the run's session: %w", err)
-	}
-	exists := err == nil
-	if exists {
-		if !metav1.IsControlledBy(secret, run) {
-			return time.Time{}, fmt.Errorf("the Secret %s is not of this run: delete it", secret.Name)
-		}
-		have, err := databox.ParseSession(secret.Data[databox.SessionKey])
-		if err == nil && have.Endpoint == s.Config.S3.Endpoint {
-			// Half of its life; sessions shorter than twice sessionLeft are taken as they are.
-			due := have.Expiration.Add(-max(min(sessionLeft, s.SessionLife()/2), s.SessionLife()/2))
-			if time.Now().Before(due) {
-				return due, nil
-			}
-		}
-	}
-	policy, err := databox.Policy(grants(run)...)
-	if err != nil {
-		return time.Time{}, err
-	}
-	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.SessionLife())
-	if err != nil {
-		return time.Time{}, err
-	}
-	got.Endpoint, got.Region, got.Bucket = s.Config.S3.Endpoint, s.Config.S3.Region, databox.RunBucketName(run.Namespace)
-	b, err := json.Marshal(got)
-	if err != nil {
-		return time.Time{}, err
-	}
-	want := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: sessionName(run.Name), Namespace: run.Namespace,
-			Labels:          map[string]string{runtimev1.RunLabel: run.Name, "app.kubernetes.io/component": "stage", "app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip"},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, runtimev1.GroupVersion.WithKind("PipelineRun"))},
-		},
-		Data: map[string][]byte{databox.SessionKey: b},
-	}
-	if exists {
-		before := secret.DeepCopy()
-		secret.Data = want.Data
-		err = r.Client.Patch(ctx, secret, client.MergeFrom(before), fieldOwner)
-	} else {
-		err = r.Client.Create(ctx, want, fieldOwner)
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("writing the run's session: %w", err)
-	}
-	return got.Expiration.Add(-s.SessionLife() / 2), nil
-}
-
-// dropSession takes the session away once nothing of the run needs it.
-func (r *Reconciler) dropSession(ctx context.Context, run *runtimev1.PipelineRun) error {
-	err := r.Client.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: sessionName(run.Name), Namespace: run.Namespace}})
-	return client.IgnoreNotFound(err)
 }
 
 // record is run.json: what a run was and what came of it.
@@ -208,13 +116,23 @@ type recordStage struct {
 }
 
 // writeRecord writes run.json to the run's default place; a run without one keeps its status only.
-func (s s3) writeRecord(ctx context.Context, run *runtimev1.PipelineRun, p *runtimev1.Pipeline) error {
+func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.PipelineRun, p *runtimev1.Pipeline) error {
 	if p == nil || p.Spec.DefaultBox == "" {
 		return nil
 	}
+	if len(validation.IsDNS1123Label(p.Spec.DefaultBox)) > 0 {
+		return errNoPlace
+	}
+	bucket, err := b.Of(ctx, s.Client, run.Namespace, p.Spec.DefaultBox)
+	if err == nil && bucket.Dataset {
+		err = &boxes.Refusal{Reason: "the box " + p.Spec.DefaultBox + " is another module's dataset"}
+	}
+	if err != nil {
+		return fmt.Errorf("writing run.json: %w", err)
+	}
 	place, err := databox.ParsePlace(defaultPlace(run, p) + "run.json")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
 	x := record{
 		Run: run.Name, Pipeline: run.Spec.Pipeline, User: run.Spec.User, Origin: run.Spec.Origin, Status: run.Status.State, Message: run.Status.Message,
@@ -226,11 +144,12 @@ func (s s3) writeRecord(ctx context.Context, run *runtimev1.PipelineRun, p *runt
 			StartedAt: st.StartTime, EndedAt: st.CompletionTime, Files: st.Files, Bytes: st.Bytes,
 		})
 	}
-	b, err := json.MarshalIndent(x, "", "  ")
+	text, err := json.MarshalIndent(x, "", "  ")
 	if err != nil {
 		return err
 	}
-	_, err = s.PutObject(ctx, databox.BucketName(run.Namespace, p.Spec.DefaultBox), place.Key(run.Spec.User), bytes.NewReader(b), int64(len(b)), minio.PutObjectOptions{ContentType: "application/json"})
+	o := minio.PutObjectOptions{ContentType: "application/json"}
+	_, err = s.PutObject(ctx, bucket.Name, place.Key(run.Spec.User), bytes.NewReader(text), int64(len(text)), o)
 	if err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -41,14 +42,12 @@ func (p *pass) wrapUp() error {
 		if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}, first); err != nil {
 			first = nil
 		}
-		if err := p.s3.writeRecord(p.ctx, p.run, first); err != nil {
-			if !forGood(err) {
+		p.dropSessions(p.ctx, p.run)
+		if err := p.s3.writeRecord(p.ctx, p.buckets(), p.run, first); err != nil {
+			if !forGood(err) && p.now.Before(s.CompletionTime.Add(publishFor)) {
 				return err
 			}
 			p.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
-		}
-		if err := p.dropSession(p.ctx, p.run); err != nil {
-			return err
 		}
 		s.Recorded = true
 	}
@@ -69,10 +68,19 @@ func (p *pass) endsByItself(j *batchv1.Job) bool {
 	return false
 }
 
-// forGood reports an answer of S3 that stays what it is: the box has gone.
+// errNoPlace is a place that no box has.
+var errNoPlace = errors.New("there can be no such place")
+
+// forGood reports what stays as it is, however often it is tried: the box has gone, is not the module's, or no box can
+// have such a name.
 func forGood(err error) bool {
+	var refusal *boxes.Refusal
+	if errors.As(err, &refusal) {
+		return !refusal.Wait
+	}
 	var r minio.ErrorResponse
-	return errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
+	return errors.Is(err, errNoPlace) ||
+		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
 }
 
 const (

@@ -50,12 +50,9 @@ type Settings struct {
 	WebhookToken string
 }
 
-// SessionLife is how long a component's session is asked to live.
+// SessionLife is how long a session is asked to live that signs no links.
 func (s Settings) SessionLife() time.Duration {
-	if n := s.Config.S3.SessionSeconds; n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	return time.Duration(s.Config.S3.SessionHours) * time.Hour
+	return time.Duration(s.Config.S3.SessionSeconds) * time.Second
 }
 
 // Client is the installation's own S3 client. The error is KeysErr while there are no keys.

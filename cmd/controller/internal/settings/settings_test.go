@@ -38,7 +38,7 @@ func TestNothingThereIsTheDefaultsAndSaysWhatIsMissing(t *testing.T) {
 	if err := s.Current().KeysErr; err == nil || !strings.Contains(err.Error(), "Secret unip-s3") {
 		t.Errorf("error of the keys: %v", err)
 	}
-	if got := s.Current().SessionLife(); got != 12*time.Hour {
+	if got := s.Current().SessionLife(); got != time.Hour {
 		t.Errorf("session life %v", got)
 	}
 }
@@ -78,13 +78,13 @@ func TestAWrongConfigLeavesTheOneBeforeInForce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "unip.yaml")
-	write(t, config, "s3: {sessionHours: 2}")
+	write(t, config, "s3: {sessionSeconds: 1800, sessionHours: 12}") // the second is an earlier release's
 	s, err := Open(config, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, config, "s3: {sessionHour: 3}")
-	if s.reload() || s.Current().Config.S3.SessionHours != 2 {
+	write(t, config, "s3: {sessionSecond: 900}")
+	if s.reload() || s.Current().SessionLife() != 30*time.Minute {
 		t.Errorf("config %+v", s.Current().Config)
 	}
 	if _, err := Open(config, dir); err == nil {

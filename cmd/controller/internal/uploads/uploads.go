@@ -53,6 +53,8 @@ type Receiver struct {
 	Spool func(ctx context.Context) (Spool, error)
 	// Box finds whose bucket it is; unknown buckets are nobody's.
 	Box func(ctx context.Context, bucket string) (namespace, box string, ok bool, err error)
+	// Changed is told of each object of a box that has come or gone, whoever's it is; nil is nobody.
+	Changed func(namespace, box string, size int64, removed bool)
 	// Publish gives an event to a module's Broker.
 	Publish func(namespace string, e cloudevents.Event, done func(error)) error
 
@@ -178,6 +180,9 @@ func (r *Receiver) event(ctx context.Context, rec notification.Record) (namespac
 	namespace, box, ok, err := r.Box(ctx, rec.Bucket)
 	if err != nil || !ok {
 		return "", e, false, err
+	}
+	if r.Changed != nil {
+		r.Changed(namespace, box, rec.Size, rec.Removed)
 	}
 	user, file, ok := databox.SplitKey(rec.Key)
 	if !ok {

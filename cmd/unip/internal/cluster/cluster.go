@@ -165,6 +165,11 @@ var generated = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "Secret"},
 }
 
+var (
+	pipelineKind = generated[3]
+	bindingKind  = generated[6]
+)
+
 var boxKind = schema.GroupVersionKind{Group: "unified-platform.cs.hse.ru", Version: "v1", Kind: "DataBox"}
 
 // Surplus finds the objects of the namespace that a translation has made and the module no longer has, in the order of their removal. Boxes come last and only for boxes. What somebody else made

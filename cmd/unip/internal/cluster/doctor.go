@@ -11,8 +11,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/names"
 )
 
 // Finding is what one check found. Cure is empty when it is fine.
@@ -23,8 +25,7 @@ type Finding struct {
 	Cure    string `json:"cure,omitempty"`
 }
 
-// systemNamespace is where unip's controller lives.
-const systemNamespace = "unip-system"
+const systemNamespace = names.SystemNamespace
 
 // s3Timeout bounds the question whether anybody answers at the S3 endpoint.
 const s3Timeout = 5 * time.Second
@@ -70,6 +71,7 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+"/unip-config and in the unip.yaml that translate is given", func() (string, error) { return c.ingress(ctx, conf.NetworkPolicies) })
 	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
 	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+"/unip-config is its address for callers outside the cluster", func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
+	check("modules", "apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`", func() (string, error) { return c.modules(ctx) })
 	check("boxes and their notifications", "the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN", func() (string, error) { return c.boxes(ctx) })
 }
 
@@ -166,16 +168,16 @@ func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPoli
 			}
 		}
 	}
-	names := slices.Sorted(maps.Keys(found))
-	for _, ns := range names {
+	inside := slices.Sorted(maps.Keys(found))
+	for _, ns := range inside {
 		if !slices.Contains(policies.IngressNamespaces, ns) {
 			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only", ns, strings.Join(policies.IngressNamespaces, ", "))
 		}
 	}
-	if len(names) == 0 {
+	if len(inside) == 0 {
 		return "no Knative Service yet that would show where its pods are", nil
 	}
-	return "its pods are in " + strings.Join(names, ", "), nil
+	return "its pods are in " + strings.Join(inside, ", "), nil
 }
 
 func (c *Cluster) s3Keys(ctx context.Context) (string, error) {
@@ -226,4 +228,38 @@ func (c *Cluster) boxes(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%d of %d are not ready: %s", len(wrong), len(all), strings.Join(wrong, "; "))
 	}
 	return fmt.Sprintf("%d, all ready", len(all)), nil
+}
+
+// modules looks for those in which the controller may not work: their manifests were applied by a version of unip that did not
+// write its Role, or somebody has removed it.
+func (c *Cluster) modules(ctx context.Context) (string, error) {
+	found, may := map[string]bool{}, map[string]bool{}
+	for _, k := range []schema.GroupVersionKind{boxKind, generated[0], pipelineKind} {
+		all, err := c.list(ctx, "", k)
+		if err != nil {
+			return "", err
+		}
+		for _, o := range all {
+			if k == boxKind || k == pipelineKind || o.GetLabels()[managedBy] == "unip" {
+				found[o.GetNamespace()] = true
+			}
+		}
+	}
+	bindings, err := c.list(ctx, "", bindingKind, client.MatchingLabels{names.ControllerRoleLabel: "true"})
+	if err != nil {
+		return "", err
+	}
+	for _, b := range bindings {
+		may[b.GetNamespace()] = true
+	}
+	var without []string
+	for _, ns := range slices.Sorted(maps.Keys(found)) {
+		if !may[ns] {
+			without = append(without, ns)
+		}
+	}
+	if len(without) > 0 {
+		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without), len(found), names.Controller, strings.Join(without, ", "))
+	}
+	return fmt.Sprintf("%d, the controller may work in all of them", len(found)), nil
 }

@@ -33,8 +33,9 @@ type Options struct {
 	Folders     *Folders      // for FILE values; nil: without
 	// Reload starts the function again when a file of Python below Dir changes. A changed model always does.
 	Reload bool
-	// Listener is where HTTP is served.
+	// Listener is where HTTP is served. Hosts are names of this machine by which it may be called besides.
 	Listener net.Listener
+	Hosts    []string
 	// Output gets what the function prints.
 	Output io.Writer
 	Log    *slog.Logger
@@ -73,7 +74,10 @@ func Run(ctx context.Context, o Options) error {
 	if o.Reload {
 		code.changed() // what is there now
 	}
-	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTime}
+	h := &http.Server{
+		Handler: guard(s, o.Listener.Addr(), o.Hosts), ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
 	defer h.Close()
 	defer o.Listener.Close()
 	failed := make(chan error, 1)
@@ -111,13 +115,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*s.handler.Load()).ServeHTTP(w, r)
 }
 
-// unavailable answers with a problem (RFC 9457), as the server of the function does while it starts.
+// unavailable answers as the server of the function does while it starts.
 func unavailable(w http.ResponseWriter, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", "1")
-	w.WriteHeader(http.StatusServiceUnavailable)
+	refuse(w, http.StatusServiceUnavailable, "starting", detail)
+}
+
+// refuse answers with a problem (RFC 9457).
+func refuse(w http.ResponseWriter, status int, slug, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "https://unified-platform.cs.hse.ru/problems/starting", "title": http.StatusText(http.StatusServiceUnavailable), "status": http.StatusServiceUnavailable, "detail": detail,
+		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status, "detail": detail,
 	})
 }
 
@@ -134,7 +143,7 @@ type generation struct {
 func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
 	socket := filepath.Join(s.dir, strconv.Itoa(n))
-	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout}
+	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout, Unsigned: true}
 	if s.Model != nil {
 		o.Model = s.Model
 	}

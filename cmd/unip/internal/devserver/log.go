@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 // Messages that people get in another form than the rest.
@@ -55,7 +57,7 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := fmt.Fprintln(p.w, strings.ReplaceAll(line, "\n", " "))
+	_, err := fmt.Fprintln(p.w, plain.Line(strings.ReplaceAll(line, "\n", " ")))
 	return err
 }
 

@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,8 +16,9 @@ import (
 
 // Model is a model that lies in a folder in the role of a box. It implements service.Source.
 type Model struct {
-	path   string
-	folder bool
+	boxes, name string // the folder of boxes, and the model's path below it
+	path        string
+	folder      bool
 
 	mu      sync.Mutex
 	seen    string // version at the last look
@@ -29,7 +31,8 @@ const maxFiles = 10_000
 
 // OpenModel looks for the object of a box, a folder's name ends in "/", below the folder of boxes: <boxes>/<box>/<object>.
 func OpenModel(boxes, box, object string) *Model {
-	m := &Model{path: filepath.Join(boxes, box, filepath.FromSlash(object)), folder: strings.HasSuffix(object, "/")}
+	name := filepath.Join(box, filepath.FromSlash(object))
+	m := &Model{boxes: boxes, name: name, path: filepath.Join(boxes, name), folder: strings.HasSuffix(object, "/")}
 	m.seen = m.version()
 	m.current = m.seen
 	return m
@@ -42,10 +45,12 @@ func (m *Model) String() string { return m.path }
 func (m *Model) Missing() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	info, err := os.Stat(m.path)
+	info, err := within(m.boxes, m.name)
 	switch {
 	case m.current != "":
 		return ""
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "it cannot be looked at, or is a link that leads out of the folder of boxes: " + err.Error()
 	case err != nil:
 		return "it is not there yet"
 	case info.IsDir() && !m.folder:
@@ -63,7 +68,7 @@ func (m *Model) Fetch(context.Context) (service.File, error) {
 	if m.current == "" {
 		return service.File{}, service.ErrMissing
 	}
-	if _, err := os.Stat(m.path); err != nil {
+	if _, err := within(m.boxes, m.name); err != nil {
 		return service.File{}, service.ErrMissing
 	}
 	return service.File{Path: m.path, ETag: m.current, Size: m.size}, nil
@@ -100,18 +105,26 @@ func (m *Model) poll() event {
 
 // version tells one state of the model's files from another, by names, sizes and times; "" is no model.
 func (m *Model) version() string {
-	info, err := os.Stat(m.path)
-	if err != nil || info.IsDir() != m.folder {
+	root, err := os.OpenRoot(m.boxes)
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+	info, err := root.Stat(m.name)
+	if err != nil || info.IsDir() != m.folder || !(info.IsDir() || info.Mode().IsRegular()) {
 		return ""
 	}
 	h, n, size := sha256.New(), 0, int64(0)
-	err = filepath.WalkDir(m.path, func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), filepath.ToSlash(m.name), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := os.Stat(path) // of what a link points at
+		info, err := root.Stat(path) // of what a link points at, which is in the folder as well
 		if err != nil || info.IsDir() {
 			return err
+		}
+		if !info.Mode().IsRegular() { // a pipe would hold whoever opens it
+			return fs.ErrInvalid
 		}
 		if n++; n > maxFiles {
 			return fs.SkipAll

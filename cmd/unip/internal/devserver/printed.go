@@ -31,15 +31,15 @@ func (p *printed) Write(b []byte) (int, error) {
 		if i < 0 {
 			i = len(p.rest) - 1
 		}
-		out = append(out, plain(p.rest[:i+1])...)
+		out = append(out, message(p.rest[:i+1])...)
 		p.rest = p.rest[i+1:]
 	}
 	_, err := p.w.Write(out)
 	return len(b), err
 }
 
-// plain is a line of the worker's log for people.
-func plain(line []byte) []byte {
+// message is a line of the worker's log for people.
+func message(line []byte) []byte {
 	var r struct {
 		Time, Level    string
 		Msg, Traceback string

@@ -181,9 +181,12 @@ type Listing struct {
 	Next   string   `json:"next,omitempty"`
 }
 
-// PutLink gives the link by which a file is written.
-func (c *Client) PutLink(ctx context.Context, path string, overwrite bool) (File, error) {
+// PutLink gives the link by which a file is written: of size bytes and no other number, or of any number when size is negative.
+func (c *Client) PutLink(ctx context.Context, path string, size int64, overwrite bool) (File, error) {
 	q := url.Values{}
+	if size >= 0 {
+		q.Set("size", strconv.FormatInt(size, 10))
+	}
 	if overwrite {
 		q.Set("overwrite", "true")
 	}

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 )
 
 // maxValues of a list that are shown.
 const maxValues = 10
 
-// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first values, and how many there are. An answer of another form stays as it is. Characters that steer a terminal are left out.
+// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first values, and how many there are. An answer of another form stays as it is. Characters that steer a terminal are escaped.
 func Text(answer []byte) string {
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber()
@@ -23,11 +24,11 @@ func Text(answer []byte) string {
 		}
 	}
 	if d.Decode(&a) != nil || a.Outputs == nil {
-		return Printable(strings.TrimRight(string(answer), "\n")) + "\n"
+		return plain.Text(strings.TrimRight(string(answer), "\n")) + "\n"
 	}
 	var b strings.Builder
 	for _, o := range a.Outputs {
-		fmt.Fprintf(&b, "%s: %s\n", Printable(o.Name), Printable(value(o.Data, o.Shape)))
+		fmt.Fprintf(&b, "%s: %s\n", plain.Line(o.Name), plain.Text(value(o.Data, o.Shape)))
 	}
 	return b.String()
 }
@@ -66,14 +67,4 @@ func one(v any) string {
 		return ""
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// Printable leaves out what steers a terminal: control characters but for line ends and tabs, and marks of writing direction.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
-			return -1
-		}
-		return r
-	}, s)
 }

@@ -133,6 +133,6 @@ func ExampleText() {
 	// probabilities: [0.10, 0, 0, 0, 0, 0.9, 1, 0, 0, 0, … 12 in all] [2 6]
 	// label: six <6>
 	// box: {"left":5}
-	// steers: a[31mb
+	// steers: a\x1b[31mb
 	// {"detail": "something else"}
 }

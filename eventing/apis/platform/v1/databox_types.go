@@ -48,6 +48,26 @@ type DataBoxSpec struct {
 	// DatasetReference makes the box a read-only view of another module's dataset.
 	// +optional
 	DatasetReference *DatasetReference `json:"datasetReference,omitempty"`
+	// Sessions are what the module's pods hold of the box: the controller makes one Secret for each, and no other. Written by unip translate.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Sessions []Session `json:"sessions,omitempty"`
+}
+
+// Session is a use of a box, and with it what the session's holder may do.
+//
+// +kubebuilder:validation:XValidation:rule="(self.use == 'model') == has(self.object)",message="object is the model's, and only the model's"
+type Session struct {
+	// Use: files (the file API lists and deletes), put-links and get-links (it signs links), calls and calls-read (FILE inputs and outputs of
+	// calls), model (one object or folder). A dataset has files, get-links and model.
+	// +kubebuilder:validation:Enum=files;put-links;get-links;calls;calls-read;model
+	Use string `json:"use"`
+	// Object is the key of a model; ending in "/" it is the prefix of a folder.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Object string `json:"object,omitempty"`
 }
 
 // S3DefaultStorage is a plain storage box.
@@ -65,15 +85,15 @@ type DatasetReference struct {
 
 // NamespacedName names an object of another namespace.
 type NamespacedName struct {
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Name string `json:"name"`
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Namespace string `json:"namespace"`
 }
 
 // Condition types and reasons of a DataBox.
 const (
-	// ConditionReady is True when the bucket exists, is this namespace's, and valid credentials lie in the Secrets.
+	// ConditionReady is True when the bucket exists, is this namespace's, and valid credentials lie in the Secrets of its sessions.
 	ConditionReady = "Ready"
 
 	ReasonReady            = "Ready"
@@ -81,6 +101,7 @@ const (
 	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
 	ReasonCredentialsError = "CredentialsError" // the session could not be made
 	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
+	ReasonApplyAgain       = "ApplyAgain"       // the module's Role for the controller is missing: its manifests must be applied again
 	ReasonDeleting         = "Deleting"         // the box was deleted, and its objects are going
 )
 
@@ -100,7 +121,7 @@ type DataBoxStatus struct {
 	// Used is the space that the objects of a storage box take, in bytes; a little behind.
 	// +optional
 	Used *resource.Quantity `json:"used,omitempty"`
-	// CredentialsExpire is when the sessions in the box's Secrets end; they are renewed at half of their life.
+	// CredentialsExpire is when the first of the sessions in the box's Secrets ends; they are renewed before half of their life is over.
 	// +optional
 	CredentialsExpire *metav1.Time `json:"credentialsExpire,omitempty"`
 }

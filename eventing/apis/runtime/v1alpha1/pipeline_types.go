@@ -39,9 +39,11 @@ type PipelineSpec struct {
 	// +listMapKey=name
 	Stages []Stage `json:"stages"`
 	// DefaultBox is the box that takes outputs for which a run names no place. Without one such outputs stay in the run bucket only.
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$`
 	// +optional
 	DefaultBox string `json:"defaultBox,omitempty"`
 	// ContinueWith is the pipeline that a run of this one goes on with: one run, the variables of one name are one variable.
+	// +kubebuilder:validation:Pattern=`^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$`
 	// +optional
 	ContinueWith string `json:"continueWith,omitempty"`
 	// OnUpload are the rules by which an uploaded file starts a run.
@@ -71,14 +73,16 @@ type Variable struct {
 	// +optional
 	MountFrom *BoxPath `json:"mountFrom,omitempty"`
 	// MountTo is the path in the container: of the folder for a folder, of the folder that the file lies in for a file. Default /unip/data/<name>.
+	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	MountTo string `json:"mountTo,omitempty"`
 }
 
 // BoxPath is a place in a box, outside of any user's files. A path that ends in "/" is a folder.
 type BoxPath struct {
-	// +kubebuilder:validation:MinLength=1
-	Box  string `json:"box"`
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
+	Box string `json:"box"`
+	// +kubebuilder:validation:MaxLength=1200
 	Path string `json:"path"`
 }
 
@@ -104,9 +108,13 @@ type Stage struct {
 	// +listType=atomic
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 	// Inputs and Outputs are names of variables.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	// +optional
 	// +listType=set
 	Inputs []string `json:"inputs,omitempty"`
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	// +optional
 	// +listType=set
 	Outputs []string `json:"outputs,omitempty"`
@@ -141,7 +149,7 @@ type Resources struct {
 
 // UploadRule starts a run when a user puts a file into a box.
 type UploadRule struct {
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Box string `json:"box"`
 	// Prefix and Suffix of the file's path below the uploading user's files.
 	// +optional
@@ -149,7 +157,7 @@ type UploadRule struct {
 	// +optional
 	Suffix string `json:"suffix,omitempty"`
 	// Input is the variable that the file becomes.
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	Input string `json:"input"`
 	// Outputs are the places of outputs; those not named go to <defaultBox>/<pipeline>/<run>/.
 	// +optional
@@ -160,11 +168,12 @@ type UploadRule struct {
 
 // UploadOutput is the folder that takes one output. The box stands in a field of its own, so that tools which rename objects find it.
 type UploadOutput struct {
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	Variable string `json:"variable"`
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Box string `json:"box"`
 	// Path ends in "/".
+	// +kubebuilder:validation:MaxLength=1200
 	Path string `json:"path"`
 	// Developer means the developer's area of the box; otherwise the path is among the uploading user's files.
 	// +optional

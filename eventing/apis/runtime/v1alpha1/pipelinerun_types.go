@@ -35,12 +35,14 @@ type PipelineRun struct {
 // +kubebuilder:validation:XValidation:rule="!oldSelf.cancel || self.cancel",message="a cancelled run stays cancelled"
 type PipelineRunSpec struct {
 	// Pipeline is the name of the Pipeline in the same namespace.
-	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`
 	Pipeline string `json:"pipeline"`
 	// Inputs are files ("<box>/<group>/<file>") and folders ("<box>/<group>/") by variable, among the files of User; "<box>:/<path>" is in the developer's area.
+	// +kubebuilder:validation:MaxProperties=4096
 	// +kubebuilder:default={}
 	Inputs map[string]InputPath `json:"inputs"`
 	// Outputs are the folders that get a copy of what the run leaves, written alike.
+	// +kubebuilder:validation:MaxProperties=4096
 	// +kubebuilder:default={}
 	Outputs map[string]string `json:"outputs"`
 	// User whose files are meant; a developer's run may have none and then only names the developer's area.
@@ -197,6 +199,9 @@ type ResolvedOutput struct {
 	Bucket string `json:"bucket,omitempty"`
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
+	// Box is the one whose bucket that is; its capacity counts.
+	// +optional
+	Box string `json:"box,omitempty"`
 }
 
 // PipelineRunList is a list of runs.

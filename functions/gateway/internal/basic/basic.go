@@ -5,7 +5,7 @@
 //
 // Promises: a changed Secret counts from the next call on after kubelet has brought it; passwords are compared in constant time; whether a
 // user exists cannot be told from how long a refusal takes; a hash's price is paid once per user and password, not on every call. Passwords
-// are held hashed and never logged.
+// are held hashed and never logged. How many wait for expensive hashes is bounded, and they wait by turns with other users (ErrBusy).
 package basic
 
 import (
@@ -24,14 +24,17 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
 const (
 	// maxFile bounds one key of a Secret, which is at most 1 MiB in all.
 	maxFile = 1 << 20
 	// maxUser bounds a user's name in bytes; the caller's signature has the same limit.
-	maxUser = 512
+	maxUser = caller.MaxUser
 	// maxPassword bounds a password in bytes; it is hashed, perhaps slowly.
 	maxPassword = 1024
 	// maxCached bounds the logins that are remembered per Secret.
@@ -42,7 +45,7 @@ const (
 type Store struct {
 	dir string
 	// seat limits how many expensive hashes are computed at once, so that guessing cannot take the whole CPU from other calls' work.
-	seat chan struct{}
+	turns *turns
 	// secret keys the remembered logins: only this process can tell what they stand for.
 	secret [sha256.Size]byte
 
@@ -60,19 +63,19 @@ type set struct {
 
 // New is the store of the Secrets in dir, one folder each.
 func New(dir string) *Store {
-	s := &Store{dir: dir, seat: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))), sets: map[string]*set{}}
+	s := &Store{dir: dir, turns: newTurns(max(1, runtime.GOMAXPROCS(0))), sets: map[string]*set{}}
 	_, _ = rand.Read(s.secret[:]) // never fails (crypto/rand)
 	return s
 }
 
-// Check reports whether the Secret has the user with this password. The error is ctx's: the call ended while its turn had not come.
+// Check reports whether the Secret has the user with this password. The error is ErrBusy, or ctx's: the call ended while its turn had not come.
 func (s *Store) Check(ctx context.Context, secret, user, password string) (bool, error) {
-	if len(user) == 0 || len(user) > maxUser || !utf8.ValidString(user) || len(password) > maxPassword {
+	if !Possible(user) || len(password) > maxPassword {
 		return false, nil
 	}
 	u := s.load(secret)
 	v, known := u.users[user]
-	login := s.login(user, password)
+	login := s.Login(secret, user, password)
 	if known && s.remembered(u, login) {
 		return true, nil
 	}
@@ -80,11 +83,12 @@ func (s *Store) Check(ctx context.Context, secret, user, password string) (bool,
 		return false, nil
 	}
 	if u.slowest.cost() > 0 {
-		select {
-		case s.seat <- struct{}{}:
-			defer func() { <-s.seat }()
-		case <-ctx.Done():
-			return false, ctx.Err()
+		if err := s.turns.take(ctx, user); err != nil {
+			return false, err
+		}
+		defer s.turns.leave()
+		if known && s.remembered(u, login) { // somebody has asked the same meanwhile
+			return true, nil
 		}
 	}
 	ok := known && v.verify(password)
@@ -97,9 +101,16 @@ func (s *Store) Check(ctx context.Context, secret, user, password string) (bool,
 	return ok, nil
 }
 
-func (s *Store) login(user, password string) (k [sha256.Size]byte) {
+// Possible reports a name that a user can have. That of everybody on an open API is nobody's, for
+// its files and runs would be; and no name has characters that a log or a terminal obeys.
+func Possible(user string) bool {
+	return user != "" && len(user) <= maxUser && user != caller.Anonymous && utf8.ValidString(user) && !strings.ContainsFunc(user, unicode.IsControl)
+}
+
+// Login stands for a user's password; only this process can tell for which.
+func (s *Store) Login(secret, user, password string) (k [sha256.Size]byte) {
 	h := hmac.New(sha256.New, s.secret[:])
-	fmt.Fprintf(h, "%d:%s%s", len(user), user, password)
+	fmt.Fprintf(h, "%d:%d:%s%s%s", len(secret), len(user), secret, user, password)
 	h.Sum(k[:0])
 	return k
 }
@@ -212,6 +223,9 @@ func (u *set) add(key, user, stored string, plainAllowed bool) {
 		return
 	}
 	v, err := parse(stored, plainAllowed)
+	if !Possible(user) {
+		err = errors.New("nobody can have this name")
+	}
 	if err != nil {
 		slog.Error("a user cannot log in", "key", key, "user", user, "error", err)
 		return

@@ -161,9 +161,7 @@ func TestAWaitingCheckEndsWithItsCall(t *testing.T) {
 	dir := t.TempDir()
 	secret(t, dir, "users", map[string]string{"ann": bcryptOf(t, "one", 4)})
 	s := New(dir)
-	for range cap(s.seat) {
-		s.seat <- struct{}{}
-	}
+	s.turns.free = 0
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if ok, err := s.Check(ctx, "users", "ann", "one"); ok || !errors.Is(err, context.Canceled) {

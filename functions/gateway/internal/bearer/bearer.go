@@ -151,6 +151,9 @@ func (r Rules) user(claims map[string]json.RawMessage) (string, error) {
 	if verified, told := claims["email_verified"]; r.UserClaim == "email" && told && string(verified) != "true" && string(verified) != `"true"` {
 		return "", refuse("the e-mail address of the token is not verified")
 	}
+	if r.UserPrefix+name == caller.Anonymous {
+		return "", refuse("the claim " + r.UserClaim + " has a name that nobody can have")
+	}
 	return r.UserPrefix + name, nil
 }
 

@@ -64,6 +64,23 @@ func TestAnIssuerThatHangs(t *testing.T) {
 	}
 }
 
+// Without a prefix a token could name who has the files of open APIs.
+func TestNobodyIsAnonymous(t *testing.T) {
+	t.Parallel()
+	srv, sign := start()
+	t.Cleanup(srv.Close)
+	now, r := time.Now(), rules(srv)
+	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":%q}`, srv.URL, now.Add(time.Hour).Unix(), caller.Anonymous))
+	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); err != nil || user != "oidc:anonymous" {
+		t.Errorf("%q, %v", user, err)
+	}
+	r.UserPrefix = ""
+	var refused *bearer.RefusedError
+	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); !errors.As(err, &refused) {
+		t.Errorf("%q, %v", user, err)
+	}
+}
+
 // Whatever an issuer signs, an identity is a prefix and a name that can be shown; and nothing else is taken for one.
 func FuzzClaims(f *testing.F) {
 	srv, sign := start()

@@ -13,67 +13,120 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
 )
 
-// Box is an open box: one client for the storage as pods see it, one that signs links for the storage as callers see it.
+// Box is an open box: one client that looks at files and deletes them, and two that do nothing but sign links. No session may do more than its
+// client is for: a link is as good as what signed it, for MinIO obeys headers that the link does not sign.
 type Box struct {
 	*databox.Box
-	Public *minio.Client
-	// ReadOnly is a dataset of another module.
-	ReadOnly bool
-	session  string
+	gets, puts signer
+	// Dataset is the developer's area of a box of another module: it can be read, and no user has files in it.
+	Dataset bool
 }
 
-// Expires is when the session ends, and with it every link; zero when it is not known.
-func (b *Box) Expires() time.Time {
-	s, err := databox.ReadSession(b.session)
+// signer signs links for the storage as callers see it.
+type signer struct {
+	*minio.Client
+	session string
+}
+
+// life is how long a link of the signer works that is asked to work for d: not beyond the session. Without one that is good the error is
+// databox.ErrNoSession.
+func (s signer) life(d time.Duration) (time.Duration, error) {
+	session, err := databox.ReadSession(s.session)
 	if err != nil {
-		return time.Time{}
+		return 0, err
 	}
-	return s.Expiration
+	if end := session.Expiration; !end.IsZero() {
+		d = min(d, time.Until(end))
+	}
+	if d = d.Truncate(time.Second); d < time.Second { // S3's least
+		return 0, fmt.Errorf("%w: the last one has ended", databox.ErrNoSession)
+	}
+	return d, nil
 }
 
-// Boxes opens boxes from a folder that has one folder with a session for each, and keeps them open.
+// Boxes opens boxes from a folder that has one folder with sessions for each (files.json, get-links.json, put-links.json), and keeps them open.
 type Boxes struct {
 	Dir string
 	// Prefix is what the names of boxes have before those of the folders.
 	Prefix string
 	// PublicEndpoint is the storage as callers see it; empty is what the session says.
 	PublicEndpoint string
-	// ReadOnly reports boxes that are datasets.
-	ReadOnly func(box string) bool
+	// Dataset reports boxes that are datasets.
+	Dataset func(box string) bool
 
-	mu   sync.Mutex
-	open map[string]*Box
+	mu     sync.Mutex
+	open   map[string]*Box
+	looked map[string]*databox.Box
 }
 
-// Open opens a box; the error is databox.ErrNoSession while its session is not there.
+// Open opens a box; the error is databox.ErrNoSession while a session of it is not there.
 func (b *Boxes) Open(name string) (*Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x, ok := b.open[name]; ok {
 		return x, nil
 	}
-	session := filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey)
-	box, err := databox.Open(session, nil)
-	if err != nil {
+	x := &Box{Dataset: b.Dataset != nil && b.Dataset(name)}
+	var err error
+	if x.gets, err = b.signer(name, names.GetLinks); err != nil {
 		return nil, err
 	}
-	s, err := databox.ReadSession(session)
-	if err != nil {
+	if !x.Dataset {
+		if x.puts, err = b.signer(name, names.PutLinks); err != nil {
+			return nil, err
+		}
+	}
+	if x.Box, err = b.look(name); err != nil {
 		return nil, err
 	}
-	s.Endpoint = firstOf(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)
-	public, err := databox.NewClient(s, credentials.New(following{session}))
-	if err != nil {
-		return nil, fmt.Errorf("box %s: %w", name, err)
-	}
-	x := &Box{Box: box, Public: public, session: session, ReadOnly: b.ReadOnly != nil && b.ReadOnly(name)}
 	if b.open == nil {
 		b.open = map[string]*Box{}
 	}
 	b.open[name] = x
 	return x, nil
+}
+
+// Look opens a box only to look at files.
+func (b *Boxes) Look(name string) (*databox.Box, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.look(name)
+}
+
+func (b *Boxes) look(name string) (*databox.Box, error) {
+	if x, ok := b.looked[name]; ok {
+		return x, nil
+	}
+	x, err := databox.Open(b.session(name, names.Files), nil)
+	if err != nil {
+		return nil, err
+	}
+	if b.looked == nil {
+		b.looked = map[string]*databox.Box{}
+	}
+	b.looked[name] = x
+	return x, nil
+}
+
+func (b *Boxes) session(name string, use names.Access) string {
+	return filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), string(use)+".json")
+}
+
+func (b *Boxes) signer(name string, use names.Access) (signer, error) {
+	file := b.session(name, use)
+	s, err := databox.ReadSession(file)
+	if err != nil {
+		return signer{}, err
+	}
+	s.Endpoint = firstOf(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)
+	c, err := databox.NewClient(s, credentials.New(following{file}))
+	if err != nil {
+		return signer{}, fmt.Errorf("box %s: %w", name, err)
+	}
+	return signer{c, file}, nil
 }
 
 func firstOf(all ...string) string {

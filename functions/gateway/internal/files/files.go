@@ -1,9 +1,11 @@
 // Package files is a module's file API: the files of a box's users, each seen only by the user whose they are. No byte of a file passes through it: it answers with presigned S3 links.
 //
-//	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless ?overwrite=true: 200)
+//	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless ?overwrite=true: 200); ?size=N for a file of N bytes
 //	GET    /<box>/<group…>/<file>   what is known of a file, with links; ?redirect=true leads to its bytes
 //	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
 //	DELETE /<box>/<group…>/<file>   and of a whole group
+//
+// A dataset is the developer's area of a box of another module: it can be read, its paths are keys, and its users' files are not in it.
 //
 // What a path means is a matter of its form: one segment after the box is a group, several are a group when they end in "/", else a file.
 package files
@@ -12,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -34,12 +37,18 @@ const (
 	maxList = 1000
 	// maxDelete bounds what one call deletes.
 	maxDelete = 10_000
+	// maxSize is S3's own limit of an object.
+	maxSize = 5 << 40
+	// maxSegment is the longest name of a file or folder in bytes: that of a disk, on which stages and functions find it.
+	maxSegment = 255
 )
 
 // Handler serves the API.
 type Handler struct {
 	// Boxes are the names of the module's boxes.
 	Boxes []string
+	// Links bounds the upload links of unknown size; nil does not.
+	Links *Links
 	// Open opens a box by name.
 	Open func(box string) (*Box, error)
 }
@@ -54,12 +63,14 @@ type call struct {
 	box  *Box
 	name string // of the box
 	user string
-	path string // below the user's files; ends in "/" for a group, "" for the box itself
+	// links are the Handler's.
+	links *Links
+	path  string // below the user's files; ends in "/" for a group, "" for the box itself
 }
 
 // Serve answers a call for a user; escaped is the path after the API's own, as it came: "<box>/…".
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped string) {
-	c := &call{w: w, r: r, user: user}
+	c := &call{w: w, r: r, user: user, links: h.Links}
 	name, err := c.parse(escaped)
 	if err != nil {
 		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
@@ -74,6 +85,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 		return
 	}
 	switch group := c.path == "" || strings.HasSuffix(c.path, "/"); {
+	case c.box.Dataset && strings.HasPrefix(c.path, databox.UsersArea): // not even whether there are any
+		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
+	case c.box.Dataset && r.Method != http.MethodGet:
+		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
 	case group && r.Method == http.MethodGet:
 		c.list()
 	case group && r.Method == http.MethodDelete && c.path != "":
@@ -97,6 +112,9 @@ func (c *call) parse(escaped string) (box string, err error) {
 		if err != nil || strings.Contains(p, "/") {
 			return "", errors.New("the path is not encoded as a path of a URL is")
 		}
+		if len(p) > maxSegment {
+			return "", fmt.Errorf("a segment of the path is longer than %d bytes", maxSegment)
+		}
 		parts = append(parts, p)
 	}
 	box, rest := parts[0], parts[1:]
@@ -114,7 +132,7 @@ func (c *call) parse(escaped string) (box string, err error) {
 	return box, nil
 }
 
-func (c *call) key() string { return databox.UserPrefix(c.user) + c.path }
+func (c *call) key() string { return databox.Place{Developer: c.box.Dataset, Path: c.path}.Key(c.user) }
 
 func (c *call) problem(slug string, status int, title, detail string) {
 	problem.Write(c.w, c.r, problem.New(slug, status, title, detail))
@@ -129,6 +147,8 @@ func (c *call) storage(err error) {
 	}
 	r := minio.ToErrorResponse(err)
 	switch {
+	case r.StatusCode == http.StatusBadRequest: // of names that it has other rules for than S3, as MinIO for "a\\..\\b"
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", "the storage takes no such name")
 	case r.StatusCode == http.StatusNotFound:
 		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case databox.IsRefused(err):
@@ -147,38 +167,71 @@ func (c *call) json(status int, v any) {
 	}
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.Header().Set("Cache-Control", "no-store") // links are as good as a password
+	c.w.Header().Set("X-Content-Type-Options", "nosniff")
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(append(b, '\n'))
 }
 
-// life is how long links shall work: what the caller asks for, but not beyond the session that signs them.
-func (c *call) life() (time.Duration, time.Time, error) {
+// life is how long links shall work: what the caller asks for, but not beyond the sessions that sign them.
+func (c *call) life(signers ...signer) (time.Duration, error) {
 	d := linkLife
 	if s := c.r.URL.Query().Get("expires"); s != "" {
 		n, err := strconv.Atoi(s)
 		if d = time.Duration(n) * time.Second; err != nil || d < time.Second || d > maxLinkLife {
-			return 0, time.Time{}, fmt.Errorf("expires: %q is not a number of seconds from 1 to %d", s, int(maxLinkLife.Seconds()))
+			return 0, badValue{fmt.Errorf("expires: %q is not a number of seconds from 1 to %d", s, int(maxLinkLife.Seconds()))}
 		}
 	}
-	expires := time.Now().Add(d)
-	if end := c.box.Expires(); !end.IsZero() && end.Before(expires) {
-		expires = end
+	for _, s := range signers {
+		var err error
+		if d, err = s.life(d); err != nil {
+			return 0, err
+		}
 	}
-	return max(time.Until(expires).Truncate(time.Second), time.Second), expires.UTC().Truncate(time.Second), nil
+	return d, nil
+}
+
+// badValue is a mistake in the query.
+type badValue struct{ error }
+
+// refuse answers for a mistake of the caller's, or for the storage.
+func (c *call) refuse(err error) {
+	if bad, ok := errors.AsType[badValue](err); ok {
+		c.problem(problem.BadRequest, http.StatusBadRequest, "", bad.Error())
+		return
+	}
+	c.storage(err)
+}
+
+// ends is when a link ends that is signed now.
+func ends(life time.Duration) time.Time { return time.Now().Add(life).UTC().Truncate(time.Second) }
+
+// size is what the caller says that the file will have: -1 if it does not say.
+func (c *call) size() (int64, error) {
+	s := c.r.URL.Query().Get("size")
+	if s == "" {
+		return -1, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > maxSize {
+		return 0, badValue{fmt.Errorf("size: %q is not a number of bytes from 0 to %d", s, int64(maxSize))}
+	}
+	return n, nil
 }
 
 func (c *call) put() {
-	life, expires, err := c.life()
+	size, err := c.size()
 	if err != nil {
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		c.refuse(err)
 		return
 	}
-	if c.box.ReadOnly {
-		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
+	life, err := c.life(c.box.puts)
+	if err != nil {
+		c.refuse(err)
 		return
 	}
 	status := http.StatusCreated
-	switch _, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{}); {
+	old, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{})
+	switch {
 	case err == nil && c.r.URL.Query().Get("overwrite") != "true":
 		c.problem("file-exists", http.StatusBadRequest, "The file exists", "GET gives a link to write it again; or PUT with ?overwrite=true")
 		return
@@ -188,12 +241,80 @@ func (c *call) put() {
 		c.storage(err)
 		return
 	}
-	link, err := c.box.Public.PresignedPutObject(c.r.Context(), c.box.Bucket, c.key(), life)
+	if !c.room(size, old.Size) {
+		return
+	}
+	expires := ends(life)
+	link, err := c.putLink(life, size)
 	if err != nil {
 		c.storage(err)
 		return
 	}
-	c.json(status, map[string]any{"presigned_put_url": link.String(), "expires_at": expires})
+	c.json(status, map[string]any{"presigned_put_url": link, "expires_at": expires})
+}
+
+// room reports whether a file of size bytes (-1 when it is not known) fits into the box in place of one
+// of old bytes, and answers when it does not.
+func (c *call) room(size, old int64) bool {
+	err := c.box.Fit(c.r.Context(), max(size-old, 0))
+	if full, ok := errors.AsType[*databox.FullError](err); ok {
+		if old > 0 && size >= 0 && size <= old { // the box gets no fuller
+			return true
+		}
+		c.problem("box-full", http.StatusInsufficientStorage, "The box is full", full.Error())
+		return false
+	}
+	if err != nil {
+		c.storage(err)
+		return false
+	}
+	if size < 0 && !c.links.Take(c.user, c.name, time.Now()) {
+		c.w.Header().Set("Retry-After", "60")
+		c.problem("too-many-links", http.StatusTooManyRequests, "Too many upload links",
+			"a user gets only so many links for files of unknown size within an hour; say the file's size with ?size=")
+		return false
+	}
+	return true
+}
+
+// putLink is a link that writes the file. With a size it takes a body of that many bytes and no other.
+func (c *call) putLink(life time.Duration, size int64) (string, error) {
+	signed := http.Header{}
+	if size >= 0 {
+		signed.Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	u, err := c.box.puts.PresignHeader(c.r.Context(), http.MethodPut, c.box.Bucket, c.key(), life, nil, signed)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
+// getLink is a link that reads the file. What a browser might run it saves instead, unless it is known to be harmless: whoever uploads a file
+// chooses its type, and the storage may have one name with other things of the browser's user.
+func (c *call) getLink(life time.Duration, contentType string) (string, error) {
+	q := url.Values{}
+	if !harmless(contentType) {
+		q.Set("response-content-disposition", "attachment")
+	}
+	u, err := c.box.gets.PresignedGetObject(c.r.Context(), c.box.Bucket, c.key(), life, q)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
+// harmless reports types that a browser shows without running anything of them.
+func harmless(contentType string) bool {
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return contentType == ""
+	}
+	kind, _, _ := strings.Cut(t, "/")
+	return kind == "audio" || kind == "video" || slices.Contains([]string{
+		"application/octet-stream", "application/json", "application/pdf", "text/plain", "text/csv",
+		"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/tiff",
+	}, t)
 }
 
 // file is one file in an answer.
@@ -209,9 +330,13 @@ type file struct {
 }
 
 func (c *call) get() {
-	life, expires, err := c.life()
+	signers := []signer{c.box.gets}
+	if !c.box.Dataset {
+		signers = append(signers, c.box.puts)
+	}
+	life, err := c.life(signers...)
 	if err != nil {
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		c.refuse(err)
 		return
 	}
 	o, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{})
@@ -219,26 +344,26 @@ func (c *call) get() {
 		c.storage(err)
 		return
 	}
-	get, err := c.box.Public.PresignedGetObject(c.r.Context(), c.box.Bucket, c.key(), life, nil)
+	expires := ends(life)
+	get, err := c.getLink(life, o.ContentType)
 	if err != nil {
 		c.storage(err)
 		return
 	}
 	if c.r.URL.Query().Get("redirect") == "true" {
 		c.w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(c.w, c.r, get.String(), http.StatusTemporaryRedirect)
+		http.Redirect(c.w, c.r, get, http.StatusTemporaryRedirect)
 		return
 	}
 	f := file{
-		Get: get.String(), Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
+		Get: get, Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
 	}
-	if !c.box.ReadOnly {
-		put, err := c.box.Public.PresignedPutObject(c.r.Context(), c.box.Bucket, c.key(), life)
-		if err != nil {
+	// A full box, or a user who has all links there may be, has none to write here.
+	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil && c.links.Take(c.user, c.name, time.Now()) {
+		if f.Put, err = c.putLink(life, -1); err != nil {
 			c.storage(err)
 			return
 		}
-		f.Put = put.String()
 	}
 	c.json(http.StatusOK, f)
 }
@@ -254,8 +379,10 @@ func (c *call) list() {
 		limit = n
 	}
 	core := minio.Core{Client: c.box.Client}
-	page, err := core.ListObjectsV2(c.box.Bucket, c.key(), "", c.r.URL.Query().Get("continue"), "/", limit)
-	if r := minio.ToErrorResponse(err); r.Code == "InvalidArgument" {
+	from := c.r.URL.Query().Get("continue")
+	page, err := core.ListObjectsV2(c.box.Bucket, c.key(), "", from, "/", limit)
+	// MinIO calls a value that it cannot read not implemented.
+	if r := minio.ToErrorResponse(err); from != "" && (r.StatusCode == http.StatusBadRequest || r.StatusCode == http.StatusNotImplemented) {
 		c.problem(problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
 		return
 	}
@@ -275,6 +402,9 @@ func (c *call) list() {
 		answer.Files = append(answer.Files, file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`), LastModified: o.LastModified.UTC()})
 	}
 	for _, p := range page.CommonPrefixes {
+		if c.box.Dataset && p.Prefix == databox.UsersArea {
+			continue
+		}
 		answer.Groups = append(answer.Groups, path.Base(p.Prefix))
 	}
 	c.json(http.StatusOK, answer)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
@@ -22,36 +24,53 @@ type world struct {
 	*files.Handler
 	s3     *miniotest.Server
 	bucket string
+	usage  databox.UsageRef // of userdata
+	dir    string           // of the sessions
 }
 
-// newWorld is two boxes with sessions as the controller makes them: userdata to write, herbarium to read.
+// newWorld is two boxes with sessions as the controller makes them: userdata of this module, herbarium a dataset that is the same bucket.
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := world{s3: miniotest.Start(t)}
 	w.bucket = w.s3.Bucket(t)
+	w.usage = databox.UsageOf(w.s3.Bucket(t), "pu-ann", "userdata")
 	dir := t.TempDir()
-	for box, access := range map[string]names.Access{"userdata": names.Write, "herbarium": names.Read} {
-		policy, err := databox.Policy(databox.Grant{Bucket: w.bucket, Access: access})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := databox.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}, policy, time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Endpoint, s.Region, s.Bucket = w.s3.Endpoint, "us-east-1", w.bucket
-		b, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
+	w.dir = dir
+	for box, uses := range map[string][]names.Access{
+		"userdata": {names.Files, names.GetLinks, names.PutLinks}, "herbarium": {names.Files, names.GetLinks},
+	} {
 		if err := os.MkdirAll(filepath.Join(dir, box), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, box, databox.SessionKey), b, 0o600); err != nil {
-			t.Fatal(err)
+		for _, use := range uses {
+			g, err := databox.UseOf(w.bucket, box == "herbarium", use, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			usage := databox.Grant{Bucket: w.usage.Bucket, Access: names.Read, Keys: []string{w.usage.Key}}
+			policy, err := databox.Policy(g, usage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+			s, err := databox.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy, 2*time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Endpoint, s.Region, s.Bucket = w.s3.Endpoint, "us-east-1", w.bucket
+			if box == "userdata" && use == names.Files {
+				s.Usage = &w.usage
+			}
+			b, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, box, string(use)+".json"), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	boxes := &files.Boxes{Dir: dir, ReadOnly: func(box string) bool { return box == "herbarium" }}
+	boxes := &files.Boxes{Dir: dir, Dataset: func(box string) bool { return box == "herbarium" }}
 	w.Handler = &files.Handler{Boxes: []string{"herbarium", "userdata", "late"}, Open: boxes.Open}
 	return w
 }
@@ -188,7 +207,11 @@ func TestWhatIsRefused(t *testing.T) {
 		{"GET", "userdata/../boris/file_groups/g/secret", 400}, {"GET", "userdata/%2e%2e/%2e%2e/boris/file_groups/g/secret", 400}, {"GET", "userdata/g/..%2f..%2fx", 400},
 		{"GET", "userdata/g//f", 400}, {"PUT", "userdata/g/%00", 400}, {"PUT", "userdata/g/a%0Ab", 400}, {"PUT", "userdata/g/%FF", 400}, {"PUT", "userdata/g/%zz", 400}, {"PUT", long, 400},
 		{"GET", "userdata/g/?limit=0", 400}, {"GET", "userdata/g/?limit=x", 400}, {"PUT", "userdata/g/f?expires=0", 400}, {"PUT", "userdata/g/f?expires=99999999", 400},
-		{"PUT", "herbarium/g/f", 403}, {"DELETE", "herbarium/g/f", 404},
+		{"PUT", "herbarium/g/f", 403}, {"DELETE", "herbarium/g/f", 403},
+		{"GET", `userdata/g/a%5C..%5Cb`, 400}, {"PUT", `userdata/g/a%5C..%5Cb`, 400}, {"DELETE", `userdata/g/a%5C..%5Cb`, 400}, {"GET", `userdata/g/a%5C..%5Cb/`, 400},
+		{"GET", "userdata/g/.. /f", 400}, {"GET", "userdata/g/" + strings.Repeat("x", 256), 400}, {"PUT", "userdata/g/" + strings.Repeat("x", 256), 400},
+		{"GET", "userdata/g/?continue=AAAA", 400}, {"GET", "userdata/g/?continue=!", 400},
+		{"PUT", "userdata/g/f?size=-1", 400}, {"PUT", "userdata/g/f?size=1k", 400}, {"PUT", "userdata/g/f?size=99999999999999", 400},
 	} {
 		code, body, _ := w.call(t, c.method, "ann", c.path)
 		if code != c.code || body["detail"] == "" {
@@ -203,13 +226,194 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
-// A link never outlives the session that signs it.
+// A link never outlives the session that signs it, and works for an hour if nobody says otherwise.
 func TestLinksEndWithTheSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, body, _ := w.call(t, http.MethodPut, "ann", "userdata/g/f?expires=86400")
-	expires, err := time.Parse(time.RFC3339, body["expires_at"].(string))
-	if left := time.Until(expires); err != nil || left > time.Hour || left < 50*time.Minute {
-		t.Errorf("the link works for %v: %v", left, err)
+	for query, want := range map[string]time.Duration{"": time.Hour, "?expires=60": time.Minute, "?expires=86400": 2 * time.Hour} {
+		_, body, _ := w.call(t, http.MethodPut, "ann", "userdata/g/f"+query)
+		expires, err := time.Parse(time.RFC3339, body["expires_at"].(string))
+		if left := time.Until(expires); err != nil || left > want || left < want-30*time.Second {
+			t.Errorf("%q: the link works for %v: %v", query, left, err)
+		}
+	}
+}
+
+// Whatever a user adds to a link that he was given, it does no more than write the one file. MinIO obeys headers that the link does not sign, and
+// copies by one of them with the rights of whoever signed.
+func TestUploadLinksReadNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.s3.Put(t, w.bucket, "users/bob/file_groups/in/secret.csv", "BOBS SECRET")
+	w.s3.Put(t, w.bucket, "models/secret.joblib", "THE DEVELOPERS MODEL")
+	w.put(t, "ann", "userdata/x/loot", "ann's own")
+	for _, how := range []string{"PUT", "GET"} { // GET gives a link to write, too
+		_, body, _ := w.call(t, how, "ann", "userdata/x/loot?overwrite=true")
+		link := body["presigned_put_url"].(string)
+		for header, value := range map[string]string{
+			"X-Amz-Copy-Source":                "/" + w.bucket + "/users/bob/file_groups/in/secret.csv",
+			"x-amz-copy-source":                w.bucket + "/models/secret.joblib",
+			"X-Amz-Tagging":                    "a=b",
+			"X-Amz-Meta-Snowball-Auto-Extract": "true",
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, link, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set(header, value)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode < 400 {
+				t.Errorf("link of %s with %s: %s is obeyed: %s", how, header, value, resp.Status)
+			}
+		}
+		_, body, _ = w.call(t, http.MethodGet, "ann", "userdata/x/loot")
+		if _, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); content != "ann's own" {
+			t.Errorf("the file is now %q", content)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost} {
+			if code, said := send(t, method, link, ""); code < 400 {
+				t.Errorf("%s of a link to write: %d %s", method, code, said)
+			}
+		}
+	}
+}
+
+// A link for a file of N bytes takes no other number of them.
+func TestSizeIsSigned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for size, content := range map[string]string{"7": "content", "0": ""} {
+		_, body, _ := w.call(t, http.MethodPut, "ann", "userdata/g/f-"+size+"?size="+size)
+		link := body["presigned_put_url"].(string)
+		for _, other := range []string{content + "more", strings.Repeat("x", 1000)} {
+			if code, said := send(t, http.MethodPut, link, other); code < 400 {
+				t.Errorf("size %s, %d bytes: %d %s", size, len(other), code, said)
+			}
+		}
+		if code, said := send(t, http.MethodPut, link, content); code != http.StatusOK {
+			t.Errorf("size %s: %d %s", size, code, said)
+		}
+	}
+}
+
+// A dataset is the developer's area of another module's box. Its users' files are not in it, whatever the caller's name here.
+func TestADatasetHasNoUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.s3.Put(t, w.bucket, "users/ann/file_groups/in/private.txt", "ANNS DIARY")
+	w.s3.Put(t, w.bucket, "in/leaf.png", "a leaf")
+	w.s3.Put(t, w.bucket, "top", "at the root")
+	code, body, h := w.call(t, http.MethodGet, "ann", "herbarium/in/leaf.png")
+	if code != http.StatusOK || body["presigned_put_url"] != nil || h.Get("X-Content-Type-Options") != "nosniff" {
+		t.Fatalf("%d %v %v", code, body, h)
+	}
+	if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK || content != "a leaf" {
+		t.Errorf("%d %q", code, content)
+	}
+	for _, path := range []string{
+		"in/private.txt", "users/ann/file_groups/in/private.txt", "users", "users/", "users/ann/", "users/ann/file_groups/in/", "%75sers/ann/file_groups/in/private.txt",
+	} {
+		if code, body, _ := w.call(t, http.MethodGet, "ann", "herbarium/"+path); code != http.StatusNotFound {
+			t.Errorf("%s: %d %v", path, code, body)
+		}
+	}
+	code, body, _ = w.call(t, http.MethodGet, "ann", "herbarium/")
+	if code != http.StatusOK || len(body["files"].([]any)) != 1 || !slices.Equal(body["file_groups"].([]any), []any{"in"}) {
+		t.Errorf("the root: %d %v", code, body)
+	}
+}
+
+// What a browser would run is saved, not shown: the uploader chooses a file's type.
+func TestPagesAreSaved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for contentType, saved := range map[string]bool{"text/html": true, "image/svg+xml": true, "application/xhtml+xml": true, "nonsense": true, "image/png": false, "text/csv": false} {
+		_, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/g/f", strings.NewReader("x"), 1, minio.PutObjectOptions{ContentType: contentType})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _ := w.call(t, http.MethodGet, "ann", "userdata/g/f")
+		resp, err := http.Get(body["presigned_get_url"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Content-Disposition") == "attachment"; resp.StatusCode != http.StatusOK || got != saved {
+			t.Errorf("%s: %s %v", contentType, resp.Status, resp.Header)
+		}
+	}
+}
+
+// A full box gives no link to write, unless the box gets no fuller by it; to read and to delete it goes on.
+func TestAFullBox(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(t, "ann", "userdata/g/old", "0123456789")
+	if err := databox.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 90}); err != nil {
+		t.Fatal(err)
+	}
+	full := newWorldLike(w)
+	for path, want := range map[string]int{
+		"userdata/g/new?size=10": 201, "userdata/g/new?size=11": 507, "userdata/g/new": 201,
+		"userdata/g/old?size=20&overwrite=true": 200, "userdata/g/old?size=21&overwrite=true": 507,
+	} {
+		if code, body, _ := full.call(t, http.MethodPut, "ann", path); code != want {
+			t.Errorf("PUT %s at 90 of 100 bytes: %d %v, want %d", path, code, body, want)
+		}
+	}
+	if err := databox.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 120}); err != nil {
+		t.Fatal(err)
+	}
+	full = newWorldLike(w)
+	for path, want := range map[string]int{
+		"userdata/g/new": 507, "userdata/g/new?size=0": 507, "userdata/g/old?size=10&overwrite=true": 200,
+		"userdata/g/old?overwrite=true": 507, "userdata/g/old?size=11&overwrite=true": 507,
+	} {
+		code, body, _ := full.call(t, http.MethodPut, "ann", path)
+		if code != want {
+			t.Errorf("PUT %s at 120 of 100 bytes: %d %v, want %d", path, code, body, want)
+		}
+		if code == 507 && !strings.HasSuffix(body["type"].(string), "/box-full") {
+			t.Errorf("PUT %s: %v", path, body)
+		}
+	}
+	if code, body, _ := full.call(t, http.MethodGet, "ann", "userdata/g/old"); code != 200 || body["presigned_put_url"] != nil || body["presigned_get_url"] == nil {
+		t.Errorf("GET in a full box: %d %v", code, body)
+	}
+	if code, _, _ := full.call(t, http.MethodDelete, "ann", "userdata/g/old"); code != 204 {
+		t.Errorf("DELETE in a full box: %d", code)
+	}
+}
+
+// newWorldLike is w with boxes that are opened anew, so that nothing is remembered of how full they are.
+func newWorldLike(w world) world {
+	boxes := &files.Boxes{Dir: w.dir, Dataset: func(box string) bool { return box == "herbarium" }}
+	w.Handler = &files.Handler{Boxes: w.Handler.Boxes, Open: boxes.Open, Links: w.Links}
+	return w
+}
+
+// Links of unknown size are counted for each user; those with a size are not.
+func TestLinksOfUnknownSizeAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Links = &files.Links{Most: 2}
+	for i, want := range []int{201, 201, 429} {
+		if code, body, header := w.call(t, http.MethodPut, "ann", "userdata/g/f"); code != want || code == 429 && header.Get("Retry-After") == "" {
+			t.Errorf("link %d: %d %v, want %d", i, code, body, want)
+		}
+	}
+	if code, _, _ := w.call(t, http.MethodPut, "ann", "userdata/g/f?size=3"); code != 201 {
+		t.Errorf("a link with a size: %d", code)
+	}
+	if code, _, _ := w.call(t, http.MethodPut, "bob", "userdata/g/f"); code != 201 {
+		t.Errorf("another user's link: %d", code)
+	}
+	w.s3.Put(t, w.bucket, databox.UserPrefix("ann")+"g/there", "x")
+	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/g/there"); code != 200 || body["presigned_put_url"] != nil {
+		t.Errorf("GET without a link left: %d %v", code, body)
 	}
 }

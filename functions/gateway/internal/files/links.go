@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// UsualLinks is how many links of unknown size a user gets unless the installation says otherwise.
+const UsualLinks = 10_000
+
 const (
 	// minutes is how long a link of unknown size counts: its usual life.
 	minutes = int(linkLife / time.Minute)

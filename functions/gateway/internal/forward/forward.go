@@ -1,11 +1,15 @@
 // Package forward passes one call on to an MLComponent's Service and its answer back, both streamed.
 //
+// A component that may be asleep is woken first, and the call is signed only then: a signature does not
+// live as long as some cold starts. A call whose signature expires in a queue was not run, and is
+// signed and sent again if its body is short.
+//
 // What goes on: method, upstream path, query, body, and the headers that are the caller's business. What does not: the caller's credentials
 // (Authorization, Cookie), anything that claims an identity (X-Forwarded-User, Unip-*), Knative's own headers, hop-by-hop headers, upgrades. What
 // is added: the signed caller, X-Forwarded-Host, -Proto, -For and -Prefix, and a traceparent if there was none.
 //
 // Guarantees: at most the given number of bytes of a request's body are passed on (then 413); a call ends at its deadline (504); a target that does not
-// answer is 503 with Retry-After. A call is never sent twice by this package.
+// answer is 503 with Retry-After. A call is sent again only when the component has said that it did not run it.
 package forward
 
 import (
@@ -26,7 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/paced"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -43,28 +47,39 @@ type Call struct {
 	Target *url.URL
 	// Path at the target, Prefix what stood before it in the caller's URL.
 	Path, Prefix string
-	// Signature is the value of caller.Header, "" for none.
-	Signature string
+	// Sign makes the value of caller.Header. An error that is a problem.Problem is the answer.
+	Sign func(ctx context.Context) (string, error)
 	// Deadline of the whole call.
 	Deadline time.Time
 }
 
 // Forwarder passes calls on. It is safe for concurrent use.
 type Forwarder struct {
-	proxy   httputil.ReverseProxy
-	maxBody int64
+	// Patience is how long a call waits while the network says that there is no component.
+	Patience time.Duration
+
+	proxy     httputil.ReverseProxy
+	transport http.RoundTripper
+	maxBody   int64
+	kept      atomic.Int64 // bytes of bodies
+	sleepers  sleepers
 }
 
 // New is a Forwarder over a transport of its own kind (see Transport), of request bodies of up to maxBody bytes.
 func New(t http.RoundTripper, maxBody int64) *Forwarder {
-	return &Forwarder{maxBody: maxBody, proxy: httputil.ReverseProxy{
+	f := &Forwarder{
+		Patience: Patience, transport: t, maxBody: maxBody,
+		sleepers: sleepers{transport: t, now: time.Now, seen: map[string]time.Time{}, asks: map[string]*ask{}},
+	}
+	f.proxy = httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      t,
+		Transport:      sender{f},
 		FlushInterval:  -1, // a streamed answer is passed on as it comes
 		ErrorHandler:   failed,
 		ModifyResponse: explain,
 		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
-	}}
+	}
+	return f
 }
 
 // Transport is an HTTP/1 client for Services of the cluster: no proxy, no compression of its own (bytes pass as they are). Idle connections are
@@ -85,6 +100,7 @@ type state struct {
 	Call
 	maxBody  int64
 	tooLarge atomic.Bool
+	body     *body // nil: none
 }
 
 // Forward passes r on and answers it.
@@ -100,7 +116,8 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, c Call) {
 	r.Header = r.Header.Clone()
 	r.Header.Del("Upgrade")
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &limited{ReadCloser: r.Body, left: f.maxBody, s: s}
+		s.body = newBody(&limited{ReadCloser: r.Body, left: f.maxBody, s: s}, r.ContentLength, &f.kept)
+		defer s.body.release()
 	}
 	f.proxy.ServeHTTP(w, r)
 }
@@ -155,9 +172,6 @@ func rewrite(p *httputil.ProxyRequest) {
 	}
 	out.Header.Set("X-Forwarded-Prefix", s.Prefix)
 	out.Header.Set("Traceparent", p.In.Header.Get("Traceparent")) // set by Trace
-	if s.Signature != "" {
-		out.Header.Set(caller.Header, s.Signature)
-	}
 }
 
 // Trace sees to it that the request has a valid traceparent (W3C Trace Context), and returns its trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
@@ -180,7 +194,15 @@ func Trace(r *http.Request, sampled float64) string {
 // failed answers for a call that got no answer.
 func failed(w http.ResponseWriter, r *http.Request, err error) {
 	s, _ := r.Context().Value(callKey{}).(*state)
+	var p problem.Problem
 	switch {
+	case errors.As(err, &p):
+		if p.Status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		problem.Write(w, r, p)
+	case errors.Is(err, paced.ErrSlow):
+		paced.Refuse(w, r)
 	case s != nil && s.tooLarge.Load():
 		tooLarge(w, r, s.maxBody)
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
@@ -209,14 +231,12 @@ var errNotTheServer = errors.New("answered by the network, not by the component"
 
 // explain turns plain answers of what stands between into problems. The component itself answers errors as problems, and those pass.
 func explain(resp *http.Response) error {
-	json := strings.Contains(resp.Header.Get("Content-Type"), "json")
 	switch {
-	case json:
-	case resp.StatusCode == http.StatusBadGateway, resp.StatusCode == http.StatusServiceUnavailable, resp.StatusCode == http.StatusNotFound:
-		// 404: the ingress does not know the Service (yet).
-		return errNotTheServer
+	case !between(resp):
 	case resp.StatusCode == http.StatusGatewayTimeout:
 		return context.DeadlineExceeded
+	default: // also 404: the ingress does not know the Service (yet)
+		return errNotTheServer
 	}
 	for k := range resp.Header {
 		if strings.HasPrefix(k, "Unip-") && k != "Unip-Model-Etag" {

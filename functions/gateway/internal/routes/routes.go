@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -52,6 +53,9 @@ type API struct {
 	Auth *Auth `json:"auth,omitempty"`
 	// IdentityPassThrough lets the component know who calls.
 	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
+	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may change
+	// something in the name of who looks at them.
+	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
 }
 
 // Auth names the ways to log in; at least one is set.
@@ -74,6 +78,7 @@ func (a API) Timeout() time.Duration { return time.Duration(a.TimeoutSeconds) * 
 type Table struct {
 	namespace string
 	byPath    map[string]API
+	origins   map[string]*http.CrossOriginProtection // by path, as byPath
 	apis      []API
 	boxes     []string
 	datasets  []string
@@ -121,7 +126,7 @@ func Parse(b []byte, namespace, prefix string) (*Table, error) {
 			all[i] = prefix + all[i]
 		}
 	}
-	t := &Table{namespace: namespace, byPath: map[string]API{}, apis: file.APIs, boxes: file.Boxes, datasets: file.Datasets, pipelines: file.Pipelines}
+	t := &Table{namespace: namespace, byPath: map[string]API{}, origins: map[string]*http.CrossOriginProtection{}, apis: file.APIs, boxes: file.Boxes, datasets: file.Datasets, pipelines: file.Pipelines}
 	var errs []error
 	for _, a := range file.APIs {
 		if err := a.check(); err != nil {
@@ -131,12 +136,38 @@ func Parse(b []byte, namespace, prefix string) (*Table, error) {
 			errs = append(errs, fmt.Errorf("routes: APIs %q and %q have the same path %q", other.Name, a.Name, a.Path))
 		}
 		t.byPath[a.Path] = a
+		protection, err := a.crossOrigin()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("routes: API %q: %w", a.Name, err))
+		}
+		t.origins[a.Path] = protection
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
+
+// origin is one site as the header Origin names it; browsers leave the scheme's own port out.
+var origin = regexp.MustCompile(`^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+
+// crossOrigin lets through what the API's own pages and those of its trusted origins ask for.
+func (a API) crossOrigin() (*http.CrossOriginProtection, error) {
+	p := http.NewCrossOriginProtection()
+	for _, o := range a.TrustedOrigins {
+		if !origin.MatchString(o) {
+			return nil, fmt.Errorf("trustedOrigins: %q is not an origin such as https://app.example.org", o)
+		}
+		if err := p.AddTrustedOrigin(o); err != nil {
+			return nil, fmt.Errorf("trustedOrigins: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// CheckOrigin refuses what a page of another site makes a browser send, which would come with the
+// login that the browser keeps. Programs send none of the headers that say so, and pass.
+func (t *Table) CheckOrigin(a API, r *http.Request) error { return t.origins[a.Path].Check(r) }
 
 func (a API) check() error {
 	var errs []error
@@ -201,8 +232,8 @@ func (t *Table) APIs() []API { return t.apis }
 // Boxes are the names of the module's boxes.
 func (t *Table) Boxes() []string { return t.boxes }
 
-// ReadOnly reports a box that is another module's dataset.
-func (t *Table) ReadOnly(box string) bool { return slices.Contains(t.datasets, box) }
+// Dataset reports a box that is another module's dataset.
+func (t *Table) Dataset(box string) bool { return slices.Contains(t.datasets, box) }
 
 // RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none is published.
 func (t *Table) RunsPath() string {

@@ -117,6 +117,10 @@ func TestParseRefuses(t *testing.T) {
 		"no claim":               {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`), "not the name of a claim"},
 		"a claim with a quote":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`), "not the name of a claim"},
 		"a prefix like a name":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`), "no colon"},
+		"an origin with a path":  {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
+		"an origin of all":       {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
+		"no origin":              {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
+		"an origin in capitals":  {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
 		"a double path":          {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
 		if _, err := Parse([]byte(tc.in), "ns", ""); err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -135,7 +139,7 @@ func TestParseRefuses(t *testing.T) {
 func TestTheTranslatorsFile(t *testing.T) {
 	t.Parallel()
 	file := resources.MakeRoutes(resources.Module{Namespace: "ns"}, []resources.Route{{
-		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true,
+		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true, TrustedOrigins: []string{"https://app.example.org:8443"},
 		Auth: &resources.RouteAuth{
 			Basic: &resources.RouteBasic{Credentials: "users"},
 			OIDC:  &resources.RouteOIDC{Issuer: "https://a.example/realms/r", ClientID: "c", UserClaim: "sub", UserPrefix: "oidc:"},
@@ -146,7 +150,7 @@ func TestTheTranslatorsFile(t *testing.T) {
 		t.Fatalf("%v\n%s", err, file)
 	}
 	want := []API{{
-		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true,
+		Name: "a", Kind: KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true, TrustedOrigins: []string{"https://app.example.org:8443"},
 		Auth: &Auth{&Basic{"users"}, &bearer.Rules{Issuer: "https://a.example/realms/r", ClientID: "c", UserClaim: "sub", UserPrefix: "oidc:"}},
 	}}
 	if d := cmp.Diff(want, table.APIs()); d != "" {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -81,7 +82,16 @@ func (b *Boxes) Stat(ctx context.Context, user string, p files.Place) (files.Ver
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	o, err := box.Stat(ctx, k)
+	if badName(err) {
+		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
+	}
 	return files.Version{Size: o.Size, Tag: o.ETag}, classify(err)
+}
+
+// badName reports the answer to a name that the storage has other rules for than S3, as MinIO for "a\\..\\b": nobody could put a file there.
+func badName(err error) bool {
+	var r minio.ErrorResponse
+	return errors.As(err, &r) && r.StatusCode == http.StatusBadRequest
 }
 
 // Fetch implements files.Storage.
@@ -113,6 +123,9 @@ func classify(err error) error {
 
 // Store implements files.Storage. What was stored before another one failed is removed again, as far as the storage lets it.
 func (b *Boxes) Store(ctx context.Context, user string, all []files.Content) error {
+	if err := b.fits(ctx, all); err != nil {
+		return err
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(storedAtOnce)
 	for _, c := range all {
@@ -123,6 +136,27 @@ func (b *Boxes) Store(ctx context.Context, user string, all []files.Content) err
 		b.remove(context.WithoutCancel(ctx), user, all)
 	}
 	return err
+}
+
+// fits refuses what would fill a box beyond its capacity.
+func (b *Boxes) fits(ctx context.Context, all []files.Content) error {
+	need := map[string]int64{}
+	for _, c := range all {
+		need[c.Place.Box] += c.Size
+	}
+	for name, n := range need {
+		box, err := b.box(name)
+		if err == nil {
+			err = box.Fit(ctx, n)
+		}
+		if full, ok := errors.AsType[*databox.FullError](err); ok {
+			return fmt.Errorf("%w: box %s: %w", files.ErrFull, name, full)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *Boxes) put(ctx context.Context, user string, c files.Content) error {

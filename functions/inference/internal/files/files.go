@@ -31,6 +31,8 @@ var (
 	ErrMissing = errors.New("there is no such file")
 	// ErrUnavailable: the storage does not answer, or there are no credentials yet.
 	ErrUnavailable = errors.New("the storage of files does not answer")
+	// ErrFull: what is to be stored does not fit into the box.
+	ErrFull = errors.New("the box is full")
 	// ErrChanged: the file is another one by now.
 	ErrChanged = errors.New("the file has been replaced")
 )
@@ -41,7 +43,7 @@ type Storage interface {
 	Stat(ctx context.Context, user string, p Place) (Version, error)
 	// Fetch brings that version into a local file of mode 0644, which appears whole or not at all.
 	Fetch(ctx context.Context, user string, p Place, v Version, path string) error
-	// Store stores all contents, or none.
+	// Store stores all contents, or none: ErrFull when they do not fit.
 	Store(ctx context.Context, user string, all []Content) error
 }
 

@@ -61,6 +61,8 @@ func (c *Call) Store(ctx context.Context, meta []byte, handed []*os.File) error 
 		return refusal(problem.Timeout, http.StatusGatewayTimeout, "", "the function's files were not stored within "+c.files.Timeout.String())
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, ErrFull):
+		return refusal("box-full", http.StatusInsufficientStorage, "", "the function's files do not fit into the box "+c.group.Box)
 	default:
 		c.files.Log.Error("storing the files of an answer", "box", c.group.Box, "error", err)
 		return refusal("storage-unavailable", http.StatusServiceUnavailable, "", "the storage of the box "+c.group.Box+" does not take the function's files")
@@ -90,10 +92,13 @@ func (c *Call) contents(said []returned, handed []*os.File) ([]Content, error) {
 	return all, nil
 }
 
-// mediaType is the one that is given, else what the file's name tells.
+// mediaType is the one that is given, else what the file's name tells. It is written anew: what is
+// read as a media type may have line breaks, which no header takes.
 func mediaType(given, name string) string {
-	if t, _, err := mime.ParseMediaType(given); err == nil && strings.Contains(t, "/") {
-		return given
+	if t, parameters, err := mime.ParseMediaType(given); err == nil && strings.Contains(t, "/") {
+		if t = mime.FormatMediaType(t, parameters); t != "" {
+			return t
+		}
 	}
 	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
 		return t

@@ -22,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/numbers"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -36,7 +37,10 @@ type Server struct {
 	Model   *model.Model
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
-	User    string        // who calls where nobody signs who does; "": anonymous
+	// Unsigned says that calls without a signature are answered, too. User is who makes them; "":
+	// anonymous.
+	Unsigned bool
+	User     string
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
 	Log   *slog.Logger
@@ -47,6 +51,7 @@ type Server struct {
 	// Tracer makes the spans; nil for none.
 	Tracer trace.Tracer
 
+	once    caller.Once
 	metrics *metrics.Metrics
 	held    atomic.Int64 // bytes of bodies
 	active  atomic.Int64 // requests

@@ -55,24 +55,50 @@ func (s *Server) look(r *http.Request) error {
 	return err
 }
 
-func (s *Server) verify(r *http.Request, n *notes) *problem.Problem {
+// unsigned is what a call without a signature is told.
+const unsigned = "this component answers only calls through its module's gateway, which signs them; with the " +
+	"annotation knative.unified-platform.cs.hse.ru/anonymous-calls: Allow on the MLComponent it " +
+	"answers all pods of the cluster"
+
+// verify finds out who calls, or returns why the call is refused. A signature that is good is used
+// up by it.
+func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *problem.Problem {
 	header := r.Header.Get(caller.Header)
-	if header == "" {
+	if header == "" && s.Unsigned {
 		n.user = s.User
 		return nil
 	}
-	claims, err := caller.Verify(s.Key.get(), header, r.Method, r.URL.EscapedPath(), s.Component, time.Now())
+	if header == "" {
+		p := problem.New(problem.Unauthorized, http.StatusUnauthorized, "", unsigned)
+		return &p
+	}
+	now := time.Now()
+	claims, err := caller.Verify(s.Key.get(), header, r.Method, r.URL.EscapedPath(), s.Component, now)
+	if err == nil {
+		err = s.once.Take(claims, now)
+	}
 	if err == nil {
 		n.user = claims.User
 		return nil
 	}
 	s.Log.Warn("caller refused", "error", err)
-	if errors.Is(err, caller.ErrKey) {
-		p := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "", "the module's key is not here yet")
-		return &p
-	}
 	p := problem.New(problem.Unauthorized, http.StatusUnauthorized, "", err.Error())
+	switch {
+	case errors.Is(err, caller.ErrKey):
+		w.Header().Set("Retry-After", "1")
+		p = problem.New(problem.Unavailable, http.StatusServiceUnavailable, "", "the module's key is not here yet")
+	case errors.Is(err, caller.ErrFull):
+		w.Header().Set("Retry-After", "10")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", err.Error())
+	case errors.Is(err, caller.ErrExpired):
+		p = problem.New(problem.CallerExpired, http.StatusUnauthorized, "", err.Error())
+	}
 	return &p
+}
+
+// probe reports a question about health, which is anybody's: Knative's, kubelet's, the gateway's.
+func probe(r *http.Request) bool {
+	return (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // maxRequestID bounds the id that a caller gives a request, in bytes.

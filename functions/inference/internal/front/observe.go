@@ -41,11 +41,12 @@ func note(r *http.Request) *notes {
 	return &notes{}
 }
 
-// observed finds out who calls, gives the request's body its limits, and tells log, metrics and trace of each request. Only the gateway's signature says who it is: without one a call is anonymous, with
-// a bad one it is refused, and what other headers claim is taken away.
+// observed finds out who calls, gives the request's body its limits, and tells log, metrics and trace
+// of each request. Only the gateway's signature says who it is: without one a call is refused, unless
+// the component takes such calls, as is one with a bad one; what other headers claim is taken away.
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		if probe(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -77,7 +78,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if p := s.verify(r, n); p != nil {
+		if p := s.verify(rec, r, n); p != nil {
 			problem.Write(rec, r, *p)
 		} else if r.ContentLength > s.maxBody() { // before a byte of it is read; a caller that waits for "100 Continue" sends none
 			w.Header().Set("Connection", "close")

@@ -19,7 +19,7 @@ import (
 
 func server(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Component: "leaf", Key: &Key{Path: filepath.Join(t.TempDir(), "none")}, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+	s := &Server{Component: "leaf", Unsigned: true, Key: &Key{Path: filepath.Join(t.TempDir(), "none")}, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 	s.Init()
 	p, err := pool.Listen(filepath.Join(t.TempDir(), "s"), 1, false, s.Watch(), s.Log)
 	if err != nil {

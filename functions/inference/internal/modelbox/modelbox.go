@@ -47,6 +47,10 @@ func (s *Source) String() string { return s.Object }
 
 // Fetch brings the object or the folder. A folder's ETag is made of those of its files.
 func (s *Source) Fetch(ctx context.Context) (model.File, error) {
+	// The session of a model opens nothing else; a server that was given another one must not bring users' files into the function's container.
+	if err := databox.CheckModelKey(s.Object); err != nil {
+		return model.File{}, fmt.Errorf("%w: %w", model.ErrInvalid, err)
+	}
 	if s.box == nil {
 		box, err := databox.Open(s.Session, func(session databox.Session) {
 			s.Log.Info("S3 session opened", "bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)

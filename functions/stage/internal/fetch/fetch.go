@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -19,6 +18,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
+	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
 const (
@@ -36,20 +36,23 @@ type object struct {
 	name              string // below the input's root
 }
 
-// Run does what the plan says. The plan must be valid.
-func Run(ctx context.Context, s3 *minio.Client, plan *stage.FetchPlan) (stage.Result, error) {
+// Run does what the plan says in a stage's volume. The plan must be valid.
+func Run(ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.FetchPlan) (stage.Result, error) {
+	f := &fetcher{sessions: sessions, volume: v}
 	var done stage.Result
 	for _, o := range plan.Outputs {
-		if err := outputFolder(o); err != nil {
-			return done, err
+		folder, err := v.Make(o, 0o777) // the user's container may run as any uid
+		if err != nil {
+			return done, fmt.Errorf("output %s: %w", o, err)
 		}
+		_ = folder.Close()
 	}
 	for _, in := range plan.Inputs {
-		objects, err := resolve(ctx, s3, in)
-		if err != nil {
-			return done, fmt.Errorf("input %s: %w", in.Name, err)
+		objects, err := f.resolve(ctx, in)
+		if err == nil {
+			err = f.bring(ctx, in, objects)
 		}
-		if err := bring(ctx, s3, in, objects); err != nil {
+		if err != nil {
 			return done, fmt.Errorf("input %s: %w", in.Name, err)
 		}
 		for _, o := range objects {
@@ -60,29 +63,26 @@ func Run(ctx context.Context, s3 *minio.Client, plan *stage.FetchPlan) (stage.Re
 	return done, nil
 }
 
-// outputFolder makes an empty folder that any user may write to.
-func outputFolder(name string) error {
-	if err := os.MkdirAll(name, 0o755); err != nil {
-		return fmt.Errorf("making an output folder: %w", err)
-	}
-	return os.Chmod(name, 0o777) // MkdirAll is subject to the umask; the user's container may run as any uid
+type fetcher struct {
+	sessions *storage.Sessions
+	volume   *volume.Volume
 }
 
 // resolve lists what an input consists of.
-func resolve(ctx context.Context, s3 *minio.Client, in stage.Input) ([]object, error) {
+func (f *fetcher) resolve(ctx context.Context, in stage.Input) ([]object, error) {
 	switch {
 	case in.Key != "":
-		return resolveKey(ctx, s3, in)
+		return f.resolveKey(ctx, in)
 	case in.Prefix != "":
-		return resolvePrefix(ctx, s3, in)
+		return f.resolvePrefix(ctx, in)
 	default:
-		return resolveCommit(ctx, s3, in)
+		return f.resolveCommit(ctx, in)
 	}
 }
 
-func resolveKey(ctx context.Context, s3 *minio.Client, in stage.Input) ([]object, error) {
+func (f *fetcher) resolveKey(ctx context.Context, in stage.Input) ([]object, error) {
 	var info minio.ObjectInfo
-	err := storage.Try(ctx, func() (err error) {
+	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) (err error) {
 		info, err = s3.StatObject(ctx, in.Bucket, in.Key, minio.StatObjectOptions{})
 		return err
 	})
@@ -92,12 +92,15 @@ func resolveKey(ctx context.Context, s3 *minio.Client, in stage.Input) ([]object
 	if in.ETag != "" && info.ETag != in.ETag {
 		return nil, storage.Permanentf("%s has changed since the run was requested", in.Key)
 	}
-	return []object{{bucket: in.Bucket, key: in.Key, etag: info.ETag, size: info.Size, name: path.Base(in.Path)}}, nil
+	if err := stage.CheckPath(path.Base(in.Key)); err != nil {
+		return nil, &storage.Permanent{Err: err}
+	}
+	return []object{{bucket: in.Bucket, key: in.Key, etag: info.ETag, size: info.Size, name: path.Base(in.Key)}}, nil
 }
 
-func resolvePrefix(ctx context.Context, s3 *minio.Client, in stage.Input) ([]object, error) {
+func (f *fetcher) resolvePrefix(ctx context.Context, in stage.Input) ([]object, error) {
 	var all []object
-	err := storage.Try(ctx, func() error {
+	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) error {
 		all = nil
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
@@ -122,9 +125,9 @@ func resolvePrefix(ctx context.Context, s3 *minio.Client, in stage.Input) ([]obj
 	return all, err
 }
 
-func resolveCommit(ctx context.Context, s3 *minio.Client, in stage.Input) ([]object, error) {
+func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) ([]object, error) {
 	var commit *stage.Commit
-	err := storage.Try(ctx, func() error {
+	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) error {
 		body, err := s3.GetObject(ctx, in.Bucket, in.Commit, minio.GetObjectOptions{})
 		if err != nil {
 			return err
@@ -158,15 +161,8 @@ func resolveCommit(ctx context.Context, s3 *minio.Client, in stage.Input) ([]obj
 }
 
 // bring downloads the objects of one input, several at a time, a large one in several ranges.
-func bring(ctx context.Context, s3 *minio.Client, in stage.Input, objects []object) error {
-	folder := in.Path
-	if in.Key != "" {
-		folder = path.Dir(in.Path)
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(folder)
+func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) error {
+	root, err := f.volume.Make(in.Name, 0o755)
 	if err != nil {
 		return err
 	}
@@ -183,11 +179,11 @@ func bring(ctx context.Context, s3 *minio.Client, in stage.Input, objects []obje
 		if err := root.MkdirAll(path.Dir(o.name), 0o755); err != nil {
 			return collision(o, err)
 		}
-		f, err := root.OpenFile(o.name, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o644)
+		file, err := volume.Create(root, o.name)
 		if err != nil {
 			return collision(o, err)
 		}
-		(&transfer{s3: s3, object: o, file: f}).start(ctx, g)
+		(&transfer{sessions: f.sessions, session: in.Session, object: o, file: file}).start(ctx, g)
 		if ctx.Err() != nil {
 			break
 		}

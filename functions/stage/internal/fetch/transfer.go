@@ -20,10 +20,11 @@ const rangeSize = 32 << 20
 
 // transfer brings one object into one file, which it closes when the last range has come.
 type transfer struct {
-	s3     *minio.Client
-	object object
-	file   *os.File
-	left   atomic.Int64 // ranges under way or to come
+	sessions *storage.Sessions
+	session  string
+	object   object
+	file     *os.File
+	left     atomic.Int64 // ranges under way or to come
 }
 
 // start puts the object's ranges into the group; it waits while the group is full.
@@ -50,7 +51,7 @@ func (t *transfer) start(ctx context.Context, g *errgroup.Group) {
 
 // bring fetches the bytes [from, to). A body that breaks off is asked for again from where it stopped, of the same version of the object.
 func (t *transfer) bring(ctx context.Context, from, to int64) error {
-	return storage.Try(ctx, func() error {
+	return t.sessions.Try(ctx, t.session, func(s3 *minio.Client) error {
 		if from == to {
 			return nil // an empty object: the file is there
 		}
@@ -63,7 +64,7 @@ func (t *transfer) bring(ctx context.Context, from, to int64) error {
 				return err
 			}
 		}
-		body, info, _, err := (&minio.Core{Client: t.s3}).GetObject(ctx, t.object.bucket, t.object.key, o)
+		body, info, _, err := (&minio.Core{Client: s3}).GetObject(ctx, t.object.bucket, t.object.key, o)
 		if err != nil {
 			return err
 		}

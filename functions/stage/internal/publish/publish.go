@@ -1,8 +1,10 @@
 // Package publish takes a stage's outputs from files to S3 after the user's container has ended well.
 //
 // What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a prefix of its own; then the commit, a PUT that fails when there is one already,
-// decides; then the winner's files are copied, by the storage itself, to where the run's caller wants them. All of it may be repeated at any point, by this or another attempt, with the same end. It
-// opens nothing but regular files below the output's folder.
+// decides; then the winner's files are copied, by the storage itself, to where the run's caller wants them. All of it may be repeated at any point, by this or another attempt, with the same end.
+//
+// It opens nothing but regular files below the output's folder, which is a real folder of the stage's
+// volume (package volume), and publishes no file that the file API could not serve.
 package publish
 
 import (
@@ -13,36 +15,40 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
+	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
 // parallel transfers at once.
 const parallel = 8
 
-// Run does what the plan says. The plan must be valid.
-func Run(ctx context.Context, s3 *minio.Client, plan *stage.PublishPlan) (stage.Result, error) {
-	p := &publisher{s3: s3, plan: plan}
-	own := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}}
+// Run does what the plan says with the files of a stage's volume. The plan must be valid.
+func Run(ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.PublishPlan) (stage.Result, error) {
+	p := &publisher{sessions: sessions, volume: v, plan: plan}
+	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}}
 	for _, o := range plan.Outputs {
 		files, err := p.upload(ctx, o)
 		if err != nil {
 			return stage.Result{}, fmt.Errorf("output %s: %w", o.Name, err)
 		}
-		own.Outputs[o.Name] = files
+		mine.Outputs[o.Name] = files
 	}
-	won, err := p.commit(ctx, own)
+	if err := p.fits(ctx, mine); err != nil {
+		return stage.Result{}, err
+	}
+	won, err := p.commit(ctx, mine)
 	if err != nil {
 		return stage.Result{}, fmt.Errorf("commit: %w", err)
 	}
-	if err := Copy(ctx, s3, plan, won); err != nil {
+	if err := p.copy(ctx, won); err != nil {
 		return stage.Result{}, err
 	}
 	done := stage.Result{Attempt: won.Attempt}
@@ -56,20 +62,28 @@ func Run(ctx context.Context, s3 *minio.Client, plan *stage.PublishPlan) (stage.
 }
 
 type publisher struct {
-	s3   *minio.Client
-	plan *stage.PublishPlan
+	sessions *storage.Sessions
+	volume   *volume.Volume
+	plan     *stage.PublishPlan
 }
 
 // upload brings the files of one output to the attempt's own prefix.
 func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, error) {
-	root, err := os.OpenRoot(o.Path)
+	root, err := p.volume.Folder(o.Name)
 	if err != nil {
-		return nil, storage.Permanentf("the folder is gone: %w", err)
+		return nil, err
 	}
 	defer root.Close()
 	all, err := walk(ctx, root)
 	if err != nil {
 		return nil, err
+	}
+	for _, to := range o.Copies {
+		for _, f := range all {
+			if err := checkCopy(to, f.path); err != nil {
+				return nil, err
+			}
+		}
 	}
 	prefix := stage.AttemptPrefix(p.plan.Run, p.plan.Stage, p.plan.Attempt, o.Name)
 	files := make([]stage.File, len(all))
@@ -77,7 +91,7 @@ func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, e
 	g.SetLimit(parallel)
 	for i, f := range all {
 		g.Go(func() (err error) {
-			files[i], err = uploadFile(ctx, p.s3, root, f, p.plan.Bucket, prefix+f.path)
+			files[i], err = p.uploadFile(ctx, root, f, prefix+f.path)
 			return err
 		})
 	}
@@ -88,9 +102,44 @@ func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, e
 	return files, nil
 }
 
+// fits refuses outputs as a whole that do not fit into the boxes that they go to. What is there of
+// them already, of a former attempt that was broken off, is counted twice then.
+func (p *publisher) fits(ctx context.Context, mine *stage.Commit) error {
+	need, sessions := map[stage.Object]int64{}, map[stage.Object]string{}
+	for _, o := range p.plan.Outputs {
+		for _, to := range o.Copies {
+			if to.Usage == nil {
+				continue
+			}
+			sessions[*to.Usage] = to.Session
+			for _, f := range mine.Outputs[o.Name] {
+				need[*to.Usage] += f.Size
+			}
+		}
+	}
+	for at, n := range need {
+		var usage databox.Usage
+		var counted bool
+		err := p.sessions.Try(ctx, sessions[at], func(s3 *minio.Client) (err error) {
+			usage, counted, err = databox.ReadUsage(ctx, s3, databox.UsageRef(at))
+			return err
+		})
+		if err == nil && counted {
+			err = usage.Fit(n)
+		}
+		if full, ok := errors.AsType[*databox.FullError](err); ok {
+			return &storage.Permanent{Err: full}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // commit writes the attempt's commit unless there is one, and returns the one that counts.
-func (p *publisher) commit(ctx context.Context, own *stage.Commit) (*stage.Commit, error) {
-	b, err := json.Marshal(own)
+func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Commit, error) {
+	b, err := json.Marshal(mine)
 	if err != nil {
 		return nil, err
 	}
@@ -99,24 +148,24 @@ func (p *publisher) commit(ctx context.Context, own *stage.Commit) (*stage.Commi
 	}
 	key := stage.CommitKey(p.plan.Run, p.plan.Stage)
 	var won *stage.Commit
-	err = storage.Try(ctx, func() error {
+	err = p.sessions.Try(ctx, p.plan.Session, func(s3 *minio.Client) error {
 		o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
 		o.SetMatchETagExcept("*") // If-None-Match: *
-		_, err := p.s3.PutObject(ctx, p.plan.Bucket, key, bytes.NewReader(b), int64(len(b)), o)
+		_, err := s3.PutObject(ctx, p.plan.Bucket, key, bytes.NewReader(b), int64(len(b)), o)
 		if err == nil {
-			won = own
+			won = mine
 			return nil
 		}
 		if r := minio.ToErrorResponse(err); r.StatusCode != http.StatusPreconditionFailed && r.StatusCode != http.StatusConflict {
 			return err
 		}
-		won, err = read(ctx, p.s3, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
+		won, err = readCommit(ctx, s3, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
 		return err
 	})
 	return won, err
 }
 
-func read(ctx context.Context, s3 *minio.Client, bucket, key string) (*stage.Commit, error) {
+func readCommit(ctx context.Context, s3 *minio.Client, bucket, key string) (*stage.Commit, error) {
 	body, err := s3.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, err
@@ -132,16 +181,19 @@ func read(ctx context.Context, s3 *minio.Client, bucket, key string) (*stage.Com
 	return stage.DecodeCommit(b)
 }
 
-// Copy copies the committed files of each output to the folders that want them. The storage does it by itself: no byte comes here. It may be repeated; a copy that is there is written again.
-func Copy(ctx context.Context, s3 *minio.Client, plan *stage.PublishPlan, won *stage.Commit) error {
+// copy copies the committed files of each output to the folders that want them. The storage does it by
+// itself: no byte comes here. It may be repeated; a copy that is there is written again.
+func (p *publisher) copy(ctx context.Context, won *stage.Commit) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for _, o := range plan.Outputs {
-		from := stage.AttemptPrefix(plan.Run, plan.Stage, won.Attempt, o.Name)
+	for _, o := range p.plan.Outputs {
+		from := stage.AttemptPrefix(p.plan.Run, p.plan.Stage, won.Attempt, o.Name)
 		for _, to := range o.Copies {
 			for _, f := range won.Outputs[o.Name] {
 				g.Go(func() error {
-					err := storage.Try(ctx, func() error { return copyFile(ctx, s3, plan.Bucket, from, to, f) })
+					err := p.sessions.Try(ctx, to.Session, func(s3 *minio.Client) error {
+						return copyFile(ctx, s3, p.plan.Bucket, from, to, f)
+					})
 					if err != nil && !errors.Is(err, context.Canceled) {
 						err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
 					}

@@ -2,6 +2,8 @@ package publish_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,17 +15,80 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/fetch"
 	"github.com/unip-knative/unip/functions/stage/internal/publish"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
+	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
-// tree writes files into a new folder; a name that ends in "/" is a folder.
-func tree(t *testing.T, files map[string]string) string {
+// world is an S3 server with the sessions of a container, which here may do everything.
+type world struct {
+	*miniotest.Server
+	sessions *storage.Sessions
+}
+
+func newWorld(t *testing.T) world {
+	t.Helper()
+	s3, dir := miniotest.Start(t), t.TempDir()
+	b, err := json.Marshal(databox.Session{
+		Endpoint: s3.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "all.json"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return world{s3, storage.OpenSessions(dir)}
+}
+
+// publish publishes the folder of a variable.
+func (w world) publish(t *testing.T, dir string, plan *stage.PublishPlan) (stage.Result, error) {
+	t.Helper()
+	v, err := volume.Open(filepath.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	return publish.Run(t.Context(), w.sessions, v, plan)
+}
+
+// fetchInto fetches into a volume.
+func (w world) fetchInto(t *testing.T, dir string, plan *stage.FetchPlan) error {
+	t.Helper()
+	v, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	_, err = fetch.Run(t.Context(), w.sessions, v, plan)
+	return err
+}
+
+// fetch fetches one input into a new volume, and gives its folder.
+func (w world) fetch(t *testing.T, in stage.Input) (string, stage.Result, error) {
 	t.Helper()
 	dir := t.TempDir()
+	v, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	in.Session = "all.json"
+	done, err := fetch.Run(t.Context(), w.sessions, v, &stage.FetchPlan{Inputs: []stage.Input{in}})
+	return filepath.Join(dir, in.Name), done, err
+}
+
+// tree writes files into the folder of variable "model" in a new volume; a name that ends in "/" is a folder.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if strings.HasSuffix(name, "/") {
@@ -61,18 +126,19 @@ func contents(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-func plan(bucket, dir string, attempt int, copies ...stage.Folder) *stage.PublishPlan {
-	return &stage.PublishPlan{Run: "r1", Stage: "fit", Attempt: attempt, Bucket: bucket, Outputs: []stage.Output{{Name: "model", Path: dir, Copies: copies}}}
-}
-
-func fetchCommit(bucket, into string) *stage.FetchPlan {
-	return &stage.FetchPlan{Inputs: []stage.Input{{Name: "model", Path: into, Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"}}}
+func plan(bucket string, attempt int, copies ...stage.Folder) *stage.PublishPlan {
+	for i := range copies {
+		copies[i].Session = "all.json"
+	}
+	return &stage.PublishPlan{
+		Run: "r1", Stage: "fit", Attempt: attempt, Bucket: bucket, Session: "all.json", Outputs: []stage.Output{{Name: "model", Copies: copies}},
+	}
 }
 
 // What one stage publishes, the next one fetches, and the caller's folder gets a copy.
 func TestPublishThenFetch(t *testing.T) {
 	t.Parallel()
-	s3 := miniotest.Start(t)
+	s3 := newWorld(t)
 	for name, files := range map[string]map[string]string{
 		"nothing":             {},
 		"one file":            {"a.txt": "1"},
@@ -88,11 +154,10 @@ func TestPublishThenFetch(t *testing.T) {
 			bucket, box := s3.Bucket(t), s3.Bucket(t)
 			dir := tree(t, files)
 			to := stage.Folder{Bucket: box, Prefix: "out/"}
-			if _, err := publish.Run(t.Context(), s3.Client, plan(bucket, dir, 1, to)); err != nil {
+			if _, err := s3.publish(t, dir, plan(bucket, 1, to)); err != nil {
 				t.Fatal(err)
 			}
-			into := filepath.Join(t.TempDir(), "model")
-			done, err := fetch.Run(t.Context(), s3.Client, fetchCommit(bucket, into))
+			into, done, err := s3.fetch(t, stage.Input{Name: "model", Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,8 +167,8 @@ func TestPublishThenFetch(t *testing.T) {
 			if d := cmp.Diff(contents(t, dir), contents(t, into)); d != "" {
 				t.Errorf("by commit (-want +got)\n%.2000s", d)
 			}
-			copied := filepath.Join(t.TempDir(), "copy")
-			if _, err := fetch.Run(t.Context(), s3.Client, &stage.FetchPlan{Inputs: []stage.Input{{Name: "m", Path: copied, Bucket: box, Prefix: "out/"}}}); err != nil {
+			copied, _, err := s3.fetch(t, stage.Input{Name: "m", Bucket: box, Prefix: "out/"})
+			if err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(contents(t, dir), contents(t, copied)); d != "" {
@@ -124,15 +189,15 @@ func many(n int) map[string]string {
 // The first attempt to commit wins; a later one leaves nothing to be seen, and repeating is harmless.
 func TestOneAttemptWins(t *testing.T) {
 	t.Parallel()
-	s3 := miniotest.Start(t)
+	s3 := newWorld(t)
 	bucket, box := s3.Bucket(t), s3.Bucket(t)
-	to := stage.Folder{Bucket: box}
+	to := stage.Folder{Bucket: box, Prefix: "out/"}
 	first, second := tree(t, map[string]string{"a": "first"}), tree(t, map[string]string{"a": "second", "b": "more"})
 	for _, x := range []struct {
 		dir     string
 		attempt int
 	}{{first, 1}, {second, 2}, {first, 1}} {
-		done, err := publish.Run(t.Context(), s3.Client, plan(bucket, x.dir, x.attempt, to))
+		done, err := s3.publish(t, x.dir, plan(bucket, x.attempt, to))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +209,7 @@ func TestOneAttemptWins(t *testing.T) {
 	for o := range s3.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
 		keys = append(keys, o.Key)
 	}
-	if d := cmp.Diff([]string{"a"}, keys); d != "" {
+	if d := cmp.Diff([]string{"out/a"}, keys); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 }
@@ -152,7 +217,7 @@ func TestOneAttemptWins(t *testing.T) {
 // Whatever is no file or folder is refused by name, and nothing is published.
 func TestLinksAndTheLikeAreRefused(t *testing.T) {
 	t.Parallel()
-	s3 := miniotest.Start(t)
+	s3 := newWorld(t)
 	outside := filepath.Join(tree(t, map[string]string{"secret": "key"}), "secret")
 	for name, make := range map[string]func(dir string) error{
 		"link to a secret":    func(d string) error { return os.Symlink(outside, filepath.Join(d, "x")) },
@@ -176,7 +241,7 @@ func TestLinksAndTheLikeAreRefused(t *testing.T) {
 			if err := make(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := publish.Run(t.Context(), s3.Client, plan(bucket, dir, 1))
+			_, err := s3.publish(t, dir, plan(bucket, 1))
 			if err == nil || !strings.Contains(err.Error(), `"x" is a`) || storage.Retry(err) {
 				t.Errorf("error %v, want a permanent one that names x", err)
 			}
@@ -189,33 +254,71 @@ func TestLinksAndTheLikeAreRefused(t *testing.T) {
 
 func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
 	t.Parallel()
-	s3 := miniotest.Start(t)
+	s3 := newWorld(t)
 	bucket := s3.Bucket(t)
 	for _, key := range []string{"both/a/b", "sibling/x", "siblings/y", "one.txt"} {
 		s3.Put(t, bucket, key, "x")
 	}
-	in := func(change func(*stage.Input)) *stage.FetchPlan {
-		i := stage.Input{Name: "table", Path: filepath.Join(t.TempDir(), "table"), Bucket: bucket}
+	in := func(change func(*stage.Input)) stage.Input {
+		i := stage.Input{Name: "table", Bucket: bucket}
 		change(&i)
-		return &stage.FetchPlan{Inputs: []stage.Input{i}}
+		return i
 	}
 	for name, c := range map[string]struct {
-		plan *stage.FetchPlan
+		in   stage.Input
 		want string
 	}{
 		"missing object": {in(func(i *stage.Input) { i.Key = "nothing" }), "input table: nothing"},
 		"changed object": {in(func(i *stage.Input) { i.Key, i.ETag = "one.txt", "another" }), "has changed since the run was requested"},
 		"missing commit": {in(func(i *stage.Input) { i.Commit, i.Output = "runs/r/s/commit", "o" }), "runs/r/s/commit"},
 	} {
-		if _, err := fetch.Run(t.Context(), s3.Client, c.plan); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
+		if _, _, err := s3.fetch(t, c.in); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
 			t.Errorf("%s: %v, want a permanent error with %q", name, err, c.want)
 		}
 	}
-	p := in(func(i *stage.Input) { i.Prefix = "sibling/" })
-	if _, err := fetch.Run(t.Context(), s3.Client, p); err != nil {
+	dir, _, err := s3.fetch(t, in(func(i *stage.Input) { i.Prefix = "sibling/" }))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]string{"x": "x"}, contents(t, p.Inputs[0].Path)); d != "" {
+	if d := cmp.Diff(map[string]string{"x": "x"}, contents(t, dir)); d != "" {
 		t.Errorf("a sibling of the prefix came too (-want +got)\n%s", d)
+	}
+}
+
+// Outputs that do not fit into the box that they go to are refused as a whole: nothing of them is committed.
+func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	runs, box := w.Bucket(t), w.Bucket(t)
+	usage := databox.UsageOf(w.Bucket(t), "pu-ann", "userdata")
+	dir := filepath.Join(t.TempDir(), "out")
+	for name, content := range map[string]string{"a": "12345", "b": "67890"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: runs, Session: "all.json", Outputs: []stage.Output{{
+		Name: "out", Copies: []stage.Folder{{Bucket: box, Prefix: "p/", Session: "all.json", Usage: &stage.Object{Bucket: usage.Bucket, Key: usage.Key}}},
+	}}}
+	for _, c := range []struct {
+		capacity int64
+		fits     bool
+	}{{9, false}, {10, true}} {
+		if err := databox.WriteUsage(t.Context(), w.Client, usage, databox.Usage{Capacity: c.capacity}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.publish(t, dir, plan)
+		var full *databox.FullError
+		if (err == nil) != c.fits || !c.fits && (!errors.As(err, &full) || full.Missing() != 1 || storage.Retry(err)) {
+			t.Fatalf("10 bytes into %d: %v", c.capacity, err)
+		}
+		if !c.fits {
+			if _, err := w.StatObject(t.Context(), runs, stage.CommitKey("r", "s"), minio.StatObjectOptions{}); err == nil {
+				t.Error("they are committed")
+			}
+		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // uploadFile brings one file to S3 and returns what the commit says of it. The content is hashed first; the file is still in the page cache when it is sent.
-func uploadFile(ctx context.Context, s3 *minio.Client, root *os.Root, f found, bucket, key string) (stage.File, error) {
+func (p *publisher) uploadFile(ctx context.Context, root *os.Root, f found, key string) (stage.File, error) {
 	file, err := open(root, f)
 	if err != nil {
 		return stage.File{}, err
@@ -32,8 +32,9 @@ func uploadFile(ctx context.Context, s3 *minio.Client, root *os.Root, f found, b
 	if n, err := io.Copy(h, io.NewSectionReader(file, 0, f.info.Size())); err != nil || n != f.info.Size() {
 		return stage.File{}, storage.Permanentf("%q: only %d of %d bytes can be read: %w", f.path, n, f.info.Size(), err)
 	}
-	err = storage.Try(ctx, func() error {
-		_, err := s3.PutObject(ctx, bucket, key, io.NewSectionReader(file, 0, f.info.Size()), f.info.Size(), minio.PutObjectOptions{
+	err = p.sessions.Try(ctx, p.plan.Session, func(s3 *minio.Client) error {
+		content := io.NewSectionReader(file, 0, f.info.Size())
+		_, err := s3.PutObject(ctx, p.plan.Bucket, key, content, f.info.Size(), minio.PutObjectOptions{
 			ContentType: contentType(f.path), PartSize: partSize, NumThreads: partsAtOnce,
 		})
 		return err

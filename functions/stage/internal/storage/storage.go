@@ -1,12 +1,11 @@
-// Package storage is what fetch and publish share in talking to S3: which failures another attempt may mend, and how often a single transfer is tried.
+// Package storage is what fetch and publish share in talking to S3: the sessions with which they do, which
+// failures another attempt may mend, and how often a single transfer is tried.
 package storage
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -30,32 +29,13 @@ func Retry(err error) bool {
 
 // Classify marks S3's answers that stay what they are.
 func Classify(err error) error {
-	switch r := minio.ToErrorResponse(err); {
+	var r minio.ErrorResponse
+	switch errors.As(err, &r); {
 	case err == nil:
 		return nil
 	case r.Code == "NoSuchKey" || r.Code == "NoSuchBucket" || r.Code == "AccessDenied" || r.StatusCode == http.StatusPreconditionFailed:
 		return &Permanent{err}
 	default:
 		return err
-	}
-}
-
-// tries is how often one transfer is begun; minio-go repeats requests by itself, this is for bodies that break off.
-const tries = 5
-
-// Try calls do until it works, fails for good, or has been tried often enough; between tries it waits longer and longer, up to 2 s.
-func Try(ctx context.Context, do func() error) error {
-	pause := 100 * time.Millisecond
-	for i := 1; ; i++ {
-		err := Classify(do())
-		if err == nil || !Retry(err) || i == tries || ctx.Err() != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
-			pause = min(2*pause, 2*time.Second)
-		}
 	}
 }

@@ -1,0 +1,142 @@
+package boxes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+)
+
+// Buckets hands out the buckets of boxes, each with the proof of whose it is: the box is there and Ready,
+// and the bucket's tags name the namespace's UID. A bucket's name alone proves nothing: it is the same for
+// a namespace that was deleted and made again by other people, and for another cluster on the same S3.
+//
+// Whoever opens a bucket with the installation's own key, or makes a session for one, asks here, every time.
+type Buckets struct {
+	Boxes      client.Reader // may be a cache
+	Namespaces client.Reader // reads from the API server
+}
+
+// Bucket is one that has been proved.
+type Bucket struct {
+	Name string
+	// Dataset is another module's box that is shared: only the developer's area of it, only to be read.
+	Dataset bool
+}
+
+// Refusal is why a bucket is not handed out.
+type Refusal struct {
+	Reason string
+	// Wait says that it may be handed out later without anybody's doing: the box is being made ready.
+	Wait bool
+}
+
+func (r *Refusal) Error() string { return r.Reason }
+
+func refusef(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
+
+// Of hands out the bucket of a box of the namespace. The error is a *Refusal, or the API server's or S3's.
+func (b Buckets) Of(ctx context.Context, s3 *minio.Client, namespace, box string) (Bucket, error) {
+	x := &platformv1.DataBox{}
+	err := b.Boxes.Get(ctx, types.NamespacedName{Namespace: namespace, Name: box}, x)
+	if apierrors.IsNotFound(err) {
+		return Bucket{}, refusef("there is no DataBox %s", box)
+	}
+	if err != nil {
+		return Bucket{}, wrapAPI("reading the box "+box, err)
+	}
+	return b.prove(ctx, s3, x)
+}
+
+// Named hands out a bucket by its name, as a run's status has it. It is only given where a box of the
+// namespace leads to it.
+func (b Buckets) Named(ctx context.Context, s3 *minio.Client, namespace, bucket string) (Bucket, error) {
+	var all platformv1.DataBoxList
+	if err := b.Boxes.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		return Bucket{}, wrapAPI("reading the boxes", err)
+	}
+	for i := range all.Items {
+		if source := sourceOf(&all.Items[i]); databox.BucketName(source.Namespace, source.Name) == bucket {
+			return b.prove(ctx, s3, &all.Items[i])
+		}
+	}
+	return Bucket{}, refusef("no DataBox has the bucket %s", bucket)
+}
+
+// Runs hands out the module's run bucket.
+func (b Buckets) Runs(ctx context.Context, s3 *minio.Client, namespace string) (string, error) {
+	bucket := databox.RunBucketName(namespace)
+	return bucket, b.check(ctx, s3, bucket, namespace, databox.RunsBox)
+}
+
+// sourceOf is the box in whose bucket the files of a box lie: another module's for a dataset.
+func sourceOf(box *platformv1.DataBox) types.NamespacedName {
+	if box.Spec.DatasetReference != nil {
+		ref := box.Spec.DatasetReference.DatasetComponentRef
+		return types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	}
+	return client.ObjectKeyFromObject(box)
+}
+
+func (b Buckets) prove(ctx context.Context, s3 *minio.Client, box *platformv1.DataBox) (Bucket, error) {
+	if box.DeletionTimestamp != nil {
+		return Bucket{}, refusef("the box %s is being deleted", box.Name)
+	}
+	ready := meta.FindStatusCondition(box.Status.Conditions, platformv1.ConditionReady)
+	switch {
+	case ready == nil:
+		return Bucket{}, &Refusal{Reason: fmt.Sprintf("the box %s is not ready yet", box.Name), Wait: true}
+	case ready.Reason == platformv1.ReasonNotShared || ready.Reason == platformv1.ReasonBucketNotOurs:
+		return Bucket{}, refusef("the box %s cannot be used: %s: %s", box.Name, ready.Reason, ready.Message)
+	case ready.Status != "True":
+		return Bucket{}, &Refusal{Reason: fmt.Sprintf("the box %s is not ready: %s: %s", box.Name, ready.Reason, ready.Message), Wait: true}
+	}
+	source := sourceOf(box)
+	out := Bucket{Name: databox.BucketName(source.Namespace, source.Name), Dataset: box.Spec.DatasetReference != nil}
+	if out.Dataset {
+		if err := b.shared(ctx, source, box); err != nil {
+			return Bucket{}, err
+		}
+	}
+	return out, b.check(ctx, s3, out.Name, source.Namespace, source.Name)
+}
+
+// shared proves that the owner of a dataset shares it with the box's namespace now.
+func (b Buckets) shared(ctx context.Context, source types.NamespacedName, box *platformv1.DataBox) error {
+	x := &platformv1.DataBox{}
+	err := b.Boxes.Get(ctx, source, x)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return wrapAPI("reading the dataset's box", err)
+	}
+	if err != nil || x.Spec.S3DefaultStorage == nil || x.DeletionTimestamp != nil ||
+		!SharedWith(x.Annotations[SharedWithAnnotation], box.Namespace) {
+		return refusef("the box %s cannot be used: %s is not shared with this namespace", box.Name, source)
+	}
+	return nil
+}
+
+// check reads the tags of a bucket against the UID that the namespace has now.
+func (b Buckets) check(ctx context.Context, s3 *minio.Client, bucket, namespace, box string) error {
+	ns := &corev1.Namespace{}
+	if err := b.Namespaces.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
+		return wrapAPI("reading the namespace "+namespace, err)
+	}
+	err := databox.CheckBucket(ctx, s3, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID), Box: box})
+	var answer minio.ErrorResponse
+	switch {
+	case errors.Is(err, databox.ErrBucketNotOurs):
+		return refusef("the bucket of %s cannot be used: %v", box, err)
+	case errors.As(err, &answer) && answer.Code == minio.NoSuchBucket: // the box's next pass makes it
+		return &Refusal{Reason: err.Error(), Wait: true}
+	}
+	return err
+}

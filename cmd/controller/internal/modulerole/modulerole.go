@@ -1,0 +1,85 @@
+// Package modulerole knows about the Role that lets the controller work in a module's namespace: its name stands in
+// translate/names, translate writes it. Without it the API server refuses what the controller does there, and people are
+// told what to do.
+package modulerole
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// unauthorized is in every refusal of RBAC. A quota, an admission policy or a namespace that goes away is Forbidden, too.
+var unauthorized = regexp.MustCompile(`User ".*" cannot [a-z]+ resource `)
+
+// Missing reports an error of the API server that the module's Role would have prevented.
+func Missing(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsForbidden(err) && errors.As(err, &status) &&
+		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) && unauthorized.MatchString(status.Status().Message)
+}
+
+// Message says what helps.
+func Message(namespace string) string {
+	return fmt.Sprintf("unip's controller may not work in namespace %s: it has no RoleBinding %s (or its Role has changed). "+
+		"Apply the module again: unip apply -f <manifests>, or unip translate -f <manifests> | ko apply -f -", namespace, names.Controller)
+}
+
+// Binding is what Watches and caches are given: the metadata of a RoleBinding.
+func Binding() *metav1.PartialObjectMetadata {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(rbacv1.SchemeGroupVersion.WithKind("RoleBinding"))
+	return m
+}
+
+// InCache limits a cache to the modules' RoleBindings.
+func InCache() cache.ByObject {
+	return cache.ByObject{Label: labels.SelectorFromSet(labels.Set{names.ControllerRoleLabel: "true"})}
+}
+
+// wakeAfter is how long after a RoleBinding has come it is tried: the API server itself takes a moment to go by it.
+const wakeAfter = time.Second
+
+// Wake makes a request of each object of a list's kind in the namespace of a RoleBinding that has come, changed or gone.
+func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	wake := func(ctx context.Context, binding client.Object, q queue) {
+		all := list()
+		if err := c.List(ctx, all, client.InNamespace(binding.GetNamespace())); err != nil {
+			return // the next look comes by itself
+		}
+		_ = meta.EachListItem(all, func(o runtime.Object) error {
+			if x, ok := o.(client.Object); ok {
+				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(x)}, wakeAfter)
+			}
+			return nil
+		})
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList { // when the controller starts all objects are looked at anyway
+				wake(ctx, e.Object, q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { wake(ctx, e.ObjectNew, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { wake(ctx, e.Object, q) },
+	}
+}

@@ -1,0 +1,94 @@
+package runs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/fair"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+// Names that strangers make up, and runs that have ended, leave no trace: neither in the memory nor in the queue.
+func TestHintsOfStrangersAreForgotten(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+	}
+	starts, _ := newStarts(t)
+	r := &Reconciler{Client: starts.Client, memory: newMemory(), hints: fair.NewQueue(hintLimits)}
+	for name, state := range map[string]runtimev1.State{"over": runtimev1.Failed, "waiting": runtimev1.Pending} {
+		run := &runtimev1.PipelineRun{}
+		run.Namespace, run.Name = "default", name
+		run.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{}}
+		must(t, r.Client.Create(t.Context(), run))
+		run.Status.State = state
+		must(t, r.Client.Status().Update(t.Context(), run))
+	}
+	hint := func(name string) { r.Hint(t.Context(), types.NamespacedName{Namespace: "default", Name: name}) }
+	for i := range 300 {
+		hint(fmt.Sprint("none-", i))
+		hint("over")
+		_ = r.memory.take(types.NamespacedName{Namespace: "default", Name: fmt.Sprint("none-", i)})
+	}
+	if n := len(r.memory.runs); n != 0 {
+		t.Errorf("%d runs are remembered", n)
+	}
+	if r.memory.publishedAt(types.NamespacedName{Name: "none"}, "id"); len(r.memory.runs) != 0 {
+		t.Error("a question is remembered")
+	}
+	hint("waiting")
+	if !r.memory.take(types.NamespacedName{Namespace: "default", Name: "waiting"}) {
+		t.Error("a hint about a run that goes on is lost")
+	}
+	// An upload about which no rule is costs nothing more than the look into the cache, whatever S3 does.
+	starts.Live = failing{}
+	for _, c := range []struct {
+		pipeline string
+		rule     int
+		file     string
+	}{{"none", 0, "in/a.csv"}, {"train", 7, "in/a.csv"}, {"train", -1, "in/a.csv"}, {"train", 0, "out/a.csv"}, {"train", 0, "in/../a.csv"}} {
+		if err := starts.Upload(t.Context(), "default", c.pipeline, c.rule, "ann", c.file); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// failing is a reader of an API server that must not be asked.
+type failing struct{ client.Reader }
+
+// What a container leaves in its last words does not reach a terminal as it is.
+func TestMessagesHoldNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	const hostile = "\x1b[2Jboo\rfake\u202e line"
+	for name, state := range map[string]corev1.ContainerStateTerminated{
+		"stage":   {ExitCode: 1, Message: hostile},
+		"publish": {ExitCode: 1, Message: `{"error":"output a: \u001b[2J\r\u202e is a link"}`},
+		"fetch":   {ExitCode: 1, Message: `{"error":"input a: \u001b[2J\r\u202e is gone"}`},
+	} {
+		p := &corev1.Pod{}
+		s := []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &state}}}
+		if p.Status.InitContainerStatuses = s; name == "publish" {
+			p.Status.InitContainerStatuses, p.Status.ContainerStatuses = nil, s
+		}
+		o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, p.CreationTimestamp.Time)
+		if strings.ContainsAny(o.message, "\x1b\r\n\u202e") || !strings.Contains(o.message, `\x1b[2J`) {
+			t.Errorf("%s: %q", name, o.message)
+		}
+	}
+	s := &runtimev1.PipelineRunStatus{Message: hostile, Stages: []runtimev1.StageStatus{{Reason: hostile, Message: hostile}}}
+	printable(s)
+	if all := fmt.Sprint(s.Message, s.Stages[0].Reason, s.Stages[0].Message); strings.ContainsAny(all, "\x1b\r\u202e") {
+		t.Errorf("%q", all)
+	}
+	if err := errors.New(hostile); strings.ContainsAny(oneLine(err.Error()), "\x1b\r\u202e") {
+		t.Error("oneLine")
+	}
+}

@@ -1,0 +1,108 @@
+package runs
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+// The sessions of a stage live an hour at the most, are renewed at half of that, and are never made for a bucket
+// that is not the module's any more.
+func TestSessionsOfAStage(t *testing.T) {
+	t.Parallel()
+	cfg, c, minio, src := newServers(t)
+	bucket := makeBox(t, c, minio, "userdata")
+	ns := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
+	store, err := openS3(src, http.DefaultTransport)
+	must(t, err)
+	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
+	r := &Reconciler{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
+	run := run(func(r *runtimev1.PipelineRun) { r.Namespace, r.UID = "default", "" })
+	must(t, c.Create(t.Context(), run))
+	plan, err := resolve(run, []*runtimev1.Pipeline{diamond()}, func(string) (string, bool, error) { return bucket, false, nil })
+	must(t, err)
+	run.Status.Stages = plan.stages
+	st := &run.Status.Stages[0]
+
+	secret := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: "default", Name: names.StageSession(run.Name, st.Name)}
+	now := time.Now()
+	ensure := func(at time.Time) (due time.Time, changed bool) {
+		t.Helper()
+		before := secret.ResourceVersion
+		due, err := r.ensureSessions(t.Context(), run, st, store, at)
+		must(t, err)
+		must(t, c.Get(t.Context(), key, secret))
+		return due, secret.ResourceVersion != before
+	}
+	due, _ := ensure(now)
+	if left := due.Sub(now); left < 25*time.Minute || left > 31*time.Minute {
+		t.Errorf("due in %v", left)
+	}
+	if files := slices.Sorted(maps.Keys(secret.Data)); !slices.Equal(files, []string{"fetch-0.json", "publish-0.json"}) {
+		t.Errorf("files %v", files)
+	}
+	for file, b := range secret.Data {
+		s, err := databox.ParseSession(b)
+		must(t, err)
+		if left := time.Until(s.Expiration); left > time.Hour || left < 59*time.Minute {
+			t.Errorf("%s lives %v", file, left)
+		}
+	}
+	if !metav1.IsControlledBy(secret, run) {
+		t.Error("the Secret does not go with its run")
+	}
+	if _, changed := ensure(now.Add(20 * time.Minute)); changed {
+		t.Error("renewed before its time")
+	}
+	if _, changed := ensure(due.Add(time.Second)); !changed {
+		t.Error("not renewed at half of its life")
+	}
+	secret.Data["fetch-0.json"] = []byte("{}")
+	must(t, c.Update(t.Context(), secret))
+	if _, changed := ensure(now); !changed {
+		t.Error("a Secret that somebody has changed stays")
+	}
+
+	// Without the right on Secrets a run waits, and one that has ended is not held up.
+	stranger := rest.CopyConfig(cfg)
+	stranger.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
+	powerless, err := client.New(stranger, client.Options{Scheme: c.Scheme()})
+	must(t, err)
+	p := &Reconciler{Client: powerless, Live: powerless, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
+	_, err = p.ensureSessions(t.Context(), run, st, store, now)
+	if _, later := sessionsLater(err); !apierrors.IsForbidden(err) || !later {
+		t.Errorf("without rights: %v", err)
+	}
+	p.dropSessions(t.Context(), run)
+
+	giveAway(t, minio, bucket, "userdata")
+	_, err = r.ensureSessions(t.Context(), run, st, store, now.Add(2*time.Hour))
+	var refusal *boxes.Refusal
+	if !errors.As(err, &refusal) || refusal.Wait {
+		t.Errorf("a session for somebody else's bucket: %v", err)
+	}
+
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "foreign", Labels: map[string]string{runtimev1.RunLabel: run.Name}}}
+	must(t, c.Create(t.Context(), foreign))
+	r.dropSessions(t.Context(), run)
+	if err := c.Get(t.Context(), key, secret); !apierrors.IsNotFound(err) {
+		t.Errorf("the sessions of a run that has ended: %v", err)
+	}
+	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
+}

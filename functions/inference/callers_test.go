@@ -1,0 +1,86 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/unip-knative/unip/functions/internal/caller"
+)
+
+// send sends a request, and gives the answer's status and body.
+func (c *component) send(method, path string, header ...string) (int, string) {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader("{}"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// Who has no signature of the gateway is told how to call, on every path; only the questions about
+// health, which Knative asks, are anybody's.
+func TestUnsignedCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	c := start(t, echo, "echo", func(s *setup) { s.anonymous = false }).awaitReady()
+	c.write("key", key)
+	for _, call := range []string{
+		"POST /predict", "GET /predict", "GET /openapi.json", "GET /openapi", "GET /v2", "GET /v2/health/live",
+		"GET /v2/health/ready", "GET /v2/models/leaf", "POST /v2/models/leaf/infer", "GET /", "GET /metrics",
+		"POST /healthz", "PUT /readyz", "OPTIONS /readyz", "GET /readyz/", "GET /healthz%2f", "GET /readyz/../predict",
+		"GET //readyz", "OPTIONS /predict",
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		for name, header := range map[string][]string{
+			"nothing": nil, "an empty signature": {caller.Header, ""}, "a claim": {"X-Forwarded-User", "ann"},
+			"a probe's name": {"User-Agent", "kube-probe/1.34", "K-Network-Probe", "queue"},
+		} {
+			status, body := c.send(method, path, header...)
+			if status != http.StatusUnauthorized || !strings.Contains(body, "gateway") || !strings.Contains(body, "anonymous-calls") {
+				t.Errorf("%s with %s: %d %s", call, name, status, body)
+			}
+		}
+	}
+	for _, call := range []string{"GET /healthz", "HEAD /healthz", "GET /readyz", "HEAD /readyz", "GET /readyz?x=1"} {
+		method, path, _ := strings.Cut(call, " ")
+		if status, body := c.send(method, path); status != http.StatusOK {
+			t.Errorf("%s: %d %s", call, status, body)
+		}
+	}
+	// The gateway signs for nobody, too: that is what an API without auth is.
+	h, err := caller.Sign([]byte(key), caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.predict(200, "{}", caller.Header, h)
+	c.predict(401, "{}", caller.Header, h)
+}
+
+// A component with anonymous-calls answers all, but nobody has files.
+func TestUnsignedCallsHaveNoFiles(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/anonymous/file_groups/in/x.txt", "x")
+	c, _ := startFiles(t, "def f(inputs=None):\n    return []\n", withBoxes(t, s, "visitors"))
+	c.predict(200, "{}")
+	for _, user := range []string{"ann", "anonymous"} {
+		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`, "X-Forwarded-User", user)
+		if a.slug() != "file-needs-user" {
+			t.Errorf("%s: %s", user, a.body)
+		}
+	}
+}

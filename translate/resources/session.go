@@ -1,0 +1,92 @@
+package resources
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/translate/names"
+)
+
+func sessionOf(use names.Access) platformv1.Session { return platformv1.Session{Use: string(use)} }
+
+// session of a component's model.
+func (m Model) session() platformv1.Session {
+	return platformv1.Session{Use: string(names.Model), Object: m.Object}
+}
+
+// session of a component for its callers' files.
+func (b FileBox) session() platformv1.Session {
+	if b.ReadOnly {
+		return sessionOf(names.CallsRead)
+	}
+	return sessionOf(names.Calls)
+}
+
+// sessions of the gateway: with one it looks at files, with the others it signs links, each with no more than the link is for.
+func (s Storage) sessions(box string) []platformv1.Session {
+	all := []platformv1.Session{sessionOf(names.Files)}
+	if s.Links {
+		all = append(all, sessionOf(names.GetLinks))
+		if !slices.Contains(s.Datasets, box) {
+			all = append(all, sessionOf(names.PutLinks))
+		}
+	}
+	return all
+}
+
+// Sessions are what the pods of a module hold, by box; each session once.
+func Sessions(components []Component, storage Storage) map[string][]platformv1.Session {
+	held := map[string]map[platformv1.Session]bool{}
+	hold := func(box string, all ...platformv1.Session) {
+		if held[box] == nil {
+			held[box] = map[platformv1.Session]bool{}
+		}
+		for _, s := range all {
+			held[box][s] = true
+		}
+	}
+	for _, c := range components {
+		if c.Model != nil {
+			hold(c.Model.Box, c.Model.session())
+		}
+		for _, b := range c.Boxes {
+			hold(b.Name, b.session())
+		}
+	}
+	for _, box := range storage.Boxes {
+		hold(box, storage.sessions(box)...)
+	}
+	sorted := map[string][]platformv1.Session{}
+	for box, all := range held {
+		sorted[box] = slices.SortedFunc(maps.Keys(all), func(a, b platformv1.Session) int {
+			return cmp.Or(cmp.Compare(a.Use, b.Use), cmp.Compare(a.Object, b.Object))
+		})
+	}
+	return sorted
+}
+
+// sessionFile is a session of a box and the file that it is in.
+type sessionFile struct {
+	box     string
+	session platformv1.Session
+	file    string
+}
+
+// sessionVolume is a volume with sessions, each in a file. The controller makes their Secrets, whose names are the box's and a suffix; such names
+// stand in projected volumes and nowhere else, which tells tools that prefix a module's names where to prefix these too.
+func sessionVolume(all ...sessionFile) corev1.VolumeSource {
+	optional := true
+	var sources []corev1.VolumeProjection
+	for _, s := range all {
+		sources = append(sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: names.SessionSecret(s.box, names.Access(s.session.Use), s.session.Object)},
+			Optional:             &optional,
+			Items:                []corev1.KeyToPath{{Key: sessionKey, Path: s.file}},
+		}})
+	}
+	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}
+}
