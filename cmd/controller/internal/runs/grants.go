@@ -21,8 +21,8 @@ type sessionPlan struct {
 	// files of the containers, and of each input and copy by its index among the stage's.
 	fetch, publish  []string
 	inputs, outputs []string
-	// usages say how full the boxes of copies are, by index as outputs; nil without a copy.
-	usages []*databox.UsageRef
+	// usages say how full the boxes of copies are, by index as outputs; empty without a copy.
+	usages []databox.UsageRef
 }
 
 // need is a grant for one variable, and one more that goes with it where it is set.
@@ -70,10 +70,10 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 		case out.Bucket != "":
 			n.grant = databox.Grant{Bucket: out.Bucket, Access: names.Put, Prefix: out.Prefix}
 		}
-		var usage *databox.UsageRef
+		var usage databox.UsageRef
 		if out.Box != "" {
-			at := databox.UsageOf(systemBucket, run.Namespace, out.Box)
-			usage, n.with = &at, databox.Grant{Bucket: at.Bucket, Access: names.Read, Keys: []string{at.Key}}
+			usage = databox.UsageOf(systemBucket, run.Namespace, out.Box)
+			n.with = databox.Grant{Bucket: usage.Bucket, Access: names.Read, Keys: []string{usage.Key}}
 		}
 		writes, p.usages = append(writes, n), append(p.usages, usage)
 	}

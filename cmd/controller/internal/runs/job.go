@@ -139,8 +139,8 @@ func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, s
 		x := stage.Output{Name: out.Name}
 		if out.Bucket != "" {
 			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
-			if u := sessions.usages[i]; u != nil {
-				to.Usage = &stage.Object{Bucket: u.Bucket, Key: u.Key}
+			if u := stage.Object(sessions.usages[i]); u.Key != "" {
+				to.Usage = &u
 			}
 			x.Copies = []stage.Folder{to}
 		}
