@@ -14,8 +14,8 @@ const (
 	maxDelay = 8 * time.Second
 	// memory is how long a failure counts.
 	memory = 15 * time.Minute
-	// crowd is how many users of one address, such as an office's, may log in for the first time at once
-	// without being taken for a guesser of names.
+	// crowd is how many users of one address, such as an office's, may log in for the first time at
+	// once without being taken for a guesser of names.
 	crowd = 16
 	// maxGuesses is how many passwords of one user wait at one address; an honest one has one.
 	maxGuesses = 8
@@ -54,13 +54,17 @@ type Attempts struct {
 // New has seen none yet.
 func New() *Attempts {
 	return &Attempts{
-		records: newRecent[place, record](maxRecords), pending: map[place]map[[32]byte]int{}, crowds: map[string]int{}, delayed: map[place]int{},
+		records: newRecent[place, record](maxRecords), pending: map[place]map[[32]byte]int{},
+		crowds: map[string]int{}, delayed: map[place]int{},
 	}
 }
 
 // Check verifies a password when its turn has come. The address may be "", where it cannot be told;
-// login stands for user and password. The error is a *BusyError, ctx's or verify's, which is no failure.
-func (a *Attempts) Check(ctx context.Context, address, user string, login [32]byte, verify func() (bool, error)) (bool, error) {
+// login stands for user and password. The error is a *BusyError, ctx's or verify's, which is no
+// failure.
+func (a *Attempts) Check(
+	ctx context.Context, address, user string, login [32]byte, verify func() (bool, error),
+) (bool, error) {
 	at := place{address, user}
 	delay, failures, err := a.begin(at, login)
 	if err != nil {
@@ -79,7 +83,8 @@ func (a *Attempts) Check(ctx context.Context, address, user string, login [32]by
 	return ok, err
 }
 
-// begin takes an attempt in and says how long it has to wait, and how often its user has failed there before.
+// begin takes an attempt in and says how long it has to wait, and how often its user has failed
+// there before.
 func (a *Attempts) begin(at place, login [32]byte) (delay time.Duration, failures int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

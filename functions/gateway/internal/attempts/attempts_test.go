@@ -131,7 +131,8 @@ func TestNamesAreGuessedSlowly(t *testing.T) {
 	})
 }
 
-// A whole office has one address. Who has logged in there goes on when somebody guesses others' passwords; guessing theirs is slow as well.
+// A whole office has one address. Who has logged in there goes on when somebody guesses others'
+// passwords; guessing theirs is slow as well.
 func TestWhoIsKnownAtAnAddressGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -153,7 +154,8 @@ func TestWhoIsKnownAtAnAddressGoesOn(t *testing.T) {
 	})
 }
 
-// burst begins n attempts at once and counts those that have been looked at without a delay, and those refused.
+// burst begins n attempts at once and counts those that have been looked at without a delay, and
+// those refused.
 func burst(t *testing.T, a *Attempts, n int, who func(i int) (address, user, password string)) (atOnce, refused int) {
 	t.Helper()
 	var mu sync.Mutex

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxHops is how many proxies are remembered: pods of ingresses and activators, over their restarts.
+	// maxHops is how many proxies are remembered: pods of ingresses and activators, over their
+	// restarts.
 	maxHops = 1024
 	// host6 is what one caller has of IPv6, who may choose the other bits.
 	host6 = 64
@@ -28,7 +29,8 @@ const (
 // call without a claim; behind it no address can be told.
 type Hops struct {
 	mu sync.Mutex
-	// direct are those that called queue-proxy without being an activator, silent those that appended nothing.
+	// direct are those that called queue-proxy without being an activator, silent those that
+	// appended nothing.
 	direct, silent *recent[netip.Addr, struct{}]
 }
 
@@ -37,7 +39,8 @@ func NewHops() *Hops {
 	return &Hops{direct: newRecent[netip.Addr, struct{}](maxHops), silent: newRecent[netip.Addr, struct{}](maxHops)}
 }
 
-// Caller is the address that a call comes from, "" when it cannot be told. An IPv6 address stands for its /64.
+// Caller is the address that a call comes from, "" when it cannot be told. An IPv6 address stands
+// for its /64.
 func (h *Hops) Caller(r *http.Request) string {
 	if r.Header.Get("Upgrade") != "" {
 		return "" // Connection, which then passes ingresses, can make the proxies drop their own headers
