@@ -22,7 +22,6 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
-	"github.com/unip-knative/unip/functions/internal/paced"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -33,9 +32,6 @@ const (
 	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
 	keyWait = 15 * time.Second
 	keyPoll = 250 * time.Millisecond
-	// bodyPause is how long a caller may send nothing of a body, and bodyTime how long all of a body may
-	// take that the gateway reads itself.
-	bodyPause, bodyTime = 20 * time.Second, time.Minute
 	// maxKey bounds the read of the key file.
 	maxKey = 4 << 10
 )
@@ -91,11 +87,6 @@ type call struct{ api, user, trace string }
 
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	m, ok := g.table.Find(r.URL.EscapedPath())
-	total := bodyTime
-	if ok && m.API.Kind == routes.KindMLComponent {
-		total = 0 // the call's own deadline bounds it
-	}
-	r = paced.Limit(w, r, bodyPause, total)
 	if !ok {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
 		return

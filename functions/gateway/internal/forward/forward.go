@@ -30,7 +30,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unip-knative/unip/functions/internal/paced"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -201,8 +200,6 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 			w.Header().Set("Retry-After", retryAfter)
 		}
 		problem.Write(w, r, p)
-	case errors.Is(err, paced.ErrSlow):
-		paced.Refuse(w, r)
 	case s != nil && s.tooLarge.Load():
 		tooLarge(w, r, s.maxBody)
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):

@@ -28,7 +28,6 @@ func New(cfg *rest.Config, h Handler) (*Handler, error) {
 	if h.Pods, err = kubernetes.NewForConfig(cfg); err != nil {
 		return nil, err
 	}
-	h.open = &streams{}
 	return &h, nil
 }
 

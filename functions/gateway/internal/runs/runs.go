@@ -26,18 +26,13 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/functions/internal/paced"
 	"github.com/unip-knative/unip/functions/internal/problem"
 	"github.com/unip-knative/unip/translate/names"
 )
 
 const (
 	// maxBody bounds the body of a call that starts a run.
-	maxBody = 64 << 10
-	// maxFaults bounds how many faults of a call are told, and maxNames how many names stand in one.
-	maxFaults, maxNames = 20, 20
-	// maxQuoted bounds in bytes what is quoted of a caller's own text.
-	maxQuoted = 100
+	maxBody = 1 << 20
 	// maxName is the longest name of a PipelineRun.
 	maxName = 53
 	maxKey  = 255
@@ -57,8 +52,6 @@ type Handler struct {
 	Open    func(box string) (*databox.Box, error)
 	// Kept opens the run bucket, for the logs of what has ended.
 	Kept func() (*databox.Box, error)
-
-	open *streams
 }
 
 // Variable is a variable as the API of a pipeline shows it.
@@ -97,7 +90,6 @@ func answer(w http.ResponseWriter, status int, v any) {
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
 }
@@ -112,7 +104,7 @@ func (v *values) UnmarshalJSON(b []byte) error {
 		for name, x := range m {
 			s, ok := x.(string)
 			if !ok {
-				return fmt.Errorf("%q is not a path in a string", brief(name))
+				return fmt.Errorf("%q is not a path in a string", name)
 			}
 			(*v)[name] = s
 		}
@@ -124,7 +116,7 @@ func (v *values) UnmarshalJSON(b []byte) error {
 	}
 	for _, x := range l {
 		if _, twice := (*v)[x.Name]; twice || x.Name == "" {
-			return fmt.Errorf("the name %q is missing or there twice", brief(x.Name))
+			return fmt.Errorf("the name %q is missing or there twice", x.Name)
 		}
 		(*v)[x.Name] = x.Path + x.Data + x.Value
 	}
@@ -138,17 +130,13 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 		Outputs values `json:"outputs"`
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if errors.Is(err, paced.ErrSlow) {
-		paced.Refuse(w, r)
-		return
-	}
 	if err != nil {
 		fail(w, r, problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is larger than %d bytes or broke off", maxBody))
 		return
 	}
 	if len(b) > 0 {
 		if err := json.Unmarshal(b, &body); err != nil {
-			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body is not JSON of the form {\"inputs\": {…}, \"outputs\": {…}}: "+brief(err.Error()))
+			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body is not JSON of the form {\"inputs\": {…}, \"outputs\": {…}}: "+err.Error())
 			return
 		}
 	}
@@ -227,12 +215,8 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, outputs values, run *runtimev1.PipelineRun) *problem.Problem {
 	p := problem.New(problem.BadRequest, http.StatusBadRequest, "The run cannot be started", "")
 	fault := func(pointer, format string, args ...any) {
-		if len(p.Errors) < maxFaults {
-			p.Errors = append(p.Errors, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
-		}
+		p.Errors = append(p.Errors, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 	}
-	// No more is looked at in the storage than there are variables.
-	inputs, outputs = known(fault, "/inputs/", spec.Inputs, inputs), known(fault, "/outputs/", spec.Outputs, outputs)
 	for _, v := range spec.Inputs {
 		if _, ok := inputs[v.Name]; v.Required && !ok {
 			fault("/inputs/"+v.Name, "the input %s is needed", v.Name)
@@ -240,7 +224,7 @@ func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, out
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		at := "/inputs/" + name
-		place, err := h.place(name, inputs[name])
+		place, err := h.place(spec.Inputs, name, inputs[name])
 		if err != nil {
 			fault(at, "%s", err)
 			continue
@@ -248,7 +232,7 @@ func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, out
 		etag, err := h.find(ctx, place, user)
 		switch {
 		case errors.Is(err, errNothing):
-			fault(at, "input %s: there is nothing at %s", name, brief(inputs[name]))
+			fault(at, "input %s: there is nothing at %s", name, inputs[name])
 		case err != nil:
 			slog.Error("the storage does not do what it should", "error", err)
 			u := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
@@ -258,9 +242,9 @@ func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, out
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {
-		place, err := h.place(name, outputs[name])
+		place, err := h.place(spec.Outputs, name, outputs[name])
 		if err == nil && !place.Folder() {
-			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, brief(outputs[name]))
+			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, outputs[name])
 		}
 		if err != nil {
 			fault("/outputs/"+name, "%s", err)
@@ -273,62 +257,25 @@ func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, out
 	return &p
 }
 
-// known are the values of variables that there are. Of the names that no variable has it tells a few,
-// and which variables there are, once.
-func known(fault func(pointer, format string, args ...any), at string, variables []Variable, given values) values {
-	var names, lost []string
-	found := values{}
-	for _, v := range variables {
-		names = append(names, v.Name)
-		if value, ok := given[v.Name]; ok {
-			found[v.Name] = value
-		}
-	}
-	for name := range given {
-		if _, ok := found[name]; !ok {
-			lost = append(lost, name)
-		}
-	}
-	slices.Sort(lost)
-	for i, name := range lost[:min(len(lost), maxFaults)] {
-		name = brief(name)
-		if i == 0 {
-			fault(at+name, "there is no variable %q here; there are: %s", name, listed(names))
-		} else {
-			fault(at+name, "there is no variable %q here", name)
-		}
-	}
-	return found
-}
-
-// listed is at most maxNames names.
-func listed(names []string) string {
-	if more := len(names) - maxNames; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), more)
-	}
-	return strings.Join(names, ", ")
-}
-
-// brief is a caller's text as it may be quoted.
-func brief(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-}
-
 // place checks one value that the caller named.
-func (h *Handler) place(name, value string) (databox.Place, error) {
+func (h *Handler) place(known []Variable, name, value string) (databox.Place, error) {
+	if !slices.ContainsFunc(known, func(v Variable) bool { return v.Name == name }) {
+		var all []string
+		for _, v := range known {
+			all = append(all, v.Name)
+		}
+		return databox.Place{}, fmt.Errorf("there is no variable %q here; there are: %s", name, strings.Join(all, ", "))
+	}
 	p, err := databox.ParsePlace(value)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("%s: %s", name, brief(err.Error()))
+		return p, fmt.Errorf("%s: %w", name, err)
 	case p.Developer:
-		return p, fmt.Errorf("%s: %q is in the developer's area", name, brief(value))
+		return p, fmt.Errorf("%s: %q is in the developer's area", name, value)
 	case !slices.Contains(h.Boxes, p.Box):
-		return p, fmt.Errorf("%s: there is no box %q", name, brief(p.Box))
+		return p, fmt.Errorf("%s: there is no box %q", name, p.Box)
 	case !p.Folder() && !strings.Contains(p.Path, "/"):
-		return p, fmt.Errorf("%s: %q: a file is in a group: <box>/<group>/<file>", name, brief(value))
+		return p, fmt.Errorf("%s: %q: a file is in a group: <box>/<group>/<file>", name, value)
 	}
 	return p, nil
 }
@@ -367,7 +314,7 @@ func (h *Handler) own(w http.ResponseWriter, r *http.Request, user, id string) *
 		return nil
 	}
 	if err != nil || run.Spec.User != user {
-		fail(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", brief(id)))
+		fail(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
 		return nil
 	}
 	return run

@@ -36,11 +36,6 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 		fail(w, r, problem.NotFound, http.StatusNotFound, "No such stage", fmt.Sprintf("the run has no stage %q", name))
 		return
 	}
-	end, ok := h.stream(w, r, user)
-	if !ok {
-		return
-	}
-	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -171,15 +166,9 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	if run == nil {
 		return
 	}
-	end, ok := h.stream(w, r, user)
-	if !ok {
-		return
-	}
-	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	out := flushing{w, http.NewResponseController(w)}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -102,7 +101,7 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 	if s := q.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxLimit {
-			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("limit: %q is not a number from 1 to %d", brief(s), maxLimit))
+			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxLimit))
 			return
 		}
 		limit = n
@@ -113,10 +112,7 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		return
 	}
 	options := []client.ListOption{client.InNamespace(h.Namespace)}
-	if p := q.Get("pipeline"); len(validation.IsDNS1123Label(p)) > 0 && p != "" {
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("pipeline: %q is not the name of a pipeline", brief(p)))
-		return
-	} else if p != "" {
+	if p := q.Get("pipeline"); p != "" {
 		options = append(options, client.MatchingLabels{runtimev1.PipelineLabel: p})
 	}
 	var all runtimev1.PipelineRunList
