@@ -32,8 +32,10 @@ import (
 const (
 	// maxHeader bounds a request's headers in bytes.
 	maxHeader = 32 << 10
-	// headerTimeout is how long a caller may take to send its headers. Bodies are bounded by the call's deadline.
+	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their own: package pace.
 	headerTimeout = 10 * time.Second
+	// writeTimeout ends an answer that its caller does not take: no call lives longer in Knative.
+	writeTimeout = routes.MaxTimeout + time.Minute
 	// idleTimeout is longer than queue-proxy's, which should be the one to close.
 	idleTimeout = 2 * time.Minute
 	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so they are few; kubelet kills later.
@@ -102,6 +104,7 @@ func run(ctx context.Context, o options) error {
 	}
 	srv := &http.Server{
 		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		WriteTimeout: writeTimeout,
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
@@ -154,7 +157,7 @@ func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, err
 	if err != nil {
 		return nil, err
 	}
-	return runs.New(cfg, runs.Handler{
+	return runs.New(cfg, &runs.Handler{
 		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(),
 		Open: func(box string) (*databox.Box, error) {
 			b, err := boxes.Open(box)
