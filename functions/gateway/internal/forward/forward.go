@@ -101,7 +101,7 @@ type state struct {
 	maxBody  int64
 	tooLarge atomic.Bool
 	slow     atomic.Bool // the body came too slowly
-	body     *body // nil: none
+	body     *body       // nil: none
 }
 
 // Forward passes r on and answers it.
