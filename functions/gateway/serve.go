@@ -84,7 +84,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type call struct{ api, user, trace string }
 
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
-	body := pace.Limit(w, r, pace.Pause, pace.Whole)
+	r, body := pace.Limit(w, r, pace.Pause, pace.Whole)
 	m, ok := g.table.Find(r.URL.EscapedPath())
 	if !ok {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))

@@ -29,17 +29,20 @@ type Body struct {
 	until        time.Time // the present deadline of reading
 }
 
-// Limit gives the request's body its limits. A request without a body has none: nil, whose methods do nothing.
+// Limit is r with limits of its body. A request without a body has none: it stays as it is, and the Body is nil, whose
+// Within does nothing. r itself keeps its body: by its type net/http knows that it has to wait before it closes a
+// connection with something unread on it, else the caller may lose the answer.
 //
-// A body that nobody reads has them too: the server reads it before it sends the answer.
-func Limit(w http.ResponseWriter, r *http.Request, pause, whole time.Duration) *Body {
+// A body that nobody reads has limits too: the server reads it before it sends the answer.
+func Limit(w http.ResponseWriter, r *http.Request, pause, whole time.Duration) (*http.Request, *Body) {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return nil
+		return r, nil
 	}
 	b := &Body{ReadCloser: r.Body, conn: http.NewResponseController(w), pause: pause, whole: whole}
 	b.extend(time.Now())
+	r = r.WithContext(r.Context())
 	r.Body = b
-	return b
+	return r, b
 }
 
 // Within lets the body take another time in all.

@@ -19,7 +19,7 @@ import (
 func serve(t *testing.T, pause, whole time.Duration) net.Conn {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pace.Limit(w, r, pause, whole)
+		r, _ = pace.Limit(w, r, pause, whole)
 		if r.URL.Path == "/unread" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -102,14 +102,14 @@ func TestAWholeBodyLeavesNoDeadline(t *testing.T) {
 	var deadline time.Time
 	w := deadlines{httptest.NewRecorder(), &deadline}
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("body"))
-	pace.Limit(w, r, time.Minute, time.Hour)
+	r, _ = pace.Limit(w, r, time.Minute, time.Hour)
 	if deadline.IsZero() {
 		t.Error("no deadline before the body is read")
 	}
 	if b, err := io.ReadAll(r.Body); string(b) != "body" || err != nil || !deadline.IsZero() {
 		t.Errorf("%q %v, deadline %v", b, err, deadline)
 	}
-	if b := pace.Limit(w, httptest.NewRequest(http.MethodGet, "/", nil), time.Minute, time.Hour); b != nil {
+	if _, b := pace.Limit(w, httptest.NewRequest(http.MethodGet, "/", nil), time.Minute, time.Hour); b != nil {
 		t.Error("limits of no body")
 	}
 }
