@@ -106,9 +106,9 @@ func TestSlug(t *testing.T) {
 // Texts quote what callers send; an answer is small all the same.
 func TestWriteBoundsTheAnswer(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("ж", 1<<20)
+	long := strings.Repeat("ж", 16<<10)
 	p := problem.New(problem.BadRequest, http.StatusBadRequest, "", long)
-	for range 1000 {
+	for range 100 {
 		p.Errors = append(p.Errors, problem.Fault{Pointer: long, Detail: long})
 	}
 	w := httptest.NewRecorder()
@@ -120,7 +120,7 @@ func TestWriteBoundsTheAnswer(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Errors) != problem.MaxFaults || strings.ContainsRune(got.Detail, '\ufffd') {
 		t.Errorf("%d faults, %v", len(got.Errors), err)
 	}
-	if len(p.Errors) != 1000 || p.Errors[0].Detail != long {
+	if len(p.Errors) != 100 || p.Errors[0].Detail != long {
 		t.Error("Write changes what it was given")
 	}
 }
