@@ -33,8 +33,10 @@ import (
 const (
 	// maxHeader bounds a request's headers in bytes.
 	maxHeader = 32 << 10
-	// headerTimeout is how long a caller may take to send its headers. Bodies are bounded by the call's deadline.
+	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their own: package pace.
 	headerTimeout = 10 * time.Second
+	// writeTimeout ends an answer that its caller does not take: no call lives longer in Knative.
+	writeTimeout = routes.MaxTimeout + time.Minute
 	// idleTimeout is longer than queue-proxy's, which should be the one to close.
 	idleTimeout = 2 * time.Minute
 	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so they are few; kubelet kills later.
@@ -105,7 +107,8 @@ func run(ctx context.Context, o options) error {
 	}
 	srv := &http.Server{
 		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		WriteTimeout: writeTimeout,
+		ErrorLog:     slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ListenAndServe() }()
@@ -159,7 +162,7 @@ func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, err
 	if err != nil {
 		return nil, err
 	}
-	return runs.New(cfg, runs.Handler{
+	return runs.New(cfg, &runs.Handler{
 		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(), Dataset: t.Dataset, Open: boxes.Look,
 		Kept: func() (*databox.Box, error) { return databox.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
 	})

@@ -8,7 +8,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ContentType is the media type of a problem.
@@ -80,10 +82,40 @@ func (p Problem) Error() string {
 	return p.Title + ": " + p.Detail
 }
 
+const (
+	// MaxFaults is how many faults an answer tells.
+	MaxFaults = 20
+	// maxText and maxFaultText bound the texts of an answer in bytes: most quote what the caller sent.
+	maxText, maxFaultText = 4 << 10, 1 << 10
+)
+
+// clip shortens a text, between characters.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// bound makes a problem small whatever was asked.
+func bound(p Problem) Problem {
+	p.Title, p.Detail = clip(p.Title, maxText), clip(p.Detail, maxText)
+	p.Errors = slices.Clone(p.Errors[:min(len(p.Errors), MaxFaults)])
+	for i, f := range p.Errors {
+		p.Errors[i] = Fault{Pointer: clip(f.Pointer, maxFaultText), Detail: clip(f.Detail, maxFaultText)}
+	}
+	return p
+}
+
 // Write answers r with p. r may be nil; it gives the instance and the message, and a HEAD request gets no body. Headers that only make sense for a good
 // answer (length, encoding, tag) are taken out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the
 // caller before. A status outside 400 to 599 is a mistake in the program and becomes 500.
 func Write(w http.ResponseWriter, r *http.Request, p Problem) {
+	p = bound(p)
 	if p.Status < 400 || p.Status > 599 {
 		p.Status = http.StatusInternalServerError
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,5 +100,27 @@ func TestSlug(t *testing.T) {
 	}
 	if got := (problem.Problem{Type: "about:blank"}).Slug(); got != "" {
 		t.Errorf("slug of a foreign type %q", got)
+	}
+}
+
+// Texts quote what callers send; an answer is small all the same.
+func TestWriteBoundsTheAnswer(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ж", 16<<10)
+	p := problem.New(problem.BadRequest, http.StatusBadRequest, "", long)
+	for range 100 {
+		p.Errors = append(p.Errors, problem.Fault{Pointer: long, Detail: long})
+	}
+	w := httptest.NewRecorder()
+	problem.Write(w, nil, p)
+	if w.Body.Len() > 64<<10 {
+		t.Errorf("%d bytes", w.Body.Len())
+	}
+	var got problem.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Errors) != problem.MaxFaults || strings.ContainsRune(got.Detail, '\ufffd') {
+		t.Errorf("%d faults, %v", len(got.Errors), err)
+	}
+	if len(p.Errors) != 100 || p.Errors[0].Detail != long {
+		t.Error("Write changes what it was given")
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -99,7 +100,8 @@ type state struct {
 	Call
 	maxBody  int64
 	tooLarge atomic.Bool
-	body     *body // nil: none
+	slow     atomic.Bool // the body came too slowly
+	body     *body       // nil: none
 }
 
 // Forward passes r on and answers it.
@@ -140,6 +142,9 @@ func (l *limited) Read(p []byte) (int, error) {
 		return int(l.left), errTooLarge
 	}
 	l.left -= int64(n)
+	if errors.Is(err, pace.ErrSlow) {
+		l.s.slow.Store(true)
+	}
 	return n, err
 }
 
@@ -202,6 +207,8 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 		problem.Write(w, r, p)
 	case s != nil && s.tooLarge.Load():
 		tooLarge(w, r, s.maxBody)
+	case s != nil && s.slow.Load():
+		problem.Write(w, r, problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly"))
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		problem.Write(w, r, problem.New(problem.Timeout, http.StatusGatewayTimeout, "The call took too long", "the component did not answer within the API's timeout"))
 	case errors.Is(r.Context().Err(), context.Canceled):

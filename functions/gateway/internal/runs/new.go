@@ -13,7 +13,7 @@ import (
 )
 
 // New completes a Handler with clients of the cluster. Nothing is cached: the gateway lives for a call or two.
-func New(cfg *rest.Config, h Handler) (*Handler, error) {
+func New(cfg *rest.Config, h *Handler) (*Handler, error) {
 	scheme := runtime.NewScheme()
 	if err := runtimev1.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func New(cfg *rest.Config, h Handler) (*Handler, error) {
 	if h.Pods, err = kubernetes.NewForConfig(cfg); err != nil {
 		return nil, err
 	}
-	return &h, nil
+	return h, nil
 }
 
 // OpenAPI gives the document of one pipeline's API.

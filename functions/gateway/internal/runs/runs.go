@@ -9,18 +9,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/minio/minio-go/v7"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,8 +32,6 @@ import (
 )
 
 const (
-	// maxBody bounds the body of a call that starts a run.
-	maxBody = 1 << 20
 	// maxName is the longest name of a PipelineRun.
 	maxName = 53
 	maxKey  = 255
@@ -52,6 +51,8 @@ type Handler struct {
 	Open    func(box string) (*databox.Box, error)
 	// Kept opens the run bucket, for the logs of what has ended.
 	Kept func() (*databox.Box, error)
+
+	streams streams
 }
 
 // Variable is a variable as the API of a pipeline shows it.
@@ -90,64 +91,27 @@ func answer(w http.ResponseWriter, status int, v any) {
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// values reads {"name": "path"} as well as [{"name": …, "path"|"data"|"value": …}].
-type values map[string]string
-
-func (v *values) UnmarshalJSON(b []byte) error {
-	*v = values{}
-	var m map[string]any
-	if json.Unmarshal(b, &m) == nil {
-		for name, x := range m {
-			s, ok := x.(string)
-			if !ok {
-				return fmt.Errorf("%q is not a path in a string", name)
-			}
-			(*v)[name] = s
-		}
-		return nil
-	}
-	var l []struct{ Name, Path, Data, Value string }
-	if err := json.Unmarshal(b, &l); err != nil {
-		return errors.New("neither an object of paths by name nor a list of {name, path}")
-	}
-	for _, x := range l {
-		if _, twice := (*v)[x.Name]; twice || x.Name == "" {
-			return fmt.Errorf("the name %q is missing or there twice", x.Name)
-		}
-		(*v)[x.Name] = x.Path + x.Data + x.Value
-	}
-	return nil
-}
-
 // Start starts a run of a pipeline: 202 with its id.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec Spec) {
-	var body struct {
-		Inputs  values `json:"inputs"`
-		Outputs values `json:"outputs"`
-	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		fail(w, r, problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is larger than %d bytes or broke off", maxBody))
+	q, refused := ask(http.MaxBytesReader(w, r.Body, maxBody))
+	if refused != nil {
+		problem.Write(w, r, *refused)
 		return
 	}
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &body); err != nil {
-			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body is not JSON of the form {\"inputs\": {…}, \"outputs\": {…}}: "+err.Error())
-			return
-		}
-	}
 	key := r.Header.Get("Idempotency-Key")
-	if len(key) > maxKey {
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("Idempotency-Key is longer than %d characters", maxKey))
+	if len(key) > maxKey || !utf8.ValidString(key) {
+		fail(w, r, problem.BadRequest, http.StatusBadRequest, "",
+			fmt.Sprintf("Idempotency-Key is longer than %d characters or not UTF-8", maxKey))
 		return
 	}
 	run := &runtimev1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
-		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: "API", Inputs: map[string]runtimev1.InputPath{}, Outputs: body.Outputs},
+		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: "API", Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
@@ -155,21 +119,21 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 	}
 	run.Name = names.Shorten(maxName, pipeline, id)
 	if key != "" { // an answer that was lost is given again before anything is looked at: the files may have changed meanwhile
-		if done, err := h.again(w, r, run, body.Inputs); err != nil || done {
+		if done, err := h.again(w, r, run, q.Inputs); err != nil || done {
 			if err != nil {
 				unavailable(w, r, err)
 			}
 			return
 		}
 	}
-	if p := h.check(r.Context(), user, spec, body.Inputs, body.Outputs, run); p != nil {
+	if p := h.check(r.Context(), user, spec, q, run); p != nil {
 		problem.Write(w, r, *p)
 		return
 	}
-	err = h.Client.Create(r.Context(), run)
+	err := h.Client.Create(r.Context(), run)
 	switch {
 	case apierrors.IsAlreadyExists(err) && key != "":
-		if done, err := h.again(w, r, run, body.Inputs); err != nil || !done {
+		if done, err := h.again(w, r, run, q.Inputs); err != nil || !done {
 			unavailable(w, r, fmt.Errorf("reading run %s: %w", run.Name, err))
 		}
 		return
@@ -212,60 +176,48 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 }
 
 // check looks at what the caller named and writes the inputs into the run, pinned to what is there now.
-func (h *Handler) check(ctx context.Context, user string, spec Spec, inputs, outputs values, run *runtimev1.PipelineRun) *problem.Problem {
-	p := problem.New(problem.BadRequest, http.StatusBadRequest, "The run cannot be started", "")
-	fault := func(pointer, format string, args ...any) {
-		p.Errors = append(p.Errors, problem.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+func (h *Handler) check(ctx context.Context, user string, spec Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
+	var f faults
+	f.names(spec, q)
+	if len(f) > 0 {
+		return f.problem()
 	}
-	for _, v := range spec.Inputs {
-		if _, ok := inputs[v.Name]; v.Required && !ok {
-			fault("/inputs/"+v.Name, "the input %s is needed", v.Name)
+	for _, name := range slices.Sorted(maps.Keys(q.Inputs)) {
+		if f.full() {
+			break
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		at := "/inputs/" + name
-		place, err := h.place(spec.Inputs, name, inputs[name])
+		path := q.Inputs[name]
+		place, err := h.place(name, path)
 		if err != nil {
-			fault(at, "%s", err)
+			f.add("/inputs/"+name, "%s", err)
 			continue
 		}
 		etag, err := h.find(ctx, place, user)
 		switch {
 		case errors.Is(err, errNothing):
-			fault(at, "input %s: there is nothing at %s", name, inputs[name])
+			f.add("/inputs/"+name, "input %s: there is nothing at %s", name, path)
 		case err != nil:
 			slog.Error("the storage does not do what it should", "error", err)
 			u := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
 			return &u
 		default:
-			run.Spec.Inputs[name] = runtimev1.InputPath{Path: inputs[name], ETag: etag}
+			run.Spec.Inputs[name] = runtimev1.InputPath{Path: path, ETag: etag}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(outputs)) {
-		place, err := h.place(spec.Outputs, name, outputs[name])
+	for _, name := range slices.Sorted(maps.Keys(q.Outputs)) {
+		place, err := h.place(name, q.Outputs[name])
 		if err == nil && !place.Folder() {
-			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, outputs[name])
+			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, q.Outputs[name])
 		}
 		if err != nil {
-			fault("/outputs/"+name, "%s", err)
+			f.add("/outputs/"+name, "%s", err)
 		}
 	}
-	if len(p.Errors) == 0 {
-		return nil
-	}
-	p.Detail = p.Errors[0].Detail // clients of the platform read "detail" only
-	return &p
+	return f.problem()
 }
 
 // place checks one value that the caller named.
-func (h *Handler) place(known []Variable, name, value string) (databox.Place, error) {
-	if !slices.ContainsFunc(known, func(v Variable) bool { return v.Name == name }) {
-		var all []string
-		for _, v := range known {
-			all = append(all, v.Name)
-		}
-		return databox.Place{}, fmt.Errorf("there is no variable %q here; there are: %s", name, strings.Join(all, ", "))
-	}
+func (h *Handler) place(name, value string) (databox.Place, error) {
 	p, err := databox.ParsePlace(value)
 	switch {
 	case err != nil:
@@ -308,8 +260,11 @@ func (h *Handler) find(ctx context.Context, p databox.Place, user string) (strin
 // own reads a run of the caller. Another's is answered like one that is not there.
 func (h *Handler) own(w http.ResponseWriter, r *http.Request, user, id string) *runtimev1.PipelineRun {
 	run := &runtimev1.PipelineRun{}
-	err := h.Client.Get(r.Context(), types.NamespacedName{Namespace: h.Namespace, Name: id}, run)
-	if err != nil && !apierrors.IsNotFound(err) {
+	err := errNothing
+	if len(validation.IsDNS1123Subdomain(id)) == 0 { // nothing else can be the name of a run
+		err = h.Client.Get(r.Context(), types.NamespacedName{Namespace: h.Namespace, Name: id}, run)
+	}
+	if err != nil && !errors.Is(err, errNothing) && !apierrors.IsNotFound(err) {
 		unavailable(w, r, err)
 		return nil
 	}

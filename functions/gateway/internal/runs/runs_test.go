@@ -53,7 +53,7 @@ func newWorld(t *testing.T) world {
 		t.Fatal(err)
 	}
 	open := func() (*databox.Box, error) { return databox.Open(session, nil) }
-	w.Handler, err = runs.New(cfg, runs.Handler{
+	w.Handler, err = runs.New(cfg, &runs.Handler{
 		Namespace: "ns", Base: "/ns/pipelines", Boxes: []string{"userdata"}, Open: func(string) (*databox.Box, error) { return open() }, Kept: open,
 	})
 	if err != nil {

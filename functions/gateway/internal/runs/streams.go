@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -25,6 +26,50 @@ import (
 // container is that of the user in a stage's pod.
 const container = "stage"
 
+const (
+	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of all users: each holds a
+	// watch of the API server, or a log of a kubelet. They are counted in each process of the gateway.
+	streamsOfUser, maxStreams = 32, 128
+	// writePause is how long a caller may take nothing of a stream.
+	writePause = time.Minute
+)
+
+// streams counts those that are open.
+type streams struct {
+	mu    sync.Mutex
+	all   int
+	users map[string]int
+}
+
+// open counts a stream until end is called, or answers that there are too many.
+func (s *streams) open(w http.ResponseWriter, r *http.Request, user string) (end func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.users[user] >= streamsOfUser:
+		w.Header().Set("Retry-After", "5")
+		fail(w, r, "too-many-streams", http.StatusTooManyRequests, "", fmt.Sprintf("a user reads at most %d logs and events at a time", streamsOfUser))
+		return nil, false
+	case s.all >= maxStreams:
+		w.Header().Set("Retry-After", "5")
+		fail(w, r, "overloaded", http.StatusServiceUnavailable, "", "too many logs and events are read now; try again")
+		return nil, false
+	}
+	if s.users == nil {
+		s.users = map[string]int{}
+	}
+	s.all++
+	s.users[user]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all--
+		if s.users[user]--; s.users[user] == 0 {
+			delete(s.users, user)
+		}
+	}, true
+}
+
 // Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==". With ?follow=true it goes on until the stages have ended, at most patience.
 func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) {
 	run := h.own(w, r, user, id)
@@ -36,6 +81,11 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 		fail(w, r, problem.NotFound, http.StatusNotFound, "No such stage", fmt.Sprintf("the run has no stage %q", name))
 		return
 	}
+	end, ok := h.streams.open(w, r, user)
+	if !ok {
+		return
+	}
+	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -166,10 +216,16 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	if run == nil {
 		return
 	}
+	end, ok := h.streams.open(w, r, user)
+	if !ok {
+		return
+	}
+	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	out := flushing{w, http.NewResponseController(w)}
 	_, _ = fmt.Fprintf(out, "retry: %d\n\n", time.Second.Milliseconds())
@@ -187,13 +243,14 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	}
 }
 
-// flushing sends every write at once.
+// flushing sends every write at once, and ends the stream of a caller that takes nothing.
 type flushing struct {
 	io.Writer
 	c *http.ResponseController
 }
 
 func (f flushing) Write(b []byte) (int, error) {
+	_ = f.c.SetWriteDeadline(time.Now().Add(writePause)) // a connection without deadlines has none
 	n, err := f.Writer.Write(b)
 	if err == nil {
 		err = f.c.Flush()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -107,8 +108,18 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		limit = n
 	}
 	after, err := base64.RawURLEncoding.DecodeString(q.Get("continue"))
+	if err == nil && len(after) > 0 {
+		born, name, _ := strings.Cut(string(after), " ")
+		if _, err = time.Parse(time.RFC3339, born); err == nil && name == "" {
+			err = errNothing
+		}
+	}
 	if err != nil {
 		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
+		return
+	}
+	if p := q.Get("pipeline"); len(validation.IsValidLabelValue(p)) > 0 {
+		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
 		return
 	}
 	options := []client.ListOption{client.InNamespace(h.Namespace)}

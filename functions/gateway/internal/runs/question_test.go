@@ -1,0 +1,171 @@
+package runs
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// A call costs little, whatever is asked and however many variables there are.
+// Not parallel: it counts what the process allocates.
+func TestStartIsBounded(t *testing.T) {
+	var spec Spec
+	for i := range 256 {
+		spec.Inputs = append(spec.Inputs, Variable{Name: fmt.Sprintf("%063d", i)})
+	}
+	object := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"x%d":""`, i)
+		}
+		return `{"inputs":{` + b.String()[1:] + `}}`
+	}
+	wrong := `{"inputs":[` + strings.Repeat(`{},`, maxBody/3-8) + `{}]}`
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"95000 names":      {object(95000), http.StatusRequestEntityTooLarge},
+		"5000 names":       {object(5000), http.StatusBadRequest},
+		"a list of wrongs": {wrong, http.StatusBadRequest},
+		"one long name":    {`{"inputs":{"` + strings.Repeat("\ue000", 20000) + `":""}}`, http.StatusBadRequest},
+		"one long value":   {`{"inputs":{"` + spec.Inputs[0].Name + `":"` + strings.Repeat("\ue000", 20000) + `"}}`, http.StatusBadRequest},
+	} {
+		h := &Handler{}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := httptest.NewRecorder()
+		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(c.body)), "ann", "train", spec)
+		runtime.ReadMemStats(&after)
+		if w.Code != c.status || w.Body.Len() > 16<<10 {
+			t.Errorf("%s: %d with %d bytes", name, w.Code, w.Body.Len())
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, n)
+		}
+		var p problem.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || len(p.Errors) > problem.MaxFaults {
+			t.Errorf("%s: %d faults, %v", name, len(p.Errors), err)
+		}
+	}
+}
+
+func TestMistakesOfCallersAreNotUnavailable(t *testing.T) {
+	t.Parallel()
+	h := &Handler{} // without a client: nothing may be asked for
+	for path, want := range map[string]int{
+		"/runs?pipeline=a%20b": http.StatusBadRequest, "/runs?pipeline=a,b": http.StatusBadRequest, "/runs?continue=AAAA": http.StatusBadRequest,
+		"/runs?continue=%00": http.StatusBadRequest, "/runs?limit=x": http.StatusBadRequest, "/runs?pipeline=" + strings.Repeat("x", 64): http.StatusBadRequest,
+	} {
+		w := httptest.NewRecorder()
+		h.List(w, httptest.NewRequest(http.MethodGet, path, nil), "ann")
+		if w.Code != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for _, id := range []string{"..", "a b", "a/b", "A", "%2e", strings.Repeat("x", 300), ""} {
+		w := httptest.NewRecorder()
+		h.Get(w, httptest.NewRequest(http.MethodGet, "/x", nil), "ann", id)
+		if w.Code != http.StatusNotFound {
+			t.Errorf("run %q: %d %s", id, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAnswersAreNotSniffed(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	answer(w, http.StatusOK, struct{}{})
+	if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Error(w.Header())
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	var s streams
+	open := func(user string) (int, func()) {
+		w := httptest.NewRecorder()
+		end, ok := s.open(w, httptest.NewRequest(http.MethodGet, "/x", nil), user)
+		if !ok {
+			if w.Header().Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			return w.Code, nil
+		}
+		return http.StatusOK, end
+	}
+	var ends []func()
+	for range streamsOfUser {
+		code, end := open("ann")
+		if code != http.StatusOK {
+			t.Fatal(code)
+		}
+		ends = append(ends, end)
+	}
+	if code, _ := open("ann"); code != http.StatusTooManyRequests {
+		t.Errorf("one more of one user: %d", code)
+	}
+	for i := len(ends); i < maxStreams; i++ {
+		code, end := open(fmt.Sprint(i))
+		if code != http.StatusOK {
+			t.Fatal(code)
+		}
+		ends = append(ends, end)
+	}
+	if code, _ := open("boris"); code != http.StatusServiceUnavailable {
+		t.Errorf("one more of all: %d", code)
+	}
+	for _, end := range ends {
+		end()
+	}
+	if code, _ := open("ann"); code != http.StatusOK || len(s.users) != 1 {
+		t.Errorf("after their end: %d, %v", code, s.users)
+	}
+}
+
+// FuzzQuestion: a body is refused in few words, or is values that say the same when they are written down.
+func FuzzQuestion(f *testing.F) {
+	for _, s := range []string{
+		``, `{}`, `null`, `{"inputs":null}`, `{"inputs":{"table":"box/in/a.csv"},"outputs":{"model":"box/out/"}}`, `{"inputs":{"table":null}}`, `{"inputs":{"table":1}}`,
+		`{"inputs":[{"name":"table","path":"box/in/a.csv"}]}`, `{"inputs":[{"name":"a","data":"b"},{"name":"a"}]}`, `{"inputs":{"a":"1","a":"2"},"INPUTS":[]}`,
+		"{\"inputs\":{\"\xff\":\"\xff\"}}", `{"inputs":{"\ud800":"\u0000"}}`, strings.Repeat("[", 20000), `{"inputs":{"` + strings.Repeat("x", 1<<10) + `":"x"}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	spec := Spec{Inputs: []Variable{{Name: "table", Required: true}, {Name: "extra"}}, Outputs: []Variable{{Name: "model"}}}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		q, p := ask(http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
+		if p == nil {
+			again, err := json.Marshal(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q2, p2 := ask(strings.NewReader(string(again)))
+			if p2 != nil || !maps.Equal(q.Inputs, q2.Inputs) || !maps.Equal(q.Outputs, q2.Outputs) {
+				t.Fatalf("%q is %v, but written down it is %v, %v", b, q, q2, p2)
+			}
+			var found faults
+			found.names(spec, q)
+			if p = found.problem(); p == nil {
+				if len(q.Inputs) > len(spec.Inputs) || len(q.Outputs) > len(spec.Outputs) || q.Inputs["table"] == "" && len(q.Inputs) == 0 {
+					t.Fatalf("%q is let through: %v", b, q)
+				}
+				return
+			}
+		}
+		w := httptest.NewRecorder()
+		problem.Write(w, nil, *p)
+		if p.Status < 400 || p.Status >= 500 || len(p.Errors) > problem.MaxFaults || w.Body.Len() > 256<<10 {
+			t.Fatalf("%d, %d faults, %d bytes", p.Status, len(p.Errors), w.Body.Len())
+		}
+	})
+}
