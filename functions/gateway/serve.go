@@ -87,7 +87,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type call struct{ api, user, trace string }
 
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
-	r, body := pace.Limit(w, r, pace.Pause, pace.Whole)
+	r = pace.Limit(w, r, pace.Pause, pace.Whole)
 	m, ok := g.table.Find(r.URL.EscapedPath())
 	if !ok {
 		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
@@ -117,7 +117,6 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 		user = ""
 	}
 	deadline := g.now().Add(min(m.API.Timeout()+coldStart, routes.MaxTimeout))
-	body.Within(routes.MaxTimeout) // the call has its own deadline
 	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
 	g.forward.Forward(w, r, forward.Call{
 		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,

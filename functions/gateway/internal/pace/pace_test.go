@@ -19,7 +19,7 @@ import (
 func serve(t *testing.T, pause, whole time.Duration) net.Conn {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, _ = pace.Limit(w, r, pause, whole)
+		r = pace.Limit(w, r, pause, whole)
 		if r.URL.Path == "/unread" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -102,15 +102,28 @@ func TestAWholeBodyLeavesNoDeadline(t *testing.T) {
 	var deadline time.Time
 	w := deadlines{httptest.NewRecorder(), &deadline}
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("body"))
-	r, _ = pace.Limit(w, r, time.Minute, time.Hour)
+	r = pace.Limit(w, r, time.Minute, time.Hour)
 	if deadline.IsZero() {
 		t.Error("no deadline before the body is read")
 	}
 	if b, err := io.ReadAll(r.Body); string(b) != "body" || err != nil || !deadline.IsZero() {
 		t.Errorf("%q %v, deadline %v", b, err, deadline)
 	}
-	if _, b := pace.Limit(w, httptest.NewRequest(http.MethodGet, "/", nil), time.Minute, time.Hour); b != nil {
+	without := httptest.NewRequest(http.MethodGet, "/", nil)
+	if pace.Limit(w, without, time.Minute, time.Hour) != without {
 		t.Error("limits of no body")
+	}
+}
+
+// A long body has more time, by what has come of it.
+func TestALongBodyHasMoreTime(t *testing.T) {
+	t.Parallel()
+	c := serve(t, time.Hour, 200*time.Millisecond)
+	const half = 2 * pace.Rate // two seconds more
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*half, strings.Repeat("x", half))
+	time.AfterFunc(500*time.Millisecond, func() { fmt.Fprint(c, strings.Repeat("x", half)) })
+	if got := status(t, c); got != http.StatusOK {
+		t.Error(got)
 	}
 }
 
