@@ -87,6 +87,14 @@ FUZZTIME ?= 60s
 fuzz: ## look for bytes that the decoder of manifests does not bear (FUZZTIME=60s; FUZZ=PACKAGE:TARGET for another)
 	@go test -run '^$$' -fuzz '^$(word 2,$(subst :, ,$(FUZZ)))$$' -fuzztime $(FUZZTIME) $(word 1,$(subst :, ,$(FUZZ)))
 
+.PHONY: fuzz-all
+fuzz-all: ## every fuzz target, two at a time, 10 s each (FUZZTIME=5m for longer)
+	@$(if $(filter file,$(origin FUZZTIME)),,FUZZTIME='$(FUZZTIME)') .ci/fuzz
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=URL for a mirror of its database)
+	@.ci/vuln
+
 .PHONY: e2e
 e2e: build deploy images ## tests on the cluster
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/

@@ -53,6 +53,7 @@ func (r Receiver) Handler() http.Handler {
 
 func receive(w http.ResponseWriter, req *http.Request) (*cloudevents.Event, bool) {
 	req.Body = http.MaxBytesReader(w, req.Body, maxEvent)
+	req.Header.Del("Ce-") // an attribute without a name makes the reader below panic
 	e, err := cehttp.NewEventFromHTTPRequest(req)
 	if err == nil {
 		err = e.Validate()
