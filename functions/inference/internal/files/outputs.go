@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -96,7 +97,8 @@ func (c *Call) contents(said []returned, handed []*os.File) ([]Content, error) {
 // read as a media type may have line breaks, which no header takes.
 func mediaType(given, name string) string {
 	if t, parameters, err := mime.ParseMediaType(given); err == nil && strings.Contains(t, "/") {
-		if t = mime.FormatMediaType(t, parameters); t != "" {
+		// A tab may stand in a parameter, but not in S3's signature of the header.
+		if t = mime.FormatMediaType(t, parameters); t != "" && !strings.ContainsFunc(t, unicode.IsControl) {
 			return t
 		}
 	}
