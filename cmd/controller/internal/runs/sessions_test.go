@@ -9,12 +9,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/names"
@@ -79,14 +79,14 @@ func TestSessionsOfAStage(t *testing.T) {
 		t.Error("a Secret that somebody has changed stays")
 	}
 
-	// Without the right on Secrets a run waits, and one that has ended is not held up.
+	// Without the right on Secrets the pass says what is missing, and a run that has ended is not held up.
 	stranger := rest.CopyConfig(cfg)
 	stranger.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
 	powerless, err := client.New(stranger, client.Options{Scheme: c.Scheme()})
 	must(t, err)
 	p := &Reconciler{Client: powerless, Live: powerless, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
 	_, err = p.ensureSessions(t.Context(), run, st, store, now)
-	if _, later := sessionsLater(err); !apierrors.IsForbidden(err) || !later {
+	if reason, later := sessionsLater(err); !modulerole.Missing(err) || reason != "" || later {
 		t.Errorf("without rights: %v", err)
 	}
 	p.dropSessions(t.Context(), run)
