@@ -136,7 +136,7 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	if !time.Now().Before(c.due(x, every)) {
 		err := c.count(ctx, s3, box, x)
 		switch {
-		case errors.Is(err, databox.ErrBucketNotOurs), minio.ToErrorResponse(err).StatusCode == http.StatusNotFound:
+		case errors.Is(err, databox.ErrBucketNotOurs), missing(err):
 			return reconcile.Result{RequeueAfter: pause}, nil // the box itself says so
 		case err != nil:
 			return reconcile.Result{}, err
@@ -146,6 +146,12 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: max(time.Until(c.next(x, every)), 100*time.Millisecond)}, nil
+}
+
+// missing reports a bucket that is not there (yet).
+func missing(err error) bool {
+	answer, ok := errors.AsType[minio.ErrorResponse](err)
+	return ok && answer.StatusCode == http.StatusNotFound
 }
 
 // look finds what is known of a box, and notes that its turn has come.
