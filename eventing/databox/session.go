@@ -26,8 +26,8 @@ type Session struct {
 	Region         string `json:"region"`
 	Bucket         string `json:"bucket"`
 	// Usage is where it stands how full the box is; nil in sessions that do not write into it.
-	Usage *UsageRef `json:"usage,omitempty"`
-	AccessKeyID    string `json:"accessKeyId"`
+	Usage       *UsageRef `json:"usage,omitempty"`
+	AccessKeyID string    `json:"accessKeyId"`
 	// SecretAccessKey and SessionToken never appear in logs: Session prints without them.
 	SecretAccessKey string    `json:"secretAccessKey"`
 	SessionToken    string    `json:"sessionToken,omitempty"`

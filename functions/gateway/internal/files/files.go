@@ -358,8 +358,9 @@ func (c *call) get() {
 	f := file{
 		Get: get, Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
 	}
-	// A full box, or a user who has all links there may be, has none to write here.
-	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil && c.links.Take(c.user, c.name, time.Now()) {
+	// A full box, or a user who has all links there may be, has none to write here. They are counted apart
+	// from those of PUT: who reads many files does not lose the links to write others.
+	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil && c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
 		if f.Put, err = c.putLink(life, -1); err != nil {
 			c.storage(err)
 			return

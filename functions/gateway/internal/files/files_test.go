@@ -413,7 +413,16 @@ func TestLinksOfUnknownSizeAreCounted(t *testing.T) {
 		t.Errorf("another user's link: %d", code)
 	}
 	w.s3.Put(t, w.bucket, databox.UserPrefix("ann")+"g/there", "x")
-	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/g/there"); code != 200 || body["presigned_put_url"] != nil {
-		t.Errorf("GET without a link left: %d %v", code, body)
+	w.s3.Put(t, w.bucket, databox.UserPrefix("eve")+"g/there", "x")
+	for _, user := range []string{"ann", "eve"} { // ann has no link of PUT left; links of GET are counted apart
+		for i := range 3 {
+			code, body, _ := w.call(t, http.MethodGet, user, "userdata/g/there")
+			if code != 200 || (body["presigned_put_url"] != nil) != (i < 2) {
+				t.Errorf("GET %d of %s: %d %v", i, user, code, body)
+			}
+		}
+	}
+	if code, _, _ := w.call(t, http.MethodPut, "eve", "userdata/g/f"); code != 201 {
+		t.Errorf("PUT after many GETs: %d", code)
 	}
 }
