@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -171,7 +172,7 @@ func (w wire) check(method, path, audience string) error {
 		return fmt.Errorf("%w: for another method", ErrInvalid)
 	case w.Path == "" || w.Path != path:
 		return fmt.Errorf("%w: for another path", ErrInvalid)
-	case !utf8.ValidString(w.Subject + w.Audience + w.Method + w.Path): // JSON would write two such names as one
+	case !valid(w.Subject, w.Audience, w.Method, w.Path):
 		return fmt.Errorf("%w: not UTF-8", ErrInvalid)
 	case len(w.Subject) > MaxUser:
 		return fmt.Errorf("%w: user's name is longer than %d bytes", ErrInvalid, MaxUser)
@@ -179,6 +180,12 @@ func (w wire) check(method, path, audience string) error {
 		return fmt.Errorf("%w: not within a lifetime of %s", ErrInvalid, Life)
 	}
 	return nil
+}
+
+// valid says that every text is UTF-8 by itself: JSON would write two others as one. (Together they
+// may be UTF-8 where none of them is.)
+func valid(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) })
 }
 
 // encoding of JWTs. Strict, so that a text has one spelling.

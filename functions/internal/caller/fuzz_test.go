@@ -14,6 +14,7 @@ func FuzzSign(f *testing.F) {
 	for _, s := range [][4]string{
 		{"ann", "leaf", "POST", "/predict"}, {"", "leaf", "GET", "/v2"}, {"oidc:Аня", "leaf", "POST", "/v2/models/leaf/infer"}, {"\xff", "leaf", "POST", "/predict"}, {"ann\",\"sub\":\"bob", "leaf", "POST", "/predict"},
 		{"<a&b>\u2028", "leaf", "POST", "/predict"}, {"\x00\n", "leaf", "POST", "/predict"}, {strings.Repeat("a", caller.MaxUser+1), "leaf", "POST", "/predict"}, {"ann", "\xfe", "POST", "/\xff"},
+		{"ann", "\xd0", "\x90", "/predict"}, // UTF-8 only together
 	} {
 		f.Add(s[0], s[1], s[2], s[3])
 	}
