@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/e2e/live"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // others are components beside the usual one, which has an API with passwords.

@@ -20,7 +20,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // pipeline makes one of a single stage without files.

@@ -26,8 +26,8 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.

@@ -18,7 +18,7 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // pipelineOfBoxes makes one with a stage "fit: x -> model" that takes x from a box when the run names none.

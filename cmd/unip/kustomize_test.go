@@ -17,7 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // A prefix and another namespace, put on by the real kustomize, keep every reference right: each name that an object holds of another one is that of an object that is there,

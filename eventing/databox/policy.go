@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // MaxPolicy is the longest inline session policy in bytes: MinIO and AWS refuse more than 2048 characters.

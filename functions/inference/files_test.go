@@ -18,9 +18,9 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/functions/internal/caller"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // key of the module in these tests.

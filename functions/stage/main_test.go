@@ -17,8 +17,8 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // TestMain lets the test's own binary be the program.

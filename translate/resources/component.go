@@ -12,8 +12,8 @@ import (
 	"knative.dev/serving/pkg/apis/autoscaling"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // Component is an MLComponent with everything decided.

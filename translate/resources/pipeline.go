@@ -12,7 +12,7 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // Types of events that Triggers filter for, as eventing/events has them: that package's publisher is not wanted on the way of a translation, so a test holds the two together.

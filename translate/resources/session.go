@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 func sessionOf(use names.Access) platformv1.Session { return platformv1.Session{Use: string(use)} }

@@ -1,5 +1,5 @@
 // Package modulerole knows about the Role that lets the controller work in a module's namespace: its name stands in
-// translate/names, translate writes it. Without it the API server refuses what the controller does there, and people are
+// eventing/names, translate writes it. Without it the API server refuses what the controller does there, and people are
 // told what to do.
 package modulerole
 
@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // unauthorized is in every refusal of RBAC. A quota, an admission policy or a namespace that goes away is Forbidden, too.

@@ -9,8 +9,8 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // sessionPlan is with which sessions a stage works, each a file of the stage's Secret: those of fetch only

@@ -14,9 +14,9 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/translate/installation"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // The containers of a stage's pod, in the order in which they run.

@@ -24,8 +24,8 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // BucketFinalizer stands on Pipelines while the installation's reclaimPolicy is Delete: the last Pipeline of a module takes the run bucket with it.

@@ -26,8 +26,8 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/schedule"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 // lateAtMost is how late a scheduled run may begin. After a longer outage it is passed over: work that was meant for the night would surprise the day, and of a frequent one the next comes soon. It also

@@ -18,7 +18,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/translate/names"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // The sessions of a stage live an hour at the most, are renewed at half of that, and are never made for a bucket

@@ -16,8 +16,8 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 type world struct {

@@ -27,8 +27,8 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/internal/problem"
-	"github.com/unip-knative/unip/translate/names"
 )
 
 const (
