@@ -21,6 +21,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
@@ -74,9 +75,9 @@ func namespace(t *testing.T, cfg *rest.Config, name string) {
 	}
 }
 
-var spec = runs.Spec{
-	Inputs:  []runs.Variable{{Name: "table", Required: true}, {Name: "extra"}},
-	Outputs: []runs.Variable{{Name: "model"}},
+var spec = routes.Spec{
+	Inputs:  []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}},
+	Outputs: []routes.Variable{{Name: "model"}},
 }
 
 func (w world) start(t *testing.T, user, body, key string) (int, map[string]any, http.Header) {
