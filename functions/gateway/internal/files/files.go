@@ -54,9 +54,6 @@ type Handler struct {
 	Open func(box string) (*Box, error)
 }
 
-// Methods that a path may have.
-var Methods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
-
 // call is one call, its path understood.
 type call struct {
 	w    http.ResponseWriter
