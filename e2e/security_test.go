@@ -16,7 +16,6 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
 )
 
 type ctx = context.Context
@@ -92,7 +91,7 @@ func TestBoxesAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for use, object := range map[names.Access]string{names.Model: "model.txt", names.CallsRead: ""} {
+	for use, object := range map[databox.Access]string{databox.Model: "model.txt", databox.CallsRead: ""} {
 		weights, held, err := m.Box(t.Context(), "weights", use, object)
 		if err != nil {
 			t.Fatal(err)
@@ -130,8 +129,8 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	awaitReady(t, m)
 	predict(t, m, http.StatusServiceUnavailable) // the pod runs and has looked for its model with the first session
 
-	key := types.NamespacedName{Namespace: m.Namespace, Name: names.SessionSecret("weights", names.Model, "model.txt")}
-	_, before, err := m.Box(t.Context(), "weights", names.Model, "model.txt")
+	key := types.NamespacedName{Namespace: m.Namespace, Name: databox.Model.Secret("weights", "model.txt")}
+	_, before, err := m.Box(t.Context(), "weights", databox.Model, "model.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +147,7 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	}
 	var after databox.Session
 	err = live.Await(t.Context(), 30*time.Second, "waiting for new credentials", func(ctx ctx) (err error) {
-		if _, after, err = m.Box(ctx, "weights", names.Model, "model.txt"); err == nil && after.AccessKeyID == before.AccessKeyID {
+		if _, after, err = m.Box(ctx, "weights", databox.Model, "model.txt"); err == nil && after.AccessKeyID == before.AccessKeyID {
 			err = fmt.Errorf("still the session %s", before.AccessKeyID)
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -57,7 +58,7 @@ func BenchmarkYAML(b *testing.B) {
 	objects, _ := translate.Translate(thousand(), options())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := translate.YAML(objects); err != nil {
+		if _, err := encode.YAML(objects); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -90,8 +90,9 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	return out, found
 }
 
-// order is that of application: what others refer to comes first, and the controller's Role before what it works on; but after
-// the Secrets, for the RoleBinding makes it look for the module's key. Kinds that are not here come last.
+// order is that of application: what others refer to comes first, and the controller's Role before
+// what it works on; but after the Secrets, for the RoleBinding makes it look for the module's key.
+// Kinds that are not here come last.
 var order = []string{"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker", "Pipeline", "Trigger", "PingSource"}
 
 func rank(kind string) int {

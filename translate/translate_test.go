@@ -24,6 +24,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
@@ -88,7 +89,7 @@ func run(t *testing.T, o translate.Options, files ...manifest.File) (out, said s
 		}
 		return "", b.String()
 	}
-	y, err := translate.YAML(objects)
+	y, err := encode.YAML(objects)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestJSONIsYAML(t *testing.T) {
 		in, o := read(t, dir)
 		objects, _ := translate.Translate([]manifest.File{in}, o)
 		var y, j bytes.Buffer
-		if err := errors.Join(translate.WriteYAML(&y, objects), translate.WriteJSON(&j, objects)); err != nil {
+		if err := errors.Join(encode.WriteYAML(&y, objects), encode.WriteJSON(&j, objects)); err != nil {
 			t.Errorf("%s: %v", dir, err)
 			continue
 		}

@@ -35,6 +35,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -142,21 +143,21 @@ func (c *cluster) becomesReady(t *testing.T) {
 	}
 	ctx := t.Context()
 	const file = "users/ann/file_groups/g/f"
-	if s3 := c.open(t, "live", "weights", names.Calls); true {
-		_, err := s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	if server := c.open(t, "live", "weights", databox.Calls); true {
+		_, err := server.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 		must(t, err)
 	}
-	s3 := c.open(t, "live", "weights", names.GetLinks)
-	_, err := s3.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
+	server := c.open(t, "live", "weights", databox.GetLinks)
+	_, err := server.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
 	must(t, err)
-	if _, err := s3.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+	if _, err := server.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !s3.IsRefused(err) {
 		t.Errorf("another box's bucket: %v", err)
 	}
-	_, err = s3.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
-	if !databox.IsRefused(err) {
+	_, err = server.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
+	if !s3.IsRefused(err) {
 		t.Errorf("writing with a session that reads: %v", err)
 	}
-	links, err := databox.ParseSession(c.secret(t, "live", names.Credentials("weights", names.GetLinks)).Data[databox.SessionKey])
+	links, err := databox.ParseSession(c.secret(t, "live", databox.GetLinks.Secret("weights", "")).Data[databox.SessionKey])
 	must(t, err)
 	if left := time.Until(links.Expiration); left < 119*time.Minute {
 		t.Errorf("the session of links ends in %v", left)
@@ -176,7 +177,7 @@ func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "less", Name: "foreign", Labels: map[string]string{boxes.SecretLabel: "weights"}}}
 	must(t, c.Create(t.Context(), foreign))
 	before := b.DeepCopy()
-	b.Spec.Sessions = []platformv1.Session{{Use: string(names.Files)}}
+	b.Spec.Sessions = []platformv1.Session{{Use: string(databox.Files)}}
 	must(t, c.Patch(t.Context(), b, client.MergeFrom(before)))
 	eventually(t, "Secrets of the box", func() error {
 		var all corev1.SecretList
@@ -186,7 +187,7 @@ func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 			got = append(got, s.Name)
 		}
 		want := []string{
-			"foreign", "other.databox.calls", "other.databox.get-links", names.SessionSecret("other", names.Model, "models/"), "weights.databox.files",
+			"foreign", "other.databox.calls", "other.databox.get-links", databox.Model.Secret("other", "models/"), "weights.databox.files",
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			return errors.New(d)
@@ -206,17 +207,17 @@ func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 // refusesUsersFilesAsModel: the spec is an editor's to write.
 func (c *cluster) refusesUsersFilesAsModel(t *testing.T) {
 	b := c.boxWith(t, "greedy", "weights", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
-		{Use: string(names.Model), Object: "users/"}, {Use: string(names.Files)},
+		{Use: string(databox.Model), Object: "users/"}, {Use: string(databox.Files)},
 	}})
 	c.waitFor(t, b, platformv1.ReasonCredentialsError)
 	if m := ready(b).Message; !strings.Contains(m, "users' files") {
 		t.Errorf("message %q", m)
 	}
-	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: names.SessionSecret("weights", names.Model, "users/")}, &corev1.Secret{})
+	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: databox.Model.Secret("weights", "users/")}, &corev1.Secret{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("there is a session of all users' files: %v", err)
 	}
-	c.open(t, "greedy", "weights", names.Files)
+	c.open(t, "greedy", "weights", databox.Files)
 }
 
 func (c *cluster) restoresSecrets(t *testing.T) {
@@ -238,7 +239,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 			return c.Update(t.Context(), s)
 		},
 	} {
-		before := c.secret(t, "mend", names.Credentials("weights", names.Calls))
+		before := c.secret(t, "mend", databox.Calls.Secret("weights", ""))
 		must(t, harm(before.DeepCopy()))
 		c.touch(t, b) // Secrets are not watched: the next look comes with any change, or in minutes
 		eventually(t, "a Secret "+how, func() error {
@@ -255,7 +256,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 		})
 	}
 	// Nothing goes on being written once all is well.
-	s := c.secret(t, "mend", names.Credentials("weights", names.Calls))
+	s := c.secret(t, "mend", databox.Calls.Secret("weights", ""))
 	c.touch(t, b)
 	c.touch(t, c.box(t, "mend-2", "weights"))
 	if again := c.secret(t, "mend", s.Name); again.ResourceVersion != s.ResourceVersion {
@@ -274,8 +275,8 @@ func (c *cluster) refusesForeignBuckets(t *testing.T) {
 	if m := ready(b).Message; !strings.Contains(m, databox.TagNamespaceUID+"="+string(ns.UID)) {
 		t.Errorf("the message has no cure: %q", m)
 	}
-	for _, a := range []names.Access{names.Calls, names.GetLinks} {
-		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: names.Credentials("weights", a)}, &corev1.Secret{})
+	for _, a := range []databox.Access{databox.Calls, databox.GetLinks} {
+		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: a.Secret("weights", "")}, &corev1.Secret{})
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("there are credentials for somebody else's bucket: %v", err)
 		}
@@ -293,15 +294,15 @@ func (c *cluster) shares(t *testing.T) {
 	c.s3.Put(t, source.Status.Bucket, "leaf", "x")
 	view := c.boxWith(t, "viewer", "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{
 		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "owner"},
-	}, Sessions: []platformv1.Session{{Use: string(names.Files)}, {Use: string(names.GetLinks)}}})
+	}, Sessions: []platformv1.Session{{Use: string(databox.Files)}, {Use: string(databox.GetLinks)}}})
 	c.waitFor(t, view, platformv1.ReasonNotShared)
 	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody, view*")
 	c.waitFor(t, view, platformv1.ReasonReady)
-	s3 := c.open(t, "viewer", "leaves", names.Files)
-	_, err := s3.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
+	server := c.open(t, "viewer", "leaves", databox.Files)
+	_, err := server.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
 	must(t, err)
 	c.s3.Put(t, source.Status.Bucket, "users/ann/file_groups/g/f", "private")
-	if _, err := s3.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+	if _, err := server.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f", minio.StatObjectOptions{}); !s3.IsRefused(err) {
 		t.Errorf("a user's file of the owner's: %v", err)
 	}
 	// A bucket that is somebody else's all of a sudden: of a later namespace of the name, or of another cluster.
@@ -470,7 +471,7 @@ func (c *cluster) movesToAnotherServer(t *testing.T) {
 	c.s3 = miniotest.Start(t)
 	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900}", c.s3.Endpoint))
 	eventually(t, "a session of the new server", func() error {
-		s := c.secret(t, "early", names.Credentials("weights", names.Calls))
+		s := c.secret(t, "early", databox.Calls.Secret("weights", ""))
 		x, err := databox.ParseSession(s.Data[databox.SessionKey])
 		if err != nil || x.Endpoint != c.s3.Endpoint {
 			return fmt.Errorf("endpoint %s, %v", x.Endpoint, err)

@@ -25,6 +25,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
@@ -72,7 +73,7 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	if err := counter.SetUp(mgr); err != nil {
 		return err
 	}
-	s3 := &uploads.Receiver{
+	notifications := &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish, Changed: counter.Changed,
 		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
 			return boxOf(ctx, mgr.GetClient(), bucket)
@@ -80,8 +81,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	}
 	for _, add := range []manager.Runnable{
 		everywhere{serve(o.events, hints.Handler())},
-		everywhere{serve(o.s3Events, s3)},
-		manager.RunnableFunc(s3.Sweep), // the leader's
+		everywhere{serve(o.s3Events, notifications)},
+		manager.RunnableFunc(notifications.Sweep), // the leader's
 		everywhere{func(ctx context.Context) error {
 			<-ctx.Done()
 			publisher.Close()
@@ -182,7 +183,7 @@ func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
 	if err := s.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, ns); err != nil {
 		return out, fmt.Errorf("reading the controller's namespace: %w", err)
 	}
-	err = databox.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
+	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
 	if err != nil {
 		return out, fmt.Errorf("the spool: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -146,7 +147,7 @@ func (c *cluster) startsStages(t *testing.T) {
 		if left := time.Until(s.Expiration); left > 15*time.Minute { // this installation's
 			t.Errorf("%s lives %v", file, left)
 		}
-		m, err := databox.NewClient(s, s.Static())
+		m, err := s3.NewClient(s, s3.Static(s))
 		must(t, err)
 		return m
 	}
@@ -154,14 +155,14 @@ func (c *cluster) startsStages(t *testing.T) {
 	_, err := fetch.StatObject(t.Context(), data.Status.Bucket, "data/f", minio.StatObjectOptions{})
 	must(t, err)
 	for _, m := range []*minio.Client{fetch, publish} {
-		if _, err := m.StatObject(t.Context(), data.Status.Bucket, "users/ann/file_groups/in/t.csv", minio.StatObjectOptions{}); !databox.IsRefused(err) {
+		if _, err := m.StatObject(t.Context(), data.Status.Bucket, "users/ann/file_groups/in/t.csv", minio.StatObjectOptions{}); !s3.IsRefused(err) {
 			t.Errorf("a user's file: %v", err)
 		}
 	}
 	o := minio.PutObjectOptions{}
 	_, err = publish.PutObject(t.Context(), later.Status.Bucket, "train/train-1/model/m", strings.NewReader("m"), 1, o)
 	must(t, err)
-	if _, err = publish.PutObject(t.Context(), later.Status.Bucket, "models/m", strings.NewReader("m"), 1, o); !databox.IsRefused(err) {
+	if _, err = publish.PutObject(t.Context(), later.Status.Bucket, "models/m", strings.NewReader("m"), 1, o); !s3.IsRefused(err) {
 		t.Errorf("another place in the box: %v", err)
 	}
 

@@ -25,7 +25,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -161,7 +161,7 @@ func (c *cluster) tell(t *testing.T, path, kind string, extensions map[string]st
 func (c *cluster) box(t *testing.T, ns, name string) *platformv1.DataBox {
 	t.Helper()
 	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
-		{Use: string(names.Calls)}, {Use: string(names.GetLinks)}, {Use: string(names.Model), Object: "models/"},
+		{Use: string(databox.Calls)}, {Use: string(databox.GetLinks)}, {Use: string(databox.Model), Object: "models/"},
 	}})
 }
 
@@ -226,11 +226,11 @@ func (c *cluster) secret(t *testing.T, ns, name string) *corev1.Secret {
 }
 
 // open is a client with the session in a box's Secret, as a component has it.
-func (c *cluster) open(t *testing.T, ns, name string, a names.Access) *minio.Client {
+func (c *cluster) open(t *testing.T, ns, name string, a databox.Access) *minio.Client {
 	t.Helper()
-	s, err := databox.ParseSession(c.secret(t, ns, names.Credentials(name, a)).Data[databox.SessionKey])
+	s, err := databox.ParseSession(c.secret(t, ns, a.Secret(name, "")).Data[databox.SessionKey])
 	must(t, err)
-	m, err := databox.NewClient(s, s.Static())
+	m, err := s3.NewClient(s, s3.Static(s))
 	must(t, err)
 	return m
 }

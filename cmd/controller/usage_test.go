@@ -13,6 +13,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -27,7 +28,7 @@ func (c *cluster) countsBoxes(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d bytes are counted", used), func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), b))
-			u, _, err := databox.ReadUsage(t.Context(), c.s3.Client, at)
+			u, _, err := s3.ReadUsage(t.Context(), c.s3.Client, at)
 			if err != nil || b.Status.Used == nil || b.Status.Used.Value() != used || u.Used != used || u.Capacity != 1000 {
 				return fmt.Errorf("status %v, usage %+v, %w", b.Status.Used, u, err)
 			}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/plain"
-	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/encode"
 )
 
 // deployment is what apply, diff and delete have in common.
@@ -57,7 +57,7 @@ func (d *deployment) open(c *cobra.Command, images bool) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := translate.YAML(objects)
+	b, err := encode.YAML(objects)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -48,7 +49,7 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 				known[o.GetKind()+"/"+o.GetName()] = true
 				if o.GetKind() == "DataBox" {
 					for _, s := range sessions(t, o) {
-						known["Secret/"+names.SessionSecret(o.GetName(), names.Access(s.Use), s.Object)] = true
+						known["Secret/"+databox.Access(s.Use).Secret(o.GetName(), s.Object)] = true
 					}
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/plain"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
+	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
@@ -116,12 +117,12 @@ module's own namespace. Rights, cluster-wide kinds and other namespaces are an e
   unip translate -f manifests/ -o dir=base/           # a base for kustomize`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			write := translate.WriteYAML
+			write := encode.WriteYAML[translate.Object]
 			dir, toFolder := strings.CutPrefix(output, "dir=")
 			switch {
 			case output == "yaml", toFolder && dir != "":
 			case output == "json":
-				write = translate.WriteJSON
+				write = encode.WriteJSON
 			default:
 				return &usageError{fmt.Errorf("-o: %q is none of yaml, json, dir=FOLDER", output)}
 			}
@@ -168,7 +169,7 @@ func writeFolder(dir string, objects []translate.Object) error {
 		if _, twice := files[name]; twice {
 			name = strings.ToLower(gvk.Kind) + "." + gvk.Group + "-" + o.GetName() + ".yaml"
 		}
-		if files[name], err = translate.YAML([]translate.Object{o}); err != nil {
+		if files[name], err = encode.YAML([]translate.Object{o}); err != nil {
 			return err
 		}
 		list.WriteString("- " + name + "\n")

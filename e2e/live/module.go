@@ -20,7 +20,6 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -204,9 +203,9 @@ func (m *Module) Bucket(ctx context.Context, box string) (*minio.Client, databox
 }
 
 // Box opens a box with the session of a use that the controller put into its Secret; object is the model's, else empty.
-func (m *Module) Box(ctx context.Context, box string, use names.Access, object string) (*minio.Client, databox.Session, error) {
+func (m *Module) Box(ctx context.Context, box string, use databox.Access, object string) (*minio.Client, databox.Session, error) {
 	var secret corev1.Secret
-	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: names.SessionSecret(box, use, object)}, &secret); err != nil {
+	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: use.Secret(box, object)}, &secret); err != nil {
 		return nil, databox.Session{}, err
 	}
 	s, err := databox.ParseSession(secret.Data[databox.SessionKey])

@@ -1,167 +1,59 @@
 package databox
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"net/http"
 	"strings"
-
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/tags"
 
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// Tags of a bucket, which say whose it is. A bucket is only ever written, given out or deleted when all three fit.
+// Tags of a bucket, which say whose it is. A bucket is only ever written, given out or deleted when
+// all three fit.
 const (
 	TagNamespace    = "unified-platform.cs.hse.ru/namespace"
 	TagNamespaceUID = "unified-platform.cs.hse.ru/namespace-uid"
 	TagBox          = "unified-platform.cs.hse.ru/box"
 )
 
-// bucketPrefix lets an operator limit the installation's own S3 key to its buckets: arn:aws:s3:::unip-*.
+// bucketPrefix lets an operator limit the installation's own S3 key to its buckets:
+// arn:aws:s3:::unip-*.
 const bucketPrefix = "unip-"
 
 // maxBucket is S3's limit of a bucket's name (they have 3 to 63 of a-z, 0-9 and "-").
 const maxBucket = 63
 
-// ErrBucketNotOurs: a bucket of the box's name exists and is somebody else's, or nobody's but with objects in it.
-var ErrBucketNotOurs = errors.New("the bucket belongs to somebody else")
-
-// BucketName is the bucket of a box: unip-<namespace>-<box>-<hash>. It is the same whenever it is asked for, and different boxes never share
-// one: the hash over both names is always there, because a-b/c and a/b-c are the same without it.
+// BucketName is the bucket of a box: unip-<namespace>-<box>-<hash>. It is the same whenever it is
+// asked for, and different boxes never share one: the hash over both names is always there, because
+// a-b/c and a/b-c are the same without it.
 func BucketName(namespace, box string) string {
-	h := names.Hash(namespace, box)
-	s := bucketPrefix + namespace + "-" + box
-	if limit := maxBucket - len(h) - 1; len(s) > limit {
-		s = strings.TrimRight(s[:limit], "-.")
-	}
-	return s + "-" + h
+	return bucketName(namespace+"-"+box, names.Hash(namespace, box))
 }
 
-// Owner is the box that a bucket belongs to. The namespace's UID tells a namespace from a later one of the same name, whose users may be
-// other people, and from that of another cluster on the same S3.
+// Owner is the box that a bucket belongs to. The namespace's UID tells a namespace from a later one
+// of the same name, whose users may be other people, and from that of another cluster on the same
+// S3.
 type Owner struct {
 	Namespace, NamespaceUID, Box string
 }
 
-func (o Owner) tags() map[string]string {
+// Tags are what the owner's bucket is tagged with.
+func (o Owner) Tags() map[string]string {
 	return map[string]string{TagNamespace: o.Namespace, TagNamespaceUID: o.NamespaceUID, TagBox: o.Box}
 }
 
-// ClaimBucket makes the bucket and tags it with its owner, or finds that both was done. It may be broken off at any point and called again.
-//
-// A bucket with other tags is ErrBucketNotOurs. One without our tags is what is left when the controller dies between making and tagging; it
-// is adopted only while it is empty (no object, no old version), since then nothing of anybody is in it. Two claims of one bucket must not run
-// at once: S3 has no conditional tagging; the controller's leader election sees to it.
-func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o Owner) error {
-	err := CheckBucket(ctx, c, bucket, o)
-	switch {
-	case err == nil:
-		return nil
-	case isCode(err, "NoSuchBucket"):
-		if err := c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: region}); err != nil {
-			if isCode(err, "BucketAlreadyExists") { // in another account, which is why we could not see it
-				return fmt.Errorf("bucket %s: %w", bucket, ErrBucketNotOurs)
-			}
-			if !isCode(err, "BucketAlreadyOwnedByYou") {
-				return fmt.Errorf("making bucket %s: %w", bucket, err)
-			}
-		}
-	case errors.Is(err, errUntagged):
-	default:
-		return err
-	}
-	empty, err := isEmpty(ctx, c, bucket)
-	if err != nil {
-		return err
-	}
-	if !empty {
-		return fmt.Errorf("bucket %s has objects and no tag of unip: %w", bucket, ErrBucketNotOurs)
-	}
-	t, err := tags.NewTags(o.tags(), false)
-	if err != nil {
-		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
-	}
-	if err := c.SetBucketTagging(ctx, bucket, t); err != nil {
-		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
-	}
-	return CheckBucket(ctx, c, bucket, o)
-}
-
-// errUntagged is ErrBucketNotOurs to everybody but ClaimBucket.
-var errUntagged = fmt.Errorf("%w: it has no tag of unip", ErrBucketNotOurs)
-
-// CheckBucket is nil when the bucket exists and its tags name o. It changes nothing. Otherwise the error is ErrBucketNotOurs or S3's own
-// (code NoSuchBucket when there is none), wrapped.
-func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o Owner) error {
-	t, err := c.GetBucketTagging(ctx, bucket)
-	if isCode(err, "NoSuchTagSet") || isCode(err, "NoSuchTagSetError") {
-		// MinIO gives this answer for a bucket that does not exist, too.
-		if exists, err := c.BucketExists(ctx, bucket); err != nil {
-			return fmt.Errorf("looking for bucket %s: %w", bucket, err)
-		} else if exists {
-			return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
-		}
-		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound, Code: "NoSuchBucket"})
-	}
-	if err != nil {
-		return fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)
-	}
-	found := t.ToMap()
-	ours := map[string]string{}
-	for k := range o.tags() {
-		if v, ok := found[k]; ok {
-			ours[k] = v
-		}
-	}
-	switch {
-	case len(ours) == 0:
-		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
-	case !maps.Equal(ours, o.tags()):
-		return fmt.Errorf("bucket %s is tagged for namespace %q (UID %q), box %q: %w",
-			bucket, ours[TagNamespace], ours[TagNamespaceUID], ours[TagBox], ErrBucketNotOurs)
-	}
-	return nil
-}
-
-// isEmpty reports a bucket without any object, old version or delete marker.
-func isEmpty(ctx context.Context, c *minio.Client, bucket string) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the listing after its first entry
-	first, any := <-c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: 1})
-	if first.Err != nil {
-		return false, fmt.Errorf("listing bucket %s: %w", bucket, first.Err)
-	}
-	return !any, nil
-}
-
-// IsRefused reports that S3 answered and said no to these keys: they are wrong, expired, or may not do this.
-func IsRefused(err error) bool {
-	var r minio.ErrorResponse
-	if !errors.As(err, &r) {
-		return false
-	}
-	return r.StatusCode == http.StatusForbidden || r.StatusCode == http.StatusUnauthorized || r.Code == "InvalidAccessKeyId" || r.Code == "AccessDenied" ||
-		r.Code == "InvalidTokenId" || r.Code == "ExpiredToken"
-}
-
-func isCode(err error, code string) bool {
-	var r minio.ErrorResponse
-	return errors.As(err, &r) && r.Code == code
-}
-
-// RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that name.
+// RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that
+// name.
 const RunsBox = "/runs"
 
 // RunBucketName is the bucket of a module's runs: intermediate files, start records, logs.
 func RunBucketName(namespace string) string {
-	h := names.Hash(namespace, RunsBox)
-	s := bucketPrefix + namespace + "-runs"
-	if limit := maxBucket - len(h) - 1; len(s) > limit {
+	return bucketName(namespace+"-runs", names.Hash(namespace, RunsBox))
+}
+
+// bucketName is unip-<middle>-<hash>; the middle is cut where it is too long.
+func bucketName(middle, hash string) string {
+	s := bucketPrefix + middle
+	if limit := maxBucket - len(hash) - 1; len(s) > limit {
 		s = strings.TrimRight(s[:limit], "-.")
 	}
-	return s + "-" + h
+	return s + "-" + hash
 }

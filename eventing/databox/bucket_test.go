@@ -1,21 +1,13 @@
 package databox_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/tags"
 
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
 
 func ExampleBucketName() {
@@ -25,7 +17,7 @@ func ExampleBucketName() {
 
 func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	t.Parallel()
-	s3 := regexp.MustCompile(`^unip-[a-z0-9]([a-z0-9-]*[a-z0-9])$`)
+	form := regexp.MustCompile(`^unip-[a-z0-9]([a-z0-9-]*[a-z0-9])$`)
 	r := rand.New(rand.NewPCG(1, 2))
 	label := func() string {
 		b := []byte("ab-")
@@ -39,7 +31,7 @@ func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	seen := map[string][2]string{}
 	try := func(ns, box string) {
 		n := databox.BucketName(ns, box)
-		if len(n) > 63 || !s3.MatchString(n) {
+		if len(n) > 63 || !form.MatchString(n) {
 			t.Fatalf("%s/%s: bucket %q", ns, box, n)
 		}
 		if other, ok := seen[n]; ok && other != [2]string{ns, box} {
@@ -52,131 +44,5 @@ func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	try(strings.Repeat("n", 63), strings.Repeat("b", 63))
 	for range 5000 {
 		try(label(), label())
-	}
-}
-
-var admin = databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-
-var ann = databox.Owner{Namespace: "pu-ann", NamespaceUID: "uid-1", Box: "weights"}
-
-func retag(t *testing.T, s *miniotest.Server, bucket string, m map[string]string) {
-	t.Helper()
-	x, err := tags.NewTags(m, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.SetBucketTagging(t.Context(), bucket, x); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestClaimBucket(t *testing.T) {
-	t.Parallel()
-	s := miniotest.Start(t)
-	other := ann
-	other.NamespaceUID = "uid-2"
-	for name, tc := range map[string]struct {
-		before func(t *testing.T, bucket string)
-		want   error
-	}{
-		"a new one":                          {func(*testing.T, string) {}, nil},
-		"made, and the controller died then": {func(t *testing.T, b string) { must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{})) }, nil},
-		"its own": {func(t *testing.T, b string) {
-			must(t, databox.ClaimBucket(t.Context(), s.Client, b, "us-east-1", ann))
-			s.Put(t, b, "x", "y")
-		}, nil},
-		"untagged, with an object": {func(t *testing.T, b string) {
-			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-			s.Put(t, b, "x", "y")
-		}, databox.ErrBucketNotOurs},
-		"untagged, with an old version": {func(t *testing.T, b string) {
-			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-			must(t, s.EnableVersioning(t.Context(), b))
-			s.Put(t, b, "x", "y")
-			must(t, s.RemoveObject(t.Context(), b, "x", minio.RemoveObjectOptions{}))
-		}, databox.ErrBucketNotOurs},
-		"of an earlier namespace of the name": {func(t *testing.T, b string) {
-			must(t, databox.ClaimBucket(t.Context(), s.Client, b, "us-east-1", other))
-		}, databox.ErrBucketNotOurs},
-		"half tagged": {func(t *testing.T, b string) {
-			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-			retag(t, s, b, map[string]string{databox.TagNamespace: ann.Namespace})
-		}, databox.ErrBucketNotOurs},
-		"with another tag beside ours": {func(t *testing.T, b string) {
-			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-			retag(t, s, b, map[string]string{"cost-centre": "7", databox.TagNamespace: ann.Namespace, databox.TagNamespaceUID: ann.NamespaceUID, databox.TagBox: ann.Box})
-		}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bucket := "unip-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
-			tc.before(t, bucket)
-			for range 2 { // and again
-				if err := databox.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann); !errors.Is(err, tc.want) {
-					t.Fatalf("error %v, want %v", err, tc.want)
-				}
-				if err := databox.CheckBucket(t.Context(), s.Client, bucket, ann); !errors.Is(err, tc.want) {
-					t.Fatalf("check: error %v, want %v", err, tc.want)
-				}
-			}
-		})
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestRemoveBucket(t *testing.T) {
-	t.Parallel()
-	s := miniotest.Start(t)
-	bucket := databox.BucketName(ann.Namespace, ann.Box)
-	must(t, databox.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann))
-	must(t, s.EnableVersioning(t.Context(), bucket))
-	for i := range 20 {
-		s.Put(t, bucket, fmt.Sprintf("users/Аня Иванова/file_groups/g/%d %%2F.txt", i%15), "x")
-	}
-	core := minio.Core{Client: s.Client}
-	if _, err := core.NewMultipartUpload(t.Context(), bucket, "unfinished", minio.PutObjectOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	other := ann
-	other.NamespaceUID = "uid-2"
-	if n, gone, err := databox.RemoveBucket(t.Context(), s.Client, bucket, other, time.Minute); n != 0 || gone || !errors.Is(err, databox.ErrBucketNotOurs) {
-		t.Fatalf("somebody else's bucket: %d objects deleted, gone %v, %v", n, gone, err)
-	}
-	removed, passes := 0, 0
-	for gone := false; !gone; passes++ {
-		n, g, err := databox.RemoveBucket(t.Context(), s.Client, bucket, ann, 0) // no budget: one batch in each pass
-		must(t, err)
-		removed, gone = removed+n, g
-		if passes > 10 {
-			t.Fatalf("not gone after %d passes, %d deleted", passes, removed)
-		}
-	}
-	if removed != 20 || passes < 2 {
-		t.Errorf("%d objects in %d passes", removed, passes)
-	}
-	if exists, err := s.BucketExists(t.Context(), bucket); err != nil || exists {
-		t.Errorf("exists %v, %v", exists, err)
-	}
-	if _, gone, err := databox.RemoveBucket(t.Context(), s.Client, bucket, ann, 0); !gone || err != nil {
-		t.Errorf("a bucket that does not exist: gone %v, %v", gone, err)
-	}
-}
-
-func TestAssumeRoleSaysNo(t *testing.T) {
-	t.Parallel()
-	s := miniotest.Start(t)
-	wrong := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: "wrong-wrong"}
-	if _, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", wrong, "", time.Hour); !errors.Is(err, databox.ErrNoSTS) {
-		t.Errorf("wrong keys: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if _, err := databox.AssumeRole(ctx, http.DefaultClient, "http://127.0.0.1:1", "us-east-1", admin, "", time.Hour); err == nil || errors.Is(err, databox.ErrNoSTS) {
-		t.Errorf("nobody there: %v", err)
 	}
 }

@@ -1,5 +1,7 @@
-// Package databox knows how a box lies in S3: the bucket's name, the keys of users' files, the session file that a component reads its
-// credentials from, and a client that follows that file when it is renewed.
+// Package databox holds the words of a box: the bucket's name and tags, the keys of users' files,
+// the places in a box, what a session may do, the format of the file that a component reads its
+// session from, and how full a box is.
 //
-// It is the one place that the controller (which writes sessions) and the functions (which read them) share.
+// It does nothing: package s3 below it talks with the server. Whoever writes sessions, reads them
+// or only names a place shares it.
 package databox

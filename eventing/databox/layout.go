@@ -14,7 +14,8 @@ const MaxKey = 1024
 // UsersArea is where all users' files lie in a box's bucket.
 const UsersArea = "users/"
 
-// CheckModelKey refuses an object (a folder when it ends in "/") that is no model: nothing in particular, or users' files.
+// CheckModelKey refuses an object (a folder when it ends in "/") that is no model: nothing in
+// particular, or users' files.
 func CheckModelKey(object string) error {
 	switch clean := strings.Trim(object, "/"); {
 	case clean == "":
@@ -25,10 +26,12 @@ func CheckModelKey(object string) error {
 	return nil
 }
 
-// UserPrefix is where a user's files lie in a box's bucket: users/<user>/file_groups/. The user is one segment, escaped. Everything outside users/ is the developer's.
+// UserPrefix is where a user's files lie in a box's bucket: users/<user>/file_groups/. The user is
+// one segment, escaped. Everything outside users/ is the developer's.
 func UserPrefix(user string) string { return UsersArea + EscapeUser(user) + "/file_groups/" }
 
-// EscapeUser makes one path segment of a user's name: nothing but letters, digits and "-_.~" and "@" stays as it is; "." and ".." are escaped, too.
+// EscapeUser makes one path segment of a user's name: nothing but letters, digits and "-_.~" and
+// "@" stays as it is; "." and ".." are escaped, too.
 func EscapeUser(user string) string {
 	s := strings.ReplaceAll(url.QueryEscape(user), "+", "%20")
 	s = strings.ReplaceAll(s, "%40", "@")
@@ -38,8 +41,9 @@ func EscapeUser(user string) string {
 	return s
 }
 
-// SplitKey tells a user's file from the developer's: for users/<user>/file_groups/<path> it is the user and the path; otherwise user is empty and the path is the whole key.
-// ok is false for keys below users/ of another form, which belong to nobody.
+// SplitKey tells a user's file from the developer's: for users/<user>/file_groups/<path> it is the
+// user and the path; otherwise user is empty and the path is the whole key. ok is false for keys
+// below users/ of another form, which belong to nobody.
 func SplitKey(key string) (user, p string, ok bool) {
 	rest, below := strings.CutPrefix(key, UsersArea)
 	if !below {
@@ -54,14 +58,16 @@ func SplitKey(key string) (user, p string, ok bool) {
 	return user, p, true
 }
 
-// Place is a file or a folder (its path ends in "/" or is empty) in a box: of a user, or of the developer.
+// Place is a file or a folder (its path ends in "/" or is empty) in a box: of a user, or of the
+// developer.
 type Place struct {
 	Box       string
 	Developer bool   // the developer's area: "<box>:/<path>"
 	Path      string // without a leading slash
 }
 
-// ParsePlace reads "<box>/<group…>/<file>", "<box>/<group…>/" and, in the developer's area, "<box>:/<path>". A file of a user lies in a group: two segments at least.
+// ParsePlace reads "<box>/<group…>/<file>", "<box>/<group…>/" and, in the developer's area,
+// "<box>:/<path>". A file of a user lies in a group: two segments at least.
 func ParsePlace(s string) (Place, error) {
 	box, p, ok := strings.Cut(s, "/")
 	if !ok || box == "" {
@@ -88,7 +94,8 @@ func (p Place) Key(user string) string {
 	return UserPrefix(user) + p.Path
 }
 
-// CheckObjectPath reports an error for a path below a bucket or a group that cannot be a file's: empty, with empty, "." or ".." segments, a NUL or another control character, or too long.
+// CheckObjectPath reports an error for a path below a bucket or a group that cannot be a file's:
+// empty, with empty, "." or ".." segments, a NUL or another control character, or too long.
 func CheckObjectPath(p string) error {
 	switch {
 	case p == "":

@@ -8,17 +8,17 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/unip-knative/unip/eventing/names"
 )
 
-// MaxPolicy is the longest inline session policy in bytes: MinIO and AWS refuse more than 2048 characters.
+// MaxPolicy is the longest inline session policy in bytes: MinIO and AWS refuse more than 2048
+// characters.
 const MaxPolicy = 2048
 
 var (
 	// ErrPolicyTooLong: the grants do not fit into one session; fewer of them do.
 	ErrPolicyTooLong = errors.New("the session policy is too long")
-	// ErrPattern: a key or prefix would be taken for a pattern by the server, and there is no way to write it that every server understands.
+	// ErrPattern: a key or prefix would be taken for a pattern by the server, and there is no way
+	// to write it that every server understands.
 	ErrPattern = errors.New("the path cannot be written in a session policy")
 	// ErrGrant: the grants say nothing, or more than a session may hold.
 	ErrGrant = errors.New("no such session is given")
@@ -27,30 +27,33 @@ var (
 // Grant is what a session may do with one bucket.
 type Grant struct {
 	Bucket string
-	Access names.Access
-	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Put and Model; the other accesses limit themselves.
+	Access Access
+	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Put and
+	// Model; the other accesses limit themselves.
 	//
-	// Read, Write and Put without both are for the whole area of the developer: everything but users/. Such a grant denies users/ to the whole
-	// session, which therefore holds no grant of a user's files in the same bucket.
+	// Read, Write and Put without both are for the whole area of the developer: everything but
+	// users/. Such a grant denies users/ to the whole session, which therefore holds no grant of a
+	// user's files in the same bucket.
 	Keys   []string
 	Prefix string
 }
 
-// UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset. object is the model's.
-func UseOf(bucket string, dataset bool, use names.Access, object string) (Grant, error) {
+// UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset.
+// object is the model's.
+func UseOf(bucket string, dataset bool, use Access, object string) (Grant, error) {
 	g := Grant{Bucket: bucket, Access: use}
 	switch {
-	case use == names.Model && strings.HasSuffix(object, "/"):
+	case use == Model && strings.HasSuffix(object, "/"):
 		g.Prefix = object
-	case use == names.Model:
+	case use == Model:
 		g.Keys = []string{object}
-	case use == names.Files && dataset:
-		g.Access = names.DatasetFiles
-	case use == names.GetLinks && dataset:
-		g.Access = names.DatasetRead
+	case use == Files && dataset:
+		g.Access = DatasetFiles
+	case use == GetLinks && dataset:
+		g.Access = DatasetRead
 	case dataset:
 		return Grant{}, fmt.Errorf("%w: a dataset can only be read, it has no %s", ErrGrant, use)
-	case !slices.Contains([]names.Access{names.Files, names.PutLinks, names.GetLinks, names.Calls, names.CallsRead}, use):
+	case !slices.Contains([]Access{Files, PutLinks, GetLinks, Calls, CallsRead}, use):
 		return Grant{}, fmt.Errorf("%w: a box has no use %q", ErrGrant, use)
 	}
 	return g, nil
@@ -71,7 +74,8 @@ type rights struct {
 	objects []string // verbs on objects
 	// list is what may be listed of the area.
 	list listing
-	// plain forbids what a header makes of an upload (MinIO obeys one that a presigned link does not sign): a copy, and tags.
+	// plain forbids what a header makes of an upload (MinIO obeys one that a presigned link does
+	// not sign): a copy, and tags.
 	plain bool
 }
 
@@ -91,18 +95,18 @@ const (
 )
 
 // accesses is the one place that says what sessions may do.
-var accesses = map[names.Access]rights{
-	names.Read:         {named, []string{getObject}, below, false},
-	names.Write:        {named, []string{getObject, putObject, abortUpload}, below, false},
-	names.Put:          {named, []string{putObject, abortUpload}, never, false},
-	names.Model:        {named, []string{getObject}, below, false},
-	names.Files:        {users, []string{getObject, deleteObject}, below, false},
-	names.PutLinks:     {users, []string{putObject}, never, true},
-	names.GetLinks:     {users, []string{getObject}, never, false},
-	names.Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, true},
-	names.CallsRead:    {users, []string{getObject}, never, false},
-	names.DatasetFiles: {developer, []string{getObject}, folders, false},
-	names.DatasetRead:  {developer, []string{getObject}, never, false},
+var accesses = map[Access]rights{
+	Read:         {named, []string{getObject}, below, false},
+	Write:        {named, []string{getObject, putObject, abortUpload}, below, false},
+	Put:          {named, []string{putObject, abortUpload}, never, false},
+	Model:        {named, []string{getObject}, below, false},
+	Files:        {users, []string{getObject, deleteObject}, below, false},
+	PutLinks:     {users, []string{putObject}, never, true},
+	GetLinks:     {users, []string{getObject}, never, false},
+	Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, true},
+	CallsRead:    {users, []string{getObject}, never, false},
+	DatasetFiles: {developer, []string{getObject}, folders, false},
+	DatasetRead:  {developer, []string{getObject}, never, false},
 }
 
 type statement struct {
@@ -113,14 +117,17 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-// Policy is the inline policy of a session that may do what the grants say and nothing else. It never lists buckets, sees no bucket that is
-// not named, and never makes, deletes or configures one; it reads and writes no tags and no ACL.
+// Policy is the inline policy of a session that may do what the grants say and nothing else. It
+// never lists buckets, sees no bucket that is not named, and never makes, deletes or configures
+// one; it reads and writes no tags and no ACL.
 //
-// A path stands in a policy as a pattern. AWS has ${*}, ${?} and ${$} for characters that mean themselves, MinIO takes none of them, so a path
-// with "*", "?" or "${" is refused (ErrPattern): without it the session would open other paths, too. A lone "$" means itself in both.
+// A path stands in a policy as a pattern. AWS has ${*}, ${?} and ${$} for characters that mean
+// themselves, MinIO takes none of them, so a path with "*", "?" or "${" is refused (ErrPattern):
+// without it the session would open other paths, too. A lone "$" means itself in both.
 //
-// MinIO takes the prefix of a listing for s3:prefix from a header of that name, when there is one. A limit of a listing keeps an honest holder
-// in its place, there it is no barrier against one who writes his own requests: he learns names, and no content.
+// MinIO takes the prefix of a listing for s3:prefix from a header of that name, when there is one.
+// A limit of a listing keeps an honest holder in its place, there it is no barrier against one who
+// writes his own requests: he learns names, and no content.
 func Policy(grants ...Grant) (string, error) {
 	var p struct {
 		Version   string
@@ -159,7 +166,7 @@ func (g Grant) statements() ([]statement, error) {
 		return nil, fmt.Errorf("%w: no bucket", ErrGrant)
 	case r.area != named && (len(g.Keys) > 0 || g.Prefix != ""):
 		return nil, fmt.Errorf("%w: access %q takes no paths", ErrGrant, g.Access)
-	case g.Access == names.Model:
+	case g.Access == Model:
 		if err := checkModel(g); err != nil {
 			return nil, err
 		}
@@ -193,7 +200,8 @@ func (g Grant) area() area {
 	return a
 }
 
-// statements allow the rights for the keys, and for the prefix; when there are no keys an empty prefix is the whole bucket.
+// statements allow the rights for the keys, and for the prefix; when there are no keys an empty
+// prefix is the whole bucket.
 func (r rights) statements(bucket string, keys []string, prefix string) []statement {
 	objects := statement{Effect: "Allow", Action: r.objects}
 	for _, k := range keys {
@@ -238,7 +246,7 @@ func like(key, pattern string) map[string]map[string]string {
 	return map[string]map[string]string{"StringLike": {key: pattern}}
 }
 
-// checkPaths refuses what would open more than it names.
+// checkPaths refuses what would open more than it
 func checkPaths(g Grant) error {
 	for _, p := range append(slices.Clone(g.Keys), g.Prefix) {
 		switch {

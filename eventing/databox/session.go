@@ -13,15 +13,17 @@ import (
 // SessionKey is the key of the session in a box's credentials Secret.
 const SessionKey = "session.json"
 
-// maxSessionFile bounds the read of a session file: a session token of MinIO or AWS stays below 4 KiB.
+// maxSessionFile bounds the read of a session file: a session token of MinIO or AWS stays below 4
+// KiB.
 const maxSessionFile = 64 << 10
 
-// Session is what a component may do with one box, for a limited time. The controller writes it as JSON into a Secret; the Secret is
-// mounted as a file, never given as environment.
+// Session is what a component may do with one box, for a limited time. The controller writes it as
+// JSON into a Secret; the Secret is mounted as a file, never given as environment.
 type Session struct {
 	// Endpoint is the S3 server as seen from pods, with its scheme: http://minio.minio.svc:9000.
 	Endpoint string `json:"endpoint"`
-	// PublicEndpoint is the S3 server as seen by the module's callers; presigned links are made for it.
+	// PublicEndpoint is the S3 server as seen by the module's callers; presigned links are made for
+	// it.
 	PublicEndpoint string `json:"publicEndpoint,omitempty"`
 	Region         string `json:"region"`
 	Bucket         string `json:"bucket"`
@@ -45,7 +47,8 @@ func (s Session) GoString() string { return s.String() }
 // LogValue keeps slog from printing the secrets.
 func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// ErrNoSession is returned when the session file does not exist (yet): the controller has not made it, or kubelet has not brought it.
+// ErrNoSession is returned when the session file does not exist (yet): the controller has not made
+// it, or kubelet has not brought it.
 var ErrNoSession = errors.New("no S3 session yet")
 
 // ReadSession reads the session file at path. The error is ErrNoSession when there is no file.

@@ -3,10 +3,8 @@ package databox_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
 
 func TestWhatFitsIntoABox(t *testing.T) {
@@ -23,21 +21,5 @@ func TestWhatFitsIntoABox(t *testing.T) {
 		if !errors.As(err, &full) != (c.missing == 0) || full != nil && full.Missing() != c.missing {
 			t.Errorf("%d more at %d of 100: %v, want %d missing", c.need, c.used, err, c.missing)
 		}
-	}
-}
-
-func TestUsageIsReadBack(t *testing.T) {
-	t.Parallel()
-	s3 := miniotest.Start(t)
-	at := databox.UsageOf(s3.Bucket(t), "pu-ann", "weights")
-	if _, ok, err := databox.ReadUsage(t.Context(), s3.Client, at); ok || err != nil {
-		t.Fatalf("before it was counted: %v, %v", ok, err)
-	}
-	want := databox.Usage{Capacity: 10, Used: 7, Counted: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
-	if err := databox.WriteUsage(t.Context(), s3.Client, at, want); err != nil {
-		t.Fatal(err)
-	}
-	if got, ok, err := databox.ReadUsage(t.Context(), s3.Client, at); got != want || !ok || err != nil {
-		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
 }

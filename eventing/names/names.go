@@ -1,5 +1,6 @@
-// Package names gives every generated object its name: deterministic, at most 63 characters where Kubernetes wants a DNS label, and injective
-// (two inputs never share a name, also after shortening).
+// Package names gives every generated object its name: deterministic, at most 63 characters where
+// Kubernetes wants a DNS label, and injective (two inputs never share a name, also after
+// shortening).
 package names
 
 import (
@@ -12,14 +13,16 @@ import (
 
 // Names that are the same in every module, so that no manifest may take them.
 const (
-	// Gateway is the Knative Service (and ServiceAccount) that serves all of a module's APIComponents.
+	// Gateway is the Knative Service (and ServiceAccount) that serves all of a module's
+	// APIComponents.
 	Gateway = "gateway"
 	// ModuleKey is the Secret with which the gateway signs its calls to the MLComponents.
 	ModuleKey = "unip-module-key"
-	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's run bucket.
+	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's
+	// run bucket.
 	RunLogs = "unip-run-logs"
-	// Controller is unip's controller: its account in SystemNamespace, and in each module the Role and the RoleBinding that
-	// let it work there.
+	// Controller is unip's controller: its account in SystemNamespace, and in each module the Role
+	// and the RoleBinding that let it work there.
 	Controller = "unip-controller"
 	// Broker carries the events of a module.
 	Broker = "default"
@@ -28,47 +31,22 @@ const (
 // SystemNamespace is where unip's controller lives.
 const SystemNamespace = "unip-system"
 
-// ControllerRoleLabel, "true" on a module's RoleBinding, is what the controller finds the modules by in which it may work.
+// ControllerRoleLabel, "true" on a module's RoleBinding, is what the controller finds the modules
+// by in which it may work.
 const ControllerRoleLabel = "knative.unified-platform.cs.hse.ru/controller-role"
 
 // MaxLabel is the length limit of a DNS label.
 const MaxLabel = 63
 
-// Access says what a session may do with a bucket; package databox makes policies of it.
-type Access string
-
-// What runs are given: exactly the paths that a grant names.
-const (
-	Read  Access = "read"
-	Write Access = "write" // read and write
-	Put   Access = "put"   // write alone
-)
-
-// Uses of a box, each with a session of its own (spec.sessions of a DataBox).
-const (
-	Files     Access = "files"      // the file API looks at users' files and deletes them
-	PutLinks  Access = "put-links"  // signs links to write users' files
-	GetLinks  Access = "get-links"  // signs links to read users' files
-	Calls     Access = "calls"      // FILE inputs and outputs of calls
-	CallsRead Access = "calls-read" // FILE inputs only
-	Model     Access = "model"      // one object or folder of the developer's
-)
-
-// What the uses come to in a box that is a dataset: the developer's area of the owner's box.
-const (
-	DatasetFiles Access = "dataset-files" // list, folder by folder, and read
-	DatasetRead  Access = "dataset-read"  // signs links to read
-)
-
-// Credentials is the Secret with one session of a box. The dots keep it apart from every Secret that a manifest can name.
-func Credentials(box string, use Access) string { return box + ".databox." + string(use) }
-
-// SessionSecret is Credentials for a use of a box: there is one for each object of Model, and object is empty for the others.
-func SessionSecret(box string, use Access, object string) string {
+// SessionSecret is the Secret with one session of a box. There is one for each use and object;
+// object is empty where a use has only one. The dots keep it apart from every Secret that a
+// manifest can name.
+func SessionSecret(box, use, object string) string {
+	name := box + ".databox." + use
 	if object == "" {
-		return Credentials(box, use)
+		return name
 	}
-	return Credentials(box, use) + "-" + Hash(object)
+	return name + "-" + Hash(object)
 }
 
 // StageSession is the Secret with the sessions of a run's stage. A run's name has no dots.
@@ -91,13 +69,16 @@ func NetworkPolicy(kind string) string { return "unip-" + kind }
 // SchedulePing is the PingSource of a pipeline's schedule.
 func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "schedule") }
 
-// Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no container of a user gets one.
+// Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no
+// container of a user gets one.
 func Managed(name string) bool {
 	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, runSession)
 }
 
-// Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and
-// "a","b-c" give one name as long as nothing is cut: callers whose parts come from users add Hash of them as the last part.
+// Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a
+// hash over the length-prefixed parts. Where parts may hold a "-" themselves, "a-b","c" and
+// "a","b-c" give one name as long as nothing is cut: callers whose parts come from users add Hash
+// of them as the last part.
 func Shorten(limit int, parts ...string) string {
 	s := strings.Join(parts, "-")
 	if len(s) <= limit {

@@ -29,7 +29,8 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-// Different parts never share a hash, wherever the border between them lies, and so never a shortened name.
+// Different parts never share a hash, wherever the border between them lies, and so never a
+// shortened name.
 func TestNamesAreInjective(t *testing.T) {
 	t.Parallel()
 	if names.Hash("a", "bc") == names.Hash("ab", "c") || names.Hash("a") == names.Hash("a", "") {
@@ -60,8 +61,8 @@ func word(r *rand.Rand) string {
 // No name that a manifest's object can have is that of a box's credentials.
 func TestCredentialsAreNoLabel(t *testing.T) {
 	t.Parallel()
-	links, model := names.Credentials("weights", names.PutLinks), names.SessionSecret("weights", names.Model, "m/v.joblib")
-	if links != "weights.databox.put-links" || links != names.SessionSecret("weights", names.PutLinks, "") || model != "weights.databox.model-"+names.Hash("m/v.joblib") {
+	links, model := names.SessionSecret("weights", "put-links", ""), names.SessionSecret("weights", "model", "m/v.joblib")
+	if links != "weights.databox.put-links" || model != "weights.databox.model-"+names.Hash("m/v.joblib") {
 		t.Errorf("%s, %s", links, model)
 	}
 	for _, s := range []string{links, model} {

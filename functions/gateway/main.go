@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
@@ -164,6 +165,6 @@ func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, err
 	}
 	return runs.New(cfg, &runs.Handler{
 		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(), Dataset: t.Dataset, Open: boxes.Look,
-		Kept: func() (*databox.Box, error) { return databox.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
+		Kept: func() (*s3.Box, error) { return s3.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
 	})
 }

@@ -109,10 +109,18 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 		return
 	}
 	entry.user = user
-	if m.API.Kind != routes.KindMLComponent {
-		g.own(w, r, m, user)
-		return
+	switch m.Operation {
+	case routes.ForwardCall:
+		g.forwardCall(w, r, m, user)
+	case routes.ServeFile:
+		g.files.Serve(w, r, owner(m.API, user), m.Upstream)
+	default:
+		g.serveRuns(w, r, m, owner(m.API, user))
 	}
+}
+
+// forwardCall passes a call on to the component, signed.
+func (g *gateway) forwardCall(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
 	if !m.API.IdentityPassThrough {
 		user = ""
 	}
@@ -126,37 +134,40 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	})
 }
 
-// own serves what the gateway answers itself. A file or a run is always somebody's.
-func (g *gateway) own(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
-	if m.API.Auth == nil {
-		user = caller.Anonymous
+// owner is whose files and runs a call is for: they are always somebody's, on an open API too.
+func owner(api routes.API, user string) string {
+	if api.Auth == nil {
+		return caller.Anonymous
 	}
-	if m.API.Kind == routes.KindFiles {
-		g.files.Serve(w, r, user, m.Upstream)
-		return
-	}
+	return user
+}
+
+// serveRuns answers the operations of pipelines and their runs.
+func (g *gateway) serveRuns(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
 	if g.runs == nil {
-		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "", "the gateway was started without access to runs"))
+		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "",
+			"the gateway was started without access to runs"))
 		return
 	}
-	rest := strings.Split(strings.Trim(m.Upstream, "/"), "/")
-	switch last := rest[len(rest)-1]; {
-	case m.API.Kind == routes.KindPipeline && r.Method == http.MethodPost:
+	switch m.Operation {
+	case routes.StartRun:
 		g.runs.Start(w, r, user, m.API.Target, m.API.Spec)
-	case m.API.Kind == routes.KindPipeline:
+	case routes.DescribePipeline:
 		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
-	case last == "":
+	case routes.ListPipelines:
 		g.runs.Pipelines(w, r)
-	case len(rest) == 1:
+	case routes.ListRuns:
 		g.runs.List(w, r, user)
-	case len(rest) == 2:
-		g.runs.Get(w, r, user, rest[1])
-	case last == "cancel":
-		g.runs.Cancel(w, r, user, rest[1])
-	case last == "logs":
-		g.runs.Logs(w, r, user, rest[1])
-	default:
-		g.runs.Events(w, r, user, rest[1])
+	case routes.GetRun:
+		g.runs.Get(w, r, user, m.Run)
+	case routes.CancelRun:
+		g.runs.Cancel(w, r, user, m.Run)
+	case routes.ReadLogs:
+		g.runs.Logs(w, r, user, m.Run)
+	case routes.WatchRun:
+		g.runs.Events(w, r, user, m.Run)
+	default: // an operation that is missing here would be a mistake of the gateway
+		panic("an operation without an answer")
 	}
 }
 

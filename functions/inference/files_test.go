@@ -18,7 +18,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
@@ -99,16 +99,16 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if err := flags.Set(b); err != nil {
 			t.Fatal(err)
 		}
-		name, access := strings.TrimSuffix(b, ":read"), names.Calls
+		name, access := strings.TrimSuffix(b, ":read"), databox.Calls
 		if strings.HasSuffix(b, ":read") {
-			access = names.CallsRead
+			access = databox.CallsRead
 		}
 		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-		session, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", keys, policy, time.Hour)
+		keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+		session, err := s3.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", keys, policy, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -51,13 +51,13 @@ func newWorld(t *testing.T) world {
 func (w world) session(t *testing.T) databox.Session {
 	t.Helper()
 	policy, err := databox.Policy(
-		databox.Grant{Bucket: w.bucket, Prefix: "runs/r/", Access: names.Write}, databox.Grant{Bucket: w.bucket, Prefix: "users/ann/", Access: names.Write},
+		databox.Grant{Bucket: w.bucket, Prefix: "runs/r/", Access: databox.Write}, databox.Grant{Bucket: w.bucket, Prefix: "users/ann/", Access: databox.Write},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := databox.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1",
-		databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}, policy, time.Hour)
+	s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1",
+		s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}, policy, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,31 +8,31 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
-func sessionOf(use names.Access) platformv1.Session { return platformv1.Session{Use: string(use)} }
+func sessionOf(use databox.Access) platformv1.Session { return platformv1.Session{Use: string(use)} }
 
 // session of a component's model.
 func (m Model) session() platformv1.Session {
-	return platformv1.Session{Use: string(names.Model), Object: m.Object}
+	return platformv1.Session{Use: string(databox.Model), Object: m.Object}
 }
 
 // session of a component for its callers' files.
 func (b FileBox) session() platformv1.Session {
 	if b.ReadOnly {
-		return sessionOf(names.CallsRead)
+		return sessionOf(databox.CallsRead)
 	}
-	return sessionOf(names.Calls)
+	return sessionOf(databox.Calls)
 }
 
 // sessions of the gateway: with one it looks at files, with the others it signs links, each with no more than the link is for.
 func (s Storage) sessions(box string) []platformv1.Session {
-	all := []platformv1.Session{sessionOf(names.Files)}
+	all := []platformv1.Session{sessionOf(databox.Files)}
 	if s.Links {
-		all = append(all, sessionOf(names.GetLinks))
+		all = append(all, sessionOf(databox.GetLinks))
 		if !slices.Contains(s.Datasets, box) {
-			all = append(all, sessionOf(names.PutLinks))
+			all = append(all, sessionOf(databox.PutLinks))
 		}
 	}
 	return all
@@ -83,7 +83,7 @@ func sessionVolume(all ...sessionFile) corev1.VolumeSource {
 	var sources []corev1.VolumeProjection
 	for _, s := range all {
 		sources = append(sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
-			LocalObjectReference: corev1.LocalObjectReference{Name: names.SessionSecret(s.box, names.Access(s.session.Use), s.session.Object)},
+			LocalObjectReference: corev1.LocalObjectReference{Name: databox.Access(s.session.Use).Secret(s.box, s.session.Object)},
 			Optional:             &optional,
 			Items:                []corev1.KeyToPath{{Key: sessionKey, Path: s.file}},
 		}})

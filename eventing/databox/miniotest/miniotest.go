@@ -1,6 +1,8 @@
-// Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that ends with the test.
+// Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that
+// ends with the test.
 //
-// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `cluster bin minio` of the checkout is asked for it.
+// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `cluster bin
+// minio` of the checkout is asked for it.
 package miniotest
 
 import (

@@ -14,6 +14,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // Buckets hands out the buckets of boxes, each with the proof of whose it is: the box is there and Ready,
@@ -45,7 +46,7 @@ func (r *Refusal) Error() string { return r.Reason }
 func refusef(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
 
 // Of hands out the bucket of a box of the namespace. The error is a *Refusal, or the API server's or S3's.
-func (b Buckets) Of(ctx context.Context, s3 *minio.Client, namespace, box string) (Bucket, error) {
+func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box string) (Bucket, error) {
 	x := &platformv1.DataBox{}
 	err := b.Boxes.Get(ctx, types.NamespacedName{Namespace: namespace, Name: box}, x)
 	if apierrors.IsNotFound(err) {
@@ -54,28 +55,28 @@ func (b Buckets) Of(ctx context.Context, s3 *minio.Client, namespace, box string
 	if err != nil {
 		return Bucket{}, wrapAPI("reading the box "+box, err)
 	}
-	return b.prove(ctx, s3, x)
+	return b.prove(ctx, store, x)
 }
 
 // Named hands out a bucket by its name, as a run's status has it. It is only given where a box of the
 // namespace leads to it.
-func (b Buckets) Named(ctx context.Context, s3 *minio.Client, namespace, bucket string) (Bucket, error) {
+func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, bucket string) (Bucket, error) {
 	var all platformv1.DataBoxList
 	if err := b.Boxes.List(ctx, &all, client.InNamespace(namespace)); err != nil {
 		return Bucket{}, wrapAPI("reading the boxes", err)
 	}
 	for i := range all.Items {
 		if source := sourceOf(&all.Items[i]); databox.BucketName(source.Namespace, source.Name) == bucket {
-			return b.prove(ctx, s3, &all.Items[i])
+			return b.prove(ctx, store, &all.Items[i])
 		}
 	}
 	return Bucket{}, refusef("no DataBox has the bucket %s", bucket)
 }
 
 // Runs hands out the module's run bucket.
-func (b Buckets) Runs(ctx context.Context, s3 *minio.Client, namespace string) (string, error) {
+func (b Buckets) Runs(ctx context.Context, store *minio.Client, namespace string) (string, error) {
 	bucket := databox.RunBucketName(namespace)
-	return bucket, b.check(ctx, s3, bucket, namespace, databox.RunsBox)
+	return bucket, b.check(ctx, store, bucket, namespace, databox.RunsBox)
 }
 
 // sourceOf is the box in whose bucket the files of a box lie: another module's for a dataset.
@@ -87,7 +88,7 @@ func sourceOf(box *platformv1.DataBox) types.NamespacedName {
 	return client.ObjectKeyFromObject(box)
 }
 
-func (b Buckets) prove(ctx context.Context, s3 *minio.Client, box *platformv1.DataBox) (Bucket, error) {
+func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1.DataBox) (Bucket, error) {
 	if box.DeletionTimestamp != nil {
 		return Bucket{}, refusef("the box %s is being deleted", box.Name)
 	}
@@ -107,7 +108,7 @@ func (b Buckets) prove(ctx context.Context, s3 *minio.Client, box *platformv1.Da
 			return Bucket{}, err
 		}
 	}
-	return out, b.check(ctx, s3, out.Name, source.Namespace, source.Name)
+	return out, b.check(ctx, store, out.Name, source.Namespace, source.Name)
 }
 
 // shared proves that the owner of a dataset shares it with the box's namespace now.
@@ -125,15 +126,15 @@ func (b Buckets) shared(ctx context.Context, source types.NamespacedName, box *p
 }
 
 // check reads the tags of a bucket against the UID that the namespace has now.
-func (b Buckets) check(ctx context.Context, s3 *minio.Client, bucket, namespace, box string) error {
+func (b Buckets) check(ctx context.Context, store *minio.Client, bucket, namespace, box string) error {
 	ns := &corev1.Namespace{}
 	if err := b.Namespaces.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
 		return wrapAPI("reading the namespace "+namespace, err)
 	}
-	err := databox.CheckBucket(ctx, s3, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID), Box: box})
+	err := s3.CheckBucket(ctx, store, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID), Box: box})
 	var answer minio.ErrorResponse
 	switch {
-	case errors.Is(err, databox.ErrBucketNotOurs):
+	case errors.Is(err, s3.ErrBucketNotOurs):
 		return refusef("the bucket of %s cannot be used: %v", box, err)
 	case errors.As(err, &answer) && answer.Code == minio.NoSuchBucket: // the box's next pass makes it
 		return &Refusal{Reason: err.Error(), Wait: true}

@@ -13,6 +13,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -50,7 +51,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	if err := r.Live.Get(ctx, client.ObjectKey{Name: box.Namespace}, ns); err != nil {
 		return reconcile.Result{}, wrapAPI("reading the box's namespace", err)
 	}
-	s3, err := r.storage()
+	store, err := r.storage()
 	if err != nil {
 		return r.report(ctx, box, stuck(err))
 	}
@@ -61,9 +62,9 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 			r.Events.Eventf(box, nil, kind, reason, "Delete", note, args...)
 		}
 	}
-	n, gone, err := databox.RemoveBucket(ctx, s3.admin, bucket, owner, deleteBudget)
+	n, gone, err := s3.RemoveBucket(ctx, store.admin, bucket, owner, deleteBudget)
 	switch {
-	case errors.Is(err, databox.ErrBucketNotOurs):
+	case errors.Is(err, s3.ErrBucketNotOurs):
 		say(corev1.EventTypeWarning, platformv1.ReasonBucketNotOurs, "the bucket stays: %v", err)
 	case err != nil:
 		return r.report(ctx, box, stuck(err))

@@ -21,6 +21,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -50,7 +51,7 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 	var all []issue
 	var errs []error
 	for _, s := range box.Spec.Sessions {
-		use := names.Access(s.Use)
+		use := databox.Access(s.Use)
 		g, err := databox.UseOf(bucket, box.Spec.DatasetReference != nil, use, s.Object)
 		if err != nil {
 			errs = append(errs, err)
@@ -58,15 +59,15 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 		}
 		grants, usage := []databox.Grant{g}, usageFor(box, use)
 		if usage != nil {
-			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: names.Read, Keys: []string{usage.Key}})
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}})
 		}
 		policy, err := databox.Policy(grants...)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		i := issue{secret: names.SessionSecret(box.Name, use, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life, usage: usage}
-		if use == names.PutLinks || use == names.GetLinks {
+		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life, usage: usage}
+		if use == databox.PutLinks || use == databox.GetLinks {
 			i.life = linkLife
 		}
 		all = append(all, i)
@@ -76,8 +77,8 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 
 // usageFor is what a session reads to know how full the box is: that of the gateway, which gives links
 // to write, and that of servers, which store files of calls.
-func usageFor(box *platformv1.DataBox, use names.Access) *databox.UsageRef {
-	if box.Spec.S3DefaultStorage == nil || use != names.Files && use != names.Calls {
+func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
+	if box.Spec.S3DefaultStorage == nil || use != databox.Files && use != databox.Calls {
 		return nil
 	}
 	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
@@ -90,8 +91,8 @@ type held struct {
 }
 
 // ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken by S3.
-func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox, s3 storage, i issue) (held, error) {
-	want := databox.Session{Endpoint: s3.Config.S3.Endpoint, PublicEndpoint: s3.Config.S3.PublicEndpoint, Region: s3.Config.S3.Region, Bucket: i.bucket, Usage: i.usage}
+func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox, store storage, i issue) (held, error) {
+	want := databox.Session{Endpoint: store.Config.S3.Endpoint, PublicEndpoint: store.Config.S3.PublicEndpoint, Region: store.Config.S3.Region, Bucket: i.bucket, Usage: i.usage}
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: box.Namespace, Name: i.secret}, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -102,25 +103,25 @@ func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox,
 		var session databox.Session
 		var h held
 		if session, h, why = judge(secret, box, want, i.policy, time.Now()); why == "" {
-			ok, err := s3.takes(ctx, session)
+			ok, err := store.takes(ctx, session)
 			if err != nil || ok {
 				return h, err
 			}
 			why = "S3 does not take the session any more"
 		}
 	}
-	return r.renew(ctx, box, s3, i, want, why)
+	return r.renew(ctx, box, store, i, want, why)
 }
 
 // renew makes a session, tries it and writes it into the Secret.
-func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, s3 storage, i issue, want databox.Session, why string) (held, error) {
+func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, store storage, i issue, want databox.Session, why string) (held, error) {
 	issued := time.Now()
-	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s3.transport}, s3.Config.S3.Endpoint, s3.Config.S3.Region, s3.Keys, i.policy, i.life)
+	got, err := s3.AssumeRole(ctx, &http.Client{Transport: store.transport}, store.Config.S3.Endpoint, store.Config.S3.Region, store.Keys, i.policy, i.life)
 	if err != nil {
 		return held{}, err
 	}
 	want.AccessKeyID, want.SecretAccessKey, want.SessionToken, want.Expiration = got.AccessKeyID, got.SecretAccessKey, got.SessionToken, got.Expiration
-	ok, err := s3.takes(ctx, want)
+	ok, err := store.takes(ctx, want)
 	if err != nil {
 		return held{}, err
 	}
@@ -186,7 +187,7 @@ func (s storage) takes(ctx context.Context, session databox.Session) (bool, erro
 		return true, nil
 	case err == nil: // it is of an earlier release, or of another maker
 		return false, nil
-	case databox.IsRefused(err), answer.StatusCode == http.StatusBadRequest: // AWS's answer to a dead token
+	case s3.IsRefused(err), answer.StatusCode == http.StatusBadRequest: // AWS's answer to a dead token
 		return false, nil
 	default:
 		return false, fmt.Errorf("trying a session at S3: %w", err)

@@ -31,7 +31,7 @@ func secretOf(t *testing.T, b *platformv1.DataBox, s databox.Session, issued tim
 	}
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: b.Namespace, Name: names.Credentials(b.Name, names.GetLinks),
+			Namespace: b.Namespace, Name: databox.GetLinks.Secret(b.Name, ""),
 			Labels:          map[string]string{SecretLabel: b.Name},
 			Annotations:     map[string]string{IssuedAnnotation: issued.Format(time.RFC3339), PolicyAnnotation: names.Hash("policy")},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b, platformv1.GroupVersion.WithKind("DataBox"))},

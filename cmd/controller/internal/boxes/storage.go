@@ -18,6 +18,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // storage is the installation's S3 as the settings name it at the start of a pass.
@@ -39,11 +40,11 @@ func (s storage) dial(c *credentials.Credentials) (*minio.Client, error) {
 }
 
 // ensureStorage is the pass of a box with a bucket of its own.
-func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox, s3 storage, nsUID string) outcome {
+func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox, store storage, nsUID string) outcome {
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: nsUID, Box: box.Name}
-	err := databox.ClaimBucket(ctx, s3.admin, bucket, s3.Config.S3.Region, owner)
-	if errors.Is(err, databox.ErrBucketNotOurs) {
+	err := s3.ClaimBucket(ctx, store.admin, bucket, store.Config.S3.Region, owner)
+	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
 		}
@@ -55,10 +56,10 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	if err != nil {
 		return failed(err)
 	}
-	o := r.ensureSessions(ctx, box, s3, bucket)
+	o := r.ensureSessions(ctx, box, store, bucket)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
-	if arn := s3.Config.S3.NotificationARN; o.ready && arn != "" {
-		if err := databox.EnsureNotification(ctx, s3.admin, bucket, arn); err != nil {
+	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
+		if err := s3.EnsureNotification(ctx, store.admin, bucket, arn); err != nil {
 			o.message += "; uploads start no pipeline: " + err.Error()
 		}
 	}
@@ -68,7 +69,7 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 // ensureView is the pass of a box that refers to another module's box: it gets sessions that read the developer's area of that one's
 // bucket, if the owner shares it.
 // Whether such a box exists at all is not told to those with whom it is not shared.
-func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3 storage) outcome {
+func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, store storage) outcome {
 	ref := box.Spec.DatasetReference.DatasetComponentRef
 	notShared := func() outcome {
 		if err := r.withdraw(ctx, box); err != nil {
@@ -95,8 +96,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	}
 	bucket := databox.BucketName(ref.Namespace, ref.Name)
 	// Not from the source's status: what somebody may have written there is no proof of whose the bucket is.
-	err = databox.CheckBucket(ctx, s3.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
-	if errors.Is(err, databox.ErrBucketNotOurs) {
+	err = s3.CheckBucket(ctx, store.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
+	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
 		}
@@ -105,7 +106,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, s3
 	if err != nil {
 		return failed(fmt.Errorf("the dataset's bucket is not ready: %w", err))
 	}
-	return r.ensureSessions(ctx, box, s3, bucket)
+	return r.ensureSessions(ctx, box, store, bucket)
 }
 
 // SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
@@ -119,8 +120,8 @@ func SharedWith(globs, namespace string) bool {
 }
 
 // ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
-func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, s3 storage, bucket string) outcome {
-	wanted, fault := issues(box, bucket, s3.SessionLife())
+func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store storage, bucket string) outcome {
+	wanted, fault := issues(box, bucket, store.SessionLife())
 	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.
 	if err := r.keepOnly(ctx, box, wanted); err != nil {
 		return outcome{err: err}
@@ -128,13 +129,13 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 	var expires time.Time
 	after := soon(checkEvery)
 	for _, i := range wanted {
-		g, err := r.ensureSession(ctx, box, s3, i)
+		g, err := r.ensureSession(ctx, box, store, i)
 		if err != nil {
 			if isAPI(err) && !errors.Is(err, errSecret) {
 				return outcome{err: err} // the API server's trouble is not the box's
 			}
 			o := failed(err)
-			if errors.Is(err, databox.ErrNoSTS) || errors.Is(err, errSessionRefused) || errors.Is(err, errSecret) {
+			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, errSessionRefused) || errors.Is(err, errSecret) {
 				o.reason = platformv1.ReasonCredentialsError
 			}
 			o.bucket = bucket

@@ -43,7 +43,7 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 	p := sessionPlan{grants: map[string][]databox.Grant{}}
 	var reads []need
 	for _, in := range st.Inputs {
-		g := databox.Grant{Bucket: in.Bucket, Access: names.Read, Prefix: in.Prefix}
+		g := databox.Grant{Bucket: in.Bucket, Access: databox.Read, Prefix: in.Prefix}
 		switch {
 		case in.Stage != "":
 			g.Bucket, g.Prefix = runBucket, stage.Prefix(run.Name, in.Stage)
@@ -60,7 +60,7 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 		return sessionPlan{}, err
 	}
 	// The storage copies by itself: whoever may write the copy must be able to read the attempt.
-	attempts := []databox.Grant{{Bucket: runBucket, Access: names.Write, Prefix: stage.Prefix(run.Name, st.Name)}}
+	attempts := []databox.Grant{{Bucket: runBucket, Access: databox.Write, Prefix: stage.Prefix(run.Name, st.Name)}}
 	var writes []need
 	for _, out := range st.Outputs {
 		n := need{what: "output " + out.Name}
@@ -68,12 +68,12 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 		case out.Bucket != "" && out.Prefix == "":
 			return sessionPlan{}, fmt.Errorf("output %s has no place", out.Name)
 		case out.Bucket != "":
-			n.grant = databox.Grant{Bucket: out.Bucket, Access: names.Put, Prefix: out.Prefix}
+			n.grant = databox.Grant{Bucket: out.Bucket, Access: databox.Put, Prefix: out.Prefix}
 		}
 		var usage databox.UsageRef
 		if out.Box != "" {
 			usage = databox.UsageOf(systemBucket, run.Namespace, out.Box)
-			n.with = databox.Grant{Bucket: usage.Bucket, Access: names.Read, Keys: []string{usage.Key}}
+			n.with = databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}}
 		}
 		writes, p.usages = append(writes, n), append(p.usages, usage)
 	}

@@ -15,6 +15,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -34,17 +35,17 @@ func longPath(i, n int) string {
 }
 
 // sessionsOf makes the sessions of a stage at a real S3 server, as the controller does.
-func sessionsOf(t *testing.T, s3 *miniotest.Server, p sessionPlan) map[string]*minio.Client {
+func sessionsOf(t *testing.T, server *miniotest.Server, p sessionPlan) map[string]*minio.Client {
 	t.Helper()
 	out := map[string]*minio.Client{}
 	for file, grants := range p.grants {
 		policy, err := databox.Policy(grants...)
 		must(t, err)
-		keys := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-		s, err := databox.AssumeRole(t.Context(), http.DefaultClient, s3.Endpoint, "us-east-1", keys, policy, 15*time.Minute)
+		keys := s3client.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+		s, err := s3client.AssumeRole(t.Context(), http.DefaultClient, server.Endpoint, "us-east-1", keys, policy, 15*time.Minute)
 		must(t, err)
-		s.Endpoint, s.Region = s3.Endpoint, "us-east-1"
-		out[file], err = databox.NewClient(s, s.Static())
+		s.Endpoint, s.Region = server.Endpoint, "us-east-1"
+		out[file], err = s3client.NewClient(s, s3client.Static(s))
 		must(t, err)
 	}
 	return out
@@ -65,10 +66,10 @@ func readable(ctx context.Context, c *minio.Client, bucket, key string) error {
 func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	t.Parallel()
 	const n = 64
-	s3 := miniotest.Start(t)
+	server := miniotest.Start(t)
 	box, runBucket := databox.BucketName("ns", "userdata"), databox.RunBucketName("ns")
 	for _, b := range []string{box, runBucket} {
-		must(t, s3.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
 	r := run(func(r *runtimev1.PipelineRun) {
 		r.Spec.Inputs = map[string]runtimev1.InputPath{}
@@ -80,14 +81,14 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	must(t, err)
 	st := &x.stages[0]
 	for _, in := range st.Inputs {
-		s3.Put(t, box, in.Key, "mine")
+		server.Put(t, box, in.Key, "mine")
 	}
 	others := map[string]string{
 		databox.UserPrefix("bob") + "group/secret": box, databox.UserPrefix("ann") + "group/another": box, "models/m": box, "users/x": box,
 		st.Inputs[0].Key + "-longer": box, "runs/run-2/fit/commit": runBucket, "runs/run-1/fit/commit": runBucket, "starts/k": runBucket,
 	}
 	for key, bucket := range others {
-		s3.Put(t, bucket, key, "theirs")
+		server.Put(t, bucket, key, "theirs")
 	}
 
 	p, err := planSessions(r, st)
@@ -96,7 +97,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		t.Fatalf("%d sessions", len(p.fetch))
 	}
 	t.Logf("%d sessions for %d inputs", len(p.fetch), n)
-	clients := sessionsOf(t, s3, p)
+	clients := sessionsOf(t, server, p)
 	for i, in := range st.Inputs {
 		if err := readable(t.Context(), clients[p.inputs[i]], box, in.Key); err != nil {
 			t.Errorf("input %s with %s: %v", in.Name, p.inputs[i], err)
@@ -105,19 +106,19 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	for _, file := range p.fetch {
 		c := clients[file]
 		for key, bucket := range others {
-			if err := readable(t.Context(), c, bucket, key); !databox.IsRefused(err) {
+			if err := readable(t.Context(), c, bucket, key); !s3client.IsRefused(err) {
 				t.Errorf("%s reads %s: %v", file, key, err)
 			}
 		}
 		for _, bucket := range []string{box, runBucket} {
 			for o := range c.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
-				if !databox.IsRefused(o.Err) {
+				if !s3client.IsRefused(o.Err) {
 					t.Errorf("%s lists %s: %s %v", file, bucket, o.Key, o.Err)
 				}
 				break
 			}
 		}
-		if _, err := c.PutObject(t.Context(), box, st.Inputs[0].Key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !databox.IsRefused(err) {
+		if _, err := c.PutObject(t.Context(), box, st.Inputs[0].Key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !s3client.IsRefused(err) {
 			t.Errorf("%s writes an input: %v", file, err)
 		}
 	}
@@ -137,10 +138,10 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 // other part of the box is written, and none is read.
 func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	t.Parallel()
-	s3 := miniotest.Start(t)
+	server := miniotest.Start(t)
 	weights, data, runBucket := databox.BucketName("ns", "weights"), databox.BucketName("ns", "userdata"), databox.RunBucketName("ns")
 	for _, b := range []string{weights, data, runBucket} {
-		must(t, s3.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
 	var outputs []string
 	r := run(func(r *runtimev1.PipelineRun) {
@@ -160,21 +161,21 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	if len(p.publish) < 2 {
 		t.Fatalf("%d sessions", len(p.publish))
 	}
-	clients := sessionsOf(t, s3, p)
+	clients := sessionsOf(t, server, p)
 	for key, bucket := range map[string]string{
 		"models-2/m": weights, "secret": weights, databox.UserPrefix("bob") + "group/f": data, "runs/run-1/other/1/o/f": runBucket, "runs/run-2/fit/1/o/f": runBucket,
 	} {
-		s3.Put(t, bucket, key, "theirs")
+		server.Put(t, bucket, key, "theirs")
 		for _, file := range p.publish {
-			if err := readable(t.Context(), clients[file], bucket, key); !databox.IsRefused(err) {
+			if err := readable(t.Context(), clients[file], bucket, key); !s3client.IsRefused(err) {
 				t.Errorf("%s reads %s: %v", file, key, err)
 			}
-			if _, err := clients[file].PutObject(t.Context(), bucket, key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !databox.IsRefused(err) {
+			if _, err := clients[file].PutObject(t.Context(), bucket, key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !s3client.IsRefused(err) {
 				t.Errorf("%s writes %s: %v", file, key, err)
 			}
 		}
 	}
-	s3.Put(t, weights, "models/old", "the model before")
+	server.Put(t, weights, "models/old", "the model before")
 	for i, out := range st.Outputs {
 		from := stage.AttemptPrefix(r.Name, st.Name, 1, out.Name) + "f"
 		first := clients[p.publish[0]]
@@ -184,7 +185,7 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		if _, err := clients[p.outputs[i]].CopyObject(t.Context(), dst, src); err != nil {
 			t.Errorf("the copy of %s with %s: %v", out.Name, p.outputs[i], err)
 		}
-		if err := readable(t.Context(), clients[p.outputs[i]], weights, "models/old"); !databox.IsRefused(err) {
+		if err := readable(t.Context(), clients[p.outputs[i]], weights, "models/old"); !s3client.IsRefused(err) {
 			t.Errorf("%s reads what was there before: %v", p.outputs[i], err)
 		}
 	}

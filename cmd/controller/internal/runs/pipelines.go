@@ -24,6 +24,7 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -127,11 +128,11 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) 
 		}
 	}
 	bucket := databox.RunBucketName(p.Namespace)
-	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: names.Read, Prefix: "runs/"})
+	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
 		return err
 	}
-	got, err := databox.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.SessionLife())
+	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.SessionLife())
 	if err != nil {
 		return err
 	}
@@ -181,8 +182,8 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (re
 			return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
 		}
 		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox}
-		_, gone, err := databox.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner, deleteBudget)
-		if err != nil && !errors.Is(err, databox.ErrBucketNotOurs) {
+		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner, deleteBudget)
+		if err != nil && !errors.Is(err, s3client.ErrBucketNotOurs) {
 			return reconcile.Result{}, err
 		}
 		if err == nil && !gone {

@@ -22,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -163,7 +164,7 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 // session makes one session, as its file has it.
 func (s s3) session(ctx context.Context, policy, bucket string) ([]byte, error) {
 	hc := &http.Client{Transport: s.transport}
-	got, err := databox.AssumeRole(ctx, hc, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.stageSessionLife())
+	got, err := s3client.AssumeRole(ctx, hc, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.stageSessionLife())
 	if err != nil {
 		return nil, err
 	}

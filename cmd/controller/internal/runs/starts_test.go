@@ -26,6 +26,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // newServers is a real API server and a real S3 server, with the settings that name it.
@@ -43,23 +44,23 @@ func newServers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *
 	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c, err := client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
-	s3 := miniotest.Start(t)
+	server := miniotest.Start(t)
 	dir := t.TempDir()
-	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", s3.Endpoint), "accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
+	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", server.Endpoint), "accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
 	must(t, err)
-	return cfg, c, s3, src
+	return cfg, c, server, src
 }
 
 // makeBox makes a box of the namespace default with its bucket, as the controller does.
-func makeBox(t *testing.T, c client.Client, s3 *miniotest.Server, name string) string {
+func makeBox(t *testing.T, c client.Client, server *miniotest.Server, name string) string {
 	t.Helper()
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
 	bucket := databox.BucketName("default", name)
-	must(t, databox.ClaimBucket(t.Context(), s3.Client, bucket, "us-east-1", databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
+	must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1", databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
 	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}
 	must(t, c.Create(t.Context(), box))
 	ready := metav1.Condition{Type: platformv1.ConditionReady, Status: metav1.ConditionTrue, Reason: platformv1.ReasonReady, LastTransitionTime: metav1.Now()}
@@ -70,19 +71,19 @@ func makeBox(t *testing.T, c client.Client, s3 *miniotest.Server, name string) s
 
 // giveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or one of
 // another cluster.
-func giveAway(t *testing.T, s3 *miniotest.Server, bucket, box string) {
+func giveAway(t *testing.T, server *miniotest.Server, bucket, box string) {
 	t.Helper()
 	theirs, err := tags.NewTags(map[string]string{
 		databox.TagNamespace: "default", databox.TagNamespaceUID: "5c5f0a3e-0000-0000-0000-000000000000", databox.TagBox: box,
 	}, false)
 	must(t, err)
-	must(t, s3.SetBucketTagging(t.Context(), bucket, theirs))
+	must(t, server.SetBucketTagging(t.Context(), bucket, theirs))
 }
 
-func keysOf(t *testing.T, s3 *miniotest.Server, bucket string) []string {
+func keysOf(t *testing.T, server *miniotest.Server, bucket string) []string {
 	t.Helper()
 	var all []string
-	for o := range s3.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+	for o := range server.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
 		must(t, o.Err)
 		all = append(all, o.Key)
 	}
@@ -92,8 +93,8 @@ func keysOf(t *testing.T, s3 *miniotest.Server, bucket string) []string {
 // newStarts is such servers with one pipeline that uploads to userdata/in/ start.
 func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	t.Helper()
-	_, c, s3, src := newServers(t)
-	makeBox(t, c, s3, "userdata")
+	_, c, server, src := newServers(t)
+	makeBox(t, c, server, "userdata")
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
 	store, err := openS3(src, http.DefaultTransport)
@@ -103,7 +104,7 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	p.Namespace = "default"
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
-	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, s3
+	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, server
 }
 
 func must(t *testing.T, err error) {
@@ -122,11 +123,11 @@ func runsOf(t *testing.T, s *Starts) []runtimev1.PipelineRun {
 
 func TestOneUploadStartsOneRun(t *testing.T) {
 	t.Parallel()
-	s, s3 := newStarts(t)
+	s, server := newStarts(t)
 	bucket := databox.BucketName("default", "userdata")
-	s3.Put(t, bucket, "users/ann/file_groups/in/a.csv", "1")
-	s3.Put(t, bucket, "users/ann/file_groups/in/a.txt", "1")
-	s3.Put(t, bucket, "users/ann/file_groups/out/a.csv", "1")
+	server.Put(t, bucket, "users/ann/file_groups/in/a.csv", "1")
+	server.Put(t, bucket, "users/ann/file_groups/in/a.txt", "1")
+	server.Put(t, bucket, "users/ann/file_groups/out/a.csv", "1")
 
 	// What the rule is not about, what is not there, and what nobody can have put there.
 	for _, c := range []struct {
@@ -161,7 +162,7 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 	if n := len(runsOf(t, s)); n != 0 {
 		t.Errorf("%d runs after the first was deleted", n)
 	}
-	for o := range s3.ListObjects(t.Context(), databox.RunBucketName("default"), minio.ListObjectsOptions{Prefix: "pending/"}) {
+	for o := range server.ListObjects(t.Context(), databox.RunBucketName("default"), minio.ListObjectsOptions{Prefix: "pending/"}) {
 		t.Errorf("%s is left: %v", o.Key, o.Err)
 	}
 }
@@ -169,22 +170,22 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 // An upload is looked for in buckets of the module only, and start records are kept in no other.
 func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 	t.Parallel()
-	s, s3 := newStarts(t)
+	s, server := newStarts(t)
 	userdata, runBucket := databox.BucketName("default", "userdata"), databox.RunBucketName("default")
-	s3.Put(t, userdata, "users/ann/file_groups/in/a.csv", "1")
-	giveAway(t, s3, runBucket, databox.RunsBox)
+	server.Put(t, userdata, "users/ann/file_groups/in/a.csv", "1")
+	giveAway(t, server, runBucket, databox.RunsBox)
 	if err := s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"); err == nil {
 		t.Error("a start record was written into somebody else's bucket")
 	}
 	if err := s.Complete(t.Context(), "default"); err == nil {
 		t.Error("start records of somebody else were read")
 	}
-	giveAway(t, s3, userdata, "userdata")
+	giveAway(t, server, userdata, "userdata")
 	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv")) // told once is enough
 	if n := len(runsOf(t, s)); n != 0 {
 		t.Errorf("%d runs", n)
 	}
-	if keys := keysOf(t, s3, runBucket); len(keys) != 0 {
+	if keys := keysOf(t, server, runBucket); len(keys) != 0 {
 		t.Errorf("in the run bucket of somebody else: %v", keys)
 	}
 }
@@ -192,12 +193,12 @@ func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 // A controller that dies between the record and the run leaves a start that is completed by whoever hears of the upload again.
 func TestABrokenStartIsCompleted(t *testing.T) {
 	t.Parallel()
-	s, s3 := newStarts(t)
+	s, server := newStarts(t)
 	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
 	for _, key := range []string{"pending/k", "starts/k"} {
-		s3.Put(t, databox.RunBucketName("default"), key, string(b))
+		server.Put(t, databox.RunBucketName("default"), key, string(b))
 	}
 	store, err := openS3(s.Settings, s.Transport)
 	must(t, err)

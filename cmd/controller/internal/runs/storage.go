@@ -17,6 +17,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 const (
@@ -42,7 +43,7 @@ func openS3(src *settings.Source, transport http.RoundTripper) (s3, error) {
 // claimRunBucket makes the module's run bucket, or finds it.
 func (s s3) claimRunBucket(ctx context.Context, namespace, uid string) error {
 	bucket := databox.RunBucketName(namespace)
-	if err := databox.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region, databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
+	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region, databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
 		return err
 	}
 	old, err := s.GetBucketLifecycle(ctx, bucket)

@@ -23,7 +23,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -44,7 +44,7 @@ const (
 type Settings struct {
 	Config installation.Config
 	// Keys are the installation's S3 keys. When they could not be read, KeysErr says why.
-	Keys    databox.Keys
+	Keys    s3.Keys
 	KeysErr error
 	// WebhookToken is what the S3 server sends with its notifications; empty when the Secret has none, and then none is taken.
 	WebhookToken string
@@ -163,21 +163,21 @@ func readConfig(file string) (installation.Config, error) {
 	return installation.Parse(b)
 }
 
-func readKeys(dir string) (databox.Keys, error) {
-	var k databox.Keys
+func readKeys(dir string) (s3.Keys, error) {
+	var k s3.Keys
 	for _, f := range []struct {
 		name string
 		to   *string
 	}{{accessKeyFile, &k.AccessKeyID}, {secretKeyFile, &k.SecretAccessKey}} {
 		b, err := read(filepath.Join(dir, f.name))
 		if errors.Is(err, os.ErrNotExist) {
-			return databox.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace unip-system, keys %s and %s) is missing", accessKeyFile, secretKeyFile)
+			return s3.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace unip-system, keys %s and %s) is missing", accessKeyFile, secretKeyFile)
 		}
 		if err != nil {
-			return databox.Keys{}, fmt.Errorf("reading the S3 keys: %w", err)
+			return s3.Keys{}, fmt.Errorf("reading the S3 keys: %w", err)
 		}
 		if *f.to = strings.TrimSpace(string(b)); *f.to == "" {
-			return databox.Keys{}, fmt.Errorf("the Secret unip-s3 has an empty key %s", f.name)
+			return s3.Keys{}, fmt.Errorf("the Secret unip-s3 has an empty key %s", f.name)
 		}
 	}
 	return k, nil

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -62,7 +62,7 @@ func TestAChangeIsSeenOnce(t *testing.T) {
 	if !s.reload() || s.reload() {
 		t.Error("new keys must be one change")
 	}
-	if d := cmp.Diff(databox.Keys{AccessKeyID: "admin", SecretAccessKey: "secret"}, s.Current().Keys); d != "" {
+	if d := cmp.Diff(s3.Keys{AccessKeyID: "admin", SecretAccessKey: "secret"}, s.Current().Keys); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	if got := fmt.Sprintf("%v %+v %#v", s.Current().Keys, s.Current().Keys, s.Current().Keys); strings.Contains(got, "secret") {

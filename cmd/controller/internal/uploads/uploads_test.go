@@ -13,8 +13,8 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/minio/minio-go/v7"
 
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/events"
 )
 
@@ -98,7 +98,7 @@ func TestAnUploadBecomesAnEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 2 { // the second finds it done
-		if err := databox.EnsureNotification(t.Context(), w.s3.Client, w.bucket, arn); err != nil {
+		if err := s3.EnsureNotification(t.Context(), w.s3.Client, w.bucket, arn); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,10 +124,10 @@ func TestAnUploadBecomesAnEvent(t *testing.T) {
 func TestNotificationsOfOthersStay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := databox.EnsureNotification(t.Context(), w.s3.Client, w.bucket, "arn:minio:sqs::NOBODY:webhook"); err == nil {
+	if err := s3.EnsureNotification(t.Context(), w.s3.Client, w.bucket, "arn:minio:sqs::NOBODY:webhook"); err == nil {
 		t.Error("a target that the server does not know is accepted")
 	}
-	if err := databox.EnsureNotification(t.Context(), w.s3.Client, w.bucket, "nonsense"); err == nil {
+	if err := s3.EnsureNotification(t.Context(), w.s3.Client, w.bucket, "nonsense"); err == nil {
 		t.Error("nonsense is accepted")
 	}
 }

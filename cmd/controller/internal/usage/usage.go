@@ -39,6 +39,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 const (
@@ -127,22 +128,22 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 		return reconcile.Result{}, err
 	}
 	now := c.Settings.Current()
-	s3, err := now.Client(c.Transport)
+	store, err := now.Client(c.Transport)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	x := c.look(req.NamespacedName)
 	every := now.Config.Storage.CountEvery()
 	if !time.Now().Before(c.due(x, every)) {
-		err := c.count(ctx, s3, box, x)
+		err := c.count(ctx, store, box, x)
 		switch {
-		case errors.Is(err, databox.ErrBucketNotOurs), missing(err):
+		case errors.Is(err, s3.ErrBucketNotOurs), missing(err):
 			return reconcile.Result{RequeueAfter: pause}, nil // the box itself says so
 		case err != nil:
 			return reconcile.Result{}, err
 		}
 	}
-	if err := c.write(ctx, s3, box, x); err != nil {
+	if err := c.write(ctx, store, box, x); err != nil {
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: max(time.Until(c.next(x, every)), 100*time.Millisecond)}, nil
@@ -185,21 +186,21 @@ func (c *Counter) next(x *counted, every time.Duration) time.Time {
 }
 
 // count lists the box. The bucket must be the box's own: its objects' sizes are nobody else's business.
-func (c *Counter) count(ctx context.Context, s3 *minio.Client, box *platformv1.DataBox, x *counted) error {
+func (c *Counter) count(ctx context.Context, store *minio.Client, box *platformv1.DataBox, x *counted) error {
 	ns := &corev1.Namespace{}
 	if err := c.Live.Get(ctx, types.NamespacedName{Name: box.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(ns.UID), Box: box.Name}
-	if err := databox.CheckBucket(ctx, s3, bucket, owner); err != nil {
+	if err := s3.CheckBucket(ctx, store, bucket, owner); err != nil {
 		return err
 	}
 	began := time.Now()
 	c.mu.Lock()
 	x.begin(began)
 	c.mu.Unlock()
-	used, err := size(ctx, s3, bucket)
+	used, err := size(ctx, store, bucket)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -211,11 +212,11 @@ func (c *Counter) count(ctx context.Context, s3 *minio.Client, box *platformv1.D
 }
 
 // size is how many bytes the objects of a bucket have.
-func size(ctx context.Context, s3 *minio.Client, bucket string) (int64, error) {
+func size(ctx context.Context, store *minio.Client, bucket string) (int64, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var n int64
-	for o := range s3.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+	for o := range store.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
 		if o.Err != nil {
 			return 0, o.Err
 		}
@@ -225,7 +226,7 @@ func size(ctx context.Context, s3 *minio.Client, bucket string) (int64, error) {
 }
 
 // write makes a change known, if there is one and the last was not a moment ago.
-func (c *Counter) write(ctx context.Context, s3 *minio.Client, box *platformv1.DataBox, x *counted) error {
+func (c *Counter) write(ctx context.Context, store *minio.Client, box *platformv1.DataBox, x *counted) error {
 	c.mu.Lock()
 	want := databox.Usage{Capacity: box.Capacity(), Used: x.used, Counted: x.counted.UTC().Truncate(time.Second)}
 	before, early := x.written, time.Since(x.at) < writeEvery
@@ -237,7 +238,7 @@ func (c *Counter) write(ctx context.Context, s3 *minio.Client, box *platformv1.D
 	if err != nil {
 		return err
 	}
-	if err := databox.WriteUsage(ctx, s3, databox.UsageOf(bucket, box.Namespace, box.Name), want); err != nil {
+	if err := s3.WriteUsage(ctx, store, databox.UsageOf(bucket, box.Namespace, box.Name), want); err != nil {
 		return err
 	}
 	if box.Status.Used == nil || box.Status.Used.Value() != want.Used {
@@ -262,7 +263,7 @@ func (c *Counter) forget(ctx context.Context, key types.NamespacedName) error {
 	c.mu.Lock()
 	delete(c.all, key)
 	c.mu.Unlock()
-	s3, err := c.Settings.Current().Client(c.Transport)
+	store, err := c.Settings.Current().Client(c.Transport)
 	if err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (c *Counter) forget(ctx context.Context, key types.NamespacedName) error {
 		return err
 	}
 	at := databox.UsageOf(bucket, key.Namespace, key.Name)
-	if err := s3.RemoveObject(ctx, at.Bucket, at.Key, minio.RemoveObjectOptions{}); err != nil {
+	if err := store.RemoveObject(ctx, at.Bucket, at.Key, minio.RemoveObjectOptions{}); err != nil {
 		return fmt.Errorf("removing the usage of a box that has gone: %w", err)
 	}
 	return nil

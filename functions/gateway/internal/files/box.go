@@ -13,13 +13,13 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // Box is an open box: one client that looks at files and deletes them, and two that do nothing but sign links. No session may do more than its
 // client is for: a link is as good as what signed it, for MinIO obeys headers that the link does not sign.
 type Box struct {
-	*databox.Box
+	*s3.Box
 	gets, puts signer
 	// Dataset is the developer's area of a box of another module: it can be read, and no user has files in it.
 	Dataset bool
@@ -59,7 +59,7 @@ type Boxes struct {
 
 	mu     sync.Mutex
 	open   map[string]*Box
-	looked map[string]*databox.Box
+	looked map[string]*s3.Box
 }
 
 // Open opens a box; the error is databox.ErrNoSession while a session of it is not there.
@@ -71,11 +71,11 @@ func (b *Boxes) Open(name string) (*Box, error) {
 	}
 	x := &Box{Dataset: b.Dataset != nil && b.Dataset(name)}
 	var err error
-	if x.gets, err = b.signer(name, names.GetLinks); err != nil {
+	if x.gets, err = b.signer(name, databox.GetLinks); err != nil {
 		return nil, err
 	}
 	if !x.Dataset {
-		if x.puts, err = b.signer(name, names.PutLinks); err != nil {
+		if x.puts, err = b.signer(name, databox.PutLinks); err != nil {
 			return nil, err
 		}
 	}
@@ -90,39 +90,39 @@ func (b *Boxes) Open(name string) (*Box, error) {
 }
 
 // Look opens a box only to look at files.
-func (b *Boxes) Look(name string) (*databox.Box, error) {
+func (b *Boxes) Look(name string) (*s3.Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.look(name)
 }
 
-func (b *Boxes) look(name string) (*databox.Box, error) {
+func (b *Boxes) look(name string) (*s3.Box, error) {
 	if x, ok := b.looked[name]; ok {
 		return x, nil
 	}
-	x, err := databox.Open(b.session(name, names.Files), nil)
+	x, err := s3.Open(b.session(name, databox.Files), nil)
 	if err != nil {
 		return nil, err
 	}
 	if b.looked == nil {
-		b.looked = map[string]*databox.Box{}
+		b.looked = map[string]*s3.Box{}
 	}
 	b.looked[name] = x
 	return x, nil
 }
 
-func (b *Boxes) session(name string, use names.Access) string {
+func (b *Boxes) session(name string, use databox.Access) string {
 	return filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), string(use)+".json")
 }
 
-func (b *Boxes) signer(name string, use names.Access) (signer, error) {
+func (b *Boxes) signer(name string, use databox.Access) (signer, error) {
 	file := b.session(name, use)
 	s, err := databox.ReadSession(file)
 	if err != nil {
 		return signer{}, err
 	}
 	s.Endpoint = firstOf(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)
-	c, err := databox.NewClient(s, credentials.New(following{file}))
+	c, err := s3.NewClient(s, credentials.New(following{file}))
 	if err != nil {
 		return signer{}, fmt.Errorf("box %s: %w", name, err)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -52,9 +53,6 @@ type Handler struct {
 	// Open opens a box by name.
 	Open func(box string) (*Box, error)
 }
-
-// Methods that a path may have.
-var Methods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
 
 // call is one call, its path understood.
 type call struct {
@@ -151,7 +149,7 @@ func (c *call) storage(err error) {
 		c.problem(problem.BadRequest, http.StatusBadRequest, "", "the storage takes no such name")
 	case r.StatusCode == http.StatusNotFound:
 		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
-	case databox.IsRefused(err):
+	case s3.IsRefused(err):
 		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "the box does not take this")
 	default:
 		logStorage(err)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
 )
 
@@ -36,8 +36,8 @@ func newWorld(t *testing.T) world {
 	w.usage = databox.UsageOf(w.s3.Bucket(t), "pu-ann", "userdata")
 	dir := t.TempDir()
 	w.dir = dir
-	for box, uses := range map[string][]names.Access{
-		"userdata": {names.Files, names.GetLinks, names.PutLinks}, "herbarium": {names.Files, names.GetLinks},
+	for box, uses := range map[string][]databox.Access{
+		"userdata": {databox.Files, databox.GetLinks, databox.PutLinks}, "herbarium": {databox.Files, databox.GetLinks},
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, box), 0o755); err != nil {
 			t.Fatal(err)
@@ -47,18 +47,18 @@ func newWorld(t *testing.T) world {
 			if err != nil {
 				t.Fatal(err)
 			}
-			usage := databox.Grant{Bucket: w.usage.Bucket, Access: names.Read, Keys: []string{w.usage.Key}}
+			usage := databox.Grant{Bucket: w.usage.Bucket, Access: databox.Read, Keys: []string{w.usage.Key}}
 			policy, err := databox.Policy(g, usage)
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys := databox.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-			s, err := databox.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy, 2*time.Hour)
+			keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+			s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy, 2*time.Hour)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.Endpoint, s.Region, s.Bucket = w.s3.Endpoint, "us-east-1", w.bucket
-			if box == "userdata" && use == names.Files {
+			if box == "userdata" && use == databox.Files {
 				s.Usage = &w.usage
 			}
 			b, err := json.Marshal(s)
@@ -353,7 +353,7 @@ func TestAFullBox(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put(t, "ann", "userdata/g/old", "0123456789")
-	if err := databox.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 90}); err != nil {
+	if err := s3.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 90}); err != nil {
 		t.Fatal(err)
 	}
 	full := newWorldLike(w)
@@ -365,7 +365,7 @@ func TestAFullBox(t *testing.T) {
 			t.Errorf("PUT %s at 90 of 100 bytes: %d %v, want %d", path, code, body, want)
 		}
 	}
-	if err := databox.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 120}); err != nil {
+	if err := s3.WriteUsage(t.Context(), w.s3.Client, w.usage, databox.Usage{Capacity: 100, Used: 120}); err != nil {
 		t.Fatal(err)
 	}
 	full = newWorldLike(w)

@@ -2,25 +2,90 @@ package routes
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+)
+
+// Operation is what a call asks of its API.
+type Operation int
+
+// The operations. ForwardCall is the component's, all others are the gateway's.
+const (
+	ForwardCall Operation = iota
+	ServeFile
+	StartRun
+	DescribePipeline
+	ListPipelines
+	ListRuns
+	GetRun
+	CancelRun
+	ReadLogs
+	WatchRun
 )
 
 // Match is the API and the operation that a path names.
 type Match struct {
-	API API
+	API       API
+	Operation Operation
+	// Run is the id in the path of an operation of one run.
+	Run string
 	// Upstream is the path at the target: /predict, /openapi.json, /openapi or /v2/….
+	// Of ServeFile it is what names the file, without a slash before it and still encoded.
 	Upstream string
 	// Prefix is what stands before it in the caller's path: /<namespace>/<path> or /<path>.
 	Prefix string
-	// Methods that the operation has, GET always with HEAD.
+	// Methods that the operation has.
 	Methods []string
 }
 
-// Find matches the path of a call as it came over the wire (URL.EscapedPath), with or without the namespace before it. The longest path of an
-// API that leaves a known operation wins.
+// pattern is one form of the segments behind an API's path. The segment {run} is a run's id, and
+// ... at the end any number of segments.
+type pattern struct {
+	segments  string
+	operation Operation
+	methods   []string
+}
+
+var (
+	get        = []string{http.MethodGet}
+	getAndHead = []string{http.MethodGet, http.MethodHead}
+	post       = []string{http.MethodPost}
+	// fileMethods are those of every path of the file API, whose own rules say what a path means.
+	fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+	// protocolMethods are those of the Open Inference Protocol, whose own paths the server knows.
+	protocolMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+)
+
+// patterns are all operations of each kind of API but files. What is not here is not published.
+var patterns = map[string][]pattern{
+	KindMLComponent: {
+		{"predict", ForwardCall, post},
+		{"openapi.json", ForwardCall, getAndHead},
+		{"openapi", ForwardCall, getAndHead},
+		{"v2/...", ForwardCall, protocolMethods},
+	},
+	KindPipeline: {
+		{"", StartRun, post},
+		{"run", StartRun, post},
+		{"openapi.json", DescribePipeline, getAndHead},
+		{"openapi", DescribePipeline, getAndHead},
+	},
+	KindPipelines: {
+		{"", ListPipelines, get},
+		{"runs", ListRuns, get},
+		{"runs/{run}", GetRun, get},
+		{"runs/{run}/cancel", CancelRun, post},
+		{"runs/{run}/logs", ReadLogs, get},
+		{"runs/{run}/events", WatchRun, get},
+	},
+}
+
+// Find matches the path of a call as it came over the wire (URL.EscapedPath), with or without the
+// namespace before it. The longest path of an API that leaves a known operation wins.
 //
-// Only exact segments match: an empty one (//, a slash at the end), . and .., and anything percent-encoded is no path of any API, so that no
-// two parts on a call's way can read a path differently.
+// Only exact segments match: an empty one (//, a slash at the end), . and .., and anything
+// percent-encoded is no path of any API, so that no two parts on a call's way can read a path
+// differently. The file API alone decodes for itself what stands behind its path.
 func (t *Table) Find(path string) (Match, bool) {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
@@ -29,7 +94,9 @@ func (t *Table) Find(path string) (Match, bool) {
 	for _, prefix := range []string{t.namespace + "/", ""} {
 		api, published := t.byPath[filesPath]
 		if below, ok := strings.CutPrefix(rest, prefix+filesPath+"/"); ok && published && api.Kind == KindFiles {
-			return Match{api, below, "/" + prefix + filesPath, fileMethods}, true
+			return Match{
+				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + filesPath, Methods: fileMethods,
+			}, true
 		}
 	}
 	segments := strings.Split(rest, "/")
@@ -46,56 +113,40 @@ func (t *Table) Find(path string) (Match, bool) {
 	return t.find(segments, "")
 }
 
+// find tries the longest path of an API first.
 func (t *Table) find(segments []string, prefix string) (Match, bool) {
 	for n := len(segments); n >= 1; n-- {
 		api, ok := t.byPath[strings.Join(segments[:n], "/")]
 		if !ok {
 			continue
 		}
-		if methods := operation(api.Kind, segments[n:]); methods != nil {
-			return Match{api, "/" + strings.Join(segments[n:], "/"), prefix + "/" + api.Path, methods}, true
+		rest := segments[n:]
+		for _, p := range patterns[api.Kind] {
+			if run, ok := p.match(rest); ok {
+				return Match{
+					API: api, Operation: p.operation, Run: run, Upstream: "/" + strings.Join(rest, "/"),
+					Prefix: prefix + "/" + api.Path, Methods: p.methods,
+				}, true
+			}
 		}
 	}
 	return Match{}, false
 }
 
-// fileMethods are those of every path of the file API, whose own rules say what a path means.
-var fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
-
-// operation is the methods of what stands behind an API's path, nil for nothing that is published.
-func operation(kind string, rest []string) []string {
-	get := []string{http.MethodGet, http.MethodHead}
-	last := ""
-	if len(rest) > 0 {
-		last = rest[len(rest)-1]
+// match compares the segments behind an API's path, and gives the run's id that is in them.
+func (p pattern) match(rest []string) (run string, ok bool) {
+	if first, open := strings.CutSuffix(p.segments, "/..."); open {
+		return "", len(rest) > 0 && rest[0] == first
 	}
-	document := len(rest) == 1 && (last == "openapi.json" || last == "openapi")
-	switch kind {
-	case KindMLComponent:
-		switch {
-		case len(rest) == 1 && last == "predict":
-			return []string{http.MethodPost}
-		case document:
-			return get
-		case len(rest) > 0 && rest[0] == "v2": // the Open Inference Protocol, whose own paths the server knows
-			return []string{http.MethodGet, http.MethodHead, http.MethodPost}
-		}
-	case KindPipeline:
-		switch {
-		case len(rest) == 0 || (len(rest) == 1 && last == "run"):
-			return []string{http.MethodPost}
-		case document:
-			return get
-		}
-	case KindPipelines:
-		switch {
-		case len(rest) == 0 || (len(rest) <= 2 && rest[0] == "runs"):
-			return []string{http.MethodGet}
-		case len(rest) == 3 && rest[0] == "runs" && last == "cancel":
-			return []string{http.MethodPost}
-		case len(rest) == 3 && rest[0] == "runs" && (last == "logs" || last == "events"):
-			return []string{http.MethodGet}
-		}
+	var want []string
+	if p.segments != "" {
+		want = strings.Split(p.segments, "/")
 	}
-	return nil
+	return run, slices.EqualFunc(want, rest, func(w, have string) bool {
+		if w == "{run}" {
+			run = have
+			return true
+		}
+		return w == have
+	})
 }

@@ -27,6 +27,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -48,9 +49,9 @@ type Handler struct {
 	Boxes []string
 	// Dataset reports those that are datasets: a run finds the developer's files in them, not its user's.
 	Dataset func(box string) bool
-	Open    func(box string) (*databox.Box, error)
+	Open    func(box string) (*s3.Box, error)
 	// Kept opens the run bucket, for the logs of what has ended.
-	Kept func() (*databox.Box, error)
+	Kept func() (*s3.Box, error)
 
 	streams streams
 }

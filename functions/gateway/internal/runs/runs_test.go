@@ -21,6 +21,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
@@ -52,9 +53,9 @@ func newWorld(t *testing.T) world {
 	if err := os.WriteFile(session, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	open := func() (*databox.Box, error) { return databox.Open(session, nil) }
+	open := func() (*s3.Box, error) { return s3.Open(session, nil) }
 	w.Handler, err = runs.New(cfg, &runs.Handler{
-		Namespace: "ns", Base: "/ns/pipelines", Boxes: []string{"userdata"}, Open: func(string) (*databox.Box, error) { return open() }, Kept: open,
+		Namespace: "ns", Base: "/ns/pipelines", Boxes: []string{"userdata"}, Open: func(string) (*s3.Box, error) { return open() }, Kept: open,
 	})
 	if err != nil {
 		t.Fatal(err)

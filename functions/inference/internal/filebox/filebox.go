@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 )
 
@@ -37,23 +38,23 @@ type Boxes struct {
 	Log    *slog.Logger
 
 	mu   sync.Mutex
-	open map[string]*databox.Box
+	open map[string]*s3.Box
 }
 
-func (b *Boxes) box(name string) (*databox.Box, error) {
+func (b *Boxes) box(name string) (*s3.Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x, ok := b.open[name]; ok {
 		return x, nil
 	}
-	x, err := databox.Open(filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey), func(s databox.Session) {
+	x, err := s3.Open(filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey), func(s databox.Session) {
 		b.Log.Info("S3 session opened", "box", name, "bucket", s.Bucket, "access_key_id", s.AccessKeyID, "expires", s.Expiration)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("box %s: %w: %w", name, files.ErrUnavailable, err)
 	}
 	if b.open == nil {
-		b.open = map[string]*databox.Box{}
+		b.open = map[string]*s3.Box{}
 	}
 	b.open[name] = x
 	return x, nil
@@ -104,7 +105,7 @@ func (b *Boxes) Fetch(ctx context.Context, user string, p files.Place, v files.V
 	if err != nil {
 		return fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
-	return classify(box.Download(ctx, databox.Object{Key: k, ETag: v.Tag, Size: v.Size}, path))
+	return classify(box.Download(ctx, s3.Object{Key: k, ETag: v.Tag, Size: v.Size}, path))
 }
 
 func classify(err error) error {
@@ -112,9 +113,9 @@ func classify(err error) error {
 	switch {
 	case err == nil, errors.As(err, &disk), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, databox.ErrChanged):
+	case errors.Is(err, s3.ErrChanged):
 		return fmt.Errorf("%w: %w", files.ErrChanged, err)
-	case databox.Missing(err):
+	case s3.Missing(err):
 		return fmt.Errorf("%w: %w", files.ErrMissing, err)
 	default:
 		return fmt.Errorf("%w: %w", files.ErrUnavailable, err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 )
 
@@ -39,7 +40,7 @@ type Source struct {
 	File, Path string
 	Log        *slog.Logger
 
-	box *databox.Box
+	box *s3.Box
 }
 
 // String is the key.
@@ -52,7 +53,7 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		return model.File{}, fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	}
 	if s.box == nil {
-		box, err := databox.Open(s.Session, func(session databox.Session) {
+		box, err := s3.Open(s.Session, func(session databox.Session) {
 			s.Log.Info("S3 session opened", "bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)
 		})
 		if err != nil {
@@ -84,13 +85,13 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 // removeUnfinished gives the volume the space back that a server took that was killed while it fetched.
 func (s *Source) removeUnfinished() error {
 	if strings.HasSuffix(s.Object, "/") {
-		return databox.RemoveUnfinished(s.File)
+		return s3.RemoveUnfinished(s.File)
 	}
-	return databox.RemoveUnfinished(filepath.Dir(s.File))
+	return s3.RemoveUnfinished(filepath.Dir(s.File))
 }
 
 // bring downloads all objects.
-func (s *Source) bring(ctx context.Context, objects []databox.Object) error {
+func (s *Source) bring(ctx context.Context, objects []s3.Object) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, o := range objects {
@@ -110,14 +111,14 @@ func (s *Source) bring(ctx context.Context, objects []databox.Object) error {
 }
 
 // list is the object, or all below the prefix.
-func (s *Source) list(ctx context.Context) ([]databox.Object, error) {
+func (s *Source) list(ctx context.Context) ([]s3.Object, error) {
 	if !strings.HasSuffix(s.Object, "/") {
 		o, err := s.box.Stat(ctx, s.Object)
-		return []databox.Object{o}, err
+		return []s3.Object{o}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var all []databox.Object
+	var all []s3.Object
 	for o := range s.box.ListObjects(ctx, s.box.Bucket, minio.ListObjectsOptions{Prefix: s.Object, Recursive: true}) {
 		name := strings.TrimPrefix(o.Key, s.Object)
 		switch {
@@ -130,7 +131,7 @@ func (s *Source) list(ctx context.Context) ([]databox.Object, error) {
 		case len(all) == maxFiles:
 			return nil, fmt.Errorf("%w: it has more than %d files", model.ErrInvalid, maxFiles)
 		}
-		all = append(all, databox.Object{Key: o.Key, ETag: o.ETag, Size: o.Size})
+		all = append(all, s3.Object{Key: o.Key, ETag: o.ETag, Size: o.Size})
 	}
 	if len(all) == 0 {
 		return nil, model.ErrMissing
@@ -145,13 +146,13 @@ func classify(err error) error {
 	switch {
 	case err == nil, errors.Is(err, model.ErrMissing), errors.Is(err, model.ErrInvalid):
 		return err
-	case databox.Missing(err):
+	case s3.Missing(err):
 		return model.ErrMissing
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: the disk is full: %w", model.ErrInvalid, err)
 	case errors.As(err, &disk), errors.As(err, &link):
 		return fmt.Errorf("%w: its files cannot be written: %w", model.ErrInvalid, err) // "a" and "a/b", for one
-	case errors.Is(err, databox.ErrCorrupt):
+	case errors.Is(err, s3.ErrCorrupt):
 		return fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	default:
 		return fmt.Errorf("%w: %w", model.ErrUnavailable, err)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
 	"github.com/unip-knative/unip/functions/stage/internal/volume"
@@ -120,8 +121,8 @@ func (p *publisher) fits(ctx context.Context, mine *stage.Commit) error {
 	for at, n := range need {
 		var usage databox.Usage
 		var counted bool
-		err := p.sessions.Try(ctx, sessions[at], func(s3 *minio.Client) (err error) {
-			usage, counted, err = databox.ReadUsage(ctx, s3, databox.UsageRef(at))
+		err := p.sessions.Try(ctx, sessions[at], func(store *minio.Client) (err error) {
+			usage, counted, err = s3.ReadUsage(ctx, store, databox.UsageRef(at))
 			return err
 		})
 		if err == nil && counted {
@@ -148,10 +149,10 @@ func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Comm
 	}
 	key := stage.CommitKey(p.plan.Run, p.plan.Stage)
 	var won *stage.Commit
-	err = p.sessions.Try(ctx, p.plan.Session, func(s3 *minio.Client) error {
+	err = p.sessions.Try(ctx, p.plan.Session, func(store *minio.Client) error {
 		o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
 		o.SetMatchETagExcept("*") // If-None-Match: *
-		_, err := s3.PutObject(ctx, p.plan.Bucket, key, bytes.NewReader(b), int64(len(b)), o)
+		_, err := store.PutObject(ctx, p.plan.Bucket, key, bytes.NewReader(b), int64(len(b)), o)
 		if err == nil {
 			won = mine
 			return nil
@@ -159,14 +160,14 @@ func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Comm
 		if r := minio.ToErrorResponse(err); r.StatusCode != http.StatusPreconditionFailed && r.StatusCode != http.StatusConflict {
 			return err
 		}
-		won, err = readCommit(ctx, s3, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
+		won, err = readCommit(ctx, store, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
 		return err
 	})
 	return won, err
 }
 
-func readCommit(ctx context.Context, s3 *minio.Client, bucket, key string) (*stage.Commit, error) {
-	body, err := s3.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+func readCommit(ctx context.Context, store *minio.Client, bucket, key string) (*stage.Commit, error) {
+	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +192,8 @@ func (p *publisher) copy(ctx context.Context, won *stage.Commit) error {
 		for _, to := range o.Copies {
 			for _, f := range won.Outputs[o.Name] {
 				g.Go(func() error {
-					err := p.sessions.Try(ctx, to.Session, func(s3 *minio.Client) error {
-						return copyFile(ctx, s3, p.plan.Bucket, from, to, f)
+					err := p.sessions.Try(ctx, to.Session, func(store *minio.Client) error {
+						return copyFile(ctx, store, p.plan.Bucket, from, to, f)
 					})
 					if err != nil && !errors.Is(err, context.Canceled) {
 						err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
@@ -208,13 +209,13 @@ func (p *publisher) copy(ctx context.Context, won *stage.Commit) error {
 // maxCopy is S3's limit of a copy in one request.
 const maxCopy = 5 << 30
 
-func copyFile(ctx context.Context, s3 *minio.Client, bucket, from string, to stage.Folder, f stage.File) error {
+func copyFile(ctx context.Context, store *minio.Client, bucket, from string, to stage.Folder, f stage.File) error {
 	dst := minio.CopyDestOptions{Bucket: to.Bucket, Object: to.Prefix + f.Path}
 	src := minio.CopySrcOptions{Bucket: bucket, Object: from + f.Path}
 	if f.Size <= maxCopy {
-		_, err := s3.CopyObject(ctx, dst, src)
+		_, err := store.CopyObject(ctx, dst, src)
 		return err
 	}
-	_, err := s3.ComposeObject(ctx, dst, src)
+	_, err := store.ComposeObject(ctx, dst, src)
 	return err
 }

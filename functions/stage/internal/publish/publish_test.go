@@ -17,6 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/fetch"
 	"github.com/unip-knative/unip/functions/stage/internal/publish"
@@ -32,9 +33,9 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
-	s3, dir := miniotest.Start(t), t.TempDir()
+	server, dir := miniotest.Start(t), t.TempDir()
 	b, err := json.Marshal(databox.Session{
-		Endpoint: s3.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
+		Endpoint: server.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func newWorld(t *testing.T) world {
 	if err := os.WriteFile(filepath.Join(dir, "all.json"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return world{s3, storage.OpenSessions(dir)}
+	return world{server, storage.OpenSessions(dir)}
 }
 
 // publish publishes the folder of a variable.
@@ -138,7 +139,7 @@ func plan(bucket string, attempt int, copies ...stage.Folder) *stage.PublishPlan
 // What one stage publishes, the next one fetches, and the caller's folder gets a copy.
 func TestPublishThenFetch(t *testing.T) {
 	t.Parallel()
-	s3 := newWorld(t)
+	server := newWorld(t)
 	for name, files := range map[string]map[string]string{
 		"nothing":             {},
 		"one file":            {"a.txt": "1"},
@@ -151,13 +152,13 @@ func TestPublishThenFetch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bucket, box := s3.Bucket(t), s3.Bucket(t)
+			bucket, box := server.Bucket(t), server.Bucket(t)
 			dir := tree(t, files)
 			to := stage.Folder{Bucket: box, Prefix: "out/"}
-			if _, err := s3.publish(t, dir, plan(bucket, 1, to)); err != nil {
+			if _, err := server.publish(t, dir, plan(bucket, 1, to)); err != nil {
 				t.Fatal(err)
 			}
-			into, done, err := s3.fetch(t, stage.Input{Name: "model", Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"})
+			into, done, err := server.fetch(t, stage.Input{Name: "model", Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +168,7 @@ func TestPublishThenFetch(t *testing.T) {
 			if d := cmp.Diff(contents(t, dir), contents(t, into)); d != "" {
 				t.Errorf("by commit (-want +got)\n%.2000s", d)
 			}
-			copied, _, err := s3.fetch(t, stage.Input{Name: "m", Bucket: box, Prefix: "out/"})
+			copied, _, err := server.fetch(t, stage.Input{Name: "m", Bucket: box, Prefix: "out/"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -189,15 +190,15 @@ func many(n int) map[string]string {
 // The first attempt to commit wins; a later one leaves nothing to be seen, and repeating is harmless.
 func TestOneAttemptWins(t *testing.T) {
 	t.Parallel()
-	s3 := newWorld(t)
-	bucket, box := s3.Bucket(t), s3.Bucket(t)
+	server := newWorld(t)
+	bucket, box := server.Bucket(t), server.Bucket(t)
 	to := stage.Folder{Bucket: box, Prefix: "out/"}
 	first, second := tree(t, map[string]string{"a": "first"}), tree(t, map[string]string{"a": "second", "b": "more"})
 	for _, x := range []struct {
 		dir     string
 		attempt int
 	}{{first, 1}, {second, 2}, {first, 1}} {
-		done, err := s3.publish(t, x.dir, plan(bucket, x.attempt, to))
+		done, err := server.publish(t, x.dir, plan(bucket, x.attempt, to))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +207,7 @@ func TestOneAttemptWins(t *testing.T) {
 		}
 	}
 	var keys []string
-	for o := range s3.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
+	for o := range server.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
 		keys = append(keys, o.Key)
 	}
 	if d := cmp.Diff([]string{"out/a"}, keys); d != "" {
@@ -217,7 +218,7 @@ func TestOneAttemptWins(t *testing.T) {
 // Whatever is no file or folder is refused by name, and nothing is published.
 func TestLinksAndTheLikeAreRefused(t *testing.T) {
 	t.Parallel()
-	s3 := newWorld(t)
+	server := newWorld(t)
 	outside := filepath.Join(tree(t, map[string]string{"secret": "key"}), "secret")
 	for name, make := range map[string]func(dir string) error{
 		"link to a secret":    func(d string) error { return os.Symlink(outside, filepath.Join(d, "x")) },
@@ -236,16 +237,16 @@ func TestLinksAndTheLikeAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bucket := s3.Bucket(t)
+			bucket := server.Bucket(t)
 			dir := tree(t, map[string]string{"good.txt": "1"})
 			if err := make(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := s3.publish(t, dir, plan(bucket, 1))
+			_, err := server.publish(t, dir, plan(bucket, 1))
 			if err == nil || !strings.Contains(err.Error(), `"x" is a`) || storage.Retry(err) {
 				t.Errorf("error %v, want a permanent one that names x", err)
 			}
-			for o := range s3.ListObjects(context.Background(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+			for o := range server.ListObjects(context.Background(), bucket, minio.ListObjectsOptions{Recursive: true}) {
 				t.Errorf("published: %s", o.Key)
 			}
 		})
@@ -254,10 +255,10 @@ func TestLinksAndTheLikeAreRefused(t *testing.T) {
 
 func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
 	t.Parallel()
-	s3 := newWorld(t)
-	bucket := s3.Bucket(t)
+	server := newWorld(t)
+	bucket := server.Bucket(t)
 	for _, key := range []string{"both/a/b", "sibling/x", "siblings/y", "one.txt"} {
-		s3.Put(t, bucket, key, "x")
+		server.Put(t, bucket, key, "x")
 	}
 	in := func(change func(*stage.Input)) stage.Input {
 		i := stage.Input{Name: "table", Bucket: bucket}
@@ -272,11 +273,11 @@ func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
 		"changed object": {in(func(i *stage.Input) { i.Key, i.ETag = "one.txt", "another" }), "has changed since the run was requested"},
 		"missing commit": {in(func(i *stage.Input) { i.Commit, i.Output = "runs/r/s/commit", "o" }), "runs/r/s/commit"},
 	} {
-		if _, _, err := s3.fetch(t, c.in); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
+		if _, _, err := server.fetch(t, c.in); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
 			t.Errorf("%s: %v, want a permanent error with %q", name, err, c.want)
 		}
 	}
-	dir, _, err := s3.fetch(t, in(func(i *stage.Input) { i.Prefix = "sibling/" }))
+	dir, _, err := server.fetch(t, in(func(i *stage.Input) { i.Prefix = "sibling/" }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
 		capacity int64
 		fits     bool
 	}{{9, false}, {10, true}} {
-		if err := databox.WriteUsage(t.Context(), w.Client, usage, databox.Usage{Capacity: c.capacity}); err != nil {
+		if err := s3.WriteUsage(t.Context(), w.Client, usage, databox.Usage{Capacity: c.capacity}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := w.publish(t, dir, plan)

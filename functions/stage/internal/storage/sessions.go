@@ -12,6 +12,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 const (
@@ -56,7 +57,7 @@ func (s *Sessions) session(ctx context.Context, name string) (*session, error) {
 	}
 	x := &session{path: filepath.Join(s.dir, name)}
 	err := poll(ctx, mounted, func() (bool, error) {
-		box, err := databox.Open(x.path, x.take)
+		box, err := s3.Open(x.path, x.take)
 		if errors.Is(err, databox.ErrNoSession) {
 			return false, nil
 		}
@@ -100,7 +101,7 @@ func (x *session) ended(err error) bool {
 		return true
 	}
 	end := x.current().Expiration
-	return databox.IsRefused(err) && !end.IsZero() && time.Now().After(end)
+	return s3.IsRefused(err) && !end.IsZero() && time.Now().After(end)
 }
 
 // next waits until the file holds another session than before.

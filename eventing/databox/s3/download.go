@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"context"
@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// rangeSize is what one request of a download asks for; ranges are how many run at once. A range is copied through 32 KiB: memory does not grow with the object.
+	// rangeSize is what one request of a download asks for; ranges are how many run at once. A
+	// range is copied through 32 KiB: memory does not grow with the object.
 	rangeSize, ranges = 16 << 20, 8
 	// tries of one range; each goes on where the one before broke off.
 	tries = 5
@@ -40,15 +41,11 @@ func (b *Box) Stat(ctx context.Context, key string) (Object, error) {
 	return Object{Key: key, ETag: info.ETag, Size: info.Size}, err
 }
 
-// Missing reports that S3 said that there is no such object.
-func Missing(err error) bool {
-	code := minio.ToErrorResponse(err).Code
-	return code == "NoSuchKey" || code == "NoSuchBucket"
-}
-
-// Download brings one version of an object into a file of mode 0644 that appears whole or not at all: it is written beside its place and renamed. Ranges come in parallel, each pinned to the version: an
-// object that changes meanwhile is an error, never a mixture. A connection that breaks off is made again, a bounded number of times, and goes on where it was. Where the storage has a checksum of the whole
-// object, the file is compared with it.
+// Download brings one version of an object into a file of mode 0644 that appears whole or not at
+// all: it is written beside its place and renamed. Ranges come in parallel, each pinned to the
+// version: an object that changes meanwhile is an error, never a mixture. A connection that breaks
+// off is made again, a bounded number of times, and goes on where it was. Where the storage has a
+// checksum of the whole object, the file is compared with it.
 //
 // Errors: ErrChanged, ErrCorrupt, an *fs.PathError of the file system (no space left, say), S3's.
 func (b *Box) Download(ctx context.Context, o Object, path string) error {
@@ -58,7 +55,8 @@ func (b *Box) Download(ctx context.Context, o Object, path string) error {
 // unfinished is how the names of files begin that are being downloaded.
 const unfinished = ".fetch-"
 
-// RemoveUnfinished removes from a folder and those below it what downloads have left there whose process was killed. Nothing may be downloaded meanwhile.
+// RemoveUnfinished removes from a folder and those below it what downloads have left there whose
+// process was killed. Nothing may be downloaded meanwhile.
 func RemoveUnfinished(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && strings.HasPrefix(d.Name(), unfinished) {
@@ -91,7 +89,8 @@ func (b *Box) download(ctx context.Context, o Object, path string, parallel int)
 	return nil
 }
 
-// bring writes the object's content and returns its checksum. An object of one range says it with its content, of a larger one it is asked for.
+// bring writes the object's content and returns its checksum. An object of one range says it with
+// its content, of a larger one it is asked for.
 func (b *Box) bring(ctx context.Context, o Object, f io.WriterAt, parallel int) (checksum, error) {
 	if o.Size <= rangeSize {
 		return b.bringRange(ctx, o, f, 0, o.Size)
@@ -152,7 +151,8 @@ func final(err error) bool {
 	return errors.Is(err, ErrChanged) || errors.As(err, &disk) || code == "NoSuchKey" || code == "NoSuchBucket" || code == "AccessDenied"
 }
 
-// copyRange asks once. Without a range, which the whole object needs none of, S3 says the checksum too.
+// copyRange asks once. Without a range, which the whole object needs none of, S3 says the checksum
+// too.
 func (b *Box) copyRange(ctx context.Context, o Object, f io.WriterAt, from, to int64) (int64, checksum, error) {
 	var opts minio.GetObjectOptions
 	if err := opts.SetMatchETag(o.ETag); err != nil {

@@ -1,4 +1,4 @@
-package translate
+package encode
 
 import (
 	"fmt"
@@ -40,7 +40,9 @@ func (e *emitter) text(s string, indent int) {
 }
 
 // words are what YAML 1.1 or 1.2 takes for something else than text.
-var words = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true}
+var words = map[string]bool{
+	"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true,
+}
 
 // maxWord is how long they are at most.
 const maxWord = 5
@@ -48,9 +50,11 @@ const maxWord = 5
 // units of quantities and times: a number with one of them is text.
 var units = []string{"m", "s", "h", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi"}
 
-// bare reports that a string without quotes is that string to every reader: letters first, nothing in it that means something.
+// bare reports that a string without quotes is that string to every reader: letters first, nothing
+// in it that means something.
 func bare(s string) bool {
-	if s == "" || len(s) > maxPlain || s[len(s)-1] == ':' || (len(s) <= maxWord && words[strings.ToLower(s)]) || s == "--" {
+	if s == "" || len(s) > maxPlain || s[len(s)-1] == ':' || s == "--" ||
+		(len(s) <= maxWord && words[strings.ToLower(s)]) {
 		return false
 	}
 	if '0' <= s[0] && s[0] <= '9' {
@@ -69,7 +73,8 @@ func bare(s string) bool {
 	return true
 }
 
-// literal reports that a text of several lines can stand as a block: nothing in it that a block would change.
+// literal reports that a text of several lines can stand as a block: nothing in it that a block
+// would change.
 func literal(s string) bool {
 	if !strings.Contains(s, "\n") || s[0] == ' ' || s[0] == '\n' || strings.HasSuffix(s, "\n\n") {
 		return false
@@ -80,7 +85,7 @@ func literal(s string) bool {
 		}
 	}
 	for i, r := range s {
-		if r != '\n' && (r < ' ' || r == 0x7f || (r >= 0x80 && (r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r >= 0xfff0 || unicode.Is(unicode.Bidi_Control, r)))) {
+		if r != '\n' && (steers(r) || r >= 0xfff0) {
 			return false
 		}
 		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
@@ -90,7 +95,15 @@ func literal(s string) bool {
 	return true
 }
 
-// quoted writes a string as JSON does, with what YAML does not take as it is escaped. Bytes that are no UTF-8 become U+FFFD, as in every encoder of Kubernetes.
+// steers reports control characters, line and paragraph separators, the byte order mark, and marks of
+// direction.
+func steers(r rune) bool {
+	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0xfeff ||
+		unicode.Is(unicode.Bidi_Control, r)
+}
+
+// quoted writes a string as JSON does, with what YAML does not take as it is escaped. Bytes that
+// are no UTF-8 become U+FFFD, as in every encoder of Kubernetes.
 func (e *emitter) quoted(s string) {
 	e.out = append(e.out, '"')
 	for _, r := range s {
@@ -101,7 +114,7 @@ func (e *emitter) quoted(s string) {
 			e.out = append(e.out, '\\', 'n')
 		case r == '\t':
 			e.out = append(e.out, '\\', 't')
-		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff || unicode.Is(unicode.Bidi_Control, r):
+		case steers(r) || r == 0xfffe || r == 0xffff:
 			e.out = fmt.Appendf(e.out, `\u%04x`, r)
 		default:
 			e.out = utf8.AppendRune(e.out, r)

@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 	"github.com/minio/minio-go/v7/pkg/notification"
 )
 
-// notificationID is the name of unip's entry in a bucket's notification configuration; other entries are somebody else's and stay.
+// notificationID is the name of unip's entry in a bucket's notification configuration; other
+// entries are somebody else's and stay.
 const notificationID = "unip"
 
-// EnsureNotification sees to it that the bucket tells the queue arn (arn:minio:sqs::UNIP:webhook) of every object that is created or removed. It writes nothing when that is so already.
+// EnsureNotification sees to it that the bucket tells the queue arn (arn:minio:sqs::UNIP:webhook)
+// of every object that is created or removed. It writes nothing when that is so already.
 func EnsureNotification(ctx context.Context, c *minio.Client, bucket, arn string) error {
 	a, err := notification.NewArnFromString(arn)
 	if err != nil {

@@ -1,4 +1,6 @@
-package translate
+// Package encode writes objects as YAML documents, as kubectl has them, or as one List in JSON.
+// The same objects give the same bytes.
+package encode
 
 import (
 	"bytes"
@@ -13,14 +15,20 @@ import (
 	"github.com/unip-knative/unip/translate/internal/parallel"
 )
 
+// Object is what can be written: a struct of Kubernetes' API, or an unstructured one.
+type Object interface {
+	k8sruntime.Object
+	GetName() string
+}
+
 // YAML writes objects as documents.
-func YAML(objects []Object) ([]byte, error) {
+func YAML[T Object](objects []T) ([]byte, error) {
 	parts, err := documents(objects)
 	return bytes.Join(parts, nil), err
 }
 
 // WriteYAML is YAML to a writer, which is given nothing when an object cannot be written.
-func WriteYAML(w io.Writer, objects []Object) error {
+func WriteYAML[T Object](w io.Writer, objects []T) error {
 	parts, err := documents(objects)
 	if err != nil {
 		return err
@@ -40,7 +48,7 @@ const batch = 32
 var emitters = sync.Pool{New: func() any { return new(emitter) }}
 
 // documents are the objects' documents in their order, in pieces.
-func documents(objects []Object) ([][]byte, error) {
+func documents[T Object](objects []T) ([][]byte, error) {
 	batches := slices.Collect(slices.Chunk(objects, batch))
 	pieces := make([][]byte, len(batches))
 	err := parallel.Do(len(batches), func(i int) error {
@@ -52,7 +60,7 @@ func documents(objects []Object) ([][]byte, error) {
 				e.out = append(e.out, "---\n"...)
 			}
 			var content any = o
-			if u, ok := o.(k8sruntime.Unstructured); ok {
+			if u, ok := any(o).(k8sruntime.Unstructured); ok {
 				content = u.UnstructuredContent()
 			}
 			if err := e.document(content); err != nil {
@@ -66,10 +74,10 @@ func documents(objects []Object) ([][]byte, error) {
 }
 
 // WriteJSON writes objects as one List.
-func WriteJSON(w io.Writer, objects []Object) error {
+func WriteJSON[T Object](w io.Writer, objects []T) error {
 	items := []any{}
 	for _, o := range objects {
-		m, err := plain(o)
+		m, err := withoutEmpty(o)
 		if err != nil {
 			return err
 		}
@@ -83,8 +91,9 @@ func WriteJSON(w io.Writer, objects []Object) error {
 	return err
 }
 
-// plain is an object without what is only there because Go has no absence: null times, empty status.
-func plain(o Object) (map[string]any, error) {
+// withoutEmpty is an object as a map, without null times and an empty status, which Go cannot leave
+// out.
+func withoutEmpty(o Object) (map[string]any, error) {
 	m, err := k8sruntime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.GetName(), err)

@@ -1,4 +1,4 @@
-package translate
+package encode
 
 import (
 	"encoding/json"
@@ -11,7 +11,8 @@ import (
 	sigs "sigs.k8s.io/yaml"
 )
 
-// What is written is read as what it was, by the parser of YAML 1.2 and by Kubernetes' own, whatever the strings look like.
+// What is written is read as what it was, by the parser of YAML 1.2 and by Kubernetes' own,
+// whatever the strings look like.
 func roundTrip(t *testing.T, m map[string]any) {
 	t.Helper()
 	var e emitter

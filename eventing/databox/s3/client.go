@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // Box is an open box: a client that always signs with the newest session in its file.
@@ -16,15 +18,17 @@ type Box struct {
 	*minio.Client
 	Bucket string
 	// Usage is where it stands how full the box is; nil for a box that nobody counts.
-	Usage *UsageRef
+	Usage *databox.UsageRef
 
 	room room
 }
 
-// Open opens the box of the session file at path. The file is looked at again for every request and read again when it has changed, so that renewed credentials are taken up without a restart; opened,
-// when it is not nil, is told of each session that is taken up. The error is ErrNoSession while there is no file.
-func Open(path string, opened func(Session)) (*Box, error) {
-	s, err := ReadSession(path)
+// Open opens the box of the session file at path. The file is looked at again for every request and
+// read again when it has changed, so that renewed credentials are taken up without a restart;
+// opened, when it is not nil, is told of each session that is taken up. The error is
+// databox.ErrNoSession while there is no file.
+func Open(path string, opened func(databox.Session)) (*Box, error) {
+	s, err := databox.ReadSession(path)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +40,7 @@ func Open(path string, opened func(Session)) (*Box, error) {
 }
 
 // NewClient makes a client for the session's endpoint.
-func NewClient(s Session, creds *credentials.Credentials) (*minio.Client, error) {
+func NewClient(s databox.Session, creds *credentials.Credentials) (*minio.Client, error) {
 	u, err := url.Parse(s.Endpoint)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("S3 endpoint %q is not a URL", s.Endpoint)
@@ -51,14 +55,14 @@ func NewClient(s Session, creds *credentials.Credentials) (*minio.Client, error)
 }
 
 // Static are the credentials of one session, which do not change.
-func (s Session) Static() *credentials.Credentials {
+func Static(s databox.Session) *credentials.Credentials {
 	return credentials.NewStaticV4(s.AccessKeyID, s.SecretAccessKey, s.SessionToken)
 }
 
 // file is a credentials provider that follows a session file.
 type file struct {
 	path   string
-	opened func(Session)
+	opened func(databox.Session)
 
 	mu      sync.Mutex
 	seen    time.Time // the file's modification time when it was read; kubelet replaces the file, so any change counts
@@ -74,9 +78,9 @@ func (f *file) RetrieveWithCredContext(*credentials.CredContext) (credentials.Va
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return credentials.Value{}, fmt.Errorf("%s: %w", f.path, ErrNoSession)
+		return credentials.Value{}, fmt.Errorf("%s: %w", f.path, databox.ErrNoSession)
 	}
-	s, err := ReadSession(f.path)
+	s, err := databox.ReadSession(f.path)
 	if err != nil {
 		return credentials.Value{}, err
 	}
@@ -90,7 +94,8 @@ func (f *file) RetrieveWithCredContext(*credentials.CredContext) (credentials.Va
 	}, nil
 }
 
-// IsExpired reports that the file is another one than the one that was read. A session whose time is over is tried all the same: the storage says so better than a clock of ours.
+// IsExpired reports that the file is another one than the one that was read. A session whose time
+// is over is tried all the same: the storage says so better than a clock of ours.
 func (f *file) IsExpired() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,4 +1,4 @@
-package databox_test
+package s3_test
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // holder is whoever has a session and writes any request with it.
@@ -34,13 +34,13 @@ func hold(t *testing.T, s *miniotest.Server, theirs string, g databox.Grant) hol
 	t.Helper()
 	p, err := databox.Policy(g)
 	must(t, err)
-	got, err := databox.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", admin, p, 15*time.Minute)
+	got, err := s3.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", admin, p, 15*time.Minute)
 	must(t, err)
 	if life := time.Until(got.Expiration); life < 14*time.Minute || life > 16*time.Minute {
 		t.Errorf("the session lives %v", life)
 	}
 	got.Endpoint, got.Region, got.Bucket = s.Endpoint, "us-east-1", g.Bucket
-	c, err := databox.NewClient(got, got.Static())
+	c, err := s3.NewClient(got, s3.Static(got))
 	must(t, err)
 	return holder{c, got, g.Bucket, theirs}
 }
@@ -199,9 +199,9 @@ var attempts = map[string]func(h holder) error{
 		return err
 	},
 	"become somebody": func(h holder) error {
-		keys := databox.Keys{AccessKeyID: h.session.AccessKeyID, SecretAccessKey: h.session.SecretAccessKey}
-		_, err := databox.AssumeRole(context.Background(), http.DefaultClient, h.session.Endpoint, "us-east-1", keys, "", time.Hour)
-		if errors.Is(err, databox.ErrNoSTS) {
+		keys := s3.Keys{AccessKeyID: h.session.AccessKeyID, SecretAccessKey: h.session.SecretAccessKey}
+		_, err := s3.AssumeRole(context.Background(), http.DefaultClient, h.session.Endpoint, "us-east-1", keys, "", time.Hour)
+		if errors.Is(err, s3.ErrNoSTS) {
 			return minio.ErrorResponse{Code: "AccessDenied"}
 		}
 		return err
@@ -214,7 +214,8 @@ var attempts = map[string]func(h holder) error{
 	},
 }
 
-// Each use of a box opens what it is for and nothing else, on a real server: whoever gets hold of such a session has no more than that.
+// Each use of a box opens what it is for and nothing else, on a real server: whoever gets hold of
+// such a session has no more than that.
 func TestSessionsOpenWhatTheyAreFor(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
@@ -227,24 +228,24 @@ func TestSessionsOpenWhatTheyAreFor(t *testing.T) {
 		databox.Grant
 		opens []string
 	}{
-		"files":     {databox.Grant{Access: names.Files}, []string{"get a user's", "head a user's", "get //users", "delete a user's", "list a user's", "list folders of users"}},
-		"put-links": {databox.Grant{Access: names.PutLinks}, []string{"put a user's", "put a user's in parts"}},
-		"get-links": {databox.Grant{Access: names.GetLinks}, []string{"get a user's", "head a user's", "get //users"}},
-		"calls": {databox.Grant{Access: names.Calls}, []string{
+		"files":     {databox.Grant{Access: databox.Files}, []string{"get a user's", "head a user's", "get //users", "delete a user's", "list a user's", "list folders of users"}},
+		"put-links": {databox.Grant{Access: databox.PutLinks}, []string{"put a user's", "put a user's in parts"}},
+		"get-links": {databox.Grant{Access: databox.GetLinks}, []string{"get a user's", "head a user's", "get //users"}},
+		"calls": {databox.Grant{Access: databox.Calls}, []string{
 			"get a user's", "head a user's", "get //users", "put a user's", "put a user's in parts", "delete a user's",
 		}},
-		"calls-read":      {databox.Grant{Access: names.CallsRead}, []string{"get a user's", "head a user's", "get //users"}},
-		"a model":         {databox.Grant{Access: names.Model, Keys: []string{"models/m"}}, []string{"get a model"}},
-		"a model, folder": {databox.Grant{Access: names.Model, Prefix: "models/"}, []string{"get a model", "get a model's neighbour", "list models", "list folders of models"}},
-		"files of a dataset": {databox.Grant{Access: names.DatasetFiles}, []string{
+		"calls-read":      {databox.Grant{Access: databox.CallsRead}, []string{"get a user's", "head a user's", "get //users"}},
+		"a model":         {databox.Grant{Access: databox.Model, Keys: []string{"models/m"}}, []string{"get a model"}},
+		"a model, folder": {databox.Grant{Access: databox.Model, Prefix: "models/"}, []string{"get a model", "get a model's neighbour", "list models", "list folders of models"}},
+		"files of a dataset": {databox.Grant{Access: databox.DatasetFiles}, []string{
 			"get a model", "get a model's neighbour", "get in another folder", "get at the root", "list folders", "list folders of models",
 		}},
-		"reads of a dataset": {databox.Grant{Access: names.DatasetRead}, []string{
+		"reads of a dataset": {databox.Grant{Access: databox.DatasetRead}, []string{
 			"get a model", "get a model's neighbour", "get in another folder", "get at the root",
 		}},
-		"a run's input":  {databox.Grant{Access: names.Read, Keys: []string{anns}}, nil},
-		"a run's inputs": {databox.Grant{Access: names.Read, Prefix: "users/ann/file_groups/g/"}, nil},
-		"a run's whole box": {databox.Grant{Access: names.Read}, []string{
+		"a run's input":  {databox.Grant{Access: databox.Read, Keys: []string{anns}}, nil},
+		"a run's inputs": {databox.Grant{Access: databox.Read, Prefix: "users/ann/file_groups/g/"}, nil},
+		"a run's whole box": {databox.Grant{Access: databox.Read}, []string{
 			"get a model", "get a model's neighbour", "get in another folder", "get at the root",
 			"list folders", "list models", "list another folder", "list folders of models", "list all",
 		}},
@@ -260,7 +261,7 @@ func TestSessionsOpenWhatTheyAreFor(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				case !opens && err == nil:
 					t.Errorf("%s: it succeeds", what)
-				case !opens && !databox.IsRefused(err) && minio.ToErrorResponse(err).Code != "XMinioInvalidResourceName":
+				case !opens && !s3.IsRefused(err) && minio.ToErrorResponse(err).Code != "XMinioInvalidResourceName":
 					t.Errorf("%s: %v, which is no refusal", what, err)
 				}
 			}

@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"bytes"
@@ -23,12 +23,14 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // open is a box of the server, reached through endpoint.
 func open(t testing.TB, endpoint, bucket string) *Box {
 	t.Helper()
-	s := Session{Endpoint: endpoint, Region: "us-east-1", Bucket: bucket}
+	s := databox.Session{Endpoint: endpoint, Region: "us-east-1", Bucket: bucket}
 	c, err := NewClient(s, credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +248,8 @@ func BenchmarkDownloadSlowConnections(b *testing.B) {
 	benchmark(b, open(b, endpoint, bucket), o)
 }
 
-// BenchmarkDownload brings 1 GiB from a server on this machine: `go test -run - -bench Download -benchtime 3x ./eventing/databox`.
+// BenchmarkDownload brings 1 GiB from a server on this machine: `go test -run - -bench Download
+// -benchtime 3x ./eventing/databox/s3`.
 func BenchmarkDownload(b *testing.B) {
 	s := miniotest.Start(b)
 	box := open(b, s.Endpoint, s.Bucket(b))

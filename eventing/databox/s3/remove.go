@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"context"
@@ -7,15 +7,19 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // removeBatch is how many objects one call deletes (S3's own limit).
 const removeBatch = 1000
 
-// RemoveBucket deletes all objects, old versions and unfinished uploads of the owner's bucket and then the bucket, as far as it comes within
-// the budget. It returns how many objects it deleted and whether the bucket is gone; when it is not, call it again: every call goes on where
-// the last one stopped. A bucket that is not the owner's is left alone (ErrBucketNotOurs); one that does not exist is gone.
-func RemoveBucket(ctx context.Context, c *minio.Client, bucket string, o Owner, budget time.Duration) (removed int, gone bool, err error) {
+// RemoveBucket deletes all objects, old versions and unfinished uploads of the owner's bucket and
+// then the bucket, as far as it comes within the budget. It returns how many objects it deleted and
+// whether the bucket is gone; when it is not, call it again: every call goes on where the last one
+// stopped. A bucket that is not the owner's is left alone (ErrBucketNotOurs); one that does not
+// exist is gone.
+func RemoveBucket(ctx context.Context, c *minio.Client, bucket string, o databox.Owner, budget time.Duration) (removed int, gone bool, err error) {
 	if err := CheckBucket(ctx, c, bucket, o); err != nil {
 		if isCode(err, "NoSuchBucket") {
 			return 0, true, nil
@@ -76,7 +80,8 @@ func removeSome(ctx context.Context, c *minio.Client, bucket string) (int, error
 	return n, ctx.Err()
 }
 
-// abortUploads ends the unfinished multipart uploads, which keep a bucket from being deleted on some servers.
+// abortUploads ends the unfinished multipart uploads, which keep a bucket from being deleted on
+// some servers.
 func abortUploads(ctx context.Context, c *minio.Client, bucket string) error {
 	for u := range c.ListIncompleteUploads(ctx, bucket, "", true) {
 		if u.Err != nil {

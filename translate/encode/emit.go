@@ -1,4 +1,4 @@
-package translate
+package encode
 
 import (
 	"encoding/base64"
@@ -13,9 +13,11 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
 
-// emitter writes objects as YAML in block style, keys sorted, lists at the column of their key, as kubectl writes them. It takes structs as they are (their JSON names, from the cache that Kubernetes has
-// of them) and plain values (maps, lists, strings, numbers, booleans, nil), and makes nothing in between. A string is only written bare when it can be nothing else, and quoted as in JSON, which is YAML,
-// otherwise.
+// emitter writes objects as YAML in block style, keys sorted, lists at the column of their key, as
+// kubectl writes them. It takes structs as they are (their JSON names, from the cache that
+// Kubernetes has of them) and plain values (maps, lists, strings, numbers, booleans, nil), and
+// makes nothing in between. A string is only written bare when it can be nothing else, and quoted
+// as in JSON, which is YAML, otherwise.
 type emitter struct{ out []byte }
 
 // document writes one object, or the map of one.
@@ -31,7 +33,8 @@ func (e *emitter) document(o any) error {
 	return err
 }
 
-// settled is what a value is in the end: behind pointers and interfaces, and of types that write themselves what they write. What is nil is no value.
+// settled is what a value is in the end: behind pointers and interfaces, and of types that write
+// themselves what they write. What is nil is no value.
 func settled(v reflect.Value) (reflect.Value, error) {
 	for {
 		switch v.Kind() {
@@ -60,7 +63,8 @@ func settled(v reflect.Value) (reflect.Value, error) {
 	}
 }
 
-// mapping writes the pairs of a struct or a map, and says how many; inline when the first of them continues a line ("- key: value").
+// mapping writes the pairs of a struct or a map, and says how many; inline when the first of them
+// continues a line ("- key: value").
 func (e *emitter) mapping(v reflect.Value, indent int, inline bool) (n int, err error) {
 	pair := func(key string, v reflect.Value) error {
 		wrote, err := e.pair(key, v, indent, inline && n == 0)
@@ -135,7 +139,8 @@ func (e *emitter) key(key string, indent int, inline bool) {
 	e.out = append(e.out, ':')
 }
 
-// absent reports what is left out of objects: times that are not set, containers' resources without any, and of the object itself an empty spec or status.
+// absent reports what is left out of objects: times that are not set, containers' resources without
+// any, and of the object itself an empty spec or status.
 func absent(key string, v reflect.Value, top bool) bool {
 	switch {
 	case key == "creationTimestamp":
@@ -145,12 +150,14 @@ func absent(key string, v reflect.Value, top bool) bool {
 	case v.Kind() == reflect.Map:
 		return v.Len() == 0
 	case v.Kind() == reflect.Struct:
-		return !slices.ContainsFunc(value.TypeReflectEntryOf(v.Type()).OrderedFields(), func(f *value.FieldCacheEntry) bool { return !f.CanOmit(f.GetFrom(v)) })
+		written := func(f *value.FieldCacheEntry) bool { return !f.CanOmit(f.GetFrom(v)) }
+		return !slices.ContainsFunc(value.TypeReflectEntryOf(v.Type()).OrderedFields(), written)
 	}
 	return false
 }
 
-// value writes what stands behind a key, or behind the dash of a list's item, and the end of the line.
+// value writes what stands behind a key, or behind the dash of a list's item, and the end of the
+// line.
 func (e *emitter) value(v reflect.Value, indent int, item bool) error {
 	switch {
 	case v.Kind() == reflect.Struct, v.Kind() == reflect.Map:

@@ -1,4 +1,4 @@
-package databox
+package s3
 
 import (
 	"encoding/base64"
@@ -14,7 +14,9 @@ type checksum struct {
 	encoded string // base64
 }
 
-// checksumOf takes the quickest of the checksums that S3 has sent. One made of the checksums of parts says nothing of the whole, and an ETag is no checksum: of an encrypted object it is anything.
+// checksumOf takes the quickest of the checksums that S3 has sent. One made of the checksums of
+// parts says nothing of the whole, and an ETag is no checksum: of an encrypted object it is
+// anything.
 func checksumOf(info minio.ObjectInfo) checksum {
 	if info.ChecksumMode != minio.ChecksumFullObjectMode.String() {
 		return checksum{}

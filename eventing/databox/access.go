@@ -1,0 +1,33 @@
+package databox
+
+import "github.com/unip-knative/unip/eventing/names"
+
+// Access says what a session may do with a bucket.
+type Access string
+
+// What runs are given: exactly the paths that a grant names.
+const (
+	Read  Access = "read"
+	Write Access = "write" // read and write
+	Put   Access = "put"   // write alone
+)
+
+// Uses of a box, each with a session of its own (spec.sessions of a DataBox).
+const (
+	Files     Access = "files"      // the file API looks at users' files and deletes them
+	PutLinks  Access = "put-links"  // signs links to write users' files
+	GetLinks  Access = "get-links"  // signs links to read users' files
+	Calls     Access = "calls"      // FILE inputs and outputs of calls
+	CallsRead Access = "calls-read" // FILE inputs only
+	Model     Access = "model"      // one object or folder of the developer's
+)
+
+// What the uses come to in a box that is a dataset: the developer's area of the owner's box.
+const (
+	DatasetFiles Access = "dataset-files" // list, folder by folder, and read
+	DatasetRead  Access = "dataset-read"  // signs links to read
+)
+
+// Secret is the name of the Secret with the session of a box for this use. There is one for each
+// object of Model; object is empty for the other uses.
+func (a Access) Secret(box, object string) string { return names.SessionSecret(box, string(a), object) }

@@ -1,0 +1,107 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/tags"
+
+	"github.com/unip-knative/unip/eventing/databox"
+)
+
+// ErrBucketNotOurs: a bucket of the box's name exists and is somebody else's, or nobody's but with
+// objects in it.
+var ErrBucketNotOurs = errors.New("the bucket belongs to somebody else")
+
+// ClaimBucket makes the bucket and tags it with its owner, or finds that both was done. It may be
+// broken off at any point and called again.
+//
+// A bucket with other tags is ErrBucketNotOurs. One without our tags is what is left when the
+// controller dies between making and tagging; it is adopted only while it is empty (no object, no
+// old version), since then nothing of anybody is in it. Two claims of one bucket must not run at
+// once: S3 has no conditional tagging; the controller's leader election sees to it.
+func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o databox.Owner) error {
+	err := CheckBucket(ctx, c, bucket, o)
+	switch {
+	case err == nil:
+		return nil
+	case isCode(err, "NoSuchBucket"):
+		if err := c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: region}); err != nil {
+			if isCode(err, "BucketAlreadyExists") { // in another account, which is why we could not see it
+				return fmt.Errorf("bucket %s: %w", bucket, ErrBucketNotOurs)
+			}
+			if !isCode(err, "BucketAlreadyOwnedByYou") {
+				return fmt.Errorf("making bucket %s: %w", bucket, err)
+			}
+		}
+	case errors.Is(err, errUntagged):
+	default:
+		return err
+	}
+	empty, err := isEmpty(ctx, c, bucket)
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return fmt.Errorf("bucket %s has objects and no tag of unip: %w", bucket, ErrBucketNotOurs)
+	}
+	t, err := tags.NewTags(o.Tags(), false)
+	if err != nil {
+		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
+	}
+	if err := c.SetBucketTagging(ctx, bucket, t); err != nil {
+		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
+	}
+	return CheckBucket(ctx, c, bucket, o)
+}
+
+// errUntagged is ErrBucketNotOurs to everybody but ClaimBucket.
+var errUntagged = fmt.Errorf("%w: it has no tag of unip", ErrBucketNotOurs)
+
+// CheckBucket is nil when the bucket exists and its tags name o. It changes nothing. Otherwise the
+// error is ErrBucketNotOurs or S3's own (code NoSuchBucket when there is none), wrapped.
+func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) error {
+	t, err := c.GetBucketTagging(ctx, bucket)
+	if isCode(err, "NoSuchTagSet") || isCode(err, "NoSuchTagSetError") {
+		// MinIO gives this answer for a bucket that does not exist, too.
+		if exists, err := c.BucketExists(ctx, bucket); err != nil {
+			return fmt.Errorf("looking for bucket %s: %w", bucket, err)
+		} else if exists {
+			return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+		}
+		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound, Code: "NoSuchBucket"})
+	}
+	if err != nil {
+		return fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)
+	}
+	found := t.ToMap()
+	ours := map[string]string{}
+	for k := range o.Tags() {
+		if v, ok := found[k]; ok {
+			ours[k] = v
+		}
+	}
+	switch {
+	case len(ours) == 0:
+		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+	case !maps.Equal(ours, o.Tags()):
+		return fmt.Errorf("bucket %s is tagged for namespace %q (UID %q), box %q: %w",
+			bucket, ours[databox.TagNamespace], ours[databox.TagNamespaceUID], ours[databox.TagBox], ErrBucketNotOurs)
+	}
+	return nil
+}
+
+// isEmpty reports a bucket without any object, old version or delete marker.
+func isEmpty(ctx context.Context, c *minio.Client, bucket string) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the listing after its first entry
+	first, any := <-c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: 1})
+	if first.Err != nil {
+		return false, fmt.Errorf("listing bucket %s: %w", bucket, first.Err)
+	}
+	return !any, nil
+}
