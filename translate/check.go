@@ -173,11 +173,6 @@ func (c *checker) namespaces() {
 		if h.Meta.Has("labels") {
 			c.found.Notef(h.Meta.Key("labels"), "metadata.labels have no effect: generated objects carry Kubernetes' recommended labels")
 		}
-		for key, value := range h.Meta.Annotations {
-			if strings.HasPrefix(key, manifest.Prefix) && !known(h.Kind, key) {
-				c.found.Errorf(value.At, "metadata.annotations: %s has no annotation %q", h.Kind, key)
-			}
-		}
 	}
 }
 
@@ -186,18 +181,6 @@ func (c *checker) namespaces() {
 func (c *checker) clusters(ns string) bool {
 	return strings.HasPrefix(ns, "kube-") || strings.HasPrefix(ns, "knative-") || ns == names.SystemNamespace ||
 		slices.Contains(c.config.NetworkPolicies.IngressNamespaces, ns)
-}
-
-func known(kind, annotation string) bool {
-	switch kind {
-	case "MLComponent":
-		return slices.Contains([]string{manifest.MinScale, manifest.MaxScale, manifest.Concurrency, manifest.Timeout, manifest.ScaleDownDelay, manifest.Workers, manifest.AnonymousCalls}, annotation)
-	case "ExperimentPipeline":
-		return slices.Contains([]string{manifest.MaxParallelRuns, manifest.OnUpload, manifest.Timeout, manifest.Schedule}, annotation)
-	case "DataBox":
-		return annotation == manifest.SharedWith
-	}
-	return false
 }
 
 func comparePositions(a, b manifest.Position) int {

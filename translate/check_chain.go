@@ -166,7 +166,7 @@ func (c *checker) given() {
 				}
 			}
 		}
-		if _, ok := x.Meta.Annotations[manifest.Schedule]; ok {
+		if _, ok := x.Meta.Annotations[manifest.Schedule.Name]; ok {
 			continue // for its runs they are an error
 		}
 		f := c.flow(x)

@@ -21,9 +21,6 @@ const (
 	maxVariables, maxStages = 256, 64
 	maxVariableName         = 63
 	maxRetries              = 10
-	maxParallelRuns         = 1000
-	// defaultStageTimeout and maxStageTimeout are times of one attempt of a stage.
-	defaultStageTimeout, maxStageTimeout = time.Hour, 30 * 24 * time.Hour
 	// dataDir is where variables lie in a container unless mountTo says otherwise: each in a folder of its name.
 	dataDir = "/unip/data"
 )
@@ -58,8 +55,8 @@ func (c *checker) pipeline(x *manifest.ExperimentPipeline) {
 		c.image(where, st.Field("image"), st.Image)
 		c.env(where, st.Env, st.EnvFrom)
 		c.limits(where, st.ResourceLimits)
-		if t := st.Timeout; t != nil && (t.Value < time.Second || t.Value > maxStageTimeout) {
-			c.found.Errorf(t.At, "%s.timeout: %s is not within 1s and %s, which is 30 days", where, t.Value, maxStageTimeout)
+		if t := st.Timeout; t != nil && (t.Value < time.Second || t.Value > manifest.MaxStageTimeout) {
+			c.found.Errorf(t.At, "%s.timeout: %s is not within 1s and %s, which is 30 days", where, t.Value, manifest.MaxStageTimeout)
 		}
 		if r := st.Retries; r != nil && (*r < 0 || *r > maxRetries) {
 			c.found.Errorf(st.Field("retries"), "%s.retries: %d is not within 0 and %d", where, *r, maxRetries)

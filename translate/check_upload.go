@@ -16,24 +16,16 @@ const maxUploads = 16
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (c *checker) pipelineAnnotations(x *manifest.ExperimentPipeline) {
-	c.number(&x.Meta, manifest.MaxParallelRuns, 0, 0, maxParallelRuns)
+	manifest.MaxParallelRuns.Of(&x.Meta, c.found)
 	c.stageTimeout(x)
 	if n := len(x.Uploads); n > maxUploads {
-		c.found.Errorf(x.Uploads[0].Position, "metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload, n, maxUploads)
+		c.found.Errorf(x.Uploads[0].Position, "metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
 	}
 }
 
 // stageTimeout is the time of each stage that names none.
 func (c *checker) stageTimeout(x *manifest.ExperimentPipeline) time.Duration {
-	v, ok := x.Meta.Annotations[manifest.Timeout]
-	if !ok {
-		return defaultStageTimeout
-	}
-	d, err := manifest.ParseDuration(v.Value)
-	if err != nil || d < time.Second || d > maxStageTimeout {
-		c.found.Errorf(v.At, "metadata.annotations: %s: %q is not a time from 1s to %s, which is 30 days", manifest.Timeout, v.Value, maxStageTimeout)
-		return defaultStageTimeout
-	}
+	d, _ := manifest.StageTimeout.Of(&x.Meta, c.found)
 	return d
 }
 
@@ -41,7 +33,7 @@ func (c *checker) stageTimeout(x *manifest.ExperimentPipeline) time.Duration {
 func (c *checker) uploads(x *manifest.ExperimentPipeline) {
 	f := c.flow(x)
 	for i, r := range x.Uploads {
-		where := fmt.Sprintf("metadata.annotations: %s[%d]", manifest.OnUpload, i)
+		where := fmt.Sprintf("metadata.annotations: %s[%d]", manifest.OnUpload.Name, i)
 		wrong := func(format string, args ...any) {
 			c.found.Errorf(r.Position, "%s%s", where, fmt.Sprintf(format, args...))
 		}

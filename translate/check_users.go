@@ -102,7 +102,7 @@ func wrongUser(name string) string {
 func (c *checker) sharedBoxes() {
 	files := slices.ContainsFunc(c.module.APIs, func(a *manifest.APIComponent) bool { return a.Spec.Has("files") })
 	for _, b := range c.module.Boxes {
-		if v, ok := b.Meta.Annotations[manifest.SharedWith]; ok && files && b.Spec.S3DefaultStorage != nil {
+		if v, ok := b.Meta.Annotations[manifest.SharedWith.Name]; ok && files && b.Spec.S3DefaultStorage != nil {
 			c.found.Notef(v.At, "DataBox %s is shared, and the file API keeps users' files in it: other modules read what is not below users/, never those files",
 				b.Meta.Name.Value)
 		}

@@ -17,8 +17,6 @@ const (
 	defaultPort = 8002
 	// metricsPort is where the container server answers Prometheus.
 	metricsPort = 9464
-	// maxTimeout is Knative's default max-revision-timeout-seconds.
-	maxTimeout = 600
 	// defaultTarget is how many calls at a time a pod should have before another one is started: workers answer one after the other.
 	defaultTarget = "10"
 )
@@ -140,66 +138,34 @@ func (c *checker) connected(b manifest.ConnectedBox) {
 	}
 }
 
-// number reads an annotation that is a whole number within bounds; absent it is fallback.
-func (c *checker) number(m *manifest.Meta, annotation string, fallback, least, most int) int {
-	v, ok := m.Annotations[annotation]
-	if !ok {
-		return fallback
-	}
-	n, err := strconv.Atoi(v.Value)
-	if err != nil || n < least || n > most {
-		c.found.Errorf(v.At, "metadata.annotations: %s: %q is not a whole number from %d to %d", annotation, v.Value, least, most)
-		return fallback
-	}
-	return n
-}
-
 // annotations checks all of them; component reads them again.
 func (c *checker) annotations(x *manifest.MLComponent) {
-	least, most := c.number(&x.Meta, manifest.MinScale, 0, 0, 1000), c.number(&x.Meta, manifest.MaxScale, 0, 0, 1000)
+	least, _ := manifest.MinScale.Of(&x.Meta, c.found)
+	most, _ := manifest.MaxScale.Of(&x.Meta, c.found)
 	if most > 0 && least > most {
-		c.found.Errorf(x.Meta.Annotations[manifest.MinScale].At, "metadata.annotations: %s %d is more than %s %d", manifest.MinScale, least, manifest.MaxScale, most)
+		c.found.Errorf(x.Meta.Annotations[manifest.MinScale.Name].At, "metadata.annotations: %s %d is more than %s %d", manifest.MinScale.Name, least, manifest.MaxScale.Name, most)
 	}
-	c.number(&x.Meta, manifest.Concurrency, 0, 1, 1000)
-	c.number(&x.Meta, manifest.Workers, 1, 1, 64)
+	manifest.Concurrency.Of(&x.Meta, c.found)
+	manifest.Workers.Of(&x.Meta, c.found)
+	manifest.ScaleDownDelay.Of(&x.Meta, c.found)
 	c.timeout(x)
 	if c.anonymous(x) {
-		c.found.Notef(x.Meta.Annotations[manifest.AnonymousCalls].At, "%s answers any pod of the cluster, which then has no user", x.Meta.Name.Value)
-	}
-	if v, ok := x.Meta.Annotations[manifest.ScaleDownDelay]; ok {
-		if d, err := time.ParseDuration(v.Value); err != nil || d < 0 || d > time.Hour || d%time.Second != 0 {
-			c.found.Errorf(v.At, "metadata.annotations: %s: %q is not a duration of whole seconds up to 1h", manifest.ScaleDownDelay, v.Value)
-		}
+		c.found.Notef(x.Meta.Annotations[manifest.AnonymousCalls.Name].At, "%s answers any pod of the cluster, which then has no user", x.Meta.Name.Value)
 	}
 }
 
 // anonymous says whether the component answers calls that the gateway has not signed.
 func (c *checker) anonymous(x *manifest.MLComponent) bool {
-	v, ok := x.Meta.Annotations[manifest.AnonymousCalls]
-	if ok && v.Value != allow && v.Value != refuse {
-		c.found.Errorf(v.At, "metadata.annotations: %s: %q is neither %s nor %s", manifest.AnonymousCalls, v.Value, allow, refuse)
-	}
-	return v.Value == allow
+	v, _ := manifest.AnonymousCalls.Of(&x.Meta, c.found)
+	return v == manifest.Allow
 }
 
-// The values of anonymous-calls.
-const (
-	allow  = "Allow"
-	refuse = "Refuse"
-)
-
-// timeout is the component's, in seconds; written as a duration (90s, 5m) or a number.
+// timeout is the component's, in seconds.
 func (c *checker) timeout(x *manifest.MLComponent) int {
-	v, ok := x.Meta.Annotations[manifest.Timeout]
-	if !ok {
-		return c.config.Defaults.TimeoutSeconds
+	if d, ok := manifest.Timeout.Of(&x.Meta, c.found); ok {
+		return int(d / time.Second)
 	}
-	d, err := manifest.ParseDuration(v.Value)
-	if err != nil || d < time.Second || d > maxTimeout*time.Second {
-		c.found.Errorf(v.At, "metadata.annotations: %s: %q is not a time from 1s to %ds, Knative's maximum", manifest.Timeout, v.Value, maxTimeout)
-		return c.config.Defaults.TimeoutSeconds
-	}
-	return int(d / time.Second)
+	return c.config.Defaults.TimeoutSeconds
 }
 
 // component decides everything about an MLComponent that has been checked.
@@ -210,10 +176,11 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		Inference: s.MLService.Inference.Value, Loader: s.MLService.ModelLoader.Value,
 		Env: envOf(s.Env), EnvFrom: envFromOf(s.EnvFrom),
 		Model: c.model(x), Boxes: c.fileBoxes(s), Limits: limitsOf(s.ResourceLimits), TimeoutSeconds: c.timeout(x),
-		Workers: c.number(&x.Meta, manifest.Workers, 1, 1, 64), Concurrency: c.number(&x.Meta, manifest.Concurrency, 0, 1, 1000),
 		Anonymous: c.anonymous(x),
 		Scaling:   map[string]string{autoscaling.TargetAnnotationKey: defaultTarget},
 	}
+	out.Workers, _ = manifest.Workers.Of(&x.Meta, c.found)
+	out.Concurrency, _ = manifest.Concurrency.Of(&x.Meta, c.found)
 	if s.ServicePort != nil {
 		out.Port = *s.ServicePort
 	}
@@ -221,15 +188,16 @@ func (c *checker) component(x *manifest.MLComponent) resources.Component {
 		delete(out.Scaling, autoscaling.TargetAnnotationKey)
 	}
 	for annotation, key := range map[string]string{
-		manifest.MinScale: autoscaling.MinScaleAnnotationKey, manifest.MaxScale: autoscaling.MaxScaleAnnotationKey, manifest.ScaleDownDelay: autoscaling.ScaleDownDelayAnnotationKey,
+		manifest.MinScale.Name: autoscaling.MinScaleAnnotationKey, manifest.MaxScale.Name: autoscaling.MaxScaleAnnotationKey, manifest.ScaleDownDelay.Name: autoscaling.ScaleDownDelayAnnotationKey,
 	} {
 		if v, ok := x.Meta.Annotations[annotation]; ok {
 			out.Scaling[key] = v.Value
 		}
 	}
-	if _, ok := x.Meta.Annotations[manifest.MaxScale]; !ok && c.config.Defaults.MaxScale > 0 {
+	if _, ok := x.Meta.Annotations[manifest.MaxScale.Name]; !ok && c.config.Defaults.MaxScale > 0 {
 		// Who wants more instances always than the most by default gets them.
-		most := max(c.config.Defaults.MaxScale, c.number(&x.Meta, manifest.MinScale, 0, 0, 1000))
+		least, _ := manifest.MinScale.Of(&x.Meta, c.found)
+		most := max(c.config.Defaults.MaxScale, least)
 		out.Scaling[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
 	}
 	return out

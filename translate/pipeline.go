@@ -14,8 +14,9 @@ import (
 func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipeline) runtimev1.PipelineSpec {
 	out := runtimev1.PipelineSpec{
 		Variables: []runtimev1.Variable{}, DefaultBox: c.defaultBox(x), ContinueWith: x.Spec.ContinueWith.Pipeline().Value,
-		MaxParallelRuns: int32(c.number(&x.Meta, manifest.MaxParallelRuns, 0, 0, maxParallelRuns)), //nolint:gosec // checked to be within 1000
 	}
+	parallel, _ := manifest.MaxParallelRuns.Of(&x.Meta, c.found)
+	out.MaxParallelRuns = int32(parallel)
 	for _, v := range x.Spec.Vars {
 		o := runtimev1.Variable{Name: v.Name.Value, MountTo: v.MountTo.Value}
 		if v.MountFrom != nil {
@@ -24,7 +25,7 @@ func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipelin
 		}
 		out.Variables = append(out.Variables, o)
 	}
-	if v, ok := x.Meta.Annotations[manifest.Schedule]; ok {
+	if v, ok := x.Meta.Annotations[manifest.Schedule.Name]; ok {
 		out.Schedule, out.TimeZone = schedule.Split(v.Value)
 	}
 	usual := c.stageTimeout(x)

@@ -19,7 +19,7 @@ func origin(x *manifest.MLComponent, path string) manifest.Position {
 	f := functionField.FindStringSubmatch(path)
 	if f == nil {
 		for annotation, key := range map[string]string{
-			manifest.MinScale: autoscaling.MinScaleAnnotationKey, manifest.MaxScale: autoscaling.MaxScaleAnnotationKey, manifest.ScaleDownDelay: autoscaling.ScaleDownDelayAnnotationKey,
+			manifest.MinScale.Name: autoscaling.MinScaleAnnotationKey, manifest.MaxScale.Name: autoscaling.MaxScaleAnnotationKey, manifest.ScaleDownDelay.Name: autoscaling.ScaleDownDelayAnnotationKey,
 		} {
 			if v, ok := x.Meta.Annotations[annotation]; ok && strings.Contains(path, key) {
 				return v.At

@@ -94,7 +94,7 @@ func (g *Graph) pipeline(p *manifest.ExperimentPipeline) {
 			}
 		}
 	}
-	if line, ok := p.Meta.Annotations[manifest.Schedule]; ok {
+	if line, ok := p.Meta.Annotations[manifest.Schedule.Name]; ok {
 		g.node("schedule/"+name, line.Value, "schedule", "")
 		g.edge("schedule/"+name, "pipeline/"+name, "run")
 	}

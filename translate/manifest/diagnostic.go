@@ -9,7 +9,8 @@ import (
 // Severity of a finding.
 type Severity string
 
-// The severities: an error stops the translation; a warning is what an error has become by leniency; a note says what has no effect, and why.
+// The severities: an error stops the translation; a warning is what an error has become by
+// leniency; a note says what has no effect, and why.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -28,6 +29,11 @@ func (p Position) String() string {
 		return p.File
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Compare orders places by file, line and column.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), p.Line-q.Line, p.Column-q.Column)
 }
 
 // Diagnostic is one finding.
@@ -68,7 +74,7 @@ func (d Diagnostics) Failed() bool {
 // Sort orders findings by their place and drops repetitions.
 func (d *Diagnostics) Sort() {
 	slices.SortStableFunc(*d, func(a, b Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message))
 	})
 	*d = slices.Compact(*d)
 }

@@ -1,6 +1,9 @@
 package manifest
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Group and Version of the platform's manifests.
 const (
@@ -11,13 +14,16 @@ const (
 // Meta is an object's metadata.
 type Meta struct {
 	At
-	// Name: Required. The name of the object. Becomes: the name of what is made of it. Constraint: a DNS label of at most 63 characters that begins with a letter (pipelines 40); not gateway.
+	// Name: Required. The name of the object. Becomes: the name of what is made of it. Constraint:
+	// a DNS label of at most 63 characters that begins with a letter (pipelines 40); not gateway.
 	Name Text `yaml:"name"`
-	// Namespace: Required. The module. Becomes: the Namespace. Constraint: the same in all objects; a DNS label.
+	// Namespace: Required. The module. Becomes: the Namespace. Constraint: the same in all objects;
+	// a DNS label.
 	Namespace Text `yaml:"namespace"`
 	// Labels: Labels. Becomes: nothing; unip writes its own.
 	Labels map[string]string `yaml:"labels"`
-	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/ are settings, see below; others have no effect.
+	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/
+	// are settings, see below; others have no effect.
 	Annotations map[string]Text `yaml:"annotations"`
 }
 
@@ -28,6 +34,9 @@ type Header struct {
 	Meta Meta
 }
 
+// Head is the header of any kind.
+func (h *Header) Head() *Header { return h }
+
 // DataBox is storage: a bucket of the module's own, or a reference to another module's dataset.
 type DataBox struct {
 	Header
@@ -37,16 +46,19 @@ type DataBox struct {
 // DataBoxSpec has exactly one of its fields.
 type DataBoxSpec struct {
 	At
-	// S3DefaultStorage: A bucket of the module's own. Becomes: the box's bucket. Constraint: exactly one of the two fields.
+	// S3DefaultStorage: A bucket of the module's own. Becomes: the box's bucket. Constraint:
+	// exactly one of the two fields.
 	S3DefaultStorage *Storage `yaml:"s3DefaultStorage"`
-	// DatasetReference: Another module's box, to be read only. Becomes: a read session of its bucket. Constraint: its DataBox must be shared with this namespace.
+	// DatasetReference: Another module's box, to be read only. Becomes: a read session of its
+	// bucket. Constraint: its DataBox must be shared with this namespace.
 	DatasetReference *Reference `yaml:"datasetReference"`
 }
 
 // Storage is a plain storage box.
 type Storage struct {
 	At
-	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox; what does not fit is refused (`box-full`, `BoxFull`). Constraint: a positive Kubernetes quantity.
+	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox; what does
+	// not fit is refused (`box-full`, `BoxFull`). Constraint: a positive Kubernetes quantity.
 	Capacity *Text `yaml:"capacity"`
 }
 
@@ -77,7 +89,8 @@ type MLComponentSpec struct {
 	At
 	// Image: Required. The author's image. Becomes: the container function.
 	Image *Image `yaml:"image"`
-	// ServicePort: The port of the service. Default: 8002. Becomes: the port of the container server. Constraint: 1024 to 65535, none that Knative or unip has (9464).
+	// ServicePort: The port of the service. Default: 8002. Becomes: the port of the container
+	// server. Constraint: 1024 to 65535, none that Knative or unip has (9464).
 	ServicePort *int `yaml:"servicePort"`
 	// Env: Environment variables. Becomes: env of the container function.
 	Env []Env `yaml:"env"`
@@ -85,23 +98,29 @@ type MLComponentSpec struct {
 	EnvFrom []EnvFrom `yaml:"envFrom"`
 	// MLService: Required. What is called, and with which model.
 	MLService *MLService `yaml:"mlService"`
-	// ConnectedBoxes: Boxes with the model and with callers' files. Becomes: of storage boxes, sessions of the container server, for FILE inputs and outputs; the first that is not readOnly is the usual one.
+	// ConnectedBoxes: Boxes with the model and with callers' files. Becomes: of storage boxes,
+	// sessions of the container server, for FILE inputs and outputs; the first that is not readOnly
+	// is the usual one.
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
-	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the container function, and requests beside them. Constraint: Kubernetes resource names and quantities.
+	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the
+	// container function, and requests beside them. Constraint: Kubernetes resource names and
+	// quantities.
 	ResourceLimits map[string]Text `yaml:"resourceLimits"`
 }
 
 // Image names an image that exists.
 type Image struct {
 	At
-	// ExistingImageName: Required. The image, with its registry. Becomes: image. Constraint: an image reference without blanks.
+	// ExistingImageName: Required. The image, with its registry. Becomes: image. Constraint: an
+	// image reference without blanks.
 	ExistingImageName Text `yaml:"existingImageName"`
 }
 
 // Env is one environment variable.
 type Env struct {
 	At
-	// Name: Required. The variable. Constraint: an environment variable's name; not PORT, K_SERVICE, K_CONFIGURATION, K_REVISION, K_SINK or UNIP_…; each once.
+	// Name: Required. The variable. Constraint: an environment variable's name; not PORT,
+	// K_SERVICE, K_CONFIGURATION, K_REVISION, K_SINK or UNIP_…; each once.
 	Name Text `yaml:"name"`
 	// Value: Its value, a string. Constraint: numbers and booleans must be quoted.
 	Value Text `yaml:"value"`
@@ -130,17 +149,23 @@ type NameRef struct {
 // MLService says what is called, and with which model.
 type MLService struct {
 	At
-	// PackageRegistryName: A package registry. Becomes: nothing (a note): packages belong into the image.
+	// PackageRegistryName: A package registry. Becomes: nothing (a note): packages belong into the
+	// image.
 	PackageRegistryName Text `yaml:"packageRegistryName"`
 	// PublicPackageRegistryName: A public package registry. Becomes: nothing (a note).
 	PublicPackageRegistryName Text `yaml:"publicPackageRegistryName"`
-	// Inference: Required. The function. Becomes: --inference of the worker. Constraint: package.module:function, or package.module.function.
+	// Inference: Required. The function. Becomes: --inference of the worker. Constraint:
+	// package.module:function, or package.module.function.
 	Inference Text `yaml:"inference"`
-	// ModelLoader: A function that is called once with the model's path; its result is the argument model. Default: the path itself. Becomes: --model-loader. Constraint: the form of inference; needs modelPath.
+	// ModelLoader: A function that is called once with the model's path; its result is the argument
+	// model. Default: the path itself. Becomes: --model-loader. Constraint: the form of inference;
+	// needs modelPath.
 	ModelLoader Text `yaml:"modelLoader"`
 	// ModelBox: The DataBox of the model. Constraint: a DataBox of the manifests.
 	ModelBox Text `yaml:"modelBox"`
-	// ModelPath: The model's path in the container; its object is found by connectedBoxes, else it is the path below the box. Becomes: --model-object and --model-file. Constraint: an absolute, clean path; with modelBox; its object not the whole box and not users/ or below it.
+	// ModelPath: The model's path in the container; its object is found by connectedBoxes, else it
+	// is the path below the box. Becomes: --model-object and --model-file. Constraint: an absolute,
+	// clean path; with modelBox; its object not the whole box and not users/ or below it.
 	ModelPath Text `yaml:"modelPath"`
 }
 
@@ -158,22 +183,28 @@ type ConnectedBox struct {
 // MountS3Box maps a path of a storage box to one of the container.
 type MountS3Box struct {
 	At
-	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from modelPath to the model's object; otherwise nothing (a note). Constraint: where the model lies, clean and not users/ or below it.
+	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from
+	// modelPath to the model's object; otherwise nothing (a note). Constraint: where the model
+	// lies, clean and not users/ or below it.
 	S3Path Text `yaml:"s3Path"`
-	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
+	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the
+	// system's.
 	MountPath Text `yaml:"mountPath"`
-	// ReadOnly: Whether it is only read. Default: false. Becomes: a read session; files that a function returns go elsewhere.
+	// ReadOnly: Whether it is only read. Default: false. Becomes: a read session; files that a
+	// function returns go elsewhere.
 	ReadOnly bool `yaml:"readOnly"`
 }
 
 // MountDataset maps a dataset to a path of the container.
 type MountDataset struct {
 	At
-	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the system's.
+	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the
+	// system's.
 	MountPath Text `yaml:"mountPath"`
 }
 
-// APIComponent publishes something of the module over HTTP: exactly one of files, pipelines, mlComponent, experimentPipeline.
+// APIComponent publishes something of the module over HTTP: exactly one of files, pipelines,
+// mlComponent, experimentPipeline.
 type APIComponent struct {
 	Header
 	Spec APIComponentSpec
@@ -184,7 +215,8 @@ type APIComponentSpec struct {
 	At
 	// Published: Required. Whether it is reachable. Becomes: a route of the gateway, or none.
 	Published *bool `yaml:"published"`
-	// Files: The API of files. Constraint: exactly one of files, pipelines, mlComponent, experimentPipeline; at most one APIComponent with files.
+	// Files: The API of files. Constraint: exactly one of files, pipelines, mlComponent,
+	// experimentPipeline; at most one APIComponent with files.
 	Files *Section `yaml:"files"`
 	// Pipelines: The API of runs of all pipelines.
 	Pipelines *Section `yaml:"pipelines"`
@@ -192,7 +224,8 @@ type APIComponentSpec struct {
 	MLComponent *Ref `yaml:"mlComponent"`
 	// ExperimentPipeline: The API of one pipeline. Constraint: one of the manifests.
 	ExperimentPipeline *Ref `yaml:"experimentPipeline"`
-	// RestfulAPI: How it is reached and who may call. Constraint: without auth it is open to everybody, which a note says.
+	// RestfulAPI: How it is reached and who may call. Constraint: without auth it is open to
+	// everybody, which a note says.
 	RestfulAPI *RestfulAPI `yaml:"restfulApi"`
 	// APISpec: The variables a caller gives and gets. Constraint: with experimentPipeline only.
 	APISpec *APISpec `yaml:"apiSpec"`
@@ -211,7 +244,8 @@ type Ref struct {
 // APISpec says which variables of a pipeline a caller gives and gets.
 type APISpec struct {
 	At
-	// Inputs: Variables that a caller gives. Constraint: variables of the pipeline or its continuation that no stage writes.
+	// Inputs: Variables that a caller gives. Constraint: variables of the pipeline or its
+	// continuation that no stage writes.
 	Inputs []APIVariable `yaml:"inputs"`
 	// Outputs: Variables that a caller gets. Constraint: variables that a stage writes.
 	Outputs []APIVariable `yaml:"outputs"`
@@ -242,7 +276,9 @@ type VariableType struct {
 // RestfulAPI is how an API is reached.
 type RestfulAPI struct {
 	At
-	// Path: The path below the module. Default: files, pipelines; required for the two others. Becomes: /<namespace>/<path>/. Constraint: does not begin with files, pipelines, healthz or readyz; each once.
+	// Path: The path below the module. Default: files, pipelines; required for the two others.
+	// Becomes: /<namespace>/<path>/. Constraint: does not begin with files, pipelines, healthz or
+	// readyz; each once.
 	Path Text `yaml:"path"`
 	// Auth: Who may call. Default: everybody.
 	Auth *Auth `yaml:"auth"`
@@ -255,7 +291,8 @@ type Auth struct {
 	At
 	// Basic: HTTP Basic.
 	Basic *Basic `yaml:"basic"`
-	// OIDC: OpenID Connect, alone or beside basic. Constraint: {} takes all from the installation; one issuer in a module.
+	// OIDC: OpenID Connect, alone or beside basic. Constraint: {} takes all from the installation;
+	// one issuer in a module.
 	OIDC *OIDC `yaml:"oidc"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
@@ -264,7 +301,9 @@ type Auth struct {
 // Basic is HTTP's Basic authentication.
 type Basic struct {
 	At
-	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of the gateway. Constraint: none that unip makes; no user anonymous, none with a colon, a slash or a control character in the name.
+	// Credentials: Required. The Secret with one key per user, or htpasswd. Becomes: a volume of
+	// the gateway. Constraint: none that unip makes; no user anonymous, none with a colon, a slash
+	// or a control character in the name.
 	Credentials Text `yaml:"credentials"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
@@ -273,9 +312,11 @@ type Basic struct {
 // OIDC is OpenID Connect: callers send a token of the issuer's, made for the client.
 type OIDC struct {
 	At
-	// Issuer: Whose tokens are good. Default: the installation's. Constraint: an https URL, as the provider spells it; http for a host in the cluster only (.svc).
+	// Issuer: Whose tokens are good. Default: the installation's. Constraint: an https URL, as the
+	// provider spells it; http for a host in the cluster only (.svc).
 	Issuer Text `yaml:"issuer"`
-	// ClientID: The client that a token must be made for: in aud, or as azp. Default: the installation's.
+	// ClientID: The client that a token must be made for: in aud, or as azp. Default: the
+	// installation's.
 	ClientID Text `yaml:"clientId"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
@@ -304,12 +345,29 @@ type Module struct {
 	APIs       []*APIComponent
 	Secrets    []*Secret
 	Foreign    []*Foreign
-	// Unread are the objects that are there but could not be read, by kind/name: what refers to one is not wrong for that.
+	// Unread are the objects that are there but could not be read, by kind/name: what refers to one
+	// is not wrong for that.
 	Unread map[string]bool
 }
 
-// Lacks reports that no object of the kind and name is among the manifests, not even one that could not be read.
+// Lacks reports that no object of the kind and name is among the manifests, not even one that could
+// not be read.
 func (m *Module) Lacks(kind, name string, read bool) bool { return !read && !m.Unread[kind+"/"+name] }
+
+// Heads are the headers of all objects of the platform, in the order of their places.
+func (m *Module) Heads() []*Header {
+	all := slices.Concat(heads(m.Boxes), heads(m.Components), heads(m.Pipelines), heads(m.APIs), heads(m.Secrets))
+	slices.SortStableFunc(all, func(a, b *Header) int { return a.Position.Compare(b.Position) })
+	return all
+}
+
+func heads[T interface{ Head() *Header }](objects []T) []*Header {
+	all := make([]*Header, len(objects))
+	for i, x := range objects {
+		all[i] = x.Head()
+	}
+	return all
+}
 
 // add appends what another module holds.
 func (m *Module) add(o *Module) {

@@ -3,6 +3,7 @@ package manifest
 import (
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -20,7 +21,8 @@ const (
 	MaxFile, MaxDocuments = 16 << 20, 20_000
 )
 
-// Read decodes all documents of all files. Findings come back sorted by place. Files without any object are an error: what made them has failed, or they are others.
+// Read decodes all documents of all files. Findings come back sorted by place. Files without any
+// object are an error: what made them has failed, or they are others.
 func Read(files []File) (*Module, Diagnostics) {
 	var found Diagnostics
 	var read tally
@@ -116,56 +118,27 @@ func (d *decoderOf) document(n *yaml.Node, m *Module) {
 	}
 }
 
-var kinds = map[string]int{
-	"DataBox": 0, "MLComponent": 0, "ExperimentPipeline": 0, "APIComponent": 0, "Secret": 0, "Repository": 0, "PlatformApp": 0, "DatasetComponent": 0,
-}
-
 func (d *decoderOf) platform(n, kind *yaml.Node, m *Module) {
-	at := d.at(n)
-	switch kind.Value {
-	case "DataBox":
-		o := &DataBox{}
-		if d.object(n, kind, &o.Header, &o.Spec) {
-			m.Boxes = append(m.Boxes, o)
-		} else {
-			m.Unread["DataBox/"+o.Meta.Name.Value] = true
+	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == kind.Value })
+	if i < 0 {
+		known := map[string]Kind{}
+		for _, k := range Kinds {
+			known[k.Name] = k
 		}
-	case "MLComponent":
-		o := &MLComponent{}
-		if d.object(n, kind, &o.Header, &o.Spec) {
-			m.Components = append(m.Components, o)
-		} else {
-			m.Unread["MLComponent/"+o.Meta.Name.Value] = true
-		}
-	case "APIComponent":
-		o := &APIComponent{}
-		if d.object(n, kind, &o.Header, &o.Spec) {
-			m.APIs = append(m.APIs, o)
-		}
-	case "Secret":
-		d.secret(n, kind, m)
-	case "ExperimentPipeline":
-		o := &ExperimentPipeline{}
-		ok := d.object(n, kind, &o.Header, &o.Spec)
-		if rules, has := o.Meta.Annotations[OnUpload]; has {
-			ok = d.embedded(rules, "metadata.annotations: "+OnUpload, &o.Uploads) && ok
-		}
-		if ok {
-			m.Pipelines = append(m.Pipelines, o)
-		} else {
-			m.Unread["ExperimentPipeline/"+o.Meta.Name.Value] = true
-		}
-	case "Repository", "PlatformApp":
-		d.found.Notef(at, "%s has no effect here: it joins a module to the platform's own repository and registry", kind.Value)
-	case "DatasetComponent":
-		d.found.Notef(at, "DatasetComponent has no effect here: to share a dataset, annotate its DataBox with %s", SharedWith)
-	default:
-		d.errorf(kind, "unknown kind %q%s", kind.Value, suggest(kind.Value, kinds))
+		d.errorf(kind, "unknown kind %q%s", kind.Value, suggest(kind.Value, known))
+		return
 	}
+	Kinds[i].read(d, n, kind, m)
 }
 
-// object reads apiVersion, kind, metadata and spec. It reports whether all of it could be read.
-func (d *decoderOf) object(n, kind *yaml.Node, h *Header, spec any) bool {
+// object reads apiVersion, kind, metadata and spec. It reports whether all of it could be read; if
+// not, the module knows that the object is there.
+func (d *decoderOf) object(n, kind *yaml.Node, h *Header, spec any, m *Module) (ok bool) {
+	defer func() {
+		if !ok {
+			m.Unread[kind.Value+"/"+h.Meta.Name.Value] = true
+		}
+	}()
 	var o struct {
 		At
 		APIVersion Text       `yaml:"apiVersion"`
@@ -173,9 +146,9 @@ func (d *decoderOf) object(n, kind *yaml.Node, h *Header, spec any) bool {
 		Metadata   Meta       `yaml:"metadata"`
 		Spec       *yaml.Node `yaml:"spec"`
 	}
-	ok := d.decode(n, reflect.ValueOf(&o).Elem(), "")
+	ok = d.decode(n, reflect.ValueOf(&o).Elem(), "")
 	h.At, h.Kind, h.Meta = o.At, kind.Value, o.Metadata
-	ok = d.named(h) && ok
+	ok = d.header(h) && ok
 	if o.Spec == nil || null(o.Spec) {
 		d.errorf(n, "%s %s has no spec", kind.Value, h.Meta.Name.Value)
 		return false
@@ -183,9 +156,15 @@ func (d *decoderOf) object(n, kind *yaml.Node, h *Header, spec any) bool {
 	return d.decode(o.Spec, reflect.ValueOf(spec).Elem(), "spec") && ok
 }
 
-// named checks that an object has a name and a namespace.
-func (d *decoderOf) named(h *Header) bool {
+// header checks that an object has a name and a namespace, and none of unip's annotations that its
+// kind does not have.
+func (d *decoderOf) header(h *Header) bool {
 	ok := true
+	for name, value := range h.Meta.Annotations {
+		if strings.HasPrefix(name, Prefix) && !annotated(h.Kind, name) {
+			d.found.Errorf(value.At, "metadata.annotations: %s has no annotation %q", h.Kind, name)
+		}
+	}
 	for _, f := range []struct {
 		name  string
 		value Text
@@ -223,7 +202,8 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData, Type: o.Type}
 	if o.Spec != nil && !null(o.Spec) {
 		var v values
-		// Fields of a platform Secret are not all known: what else stands below spec is passed over.
+		// Fields of a platform Secret are not all known: what else stands below spec is passed
+		// over.
 		for _, key := range []string{"data", "stringData"} {
 			if c := child(o.Spec, key); c != nil {
 				target := reflect.ValueOf(&v).Elem().FieldByName(map[string]string{"data": "Data", "stringData": "StringData"}[key])
@@ -237,7 +217,7 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 		f.Message = withoutValue(f.Message)
 		*d.found = append(*d.found, f)
 	}
-	if ok = d.named(&s.Header) && ok; ok {
+	if ok = d.header(&s.Header) && ok; ok {
 		m.Secrets = append(m.Secrets, s)
 	}
 }
@@ -249,7 +229,8 @@ func withoutValue(message string) string {
 	return aboutValue.ReplaceAllString(message, "$1: want a $2 (what is there is not shown; numbers and the like must be quoted)")
 }
 
-// both takes values from the top of a Secret or from below its spec; at both places they are an error.
+// both takes values from the top of a Secret or from below its spec; at both places they are an
+// error.
 func both(d *decoderOf, spec *yaml.Node, key string, top, below map[string]string) map[string]string {
 	if top != nil && below != nil {
 		d.errorf(spec, "%s stands both at the top and below spec", key)
@@ -289,7 +270,8 @@ func (d *decoderOf) foreign(n *yaml.Node, p probe, m *Module) {
 	m.Foreign = append(m.Foreign, o)
 }
 
-// bounded looks for aliases: an object that is carried through must not grow by them. A time is text, as it is to kubectl.
+// bounded looks for aliases: an object that is carried through must not grow by them. A time is
+// text, as it is to kubectl.
 func (d *decoderOf) bounded(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		d.errorf(n, "aliases are not carried through in objects of other groups; write the value itself")
@@ -305,30 +287,3 @@ func (d *decoderOf) bounded(n *yaml.Node) bool {
 	}
 	return true
 }
-
-// Annotations that extend the manifests.
-const (
-	Prefix = "knative.unified-platform.cs.hse.ru/"
-	// MinScale: MLComponent. Instances that always run. Default: 0. Becomes: autoscaling.knative.dev/min-scale. Constraint: 0 to 1000, not above max-scale.
-	MinScale = Prefix + "min-scale"
-	// MaxScale: MLComponent. The most instances at once; 0 is no limit. Default: the installation's, 20, or min-scale where that is more. Becomes: autoscaling.knative.dev/max-scale. Constraint: 0 to 1000.
-	MaxScale = Prefix + "max-scale"
-	// Concurrency: MLComponent. The most calls that one instance takes at once. Default: no limit, only a target for the autoscaler. Becomes: containerConcurrency. Constraint: 1 to 1000.
-	Concurrency = Prefix + "concurrency"
-	// Timeout: MLComponent, ExperimentPipeline. How long one call, or one attempt of a stage, may take. Default: the installation's (300s); 1h for stages. Becomes: timeoutSeconds; activeDeadlineSeconds. Constraint: a call at most 600s.
-	Timeout = Prefix + "timeout"
-	// ScaleDownDelay: MLComponent. How long an idle instance stays. Default: Knative's. Becomes: autoscaling.knative.dev/scale-down-delay. Constraint: whole seconds, at most 1h.
-	ScaleDownDelay = Prefix + "scale-down-delay"
-	// Workers: MLComponent. Python processes per instance. Default: 1. Becomes: --workers. Constraint: 1 to 64.
-	Workers = Prefix + "workers"
-	// AnonymousCalls: MLComponent. Whether calls that do not come through the gateway are answered, which any pod of the cluster can make; they have no user and no files. Default: Refuse. Becomes: --anonymous-calls. Constraint: Allow or Refuse.
-	AnonymousCalls = Prefix + "anonymous-calls"
-	// SharedWith: DataBox. Namespaces that may refer to it, as globs with commas between. Default: none. Becomes: the same annotation of the DataBox. Constraint: what lies below users/ is never shared (a note).
-	SharedWith = Prefix + "shared-with"
-	// MaxParallelRuns: ExperimentPipeline. Runs at once; others wait. Default: no limit. Becomes: maxParallelRuns of the Pipeline. Constraint: 1 to 1000.
-	MaxParallelRuns = Prefix + "max-parallel-runs"
-	// OnUpload: ExperimentPipeline. Rules by which an uploaded file starts a run, as a JSON list. Becomes: a Trigger per rule.
-	OnUpload = Prefix + "on-upload"
-	// Schedule: ExperimentPipeline. When runs start that nobody asks for: a cron line, with CRON_TZ=Area/City and a blank in front for a time zone. Default: none; UTC. Becomes: a PingSource, and schedule and timeZone of the Pipeline. Constraint: five fields, or @hourly, @daily, @weekly, @monthly, @yearly; no variable that a run must name.
-	Schedule = Prefix + "schedule"
-)

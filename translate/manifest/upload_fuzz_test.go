@@ -17,7 +17,7 @@ func FuzzOnUpload(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	const head = "apiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: p, namespace: pu-ann, annotations: {" + manifest.OnUpload + ": "
+	head := "apiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: p, namespace: pu-ann, annotations: {" + manifest.OnUpload.Name + ": "
 	f.Fuzz(func(t *testing.T, rules string) {
 		quoted, err := json.Marshal(rules)
 		if err != nil {

@@ -151,8 +151,8 @@ func MakeDataBox(m Module, b *manifest.DataBox, sessions []platformv1.Session) *
 		ObjectMeta: m.meta(b.Meta.Name.Value, b.Meta.Name.Value, "databox"),
 	}
 	out.Spec.Sessions = sessions
-	if shared, ok := b.Meta.Annotations[manifest.SharedWith]; ok {
-		out.Annotations = map[string]string{manifest.SharedWith: shared.Value}
+	if shared, ok := b.Meta.Annotations[manifest.SharedWith.Name]; ok {
+		out.Annotations = map[string]string{manifest.SharedWith.Name: shared.Value}
 	}
 	if r := b.Spec.DatasetReference; r != nil {
 		out.Spec.DatasetReference = &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{

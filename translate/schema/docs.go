@@ -23,15 +23,11 @@ Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and
 
 `)
 	table(&b, reflect.TypeFor[manifest.Meta](), "metadata")
-	kinds := map[string]string{
-		"DataBox":            "Storage: a bucket of the module's own, or a read-only reference to another module's. Becomes a `DataBox` custom resource; the controller makes the bucket, its notifications and its credentials.",
-		"MLComponent":        "A Python function served synchronously. Becomes a Knative Service that scales to zero (cluster-local) and its ServiceAccount; all components share one immutable ConfigMap with the worker.",
-		"ExperimentPipeline": "Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, one Trigger for its chain and one for each on-upload rule, and for a schedule a PingSource; the module gets a Broker.",
-		"APIComponent":       "The HTTP API of files, of runs, of one component or of one pipeline. All of a module's become one Knative Service `gateway` with an immutable ConfigMap of its routes.",
-	}
-	for _, k := range Kinds()[:4] {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k, kinds[k])
-		table(&b, specs[k], "spec")
+	for _, k := range manifest.Kinds {
+		if k.Spec != nil {
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.Name, k.Text)
+			table(&b, k.Spec, "spec")
+		}
 	}
 	b.WriteString(`
 ## Secret, Repository, PlatformApp, DatasetComponent
@@ -49,10 +45,9 @@ With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
 | annotation | of | | default | becomes | constraint |
 |---|---|---|---|---|---|
 `)
-	for _, name := range []string{"MinScale", "MaxScale", "Concurrency", "Timeout", "ScaleDownDelay", "Workers", "AnonymousCalls", "SharedWith", "MaxParallelRuns", "OnUpload", "Schedule"} {
-		d := fields()["annotation."+name]
-		of, text, _ := strings.Cut(d.Text, ". ")
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", annotationName(name), of, cell(text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
+	for _, a := range manifest.Annotations {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n",
+			a.Short(), a.Kind, cell(a.Text), cell(a.Default), cell(a.Becomes), cell(a.Bounds))
 	}
 	b.WriteString("\nA rule of `on-upload`:\n\n")
 	table(&b, reflect.TypeFor[manifest.UploadRule](), "[]")
@@ -86,21 +81,6 @@ The flag `+"`--allow-foreign`"+` (of translate, validate, apply, diff, delete, g
 whoever applies. Even so refused: what would take the place of one of the module's own objects (its Namespace among them), labels by which unip knows its own (`+"`app.kubernetes.io/managed-by: unip`"+`), and
 an object with a field `+"`items`"+`, of which kubectl would apply the content.
 `, strings.Join(all, ", "))
-}
-
-// annotationName writes MaxParallelRuns as max-parallel-runs.
-func annotationName(constant string) string {
-	var b strings.Builder
-	for i, r := range constant {
-		if 'A' <= r && r <= 'Z' {
-			if i > 0 {
-				b.WriteByte('-')
-			}
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -1,7 +1,10 @@
-// Package schema describes the manifests as data: JSON Schemas (2020-12) for editors and other tools, and the tables of docs/manifests.md. Both come from the Go types of translate/manifest, which
-// the decoder fills, and from the comments there, of which fields.json is a copy that a test keeps true.
+// Package schema describes the manifests as data: JSON Schemas (2020-12) for editors and other
+// tools, and the tables of docs/manifests.md. Both come from the Go types of translate/manifest,
+// which the decoder fills, and from the comments there, of which fields.json is a copy that a test
+// keeps true.
 //
-// A schema says what has which shape. What goes beyond (references, circles, quantities) only `unip validate` says.
+// A schema says what has which shape. What goes beyond (references, circles, quantities) only `unip
+// validate` says.
 package schema
 
 import (
@@ -9,7 +12,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,16 +28,13 @@ var fieldsJSON []byte
 // Dialect is the version of JSON Schema.
 const Dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// Kinds are the kinds of the platform that have a schema, in the order of the documentation.
+// Kinds are the names of the kinds that have a schema, in the order of the documentation.
 func Kinds() []string {
-	return []string{"DataBox", "MLComponent", "ExperimentPipeline", "APIComponent", "Secret", "Repository", "PlatformApp", "DatasetComponent"}
-}
-
-var specs = map[string]reflect.Type{
-	"DataBox":            reflect.TypeFor[manifest.DataBoxSpec](),
-	"MLComponent":        reflect.TypeFor[manifest.MLComponentSpec](),
-	"ExperimentPipeline": reflect.TypeFor[manifest.ExperimentPipelineSpec](),
-	"APIComponent":       reflect.TypeFor[manifest.APIComponentSpec](),
+	var all []string
+	for _, k := range manifest.Kinds {
+		all = append(all, k.Name)
+	}
+	return all
 }
 
 // field is what a comment says of a field.
@@ -47,7 +46,7 @@ type field struct {
 	Constraint string `json:"constraint,omitempty"`
 }
 
-// fields are what the comments say, by Type.Field and annotation.Constant.
+// fields are what the comments say, by Type.Field.
 var fields = sync.OnceValue(func() map[string]field {
 	m := map[string]field{}
 	if err := json.Unmarshal(fieldsJSON, &m); err != nil {
@@ -58,7 +57,8 @@ var fields = sync.OnceValue(func() map[string]field {
 
 var parts = regexp.MustCompile(`(?s)^(?:\w+: )?(Required\. )?(.*?)(?: ?Default: (.*?)\.)?(?: ?Becomes: (.*?)\.)?(?: ?Constraint: (.*?)\.)?$`)
 
-// parse takes a comment apart: "Name: [Required. ]text[ Default: ….][ Becomes: ….][ Constraint: ….]".
+// parse takes a comment apart: "Name: [Required. ]text[ Default: ….][ Becomes: ….][ Constraint:
+// ….]".
 func parse(comment string) field {
 	p := parts.FindStringSubmatch(strings.Join(strings.Fields(comment), " "))
 	return field{p[2], p[1] != "", p[3], p[4], p[5]}
@@ -68,58 +68,73 @@ type object = map[string]any
 
 // Of is the schema of one kind; nil for a kind that the platform does not have.
 func Of(kind string) map[string]any {
-	if !slices.Contains(Kinds(), kind) {
-		return nil
+	for _, k := range manifest.Kinds {
+		if k.Name == kind {
+			s := body(k)
+			s["$schema"], s["title"] = Dialect, kind
+			return s
+		}
 	}
-	s := body(kind)
-	s["$schema"], s["title"] = Dialect, kind
-	return s
+	return nil
 }
 
 // All is one schema of all kinds. Objects of other groups are valid: they are carried through.
 func All() map[string]any {
-	defs, choices := object{}, []any{}
-	for _, k := range Kinds() {
-		defs[k] = body(k)
+	defs, choices, kinds := object{}, []any{}, []any{}
+	for _, k := range manifest.Kinds {
+		defs[k.Name] = body(k)
 		choices = append(choices, object{
-			"if":   object{"properties": object{"kind": object{"const": k}}},
-			"then": object{"$ref": "#/$defs/" + k},
+			"if":   object{"properties": object{"kind": object{"const": k.Name}}},
+			"then": object{"$ref": "#/$defs/" + k.Name},
 		})
-	}
-	kinds := []any{}
-	for _, k := range Kinds() {
-		kinds = append(kinds, k)
+		kinds = append(kinds, k.Name)
 	}
 	return object{
-		"$schema": Dialect, "title": "Manifests of the HSE unified platform", "type": "object", "required": []any{"apiVersion", "kind"},
-		"$defs": defs,
-		"if":    object{"properties": object{"apiVersion": object{"const": manifest.APIVersion}}},
-		"then":  object{"properties": object{"kind": object{"enum": kinds}}, "allOf": choices},
+		"$schema": Dialect, "title": "Manifests of the HSE unified platform", "type": "object",
+		"required": []any{"apiVersion", "kind"},
+		"$defs":    defs,
+		"if":       object{"properties": object{"apiVersion": object{"const": manifest.APIVersion}}},
+		"then":     object{"properties": object{"kind": object{"enum": kinds}}, "allOf": choices},
 	}
 }
 
-func body(kind string) object {
-	s := object{
-		"type": "object", "required": []any{"apiVersion", "kind", "metadata"},
-		"properties": object{
-			"apiVersion": object{"const": manifest.APIVersion},
-			"kind":       object{"const": kind},
-			"metadata":   of(reflect.TypeFor[manifest.Meta]()),
-		},
+func body(k manifest.Kind) object {
+	properties := object{
+		"apiVersion": object{"const": manifest.APIVersion},
+		"kind":       object{"const": k.Name},
+		"metadata":   metadata(k.Name),
 	}
-	properties := s["properties"].(object)
-	spec, known := specs[kind]
+	s := object{"type": "object", "required": []any{"apiVersion", "kind", "metadata"}, "properties": properties}
 	switch {
-	case known:
-		properties["spec"] = of(spec)
+	case k.Spec != nil:
+		properties["spec"] = of(k.Spec)
 		s["required"] = append(s["required"].([]any), "spec")
 		s["additionalProperties"] = false
-	case kind == "Secret":
+	case k.Name == "Secret":
 		values := object{"type": []any{"object", "null"}, "additionalProperties": object{"type": "string"}}
 		properties["data"], properties["stringData"], properties["type"] = values, values, object{"type": "string"}
 		properties["spec"] = object{"type": []any{"object", "null"}, "properties": object{"data": values, "stringData": values}}
 		s["additionalProperties"] = false
 	}
+	return s
+}
+
+// metadata of a kind, with its annotations of unip.
+func metadata(kind string) object {
+	s := of(reflect.TypeFor[manifest.Meta]())
+	known := object{}
+	for _, a := range manifest.Annotations {
+		if a.Kind != kind {
+			continue
+		}
+		known[a.Name] = object{
+			"type": "string", "description": describe(field{Text: a.Text, Default: a.Default, Becomes: a.Becomes, Constraint: a.Bounds}),
+		}
+		if a.Pattern != "" {
+			known[a.Name].(object)["pattern"] = a.Pattern
+		}
+	}
+	s["properties"].(object)["annotations"].(object)["properties"] = known
 	return s
 }
 

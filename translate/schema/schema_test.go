@@ -18,35 +18,32 @@ import (
 
 var update = flag.Bool("update", false, "write fields.json and docs/manifests.md")
 
-// comments are those of the fields and annotations in translate/manifest.
+// comments are those of the fields in translate/manifest.
 func comments(t *testing.T) map[string]field {
 	t.Helper()
 	all := map[string]field{}
-	for _, file := range []string{"kinds.go", "pipeline.go", "read.go"} {
+	for _, file := range []string{"kinds.go", "pipeline.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("../manifest", file), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.TypeSpec:
-				s, ok := n.Type.(*ast.StructType)
-				if !ok {
-					return true
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			s, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, x := range s.Fields.List {
+				if x.Tag == nil || !strings.Contains(x.Tag.Value, "yaml:") || !ast.IsExported(spec.Name.Name) {
+					continue
 				}
-				for _, x := range s.Fields.List {
-					if x.Tag == nil || !strings.Contains(x.Tag.Value, "yaml:") || !ast.IsExported(n.Name.Name) {
-						continue
-					}
-					if !strings.HasPrefix(x.Doc.Text(), x.Names[0].Name+": ") {
-						t.Errorf("%s.%s has no comment of the form %q", n.Name.Name, x.Names[0].Name, x.Names[0].Name+": …")
-					}
-					all[n.Name.Name+"."+x.Names[0].Name] = parse(x.Doc.Text())
+				if !strings.HasPrefix(x.Doc.Text(), x.Names[0].Name+": ") {
+					t.Errorf("%s.%s has no comment of the form %q", spec.Name.Name, x.Names[0].Name, x.Names[0].Name+": …")
 				}
-			case *ast.ValueSpec:
-				if len(n.Names) == 1 && strings.HasPrefix(n.Doc.Text(), n.Names[0].Name+": ") {
-					all["annotation."+n.Names[0].Name] = parse(n.Doc.Text())
-				}
+				all[spec.Name.Name+"."+x.Names[0].Name] = parse(x.Doc.Text())
 			}
 			return true
 		})
@@ -167,7 +164,10 @@ func TestWhatTranslatesIsValid(t *testing.T) {
 func TestWhatIsNotValid(t *testing.T) {
 	t.Parallel()
 	whole := compile(t, All())
-	for _, c := range []string{"error-component-env-number", "error-unknown-kind", "error-unknown-field", "error-no-name", "error-no-spec", "error-no-kind", "error-component-no-image"} {
+	for _, c := range []string{
+		"error-component-env-number", "error-unknown-kind", "error-unknown-field", "error-no-name", "error-no-spec",
+		"error-no-kind", "error-component-no-image", "error-annotation-anonymous-calls", "error-annotation-workers",
+	} {
 		file := filepath.Join("../testdata", c, "in.yaml")
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
