@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/manifest"
-	"github.com/unip-knative/unip/translate/resources"
 )
 
 // apis checks the module's APIComponents.
@@ -158,26 +158,26 @@ func (c *checker) pipelineAPI(a *manifest.APIComponent) {
 }
 
 // routes are the published APIs.
-func (c *checker) routes() []resources.Route {
-	var all []resources.Route
+func (c *checker) routes() []routes.API {
+	var all []routes.API
 	for _, a := range c.module.APIs {
 		s := a.Spec
 		if !*s.Published {
 			continue
 		}
 		key, _ := c.apiPath(a)
-		r := resources.Route{Name: a.Meta.Name.Value, Path: key}
+		r := routes.API{Name: a.Meta.Name.Value, Path: key}
 		switch {
 		case s.MLComponent != nil:
-			r.Kind, r.Target = "mlComponent", s.MLComponent.Name.Value
+			r.Kind, r.Target = routes.KindMLComponent, s.MLComponent.Name.Value
 			r.TimeoutSeconds, r.IdentityPassThrough = c.timeout(c.parts[r.Target]), passThrough(s.RestfulAPI)
 		case s.ExperimentPipeline != nil:
-			r.Kind, r.Target = "experimentPipeline", s.ExperimentPipeline.Name.Value
-			r.Spec = resources.RouteSpec{Inputs: variables(s.APISpec.Inputs, true), Outputs: variables(s.APISpec.Outputs, false)}
+			r.Kind, r.Target = routes.KindPipeline, s.ExperimentPipeline.Name.Value
+			r.Spec = routes.Spec{Inputs: variables(s.APISpec.Inputs, true), Outputs: variables(s.APISpec.Outputs, false)}
 		case s.Has("files"):
-			r.Kind = "files"
+			r.Kind = routes.KindFiles
 		default:
-			r.Kind = "pipelines"
+			r.Kind = routes.KindPipelines
 		}
 		r.Auth = c.routeAuth(s.RestfulAPI.Auth)
 		all = append(all, r)
@@ -185,10 +185,10 @@ func (c *checker) routes() []resources.Route {
 	return all
 }
 
-func variables(all []manifest.APIVariable, inputs bool) []resources.RouteVariable {
-	var out []resources.RouteVariable
+func variables(all []manifest.APIVariable, inputs bool) []routes.Variable {
+	var out []routes.Variable
 	for _, v := range all {
-		o := resources.RouteVariable{Name: v.Name.Value, Description: v.Description, Required: inputs && (v.Required == nil || *v.Required)}
+		o := routes.Variable{Name: v.Name.Value, Description: v.Description, Required: inputs && (v.Required == nil || *v.Required)}
 		if v.Type != nil {
 			o.Datatypes, o.ContentTypes = v.Type.Datatypes, v.Type.ContentTypes
 		}

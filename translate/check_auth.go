@@ -4,9 +4,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
-	"github.com/unip-knative/unip/translate/resources"
 )
 
 // apiAuth checks who may call an API.
@@ -77,9 +77,9 @@ func (c *checker) oidc(auth *manifest.Auth) {
 }
 
 // tokens are the rules for the tokens of an API. The manifest's words win over the installation's.
-func (c *checker) tokens(o *manifest.OIDC) resources.RouteOIDC {
+func (c *checker) tokens(o *manifest.OIDC) routes.OIDC {
 	all := c.config.OIDC
-	r := resources.RouteOIDC{Issuer: all.Issuer, ClientID: all.ClientID, UserClaim: all.UserClaim, UserPrefix: all.UserPrefix}
+	r := routes.OIDC{Issuer: all.Issuer, ClientID: all.ClientID, UserClaim: all.UserClaim, UserPrefix: all.UserPrefix}
 	if o.Has("issuer") {
 		r.Issuer = o.Issuer.Value
 	}
@@ -90,13 +90,13 @@ func (c *checker) tokens(o *manifest.OIDC) resources.RouteOIDC {
 }
 
 // routeAuth is what the gateway is told of an API whose auth is in order; nil lets everybody in.
-func (c *checker) routeAuth(auth *manifest.Auth) *resources.RouteAuth {
+func (c *checker) routeAuth(auth *manifest.Auth) *routes.Auth {
 	if auth == nil || (auth.Basic == nil && auth.OIDC == nil) {
 		return nil
 	}
-	r := &resources.RouteAuth{}
+	r := &routes.Auth{}
 	if auth.Basic != nil {
-		r.Basic = &resources.RouteBasic{Credentials: auth.Basic.Credentials.Value}
+		r.Basic = &routes.Basic{Credentials: auth.Basic.Credentials.Value}
 	}
 	if auth.OIDC != nil {
 		tokens := c.tokens(auth.OIDC)

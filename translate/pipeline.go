@@ -6,6 +6,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/eventing/schedule"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/resources"
@@ -67,12 +68,12 @@ func namesOf(refs []manifest.Ref) []string {
 }
 
 // storage is what the published APIs need of boxes and pipelines.
-func (c *checker) storage(routes []resources.Route) resources.Storage {
+func (c *checker) storage(apis []routes.API) resources.Storage {
 	has := func(kinds ...string) bool {
-		return slices.ContainsFunc(routes, func(r resources.Route) bool { return slices.Contains(kinds, r.Kind) })
+		return slices.ContainsFunc(apis, func(a routes.API) bool { return slices.Contains(kinds, a.Kind) })
 	}
 	var s resources.Storage
-	if has("files", "pipelines", "experimentPipeline") {
+	if has(routes.KindFiles, routes.KindPipelines, routes.KindPipeline) {
 		s.Boxes = sortedKeys(c.boxes)
 		for _, name := range s.Boxes {
 			if c.boxes[name].Spec.DatasetReference != nil {
@@ -80,8 +81,8 @@ func (c *checker) storage(routes []resources.Route) resources.Storage {
 			}
 		}
 	}
-	s.Links = has("files")
-	if has("pipelines", "experimentPipeline") {
+	s.Links = has(routes.KindFiles)
+	if has(routes.KindPipelines, routes.KindPipeline) {
 		s.Pipelines = sortedKeys(c.pipelines)
 	}
 	return s

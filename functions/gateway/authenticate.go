@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
-	"github.com/unip-knative/unip/functions/gateway/internal/routes"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -26,7 +26,7 @@ const passwordRetry = "2"
 
 // authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503), ok is false.
 //
-// Users of Basic and users of tokens are different people, for the prefix of the latter (bearer.Rules.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC 7617).
+// Users of Basic and users of tokens are different people, for the prefix of the latter (routes.OIDC.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC 7617).
 func (g *gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
 	if api.Auth == nil {
 		return "", true

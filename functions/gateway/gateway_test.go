@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -374,7 +375,7 @@ func TestADeadline(t *testing.T) {
 	})
 	defer close(release)
 	// The clock of the gateway stands long ago, so that every call's deadline has nearly come.
-	m.gateway.now = func() time.Time { return time.Now().Add(-30*time.Second - coldStart + 200*time.Millisecond) }
+	m.gateway.now = func() time.Time { return time.Now().Add(-30*time.Second - routes.ColdStart + 200*time.Millisecond) }
 	resp, body := m.call(t, "POST", "/open/predict", strings.NewReader("{}"))
 	wantProblem(t, resp, body, 504, problem.Timeout)
 }

@@ -22,12 +22,13 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
-	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/paths"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
@@ -138,7 +139,7 @@ func newGateway(o options) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	t, err := routes.Parse(b, o.namespace, o.prefix)
+	t, err := paths.Parse(b, o.namespace, o.prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func newGateway(o options) (*gateway, error) {
 }
 
 // newRuns talks to the cluster with the gateway's own account.
-func newRuns(o options, t *routes.Table, boxes *files.Boxes) (*runs.Handler, error) {
+func newRuns(o options, t *paths.Table, boxes *files.Boxes) (*runs.Handler, error) {
 	cfg, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, err

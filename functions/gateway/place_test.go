@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/paths"
 )
 
 // The gateway finds out from its pod and its own name where it is, and how the module's objects are called there.
@@ -33,7 +33,7 @@ func TestPlace(t *testing.T) {
 	if err := new(options).place(file+"-missing", "gateway"); err == nil {
 		t.Error("no error without a namespace")
 	}
-	table, err := routes.Parse([]byte(`{"apis":[{"name":"a","kind":"mlComponent","path":"leaf","target":"leaf","timeoutSeconds":1},{"name":"f","kind":"files","path":"files"}],"boxes":["users","data"],"datasets":["data"],"pipelines":["fit"]}`), "elsewhere", "stage-")
+	table, err := paths.Parse([]byte(`{"apis":[{"name":"a","kind":"mlComponent","path":"leaf","target":"leaf","timeoutSeconds":1},{"name":"f","kind":"files","path":"files"}],"boxes":["users","data"],"datasets":["data"],"pipelines":["fit"]}`), "elsewhere", "stage-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
-	"github.com/unip-knative/unip/functions/gateway/internal/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/paths"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
@@ -27,9 +28,6 @@ import (
 )
 
 const (
-	// coldStart is what a call may take on top of its API's timeout: Knative's activator holds it while the component starts, and a big
-	// model takes its time. The sum never passes routes.MaxTimeout, at which Knative ends the call anyway.
-	coldStart = 3 * time.Minute
 	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
 	keyWait = 15 * time.Second
 	keyPoll = 250 * time.Millisecond
@@ -40,7 +38,7 @@ const (
 // gateway is the HTTP face of a module.
 type gateway struct {
 	namespace, clusterDomain string
-	table                    *routes.Table
+	table                    *paths.Table
 	users                    *basic.Store
 	hops                     *attempts.Hops
 	attempts                 *attempts.Attempts // of logging in with a password
@@ -110,9 +108,9 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	}
 	entry.user = user
 	switch m.Operation {
-	case routes.ForwardCall:
+	case paths.ForwardCall:
 		g.forwardCall(w, r, m, user)
-	case routes.ServeFile:
+	case paths.ServeFile:
 		g.files.Serve(w, r, owner(m.API, user), m.Upstream)
 	default:
 		g.serveRuns(w, r, m, owner(m.API, user))
@@ -120,11 +118,11 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 }
 
 // forwardCall passes a call on to the component, signed.
-func (g *gateway) forwardCall(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
+func (g *gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	if !m.API.IdentityPassThrough {
 		user = ""
 	}
-	deadline := g.now().Add(min(m.API.Timeout()+coldStart, routes.MaxTimeout))
+	deadline := g.now().Add(m.API.Longest())
 	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
 	g.forward.Forward(w, r, forward.Call{
 		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
@@ -143,28 +141,28 @@ func owner(api routes.API, user string) string {
 }
 
 // serveRuns answers the operations of pipelines and their runs.
-func (g *gateway) serveRuns(w http.ResponseWriter, r *http.Request, m routes.Match, user string) {
+func (g *gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	if g.runs == nil {
 		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "",
 			"the gateway was started without access to runs"))
 		return
 	}
 	switch m.Operation {
-	case routes.StartRun:
+	case paths.StartRun:
 		g.runs.Start(w, r, user, m.API.Target, m.API.Spec)
-	case routes.DescribePipeline:
+	case paths.DescribePipeline:
 		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
-	case routes.ListPipelines:
+	case paths.ListPipelines:
 		g.runs.Pipelines(w, r)
-	case routes.ListRuns:
+	case paths.ListRuns:
 		g.runs.List(w, r, user)
-	case routes.GetRun:
+	case paths.GetRun:
 		g.runs.Get(w, r, user, m.Run)
-	case routes.CancelRun:
+	case paths.CancelRun:
 		g.runs.Cancel(w, r, user, m.Run)
-	case routes.ReadLogs:
+	case paths.ReadLogs:
 		g.runs.Logs(w, r, user, m.Run)
-	case routes.WatchRun:
+	case paths.WatchRun:
 		g.runs.Events(w, r, user, m.Run)
 	default: // an operation that is missing here would be a mistake of the gateway
 		panic("an operation without an answer")

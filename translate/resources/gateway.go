@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,67 +12,23 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// Route is one published API, in the form that functions/gateway reads.
-type Route struct {
-	Name                string     `json:"name"`
-	Kind                string     `json:"kind"` // mlComponent, experimentPipeline, files or pipelines
-	Path                string     `json:"path"`
-	Target              string     `json:"target,omitempty"` // the component's or the pipeline's name
-	TimeoutSeconds      int        `json:"timeoutSeconds,omitempty"`
-	Spec                RouteSpec  `json:"apiSpec,omitzero"` // of a pipeline
-	Auth                *RouteAuth `json:"auth,omitempty"`   // nil: everybody may call
-	IdentityPassThrough bool       `json:"identityPassThrough,omitempty"`
-	// TrustedOrigins are the sites, scheme://host[:port], whose pages may change something in the name
-	// of who looks at them.
-	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
-}
-
-// RouteAuth says who may call.
-type RouteAuth struct {
-	Basic *RouteBasic `json:"basic,omitempty"`
-	OIDC  *RouteOIDC  `json:"oidc,omitempty"`
-}
-
-// RouteBasic names the Secret with the users.
-type RouteBasic struct {
-	Credentials string `json:"credentials"`
-}
-
-// RouteOIDC says whose tokens are good, and who their user is.
-type RouteOIDC struct {
-	Issuer     string `json:"issuer"`
-	ClientID   string `json:"clientId"`
-	UserClaim  string `json:"userClaim"`
-	UserPrefix string `json:"userPrefix"`
-}
-
 // MakeRoutes makes the ConfigMap with the module's published APIs.
-func MakeRoutes(m Module, routes []Route, storage Storage) *corev1.ConfigMap {
-	if routes == nil {
-		routes = []Route{}
-	}
-	slices.SortFunc(routes, func(a, b Route) int { return strings.Compare(a.Name, b.Name) })
-	file := map[string]any{"apis": routes}
-	storage.add(file)
-	b, _ := json.MarshalIndent(file, "", "  ") // strings and numbers always encode
-	return m.configMap("unip-gateway", names.Gateway, "gateway", map[string][]byte{"routes.json": append(b, '\n')})
+func MakeRoutes(m Module, apis []routes.API, storage Storage) *corev1.ConfigMap {
+	slices.SortFunc(apis, func(a, b routes.API) int { return strings.Compare(a.Name, b.Name) })
+	file := routes.File{APIs: apis, Boxes: storage.Boxes, Datasets: storage.Datasets, Pipelines: storage.Pipelines}
+	return m.configMap("unip-gateway", names.Gateway, "gateway", map[string][]byte{"routes.json": file.Encode()})
 }
 
-const (
-	gatewayPort = 8080
-	// coldStart is what the gateway gives a call beyond the component's own timeout, in seconds, for the component may have to wake up; functions/gateway knows the same number.
-	coldStart = 180
-	// maxTimeout is Knative's.
-	maxTimeout = 600
-)
+const gatewayPort = 8080
 
-// MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the routes name; a Secret that does not exist (yet) lets nobody in.
-func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.ConfigMap) *servingv1.Service {
+// MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the APIs name; a Secret that does not exist (yet) lets nobody in.
+func MakeGateway(m Module, apis []routes.API, storage Storage, config *corev1.ConfigMap) *servingv1.Service {
 	optional := true
-	longest := int64(coldStart)
+	longest := routes.ColdStart
 	volumes := []corev1.Volume{
 		{Name: "routes", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
 		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
@@ -114,19 +69,20 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 	if len(storage.Pipelines) > 0 {
 		mount("run-logs", "/unip/runs", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.RunLogs, Optional: &optional}})
 		args = append(args, "--runs=/unip/runs")
-		longest = maxTimeout // streams of logs
+		longest = routes.MaxTimeout // streams of logs
 	}
 	mounted := map[string]bool{}
-	for _, r := range routes {
-		longest = max(longest, min(maxTimeout, int64(r.TimeoutSeconds)+coldStart))
-		if r.Auth == nil || r.Auth.Basic == nil || mounted[r.Auth.Basic.Credentials] {
+	for _, a := range apis {
+		longest = max(longest, a.Longest())
+		if a.Auth == nil || a.Auth.Basic == nil || mounted[a.Auth.Basic.Credentials] {
 			continue
 		}
-		secret := r.Auth.Basic.Credentials
+		secret := a.Auth.Basic.Credentials
 		mounted[secret] = true
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
 		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}})
 	}
+	timeout := int64(longest.Seconds())
 	scale := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
 	if most := m.Config.Gateway.MaxScale; most > 0 {
 		scale[autoscaling.MaxScaleAnnotationKey] = strconv.Itoa(most)
@@ -137,8 +93,8 @@ func MakeGateway(m Module, routes []Route, storage Storage, config *corev1.Confi
 		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
 			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: scale},
 			Spec: servingv1.RevisionSpec{
-				TimeoutSeconds:              &longest,
-				ResponseStartTimeoutSeconds: &longest,
+				TimeoutSeconds:              &timeout,
+				ResponseStartTimeoutSeconds: &timeout,
 				PodSpec: corev1.PodSpec{
 					ServiceAccountName: names.Gateway,
 					Containers: []corev1.Container{{

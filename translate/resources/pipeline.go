@@ -133,32 +133,9 @@ func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	}
 }
 
-// RouteSpec is what a caller of a pipeline may name.
-type RouteSpec struct {
-	Inputs  []RouteVariable `json:"inputs,omitempty"`
-	Outputs []RouteVariable `json:"outputs,omitempty"`
-}
-
-// RouteVariable is one of its variables.
-type RouteVariable struct {
-	Name         string   `json:"name"`
-	Description  string   `json:"description,omitempty"`
-	Required     bool     `json:"required"`
-	Datatypes    []string `json:"datatypes,omitempty"`
-	ContentTypes []string `json:"contentTypes,omitempty"`
-}
-
 // Storage is what the gateway needs for files and runs; empty when neither is published.
 type Storage struct {
 	Boxes, Datasets []string // of Boxes, those that can only be read
 	Pipelines       []string // set when runs are published
 	Links           bool     // set when files are published
-}
-
-func (s Storage) add(file map[string]any) {
-	for key, names := range map[string][]string{"boxes": s.Boxes, "datasets": s.Datasets, "pipelines": s.Pipelines} {
-		if len(names) > 0 {
-			file[key] = names
-		}
-	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
@@ -46,17 +47,6 @@ func (e *RefusedError) Error() string { return "the token is refused: " + e.Reas
 
 func refuse(reason string) error { return &RefusedError{reason} }
 
-// Rules are what the tokens of one API must keep to. All fields but UserPrefix are needed.
-type Rules struct {
-	// Issuer is the provider's URL, exactly as its tokens spell it.
-	Issuer string `json:"issuer"`
-	// ClientID is the client that a token must have been made for.
-	ClientID string `json:"clientId"`
-	// UserClaim is the claim that names the user, UserPrefix what stands before the name in the identity.
-	UserClaim  string `json:"userClaim"`
-	UserPrefix string `json:"userPrefix"`
-}
-
 // Checker checks tokens. It is safe for concurrent use.
 type Checker struct {
 	base http.RoundTripper
@@ -71,7 +61,7 @@ func New(base http.RoundTripper) *Checker {
 }
 
 // Check gives the identity of the user whose token it is: not empty, valid UTF-8 without control characters, at most caller.MaxUser bytes. The error is a *RefusedError, or wraps ErrUnavailable or ctx's error.
-func (c *Checker) Check(ctx context.Context, rules Rules, token string, now time.Time) (string, error) {
+func (c *Checker) Check(ctx context.Context, rules routes.OIDC, token string, now time.Time) (string, error) {
 	if len(token) > MaxToken {
 		return "", refuse("the token is longer than 16 KiB")
 	}
@@ -86,7 +76,7 @@ func (c *Checker) Check(ctx context.Context, rules Rules, token string, now time
 	if err != nil {
 		return "", err
 	}
-	return rules.identify(t, now)
+	return identify(rules, t, now)
 }
 
 // issuer is the one of a URL; the routes name few.
@@ -115,13 +105,13 @@ func compact(token string) bool {
 }
 
 // identify looks at the claims of a token with a good signature.
-func (r Rules) identify(t *oidc.IDToken, now time.Time) (string, error) {
+func identify(rules routes.OIDC, t *oidc.IDToken, now time.Time) (string, error) {
 	var known jwt.Claims
 	all := map[string]json.RawMessage{}
 	if t.Claims(&known) != nil || t.Claims(&all) != nil {
 		return "", refuse("a claim of the token is of another type than it should be")
 	}
-	switch err := known.ValidateWithLeeway(jwt.Expected{Issuer: r.Issuer, Time: now}, Leeway); {
+	switch err := known.ValidateWithLeeway(jwt.Expected{Issuer: rules.Issuer, Time: now}, Leeway); {
 	case errors.Is(err, jwt.ErrInvalidIssuer):
 		return "", refuse("the token is of another issuer")
 	case known.Expiry == nil:
@@ -131,30 +121,30 @@ func (r Rules) identify(t *oidc.IDToken, now time.Time) (string, error) {
 	case err != nil:
 		return "", refuse("the token is not valid yet")
 	}
-	if azp, _ := text(all, "azp"); !known.Audience.Contains(r.ClientID) && azp != r.ClientID {
+	if azp, _ := text(all, "azp"); !known.Audience.Contains(rules.ClientID) && azp != rules.ClientID {
 		return "", refuse("the token was made for another client")
 	}
-	return r.user(all)
+	return identity(rules, all)
 }
 
-// user is the identity that the claims give.
-func (r Rules) user(claims map[string]json.RawMessage) (string, error) {
-	name, ok := text(claims, r.UserClaim)
+// identity is that which the claims give.
+func identity(rules routes.OIDC, claims map[string]json.RawMessage) (string, error) {
+	name, ok := text(claims, rules.UserClaim)
 	switch {
 	case !ok:
-		return "", refuse("the token has no claim " + r.UserClaim + " with a text")
-	case len(r.UserPrefix)+len(name) > caller.MaxUser:
-		return "", refuse("the claim " + r.UserClaim + " is too long")
+		return "", refuse("the token has no claim " + rules.UserClaim + " with a text")
+	case len(rules.UserPrefix)+len(name) > caller.MaxUser:
+		return "", refuse("the claim " + rules.UserClaim + " is too long")
 	case strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }): // what is no UTF-8 has been read as U+FFFD: different names would become one
-		return "", refuse("the claim " + r.UserClaim + " has characters that no name can have")
+		return "", refuse("the claim " + rules.UserClaim + " has characters that no name can have")
 	}
-	if verified, told := claims["email_verified"]; r.UserClaim == "email" && told && string(verified) != "true" && string(verified) != `"true"` {
+	if verified, told := claims["email_verified"]; rules.UserClaim == "email" && told && string(verified) != "true" && string(verified) != `"true"` {
 		return "", refuse("the e-mail address of the token is not verified")
 	}
-	if r.UserPrefix+name == caller.Anonymous {
-		return "", refuse("the claim " + r.UserClaim + " has a name that nobody can have")
+	if rules.UserPrefix+name == caller.Anonymous {
+		return "", refuse("the claim " + rules.UserClaim + " has a name that nobody can have")
 	}
-	return r.UserPrefix + name, nil
+	return rules.UserPrefix + name, nil
 }
 
 // text is the value of a claim that is a text, and not an empty one.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
@@ -33,8 +34,8 @@ func start() (srv *httptest.Server, sign func(claims string) string) {
 	return srv, func(claims string) string { return oidctest.SignIDToken(key, "k", "ES256", claims) }
 }
 
-func rules(srv *httptest.Server) bearer.Rules {
-	return bearer.Rules{Issuer: srv.URL, ClientID: "end-users", UserClaim: "preferred_username", UserPrefix: "oidc:"}
+func rules(srv *httptest.Server) routes.OIDC {
+	return routes.OIDC{Issuer: srv.URL, ClientID: "end-users", UserClaim: "preferred_username", UserPrefix: "oidc:"}
 }
 
 func Example() {

@@ -106,7 +106,7 @@ func (i *issuer) verify(ctx context.Context, token string) (*oidc.IDToken, error
 	keys := &watched{KeySet: p.keys}
 	t, err := oidc.NewVerifier(i.url, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
-		SkipClientIDCheck:    true, SkipExpiryCheck: true, SkipIssuerCheck: true, // Rules.identify does these, with azp and a leeway
+		SkipClientIDCheck:    true, SkipExpiryCheck: true, SkipIssuerCheck: true, // identify does these, with azp and a leeway
 	}).Verify(ctx, token)
 	switch {
 	case keys.failed != nil:

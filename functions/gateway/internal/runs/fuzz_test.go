@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -27,7 +28,7 @@ func FuzzStart(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	h := &runs.Handler{Namespace: "pu-ann", Base: "/pu-ann/pipelines"}
-	spec := runs.Spec{Inputs: []runs.Variable{{Name: "data", Required: true}}, Outputs: []runs.Variable{{Name: "model"}}}
+	spec := routes.Spec{Inputs: []routes.Variable{{Name: "data", Required: true}}, Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rec := httptest.NewRecorder()
 		h.Start(rec, httptest.NewRequest(http.MethodPost, "/pu-ann/train/run", strings.NewReader(string(body))), "ann", "train", spec)

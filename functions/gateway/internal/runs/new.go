@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/routes"
 )
 
 // New completes a Handler with clients of the cluster. Nothing is cached: the gateway lives for a call or two.
@@ -32,8 +33,8 @@ func New(cfg *rest.Config, h *Handler) (*Handler, error) {
 }
 
 // OpenAPI gives the document of one pipeline's API.
-func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec Spec) {
-	object := func(all []Variable, inputs bool) map[string]any {
+func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec routes.Spec) {
+	object := func(all []routes.Variable, inputs bool) map[string]any {
 		properties, required := map[string]any{}, []string{}
 		for _, v := range all {
 			form := "a folder: <box>/<group>/"

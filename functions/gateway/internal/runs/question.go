@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -104,7 +105,7 @@ func (f *faults) problem() *problem.Problem {
 
 // names sees that the needed inputs are there, and that nothing is named but variables: so a call asks the storage for
 // no more than the pipeline has.
-func (f *faults) names(spec Spec, q question) {
+func (f *faults) names(spec routes.Spec, q question) {
 	for _, v := range spec.Inputs {
 		if _, ok := q.Inputs[v.Name]; v.Required && !ok {
 			f.add("/inputs/"+v.Name, "the input %s is needed", v.Name)
@@ -115,7 +116,7 @@ func (f *faults) names(spec Spec, q question) {
 }
 
 // unknown tells of names that are no variables. What there is it says once.
-func (f *faults) unknown(at string, known []Variable, have values) {
+func (f *faults) unknown(at string, known []routes.Variable, have values) {
 	all := map[string]bool{}
 	for _, v := range known {
 		all[v.Name] = true
@@ -136,7 +137,7 @@ func (f *faults) unknown(at string, known []Variable, have values) {
 }
 
 // list names variables, but not a long list of them.
-func list(all []Variable) string {
+func list(all []routes.Variable) string {
 	var told []string
 	for _, v := range all[:min(len(all), maxTold)] {
 		told = append(told, v.Name)

@@ -11,15 +11,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
 // A call costs little, whatever is asked and however many variables there are.
 // Not parallel: it counts what the process allocates.
 func TestStartIsBounded(t *testing.T) {
-	var spec Spec
+	var spec routes.Spec
 	for i := range 256 {
-		spec.Inputs = append(spec.Inputs, Variable{Name: fmt.Sprintf("%063d", i)})
+		spec.Inputs = append(spec.Inputs, routes.Variable{Name: fmt.Sprintf("%063d", i)})
 	}
 	object := func(n int) string {
 		var b strings.Builder
@@ -141,7 +142,7 @@ func FuzzQuestion(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	spec := Spec{Inputs: []Variable{{Name: "table", Required: true}, {Name: "extra"}}, Outputs: []Variable{{Name: "model"}}}
+	spec := routes.Spec{Inputs: []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}}, Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		q, p := ask(http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
 		if p == nil {

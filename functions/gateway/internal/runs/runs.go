@@ -29,6 +29,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -54,22 +55,6 @@ type Handler struct {
 	Kept func() (*s3.Box, error)
 
 	streams streams
-}
-
-// Variable is a variable as the API of a pipeline shows it.
-type Variable struct {
-	Name        string `json:"name"`
-	Description string `json:"description,omitempty"`
-	// Required is true unless the manifest says otherwise.
-	Required     bool     `json:"required"`
-	Datatypes    []string `json:"datatypes,omitempty"`
-	ContentTypes []string `json:"contentTypes,omitempty"`
-}
-
-// Spec is what a caller of a pipeline may name.
-type Spec struct {
-	Inputs  []Variable `json:"inputs,omitempty"`
-	Outputs []Variable `json:"outputs,omitempty"`
 }
 
 func fail(w http.ResponseWriter, r *http.Request, slug string, status int, title, detail string) {
@@ -98,7 +83,7 @@ func answer(w http.ResponseWriter, status int, v any) {
 }
 
 // Start starts a run of a pipeline: 202 with its id.
-func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec Spec) {
+func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec routes.Spec) {
 	q, refused := ask(http.MaxBytesReader(w, r.Body, maxBody))
 	if refused != nil {
 		problem.Write(w, r, *refused)
@@ -177,7 +162,7 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 }
 
 // check looks at what the caller named and writes the inputs into the run, pinned to what is there now.
-func (h *Handler) check(ctx context.Context, user string, spec Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
+func (h *Handler) check(ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
 	var f faults
 	f.names(spec, q)
 	if len(f) > 0 {

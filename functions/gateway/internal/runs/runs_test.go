@@ -22,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
@@ -75,9 +76,9 @@ func namespace(t *testing.T, cfg *rest.Config, name string) {
 	}
 }
 
-var spec = runs.Spec{
-	Inputs:  []runs.Variable{{Name: "table", Required: true}, {Name: "extra"}},
-	Outputs: []runs.Variable{{Name: "model"}},
+var spec = routes.Spec{
+	Inputs:  []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}},
+	Outputs: []routes.Variable{{Name: "model"}},
 }
 
 func (w world) start(t *testing.T, user, body, key string) (int, map[string]any, http.Header) {

@@ -1,9 +1,11 @@
-package routes
+package paths
 
 import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/unip-knative/unip/eventing/routes"
 )
 
 // Operation is what a call asks of its API.
@@ -25,7 +27,7 @@ const (
 
 // Match is the API and the operation that a path names.
 type Match struct {
-	API       API
+	API       routes.API
 	Operation Operation
 	// Run is the id in the path of an operation of one run.
 	Run string
@@ -58,19 +60,19 @@ var (
 
 // patterns are all operations of each kind of API but files. What is not here is not published.
 var patterns = map[string][]pattern{
-	KindMLComponent: {
+	routes.KindMLComponent: {
 		{"predict", ForwardCall, post},
 		{"openapi.json", ForwardCall, getAndHead},
 		{"openapi", ForwardCall, getAndHead},
 		{"v2/...", ForwardCall, protocolMethods},
 	},
-	KindPipeline: {
+	routes.KindPipeline: {
 		{"", StartRun, post},
 		{"run", StartRun, post},
 		{"openapi.json", DescribePipeline, getAndHead},
 		{"openapi", DescribePipeline, getAndHead},
 	},
-	KindPipelines: {
+	routes.KindPipelines: {
 		{"", ListPipelines, get},
 		{"runs", ListRuns, get},
 		{"runs/{run}", GetRun, get},
@@ -92,10 +94,10 @@ func (t *Table) Find(path string) (Match, bool) {
 		return Match{}, false
 	}
 	for _, prefix := range []string{t.namespace + "/", ""} {
-		api, published := t.byPath[filesPath]
-		if below, ok := strings.CutPrefix(rest, prefix+filesPath+"/"); ok && published && api.Kind == KindFiles {
+		api, published := t.byPath[routes.FilesPath]
+		if below, ok := strings.CutPrefix(rest, prefix+routes.FilesPath+"/"); ok && published && api.Kind == routes.KindFiles {
 			return Match{
-				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + filesPath, Methods: fileMethods,
+				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + routes.FilesPath, Methods: fileMethods,
 			}, true
 		}
 	}

@@ -1,0 +1,154 @@
+// Package routes is routes.json: which APIs a module publishes, and what they need. The translator writes the file
+// and the module's gateway reads it.
+//
+// No hand writes the file, so reading it is strict: an unknown field, a double path or an impossible
+// name is an error that keeps the gateway from starting, rather than an API that is open by mistake.
+package routes
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	// MaxFile is the largest routes.json in bytes: what a ConfigMap can hold.
+	MaxFile = 1 << 20
+	// MaxTimeout is Knative's longest request.
+	MaxTimeout = 600 * time.Second
+	// ColdStart is what a call may take on top of its API's timeout: Knative's activator holds it
+	// while the component starts, and a big model takes its time.
+	ColdStart = 3 * time.Minute
+)
+
+// The kinds of APIs.
+const (
+	KindMLComponent = "mlComponent"        // passes calls on to an MLComponent's Service
+	KindPipeline    = "experimentPipeline" // starts runs of one pipeline
+	KindPipelines   = "pipelines"          // runs in general
+	KindFiles       = "files"              // the files of users
+)
+
+// FilesPath is the path of every file API: clients know it.
+const FilesPath = "files"
+
+// File is routes.json.
+type File struct {
+	APIs []API `json:"apis"`
+	// Boxes are all boxes of the module, Datasets those that can only be read, Pipelines all
+	// pipelines. They stand here only where an API needs them.
+	Boxes     []string `json:"boxes,omitempty"`
+	Datasets  []string `json:"datasets,omitempty"`
+	Pipelines []string `json:"pipelines,omitempty"`
+}
+
+// API is one published APIComponent.
+type API struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// Path is one or more segments, without a slash at its ends.
+	Path string `json:"path"`
+	// Target is the Knative Service of the MLComponent, in the gateway's own namespace, or the Pipeline.
+	Target         string `json:"target,omitempty"`
+	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
+	// Spec is what a caller of a pipeline may name.
+	Spec Spec `json:"apiSpec,omitzero"`
+	// Auth is who may call. Without it the API is open to everybody.
+	Auth *Auth `json:"auth,omitempty"`
+	// IdentityPassThrough lets the component know who calls.
+	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
+	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may change
+	// something in the name of who looks at them.
+	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
+}
+
+// Auth names the ways to log in; at least one is set.
+type Auth struct {
+	Basic *Basic `json:"basic,omitempty"`
+	// OIDC is OpenID Connect: whose tokens are good.
+	OIDC *OIDC `json:"oidc,omitempty"`
+}
+
+// Basic is HTTP Basic authentication.
+type Basic struct {
+	// Credentials is the Secret with the users.
+	Credentials string `json:"credentials"`
+}
+
+// OIDC is what the tokens of one API must keep to. All fields but UserPrefix are needed.
+type OIDC struct {
+	// Issuer is the provider's URL, exactly as its tokens spell it.
+	Issuer string `json:"issuer"`
+	// ClientID is the client that a token must have been made for.
+	ClientID string `json:"clientId"`
+	// UserClaim is the claim that names the user, UserPrefix what stands before the name in the identity.
+	UserClaim  string `json:"userClaim"`
+	UserPrefix string `json:"userPrefix"`
+}
+
+// Spec is what a caller of a pipeline may name.
+type Spec struct {
+	Inputs  []Variable `json:"inputs,omitempty"`
+	Outputs []Variable `json:"outputs,omitempty"`
+}
+
+// Variable is a variable as the API of a pipeline shows it.
+type Variable struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Required is true of inputs unless the manifest says otherwise, and never of outputs.
+	Required     bool     `json:"required"`
+	Datatypes    []string `json:"datatypes,omitempty"`
+	ContentTypes []string `json:"contentTypes,omitempty"`
+}
+
+// Timeout of one call, cold start not included.
+func (a API) Timeout() time.Duration { return time.Duration(a.TimeoutSeconds) * time.Second }
+
+// Longest is how long a call may take in all, cold start included. Knative ends it at MaxTimeout anyway.
+func (a API) Longest() time.Duration { return min(a.Timeout()+ColdStart, MaxTimeout) }
+
+// Encode writes the file. The same values always give the same bytes.
+func (f File) Encode() []byte {
+	if f.APIs == nil {
+		f.APIs = []API{}
+	}
+	b, _ := json.MarshalIndent(f, "", "  ") // strings and numbers always encode
+	return append(b, '\n')
+}
+
+// Decode reads a file of at most MaxFile bytes. It refuses unknown fields and what follows the file;
+// what the fields say is for Validate.
+func Decode(b []byte) (File, error) {
+	if len(b) > MaxFile {
+		return File{}, fmt.Errorf("routes: larger than %d bytes", MaxFile)
+	}
+	var f File
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return File{}, fmt.Errorf("routes: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return File{}, errors.New("routes: more than one JSON value")
+	}
+	return f, nil
+}
+
+// AddPrefix puts a prefix before the names of objects, for a module whose objects all have been
+// prefixed. Secrets of users are mounted by the names that the file has, and keep them.
+func (f *File) AddPrefix(prefix string) {
+	for i := range f.APIs {
+		if a := &f.APIs[i]; a.Target != "" {
+			a.Target = prefix + a.Target
+		}
+	}
+	for _, all := range [][]string{f.Boxes, f.Datasets, f.Pipelines} {
+		for i := range all {
+			all[i] = prefix + all[i]
+		}
+	}
+}

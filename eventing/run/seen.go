@@ -1,0 +1,144 @@
+package run
+
+import (
+	"time"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+// Seen is all that Step knows besides the run itself.
+type Seen struct {
+	Settings
+
+	// Plan of a run that has no stages yet. Nil while nothing is known of it.
+	Plan *Plan
+	// Attempts are the present attempts of stages that run, by their names.
+	Attempts map[string]Attempt
+	// Answers are what came of attempts that were asked for and could not be made, by their names.
+	Answers map[string]Answer
+	// Going are the names of all attempts of a run that has ended which still go on and which nobody has stopped.
+	Going []string
+	// Hint: an event has named the run since the last Step.
+	Hint bool
+	// Taken is when the Broker took an event, by the event's id, as far as is known.
+	Taken map[string]time.Time
+	// Room: the pipeline's limit of runs allows this one, which is not under way, to begin.
+	Room bool
+	// Recorded: the run's record was written, or there is no place for it.
+	Recorded bool
+}
+
+// Settings are the installation's.
+type Settings struct {
+	// Grace is how long a stage that is due waits for the event that says so.
+	Grace time.Duration
+	// ImagePull is how long an attempt may wait for a container that cannot be made.
+	ImagePull time.Duration
+	// AttemptName names an attempt of a stage: always alike, and unlike any other attempt of any run.
+	AttemptName func(stage string, number int) string
+}
+
+// Plan is what a run shall do. One of the three is set.
+type Plan struct {
+	// Stages in an order in which they could run one after the other, and the places of outputs by variable.
+	Stages  []runtimev1.StageStatus
+	Outputs map[string]string
+	// Refusal says why the run can never be carried out.
+	Refusal string
+	// Wait says what the run waits for, as its message.
+	Wait string
+	// Again is the pause before the next look while it waits.
+	Again time.Duration
+}
+
+// Answer is why an attempt could not be made.
+type Answer struct {
+	// ForGood: it never can.
+	ForGood bool
+	// Reason in one word and Message in one sentence. Without a reason the message is the run's, not the stage's.
+	Reason, Message string
+	// At is when it was tried, Again the pause before it is tried again.
+	At    time.Time
+	Again time.Duration
+}
+
+// Phase is how far an attempt has come.
+type Phase int
+
+// The phases.
+const (
+	// Missing: there is nothing of it. Message may say what has gone.
+	Missing Phase = iota
+	// Made: it is there, and it is not said what it does.
+	Made
+	// Unplaced: no node has room for it. Reason and Message say why.
+	Unplaced
+	// Blocked: the container Part cannot be made as yet. Reason and Message say why.
+	Blocked
+	// Fetching, Working and Publishing: that part runs.
+	Fetching
+	Working
+	Publishing
+	// Ended: Part has ended it, Cause says how.
+	Ended
+)
+
+// Part of an attempt: one of its containers, in the order in which they run, or what they lie in.
+type Part int
+
+// The parts.
+const (
+	// Pod is what holds the containers.
+	Pod Part = iota
+	Fetch
+	// Function is the user's container.
+	Function
+	Publish
+)
+
+// Cause of an end.
+type Cause int
+
+// The causes.
+const (
+	// Exited: the part ended with ExitCode.
+	Exited Cause = iota
+	// OutOfMemory: the part needed more memory than it may have.
+	OutOfMemory
+	// Unstartable: the part could not be started.
+	Unstartable
+	// Evicted: the node put the pod out. Disrupted tells whether it was for the node's sake.
+	Evicted
+	// OverDeadline: the pod lived longer than it may.
+	OverDeadline
+	// Lost: the pod has failed or gone without a part of it having said why.
+	Lost
+)
+
+// Attempt is what is seen of one attempt of a stage, as neutral facts. Texts are fit to be shown.
+type Attempt struct {
+	// Made is when the attempt came into being, zero while it is missing.
+	Made  time.Time
+	Phase Phase
+	// Since is when the phase began: of Blocked when the container could have been made, of Ended the end. Zero is now.
+	Since time.Time
+	Part  Part
+	// Disrupted: the pod was put out for the sake of others or of its node.
+	Disrupted bool
+	// Reason and Message in the words of whoever said so.
+	Reason, Message string
+
+	// Image of a container that is Blocked, ImagePull when it is the image that is missing, Hopeless when waiting cannot help.
+	Image     string
+	ImagePull bool
+	Hopeless  bool
+
+	// Cause and ExitCode of an end.
+	Cause    Cause
+	ExitCode int32
+	// Retry and BoxFull are what Fetch and Publish say of their failure, in Message. Without a message they said nothing.
+	Retry, BoxFull bool
+	// Files and Bytes that Publish left.
+	Files int
+	Bytes int64
+}

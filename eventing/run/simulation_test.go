@@ -1,0 +1,228 @@
+package run_test
+
+import (
+	"flag"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/run"
+)
+
+var (
+	oneSeed = flag.Uint64("seed", 0, "the one seed that TestSimulation shall run; 0: all")
+	seeds   = flag.Uint64("seeds", 12_000, "how many seeds TestSimulation runs")
+)
+
+// simulate lives the world of a seed and gives what was wrong in it.
+func simulate(seed uint64, step stepper) *world {
+	w := newWorld(seed, step)
+	w.live()
+	return w
+}
+
+// firstWrong runs the seeds from 1 on until something is wrong, and gives the lowest such world it has found.
+func firstWrong(most uint64, step stepper) (wrong uint64, found *world) {
+	var next atomic.Uint64
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for {
+				seed := next.Add(1)
+				if seed > most {
+					return
+				}
+				w := simulate(seed, step)
+				if len(w.wrong) == 0 {
+					continue
+				}
+				mu.Lock()
+				if found == nil || seed < wrong {
+					wrong, found = seed, w
+				}
+				mu.Unlock()
+				next.Store(most)
+				return
+			}
+		})
+	}
+	all.Wait()
+	return wrong, found
+}
+
+// Every run that was accepted ends, whatever happens around it. What else must hold is looked at as the world lives:
+// see write, make and judge.
+func TestSimulation(t *testing.T) {
+	if *oneSeed != 0 {
+		w := newWorld(*oneSeed, run.Step)
+		w.trace = func(format string, args ...any) { t.Logf(format, args...) }
+		if w.live(); len(w.wrong) > 0 {
+			t.Errorf("%s", strings.Join(w.wrong, "\n"))
+		}
+		return
+	}
+	n := *seeds
+	if testing.Short() {
+		n /= 10
+	}
+	began := time.Now()
+	if seed, w := firstWrong(n, run.Step); w != nil {
+		t.Errorf("go test ./eventing/run -run TestSimulation -v -seed=%d\n%s", seed, strings.Join(w.wrong, "\n"))
+	}
+	t.Logf("%d seeds in %s", n, time.Since(began).Round(time.Millisecond))
+}
+
+type (
+	object = *runtimev1.PipelineRun
+	status = runtimev1.PipelineRunStatus
+)
+
+// mistakes are Steps that somebody could have written.
+var mistakes = map[string]stepper{
+	"an attempt is asked for only once": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		asked := map[string]bool{}
+		for _, st := range r.Status.Stages {
+			if st.State == runtimev1.Running {
+				asked[st.Job] = true
+			}
+		}
+		s, all := run.Step(r, seen, now)
+		return s, without(all, func(a run.Action) bool {
+			x, ok := a.(run.StartAttempt)
+			return ok && asked[x.Name]
+		})
+	},
+	"the attempt before is not stopped": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		return s, without(all, func(a run.Action) bool {
+			_, ok := a.(run.StopAttempt)
+			return ok && !s.State.Done()
+		})
+	},
+	"cancel is not looked at": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		r.Spec.Cancel = false
+		return run.Step(r, seen, now)
+	},
+	"what goes on after the end is let go on": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		seen.Going = nil
+		return run.Step(r, seen, now)
+	},
+	"nobody looks again": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		return s, without(all, func(a run.Action) bool {
+			_, ok := a.(run.Look)
+			return ok
+		})
+	},
+	"failures that are ours are not counted": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		for i := range r.Status.Stages {
+			r.Status.Stages[i].Spec.Retries += 10
+		}
+		s, all := run.Step(r, seen, now)
+		for i := range r.Status.Stages {
+			s.Stages[i].Spec.Retries -= 10
+		}
+		return s, all
+	},
+	"the function's end is the stage's": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		for name, a := range seen.Attempts {
+			if a.Phase == run.Publishing {
+				a.Phase, a.Part = run.Ended, run.Publish
+				seen.Attempts[name] = a
+			}
+		}
+		return run.Step(r, seen, now)
+	},
+	"one need is enough": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		for i := range r.Status.Stages {
+			if st := &r.Status.Stages[i]; len(st.Needs) > 1 {
+				st.Needs = st.Needs[:1]
+			}
+		}
+		return run.Step(r, seen, now)
+	},
+	"events are told to nobody": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		return s, without(all, func(a run.Action) bool {
+			_, ok := a.(run.Announce)
+			return ok
+		})
+	},
+	"a run that has ended begins again": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		if r.Status.State == runtimev1.Failed && !r.Status.Recorded {
+			r.Status.State = runtimev1.Running
+		}
+		return run.Step(r, seen, now)
+	},
+	"the record is taken for written": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		seen.Recorded = true
+		return run.Step(r, seen, now)
+	},
+	"sessions are kept": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		return s, without(all, func(a run.Action) bool {
+			_, ok := a.(run.DropSessions)
+			return ok
+		})
+	},
+	"a stage's timeout is the pod's affair": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		for i := range r.Status.Stages {
+			r.Status.Stages[i].Spec.TimeoutSeconds *= 1000
+		}
+		s, all := run.Step(r, seen, now)
+		for i := range r.Status.Stages {
+			s.Stages[i].Spec.TimeoutSeconds /= 1000
+		}
+		return s, all
+	},
+}
+
+func without(all []run.Action, drop func(run.Action) bool) []run.Action {
+	var kept []run.Action
+	for _, a := range all {
+		if !drop(a) {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+// The simulation is worth something only if it finds mistakes.
+func TestSimulationFindsMistakes(t *testing.T) {
+	for name, step := range mistakes {
+		t.Run(name, func(t *testing.T) {
+			seed, w := firstWrong(2000, step)
+			if w == nil {
+				t.Fatal("nobody noticed")
+			}
+			t.Logf("seed %d: %s", seed, strings.Join(w.wrong, "; "))
+		})
+	}
+}
+
+// What decides over runs knows no cluster, no storage and no machinery of controllers.
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Skip("there is no go command here")
+	}
+	for _, p := range strings.Fields(string(out)) {
+		for _, bad := range []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "knative.dev/", "github.com/minio/"} {
+			if strings.HasPrefix(p, bad) {
+				t.Errorf("eventing/run imports %s", p)
+			}
+		}
+	}
+}

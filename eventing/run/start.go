@@ -1,0 +1,93 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+// startDue asks for the attempts that are due: of a stage whose needs have succeeded, once the event came that says so,
+// or when it has not come within the grace period.
+func (x *step) startDue() {
+	for i := range x.status.Stages {
+		st := &x.status.Stages[i]
+		if st.State != runtimev1.Pending || !x.needsSucceeded(st) {
+			continue
+		}
+		if st.DueTime == nil {
+			st.DueTime = &metav1.MicroTime{Time: x.now}
+		}
+		at, late := x.mayStartAt(st)
+		if x.now.Before(at) {
+			x.lookAt(at)
+			continue
+		}
+		if !UnderWay(&x.status) && !x.seen.Room {
+			x.status.Message = "it waits for other runs of the pipeline (max-parallel-runs)"
+			x.keepHint = true
+			x.lookAt(x.now.Add(roomAgain))
+			return
+		}
+		if late {
+			x.setCondition(metav1.Condition{
+				Type: ConditionEventsLost, Status: metav1.ConditionTrue, Reason: "GracePeriodOver",
+				Message: fmt.Sprintf("stage %s was started without its event: none came in time", st.Name),
+			})
+		}
+		x.ask(st)
+	}
+}
+
+func (x *step) needsSucceeded(st *runtimev1.StageStatus) bool {
+	return !slices.ContainsFunc(st.Needs, func(n string) bool { return x.stage(n).State != runtimev1.Succeeded })
+}
+
+func (x *step) stage(name string) *runtimev1.StageStatus {
+	i := slices.IndexFunc(x.status.Stages, func(s runtimev1.StageStatus) bool { return s.Name == name })
+	return &x.status.Stages[i] // needs are made of stages' names
+}
+
+// mayStartAt is when a stage that is due may start, and whether that is without its event. A due time that no clock can
+// have given, for it lies too far ahead, holds nothing up: the clock was set back.
+func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
+	due := st.DueTime.Time
+	switch {
+	case st.Attempt > 0 && due.After(x.now.Add(maxPause)):
+		return x.now, false
+	case st.Attempt > 0:
+		return due, false
+	case x.seen.Hint || due.After(x.now):
+		return x.now, false
+	}
+	at = due.Add(x.seen.Grace)
+	for _, id := range x.causes(st) {
+		taken, ok := x.seen.Taken[id]
+		if !ok {
+			return at, true // it may still be on its way to the Broker
+		}
+		if taken = taken.Add(graceTaken); taken.Before(at) && taken.After(due) {
+			at = taken
+		}
+	}
+	return at, true
+}
+
+// ask marks the next attempt of a stage as running and has it started.
+func (x *step) ask(st *runtimev1.StageStatus) {
+	st.State, st.Attempt = runtimev1.Running, st.Attempt+1
+	st.Job = x.seen.AttemptName(st.Name, st.Attempt)
+	st.StartTime, st.CompletionTime, st.ExitCode = nil, nil, nil
+	x.start(st)
+}
+
+// start has an attempt made. The one before is stopped first, for a crash may have come before it was.
+func (x *step) start(st *runtimev1.StageStatus) {
+	if st.Attempt > 1 {
+		x.starts = append(x.starts, StopAttempt{Name: x.seen.AttemptName(st.Name, st.Attempt-1)})
+	}
+	x.starts = append(x.starts, StartAttempt{Stage: st.Name, Number: st.Attempt, Name: st.Job})
+}

@@ -1,0 +1,241 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+// Conditions of a run.
+const (
+	// ConditionSucceeded is Unknown while the run goes on.
+	ConditionSucceeded = "Succeeded"
+	// ConditionEventsLost: a stage was started without its event.
+	ConditionEventsLost = "EventsLost"
+)
+
+const (
+	// TellFor is how long after a run's end its events and its record are still tried.
+	TellFor = 10 * time.Minute
+	// tellAgain is the pause before an event is given to the Broker again.
+	tellAgain = 30 * time.Second
+	// graceTaken is the grace period once the Broker is known to have taken the event.
+	graceTaken = 5 * time.Second
+	// roomAgain is the pause before a run that is one too many looks again.
+	roomAgain = 2 * time.Second
+	// stopAgain is the pause before attempts of a run that has ended are stopped again.
+	stopAgain = time.Second
+	// maxPause is the longest pause before a further attempt.
+	maxPause = time.Minute
+)
+
+// Step takes a run one step further. It changes nothing of what it is given.
+func Step(run *runtimev1.PipelineRun, seen Seen, now time.Time) (runtimev1.PipelineRunStatus, []Action) {
+	x := &step{run: run, seen: seen, now: now, status: *run.Status.DeepCopy()}
+	switch {
+	case run.DeletionTimestamp != nil: // its attempts and its sessions go with it
+		return x.status, nil
+	case x.status.State.Done():
+		x.wrapUp()
+	case run.Spec.Cancel:
+		x.end(runtimev1.Cancelled, "cancelled by its user")
+	default:
+		x.proceed()
+	}
+	return x.status, x.allActions()
+}
+
+// UnderWay reports a run that counts against its pipeline's limit: it has begun an attempt, and it has not ended.
+func UnderWay(s *runtimev1.PipelineRunStatus) bool {
+	return !s.State.Done() && slices.ContainsFunc(s.Stages, func(st runtimev1.StageStatus) bool { return st.Attempt > 0 })
+}
+
+type step struct {
+	run    *runtimev1.PipelineRun
+	seen   Seen
+	now    time.Time
+	status runtimev1.PipelineRunStatus
+
+	starts, stops, closing []Action
+	keepHint               bool
+	look                   time.Time
+}
+
+// allActions are those of the step in the order in which they are carried out.
+func (x *step) allActions() []Action {
+	all := slices.Concat(x.announcements(), x.starts, x.stops)
+	all = append(all, x.closing...)
+	if x.keepHint && x.seen.Hint {
+		all = append(all, KeepHint{})
+	}
+	if !x.look.IsZero() {
+		all = append(all, Look{At: x.look})
+	}
+	return all
+}
+
+func (x *step) lookAt(t time.Time) {
+	if x.look.IsZero() || t.Before(x.look) {
+		x.look = t
+	}
+}
+
+func (x *step) stop(name string) {
+	if name != "" && !slices.Contains(x.stops, Action(StopAttempt{Name: name})) {
+		x.stops = append(x.stops, StopAttempt{Name: name})
+	}
+}
+
+// proceed takes a run that goes on one step further.
+func (x *step) proceed() {
+	if len(x.status.Stages) == 0 {
+		x.begin()
+	}
+	for i := range x.status.Stages {
+		if st := &x.status.Stages[i]; st.State == runtimev1.Running {
+			x.judge(st)
+		}
+	}
+	if !x.status.State.Done() && len(x.status.Stages) > 0 && !x.finish() {
+		x.startDue()
+	}
+}
+
+// begin takes over the plan, once and for all. What is wrong with it ends the run before anything of it has run.
+func (x *step) begin() {
+	s, p := &x.status, x.seen.Plan
+	if s.StartTime == nil {
+		s.StartTime = &metav1.Time{Time: x.now}
+	}
+	s.State = runtimev1.Pending
+	switch {
+	case p == nil:
+		x.keepHint = true
+	case p.Refusal != "":
+		x.end(runtimev1.Failed, p.Refusal)
+	case p.Wait != "":
+		s.Message = p.Wait
+		x.keepHint = true
+		x.lookAt(x.now.Add(p.Again))
+	default:
+		s.Message = ""
+		for _, st := range p.Stages {
+			st = *st.DeepCopy()
+			if st.State = runtimev1.Pending; len(st.Needs) == 0 {
+				st.DueTime = &metav1.MicroTime{Time: x.now}
+			}
+			s.Stages = append(s.Stages, st)
+		}
+		s.Outputs = p.Outputs
+		x.setCondition(metav1.Condition{
+			Type: ConditionSucceeded, Status: metav1.ConditionUnknown, Reason: string(runtimev1.Running),
+		})
+	}
+}
+
+// finish ends the run when nothing more can come of it: with the first stage that failed for good, or when all have
+// succeeded.
+func (x *step) finish() bool {
+	all := x.status.Stages
+	if i := slices.IndexFunc(all, inState(runtimev1.Failed)); i >= 0 {
+		st := all[i]
+		message := fmt.Sprintf("stage %s failed: %s: %s", st.Name, st.Reason, st.Message)
+		if st.Attempt > 1 {
+			message += fmt.Sprintf(" (attempt %d)", st.Attempt)
+		}
+		x.end(runtimev1.Failed, message)
+		return true
+	}
+	for _, st := range all {
+		if st.State != runtimev1.Succeeded {
+			return false
+		}
+	}
+	x.end(runtimev1.Succeeded, "")
+	return true
+}
+
+func inState(s runtimev1.State) func(runtimev1.StageStatus) bool {
+	return func(st runtimev1.StageStatus) bool { return st.State == s }
+}
+
+// end closes the run and stops what still runs.
+func (x *step) end(state runtimev1.State, message string) {
+	s := &x.status
+	s.State, s.Message, s.CompletionTime = state, message, &metav1.Time{Time: x.now}
+	x.starts = nil
+	for i := range s.Stages {
+		st := &s.Stages[i]
+		switch st.State {
+		case runtimev1.Pending:
+			st.State = runtimev1.Skipped
+		case runtimev1.Running:
+			st.State, st.Reason, st.Message = runtimev1.Cancelled, "", "the run ended"
+			st.CompletionTime = &metav1.MicroTime{Time: x.now}
+			x.stop(st.Job)
+		}
+	}
+	c := metav1.Condition{Type: ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(state), Message: message}
+	if state == runtimev1.Succeeded {
+		c.Status = metav1.ConditionTrue
+	}
+	x.setCondition(c)
+	x.closing = append(x.closing, DropSessions{}, Record{})
+	x.lookAt(x.now.Add(10 * time.Millisecond)) // to wrap up
+}
+
+// wrapUp does what is left for a run that has ended, until none of its attempts goes on and it is recorded and told.
+func (x *step) wrapUp() {
+	s := &x.status
+	until := s.CompletionTime.Add(TellFor)
+	for _, name := range x.seen.Going {
+		if !x.endsByItself(name) {
+			x.stop(name)
+		}
+	}
+	switch {
+	case len(x.stops) > 0:
+		x.closing = append(x.closing, DropSessions{})
+		x.lookAt(x.now.Add(stopAgain))
+	case s.Recorded:
+	case x.seen.Recorded:
+		s.Recorded = true
+	default:
+		x.closing = append(x.closing, DropSessions{}, Record{Last: !x.now.Before(until)})
+		x.lookAt(x.now.Add(stopAgain))
+	}
+	if x.takePublished() && !x.now.After(until) {
+		x.lookAt(x.now.Add(tellAgain))
+	}
+	if at := until.Add(time.Second); x.now.Before(at) {
+		x.lookAt(at) // to forget it
+	}
+}
+
+// endsByItself reports the attempt of a stage that has ended: its holder says so some seconds later.
+func (x *step) endsByItself(attempt string) bool {
+	for _, st := range x.status.Stages {
+		if st.Job == attempt {
+			return st.State == runtimev1.Succeeded || st.State == runtimev1.Failed && !goesOn(st.Reason)
+		}
+	}
+	return false
+}
+
+func (x *step) setCondition(c metav1.Condition) {
+	all := x.status.Conditions
+	c.ObservedGeneration, c.LastTransitionTime = x.run.Generation, metav1.Time{Time: x.now}
+	i := slices.IndexFunc(all, func(o metav1.Condition) bool { return o.Type == c.Type })
+	if i < 0 {
+		x.status.Conditions = append(all, c)
+		return
+	}
+	if all[i].Status == c.Status {
+		c.LastTransitionTime = all[i].LastTransitionTime
+	}
+	all[i] = c
+}

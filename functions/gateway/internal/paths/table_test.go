@@ -1,0 +1,122 @@
+package paths
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const file = `{"apis":[
+ {"name":"leaf-api","kind":"mlComponent","path":"leaf","target":"leaf-mlcmp","timeoutSeconds":300,"auth":{"basic":{"credentials":"leaves-users"}},"identityPassThrough":true},
+ {"name":"deep","kind":"mlComponent","path":"leaf/v2/deep","target":"deep","timeoutSeconds":1},
+ {"name":"named-predict","kind":"mlComponent","path":"leaf/predict","target":"odd","timeoutSeconds":1},
+ {"name":"like-the-namespace","kind":"mlComponent","path":"pu-ann/x","target":"same","timeoutSeconds":1}
+]}`
+
+func Example() {
+	t, err := Parse([]byte(file), "pu-ann", "")
+	if err != nil {
+		panic(err)
+	}
+	m, ok := t.Find("/pu-ann/leaf/predict")
+	fmt.Println(ok, m.API.Target, m.Upstream, m.Prefix, m.Methods)
+	// Output: true leaf-mlcmp /predict /pu-ann/leaf [POST]
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	table, err := Parse([]byte(file), "pu-ann", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/leaf/predict":                  "leaf-mlcmp /predict",
+		"/pu-ann/leaf/predict":           "leaf-mlcmp /predict",
+		"/leaf/openapi.json":             "leaf-mlcmp /openapi.json",
+		"/pu-ann/leaf/openapi":           "leaf-mlcmp /openapi",
+		"/leaf/v2":                       "leaf-mlcmp /v2",
+		"/leaf/v2/models/leaf/infer":     "leaf-mlcmp /v2/models/leaf/infer",
+		"/leaf/v2/deep/predict":          "deep /predict",
+		"/leaf/v2/deep":                  "leaf-mlcmp /v2/deep",
+		"/leaf/predict/predict":          "odd /predict",
+		"/pu-ann/x/predict":              "same /predict",
+		"/pu-ann/pu-ann/x/predict":       "same /predict",
+		"/other/leaf/predict":            "",
+		"/leaf":                          "",
+		"/leaf/":                         "",
+		"/leaf/predict/":                 "",
+		"/leaf//predict":                 "",
+		"//leaf/predict":                 "",
+		"/leaf/./predict":                "",
+		"/x/../leaf/predict":             "",
+		"/leaf/%70redict":                "",
+		"/leaf%2Fpredict":                "",
+		"/%2e%2e/leaf/predict":           "",
+		"/leaf/v2/../predict":            "",
+		"/leaf/v2/..;/predict":           "",
+		`/leaf/v2/a\b`:                   "",
+		"/LEAF/predict":                  "",
+		"/leaf/predictx":                 "",
+		"/leaf/openapi.json/x":           "",
+		"/leaf/healthz":                  "",
+		"/predict":                       "",
+		"/":                              "",
+		"":                               "",
+		"*":                              "",
+		"leaf/predict":                   "",
+		"/pu-ann":                        "",
+		"/pu-ann/pu-ann/leaf/predict":    "",
+		"/leaf/predict/v2/x/../../leaf/": "",
+	} {
+		m, ok := table.Find(path)
+		got := m.API.Target + " " + m.Upstream
+		if !ok {
+			got = ""
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ in, namespace string }{
+		"a wrong file":      {`{"apis":[],"x":1}`, "ns"},
+		"a wrong API":       {`{"apis":[{"name":"a","kind":"gopher","path":"p"}]}`, "ns"},
+		"a wrong namespace": {`{"apis":[]}`, "no/namespace"},
+		"a prefix of a URL": {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":1}]}`, "ns"},
+	} {
+		prefix := ""
+		if name == "a prefix of a URL" {
+			prefix = "http://"
+		}
+		if _, err := Parse([]byte(tc.in), tc.namespace, prefix); err == nil {
+			t.Errorf("%s is no error", name)
+		}
+	}
+}
+
+// Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the same bytes.
+func FuzzFind(f *testing.F) {
+	table, err := Parse([]byte(file), "pu-ann", "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("/pu-ann/leaf/v2/x")
+	f.Add("/leaf/%2e%2e/predict")
+	f.Fuzz(func(t *testing.T, path string) {
+		m, ok := table.Find(path)
+		if !ok {
+			return
+		}
+		if d := cmp.Diff(path, m.Prefix+m.Upstream); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		if strings.Contains(m.Upstream, "..") && strings.Contains(m.Upstream, "/../") {
+			t.Errorf("upstream %q", m.Upstream)
+		}
+	})
+}
