@@ -98,7 +98,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 	}
 	run := &runtimev1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
-		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: "API", Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
+		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
