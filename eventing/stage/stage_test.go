@@ -120,9 +120,9 @@ func FuzzDecodeCommit(f *testing.F) {
 func TestIsFunction(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
-		stage.FunctionContainer: true, "stage": true, stage.FetchContainer: false, stage.PublishContainer: false, "": false,
+		FunctionContainer: true, "stage": true, FetchContainer: false, PublishContainer: false, "": false,
 	} {
-		if got := stage.IsFunction(name); got != want {
+		if got := IsFunction(name); got != want {
 			t.Errorf("%q: %v", name, got)
 		}
 	}
