@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -239,7 +240,7 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	out := flushing{w, http.NewResponseController(w)}
 	_, _ = fmt.Fprintf(out, "retry: %d\n\n", time.Second.Milliseconds())
 	for run != nil {
-		b, err := json.Marshal(view(run, true))
+		b, err := json.Marshal(record.WithStages(run))
 		if err != nil {
 			return
 		}
