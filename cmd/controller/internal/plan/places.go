@@ -8,7 +8,6 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
 // DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the default
