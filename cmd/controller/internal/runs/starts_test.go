@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs
 
 import (
@@ -33,7 +35,7 @@ import (
 func newServers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *settings.Source) {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	crds := []string{"../../../../config/200-databox.yaml", "../../../../config/201-runtime.yaml"}
 	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}

@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs_test
 
 import (
@@ -36,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
