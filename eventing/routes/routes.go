@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -138,17 +139,28 @@ func Decode(b []byte) (File, error) {
 	return f, nil
 }
 
-// AddPrefix puts a prefix before the names of objects, for a module whose objects all have been
-// prefixed. Secrets of users are mounted by the names that the file has, and keep them.
-func (f *File) AddPrefix(prefix string) {
+// Prefixed is the file with a prefix before the names of objects, for a module whose objects have all
+// been prefixed. Secrets of users are mounted by the names that the file has, and keep them.
+func (f File) Prefixed(prefix string) File {
+	f.APIs = slices.Clone(f.APIs)
 	for i := range f.APIs {
 		if a := &f.APIs[i]; a.Target != "" {
 			a.Target = prefix + a.Target
 		}
 	}
-	for _, all := range [][]string{f.Boxes, f.Datasets, f.Pipelines} {
-		for i := range all {
-			all[i] = prefix + all[i]
-		}
+	f.Boxes, f.Datasets, f.Pipelines = prefixed(f.Boxes, prefix), prefixed(f.Datasets, prefix), prefixed(f.Pipelines, prefix)
+	return f
+}
+
+func prefixed(names []string, prefix string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, prefix+name)
 	}
+	return all
+}
+
+// Publishes reports that an API of one of the kinds is published.
+func (f File) Publishes(kinds ...string) bool {
+	return slices.ContainsFunc(f.APIs, func(a API) bool { return slices.Contains(kinds, a.Kind) })
 }

@@ -20,17 +20,13 @@ type Table struct {
 	origins   map[string]*http.CrossOriginProtection // by path, as byPath
 }
 
-// Parse reads routes.json for the gateway of a namespace. In a module whose objects have all been
-// prefixed, so are the names in it. All mistakes are in the error.
-func Parse(b []byte, namespace, prefix string) (*Table, error) {
-	file, err := routes.Decode(b)
-	if err != nil {
-		return nil, err
-	}
+// New is the table of what is published in a namespace. In a module whose objects have all been
+// prefixed, so are the names in the file. All mistakes are in the error.
+func New(file routes.File, namespace, prefix string) (*Table, error) {
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
 		return nil, fmt.Errorf("routes: %q is not a namespace", namespace)
 	}
-	file.AddPrefix(prefix)
+	file = file.Prefixed(prefix)
 	errs := []error{file.Validate()}
 	t := &Table{
 		namespace: namespace, file: file,
@@ -82,9 +78,4 @@ func (t *Table) RunsPath() string {
 		}
 	}
 	return routes.KindPipelines
-}
-
-// Has reports that an API of one of the kinds is published.
-func (t *Table) Has(kinds ...string) bool {
-	return slices.ContainsFunc(t.APIs(), func(a routes.API) bool { return slices.Contains(kinds, a.Kind) })
 }

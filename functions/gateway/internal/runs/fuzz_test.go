@@ -27,7 +27,7 @@ func FuzzStart(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	h := &runs.Handler{Namespace: "pu-ann", Base: "/pu-ann/pipelines"}
+	h := &runs.Handler{Base: "/pu-ann/pipelines"}
 	spec := routes.Spec{Inputs: []routes.Variable{{Name: "data", Required: true}}, Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rec := httptest.NewRecorder()
