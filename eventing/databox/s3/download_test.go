@@ -310,7 +310,7 @@ func BenchmarkDownloadSlowConnections(b *testing.B) {
 	benchmark(b, open(b, endpoint, bucket), o)
 }
 
-// BenchmarkDownload brings 256 MiB from a server on this machine: `go test -run - -bench Download
+// BenchmarkDownload brings 256 MiB from a server on this machine: `go test -tags integration -run - -bench Download
 // -benchtime 3x ./eventing/databox/s3`.
 func BenchmarkDownload(b *testing.B) {
 	s := miniotest.Start(b)

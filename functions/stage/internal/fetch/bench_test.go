@@ -1,3 +1,5 @@
+//go:build integration
+
 package fetch_test
 
 import (
@@ -19,7 +21,7 @@ import (
 )
 
 // BenchmarkFetch brings 256 MiB from a server on this machine:
-// `go test -run - -bench Fetch -benchtime 5x ./functions/stage/internal/fetch`.
+// `go test -tags integration -run - -bench Fetch -benchtime 5x ./functions/stage/internal/fetch`.
 func BenchmarkFetch(b *testing.B) {
 	const size = 256 << 20
 	s, sessions := miniotest.Start(b), b.TempDir()
