@@ -21,7 +21,7 @@ var (
 	// ErrChanged: the version of the object that was asked for is no more the object's.
 	ErrChanged = errors.New("the object has been replaced")
 	// ErrCorrupt: all bytes have come, and they are not those of the checksum.
-	ErrCorrupt = errors.New("the content is not that of its checksum")
+	ErrCorrupt = errors.New("the content is not that of the checksum that it was stored with")
 )
 
 // Object is one version of an object.
