@@ -1,5 +1,6 @@
-// Command gateway is the one public Service of a module: it checks who calls, passes predict, the OpenAPI document and the Open Inference
-// Protocol on to the module's MLComponents, gives out links to files, and starts and shows runs of pipelines. It holds no state and scales to zero.
+// Command gateway is the one public Service of a module: it checks who calls, passes predict, the
+// OpenAPI document and the Open Inference Protocol on to the module's MLComponents, gives out links
+// to files, and starts and shows runs of pipelines. It holds no state and scales to zero.
 package main
 
 import (
@@ -31,13 +32,15 @@ import (
 const (
 	// maxHeader bounds a request's headers in bytes.
 	maxHeader = 32 << 10
-	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their own: package pace.
+	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their
+	// own: package pace.
 	headerTimeout = 10 * time.Second
 	// writeTimeout ends an answer that its caller does not take: no call lives longer in Knative.
 	writeTimeout = routes.MaxTimeout + time.Minute
 	// idleTimeout is longer than queue-proxy's, which should be the one to close.
 	idleTimeout = 2 * time.Minute
-	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so they are few; kubelet kills later.
+	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so
+	// they are few; kubelet kills later.
 	drain = 25 * time.Second
 )
 
@@ -79,7 +82,8 @@ func main() {
 	}
 }
 
-// place finds out where the gateway is. Its own name, which Knative tells it, ends in "gateway"; when the module's names have been prefixed (by kustomize, say), so has it.
+// place finds out where the gateway is. Its own name, which Knative tells it, ends in "gateway";
+// when the module's names have been prefixed (by kustomize, say), so has it.
 func (o *options) place(namespaceFile, service string) error {
 	b, err := os.ReadFile(namespaceFile)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The gateway finds out from its pod and its own name where it is, and how the module's objects are called there.
+// The gateway finds out from its pod and its own name where it is, and how the module's objects are
+// called there.
 func TestPlace(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "namespace")

@@ -24,9 +24,12 @@ const impossible = "\x00"
 // passwordRetry is the same when too many passwords wait.
 const passwordRetry = "2"
 
-// authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503), ok is false.
+// authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503),
+// ok is false.
 //
-// Users of Basic and users of tokens are different people, for the prefix of the latter (routes.OIDC.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC 7617).
+// Users of Basic and users of tokens are different people, for the prefix of the latter
+// (routes.OIDC.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC
+// 7617).
 func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
 	if api.Auth == nil {
 		return "", true
@@ -107,7 +110,8 @@ func (g *Gateway) token(w http.ResponseWriter, r *http.Request, api routes.API, 
 	return "", false
 }
 
-// unauthorized answers 401 with a challenge for each way to log in (RFC 7617, RFC 6750); invalid is what that of Bearer says of a token that was given.
+// unauthorized answers 401 with a challenge for each way to log in (RFC 7617, RFC 6750); invalid is
+// what that of Bearer says of a token that was given.
 func (g *Gateway) unauthorized(w http.ResponseWriter, r *http.Request, api routes.API, detail, invalid string) {
 	if api.Auth.Basic != nil {
 		w.Header().Add("Www-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", g.namespace))

@@ -32,7 +32,8 @@ const routesFile = `{"apis":[
 
 var key = bytes.Repeat([]byte{9}, 32)
 
-// module is a gateway over a component that is a real HTTP server; only the Service's name is resolved by the test.
+// module is a gateway over a component that is a real HTTP server; only the Service's name is
+// resolved by the test.
 type module struct {
 	*httptest.Server
 	gateway *Gateway
@@ -135,7 +136,8 @@ func wantProblem(t *testing.T, resp *http.Response, body string, status int, slu
 	}
 }
 
-// The Open Inference Protocol says in a header, both ways, where binary tensors begin; and its clients read "error".
+// The Open Inference Protocol says in a header, both ways, where binary tensors begin; and its
+// clients read "error".
 func TestBinaryTensorsPass(t *testing.T) {
 	t.Parallel()
 	const head = "Inference-Header-Content-Length"
@@ -411,7 +413,8 @@ func TestTheAnswerIsStreamed(t *testing.T) {
 	}
 }
 
-// While there is no key no call goes on, whoever makes it: components answer none that is not signed.
+// While there is no key no call goes on, whoever makes it: components answer none that is not
+// signed.
 func TestWithoutTheModuleKey(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 2)

@@ -1,9 +1,10 @@
-// Package service is a module's gateway without its network and its cluster: an http.Handler that checks who calls,
-// passes calls on to the module's MLComponents, gives out links to files, and starts and shows runs of pipelines.
+// Package service is a module's gateway without its network and its cluster: an http.Handler that
+// checks who calls, passes calls on to the module's MLComponents, gives out links to files, and
+// starts and shows runs of pipelines.
 //
-// What it needs of the outside is in Options: where components answer, where runs are (Store), and folders with
-// sessions of boxes, users' passwords and the module's key. It knows no Kubernetes API, so that it runs on a laptop
-// as in a pod.
+// What it needs of the outside is in Options: where components answer, where runs are (Store), and
+// folders with sessions of boxes, users' passwords and the module's key. It knows no Kubernetes
+// API, so that it runs on a laptop as in a pod.
 package service
 
 import (
@@ -25,8 +26,8 @@ import (
 const (
 	// UsualMaxBody is the largest body of a call in bytes unless the installation says otherwise.
 	UsualMaxBody = forward.MaxBody
-	// UsualUploadLinks is how many links for files of unknown size a user gets for a box within an hour
-	// unless the installation says otherwise.
+	// UsualUploadLinks is how many links for files of unknown size a user gets for a box within an
+	// hour unless the installation says otherwise.
 	UsualUploadLinks = files.UsualLinks
 )
 
@@ -46,14 +47,15 @@ var (
 
 // Options of a gateway.
 type Options struct {
-	// Namespace is the module's. Prefix is what the names of all its objects have before those in the
-	// routes, when a tool such as kustomize has put it there.
+	// Namespace is the module's. Prefix is what the names of all its objects have before those in
+	// the routes, when a tool such as kustomize has put it there.
 	Namespace, Prefix string
 	// Routes are what is published.
 	Routes routes.File
 	// Passwords is a folder with one folder per Secret of users.
 	Passwords string
-	// Key is the file with the module's key, with which callers are signed. It need not be there yet.
+	// Key is the file with the module's key, with which callers are signed. It need not be there
+	// yet.
 	Key string
 	// Address gives scheme and host of a component's Service.
 	Address func(component string) *url.URL
@@ -61,9 +63,11 @@ type Options struct {
 	Boxes string
 	// S3Endpoint is the S3 server as callers see it, for links; "" is what the sessions say.
 	S3Endpoint string
-	// UploadLinks is how many links for files of unknown size a user gets for a box within an hour; 0 is no bound.
+	// UploadLinks is how many links for files of unknown size a user gets for a box within an hour;
+	// 0 is no bound.
 	UploadLinks int
-	// Runs are served when there is a Store. KeptLogs opens the run bucket, for the logs of stages that have ended.
+	// Runs are served when there is a Store. KeptLogs opens the run bucket, for the logs of stages
+	// that have ended.
 	Runs     Store
 	KeptLogs func() (*s3.Box, error)
 	// MaxBody is the largest body of a call of an MLComponent in bytes.

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
+	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty
+	// at the gateway's start a moment later.
 	keyWait = 15 * time.Second
 	keyPoll = 250 * time.Millisecond
 	// maxKey bounds the read of the key file.
@@ -51,7 +52,8 @@ func (g *Gateway) sign(ctx context.Context, c caller.Claims) (string, error) {
 	}
 }
 
-// readKey reads the key anew for every call: the file is 32 bytes, and so a changed one counts at once.
+// readKey reads the key anew for every call: the file is 32 bytes, and so a changed one counts at
+// once.
 func readKey(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package cluster shows a module's pipelines and runs as its Kubernetes cluster has them: objects of the API server,
-// and logs of pods.
+// Package cluster shows a module's pipelines and runs as its Kubernetes cluster has them: objects
+// of the API server, and logs of pods.
 //
 // Nothing is cached: the gateway lives for a call or two.
 package cluster

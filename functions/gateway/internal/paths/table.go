@@ -1,4 +1,5 @@
-// Package paths finds out what the path of a call means: which published API it is for, and which of its operations.
+// Package paths finds out what the path of a call means: which published API it is for, and which
+// of its operations.
 package paths
 
 import (
@@ -70,7 +71,8 @@ func (t *Table) Boxes() []string { return t.file.Boxes }
 // Dataset reports a box that is another module's dataset.
 func (t *Table) Dataset(box string) bool { return slices.Contains(t.file.Datasets, box) }
 
-// RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none is published.
+// RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none
+// is published.
 func (t *Table) RunsPath() string {
 	for _, a := range t.APIs() {
 		if a.Kind == routes.KindPipelines {

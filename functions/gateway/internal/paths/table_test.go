@@ -112,7 +112,8 @@ func TestWrongRoutesMakeNoTable(t *testing.T) {
 	}
 }
 
-// In a module whose objects have been prefixed, targets and boxes have the prefix, and paths do not.
+// In a module whose objects have been prefixed, targets and boxes have the prefix, and paths do
+// not.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	file, err := routes.Decode([]byte(`{"apis":[
@@ -136,7 +137,8 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the same bytes.
+// Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the
+// same bytes.
 func FuzzFind(f *testing.F) {
 	table, err := parse(file)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package runs is a module's pipelines API: it starts runs, tells of them, cancels them and streams their logs. A caller sees only the caller's own runs.
+// Package runs is a module's pipelines API: it starts runs, tells of them, cancels them and streams
+// their logs. A caller sees only the caller's own runs.
 //
 // A run is a PipelineRun, which a Store keeps; nothing is kept here.
 package runs
@@ -43,7 +44,8 @@ type Handler struct {
 	Base string
 	// Boxes are the names of the module's boxes; Open opens one to look for files.
 	Boxes []string
-	// Dataset reports those that are datasets: a run finds the developer's files in them, not its user's.
+	// Dataset reports those that are datasets: a run finds the developer's files in them, not its
+	// user's.
 	Dataset func(box string) bool
 	Open    func(box string) (*s3.Box, error)
 	// KeptLogs opens the run bucket, for the logs of what has ended.
@@ -156,7 +158,8 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 	return true, nil
 }
 
-// check looks at what the caller named and writes the inputs into the run, pinned to what is there now.
+// check looks at what the caller named and writes the inputs into the run, pinned to what is there
+// now.
 func (h *Handler) check(ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
 	var f faults
 	f.names(spec, q)
@@ -231,7 +234,8 @@ func (h *Handler) find(ctx context.Context, p databox.Place, user string) (strin
 		return "", errNothing
 	}
 	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
-	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be there.
+	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be
+	// there.
 	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound || code == http.StatusBadRequest {
 		return "", errNothing
 	}

@@ -15,8 +15,8 @@ var (
 	ErrRunExists = errors.New("there is a run of this name")
 	// ErrNotBegun is what it says of the log of a stage that has not begun to run.
 	ErrNotBegun = errors.New("the stage has not begun")
-	// ErrNoLog is what it says of the log of a stage whose process is not there any more, or not yet:
-	// what it wrote may be in the run bucket.
+	// ErrNoLog is what it says of the log of a stage whose process is not there any more, or not
+	// yet: what it wrote may be in the run bucket.
 	ErrNoLog = errors.New("the stage has no process")
 )
 
@@ -41,8 +41,8 @@ type Store interface {
 	Runs(ctx context.Context, pipeline string) ([]runtimev1.PipelineRun, error)
 	// Cancel asks for a run's end, and writes into run that it did.
 	Cancel(ctx context.Context, run *runtimev1.PipelineRun) error
-	// Change waits until a run is another than the caller's, by its resourceVersion, and gives it; nil
-	// when it has gone, or the context has ended.
+	// Change waits until a run is another than the caller's, by its resourceVersion, and gives it;
+	// nil when it has gone, or the context has ended.
 	Change(ctx context.Context, run *runtimev1.PipelineRun) (*runtimev1.PipelineRun, error)
 	// Log is what the process of a stage of the run writes, with follow to its end. The error is
 	// ErrNotBegun, ErrNoLog, or says that the store does not answer.

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of all users: each holds a
-	// watch of the API server, or a log of a kubelet. They are counted in each process of the gateway.
+	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of
+	// all users: each holds a watch of the API server, or a log of a kubelet. They are counted in
+	// each process of the gateway.
 	streamsOfUser, maxStreams = 32, 128
 	// writePause is how long a caller may take nothing of a stream.
 	writePause = time.Minute
@@ -63,7 +64,8 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, user string) (end
 	}, true
 }
 
-// Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==". With ?follow=true it goes on until the stages have ended, at most patience.
+// Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==".
+// With ?follow=true it goes on until the stages have ended, at most patience.
 func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) {
 	run := h.runOf(w, r, user, id)
 	if run == nil {
@@ -120,7 +122,8 @@ func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {
 	return nil
 }
 
-// log copies one stage's log: from its process while there is one, else what was kept in the run bucket.
+// log copies one stage's log: from its process while there is one, else what was kept in the run
+// bucket.
 func (h *Handler) log(
 	ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool,
 ) error {
@@ -151,7 +154,8 @@ func (h *Handler) log(
 	return err
 }
 
-// Events streams the run as server-sent events: one "run" now and for each change, until it has ended. A stream that ends before that may be opened again.
+// Events streams the run as server-sent events: one "run" now and for each change, until it has
+// ended. A stream that ends before that may be opened again.
 func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string) {
 	run := h.runOf(w, r, user, id)
 	if run == nil {
