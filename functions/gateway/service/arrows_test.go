@@ -24,9 +24,10 @@ func TestTheServiceKnowsNoCluster(t *testing.T) {
 }
 
 func ofACluster(pkg string) bool {
-	return slices.ContainsFunc([]string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "knative.dev"}, func(never string) bool {
-		return pkg == never || strings.HasPrefix(pkg, never+"/")
-	})
+	return slices.ContainsFunc([]string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "knative.dev"},
+		func(never string) bool {
+			return pkg == never || strings.HasPrefix(pkg, never+"/")
+		})
 }
 
 // importsOf is all packages that a package is built of, with what each imports.
