@@ -32,12 +32,12 @@ generate: ## deep copies and CRDs from the Go types (a test fails when they are 
 
 # What is judged by: golangci-lint and actionlint, built once for what .ci/tools selects, kept beside the other built tools.
 CACHE := $(shell echo "$${XDG_CACHE_HOME:-$$HOME/.cache}")/unip
-TOOLS := $(CACHE)/tools-$(shell cat .ci/tools/go.sum <(go version) | sha256sum | cut -c1-12)
+TOOLS := $(CACHE)/tools-$(shell cat .ci/*/go.sum <(go version) | sha256sum | cut -c1-12)
 $(TOOLS)/golangci-lint:
 	@echo "building golangci-lint, once (5 minutes on 2 cores) …" >&2
 	@go build -modfile=.ci/tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/actionlint:
-	@go build -modfile=.ci/tools/go.mod -o $@ github.com/rhysd/actionlint/cmd/actionlint
+	@go -C .ci/actionlint build -o $@ github.com/rhysd/actionlint/cmd/actionlint
 
 # Both with and without the tests that need more than this machine has by itself.
 TAGS := e2e,integration
