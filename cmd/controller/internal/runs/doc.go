@@ -1,5 +1,8 @@
-// Package runs carries out PipelineRuns: it resolves what a run shall do, starts the stages that are due as Jobs, reads their results from the pods, tells the module's Broker what happened, and
-// keeps start records so that one upload starts one run.
+// Package runs carries out PipelineRuns: it resolves what a run shall do, makes Jobs of the stages that are due, reads
+// their results from the pods, tells the module's Broker what happened, and keeps start records so that one upload
+// starts one run.
 //
-// resolve.go, job.go and outcome.go are pure: objects in, objects out. reconciler.go is the one place that writes a run's status.
+// What happens to a run is decided in eventing/run. The Reconciler here drives it: observe.go looks, reconciler.go steps
+// and is the one place that writes a run's status, carryout.go acts. resolve.go, job.go and attempt.go are pure: objects
+// in, objects out.
 package runs
