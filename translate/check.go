@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -270,12 +271,12 @@ func (c *checker) model(x *manifest.MLComponent) *resources.Model {
 	at := p.At
 	if entry != nil && entry.Has("s3Path") {
 		at = entry.S3Path.At
-		if err := checkObjectPath(strings.Trim(entry.S3Path.Value, "/")); err != nil && strings.Trim(entry.S3Path.Value, "/") != "" {
+		if err := databox.CheckObjectPath(strings.Trim(entry.S3Path.Value, "/")); err != nil && strings.Trim(entry.S3Path.Value, "/") != "" {
 			c.found.Errorf(at, "spec.connectedBoxes: s3Path %q, where the model lies: %v", entry.S3Path.Value, err)
 			return nil
 		}
 	}
-	if err := checkKey(key); err != nil {
+	if err := databox.CheckDeveloperPath(key); err != nil {
 		c.found.Errorf(at, "spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/", key, boxName.Value, err)
 		return nil
 	}
@@ -314,4 +315,13 @@ func (c *checker) near() string {
 	}
 	slices.Sort(all)
 	return "; there are " + strings.Join(all, ", ")
+}
+
+// box finds a box that a field names.
+func (c *checker) box(where string, name manifest.Text) *manifest.DataBox {
+	b, ok := c.boxes[name.Value]
+	if c.module.Lacks("DataBox", name.Value, ok) {
+		c.found.Errorf(name.At, "%s: there is no DataBox %q%s", where, name.Value, c.near())
+	}
+	return b
 }

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -164,7 +165,7 @@ func (c *checker) mountFrom(where string, m *manifest.MountFrom) {
 	} else {
 		c.box(where+".box", box)
 	}
-	switch err := checkKey(p.Value); {
+	switch err := databox.CheckDeveloperPath(p.Value); {
 	case p.At.File == "":
 		c.found.Errorf(m.Position, "%s.path is missing", where)
 	case p.Value == "":
@@ -186,7 +187,7 @@ func (c *checker) mountTo(where string, v manifest.Variable) {
 	to, folder := v.MountTo, folderOf(v)
 	switch {
 	case !v.Has("mountTo"):
-	case !path.IsAbs(to.Value) || (path.Clean(to.Value) != folder && to.Value != "/") || strings.ContainsFunc(to.Value, control) || strings.Contains(to.Value, ":"):
+	case !path.IsAbs(to.Value) || (path.Clean(to.Value) != folder && to.Value != "/") || databox.HasControl(to.Value) || strings.Contains(to.Value, ":"):
 		c.found.Errorf(to.At, "%s.mountTo: %q is not a clean absolute path without a colon", where, to.Value)
 	case systemFolders.MatchString(folder+"/") && !strings.HasPrefix(folder, dataDir+"/"):
 		c.found.Errorf(to.At, "%s.mountTo: the folder %s would hide the image's own; choose one of its own, like %s/%s or /data/%s", where, to.Value, dataDir, v.Name.Value, v.Name.Value)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -42,14 +43,14 @@ func (c *checker) uploads(x *manifest.ExperimentPipeline) {
 		} else if b := c.box(where+".box", r.Box); b != nil && b.Spec.DatasetReference != nil {
 			wrong(".box: %s is a reference to a dataset: nobody uploads into it here", r.Box.Value)
 		}
-		if p := r.Prefix.Value; strings.HasPrefix(p, "/") || strings.ContainsFunc(p, control) {
+		if p := r.Prefix.Value; strings.HasPrefix(p, "/") || databox.HasControl(p) {
 			wrong(".prefix: %q is not the beginning of a path below a user's files, like incoming/", p)
 		}
-		if s := r.Suffix.Value; strings.ContainsFunc(s, control) {
+		if s := r.Suffix.Value; databox.HasControl(s) {
 			wrong(".suffix: %q has a control character", s)
 		}
 		c.uploadInput(x, f, r, wrong)
-		var places []place
+		var places []databox.Place
 		for _, name := range sortedKeys(r.Outputs) {
 			if p, ok := c.uploadOutput(f, name, r.Outputs[name].Value, func(format string, args ...any) { wrong(".outputs.%s: %s", name, fmt.Sprintf(format, args...)) }); ok {
 				places = append(places, p)
@@ -82,30 +83,30 @@ func (c *checker) uploadInput(x *manifest.ExperimentPipeline, f flow, r manifest
 	}
 }
 
-func (c *checker) uploadOutput(f flow, name, value string, wrong func(string, ...any)) (place, bool) {
+func (c *checker) uploadOutput(f flow, name, value string, wrong func(string, ...any)) (databox.Place, bool) {
 	_, declared := f.declared[name]
 	if f.whole && !declared {
 		wrong("there is no such variable")
 	} else if f.whole && f.writers[name] == "" {
 		wrong("it cannot be an output: no stage writes it")
 	}
-	p, err := parsePlace(value)
+	p, err := databox.ParsePlace(value)
 	if err != nil {
 		wrong("%v", err)
 		return p, false
 	}
-	b := c.boxes[p.box]
+	b := c.boxes[p.Box]
 	switch {
-	case c.module.Lacks("DataBox", p.box, b != nil):
-		wrong("there is no DataBox %q%s", p.box, c.near())
+	case c.module.Lacks("DataBox", p.Box, b != nil):
+		wrong("there is no DataBox %q%s", p.Box, c.near())
 	case b != nil && b.Spec.DatasetReference != nil:
-		wrong("%s is a reference to a dataset, which can only be read", p.box)
-	case !p.folder():
+		wrong("%s is a reference to a dataset, which can only be read", p.Box)
+	case !p.Folder():
 		wrong("%q is not a folder: end it in /", value)
-	case p.path == "":
+	case p.Path == "":
 		wrong("%q is a whole box: name a folder in it", value)
-	case p.developer && checkKey(p.path) != nil:
-		wrong("%q: %v", value, checkKey(p.path))
+	case p.Developer && databox.CheckDeveloperPath(p.Path) != nil:
+		wrong("%q: %v", value, databox.CheckDeveloperPath(p.Path))
 	default:
 		return p, true
 	}
@@ -114,10 +115,10 @@ func (c *checker) uploadOutput(f flow, name, value string, wrong func(string, ..
 
 // uploadLoop finds rules whose runs would start themselves again: by what they leave among the user's files, in the folders that the rule names or, without a name, in <pipeline>/<run>/ of the pipeline's
 // default box, where a run.json always goes.
-func (c *checker) uploadLoop(x *manifest.ExperimentPipeline, f flow, r manifest.UploadRule, places []place, wrong func(string, ...any)) {
+func (c *checker) uploadLoop(x *manifest.ExperimentPipeline, f flow, r manifest.UploadRule, places []databox.Place, wrong func(string, ...any)) {
 	for _, p := range places {
-		if !p.developer && p.box == r.Box.Value && strings.HasPrefix(p.path, r.Prefix.Value) {
-			wrong(": a run would start itself again: its output goes to %s/%s, which the rule watches; give the rule a prefix of its own, like incoming/", p.box, p.path)
+		if !p.Developer && p.Box == r.Box.Value && strings.HasPrefix(p.Path, r.Prefix.Value) {
+			wrong(": a run would start itself again: its output goes to %s/%s, which the rule watches; give the rule a prefix of its own, like incoming/", p.Box, p.Path)
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/eventing/schedule"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -50,8 +51,8 @@ func (c *checker) pipelineSpec(m resources.Module, x *manifest.ExperimentPipelin
 	for _, r := range x.Uploads {
 		o := runtimev1.UploadRule{Box: r.Box.Value, Prefix: r.Prefix.Value, Suffix: r.Suffix.Value, Input: r.Input.Value}
 		for _, name := range sortedKeys(r.Outputs) {
-			p, _ := parsePlace(r.Outputs[name].Value) // has been checked
-			o.Outputs = append(o.Outputs, runtimev1.UploadOutput{Variable: name, Box: p.box, Path: p.path, Developer: p.developer})
+			p, _ := databox.ParsePlace(r.Outputs[name].Value) // has been checked
+			o.Outputs = append(o.Outputs, runtimev1.UploadOutput{Variable: name, Box: p.Box, Path: p.Path, Developer: p.Developer})
 		}
 		out.OnUpload = append(out.OnUpload, o)
 	}

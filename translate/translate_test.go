@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/installation"
@@ -230,25 +229,6 @@ func TestNoNamespace(t *testing.T) {
 	if diff := cmp.Diff(rest, without); diff != "" {
 		t.Errorf("more than the Namespace differs (-with +without):\n%s", diff)
 	}
-}
-
-// The translator does not import what opens the session, so nothing but this test holds the name of its key to the controller's.
-func TestSessionKeyIsTheControllers(t *testing.T) {
-	t.Parallel()
-	in, o := read(t, "testdata/digits")
-	objects, _ := translate.Translate([]manifest.File{in}, o)
-	for _, x := range objects {
-		s, ok := x.(*servingv1.Service)
-		if !ok || s.Name != "digits" {
-			continue
-		}
-		for _, v := range s.Spec.Template.Spec.Volumes {
-			if v.Name == "session" && v.Projected.Sources[0].Secret.Items[0].Key == databox.SessionKey {
-				return
-			}
-		}
-	}
-	t.Errorf("no component mounts the key %q of its box's session", databox.SessionKey)
 }
 
 // Translation is bytes in, objects out: no cluster, no storage, no network. Nothing below this folder imports them itself.

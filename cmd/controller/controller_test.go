@@ -29,7 +29,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -297,7 +296,7 @@ func (c *cluster) shares(t *testing.T) {
 		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "owner"},
 	}, Sessions: []platformv1.Session{{Use: string(databox.Files)}, {Use: string(databox.GetLinks)}}})
 	c.waitFor(t, view, platformv1.ReasonNotShared)
-	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody, view*")
+	c.annotate(t, source, platformv1.SharedWithAnnotation, "somebody, view*")
 	c.waitFor(t, view, platformv1.ReasonReady)
 	server := c.open(t, "viewer", "leaves", databox.Files)
 	_, err := server.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
@@ -318,7 +317,7 @@ func (c *cluster) shares(t *testing.T) {
 	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, was))
 	c.touch(t, view)
 	c.waitFor(t, view, platformv1.ReasonReady)
-	c.annotate(t, source, boxes.SharedWithAnnotation, "somebody")
+	c.annotate(t, source, platformv1.SharedWithAnnotation, "somebody")
 	c.waitFor(t, view, platformv1.ReasonNotShared)
 	c.haveNoSecrets(t, "viewer")
 	must(t, c.Delete(t.Context(), view))
@@ -341,25 +340,25 @@ func (c *cluster) haveNoSecrets(t *testing.T, ns string) {
 func (c *cluster) makesKeys(t *testing.T) {
 	c.namespace(t, "keys")
 	secret := func(name string, typ corev1.SecretType, data map[string][]byte) *corev1.Secret {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keys", Name: name, Labels: map[string]string{modulekey.Label: "true"}}, Type: typ, Data: data}
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keys", Name: name, Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: typ, Data: data}
 		must(t, c.Create(t.Context(), s))
 		return s
 	}
 	long := strings.Repeat("k", 40)
-	kept := secret("kept", modulekey.Type, map[string][]byte{modulekey.DataKey: []byte(long), "other": []byte("x")})
+	kept := secret("kept", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte(long), "other": []byte("x")})
 	foreign := secret("foreign", corev1.SecretTypeOpaque, nil)
-	empty := secret("empty", modulekey.Type, nil)
-	short := secret("short", modulekey.Type, map[string][]byte{modulekey.DataKey: []byte("short"), "other": []byte("x")})
+	empty := secret("empty", names.ModuleKeyType, nil)
+	short := secret("short", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte("short"), "other": []byte("x")})
 	for _, s := range []*corev1.Secret{empty, short} {
 		eventually(t, "key of "+s.Name, func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(s), s))
-			if n := len(s.Data[modulekey.DataKey]); n != 32 {
+			if n := len(s.Data[names.ModuleKeyData]); n != 32 {
 				return fmt.Errorf("%d bytes", n)
 			}
 			return nil
 		})
 	}
-	if string(empty.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) || string(short.Data["other"]) != "x" {
+	if string(empty.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) || string(short.Data["other"]) != "x" {
 		t.Error("keys are not random, or something beside the key was changed")
 	}
 	// What is taken away later is found by a look at the module: here its RoleBinding has changed.
@@ -371,7 +370,7 @@ func (c *cluster) makesKeys(t *testing.T) {
 	metav1.SetMetaDataLabel(&binding.ObjectMeta, "applied", "again")
 	must(t, c.Update(t.Context(), binding))
 	eventually(t, "another key of short", func() error {
-		if s := c.secret(t, "keys", "short"); len(s.Data[modulekey.DataKey]) != 32 || string(s.Data[modulekey.DataKey]) == string(short.Data[modulekey.DataKey]) {
+		if s := c.secret(t, "keys", "short"); len(s.Data[names.ModuleKeyData]) != 32 || string(s.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) {
 			return errors.New("there is none")
 		}
 		return nil
@@ -380,7 +379,7 @@ func (c *cluster) makesKeys(t *testing.T) {
 	again := empty.DeepCopy()
 	again.Labels["applied"] = "again"
 	must(t, c.Patch(t.Context(), again, client.MergeFrom(empty)))
-	last := secret("last", modulekey.Type, nil)
+	last := secret("last", names.ModuleKeyType, nil)
 	eventually(t, "key of last", func() error {
 		must(t, c.Get(t.Context(), client.ObjectKeyFromObject(last), last))
 		if len(last.Data) == 0 {
@@ -389,10 +388,10 @@ func (c *cluster) makesKeys(t *testing.T) {
 		return nil
 	})
 	now := c.secret(t, "keys", "empty")
-	if string(now.Data[modulekey.DataKey]) != string(empty.Data[modulekey.DataKey]) {
+	if string(now.Data[names.ModuleKeyData]) != string(empty.Data[names.ModuleKeyData]) {
 		t.Error("a key was changed")
 	}
-	if s := c.secret(t, "keys", kept.Name); string(s.Data[modulekey.DataKey]) != long {
+	if s := c.secret(t, "keys", kept.Name); string(s.Data[names.ModuleKeyData]) != long {
 		t.Error("a long key was changed")
 	}
 	if s := c.secret(t, "keys", foreign.Name); len(s.Data) != 0 {

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -92,7 +91,7 @@ func (c *cluster) jobs(t *testing.T, namespace string) []batchv1.Job {
 func (c *cluster) waitsForTheRole(t *testing.T) {
 	const ns = "norole"
 	c.bareNamespace(t, ns)
-	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: names.ModuleKey, Labels: map[string]string{modulekey.Label: "true"}}, Type: modulekey.Type}
+	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: names.ModuleKey, Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: names.ModuleKeyType}
 	must(t, c.Create(t.Context(), key))
 	b, p := c.box(t, ns, "weights"), c.pipeline(t, ns, "train")
 	r := c.run(t, ns, "train-1", "train")
@@ -121,7 +120,7 @@ func (c *cluster) waitsForTheRole(t *testing.T) {
 		t.Errorf("%d Jobs", len(jobs))
 	}
 	eventually(t, "the module's key", func() error {
-		if n := len(c.secret(t, ns, names.ModuleKey).Data[modulekey.DataKey]); n != 32 {
+		if n := len(c.secret(t, ns, names.ModuleKey).Data[names.ModuleKeyData]); n != 32 {
 			return fmt.Errorf("%d bytes", n)
 		}
 		return nil

@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -86,7 +85,7 @@ func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 	c.s3.Put(t, good.Status.Bucket, "data/f", "x")
 
 	owner := c.box(t, "former", "leaves")
-	c.annotate(t, owner, boxes.SharedWithAnnotation, ns)
+	c.annotate(t, owner, platformv1.SharedWithAnnotation, ns)
 	c.waitFor(t, owner, platformv1.ReasonReady)
 	c.s3.Put(t, owner.Status.Bucket, "data/secret", "x")
 	view := c.boxWith(t, ns, "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{

@@ -11,6 +11,9 @@ import (
 // MaxKey is S3's limit of a key in bytes.
 const MaxKey = 1024
 
+// MaxPath bounds the path of a file in bytes: what stands before it in a key needs its part.
+const MaxPath = MaxKey - 128
+
 // UsersArea is where all users' files lie in a box's bucket.
 const UsersArea = "users/"
 
@@ -67,20 +70,21 @@ type Place struct {
 }
 
 // ParsePlace reads "<box>/<group…>/<file>", "<box>/<group…>/" and, in the developer's area,
-// "<box>:/<path>". A file of a user lies in a group: two segments at least.
+// "<box>:/<path>".
+//
+// "<box>/<file>", outside of any group, is read as well: another S3 client may have put a file
+// there. The file API makes and shows none, and so calls cannot name one.
 func ParsePlace(s string) (Place, error) {
 	box, p, ok := strings.Cut(s, "/")
-	if !ok || box == "" {
-		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/", s)
+	name, developer := strings.CutSuffix(box, ":")
+	if !ok || name == "" {
+		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/ or, in the developer's area,"+
+			" <box>:/<path>", s)
 	}
-	pl := Place{Box: strings.TrimSuffix(box, ":"), Developer: strings.HasSuffix(box, ":"), Path: p}
-	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && (!pl.Developer || p != "") {
+	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && (!developer || p != "") {
 		return Place{}, fmt.Errorf("%q: %w", s, err)
 	}
-	if pl.Box == "" {
-		return Place{}, fmt.Errorf("%q names no box", s)
-	}
-	return pl, nil
+	return Place{Box: name, Developer: developer, Path: p}, nil
 }
 
 // Folder reports that the place is a folder.
@@ -102,10 +106,27 @@ func CheckObjectPath(p string) error {
 		return errors.New("the path is empty")
 	case path.Clean(p) != p || path.IsAbs(p) || p == "." || p == ".." || strings.HasPrefix(p, "../"):
 		return errors.New("the path has an empty, \".\" or \"..\" segment")
-	case len(p) > MaxKey-128:
-		return fmt.Errorf("the path is longer than %d bytes", MaxKey-128)
-	case strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }):
+	case len(p) > MaxPath:
+		return fmt.Errorf("the path is longer than %d bytes", MaxPath)
+	case HasControl(p):
 		return errors.New("the path has a control character or is not UTF-8")
+	}
+	return nil
+}
+
+// HasControl reports a control character, or bytes that are not UTF-8.
+func HasControl(p string) bool {
+	return strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd })
+}
+
+// CheckDeveloperPath is CheckObjectPath for the developer's area, of a file or, with a "/" at its
+// end, of a folder. Nothing of users' files is in that area.
+func CheckDeveloperPath(p string) error {
+	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil {
+		return err
+	}
+	if p+"/" == UsersArea || strings.HasPrefix(p, UsersArea) {
+		return errors.New("users/ is where users' files are, and no part of the developer's area")
 	}
 	return nil
 }

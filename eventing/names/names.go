@@ -31,6 +31,18 @@ const (
 // SystemNamespace is where unip's controller lives.
 const SystemNamespace = "unip-system"
 
+// EventsHost is the host of the controller's Service that takes events.
+func EventsHost(clusterDomain string) string {
+	return "unip-events." + SystemNamespace + ".svc." + clusterDomain
+}
+
+// What the controller knows a module's key by, and fills it in at.
+const (
+	ModuleKeyType  = "unified-platform.cs.hse.ru/module-key" // of the Secret
+	ModuleKeyLabel = "knative.unified-platform.cs.hse.ru/module-key"
+	ModuleKeyData  = "key" // of the Secret's data
+)
+
 // ControllerRoleLabel, "true" on a module's RoleBinding, is what the controller finds the modules
 // by in which it may work.
 const ControllerRoleLabel = "knative.unified-platform.cs.hse.ru/controller-role"

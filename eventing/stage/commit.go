@@ -14,11 +14,13 @@ import (
 const (
 	// MaxCommit bounds a commit in bytes when it is read: about 300,000 files.
 	MaxCommit = 64 << 20
-	// MaxName bounds a file's path below its output's folder: S3 keys end at 1024 bytes, and the prefix needs its part.
+	// MaxName bounds a file's path below its output's folder: S3 keys end at 1024 bytes, and the
+	// prefix needs its part.
 	MaxName = 700
 )
 
-// Commit says which attempt of a stage won and what it left. It is the only thing that later stages believe.
+// Commit says which attempt of a stage won and what it left. It is the only thing that later stages
+// believe.
 type Commit struct {
 	Attempt int               `json:"attempt"`
 	Outputs map[string][]File `json:"outputs"` // by output; empty for a folder without files
@@ -33,7 +35,8 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// DecodeCommit reads a commit and checks every path in it, for whoever reads it writes files at those paths.
+// DecodeCommit reads a commit and checks every path in it, for whoever reads it writes files at
+// those paths.
 func DecodeCommit(b []byte) (*Commit, error) {
 	var c Commit
 	if err := json.Unmarshal(b, &c); err != nil {
@@ -55,7 +58,8 @@ func DecodeCommit(b []byte) (*Commit, error) {
 	return &c, nil
 }
 
-// CheckPath reports an error for a path that must not be joined to a folder or to a key: absolute, unclean, leaving the folder, with a NUL, or too long.
+// CheckPath reports an error for a path that must not be joined to a folder or to a key: absolute,
+// unclean, leaving the folder, with a NUL, or too long.
 func CheckPath(p string) error {
 	switch {
 	case p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../"):
@@ -68,16 +72,20 @@ func CheckPath(p string) error {
 	return nil
 }
 
-// Result is what fetch and publish leave as their termination message, for the controller: at most 4096 bytes, Kubernetes' limit.
+// Result is what fetch and publish leave as their termination message, for the controller: at most
+// 4096 bytes, Kubernetes' limit.
 type Result struct {
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
-	// Attempt that won, when it is not this one's number another attempt was faster. Only from publish.
+	// Attempt that won, when it is not this one's number another attempt was faster. Only from
+	// publish.
 	Attempt int `json:"attempt,omitempty"`
-	// Error says in one sentence what went wrong; Retry whether another attempt may help (storage did not answer) or not (an output holds a link).
+	// Error says in one sentence what went wrong; Retry whether another attempt may help (storage
+	// did not answer) or not (an output holds a link).
 	Error string `json:"error,omitempty"`
 	Retry bool   `json:"retry,omitempty"`
-	// BoxFull: the outputs do not fit into the box that they were to go to. Nothing of them is visible.
+	// BoxFull: the outputs do not fit into the box that they were to go to. Nothing of them is
+	// visible.
 	BoxFull bool `json:"boxFull,omitempty"`
 }
 

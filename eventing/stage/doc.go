@@ -1,5 +1,6 @@
-// Package stage is the contract between the controller and the two containers of ours in a stage's Job: what `fetch` has to bring before the user's container
-// starts (FetchPlan), what `publish` has to take away after it (PublishPlan), and the commit with which one attempt of a stage wins.
+// Package stage is the contract between the controller and the two containers of ours in a stage's
+// Job: what `fetch` has to bring before the user's container starts (FetchPlan), what `publish` has
+// to take away after it (PublishPlan), and the commit with which one attempt of a stage wins.
 //
 // Where things lie in a module's run bucket:
 //

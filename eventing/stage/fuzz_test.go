@@ -30,8 +30,8 @@ func FuzzCheckPath(f *testing.F) {
 	})
 }
 
-// What fetch and publish get as an argument is whole, its names are those of one folder each, and it
-// means the same when it is written again.
+// What fetch and publish get as an argument is whole, its names are those of one folder each, and
+// it means the same when it is written again.
 func FuzzDecodePlan(f *testing.F) {
 	for _, s := range []string{
 		`{"inputs":[{"name":"i","session":"fetch-0.json","bucket":"b","key":"k","etag":"e"}],"outputs":["o"]}`,
@@ -98,7 +98,8 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// Whatever went wrong, what the controller is told of it fits and can be read: its beginning, in one line.
+// Whatever went wrong, what the controller is told of it fits and can be read: its beginning, in
+// one line.
 func FuzzResult(f *testing.F) {
 	for _, s := range []string{"", "no", strings.Repeat("\x1b", 5000), strings.Repeat("ж", 3000), "\xff\xfe", strings.Repeat("<", 4096)} {
 		f.Add(s, int64(1))

@@ -9,22 +9,23 @@ import (
 	"strings"
 )
 
-// MaxPlan bounds a plan in bytes. It travels as an argument of a container, and all of a Pod must stay far below 1 MiB.
+// MaxPlan bounds a plan in bytes. It travels as an argument of a container, and all of a Pod must
+// stay far below 1 MiB.
 const MaxPlan = 256 << 10
 
 // FetchPlan is what fetch does.
 type FetchPlan struct {
 	Inputs []Input `json:"inputs,omitempty"`
-	// Outputs are the variables whose folders fetch makes, empty and writable by any user, before the
-	// user's container starts.
+	// Outputs are the variables whose folders fetch makes, empty and writable by any user, before
+	// the user's container starts.
 	Outputs []string `json:"outputs,omitempty"`
 }
 
-// Input is one input variable of a stage: one object, all objects below a prefix, or an output of an
-// earlier stage. Exactly one of Key, Prefix and Commit is set.
+// Input is one input variable of a stage: one object, all objects below a prefix, or an output of
+// an earlier stage. Exactly one of Key, Prefix and Commit is set.
 type Input struct {
-	// Name of the variable. It is also the name of its folder in the stage's volume; the file of a Key
-	// has the last segment of the key as its name there.
+	// Name of the variable. It is also the name of its folder in the stage's volume; the file of a
+	// Key has the last segment of the key as its name there.
 	Name string `json:"name"`
 	// Session is the file of the session that may read it.
 	Session string `json:"session"`
@@ -45,8 +46,8 @@ type PublishPlan struct {
 	Run     string `json:"run"`
 	Stage   string `json:"stage"`
 	Attempt int    `json:"attempt"`
-	// Bucket is the module's run bucket, Session the file of the session that may write the stage's own
-	// part of it.
+	// Bucket is the module's run bucket, Session the file of the session that may write the stage's
+	// own part of it.
 	Bucket  string   `json:"bucket"`
 	Session string   `json:"session"`
 	Outputs []Output `json:"outputs,omitempty"`
@@ -54,7 +55,8 @@ type PublishPlan struct {
 
 // Output is one output variable of a stage.
 type Output struct {
-	// Name of the variable, and of the folder in the stage's volume that the user's container wrote.
+	// Name of the variable, and of the folder in the stage's volume that the user's container
+	// wrote.
 	Name string `json:"name"`
 	// Copies are the folders that get a copy when this attempt has won.
 	Copies []Folder `json:"copies,omitempty"`
@@ -64,10 +66,11 @@ type Output struct {
 type Folder struct {
 	Bucket string `json:"bucket"`
 	Prefix string `json:"prefix"`
-	// Session is the file of the session that may read the stage's own part of the run bucket and write
-	// here: the storage copies by itself, so one session needs both.
+	// Session is the file of the session that may read the stage's own part of the run bucket and
+	// write here: the storage copies by itself, so one session needs both.
 	Session string `json:"session"`
-	// Usage is where it stands how full the box is, which the session may read, too; nil: nobody counts it.
+	// Usage is where it stands how full the box is, which the session may read, too; nil: nobody
+	// counts it.
 	Usage *Object `json:"usage,omitempty"`
 }
 
@@ -88,7 +91,8 @@ func Prefix(run, stage string) string { return path.Join("runs", run, stage) + "
 // CommitKey is where a stage's commit lies.
 func CommitKey(run, stage string) string { return path.Join("runs", run, stage, "commit") }
 
-// Validate checks that a plan is whole and that its names and prefixes have the form that they must have.
+// Validate checks that a plan is whole and that its names and prefixes have the form that they must
+// have.
 func (p *FetchPlan) Validate() error {
 	var errs []error
 	seen := map[string]bool{}
@@ -165,7 +169,8 @@ func segment(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
 }
 
-// Encode gives a plan as a container's argument. Kubelet expands "$(NAME)" in arguments, so every "$" is doubled; what the container sees is the plan's JSON.
+// Encode gives a plan as a container's argument. Kubelet expands "$(NAME)" in arguments, so every
+// "$" is doubled; what the container sees is the plan's JSON.
 func Encode(plan any) (string, error) {
 	b, err := json.Marshal(plan)
 	if err != nil {
@@ -177,7 +182,8 @@ func Encode(plan any) (string, error) {
 	return strings.ReplaceAll(string(b), "$", "$$"), nil
 }
 
-// Decode reads what a container got as its argument. Unknown fields are errors: controller and images must be of one release.
+// Decode reads what a container got as its argument. Unknown fields are errors: controller and
+// images must be of one release.
 func Decode(argument string, plan interface{ Validate() error }) error {
 	if len(argument) > MaxPlan {
 		return fmt.Errorf("plan is larger than %d bytes", MaxPlan)

@@ -12,6 +12,8 @@ import (
 	"knative.dev/serving/pkg/apis/autoscaling"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
+	"github.com/unip-knative/unip/eventing/component"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -73,16 +75,7 @@ const (
 	boxesDir   = "/unip/boxes"
 	podDir     = "/unip/pod"
 	socket     = runDir + "/worker.sock"
-
-	// sessionKey is databox.SessionKey; that package's S3 client is not wanted on the way of a translation, so a test holds the two together.
-	sessionKey = "session.json"
 )
-
-// modelSpace is the size of the model's volume; functions/inference refuses larger ones.
-const modelSpace = "5Gi"
-
-// filesSpace is the size of the volume with the files of calls; functions/inference puts less into it.
-const filesSpace = "5Gi"
 
 // MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the port, the S3 session and the module's key; container `function`, the user's image running worker.py, with
 // neither. They share a folder for the socket, and the model's and that of the callers' files, which the user's container can only read.
@@ -112,7 +105,7 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 		spec.ContainerConcurrency = &limit
 	}
 	if c.Model != nil {
-		size := resource.MustParse(modelSpace)
+		size := *resource.NewQuantity(component.ModelSpace, resource.BinarySI)
 		spec.Volumes = append(spec.Volumes,
 			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
 			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, c.Model.session(), "model.json"})})
@@ -142,13 +135,13 @@ func (c Component) fileVolumes() []corev1.Volume {
 	if len(c.Boxes) == 0 {
 		return nil
 	}
-	size := resource.MustParse(filesSpace)
+	size := *resource.NewQuantity(component.FilesVolume, resource.BinarySI)
 	all := []corev1.Volume{
 		{Name: "files", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	for _, b := range c.Boxes {
-		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: sessionVolume(sessionFile{b.Name, b.session(), sessionKey})})
+		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: sessionVolume(sessionFile{b.Name, b.session(), databox.SessionKey})})
 	}
 	return all
 }
@@ -172,12 +165,12 @@ func addFiles(s *corev1.Container, c Component) {
 
 func makeServer(m Module, c Component) corev1.Container {
 	s := corev1.Container{
-		Name:  "server",
+		Name:  component.ServerContainer,
 		Image: m.Images.Inference,
 		Args: []string{
 			fmt.Sprintf("--port=%d", c.Port),
 			"--socket=" + socket,
-			"--key=" + keyDir + "/key",
+			"--key=" + keyDir + "/" + names.ModuleKeyData,
 			fmt.Sprintf("--workers=%d", c.Workers),
 			fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds),
 		},
@@ -224,7 +217,7 @@ func maxBody(m Module) string { return fmt.Sprintf("--max-body=%d", m.Config.Lim
 
 func makeFunction(m Module, c Component) corev1.Container {
 	f := corev1.Container{
-		Name:                     "function",
+		Name:                     component.FunctionContainer,
 		Image:                    c.Image,
 		Command:                  []string{"python3", workerDir + "/worker.py"},
 		Args:                     []string{"--socket=" + socket, "--inference=" + c.Inference, fmt.Sprintf("--workers=%d", c.Workers)},

@@ -40,7 +40,7 @@ func MakeGateway(m Module, apis []routes.API, storage Storage, config *corev1.Co
 		{Name: "pod", MountPath: "/unip/pod", ReadOnly: true},
 	}
 	args := []string{
-		"--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/key",
+		"--routes=/unip/routes/routes.json", "--auth=/unip/auth", "--key=" + keyDir + "/" + names.ModuleKeyData,
 		"--cluster-domain=" + m.Config.ClusterDomain,
 	}
 	if m.Config.Limits.BodyMiB != installation.UsualBody {

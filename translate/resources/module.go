@@ -74,17 +74,11 @@ func MakeGatewayAccount(m Module, runs bool) *corev1.ServiceAccount {
 	return a
 }
 
-// KeyType is the type of the module's key; KeyLabel is what the controller finds it by.
-const (
-	KeyType  corev1.SecretType = "unified-platform.cs.hse.ru/module-key"
-	KeyLabel                   = manifest.Prefix + "module-key"
-)
-
 // MakeModuleKey makes the Secret that the controller fills with the module's key. It is written without data, so that applying it again leaves the key alone.
 func MakeModuleKey(m Module) *corev1.Secret {
 	meta := m.meta(names.ModuleKey, m.Namespace, "module")
-	meta.Labels[KeyLabel] = "true"
-	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: KeyType}
+	meta.Labels[names.ModuleKeyLabel] = "true"
+	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: names.ModuleKeyType}
 }
 
 // MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep the Secrets that it makes, and
@@ -109,7 +103,7 @@ func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) 
 	}
 	binding.Labels[names.ControllerRoleLabel] = "true"
 	if key {
-		binding.Labels[KeyLabel] = "true"
+		binding.Labels[names.ModuleKeyLabel] = "true"
 	}
 	return role, binding
 }
@@ -152,7 +146,7 @@ func MakeDataBox(m Module, b *manifest.DataBox, sessions []platformv1.Session) *
 	}
 	out.Spec.Sessions = sessions
 	if shared, ok := b.Meta.Annotations[manifest.SharedWith.Name]; ok {
-		out.Annotations = map[string]string{manifest.SharedWith.Name: shared.Value}
+		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: shared.Value}
 	}
 	if r := b.Spec.DatasetReference; r != nil {
 		out.Spec.DatasetReference = &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{

@@ -12,15 +12,8 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
-)
-
-// Types of events that Triggers filter for, as eventing/events has them: that package's publisher is not wanted on the way of a translation, so a test holds the two together.
-const (
-	objectCreated  = "ru.hse.cs.unified-platform.databox.object.created.v1"
-	runRequested   = "ru.hse.cs.unified-platform.pipeline.run.requested.v1"
-	stageSucceeded = "ru.hse.cs.unified-platform.pipeline.stage.succeeded.v1"
-	stageFailed    = "ru.hse.cs.unified-platform.pipeline.stage.failed.v1"
 )
 
 // brokerClass is the annotation that says which Broker is meant.
@@ -58,7 +51,7 @@ func MakeBroker(m Module) *eventingv1.Broker {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Broker"},
 		ObjectMeta: m.meta(names.Broker, m.Namespace, "module"),
 		Spec: eventingv1.BrokerSpec{Delivery: delivery(duckv1.Destination{
-			URI: &apis.URL{Scheme: "http", Host: "unip-events.unip-system.svc." + m.Config.ClusterDomain, Path: "/dead-letters"},
+			URI: &apis.URL{Scheme: "http", Host: names.EventsHost(m.Config.ClusterDomain), Path: "/dead-letters"},
 		})},
 	}
 	b.Annotations = map[string]string{brokerClass: m.Config.Broker.Class}
@@ -75,9 +68,9 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 
 // MakeChainTrigger makes the one Trigger by which a pipeline's runs move on and, with a schedule, begin: each event is filtered once per Trigger.
 func MakeChainTrigger(m Module, pipeline string, scheduled bool) *eventingv1.Trigger {
-	types := []string{runRequested, stageSucceeded, stageFailed}
+	types := []string{events.RunRequested, events.StageSucceeded, events.StageFailed}
 	if scheduled {
-		types = append(types, sourcesv1.PingSourceEventType)
+		types = append(types, events.Ping)
 	}
 	var any []eventingv1.SubscriptionsAPIFilter
 	for _, t := range types {
@@ -88,7 +81,7 @@ func MakeChainTrigger(m Module, pipeline string, scheduled bool) *eventingv1.Tri
 
 // MakeUploadTrigger makes the Trigger of one on-upload rule.
 func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.UploadRule) *eventingv1.Trigger {
-	filters := []eventingv1.SubscriptionsAPIFilter{{Exact: map[string]string{"type": objectCreated, "box": rule.Box}}}
+	filters := []eventingv1.SubscriptionsAPIFilter{{Exact: map[string]string{"type": events.ObjectCreated, "box": rule.Box}}}
 	if rule.Prefix != "" {
 		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Prefix: map[string]string{"subject": rule.Prefix}})
 	}

@@ -119,7 +119,7 @@ func (b Buckets) shared(ctx context.Context, source types.NamespacedName, box *p
 		return wrapAPI("reading the dataset's box", err)
 	}
 	if err != nil || x.Spec.S3DefaultStorage == nil || x.DeletionTimestamp != nil ||
-		!SharedWith(x.Annotations[SharedWithAnnotation], box.Namespace) {
+		!SharedWith(x.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
 		return refusef("the box %s cannot be used: %s is not shared with this namespace", box.Name, source)
 	}
 	return nil

@@ -37,8 +37,6 @@ const (
 	IssuedAnnotation = "knative.unified-platform.cs.hse.ru/issued"
 	// PolicyAnnotation on such a Secret is a hash of what its session may do.
 	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
-	// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by commas or spaces.
-	SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 	fieldOwner = client.FieldOwner("unip-controller")
 

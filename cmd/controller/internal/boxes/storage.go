@@ -77,7 +77,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 		}
 		return refused(platformv1.ReasonNotShared, fmt.Sprintf(
 			"%s/%s is not shared with this namespace. Its owner shares it by the annotation %s: %q on the DataBox %s",
-			ref.Namespace, ref.Name, SharedWithAnnotation, box.Namespace, ref.Name))
+			ref.Namespace, ref.Name, platformv1.SharedWithAnnotation, box.Namespace, ref.Name))
 	}
 	source := &platformv1.DataBox{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, source)
@@ -87,7 +87,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	if err != nil {
 		return outcome{err: wrapAPI("reading the dataset's box", err)}
 	}
-	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !SharedWith(source.Annotations[SharedWithAnnotation], box.Namespace) {
+	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !SharedWith(source.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
 		return notShared()
 	}
 	ns := &corev1.Namespace{}

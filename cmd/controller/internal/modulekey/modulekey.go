@@ -20,14 +20,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
-// What marks a module's key.
 const (
-	Label   = "knative.unified-platform.cs.hse.ru/module-key"
-	Type    = corev1.SecretType("unified-platform.cs.hse.ru/module-key")
-	DataKey = "key"
-
 	size       = 32 // bytes: HS256's key
 	fieldOwner = client.FieldOwner("unip-controller")
 )
@@ -66,7 +62,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	again -= rand.N(again / 10) // those of an installation are not all looked at in one moment
 	var keys corev1.SecretList
-	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace), client.MatchingLabels{Label: "true"}); err != nil {
+	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace), client.MatchingLabels{names.ModuleKeyLabel: "true"}); err != nil {
 		if modulerole.Missing(err) {
 			if fresh { // the API server takes a moment to go by a RoleBinding
 				return reconcile.Result{RequeueAfter: time.Second}, nil
@@ -102,7 +98,7 @@ func (r *Reconciler) fill(ctx context.Context, s *corev1.Secret) error {
 	if s.Data == nil {
 		s.Data = map[string][]byte{}
 	}
-	s.Data[DataKey] = key
+	s.Data[names.ModuleKeyData] = key
 	err := r.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("filling in the module key: %w", err)
@@ -115,5 +111,5 @@ func (r *Reconciler) fill(ctx context.Context, s *corev1.Secret) error {
 
 // lacksKey reports a module's key Secret that is alive and holds no usable key.
 func lacksKey(s *corev1.Secret) bool {
-	return s.DeletionTimestamp == nil && s.Type == Type && s.Labels[Label] == "true" && len(s.Data[DataKey]) < size
+	return s.DeletionTimestamp == nil && s.Type == names.ModuleKeyType && s.Labels[names.ModuleKeyLabel] == "true" && len(s.Data[names.ModuleKeyData]) < size
 }

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -41,7 +42,7 @@ func readPhase(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
 		return life.Attempt{Phase: life.Ended, Part: life.Publish} // the pod was removed early; its exit is what the Job says
 	}
 	if pod != nil { // it was to go, and may never do so: its node is lost
-		if user := status(pod.Status.InitContainerStatuses, stageContainer); working(user) {
+		if user := functionStatus(pod); working(user) {
 			return atWork(user)
 		}
 	}
@@ -54,9 +55,9 @@ func atWork(user *corev1.ContainerStatus) life.Attempt {
 
 // readPod reports false when the pod says nothing final and is about to go.
 func readPod(pod *corev1.Pod) (life.Attempt, bool) {
-	fetch := status(pod.Status.InitContainerStatuses, fetchContainer)
-	user := status(pod.Status.InitContainerStatuses, stageContainer)
-	publish := status(pod.Status.ContainerStatuses, publishContainer)
+	fetch := status(pod.Status.InitContainerStatuses, stage.FetchContainer)
+	user := functionStatus(pod)
+	publish := status(pod.Status.ContainerStatuses, stage.PublishContainer)
 	if t := terminated(publish); t != nil {
 		return disrupted(transferred(life.Publish, t), pod), true
 	}
@@ -186,6 +187,15 @@ func podCondition(pod *corev1.Pod, t corev1.PodConditionType) *corev1.PodConditi
 		if pod.Status.Conditions[i].Type == t {
 			return &pod.Status.Conditions[i]
 		}
+	}
+	return nil
+}
+
+// functionStatus is the status of the user's container, nil before kubelet has told of it.
+func functionStatus(pod *corev1.Pod) *corev1.ContainerStatus {
+	all := pod.Status.InitContainerStatuses
+	if i := slices.IndexFunc(all, func(c corev1.ContainerStatus) bool { return stage.IsFunction(c.Name) }); i >= 0 {
+		return &all[i]
 	}
 	return nil
 }

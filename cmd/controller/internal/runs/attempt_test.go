@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	life "github.com/unip-knative/unip/eventing/run"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 func TestOutcomes(t *testing.T) {
@@ -32,8 +34,8 @@ func TestOutcomes(t *testing.T) {
 	long.Terminated.FinishedAt = metav1.NewTime(now.Add(-time.Hour))
 	pod := func(fetch, user, publish corev1.ContainerState, mutate ...func(*corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-20 * time.Second))}}
-		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "fetch", State: fetch}, {Name: "stage", State: user, Image: "im/age:1"}}
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "publish", State: publish}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch}, {Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: stage.PublishContainer, State: publish}}
 		for _, m := range mutate {
 			m(p)
 		}
@@ -132,8 +134,31 @@ func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (ru
 func TestOutcomesBelieveNoWords(t *testing.T) {
 	t.Parallel()
 	p := &corev1.Pod{}
-	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "stage", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}}}}
+	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{
+		Name:  stage.FunctionContainer,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}},
+	}}
 	if st, _ := stepped(t, &batchv1.Job{}, p, time.Now()); st.State != runtimev1.Failed || st.Files != 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A pod that a controller of an earlier release has made, with another name of the user's container, ends as one of now.
+func TestOutcomesOfPodsOfBefore(t *testing.T) {
+	t.Parallel()
+	for name, user := range map[string]corev1.ContainerState{
+		"it failed":     {Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}},
+		"no image":      {Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName", Message: "no such image"}},
+		"still at work": {Running: &corev1.ContainerStateRunning{}},
+	} {
+		of := func(container string) string {
+			p := &corev1.Pod{}
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: container, State: user}}
+			st, actions := stepped(t, &batchv1.Job{}, p, time.Time{})
+			return fmt.Sprint(st.State, st.Reason, st.Message, len(actions))
+		}
+		if before, now := of("stage"), of(stage.FunctionContainer); before != now {
+			t.Errorf("%s: %s before, %s now", name, before, now)
+		}
 	}
 }

@@ -145,7 +145,7 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	}
 	var outputs []string
 	r := run(func(r *runtimev1.PipelineRun) {
-		r.Spec.Origin, r.Spec.Outputs = OriginUpload, map[string]string{"model": "weights:/models/"}
+		r.Spec.Origin, r.Spec.Outputs = runtimev1.OriginUpload, map[string]string{"model": "weights:/models/"}
 		for i := range 12 {
 			name := fmt.Sprintf("o%d", i)
 			outputs = append(outputs, name)

@@ -206,7 +206,7 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 	}
 	meta.SetStatusCondition(&p.Status.Conditions, c)
 	p.Status.ObservedGeneration = p.Generation
-	p.Status.Address = &runtimev1.Address{URL: fmt.Sprintf("http://unip-events.unip-system.svc.%s/namespaces/%s/pipelines/%s/", l.Settings.Current().Config.ClusterDomain, p.Namespace, p.Name)}
+	p.Status.Address = &runtimev1.Address{URL: fmt.Sprintf("http://%s/namespaces/%s/pipelines/%s/", names.EventsHost(l.Settings.Current().Config.ClusterDomain), p.Namespace, p.Name)}
 	if equality.Semantic.DeepEqual(before.Status, p.Status) {
 		return nil
 	}

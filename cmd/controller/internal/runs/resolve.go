@@ -262,7 +262,7 @@ func (r *resolver) place(s string) (databox.Place, error) {
 	switch {
 	case err != nil:
 		return p, err
-	case p.Developer && r.run.Spec.Origin == OriginAPI:
+	case p.Developer && r.run.Spec.Origin == runtimev1.OriginAPI:
 		return p, fmt.Errorf("%q: a caller of the API cannot name the developer's area", s)
 	case !p.Developer && r.run.Spec.User == "":
 		return p, fmt.Errorf("%q is among a user's files, and the run has no user; the developer's area is %s:/%s", s, p.Box, p.Path)
@@ -324,10 +324,3 @@ func defaultPlace(run *runtimev1.PipelineRun, p *runtimev1.Pipeline) string {
 	}
 	return box + "/" + p.Name + "/" + run.Name + "/"
 }
-
-// Origins of a run.
-const (
-	OriginAPI      = "API"
-	OriginUpload   = "Upload"
-	OriginSchedule = "Schedule"
-)

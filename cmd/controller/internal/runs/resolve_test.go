@@ -50,7 +50,7 @@ func variable(name string, set func(*runtimev1.Variable)) func(*runtimev1.Pipeli
 
 func run(mutate ...func(*runtimev1.PipelineRun)) *runtimev1.PipelineRun {
 	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "ns", UID: "u"}}
-	r.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: OriginAPI, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}}}
+	r.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}}}
 	for _, m := range mutate {
 		m(r)
 	}
@@ -155,7 +155,7 @@ func TestResolveRefuses(t *testing.T) {
 		"climbing":                {run(input("table", "userdata/a/../../boris/b")), diamond(), `"." or ".." segment`},
 		"developer's area by API": {run(input("table", "userdata:/a")), diamond(), "caller of the API cannot name the developer's area"},
 		"another user by the developer's area": {
-			run(input("table", "userdata:/users/boris/file_groups/a/b"), func(r *runtimev1.PipelineRun) { r.Spec.Origin = OriginUpload }), diamond(), "users/ is not in the developer's area",
+			run(input("table", "userdata:/users/boris/file_groups/a/b"), func(r *runtimev1.PipelineRun) { r.Spec.Origin = runtimev1.OriginUpload }), diamond(), "users/ is not in the developer's area",
 		},
 		"another user by a dataset":       {run(input("table", "herbarium/users/boris")), diamond(), "users/ is not in the developer's area"},
 		"another user by mountFrom":       {run(), diamond(from("weights", "/users/boris/")), "users/ is not in the developer's area"},

@@ -210,7 +210,7 @@ func (s *Starts) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) 
 	return s.once(ctx, store, p.Namespace, key, start{
 		Pipeline: p.Name, Run: names.Shorten(53, p.Name, key),
 		Spec: runtimev1.PipelineRunSpec{
-			Pipeline: p.Name, Origin: OriginSchedule, IdempotencyKey: "schedule/" + at,
+			Pipeline: p.Name, Origin: runtimev1.OriginSchedule, IdempotencyKey: "schedule/" + at,
 			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
 		},
 	})

@@ -138,7 +138,7 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	c.runs(t, p, 0)
 	told()
 	run := c.runs(t, p, 1)[0]
-	if s := run.Spec; s.User != "" || s.Origin != OriginSchedule || s.IdempotencyKey != "schedule/"+due.UTC().Format(time.RFC3339) || len(s.Inputs)+len(s.Outputs) > 0 {
+	if s := run.Spec; s.User != "" || s.Origin != runtimev1.OriginSchedule || s.IdempotencyKey != "schedule/"+due.UTC().Format(time.RFC3339) || len(s.Inputs)+len(s.Outputs) > 0 {
 		t.Errorf("spec %+v", s)
 	}
 	if place := defaultPlace(&run, p); place != "userdata:/nightly/"+run.Name+"/" {

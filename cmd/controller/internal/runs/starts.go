@@ -111,7 +111,7 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	x := start{
 		Pipeline: pipeline, Run: names.Shorten(53, pipeline, key),
 		Spec: runtimev1.PipelineRunSpec{
-			Pipeline: pipeline, User: user, Origin: OriginUpload, IdempotencyKey: "upload/" + key,
+			Pipeline: pipeline, User: user, Origin: runtimev1.OriginUpload, IdempotencyKey: "upload/" + key,
 			Inputs: map[string]runtimev1.InputPath{r.Input: {Path: r.Box + "/" + file, ETag: o.ETag}},
 		},
 	}

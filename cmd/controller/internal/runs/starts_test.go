@@ -154,7 +154,7 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 		must(t, <-results)
 	}
 	runs := runsOf(t, s)
-	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != OriginUpload || runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
+	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != runtimev1.OriginUpload || runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
 		t.Fatalf("%+v", runs)
 	}
 	must(t, s.Client.Delete(t.Context(), &runs[0]))
@@ -194,7 +194,7 @@ func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 func TestABrokenStartIsCompleted(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
+	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
 	for _, key := range []string{"pending/k", "starts/k"} {

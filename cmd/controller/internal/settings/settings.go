@@ -24,6 +24,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -171,7 +172,8 @@ func readKeys(dir string) (s3.Keys, error) {
 	}{{accessKeyFile, &k.AccessKeyID}, {secretKeyFile, &k.SecretAccessKey}} {
 		b, err := read(filepath.Join(dir, f.name))
 		if errors.Is(err, os.ErrNotExist) {
-			return s3.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace unip-system, keys %s and %s) is missing", accessKeyFile, secretKeyFile)
+			return s3.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace %s, keys %s and %s) is missing",
+				names.SystemNamespace, accessKeyFile, secretKeyFile)
 		}
 		if err != nil {
 			return s3.Keys{}, fmt.Errorf("reading the S3 keys: %w", err)

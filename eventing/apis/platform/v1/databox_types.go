@@ -5,6 +5,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by
+// commas or blanks.
+const SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
+
 // DefaultCapacity is the space of a storage box that names none.
 const DefaultCapacity = "1G"
 

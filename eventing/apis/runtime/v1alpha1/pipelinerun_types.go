@@ -9,6 +9,14 @@ const (
 	StageLabel    = "knative.unified-platform.cs.hse.ru/stage"
 )
 
+// Origins of a run.
+const (
+	OriginAPI        = "API"        // a call of the module's API
+	OriginUpload     = "Upload"     // an uploaded file, by a rule of the pipeline
+	OriginSchedule   = "Schedule"   // the pipeline's schedule
+	OriginKubernetes = "Kubernetes" // whoever made the PipelineRun by hand
+)
+
 // PipelineRun is one run of a pipeline. Its spec never changes, but for cancel.
 //
 // +kubebuilder:object:root=true

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/component"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -125,7 +126,7 @@ func TestSizesAreBounded(t *testing.T) {
 func TestSpaceIsShared(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t, &folder{}, map[string]int64{"g/a": 100})
-	f.used.Store(Space - 150)
+	f.used.Store(component.FilesSpace - 150)
 	first, err := f.Begin(t.Context(), "ann", "id", false, request("g/a"))
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func TestSpaceIsShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.End()
-	if got := f.used.Load(); got != Space-150 || f.left(t) != 0 {
+	if got := f.used.Load(); got != component.FilesSpace-150 || f.left(t) != 0 {
 		t.Errorf("%d bytes, %d folders", got, f.left(t))
 	}
 }

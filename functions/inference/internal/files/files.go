@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/component"
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
@@ -19,8 +20,6 @@ const (
 	MaxSize = 1 << 30
 	// MaxFiles that one call gets, and that it returns.
 	MaxFiles = rights.Max
-	// Space is how many bytes of files of all calls may lie on the disk at once; the volume has a fifth more.
-	Space = 4 << 30
 	// atOnce is how many files of a call are fetched, or stored, at once.
 	atOnce = 4
 )
@@ -93,7 +92,7 @@ func (f *Files) Prepare() error {
 
 // reserve takes room for a call's files, unless others have it.
 func (f *Files) reserve(size int64) bool {
-	if f.used.Add(size) <= Space {
+	if f.used.Add(size) <= component.FilesSpace {
 		return true
 	}
 	f.used.Add(-size)

@@ -6,7 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // Place is one of the caller's files: its box, and its path in it, <group…>/<file>.
@@ -24,7 +25,8 @@ type Box struct {
 // Boxes are those of the component, in the order of its connectedBoxes.
 type Boxes []Box
 
-// Usual is where a file lies whose place names no box: the first box that can be written, for callers put their files there, or else the first.
+// Usual is where a file lies whose place names no box: the first box that can be written, for
+// callers put their files there, or else the first.
 func (b Boxes) Usual() string {
 	for _, x := range b {
 		if !x.ReadOnly {
@@ -49,14 +51,12 @@ func (b Boxes) has(name string) bool {
 	return slices.ContainsFunc(b, func(x Box) bool { return x.Name == name })
 }
 
-// errNoBox: the place names a box that the component is not connected to, or another module's. It says nothing of whether that exists.
+// errNoBox: the place names a box that the component is not connected to, or another module's. It
+// says nothing of whether that exists.
 var errNoBox = errors.New("the component is not connected to that box")
 
-// maxPath bounds a path in bytes: S3's limit of a key less what stands before (as databox.CheckObjectPath). maxName is Linux's, of a file's name.
-const (
-	maxPath = 1024 - 128
-	maxName = 255
-)
+// maxName is Linux's limit of a file's name in bytes.
+const maxName = 255
 
 // Parse reads the place of a file, in one of three forms:
 //
@@ -64,7 +64,8 @@ const (
 //	<group…>/<file>                           in the usual box
 //	/<namespace>/files/<box>/<group…>/<file>  as the file API has it, percent-encoded; also without /<namespace>, and with https://<host> before
 //
-// namespace is the module's; "" accepts any. The error is errNoBox or says what is wrong with the place, without quoting it.
+// namespace is the module's; "" accepts any. The error is errNoBox or says what is wrong with the
+// place, without quoting it.
 func (b Boxes) Parse(s, namespace string) (Place, error) {
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") {
 		return b.parseURL(s, namespace)
@@ -123,14 +124,12 @@ func checkPath(p string) error {
 		return errNoFile
 	case slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }):
 		return errors.New(`it has an empty, "." or ".." segment`)
-	case len(p) > maxPath:
-		return fmt.Errorf("it is longer than %d bytes", maxPath)
+	case len(p) > databox.MaxPath:
+		return fmt.Errorf("it is longer than %d bytes", databox.MaxPath)
 	case len(segments[len(segments)-1]) > maxName:
 		return fmt.Errorf("the file's name is longer than %d bytes", maxName)
-	case !utf8.ValidString(p) || strings.ContainsFunc(p, control):
+	case databox.HasControl(p):
 		return errors.New("it has a control character or is not UTF-8")
 	}
 	return nil
 }
-
-func control(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }

@@ -16,14 +16,13 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/unip-knative/unip/eventing/component"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
 )
 
 const (
-	// MaxSize of a model in bytes: what its volume holds.
-	MaxSize = 5 << 30
 	// maxFiles of a model that is a folder.
 	maxFiles = 10_000
 	// atOnce is how many files of a folder are fetched at once; each large one comes in several ranges beside.
@@ -73,8 +72,8 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		got.Size += o.Size
 		got.ETag += strings.Trim(o.ETag, `"`)
 	}
-	if got.Size > MaxSize {
-		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d", model.ErrInvalid, s.Object, got.Size, int64(MaxSize))
+	if got.Size > component.ModelSpace {
+		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d", model.ErrInvalid, s.Object, got.Size, int64(component.ModelSpace))
 	}
 	if len(objects) > 1 {
 		got.ETag = fmt.Sprintf("%x", hash(got.ETag))
