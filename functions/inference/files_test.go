@@ -1,3 +1,5 @@
+//go:build integration
+
 package main
 
 import (
@@ -23,9 +25,6 @@ import (
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
-// key of the module in these tests.
-var key = strings.Repeat("k", 32)
-
 // signed is the header of a call by a user.
 func signed(t *testing.T, user string) []string {
 	t.Helper()
@@ -40,11 +39,13 @@ func signed(t *testing.T, user string) []string {
 type storage struct {
 	*miniotest.Server
 	buckets map[string]string
+	// usage of the boxes that are counted: those are sessions of boxes with a capacity.
+	usage map[string]databox.UsageRef
 }
 
 func newStorage(t *testing.T, boxes ...string) *storage {
 	t.Helper()
-	s := &storage{miniotest.Start(t), map[string]string{}}
+	s := &storage{miniotest.Start(t), map[string]string{}, map[string]databox.UsageRef{}}
 	for _, b := range boxes {
 		s.buckets[b] = s.Bucket(t)
 	}
@@ -103,7 +104,12 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if strings.HasSuffix(b, ":read") {
 			access = databox.CallsRead
 		}
-		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
+		grants := []databox.Grant{{Bucket: s.buckets[name], Access: access}}
+		usage, counted := s.usage[name]
+		if counted {
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}})
+		}
+		policy, err := databox.Policy(grants...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,6 +119,9 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 			t.Fatal(err)
 		}
 		session.Endpoint, session.Region, session.Bucket = s.Endpoint, "us-east-1", s.buckets[name]
+		if counted {
+			session.Usage = &usage
+		}
 		content, err := json.Marshal(session)
 		if err != nil {
 			t.Fatal(err)
@@ -381,4 +390,19 @@ func (d *digits) Read(p []byte) (int, error) {
 		p[i] = byte(d.at * 0x9E3779B97F4A7C15 >> 56)
 	}
 	return len(p), nil
+}
+
+// A component with anonymous-calls answers all, but nobody has files.
+func TestUnsignedCallsHaveNoFiles(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/anonymous/file_groups/in/x.txt", "x")
+	c, _ := startFiles(t, "def f(inputs=None):\n    return []\n", withBoxes(t, s, "visitors"))
+	c.predict(200, "{}")
+	for _, user := range []string{"ann", "anonymous"} {
+		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`, "X-Forwarded-User", user)
+		if a.slug() != "file-needs-user" {
+			t.Errorf("%s: %s", user, a.body)
+		}
+	}
 }

@@ -8,7 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/message"
+	"github.com/unip-knative/unip/eventing/printable"
 	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -252,5 +252,8 @@ func lastLine(s string) string {
 	return oneLine(lines[len(lines)-1])
 }
 
+// maxSummary bounds what one message takes over of another's text, in bytes.
+const maxSummary = 400
+
 // oneLine is other people's text as it may stand in a message.
-func oneLine(s string) string { return message.OneLine(s) }
+func oneLine(s string) string { return printable.Summary(s, maxSummary) }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/events"
 	life "github.com/unip-knative/unip/eventing/run"
@@ -75,8 +76,8 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		}
 		return nil
 	}
-	c := jobConfig{image: p.Image, security: p.s3.Config.Security, defaults: p.s3.Config.Defaults}
-	job, err := makeJob(p.run, st, a.Number, c)
+	c := plan.JobConfig{Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults}
+	job, err := plan.MakeJob(p.run, st, a.Number, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}

@@ -3,39 +3,38 @@ package runs
 import (
 	"errors"
 	"regexp"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
 )
-
-// maxChain bounds continueWith.
-const maxChain = 16
 
 // pipelineName is what a Pipeline's name may be, as its CRD has it.
 var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
 // chain reads the run's pipeline and those that it continues with.
-func (p *pass) chain() ([]*runtimev1.Pipeline, error) {
-	var chain []*runtimev1.Pipeline
-	for name := p.run.Spec.Pipeline; name != ""; {
-		if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
-			return nil, apierrors.NewNotFound(runtimev1.GroupVersion.WithResource("pipelines").GroupResource(), name)
-		}
-		x := &runtimev1.Pipeline{}
-		if err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x); err != nil {
-			return nil, err
-		}
-		if len(chain) == maxChain || slices.ContainsFunc(chain, func(o *runtimev1.Pipeline) bool { return o.Name == name }) {
-			return chain, nil // resolve finds what is wrong with it
-		}
-		chain = append(chain, x)
-		name = x.Spec.ContinueWith
+func (p *pass) chain() ([]pipeline.Pipeline, pipeline.End, error) {
+	first, err := p.readPipeline(p.run.Spec.Pipeline)
+	if err != nil {
+		return nil, pipeline.Missing, err
 	}
-	return chain, nil
+	return pipeline.Follow(first, func(name string) (pipeline.Pipeline, bool, error) {
+		next, err := p.readPipeline(name)
+		return next, err == nil, err
+	})
+}
+
+func (p *pass) readPipeline(name string) (pipeline.Pipeline, error) {
+	if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+		missing := runtimev1.GroupVersion.WithResource("pipelines").GroupResource()
+		return pipeline.Pipeline{}, apierrors.NewNotFound(missing, name)
+	}
+	x := &runtimev1.Pipeline{}
+	err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x)
+	return pipeline.Pipeline{Name: name, Spec: &x.Spec}, err
 }
 
 // finder finds the buckets of boxes, each once in a pass.
@@ -47,8 +46,8 @@ type finder struct {
 	trouble error
 }
 
-// locate is resolve's.
-func (f *finder) locate(box string) (string, bool, error) {
+// find is the plan.FindBox of a pass.
+func (f *finder) find(box string) (string, bool, error) {
 	if b, ok := f.known[box]; ok {
 		return b.Name, b.Dataset, nil
 	}

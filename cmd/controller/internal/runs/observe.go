@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	life "github.com/unip-knative/unip/eventing/run"
 )
@@ -26,9 +27,7 @@ func (p *pass) observe() (life.Seen, error) {
 	seen := life.Seen{
 		Settings: life.Settings{
 			Grace: c.Grace(), ImagePull: c.ImagePull(),
-			AttemptName: func(stage string, number int) string {
-				return jobName(p.run, &runtimev1.StageStatus{Name: stage}, number)
-			},
+			AttemptName: func(stage string, number int) string { return plan.JobName(p.run, stage, number) },
 		},
 		Attempts: map[string]life.Attempt{}, Hint: p.hint,
 	}
@@ -42,7 +41,7 @@ func (p *pass) observe() (life.Seen, error) {
 	case p.run.Spec.Cancel:
 		return seen, nil
 	case len(s.Stages) == 0:
-		if seen.Plan, err = p.plan(); err != nil {
+		if seen.Plan, err = p.resolve(); err != nil {
 			return seen, err
 		}
 	}
@@ -126,11 +125,11 @@ func (p *pass) going() ([]string, error) {
 
 // reserve counts the run among those of its pipeline that are under way, if it is or if there is room. A run that then
 // does not begin gives its place back.
-func (p *pass) reserve(plan *life.Plan) bool {
+func (p *pass) reserve(pl *life.Plan) bool {
 	if life.UnderWay(&p.run.Status) {
 		return p.memory.admit(p.key, p.run.Spec.Pipeline, 0)
 	}
-	if len(p.run.Status.Stages) == 0 && (plan == nil || len(plan.Stages) == 0) {
+	if len(p.run.Status.Stages) == 0 && (pl == nil || len(pl.Stages) == 0) {
 		return false
 	}
 	x := &runtimev1.Pipeline{}
@@ -141,9 +140,9 @@ func (p *pass) reserve(plan *life.Plan) bool {
 	return p.memory.admit(p.key, p.run.Spec.Pipeline, x.Spec.MaxParallelRuns)
 }
 
-// plan resolves the run, which is done once. It pins the versions of its files and makes the module's run bucket.
-func (p *pass) plan() (*life.Plan, error) {
-	chain, err := p.chain()
+// resolve makes the run's plan, which is done once. It pins the versions of its files and makes the module's run bucket.
+func (p *pass) resolve() (*life.Plan, error) {
+	chain, end, err := p.chain()
 	if apierrors.IsNotFound(err) {
 		why := "there is no Pipeline " + oneLine(p.run.Spec.Pipeline) + " (or one that it continues with)"
 		return &life.Plan{Refusal: why}, nil
@@ -152,22 +151,22 @@ func (p *pass) plan() (*life.Plan, error) {
 		return nil, err
 	}
 	found := finder{pass: p, known: map[string]boxes.Bucket{}}
-	pl, err := resolve(p.run, chain, found.locate)
+	pl, err := plan.Make(p.run, chain, end, found.find)
 	switch {
 	case found.trouble != nil:
 		return nil, found.trouble
 	case found.wait != "":
 		return &life.Plan{Wait: "it waits: " + oneLine(found.wait), Again: waitAgain}, nil
 	}
-	for i := range pl.stages {
+	for i := range pl.Stages {
 		if err == nil {
-			_, err = planSessions(p.run, &pl.stages[i])
+			_, err = plan.MakeSessions(p.run, &pl.Stages[i])
 		}
 	}
 	if err != nil {
 		return &life.Plan{Refusal: oneLine(err.Error())}, nil
 	}
-	if refusal, err := p.pin(pl.stages); err != nil || refusal != "" {
+	if refusal, err := p.pin(pl.Stages); err != nil || refusal != "" {
 		return &life.Plan{Refusal: refusal}, err
 	}
 	ns := &corev1.Namespace{}
@@ -177,7 +176,7 @@ func (p *pass) plan() (*life.Plan, error) {
 	if err := p.s3.claimRunBucket(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
 		return nil, err
 	}
-	return &life.Plan{Stages: pl.stages, Outputs: pl.outputs}, nil
+	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil
 }
 
 // pin writes the versions of input files into the stages. A file that is not there, or is another one than the run

@@ -26,10 +26,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
-	"github.com/unip-knative/unip/cmd/controller/internal/message"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/printable"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
@@ -216,7 +216,7 @@ func (p *pass) step() error {
 	if !life.UnderWay(&status) {
 		p.memory.leave(p.key)
 	}
-	printable(&status)
+	makePrintable(&status)
 	p.run.Status = status
 	if !equality.Semantic.DeepEqual(before, status) {
 		// With the resource version: of two leaders, which should not be, one fails.
@@ -243,15 +243,15 @@ func (p *pass) step() error {
 	return nil
 }
 
-// printable makes what a status says to people fit for their terminals, whoever's words are in it.
-func printable(s *runtimev1.PipelineRunStatus) {
-	s.Message = message.Printable(s.Message)
+// makePrintable makes what a status says to people fit for their terminals, whoever's words are in it.
+func makePrintable(s *runtimev1.PipelineRunStatus) {
+	s.Message = printable.Line(s.Message)
 	for i := range s.Stages {
 		st := &s.Stages[i]
-		st.Reason, st.Message = message.Printable(st.Reason), message.Printable(st.Message)
+		st.Reason, st.Message = printable.Line(st.Reason), printable.Line(st.Message)
 	}
 	for i := range s.Conditions {
-		s.Conditions[i].Message = message.Printable(s.Conditions[i].Message)
+		s.Conditions[i].Message = printable.Line(s.Conditions[i].Message)
 	}
 }
 
