@@ -18,6 +18,7 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 var inNamespace = regexp.MustCompile(`namespace: pu-[a-z0-9-]+`)
@@ -149,7 +150,7 @@ func TestDeletedModuleLeavesNothing(t *testing.T) {
 func adminS3(t *testing.T, s databox.Session) *minio.Client {
 	t.Helper()
 	var secret corev1.Secret
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "unip-system", Name: "unip-s3"}, &secret); err != nil {
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"}, &secret); err != nil {
 		t.Fatal(err)
 	}
 	s.AccessKeyID, s.SecretAccessKey, s.SessionToken = string(secret.Data["accessKeyId"]), string(secret.Data["secretAccessKey"]), ""

@@ -25,6 +25,7 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // stage writes one stage of a manifest: a shell script in the echo image.
@@ -481,7 +482,7 @@ func TestCancel(t *testing.T) {
 		err := m.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{runtimev1.RunLabel: id})
 		for _, p := range pods.Items {
 			for _, c := range p.Status.InitContainerStatuses {
-				if c.Name == "stage" && c.State.Running != nil {
+				if c.Name == "function" && c.State.Running != nil {
 					return nil
 				}
 			}
@@ -557,7 +558,7 @@ func TestRunsSurviveDeaths(t *testing.T) {
 	m := applyRuns(t, ns, chain)
 	upload(t, m, "userdata/in/t.csv", "kept")
 	kill := map[string][]string{
-		"controller": {"-n", "unip-system", "delete", "pod", "-l", "app.kubernetes.io/name=unip-controller", "--now", "--wait=false"},
+		"controller": {"-n", names.SystemNamespace, "delete", "pod", "-l", "app.kubernetes.io/name=unip-controller", "--now", "--wait=false"},
 		"dispatcher": {"-n", "knative-eventing", "delete", "pod", "-l", "messaging.knative.dev/role=dispatcher", "--now", "--wait=false"},
 	}
 	for _, who := range []string{"controller", "dispatcher"} {

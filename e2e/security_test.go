@@ -16,6 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 type ctx = context.Context
@@ -59,7 +60,7 @@ func TestNothingSecretInTheUsersContainer(t *testing.T) {
 	}
 	all := string(a.Body)
 	for _, s := range secrets.Items {
-		if s.Namespace != m.Namespace && s.Namespace != "unip-system" {
+		if s.Namespace != m.Namespace && s.Namespace != names.SystemNamespace {
 			continue
 		}
 		for k, v := range s.Data {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
 	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/record"
 )
 
 func runCommand() *cobra.Command {
@@ -119,7 +121,7 @@ func runsCommand() *cobra.Command {
 			fmt.Fprintln(w, "RUN\tPIPELINE\tSTATUS\tSTARTED\tTOOK\tMESSAGE")
 			for _, x := range runs {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n",
-					plain.Line(x.ID), plain.Line(x.Pipeline), plain.Line(x.Status), ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()),
+					plain.Line(x.ID), plain.Line(x.Pipeline), plain.Line(string(x.Status)), ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()),
 					plain.Line(x.Message))
 			}
 			return w.Flush()
@@ -134,9 +136,9 @@ func runsCommand() *cobra.Command {
 }
 
 // tree draws a run: its stages, each below the last one that it waits for.
-func tree(run module.Run, now time.Time) string {
+func tree(run record.Run, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s  %s  %s\n", plain.Line(run.ID), plain.Line(run.Pipeline), plain.Line(run.Status), took(run.StartedAt, run.EndedAt, now))
+	fmt.Fprintf(&b, "%s  %s  %s  %s\n", plain.Line(run.ID), plain.Line(run.Pipeline), plain.Line(string(run.Status)), took(run.StartedAt, run.EndedAt, now))
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	depth := map[string]int{}
 	for _, st := range run.Stages {
@@ -149,11 +151,11 @@ func tree(run module.Run, now time.Time) string {
 		if st.Reason != "" {
 			what = st.Reason + ": " + st.Message
 		}
-		if st.Status == "Succeeded" {
+		if st.Status == runtimev1.Succeeded {
 			what = fmt.Sprintf("%d files, %s", st.Files, size(st.Bytes))
 		}
 		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d),
-			mark(st.Status), plain.Line(st.Name), plain.Line(st.Status), took(st.StartedAt, st.EndedAt, now), plain.Line(what))
+			mark(st.Status), plain.Line(st.Name), plain.Line(string(st.Status)), took(st.StartedAt, st.EndedAt, now), plain.Line(what))
 	}
 	_ = w.Flush()
 	if run.Message != "" {
@@ -165,15 +167,15 @@ func tree(run module.Run, now time.Time) string {
 	return b.String()
 }
 
-func mark(status string) string {
+func mark(status runtimev1.State) string {
 	switch status {
-	case "Succeeded":
+	case runtimev1.Succeeded:
 		return "+"
-	case "Failed":
+	case runtimev1.Failed:
 		return "x"
-	case "Running":
+	case runtimev1.Running:
 		return ">"
-	case "Cancelled", "Skipped":
+	case runtimev1.Cancelled, runtimev1.Skipped:
 		return "-"
 	}
 	return "."
@@ -199,7 +201,7 @@ func ago(t time.Time) string {
 // watch shows a run until it ends: drawn anew in a terminal, else a line per change of a stage.
 func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 	terminal := r.output == "" && plain.Terminal(c.OutOrStdout())
-	lines, states := 0, map[string]string{}
+	lines, states := 0, map[string]runtimev1.State{}
 	for {
 		run, err := m.Run(c.Context(), id)
 		if err != nil {
@@ -216,14 +218,14 @@ func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 			lines = strings.Count(text, "\n")
 		default:
 			for _, st := range run.Stages {
-				if states[st.Name] != st.Status && st.Status != "Pending" {
+				if states[st.Name] != st.Status && st.Status != runtimev1.Pending {
 					fmt.Fprintf(c.OutOrStdout(), "%s  %s  %s  %s\n",
-						time.Now().Format("15:04:05"), plain.Line(st.Name), plain.Line(st.Status), plain.Line(st.Message))
+						time.Now().Format("15:04:05"), plain.Line(st.Name), plain.Line(string(st.Status)), plain.Line(st.Message))
 				}
 				states[st.Name] = st.Status
 			}
 		}
-		if run.Done() {
+		if run.Status.Done() {
 			return ended(c.OutOrStdout(), r, run)
 		}
 		if err := pause(c.Context(), time.Second); err != nil {
@@ -232,13 +234,13 @@ func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 	}
 }
 
-func ended(w io.Writer, r *remote, run module.Run) error {
+func ended(w io.Writer, r *remote, run record.Run) error {
 	if r.output == "json" {
 		if err := writeJSON(w, run); err != nil {
 			return err
 		}
 	}
-	if run.Status != "Succeeded" {
+	if run.Status != runtimev1.Succeeded {
 		return &inputError{fmt.Sprintf("run %s is %s: %s", run.ID, run.Status, plain.Line(run.Message))}
 	}
 	return nil
@@ -270,8 +272,8 @@ func cancelCommand() *cobra.Command {
 			if r.output == "json" {
 				return writeJSON(c.OutOrStdout(), run)
 			}
-			if run.Done() {
-				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", plain.Line(run.ID), plain.Line(run.Status))
+			if run.Status.Done() {
+				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", plain.Line(run.ID), plain.Line(string(run.Status)))
 				return nil
 			}
 			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", plain.Line(run.ID))

@@ -307,7 +307,7 @@ func TestWebhookOfStrangers(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	var secret corev1.Secret
-	if err := w.Get(t.Context(), types.NamespacedName{Namespace: "unip-system", Name: "unip-s3"}, &secret); err != nil {
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"}, &secret); err != nil {
 		t.Fatal(err)
 	}
 	token := string(secret.Data["webhookToken"])

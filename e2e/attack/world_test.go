@@ -29,6 +29,7 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 const (
@@ -177,7 +178,7 @@ func build() (*world, error) {
 // storage is the S3 server with the installation's own key.
 func (w *world) storage(ctx context.Context) (*minio.Client, error) {
 	var secret corev1.Secret
-	if err := w.Get(ctx, types.NamespacedName{Namespace: "unip-system", Name: "unip-s3"}, &secret); err != nil {
+	if err := w.Get(ctx, types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"}, &secret); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(os.Getenv("UNIP_S3_ENDPOINT"))

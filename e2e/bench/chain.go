@@ -20,6 +20,8 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 const (
@@ -121,7 +123,7 @@ func uploads(ctx context.Context, m *live.Module) (told, began []time.Duration, 
 		if err != nil {
 			return nil, nil, err
 		}
-		fetch, _, err := own(ctx, m, done.Status.Stages[0].Job, "fetch")
+		fetch, _, err := own(ctx, m, done.Status.Stages[0].Job, stage.FetchContainer)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -132,7 +134,7 @@ func uploads(ctx context.Context, m *live.Module) (told, began []time.Duration, 
 
 // notified is when the controller first heard of an upload after at.
 func notified(ctx context.Context, m *live.Module, at time.Time) (time.Time, error) {
-	out, err := m.Kubectl(ctx, "-n", "unip-system", "logs", "deploy/unip-controller", "--since-time", at.Format(time.RFC3339))
+	out, err := m.Kubectl(ctx, "-n", names.SystemNamespace, "logs", "deploy/unip-controller", "--since-time", at.Format(time.RFC3339))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -180,17 +182,17 @@ func stageChain(ctx context.Context, m *live.Module, n int) (steps, hops []time.
 	var times []time.Time
 	var published time.Time
 	for _, st := range done.Status.Stages {
-		fetch, _, err := own(ctx, m, st.Job, "fetch")
+		fetch, _, err := own(ctx, m, st.Job, stage.FetchContainer)
 		if err != nil {
 			return nil, nil, 0, err
 		}
 		if !published.IsZero() {
 			hops = append(hops, fetch.Sub(published))
 		}
-		if _, published, err = own(ctx, m, st.Job, "publish"); err != nil {
+		if _, published, err = own(ctx, m, st.Job, stage.PublishContainer); err != nil {
 			return nil, nil, 0, err
 		}
-		t, err := logged(ctx, m, st.Job, "stage")
+		t, err := logged(ctx, m, st.Job, stage.FunctionContainer)
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -235,7 +237,7 @@ func bareChain(ctx context.Context, m *live.Module, n int) ([]time.Duration, err
 	}
 	var times []time.Time
 	for i := range links {
-		t, err := logged(ctx, m, fmt.Sprintf("bare-%d-%d", n, i), "stage")
+		t, err := logged(ctx, m, fmt.Sprintf("bare-%d-%d", n, i), stage.FunctionContainer)
 		if err != nil {
 			return nil, err
 		}
@@ -278,7 +280,7 @@ func bareJob(namespace, name string) *batchv1.Job {
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"bare": name}},
 			Spec: corev1.PodSpec{
 				RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: new(false),
-				InitContainers: []corev1.Container{container("fetch", "true"), container("stage", "date", "+%s.%N")},
+				InitContainers: []corev1.Container{container("fetch", "true"), container(stage.FunctionContainer, "date", "+%s.%N")},
 				Containers:     []corev1.Container{container("publish", "true")},
 			},
 		}},

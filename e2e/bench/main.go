@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/e2e/live"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 var (
@@ -116,7 +117,7 @@ func controllerMemory(ctx context.Context, c *live.Cluster) (uint64, error) {
 		return 0, err
 	}
 	for _, p := range summary.Pods {
-		if p.PodRef.Namespace == "unip-system" && strings.HasPrefix(p.PodRef.Name, "unip-controller") && len(p.Containers) > 0 {
+		if p.PodRef.Namespace == names.SystemNamespace && strings.HasPrefix(p.PodRef.Name, "unip-controller") && len(p.Containers) > 0 {
 			return p.Containers[0].Memory.WorkingSetBytes, nil
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // Diagnose says what is wrong with a module: services and pods that are not ready, each with its reason, and the tail of their logs.
@@ -22,7 +24,7 @@ func (m *Module) Diagnose(ctx context.Context) string {
 		}
 	}
 	m.diagnosePods(ctx, &b, m.Namespace)
-	m.diagnosePods(ctx, &b, "unip-system")
+	m.diagnosePods(ctx, &b, names.SystemNamespace)
 	if b.Len() == 0 {
 		return "every pod is ready"
 	}

@@ -20,6 +20,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -182,8 +183,8 @@ func (m *Module) Bucket(ctx context.Context, box string) (*minio.Client, databox
 	var config corev1.ConfigMap
 	err := errors.Join(
 		m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: box}, &b),
-		m.Get(ctx, client.ObjectKey{Namespace: "unip-system", Name: "unip-s3"}, &keys),
-		m.Get(ctx, client.ObjectKey{Namespace: "unip-system", Name: "unip-config"}, &config))
+		m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: "unip-s3"}, &keys),
+		m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: "unip-config"}, &config))
 	if err == nil && b.Status.Bucket == "" {
 		err = fmt.Errorf("box %s has no bucket yet", box)
 	}

@@ -115,3 +115,15 @@ func FuzzDecodeCommit(f *testing.F) {
 		}
 	})
 }
+
+// Only the user's container is the user's: what fetch and publish end with is unip's own.
+func TestIsFunction(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		FunctionContainer: true, "stage": true, FetchContainer: false, PublishContainer: false, "": false,
+	} {
+		if got := IsFunction(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}

@@ -69,9 +69,9 @@ func TestMessagesHoldNoControlCharacters(t *testing.T) {
 	t.Parallel()
 	const hostile = "\x1b[2Jboo\rfake\u202e line"
 	for name, state := range map[string]corev1.ContainerStateTerminated{
-		"stage":   {ExitCode: 1, Message: hostile},
-		"publish": {ExitCode: 1, Message: `{"error":"output a: \u001b[2J\r\u202e is a link"}`},
-		"fetch":   {ExitCode: 1, Message: `{"error":"input a: \u001b[2J\r\u202e is gone"}`},
+		"function": {ExitCode: 1, Message: hostile},
+		"publish":  {ExitCode: 1, Message: `{"error":"output a: \u001b[2J\r\u202e is a link"}`},
+		"fetch":    {ExitCode: 1, Message: `{"error":"input a: \u001b[2J\r\u202e is gone"}`},
 	} {
 		p := &corev1.Pod{}
 		s := []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &state}}}

@@ -19,20 +19,11 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// The containers of a stage's pod, in the order in which they run.
-const (
-	fetchContainer   = "fetch"
-	stageContainer   = "stage"
-	publishContainer = "publish"
-)
-
 const (
 	// transferAllowance is what a pod may live beyond the stage's own timeout, for bringing files in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
 	transferAllowance = 3600
 	sessionDir        = "/unip/session"
-	// attemptLabel on a Job and its pod says which attempt it is.
-	attemptLabel = "knative.unified-platform.cs.hse.ru/attempt"
-	anyUser      = 65532
+	anyUser           = 65532
 )
 
 // jobConfig is what all Jobs have in common.
@@ -48,7 +39,7 @@ func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int)
 	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), st.Name, n), n)
 }
 
-// makeJob makes the Job of one attempt of a stage: init fetch, init stage (the user's image), then publish. Kubernetes starts each when the one before has ended well.
+// makeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image), then publish. Kubernetes starts each when the one before has ended well.
 func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c jobConfig) (*batchv1.Job, error) {
 	sessions, err := planSessions(run, st)
 	if err != nil {
@@ -69,7 +60,7 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	}
 	labels := map[string]string{
 		runtimev1.PipelineLabel: run.Spec.Pipeline, runtimev1.RunLabel: run.Name, runtimev1.StageLabel: strings.ReplaceAll(st.Name, "/", "."),
-		attemptLabel:             fmt.Sprint(attempt),
+		stage.AttemptLabel:       fmt.Sprint(attempt),
 		"app.kubernetes.io/name": run.Spec.Pipeline, "app.kubernetes.io/component": "stage", "app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip",
 	}
 	pod := corev1.PodSpec{
@@ -78,8 +69,8 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
 		SecurityContext:              &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-		InitContainers:               []corev1.Container{ours(fetchContainer, c.image, fetchArg), user},
-		Containers:                   []corev1.Container{ours(publishContainer, c.image, publishArg)},
+		InitContainers:               []corev1.Container{ours(stage.FetchContainer, c.image, fetchArg), user},
+		Containers:                   []corev1.Container{ours(stage.PublishContainer, c.image, publishArg)},
 		Volumes:                      []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 	}
 	secret := names.StageSession(run.Name, st.Name)
@@ -174,7 +165,7 @@ func EnvName(variable string) string {
 // userContainer is the stage itself. It sees its own variables, no session and no token.
 func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
 	c := corev1.Container{
-		Name: stageContainer, Image: st.Spec.Image, Command: literal(st.Spec.Command), Args: literal(st.Spec.Args), EnvFrom: st.Spec.EnvFrom,
+		Name: stage.FunctionContainer, Image: st.Spec.Image, Command: literal(st.Spec.Command), Args: literal(st.Spec.Args), EnvFrom: st.Spec.EnvFrom,
 		Resources:                resourcesOf(st.Spec.Resources, defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},

@@ -178,7 +178,7 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 					t.Errorf("%s: %s: %+v", name, c.Name, secret)
 				}
 				for _, i := range secret.Items {
-					if c.Name == stageContainer || !strings.HasPrefix(i.Key, c.Name+"-") {
+					if c.Name == stage.FunctionContainer || !strings.HasPrefix(i.Key, c.Name+"-") {
 						t.Errorf("%s: %s sees %s", name, c.Name, i.Key)
 					}
 				}

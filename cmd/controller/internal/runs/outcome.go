@@ -3,6 +3,7 @@ package runs
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,8 @@ func judge(st *runtimev1.StageStatus, job *batchv1.Job, pod *corev1.Pod, d deadl
 
 // judgePod reports false when the pod says nothing final and has gone.
 func judgePod(st *runtimev1.StageStatus, pod *corev1.Pod, d deadlines, now time.Time) (outcome, bool) {
-	fetch, user, publish := status(pod.Status.InitContainerStatuses, fetchContainer), status(pod.Status.InitContainerStatuses, stageContainer), status(pod.Status.ContainerStatuses, publishContainer)
+	fetch, user := status(pod.Status.InitContainerStatuses, stage.FetchContainer), functionStatus(pod)
+	publish := status(pod.Status.ContainerStatuses, stage.PublishContainer)
 	if t := terminated(publish); t != nil {
 		return published(t), true
 	}
@@ -201,8 +203,17 @@ func waits(c *corev1.ContainerStatus, pod *corev1.Pod, d deadlines, now time.Tim
 	if image {
 		o.reason, o.message = ReasonImagePull, fmt.Sprintf("the image %s cannot be had: %s", oneLine(c.Image), oneLine(w.Message))
 	}
-	o.ours = c.Name != stageContainer
+	o.ours = !stage.IsFunction(c.Name)
 	return o, true
+}
+
+// functionStatus is the status of the user's container, nil before kubelet has told of it.
+func functionStatus(pod *corev1.Pod) *corev1.ContainerStatus {
+	all := pod.Status.InitContainerStatuses
+	if i := slices.IndexFunc(all, func(c corev1.ContainerStatus) bool { return stage.IsFunction(c.Name) }); i >= 0 {
+		return &all[i]
+	}
+	return nil
 }
 
 func status(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {

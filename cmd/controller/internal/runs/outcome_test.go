@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 func TestJudge(t *testing.T) {
@@ -28,8 +30,8 @@ func TestJudge(t *testing.T) {
 	ok := exit(0, "Completed", "")
 	pod := func(fetch, user, publish corev1.ContainerState, mutate ...func(*corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-20 * time.Second))}}
-		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "fetch", State: fetch}, {Name: "stage", State: user, Image: "im/age:1"}}
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "publish", State: publish}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch}, {Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: stage.PublishContainer, State: publish}}
 		for _, m := range mutate {
 			m(p)
 		}
@@ -99,8 +101,31 @@ func TestJudge(t *testing.T) {
 func TestJudgeBelievesNoWords(t *testing.T) {
 	t.Parallel()
 	p := &corev1.Pod{}
-	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "stage", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}}}}
+	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{
+		Name:  stage.FunctionContainer,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}},
+	}}
 	if o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, time.Now()); o.state != runtimev1.Failed || o.result.Files != 0 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// A pod that a controller of an earlier release has made, with another name of the user's container, ends as one of now.
+func TestJudgePodsOfBefore(t *testing.T) {
+	t.Parallel()
+	for name, user := range map[string]corev1.ContainerState{
+		"it failed":     {Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}},
+		"no image":      {Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName", Message: "no such image"}},
+		"still at work": {Running: &corev1.ContainerStateRunning{}},
+	} {
+		of := func(container string) string {
+			p := &corev1.Pod{}
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: container, State: user}}
+			o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, time.Time{})
+			return fmt.Sprint(o.state, o.reason, o.message, o.ours, o.stop)
+		}
+		if before, now := of("stage"), of(stage.FunctionContainer); before != now {
+			t.Errorf("%s: %s before, %s now", name, before, now)
+		}
 	}
 }

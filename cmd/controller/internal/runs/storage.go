@@ -3,14 +3,12 @@ package runs
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
@@ -18,6 +16,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/record"
 )
 
 const (
@@ -86,36 +85,6 @@ func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 	return o.ETag, nil
 }
 
-// record is run.json: what a run was and what came of it.
-type record struct {
-	Run            string                         `json:"run_id"`
-	Pipeline       string                         `json:"pipeline"`
-	User           string                         `json:"user,omitempty"`
-	Origin         string                         `json:"origin"`
-	Status         runtimev1.State                `json:"status"`
-	Message        string                         `json:"message,omitempty"`
-	StartedAt      *metav1.Time                   `json:"started_at,omitempty"`
-	EndedAt        *metav1.Time                   `json:"ended_at,omitempty"`
-	Inputs         map[string]runtimev1.InputPath `json:"inputs"`
-	Outputs        map[string]string              `json:"outputs"`
-	Stages         []recordStage                  `json:"stages"`
-	IdempotencyKey string                         `json:"idempotency_key,omitempty"`
-}
-
-type recordStage struct {
-	Name      string            `json:"name"`
-	Image     string            `json:"image"`
-	Status    runtimev1.State   `json:"status"`
-	Reason    string            `json:"reason,omitempty"`
-	Message   string            `json:"message,omitempty"`
-	Attempt   int               `json:"attempt,omitempty"`
-	ExitCode  *int32            `json:"exit_code,omitempty"`
-	StartedAt *metav1.MicroTime `json:"started_at,omitempty"`
-	EndedAt   *metav1.MicroTime `json:"ended_at,omitempty"`
-	Files     int               `json:"files"`
-	Bytes     int64             `json:"bytes"`
-}
-
 // writeRecord writes run.json to the run's default place; a run without one keeps its status only.
 func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.PipelineRun, p *runtimev1.Pipeline) error {
 	if p == nil || p.Spec.DefaultBox == "" {
@@ -135,17 +104,7 @@ func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.Pip
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
-	x := record{
-		Run: run.Name, Pipeline: run.Spec.Pipeline, User: run.Spec.User, Origin: run.Spec.Origin, Status: run.Status.State, Message: run.Status.Message,
-		StartedAt: run.Status.StartTime, EndedAt: run.Status.CompletionTime, Inputs: run.Spec.Inputs, Outputs: run.Status.Outputs, IdempotencyKey: run.Spec.IdempotencyKey,
-	}
-	for _, st := range run.Status.Stages {
-		x.Stages = append(x.Stages, recordStage{
-			Name: st.Name, Image: st.Spec.Image, Status: st.State, Reason: st.Reason, Message: st.Message, Attempt: st.Attempt, ExitCode: st.ExitCode,
-			StartedAt: st.StartTime, EndedAt: st.CompletionTime, Files: st.Files, Bytes: st.Bytes,
-		})
-	}
-	text, err := json.MarshalIndent(x, "", "  ")
+	text, err := record.FileOf(run).Encode()
 	if err != nil {
 		return err
 	}

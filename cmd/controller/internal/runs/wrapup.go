@@ -99,11 +99,11 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		began := status(pod.Status.InitContainerStatuses, stageContainer)
+		began := functionStatus(pod)
 		if !metav1.IsControlledBy(pod, job) || began == nil || (began.State.Running == nil && began.State.Terminated == nil) {
 			continue
 		}
-		text, err := tail(ctx, c, pod)
+		text, err := tail(ctx, c, pod, began.Name)
 		if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
 			continue
 		}
@@ -111,7 +111,7 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 			return fmt.Errorf("reading the log of pod %s: %w", pod.Name, err)
 		}
 		var attempt int
-		_, _ = fmt.Sscan(job.Labels[attemptLabel], &attempt)
+		_, _ = fmt.Sscan(job.Labels[stage.AttemptLabel], &attempt)
 		key := stage.LogKey(job.Labels[runtimev1.RunLabel], strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
 		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
 		if err != nil {
@@ -121,9 +121,9 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 	return nil
 }
 
-func tail(ctx context.Context, c kubernetes.Interface, pod *corev1.Pod) (string, error) {
+func tail(ctx context.Context, c kubernetes.Interface, pod *corev1.Pod, container string) (string, error) {
 	body, err := c.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-		Container: stageContainer, TailLines: new(int64(maxLines)), LimitBytes: new(int64(maxLogRead)),
+		Container: container, TailLines: new(int64(maxLines)), LimitBytes: new(int64(maxLogRead)),
 	}).Stream(ctx)
 	if err != nil {
 		return "", err

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/unip-knative/unip/eventing/record"
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -222,54 +224,19 @@ func (c *Client) Remove(ctx context.Context, path string) error {
 	}
 }
 
-// Stage is one stage of a run.
-type Stage struct {
-	Name      string    `json:"name"`
-	Needs     []string  `json:"needs,omitempty"`
-	Status    string    `json:"status"`
-	Attempt   int       `json:"attempt,omitempty"`
-	StartedAt time.Time `json:"started_at,omitzero"`
-	EndedAt   time.Time `json:"ended_at,omitzero"`
-	ExitCode  *int      `json:"exit_code,omitempty"`
-	Reason    string    `json:"reason,omitempty"`
-	Message   string    `json:"message,omitempty"`
-	Files     int       `json:"files,omitempty"`
-	Bytes     int64     `json:"bytes,omitempty"`
-}
-
-// Run is one run.
-type Run struct {
-	ID        string            `json:"run_id"`
-	Pipeline  string            `json:"pipeline"`
-	Status    string            `json:"status"`
-	Message   string            `json:"message,omitempty"`
-	Origin    string            `json:"origin,omitempty"`
-	CreatedAt time.Time         `json:"created_at,omitzero"`
-	StartedAt time.Time         `json:"started_at,omitzero"`
-	EndedAt   time.Time         `json:"ended_at,omitzero"`
-	Inputs    map[string]string `json:"inputs,omitempty"`
-	Outputs   map[string]string `json:"outputs,omitempty"`
-	Stages    []Stage           `json:"stages,omitempty"`
-}
-
-// Done reports that the run has ended.
-func (r Run) Done() bool {
-	return r.Status == "Succeeded" || r.Status == "Failed" || r.Status == "Cancelled"
-}
-
 // Start starts a run of the pipeline that is published at path.
-func (c *Client) Start(ctx context.Context, path string, inputs, outputs map[string]string, key string) (Run, error) {
+func (c *Client) Start(ctx context.Context, path string, inputs, outputs map[string]string, key string) (record.Run, error) {
 	h := map[string]string{}
 	if key != "" {
 		h["Idempotency-Key"] = key
 	}
-	var r Run
+	var r record.Run
 	body := map[string]any{"inputs": inputs, "outputs": outputs}
 	return r, c.json(ctx, http.MethodPost, "/"+escape(strings.Trim(path, "/"))+"/run", nil, body, &r, h)
 }
 
 // Runs gives one page of the caller's runs, newest first.
-func (c *Client) Runs(ctx context.Context, pipeline, status string, limit int, next string) ([]Run, string, error) {
+func (c *Client) Runs(ctx context.Context, pipeline, status string, limit int, next string) ([]record.Run, string, error) {
 	q := url.Values{}
 	for k, v := range map[string]string{"pipeline": pipeline, "status": status, "continue": next} {
 		if v != "" {
@@ -280,21 +247,21 @@ func (c *Client) Runs(ctx context.Context, pipeline, status string, limit int, n
 		q.Set("limit", strconv.Itoa(limit))
 	}
 	var a struct {
-		Runs []Run  `json:"runs"`
-		Next string `json:"next"`
+		Runs []record.Run `json:"runs"`
+		Next string       `json:"next"`
 	}
 	return a.Runs, a.Next, c.json(ctx, http.MethodGet, "/pipelines/runs", q, nil, &a, nil)
 }
 
 // Run gives one run.
-func (c *Client) Run(ctx context.Context, id string) (Run, error) {
-	var r Run
+func (c *Client) Run(ctx context.Context, id string) (record.Run, error) {
+	var r record.Run
 	return r, c.json(ctx, http.MethodGet, "/pipelines/runs/"+escape(id), nil, nil, &r, nil)
 }
 
 // Cancel ends a run.
-func (c *Client) Cancel(ctx context.Context, id string) (Run, error) {
-	var r Run
+func (c *Client) Cancel(ctx context.Context, id string) (record.Run, error) {
+	var r record.Run
 	return r, c.json(ctx, http.MethodPost, "/pipelines/runs/"+escape(id)+"/cancel", nil, nil, &r, nil)
 }
 

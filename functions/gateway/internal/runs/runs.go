@@ -29,6 +29,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -135,7 +136,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 
 func (h *Handler) accepted(w http.ResponseWriter, run *runtimev1.PipelineRun) {
 	w.Header().Set("Location", h.Base+"/runs/"+run.Name)
-	answer(w, http.StatusAccepted, map[string]string{"run_id": run.Name, "status": string(stateOf(run))})
+	answer(w, http.StatusAccepted, map[string]string{"run_id": run.Name, "status": string(record.StateOf(run))})
 }
 
 // again answers a call that was made before with the same key.
@@ -268,7 +269,7 @@ func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string
 		return
 	}
 	if run.Status.State.Done() || run.Spec.Cancel {
-		answer(w, http.StatusOK, view(run, true))
+		answer(w, http.StatusOK, record.WithStages(run))
 		return
 	}
 	before := run.DeepCopy()
@@ -277,14 +278,7 @@ func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string
 		unavailable(w, r, err)
 		return
 	}
-	answer(w, http.StatusAccepted, view(run, true))
-}
-
-func stateOf(run *runtimev1.PipelineRun) runtimev1.State {
-	if run.Status.State == "" {
-		return runtimev1.Pending
-	}
-	return run.Status.State
+	answer(w, http.StatusAccepted, record.WithStages(run))
 }
 
 // patience of streams: Knative cuts a request at 600 s.

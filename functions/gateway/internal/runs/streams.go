@@ -19,12 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
-
-// container is that of the user in a stage's pod.
-const container = "stage"
 
 const (
 	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of all users: each holds a
@@ -134,11 +132,13 @@ func (h *Handler) log(ctx context.Context, out io.Writer, run *runtimev1.Pipelin
 		return err
 	}
 	if len(pods.Items) > 0 {
-		pod := pods.Items[0].Name
+		pod := &pods.Items[0]
 		if follow {
-			h.awaitContainer(ctx, pod)
+			h.awaitFunction(ctx, pod.Name)
 		}
-		body, err := h.Pods.CoreV1().Pods(h.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, Follow: follow}).Stream(ctx)
+		body, err := h.Pods.CoreV1().Pods(h.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+			Container: functionOf(pod), Follow: follow,
+		}).Stream(ctx)
 		if err == nil {
 			defer body.Close()
 			_, err = io.Copy(out, body)
@@ -164,11 +164,21 @@ func (h *Handler) log(ctx context.Context, out io.Writer, run *runtimev1.Pipelin
 	return err
 }
 
-// awaitContainer waits until the user's container has begun or the pod has ended.
-func (h *Handler) awaitContainer(ctx context.Context, pod string) {
+// functionOf is the name of the user's container in a stage's pod.
+func functionOf(pod *corev1.Pod) string {
+	for _, c := range pod.Spec.InitContainers {
+		if stage.IsFunction(c.Name) {
+			return c.Name
+		}
+	}
+	return stage.FunctionContainer
+}
+
+// awaitFunction waits until the user's container has begun or the pod has ended.
+func (h *Handler) awaitFunction(ctx context.Context, pod string) {
 	began := func(p *corev1.Pod) bool {
 		for _, c := range p.Status.InitContainerStatuses {
-			if c.Name == container && (c.State.Running != nil || c.State.Terminated != nil) {
+			if stage.IsFunction(c.Name) && (c.State.Running != nil || c.State.Terminated != nil) {
 				return true
 			}
 		}
@@ -230,7 +240,7 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	out := flushing{w, http.NewResponseController(w)}
 	_, _ = fmt.Fprintf(out, "retry: %d\n\n", time.Second.Milliseconds())
 	for run != nil {
-		b, err := json.Marshal(view(run, true))
+		b, err := json.Marshal(record.WithStages(run))
 		if err != nil {
 			return
 		}

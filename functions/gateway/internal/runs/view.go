@@ -9,84 +9,18 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
-
-// runView is a run as the API shows it.
-type runView struct {
-	ID        string            `json:"run_id"`
-	Pipeline  string            `json:"pipeline"`
-	Status    runtimev1.State   `json:"status"`
-	Message   string            `json:"message,omitempty"`
-	Origin    string            `json:"origin"`
-	CreatedAt time.Time         `json:"created_at"`
-	StartedAt *time.Time        `json:"started_at,omitempty"`
-	EndedAt   *time.Time        `json:"ended_at,omitempty"`
-	Inputs    map[string]string `json:"inputs"`
-	Outputs   map[string]string `json:"outputs"`
-	Stages    []stageView       `json:"stages,omitempty"`
-}
-
-type stageView struct {
-	Name      string          `json:"name"`
-	Needs     []string        `json:"needs,omitempty"`
-	Status    runtimev1.State `json:"status"`
-	Attempt   int             `json:"attempt,omitempty"`
-	StartedAt *time.Time      `json:"started_at,omitempty"`
-	EndedAt   *time.Time      `json:"ended_at,omitempty"`
-	ExitCode  *int32          `json:"exit_code,omitempty"`
-	Reason    string          `json:"reason,omitempty"`
-	Message   string          `json:"message,omitempty"`
-	Files     int             `json:"files,omitempty"`
-	Bytes     int64           `json:"bytes,omitempty"`
-}
-
-func at(t *metav1.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	return new(t.UTC())
-}
-
-func atMicro(t *metav1.MicroTime) *time.Time {
-	if t == nil {
-		return nil
-	}
-	return new(t.UTC())
-}
-
-func view(run *runtimev1.PipelineRun, stages bool) runView {
-	v := runView{
-		ID: run.Name, Pipeline: run.Spec.Pipeline, Status: stateOf(run), Message: run.Status.Message, Origin: run.Spec.Origin,
-		CreatedAt: run.CreationTimestamp.UTC(), StartedAt: at(run.Status.StartTime), EndedAt: at(run.Status.CompletionTime),
-		Inputs: map[string]string{}, Outputs: map[string]string{},
-	}
-	for name, in := range run.Spec.Inputs {
-		v.Inputs[name] = in.Path
-	}
-	for name, place := range run.Status.Outputs {
-		v.Outputs[name] = place
-	}
-	for i := range run.Status.Stages {
-		if st := &run.Status.Stages[i]; stages {
-			v.Stages = append(v.Stages, stageView{
-				Name: st.Name, Needs: st.Needs, Status: st.State, Attempt: st.Attempt, StartedAt: atMicro(st.StartTime), EndedAt: atMicro(st.CompletionTime),
-				ExitCode: st.ExitCode, Reason: st.Reason, Message: st.Message, Files: st.Files, Bytes: st.Bytes,
-			})
-		}
-	}
-	return v
-}
 
 // Get gives one run.
 func (h *Handler) Get(w http.ResponseWriter, r *http.Request, user, id string) {
 	if run := h.own(w, r, user, id); run != nil {
-		answer(w, http.StatusOK, view(run, true))
+		answer(w, http.StatusOK, record.WithStages(run))
 	}
 }
 
@@ -132,13 +66,13 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		return
 	}
 	runs := slices.DeleteFunc(all.Items, func(x runtimev1.PipelineRun) bool {
-		return x.Spec.User != user || (q.Get("status") != "" && string(stateOf(&x)) != q.Get("status")) || (q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
+		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) || (q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
 	})
 	slices.SortFunc(runs, func(a, b runtimev1.PipelineRun) int { return strings.Compare(rank(&b), rank(&a)) })
 	answerList := struct {
-		Runs []runView `json:"runs"`
-		Next string    `json:"next,omitempty"`
-	}{Runs: []runView{}}
+		Runs []record.Run `json:"runs"`
+		Next string       `json:"next,omitempty"`
+	}{Runs: []record.Run{}}
 	last := ""
 	for i := range runs {
 		if len(after) > 0 && rank(&runs[i]) >= string(after) {
@@ -148,7 +82,7 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 			answerList.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
 		}
-		answerList.Runs = append(answerList.Runs, view(&runs[i], false))
+		answerList.Runs = append(answerList.Runs, record.Of(&runs[i]))
 		last = rank(&runs[i])
 	}
 	answer(w, http.StatusOK, answerList)

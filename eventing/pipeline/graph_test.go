@@ -1,0 +1,224 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
+)
+
+// parse reads a pipeline from lines: "name [> next]", then one line a stage, "stage: inputs -> outputs".
+// A name with an * has a mountFrom; every name that stands anywhere is declared, in its order.
+func parse(text string) pipeline.Pipeline {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	name, next, _ := strings.Cut(strings.TrimSpace(lines[0]), " > ")
+	p := pipeline.Pipeline{Name: name, Spec: &runtimev1.PipelineSpec{ContinueWith: next}}
+	declare := func(words string) (names []string) {
+		for _, w := range strings.Fields(words) {
+			v := runtimev1.Variable{Name: strings.TrimSuffix(w, "*")}
+			if v.Name != w {
+				v.MountFrom = &runtimev1.BoxPath{Box: "b", Path: "p/"}
+			}
+			names = append(names, v.Name)
+			if !slices.ContainsFunc(p.Spec.Variables, func(o runtimev1.Variable) bool { return o.Name == v.Name }) {
+				p.Spec.Variables = append(p.Spec.Variables, v)
+			}
+		}
+		return names
+	}
+	for _, line := range lines[1:] {
+		stage, flow, _ := strings.Cut(strings.TrimSpace(line), ":")
+		in, out, _ := strings.Cut(flow, "->")
+		p.Spec.Stages = append(p.Spec.Stages, runtimev1.Stage{Name: stage, Inputs: declare(in), Outputs: declare(out)})
+	}
+	return p
+}
+
+func Example() {
+	train := pipeline.Pipeline{Name: "train", Spec: &runtimev1.PipelineSpec{
+		Variables: []runtimev1.Variable{{Name: "photos"}, {Name: "clean"}, {Name: "model"}},
+		Stages: []runtimev1.Stage{
+			{Name: "fit", Inputs: []string{"clean"}, Outputs: []string{"model"}},
+			{Name: "scale", Inputs: []string{"photos"}, Outputs: []string{"clean"}},
+		},
+	}}
+	g := pipeline.Of(train)
+	fmt.Println("wants", g.Wanted())
+	fmt.Println("leaves", g.Outputs())
+	fmt.Println("runs", g.Names(g.Order()))
+	fmt.Println("problems", len(g.Problems()))
+	// Output:
+	// wants [photos]
+	// leaves [clean model]
+	// runs [scale fit]
+	// problems 0
+}
+
+func TestGraphs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		chain                   []string
+		order, wanted, problems string
+		inputs, outputs         string
+	}{
+		"a diamond": {
+			chain: []string{"p\na: raw -> x\nb: x -> l\nc: x -> r\nd: l r -> out"},
+			order: "a b c d", wanted: "raw", inputs: "raw", outputs: "x l r out",
+		},
+		"a chain": {
+			chain: []string{"p > q\na: raw -> x", "q\nb: x c* -> y"},
+			order: "p/a q/b", wanted: "raw", inputs: "raw c", outputs: "x y",
+		},
+		"a later declaration says where it comes from": {
+			chain: []string{"p > q\na: raw -> x", "q\nb: raw* -> y"},
+			order: "p/a q/b", inputs: "raw", outputs: "x y",
+		},
+		"two writers": {
+			chain: []string{"p\na: -> x\nb: -> x\nc: -> x"},
+			order: "a b c", outputs: "x",
+			problems: "variable x is written by two stages, a and b; variable x is written by two stages, a and c",
+		},
+		"two writers in a chain": {
+			chain: []string{"p > q\na: -> x", "q\nb: -> x"},
+			order: "p/a q/b", outputs: "x", problems: "variable x is written by two stages, p/a and q/b",
+		},
+		"a circle, and what waits for it": {
+			chain: []string{"p\nz: c -> end\na: c -> b\nb: b -> c\nok: -> fine"},
+			order: "ok", outputs: "c end b fine", problems: "stages wait for each other in a circle: a waits for b waits for a",
+		},
+		"a stage that reads what it writes": {
+			chain: []string{"p\na: x -> x"},
+			order: "a", outputs: "x", problems: "variable x is both an input and an output of stage a",
+		},
+		"a stage that reads what a later pipeline writes": {
+			chain: []string{"p > q\na: x -> y", "q\nb: y2 -> x"},
+			order: "q/b p/a", wanted: "y2", inputs: "y2", outputs: "x y",
+			problems: "stage p/a reads x, which is only written later, by stage q/b",
+		},
+		"no stages": {chain: []string{"p"}, problems: "0 stages: 1 to 64 are possible"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var chain []pipeline.Pipeline
+			for _, text := range c.chain {
+				chain = append(chain, parse(text))
+			}
+			g := pipeline.Of(chain...)
+			var problems []string
+			for _, p := range g.Problems() {
+				problems = append(problems, g.Describe(p))
+			}
+			got := []string{
+				strings.Join(g.Names(g.Order()), " "), strings.Join(g.Wanted(), " "), strings.Join(g.Inputs(), " "),
+				strings.Join(g.Outputs(), " "), strings.Join(problems, "; "),
+			}
+			want := []string{c.order, c.wanted, c.inputs, c.outputs, c.problems}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("order, wanted, inputs, outputs, problems (-want +got):\n%s", d)
+			}
+		})
+	}
+	if g := pipeline.Of(many(65)); len(g.Problems()) != 1 || g.Problems()[0].Kind != pipeline.TooManyStages {
+		t.Errorf("65 stages: %+v", g.Problems())
+	}
+}
+
+func many(stages int) pipeline.Pipeline {
+	p := pipeline.Pipeline{Name: "p", Spec: &runtimev1.PipelineSpec{}}
+	for i := range stages {
+		p.Spec.Stages = append(p.Spec.Stages, runtimev1.Stage{Name: fmt.Sprintf("s%d", i)})
+	}
+	return p
+}
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	all := map[string]pipeline.Pipeline{}
+	for _, p := range []string{"a > b", "b > c", "c", "loop > loop", "x > y", "y > x", "gone > nowhere"} {
+		x := parse(p)
+		all[x.Name] = x
+	}
+	for i := range pipeline.MaxChain + 1 {
+		p := parse(fmt.Sprintf("long%d > long%d", i, i+1))
+		all[p.Name] = p
+	}
+	find := func(name string) (pipeline.Pipeline, bool, error) {
+		p, ok := all[name]
+		return p, ok, nil
+	}
+	for first, want := range map[string]struct {
+		chain string
+		end   pipeline.End
+	}{
+		"a": {"a b c", pipeline.Whole}, "c": {"c", pipeline.Whole}, "loop": {"loop", pipeline.Loops}, "x": {"x y", pipeline.Loops},
+		"gone":  {"gone", pipeline.Missing},
+		"long1": {"long1 long2 long3 long4 long5 long6 long7 long8 long9 long10 long11 long12 long13 long14 long15 long16", pipeline.TooLong},
+	} {
+		chain, end, err := pipeline.Follow(all[first], find)
+		var names []string
+		for _, p := range chain {
+			names = append(names, p.Name)
+		}
+		if err != nil || end != want.end || strings.Join(names, " ") != want.chain {
+			t.Errorf("%s: %v, end %d, %v; want %s, end %d", first, names, end, err, want.chain, want.end)
+		}
+	}
+	broken := errors.New("the API server is away")
+	_, _, err := pipeline.Follow(all["a"], func(string) (pipeline.Pipeline, bool, error) { return pipeline.Pipeline{}, false, broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"raw": "UNIP_PIPELINE_RAW", "a.b-c_d": "UNIP_PIPELINE_A_B_C_D", "X9": "UNIP_PIPELINE_X9",
+	} {
+		if got := pipeline.EnvName(in); got != want {
+			t.Errorf("EnvName(%q) is %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{
+		"a": true, "A.b-c_d9": true, "": false, "9a": false, "a b": false, "ä": false, "a\n": false,
+		strings.Repeat("a", 63): true, strings.Repeat("a", 64): false,
+	} {
+		if pipeline.IsVariableName(in) != want {
+			t.Errorf("IsVariableName(%q) is not %t", in, want)
+		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	t.Parallel()
+	at := func(name, to string) runtimev1.Variable { return runtimev1.Variable{Name: name, MountTo: to} }
+	for _, c := range []struct {
+		v      runtimev1.Variable
+		folder string
+		wrong  bool
+	}{
+		{at("raw", ""), "/unip/data/raw", false}, {at("raw", "/in/"), "/in", false}, {at("raw", "/in"), "/in", false},
+		{at("raw", "in"), "in", true}, {at("raw", "/a/../b"), "/a/../b", true}, {at("raw", "/"), "", true},
+	} {
+		if f, err := pipeline.Folder(c.v), pipeline.CheckFolder(c.v); f != c.folder || (err != nil) != c.wrong {
+			t.Errorf("%+v: %q, %v", c.v, f, err)
+		}
+	}
+	for _, c := range []struct {
+		v, w   runtimev1.Variable
+		nested bool
+	}{
+		{at("a", "/x"), at("b", "/x/y"), true}, {at("a", "/x/y"), at("b", "/x"), true}, {at("a", "/x"), at("b", "/x/"), true},
+		{at("a", "/x"), at("b", "/xy"), false}, {at("a", ""), at("b", ""), false}, {at("a", "/unip/data"), at("b", ""), true},
+	} {
+		if pipeline.Nested(c.v, c.w) != c.nested {
+			t.Errorf("%+v and %+v", c.v, c.w)
+		}
+	}
+}
