@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/encode"
 )
 
@@ -141,7 +141,7 @@ func (r *results) tell(x cluster.Result) {
 	if x.Reason != "" {
 		line += ": " + x.Reason
 	}
-	fmt.Fprintln(r.c.OutOrStdout(), plain.Line(line))
+	fmt.Fprintln(r.c.OutOrStdout(), printable.Line(line))
 }
 
 func (r *results) end(err error) error {
@@ -210,7 +210,7 @@ func (d *deployment) apply(c *cobra.Command, m *target, r *results, wait bool, t
 	}
 	began := time.Now()
 	return m.AwaitReady(ctx, m.objects, func(object, news string) {
-		fmt.Fprintf(c.ErrOrStderr(), "%6.1f s  %s: %s\n", time.Since(began).Seconds(), plain.Line(object), plain.Line(news))
+		fmt.Fprintf(c.ErrOrStderr(), "%6.1f s  %s: %s\n", time.Since(began).Seconds(), printable.Line(object), printable.Line(news))
 	})
 }
 
@@ -242,7 +242,7 @@ masked. It exits with 0 when nothing would change, with 1 when something would, 
 				}
 			} else {
 				for _, x := range differences {
-					fmt.Fprint(c.OutOrStdout(), plain.Text(x.Diff))
+					fmt.Fprint(c.OutOrStdout(), printable.Text(x.Diff))
 				}
 			}
 			if len(differences) > 0 {

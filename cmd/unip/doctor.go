@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // examineFor bounds all checks together.
@@ -44,9 +44,9 @@ wrong it says the cure, and then exits with 1. It changes nothing.`,
 				if output == "json" {
 					return
 				}
-				fmt.Fprintf(c.OutOrStdout(), "%s  %s: %s\n", mark, f.Check, plain.Line(f.Message))
+				fmt.Fprintf(c.OutOrStdout(), "%s  %s: %s\n", mark, f.Check, printable.Line(f.Message))
 				if f.Cure != "" {
-					fmt.Fprintf(c.OutOrStdout(), "      cure: %s\n", plain.Line(f.Cure))
+					fmt.Fprintf(c.OutOrStdout(), "      cure: %s\n", printable.Line(f.Cure))
 				}
 			})
 			if output == "json" {

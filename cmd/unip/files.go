@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
@@ -61,10 +61,10 @@ func filesLs(r *remote) *cobra.Command {
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, g := range all.Groups {
-				fmt.Fprintf(w, "\t\t%s/\n", plain.Line(g))
+				fmt.Fprintf(w, "\t\t%s/\n", printable.Line(g))
 			}
 			for _, f := range all.Files {
-				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, ago(f.LastModified), plain.Line(f.Name))
+				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, ago(f.LastModified), printable.Line(f.Name))
 			}
 			return w.Flush()
 		},
@@ -97,7 +97,7 @@ func filesPut(r *remote) *cobra.Command {
 				if err != nil {
 					return said(err)
 				}
-				fmt.Fprintln(c.OutOrStdout(), plain.Line(f.Put))
+				fmt.Fprintln(c.OutOrStdout(), printable.Line(f.Put))
 				return nil
 			}
 			local, err := os.Open(args[0])
@@ -146,7 +146,7 @@ func filesGet(r *remote) *cobra.Command {
 			case err != nil:
 				return said(err)
 			case link:
-				fmt.Fprintln(c.OutOrStdout(), plain.Line(f.Get))
+				fmt.Fprintln(c.OutOrStdout(), printable.Line(f.Get))
 				return nil
 			case r.output == "json":
 				return writeJSON(c.OutOrStdout(), f)
@@ -190,6 +190,6 @@ func progress(c *cobra.Command, name string, total int64) func(int64) {
 		}
 		last = now
 		rate := float64(n) / now.Sub(began).Seconds()
-		fmt.Fprintf(c.ErrOrStderr(), "%s: %s of %s, %s/s\n", plain.Line(name), size(n), size(total), size(int64(rate)))
+		fmt.Fprintf(c.ErrOrStderr(), "%s: %s of %s, %s/s\n", printable.Line(name), size(n), size(total), size(int64(rate)))
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/graph"
 )
 
@@ -33,7 +33,7 @@ drawing of manifests with errors.`,
 			if output == "dot" {
 				text = g.DOT
 			}
-			_, err = fmt.Fprint(c.OutOrStdout(), plain.Text(text()))
+			_, err = fmt.Fprint(c.OutOrStdout(), printable.Text(text()))
 			return err
 		},
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	_ "github.com/unip-knative/unip/cmd/unip/internal/pace" // by being there
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // Set by the linker: the commit, and the images of a release (by digest). A build without them is a development build, whose images ko makes.
@@ -30,7 +30,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	root := command()
-	root.SetErr(plain.NewWriter(os.Stderr))
+	root.SetErr(printable.NewWriter(os.Stderr))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := root.ExecuteContext(ctx)
@@ -40,14 +40,14 @@ func run() int {
 		return 0
 	case errors.As(err, &input):
 		if input.summary != "" {
-			fmt.Fprintln(os.Stderr, plain.Text(input.summary))
+			fmt.Fprintln(os.Stderr, printable.Text(input.summary))
 		}
 		return 1
 	case errors.As(err, new(*usageError)):
-		fmt.Fprintf(os.Stderr, "%s\nSee '%s --help'.\n", plain.Text(err.Error()), root.CommandPath())
+		fmt.Fprintf(os.Stderr, "%s\nSee '%s --help'.\n", printable.Text(err.Error()), root.CommandPath())
 		return 2
 	default:
-		fmt.Fprintln(os.Stderr, "unip:", plain.Text(err.Error()))
+		fmt.Fprintln(os.Stderr, "unip:", printable.Text(err.Error()))
 		return 3
 	}
 }

@@ -20,8 +20,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/predict"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 const (
@@ -107,11 +108,11 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 		_, err = io.WriteString(c.OutOrStdout(), predict.Text(answer))
 		return err
 	}
-	if plain.Terminal(c.OutOrStdout()) {
+	if output.IsTerminal(c.OutOrStdout()) {
 		if json.Valid(answer) {
-			answer = plain.JSON(answer)
+			answer = printable.JSON(answer)
 		} else {
-			answer = []byte(plain.Text(string(answer)))
+			answer = []byte(printable.Text(string(answer)))
 		}
 	}
 	if n := len(answer); n > 0 && answer[n-1] != '\n' {
@@ -276,7 +277,7 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 				where = "--input " + name + ": "
 			}
 		}
-		fmt.Fprintln(stderr, plain.Line(where+fault.Detail))
+		fmt.Fprintln(stderr, printable.Line(where+fault.Detail))
 		if fault.Detail == e.Detail && e.Title != "" {
 			e.Detail = "" // said once is enough
 		}
@@ -284,7 +285,7 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 	if e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0 && !p.wait {
 		fmt.Fprintln(stderr, "with --wait it is tried again until the component can answer")
 	}
-	text := plain.Line(e.Error())
+	text := printable.Line(e.Error())
 	if e.Status < http.StatusInternalServerError {
 		return &inputError{text}
 	}

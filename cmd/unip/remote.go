@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // remote is how a module's HTTP API is reached. All of it may stand in the environment, so that a password is in no process list.
@@ -136,7 +136,7 @@ func secretIn(r io.Reader, name string) (string, error) {
 func said(err error) error {
 	var e *module.Error
 	if errors.As(err, &e) && e.Status < 500 {
-		return &inputError{plain.Line(e.Error())}
+		return &inputError{printable.Line(e.Error())}
 	}
 	return err
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/record"
 )
 
@@ -51,7 +52,7 @@ func runCommand() *cobra.Command {
 			if r.output == "json" {
 				return writeJSON(c.OutOrStdout(), run)
 			}
-			fmt.Fprintln(c.OutOrStdout(), plain.Line(run.ID))
+			fmt.Fprintln(c.OutOrStdout(), printable.Line(run.ID))
 			return nil
 		},
 	}
@@ -121,8 +122,8 @@ func runsCommand() *cobra.Command {
 			fmt.Fprintln(w, "RUN\tPIPELINE\tSTATUS\tSTARTED\tTOOK\tMESSAGE")
 			for _, x := range runs {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n",
-					plain.Line(x.ID), plain.Line(x.Pipeline), plain.Line(string(x.Status)), ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()),
-					plain.Line(x.Message))
+					printable.Line(x.ID), printable.Line(x.Pipeline), printable.Line(string(x.Status)), ago(x.CreatedAt), took(x.StartedAt, x.EndedAt, time.Now()),
+					printable.Line(x.Message))
 			}
 			return w.Flush()
 		},
@@ -138,7 +139,7 @@ func runsCommand() *cobra.Command {
 // tree draws a run: its stages, each below the last one that it waits for.
 func tree(run record.Run, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s  %s  %s\n", plain.Line(run.ID), plain.Line(run.Pipeline), plain.Line(string(run.Status)), took(run.StartedAt, run.EndedAt, now))
+	fmt.Fprintf(&b, "%s  %s  %s  %s\n", printable.Line(run.ID), printable.Line(run.Pipeline), printable.Line(string(run.Status)), took(run.StartedAt, run.EndedAt, now))
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	depth := map[string]int{}
 	for _, st := range run.Stages {
@@ -155,14 +156,14 @@ func tree(run record.Run, now time.Time) string {
 			what = fmt.Sprintf("%d files, %s", st.Files, size(st.Bytes))
 		}
 		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d),
-			mark(st.Status), plain.Line(st.Name), plain.Line(string(st.Status)), took(st.StartedAt, st.EndedAt, now), plain.Line(what))
+			mark(st.Status), printable.Line(st.Name), printable.Line(string(st.Status)), took(st.StartedAt, st.EndedAt, now), printable.Line(what))
 	}
 	_ = w.Flush()
 	if run.Message != "" {
-		fmt.Fprintf(&b, "%s\n", plain.Line(run.Message))
+		fmt.Fprintf(&b, "%s\n", printable.Line(run.Message))
 	}
 	for _, name := range sorted(run.Outputs) {
-		fmt.Fprintf(&b, "%s -> %s\n", plain.Line(name), plain.Line(run.Outputs[name]))
+		fmt.Fprintf(&b, "%s -> %s\n", printable.Line(name), printable.Line(run.Outputs[name]))
 	}
 	return b.String()
 }
@@ -200,7 +201,7 @@ func ago(t time.Time) string {
 
 // watch shows a run until it ends: drawn anew in a terminal, else a line per change of a stage.
 func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
-	terminal := r.output == "" && plain.Terminal(c.OutOrStdout())
+	terminal := r.output == "" && output.IsTerminal(c.OutOrStdout())
 	lines, states := 0, map[string]runtimev1.State{}
 	for {
 		run, err := m.Run(c.Context(), id)
@@ -220,7 +221,7 @@ func watch(c *cobra.Command, r *remote, m *module.Client, id string) error {
 			for _, st := range run.Stages {
 				if states[st.Name] != st.Status && st.Status != runtimev1.Pending {
 					fmt.Fprintf(c.OutOrStdout(), "%s  %s  %s  %s\n",
-						time.Now().Format("15:04:05"), plain.Line(st.Name), plain.Line(string(st.Status)), plain.Line(st.Message))
+						time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)), printable.Line(st.Message))
 				}
 				states[st.Name] = st.Status
 			}
@@ -241,7 +242,7 @@ func ended(w io.Writer, r *remote, run record.Run) error {
 		}
 	}
 	if run.Status != runtimev1.Succeeded {
-		return &inputError{fmt.Sprintf("run %s is %s: %s", run.ID, run.Status, plain.Line(run.Message))}
+		return &inputError{fmt.Sprintf("run %s is %s: %s", run.ID, run.Status, printable.Line(run.Message))}
 	}
 	return nil
 }
@@ -273,10 +274,10 @@ func cancelCommand() *cobra.Command {
 				return writeJSON(c.OutOrStdout(), run)
 			}
 			if run.Status.Done() {
-				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", plain.Line(run.ID), plain.Line(string(run.Status)))
+				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", printable.Line(run.ID), printable.Line(string(run.Status)))
 				return nil
 			}
-			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", plain.Line(run.ID))
+			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", printable.Line(run.ID))
 			return nil
 		},
 	}
@@ -305,11 +306,11 @@ or a file the bytes go as they are.`,
 			}
 			defer body.Close()
 			out := c.OutOrStdout()
-			if !plain.Terminal(out) {
+			if !output.IsTerminal(out) {
 				_, err = io.Copy(out, body)
 				return err
 			}
-			shown := plain.NewWriter(out)
+			shown := printable.NewWriter(out)
 			_, err = io.Copy(shown, body)
 			return errors.Join(err, shown.Flush())
 		},

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/encode"
@@ -78,7 +78,7 @@ func (t *translation) translate(c *cobra.Command, quiet bool) (
 	}
 	if !quiet {
 		for _, d := range found {
-			fmt.Fprintln(c.ErrOrStderr(), plain.Line(d.String()))
+			fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
 		}
 	}
 	if found.Failed() {
@@ -252,6 +252,6 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(plain.JSON(b.Bytes()))
+	_, err := w.Write(printable.JSON(b.Bytes()))
 	return err
 }

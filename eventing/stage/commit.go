@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 const (
@@ -94,7 +93,7 @@ const MaxMessage = 4096
 
 // Encode gives the message, its error in one printable line and cut where it would not fit.
 func (r Result) Encode() []byte {
-	r.Error = Printable(r.Error)
+	r.Error = printable.Summary(r.Error, MaxMessage)
 	for {
 		b, _ := json.Marshal(r) // strings and numbers always encode
 		over := len(b) - MaxMessage
@@ -103,24 +102,4 @@ func (r Result) Encode() []byte {
 		}
 		r.Error = strings.ToValidUTF8(r.Error[:max(0, len(r.Error)-over-3)], "") + "…"
 	}
-}
-
-// Printable makes one line of a text that somebody else has written, for a status, an event or a
-// terminal: white space becomes a blank, and what would act there instead of being read (control
-// characters, what turns the direction of writing, what is not UTF-8) is escaped as in Go.
-func Printable(s string) string {
-	var b strings.Builder
-	for rest := strings.Join(strings.Fields(s), " "); rest != ""; {
-		r, n := utf8.DecodeRuneInString(rest)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, rest[0])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		rest = rest[n:]
-	}
-	return b.String()
 }

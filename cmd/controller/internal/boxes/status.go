@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/message"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // outcome is what one pass found. With a reason it becomes the box's condition Ready; without one (an API server that did not answer) the
@@ -55,7 +55,7 @@ func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outc
 	if o.reason == "" {
 		return reconcile.Result{RequeueAfter: o.after}, o.err
 	}
-	o.message = message.Printable(o.message)
+	o.message = printable.Line(o.message)
 	before := box.DeepCopy()
 	old := meta.FindStatusCondition(box.Status.Conditions, platformv1.ConditionReady)
 	news := old == nil || old.Reason != o.reason

@@ -10,8 +10,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/message"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -264,5 +264,8 @@ func lastLine(s string) string {
 	return oneLine(lines[len(lines)-1])
 }
 
+// maxSummary bounds what one message takes over of another's text, in bytes.
+const maxSummary = 400
+
 // oneLine is other people's text as it may stand in a message.
-func oneLine(s string) string { return message.OneLine(s) }
+func oneLine(s string) string { return printable.Summary(s, maxSummary) }

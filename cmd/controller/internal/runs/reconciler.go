@@ -27,10 +27,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
-	"github.com/unip-knative/unip/cmd/controller/internal/message"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 const (
@@ -225,7 +225,7 @@ func (p *pass) do() error {
 			return err
 		}
 	}
-	printable(&p.run.Status)
+	makePrintable(&p.run.Status)
 	if !equality.Semantic.DeepEqual(before.Status, p.run.Status) {
 		// With the resource version: of two leaders, which should not be, one fails.
 		if err := p.Client.Status().Update(p.ctx, p.run, fieldOwner); err != nil {
@@ -246,15 +246,15 @@ func (p *pass) do() error {
 	return nil
 }
 
-// printable makes what a status says to people fit for their terminals, whoever's words are in it.
-func printable(s *runtimev1.PipelineRunStatus) {
-	s.Message = message.Printable(s.Message)
+// makePrintable makes what a status says to people fit for their terminals, whoever's words are in it.
+func makePrintable(s *runtimev1.PipelineRunStatus) {
+	s.Message = printable.Line(s.Message)
 	for i := range s.Stages {
 		st := &s.Stages[i]
-		st.Reason, st.Message = message.Printable(st.Reason), message.Printable(st.Message)
+		st.Reason, st.Message = printable.Line(st.Reason), printable.Line(st.Message)
 	}
 	for i := range s.Conditions {
-		s.Conditions[i].Message = message.Printable(s.Conditions[i].Message)
+		s.Conditions[i].Message = printable.Line(s.Conditions[i].Message)
 	}
 }
 
@@ -480,7 +480,7 @@ func (p *pass) deleteJob(name string) error {
 func setCondition(s *runtimev1.PipelineRunStatus, c metav1.Condition) {
 	i := slices.IndexFunc(s.Conditions, func(o metav1.Condition) bool { return o.Type == c.Type })
 	c.LastTransitionTime = metav1.Now()
-	c.Message = message.Printable(c.Message)
+	c.Message = printable.Line(c.Message)
 	if i < 0 {
 		s.Conditions = append(s.Conditions, c)
 		return

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // Messages that people get in another form than the rest.
@@ -57,7 +57,7 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := fmt.Fprintln(p.w, plain.Line(strings.ReplaceAll(line, "\n", " ")))
+	_, err := fmt.Fprintln(p.w, printable.Line(strings.ReplaceAll(line, "\n", " ")))
 	return err
 }
 

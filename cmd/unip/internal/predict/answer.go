@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/plain"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // maxValues of a list that are shown.
@@ -24,11 +24,11 @@ func Text(answer []byte) string {
 		}
 	}
 	if d.Decode(&a) != nil || a.Outputs == nil {
-		return plain.Text(strings.TrimRight(string(answer), "\n")) + "\n"
+		return printable.Text(strings.TrimRight(string(answer), "\n")) + "\n"
 	}
 	var b strings.Builder
 	for _, o := range a.Outputs {
-		fmt.Fprintf(&b, "%s: %s\n", plain.Line(o.Name), plain.Text(value(o.Data, o.Shape)))
+		fmt.Fprintf(&b, "%s: %s\n", printable.Line(o.Name), printable.Text(value(o.Data, o.Shape)))
 	}
 	return b.String()
 }

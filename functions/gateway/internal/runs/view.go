@@ -10,16 +10,16 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
 // Get gives one run.
 func (h *Handler) Get(w http.ResponseWriter, r *http.Request, user, id string) {
-	if run := h.own(w, r, user, id); run != nil {
+	if run := h.runOf(w, r, user, id); run != nil {
 		answer(w, http.StatusOK, record.WithStages(run))
 	}
 }
@@ -56,16 +56,12 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
 		return
 	}
-	options := []client.ListOption{client.InNamespace(h.Namespace)}
-	if p := q.Get("pipeline"); p != "" {
-		options = append(options, client.MatchingLabels{runtimev1.PipelineLabel: p})
-	}
-	var all runtimev1.PipelineRunList
-	if err := h.Client.List(r.Context(), &all, options...); err != nil {
+	all, err := h.Store.Runs(r.Context(), q.Get("pipeline"))
+	if err != nil {
 		unavailable(w, r, err)
 		return
 	}
-	runs := slices.DeleteFunc(all.Items, func(x runtimev1.PipelineRun) bool {
+	runs := slices.DeleteFunc(all, func(x runtimev1.PipelineRun) bool {
 		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) || (q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
 	})
 	slices.SortFunc(runs, func(a, b runtimev1.PipelineRun) int { return strings.Compare(rank(&b), rank(&a)) })
@@ -93,43 +89,34 @@ func rank(run *runtimev1.PipelineRun) string {
 	return run.CreationTimestamp.UTC().Format(time.RFC3339) + " " + run.Name
 }
 
+// pipelineView is a pipeline as the API shows it. Inputs are the variables that a run may be given, Outputs those that
+// its stages write.
+type pipelineView struct {
+	Name         string   `json:"name"`
+	Inputs       []string `json:"inputs"`
+	Outputs      []string `json:"outputs"`
+	Stages       []string `json:"stages"`
+	ContinueWith string   `json:"continue_with,omitempty"`
+}
+
 // Pipelines gives the module's pipelines.
 func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
-	var all runtimev1.PipelineList
-	if err := h.Client.List(r.Context(), &all, client.InNamespace(h.Namespace)); err != nil {
+	all, err := h.Store.Pipelines(r.Context())
+	if err != nil {
 		unavailable(w, r, err)
 		return
 	}
-	type pipeline struct {
-		Name         string   `json:"name"`
-		Inputs       []string `json:"inputs"`
-		Outputs      []string `json:"outputs"`
-		Stages       []string `json:"stages"`
-		ContinueWith string   `json:"continue_with,omitempty"`
-	}
-	out := []pipeline{}
-	for _, p := range all.Items {
-		x := pipeline{Name: p.Name, Inputs: []string{}, Outputs: []string{}, Stages: []string{}, ContinueWith: p.Spec.ContinueWith}
-		written, read := map[string]bool{}, map[string]bool{}
-		for _, s := range p.Spec.Stages {
-			x.Stages = append(x.Stages, s.Name)
-			for _, v := range s.Outputs {
-				written[v] = true
-			}
-			for _, v := range s.Inputs {
-				read[v] = true
-			}
+	out := []pipelineView{}
+	for _, p := range all {
+		g := pipeline.Of(pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
+		v := pipelineView{
+			Name: p.Name, Inputs: g.Inputs(), Outputs: g.Outputs(), Stages: []string{}, ContinueWith: p.Spec.ContinueWith,
 		}
-		for _, v := range p.Spec.Variables {
-			switch {
-			case written[v.Name]:
-				x.Outputs = append(x.Outputs, v.Name)
-			case read[v.Name]:
-				x.Inputs = append(x.Inputs, v.Name)
-			}
+		for _, s := range g.Stages {
+			v.Stages = append(v.Stages, s.Name)
 		}
-		out = append(out, x)
+		out = append(out, v)
 	}
-	slices.SortFunc(out, func(a, b pipeline) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b pipelineView) int { return strings.Compare(a.Name, b.Name) })
 	answer(w, http.StatusOK, map[string]any{"pipelines": out})
 }

@@ -1,0 +1,286 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+const (
+	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout, for bringing files
+	// in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
+	transferAllowance = 3600
+	// sessionDir is where fetch and publish see their sessions.
+	sessionDir = "/unip/session"
+	// anyUser is an unprivileged one. It need not be in the image.
+	anyUser = 65532
+)
+
+// JobConfig is what all Jobs have in common.
+type JobConfig struct {
+	// Image of fetch and publish.
+	Image    string
+	Security installation.Profile
+	Defaults installation.Defaults
+}
+
+// JobName is the same for the same attempt whoever asks: Kubernetes refuses to create it twice.
+func JobName(run *runtimev1.PipelineRun, stage string, attempt int) string {
+	n := fmt.Sprint(attempt)
+	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), stage, n), n)
+}
+
+// MakeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image), then
+// publish. Kubernetes starts each when the one before has ended well. An error is for good.
+func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c JobConfig) (*batchv1.Job, error) {
+	sessions, err := MakeSessions(run, st)
+	if err != nil {
+		return nil, err
+	}
+	fetch, publish := plans(run, st, attempt, sessions)
+	fetchArg, err := stage.Encode(fetch)
+	if err != nil {
+		return nil, fmt.Errorf("inputs: %w", err)
+	}
+	publishArg, err := stage.Encode(publish)
+	if err != nil {
+		return nil, fmt.Errorf("outputs: %w", err)
+	}
+	user, err := userContainer(st, c.Defaults)
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{
+		runtimev1.PipelineLabel:        run.Spec.Pipeline,
+		runtimev1.RunLabel:             run.Name,
+		runtimev1.StageLabel:           strings.ReplaceAll(st.Name, "/", "."),
+		stage.AttemptLabel:             fmt.Sprint(attempt),
+		"app.kubernetes.io/name":       run.Spec.Pipeline,
+		"app.kubernetes.io/component":  "stage",
+		"app.kubernetes.io/part-of":    run.Namespace,
+		"app.kubernetes.io/managed-by": "unip",
+	}
+	pod := corev1.PodSpec{
+		RestartPolicy:                corev1.RestartPolicyNever,
+		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance),
+		AutomountServiceAccountToken: new(false),
+		EnableServiceLinks:           new(false),
+		SecurityContext: &corev1.PodSecurityContext{
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		InitContainers: []corev1.Container{transferContainer(stage.FetchContainer, c.Image, fetchArg), user},
+		Containers:     []corev1.Container{transferContainer(stage.PublishContainer, c.Image, publishArg)},
+		Volumes: []corev1.Volume{{
+			Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		}},
+	}
+	secret := names.StageSession(run.Name, st.Name)
+	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
+	giveSessions(&pod, &pod.Containers[0], secret, sessions.publish)
+	secure(&pod, c.Security)
+	return &batchv1.Job{
+		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: JobName(run, st.Name, attempt), Namespace: run.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(run, runtimev1.GroupVersion.WithKind("PipelineRun")),
+			},
+		},
+		Spec: batchv1.JobSpec{
+			BackoffLimit:         new(int32(0)), // an attempt is a Job: further ones are the reconciler's decision
+			PodReplacementPolicy: new(batchv1.Failed),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"sidecar.istio.io/inject": "false"}},
+				Spec:       pod,
+			},
+		},
+	}, nil
+}
+
+// giveSessions lets a container of unip's own see its sessions, and no other container. They are mounted whole,
+// not by subPath, which kubelet would never renew, and outside of the volume that outputs are opened in.
+func giveSessions(pod *corev1.PodSpec, c *corev1.Container, secret string, files []string) {
+	if len(files) == 0 { // no items would be all of them
+		return
+	}
+	volume := c.Name + "-session"
+	source := &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: new(int32(0o444))}
+	for _, f := range files {
+		source.Items = append(source.Items, corev1.KeyToPath{Key: f, Path: f})
+	}
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: source}})
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume, MountPath: sessionDir, ReadOnly: true})
+}
+
+// inner is a variable's folder in the volume, as fetch and publish see it.
+func inner(variable string) string { return path.Join(pipeline.DataDir, variable) }
+
+// plans are what fetch and publish do for one attempt.
+func plans(
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, sessions Sessions,
+) (*stage.FetchPlan, *stage.PublishPlan) {
+	runBucket := databox.RunBucketName(run.Namespace)
+	f := &stage.FetchPlan{}
+	p := &stage.PublishPlan{
+		Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket, Session: sessions.publish[0],
+	}
+	for i, in := range st.Inputs {
+		x := stage.Input{
+			Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix,
+		}
+		if in.Stage != "" {
+			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
+		}
+		f.Inputs = append(f.Inputs, x)
+	}
+	for i, out := range st.Outputs {
+		f.Outputs = append(f.Outputs, out.Name)
+		x := stage.Output{Name: out.Name}
+		if out.Bucket != "" {
+			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
+			if u := stage.Object(sessions.usages[i]); u.Key != "" {
+				to.Usage = &u
+			}
+			x.Copies = []stage.Folder{to}
+		}
+		p.Outputs = append(p.Outputs, x)
+	}
+	return f, p
+}
+
+// transferContainer is a container of unip's own image.
+func transferContainer(name, image, plan string) corev1.Container {
+	return corev1.Container{
+		Name: name, Image: image,
+		Args: []string{name, "--plan=" + plan, "--sessions=" + sessionDir, "--data=" + pipeline.DataDir},
+		Env:  []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "48MiB"}},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
+			},
+			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
+		},
+		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
+	}
+}
+
+// userContainer is the stage itself. It sees its own variables, no session and no token.
+func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
+	c := corev1.Container{
+		Name: stage.FunctionContainer, Image: st.Spec.Image, EnvFrom: st.Spec.EnvFrom,
+		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
+		Resources:                resourcesOf(st.Spec.Resources, defaults),
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
+	}
+	for _, f := range c.EnvFrom {
+		for _, name := range []string{secretOf(f), configMapOf(f)} {
+			if names.Managed(name) {
+				return c, fmt.Errorf("stage %s: envFrom: %s is unip's own and not for the module's code", st.Name, name)
+			}
+		}
+	}
+	for _, e := range st.Spec.Env {
+		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: escape(e.Value)})
+	}
+	add := func(variable, folder, value string) {
+		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})
+		if folder != inner(variable) {
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder, SubPath: variable})
+		}
+	}
+	for _, in := range st.Inputs {
+		folder := in.Path
+		if in.Key != "" {
+			folder = path.Dir(in.Path)
+		}
+		add(in.Name, folder, in.Path)
+	}
+	for _, out := range st.Outputs {
+		add(out.Name, out.Path, out.Path)
+	}
+	return c, nil
+}
+
+// escape keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the place of a
+// variable would otherwise become a part of the command.
+func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+
+// escapeAll does so with each word.
+func escapeAll(words []string) []string {
+	out := slices.Clone(words)
+	for i, w := range out {
+		out[i] = escape(w)
+	}
+	return out
+}
+
+// resourcesOf are a stage's, with the installation's where it names none: a Pipeline may have been made by
+// hand.
+func resourcesOf(r runtimev1.Resources, defaults installation.Defaults) corev1.ResourceRequirements {
+	all := defaults.Resources(r.Limits)
+	for name, q := range r.Requests {
+		all.Requests[name] = q
+		if limit, ok := all.Limits[name]; ok && limit.Cmp(q) < 0 {
+			all.Limits[name] = q // the default would be less than what is asked for
+		}
+	}
+	return all
+}
+
+func secretOf(f corev1.EnvFromSource) string {
+	if f.SecretRef == nil {
+		return ""
+	}
+	return f.SecretRef.Name
+}
+
+func configMapOf(f corev1.EnvFromSource) string {
+	if f.ConfigMapRef == nil {
+		return ""
+	}
+	return f.ConfigMapRef.Name
+}
+
+// secure gives each container what its work needs and the profile allows. Under restricted all three share
+// one user. Under baseline the user's container runs as its image says, with the capabilities that such
+// images need. Publish must read what that left, and so is root there, with no capability but DAC_OVERRIDE.
+func secure(pod *corev1.PodSpec, profile installation.Profile) {
+	fetch, user, publish := &pod.InitContainers[0], &pod.InitContainers[1], &pod.Containers[0]
+	unprivileged := func() *corev1.SecurityContext {
+		return &corev1.SecurityContext{
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			RunAsUser:                new(int64(anyUser)),
+			RunAsNonRoot:             new(true),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		}
+	}
+	fetch.SecurityContext, publish.SecurityContext = unprivileged(), unprivileged()
+	if profile == installation.Restricted {
+		user.SecurityContext = unprivileged()
+		user.SecurityContext.ReadOnlyRootFilesystem = nil
+		return
+	}
+	user.SecurityContext = &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		Capabilities: &corev1.Capabilities{
+			Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities(),
+		},
+	}
+	publish.SecurityContext.RunAsUser, publish.SecurityContext.RunAsNonRoot = new(int64(0)), nil
+	publish.SecurityContext.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE"}
+}

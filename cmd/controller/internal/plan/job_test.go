@@ -1,0 +1,255 @@
+package plan
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/resources"
+)
+
+// resolved is the run with its plan in its status, as the reconciler has it.
+func resolved(t *testing.T, r *runtimev1.PipelineRun, p *runtimev1.Pipeline) *runtimev1.PipelineRun {
+	t.Helper()
+	x, err := makePlan(r, []*runtimev1.Pipeline{p}, buckets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Status.Stages = x.Stages
+	return r
+}
+
+func TestJob(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(func(r *runtimev1.PipelineRun) {
+		r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata/a/$(HOME) x.csv"}
+	}), diamond(variable("prepared", func(v *runtimev1.Variable) { v.MountTo = "/work/prepared" })))
+	st := &r.Status.Stages[0]
+	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+	job, err := MakeJob(r, st, 2, JobConfig{Image: "stage:1", Security: installation.Baseline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := job.Spec.Template.Spec
+	fetch, user, publish := pod.InitContainers[0], pod.InitContainers[1], pod.Containers[0]
+
+	var f stage.FetchPlan
+	if err := stage.Decode(kubelet(fetch.Args[1], "--plan="), &f); err != nil {
+		t.Fatal(err)
+	}
+	if f.Inputs[0].Key != "users/ann/file_groups/a/$(HOME) x.csv" || f.Inputs[0].Name != "table" || f.Inputs[0].Session != "fetch-0.json" || f.Outputs[0] != "prepared" {
+		t.Errorf("fetch %+v", f)
+	}
+	var p stage.PublishPlan
+	if err := stage.Decode(kubelet(publish.Args[1], "--plan="), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Session != "publish-0.json" || p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" || len(p.Outputs[0].Copies) != 0 {
+		t.Errorf("publish %+v", p)
+	}
+	env := map[string]string{}
+	for _, e := range user.Env {
+		env[e.Name] = strings.ReplaceAll(e.Value, "$$", "$")
+	}
+	if env["UNIP_PIPELINE_TABLE"] != "/unip/data/table/$(HOME) x.csv" || env["UNIP_PIPELINE_PREPARED"] != "/work/prepared" || len(env) != 2 {
+		t.Errorf("environment %v", env)
+	}
+	if i := slices.IndexFunc(user.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/work/prepared" }); i < 0 || user.VolumeMounts[i].SubPath != "prepared" {
+		t.Errorf("mounts %+v", user.VolumeMounts)
+	}
+	for _, m := range user.VolumeMounts {
+		if m.Name != "data" {
+			t.Errorf("the user's container mounts %s", m.Name)
+		}
+	}
+	if *pod.AutomountServiceAccountToken || *job.Spec.BackoffLimit != 0 || job.OwnerReferences[0].UID != "u" {
+		t.Errorf("%+v", job)
+	}
+	if len(job.Name) > 63 || job.Name == JobName(r, st.Name, 1) || job.Name != JobName(r, st.Name, 2) || JobName(r, r.Status.Stages[1].Name, 2) == job.Name {
+		t.Errorf("name %s", job.Name)
+	}
+	if c := user.SecurityContext.Capabilities; c.Drop[0] != "ALL" || !slices.Equal(c.Add, installation.UserCapabilities()) {
+		t.Errorf("the user's capabilities %+v", c)
+	}
+	if s := publish.SecurityContext; *s.RunAsUser != 0 || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add[0] != "DAC_OVERRIDE" || !*s.ReadOnlyRootFilesystem {
+		t.Errorf("publish %+v", s)
+	}
+}
+
+// kubelet is what becomes of an argument on its way into the container.
+func kubelet(argument, prefix string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(argument, prefix), "$$", "$")
+}
+
+// The translator's NetworkPolicy for stages finds them by their labels.
+func TestNetworkPolicySelectsStages(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := resources.MakeNetworkPolicy(resources.Module{Namespace: "pu-ann-pa-a", Config: installation.Default()}, "stage")
+	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !selector.Matches(labels.Set(job.Spec.Template.Labels)) {
+		t.Errorf("%s does not match %v", selector, job.Spec.Template.Labels)
+	}
+}
+
+func TestJobUnderRestricted(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Restricted})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range slices.Concat(job.Spec.Template.Spec.InitContainers, job.Spec.Template.Spec.Containers) {
+		s := c.SecurityContext
+		if !*s.RunAsNonRoot || *s.RunAsUser != anyUser || *s.AllowPrivilegeEscalation || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add != nil {
+			t.Errorf("%s: %+v", c.Name, s)
+		}
+	}
+}
+
+// No container of a user gets an object of unip's own by envFrom, whoever wrote the Pipeline.
+func TestJobRefusesOwnSecrets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"unip-module-key", "unip-run-logs", "weights.databox.write", "run-1.run.session"} {
+		r := resolved(t, newRun(), diamond())
+		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
+		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Each of our containers sees its own sessions, and the user's none, also where a stage reads nothing: a volume
+// without items would hold all of the Secret.
+func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
+	t.Parallel()
+	reads := resolved(t, newRun(), diamond())
+	writes := resolved(t, newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), newPipeline("train", with("make: -> model")))
+	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
+		st := &r.Status.Stages[0]
+		job, err := MakeJob(r, st, 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := job.Spec.Template.Spec
+		volumes := map[string]*corev1.SecretVolumeSource{}
+		for _, v := range pod.Volumes {
+			if v.Secret != nil {
+				volumes[v.Name] = v.Secret
+			}
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			for _, m := range c.VolumeMounts {
+				secret, ok := volumes[m.Name]
+				if !ok {
+					continue
+				}
+				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, pipeline.DataDir) || m.MountPath != sessionDir {
+					t.Errorf("%s: %s: %+v", name, c.Name, m)
+				}
+				if secret.SecretName != names.StageSession(r.Name, st.Name) || len(secret.Items) == 0 {
+					t.Errorf("%s: %s: %+v", name, c.Name, secret)
+				}
+				for _, i := range secret.Items {
+					if c.Name == stage.FunctionContainer || !strings.HasPrefix(i.Key, c.Name+"-") {
+						t.Errorf("%s: %s sees %s", name, c.Name, i.Key)
+					}
+				}
+			}
+		}
+		if want := 1 + len(st.Inputs); name == "writes only" && len(volumes) != want {
+			t.Errorf("%s: %d volumes of sessions", name, len(volumes))
+		}
+	}
+}
+
+// What the manifest says in command and args is what the container gets: an uploader's file name in a variable
+// does not become a part of the command.
+func TestCommandsAreLiteral(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	st := &r.Status.Stages[0]
+	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
+	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
+	job, err := MakeJob(r, st, 1, JobConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := job.Spec.Template.Spec.InitContainers[1]
+	environment := map[string]string{"UNIP_PIPELINE_TABLE": "/x;reboot", "X": "x", "Y": "y"}
+	for _, got := range [][]string{user.Command, user.Args} {
+		for i := range got {
+			got[i] = expand(got[i], environment)
+		}
+		if !slices.Equal(got, words) {
+			t.Errorf("%q, want %q", got, words)
+		}
+	}
+	if !slices.Equal(st.Spec.Command, []string{"sh", "-c", words[2]}) {
+		t.Error("the run's own command was changed")
+	}
+}
+
+// references are what kubelet looks for in command, args and env: an escaped dollar, or a variable.
+var references = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
+
+// expand does what kubelet does (third_party/forked/golang/expansion).
+func expand(word string, environment map[string]string) string {
+	return references.ReplaceAllStringFunc(word, func(found string) string {
+		if found == "$$" {
+			return "$"
+		}
+		if value, ok := environment[strings.Trim(found, "$()")]; ok {
+			return value
+		}
+		return found
+	})
+}
+
+// A Pipeline that was made by hand without resources gets the installation's, as a translated one does.
+func TestResourcesOfAStage(t *testing.T) {
+	t.Parallel()
+	defaults := installation.Defaults{
+		Requests: map[string]string{"cpu": "100m", "memory": "256Mi"}, Limits: map[string]string{"memory": "1Gi", "ephemeral-storage": "10Gi"},
+	}
+	list := func(pairs ...string) corev1.ResourceList {
+		l := corev1.ResourceList{}
+		for i := 0; i < len(pairs); i += 2 {
+			l[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+		}
+		return l
+	}
+	for name, c := range map[string]struct {
+		given          runtimev1.Resources
+		requests, want corev1.ResourceList
+	}{
+		"nothing":       {runtimev1.Resources{}, list("cpu", "100m", "memory", "256Mi"), list("memory", "1Gi", "ephemeral-storage", "10Gi")},
+		"a limit":       {runtimev1.Resources{Limits: list("memory", "64Mi")}, list("cpu", "100m", "memory", "64Mi"), list("memory", "64Mi", "ephemeral-storage", "10Gi")},
+		"a request":     {runtimev1.Resources{Requests: list("memory", "2Gi")}, list("cpu", "100m", "memory", "2Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
+		"as translated": {runtimev1.Resources{Limits: list("memory", "2Gi"), Requests: list("cpu", "50m", "memory", "1Gi")}, list("cpu", "50m", "memory", "1Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
+	} {
+		got := resourcesOf(c.given, defaults)
+		if !equality.Semantic.DeepEqual(got.Requests, c.requests) || !equality.Semantic.DeepEqual(got.Limits, c.want) {
+			t.Errorf("%s: requests %v limits %v", name, got.Requests, got.Limits)
+		}
+	}
+}

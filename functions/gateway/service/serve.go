@@ -1,0 +1,137 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/forward"
+	"github.com/unip-knative/unip/functions/gateway/internal/pace"
+	"github.com/unip-knative/unip/functions/gateway/internal/paths"
+	"github.com/unip-knative/unip/functions/internal/answered"
+	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// ServeHTTP answers one call: probes, else what is published, else 404.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	start := time.Now()
+	rec := &answered.Writer{ResponseWriter: w}
+	entry := call{trace: forward.Trace(r, g.sampled)}
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { //nolint:errorlint // a panic value, never wrapped
+			slog.Error("call panicked", "panic", fmt.Sprint(p))
+			problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the gateway; its log says more"))
+			p = nil
+		}
+		status := rec.Status
+		if p != nil {
+			status = 499 // the caller went away, or the answer broke off
+		}
+		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user", entry.user,
+			"bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
+		if p != nil {
+			panic(p)
+		}
+	}()
+	g.serve(rec, r, &entry)
+}
+
+// call is what the access log says of a call.
+type call struct{ api, user, trace string }
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
+	r = pace.Limit(w, r, pace.Pause, pace.Whole)
+	m, ok := g.table.Find(r.URL.EscapedPath())
+	if !ok {
+		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
+		return
+	}
+	entry.api = m.API.Name
+	if !slices.Contains(m.Methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(m.Methods, ", "))
+		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
+		return
+	}
+	if err := g.table.CheckOrigin(m.API, r); err != nil {
+		problem.Write(w, r, problem.New(problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+			"a browser sends this call for a page of another site than the API's"))
+		return
+	}
+	user, ok := g.authenticate(w, r, m.API)
+	if !ok {
+		return
+	}
+	entry.user = user
+	switch m.Operation {
+	case paths.ForwardCall:
+		g.forwardCall(w, r, m, user)
+	case paths.ServeFile:
+		g.files.Serve(w, r, owner(m.API, user), m.Upstream)
+	default:
+		g.serveRuns(w, r, m, owner(m.API, user))
+	}
+}
+
+// forwardCall passes a call on to the component, signed.
+func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+	if !m.API.IdentityPassThrough {
+		user = ""
+	}
+	deadline := g.now().Add(m.API.Longest())
+	g.forward.Forward(w, r, forward.Call{
+		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
+		Sign: func(ctx context.Context) (string, error) {
+			return g.sign(ctx, caller.Claims{User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream})
+		},
+	})
+}
+
+// owner is whose files and runs a call is for: they are always somebody's, on an open API too.
+func owner(api routes.API, user string) string {
+	if api.Auth == nil {
+		return caller.Anonymous
+	}
+	return user
+}
+
+// serveRuns answers the operations of pipelines and their runs.
+func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+	if g.runs == nil {
+		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "",
+			"the gateway was started without access to runs"))
+		return
+	}
+	switch m.Operation {
+	case paths.StartRun:
+		g.runs.Start(w, r, user, m.API.Target, m.API.Spec)
+	case paths.DescribePipeline:
+		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
+	case paths.ListPipelines:
+		g.runs.Pipelines(w, r)
+	case paths.ListRuns:
+		g.runs.List(w, r, user)
+	case paths.GetRun:
+		g.runs.Get(w, r, user, m.Run)
+	case paths.CancelRun:
+		g.runs.Cancel(w, r, user, m.Run)
+	case paths.ReadLogs:
+		g.runs.Logs(w, r, user, m.Run)
+	case paths.WatchRun:
+		g.runs.Events(w, r, user, m.Run)
+	default: // an operation that is missing here would be a mistake of the gateway
+		panic("an operation without an answer")
+	}
+}
