@@ -82,3 +82,13 @@ func (b *Box) Fit(ctx context.Context, need int64) error {
 	}
 	return b.room.usage.Fit(need)
 }
+
+// Capacity is the box's space in bytes as Fit has seen it last, 0 where nobody has counted.
+func (b *Box) Capacity() int64 {
+	b.room.mu.Lock()
+	defer b.room.mu.Unlock()
+	if !b.room.known {
+		return 0
+	}
+	return b.room.usage.Capacity
+}

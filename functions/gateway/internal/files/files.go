@@ -276,6 +276,13 @@ func (c *call) room(size, old int64) bool {
 		c.refuseStorage(err)
 		return false
 	}
+	if grows, capacity := max(size-old, 0), c.box.Capacity(); grows > 0 && capacity > 0 &&
+		!c.links.TakeSize(c.user, c.name, grows, capacity, time.Now()) {
+		c.w.Header().Set("Retry-After", "60")
+		c.refuse("too-many-links", http.StatusTooManyRequests, "Too many upload links", fmt.Sprintf(
+			"a user gets links for at most %d times a box's capacity within an hour", mostGrowth))
+		return false
+	}
 	if size < 0 && !c.links.Take(c.user, c.name, time.Now()) {
 		c.w.Header().Set("Retry-After", "60")
 		c.refuse("too-many-links", http.StatusTooManyRequests, "Too many upload links",

@@ -4,6 +4,7 @@ package files_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -422,6 +423,36 @@ func newWorldLike(w world) world {
 	boxes := &files.Boxes{Dir: w.dir, Dataset: func(box string) bool { return box == "herbarium" }}
 	w.Handler = &files.Handler{Boxes: w.Handler.Boxes, Open: boxes.Open, Links: w.Links}
 	return w
+}
+
+// Links with a size fit one by one, but live on: a user who gathers them while there is room cannot
+// fill the box far beyond its capacity with them later.
+func TestLinksWithASizeAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Links = &files.Links{Most: 2}
+	w.put(t, "ann", "userdata/g/old", "0123456789")
+	usage := databox.Usage{Capacity: 100, Used: 60}
+	if err := s3.WriteUsage(t.Context(), w.s3.Client, w.usage, usage); err != nil {
+		t.Fatal(err)
+	}
+	w = newWorldLike(w)
+	put := func(user, path string, want int) {
+		t.Helper()
+		code, body, header := w.call(t, http.MethodPut, user, path)
+		if code != want || code == 429 && header.Get("Retry-After") == "" {
+			t.Errorf("%s: PUT %s: %d %v, want %d", user, path, code, body, want)
+		}
+	}
+	for i := range 25 {
+		put("ann", fmt.Sprintf("userdata/g/new%d?size=40", i), 201)
+	}
+	put("ann", "userdata/g/more?size=40", 429)
+	put("ann", "userdata/g/more?size=1", 429)
+	put("ann", "userdata/g/old?size=10&overwrite=true", 200) // the box does not grow
+	put("ann", "userdata/g/more?size=0", 201)
+	put("ann", "userdata/g/more", 201)
+	put("bob", "userdata/g/more?size=40", 201)
 }
 
 // Links of unknown size are counted for each user; those with a size are not.

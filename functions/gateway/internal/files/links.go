@@ -1,6 +1,7 @@
 package files
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -15,11 +16,17 @@ const (
 	manyUsers = 10_000
 )
 
-// Links counts the upload links of unknown size that each user has of each box. S3 bounds no such
-// link beforehand, so their number is what bounds how far a box can be filled beyond its capacity.
-// One user's links never use up another's.
+// mostGrowth bounds the links whose size is known: so many times its capacity a user may let a box
+// grow by them within an hour. What is uploaded, deleted and uploaded again counts each time.
+const mostGrowth = 10
+
+// Links counts the upload links that each user has of each box. S3 bounds no link of unknown size
+// beforehand, so their number is what bounds how far a box can be filled beyond its capacity. Of the
+// others each has fitted when it was made, but not with those that were made before and are used
+// later: they are bounded by the sum of their sizes. One user's links never use up another's.
 type Links struct {
-	// Most is how many a user gets for a box within an hour; 0 is no bound.
+	// Most is how many of unknown size a user gets for a box within an hour; 0 is no bound, of sizes
+	// neither.
 	Most int
 
 	mu sync.Mutex
@@ -31,8 +38,8 @@ type holder struct{ user, box string }
 // window counts by the minute.
 type window struct {
 	last  int64 // the newest minute, since 1970
-	count [minutes + 1]int
-	sum   int
+	count [minutes + 1]int64
+	sum   int64
 }
 
 // move lets go of what is older than the window.
@@ -48,24 +55,38 @@ func (w *window) move(minute int64) {
 // Take counts one link more. box may be more than a name where links are counted apart. When the
 // user has as many as there may be, it does not and reports false.
 func (l *Links) Take(user, box string, now time.Time) bool {
-	if l == nil || l.Most == 0 {
+	return l == nil || l.take(holder{user, box}, 1, int64(l.Most), now)
+}
+
+// TakeSize counts a link by which a box of that capacity grows by so many bytes, if it is not too
+// much.
+func (l *Links) TakeSize(user, box string, growth, capacity int64, now time.Time) bool {
+	most := int64(math.MaxInt64)
+	if capacity < most/mostGrowth {
+		most = mostGrowth * capacity
+	}
+	return l == nil || l.take(holder{user, box + "/size"}, growth, most, now)
+}
+
+func (l *Links) take(h holder, n, most int64, now time.Time) bool {
+	if l.Most == 0 {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	minute := now.Unix() / 60
-	w := l.of[holder{user, box}]
+	w := l.of[h]
 	if w == nil {
 		l.forget(minute)
 		w = &window{last: minute}
-		l.of[holder{user, box}] = w
+		l.of[h] = w
 	}
 	w.move(minute)
-	if w.sum >= l.Most {
+	if n > most-w.sum {
 		return false
 	}
-	w.count[int(minute%int64(len(w.count)))]++
-	w.sum++
+	w.count[int(minute%int64(len(w.count)))] += n
+	w.sum += n
 	return true
 }
 
