@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -125,6 +127,31 @@ func TestCheckIssuer(t *testing.T) {
 	} {
 		if err := installation.CheckIssuer(issuer, "cluster.example"); (err == nil) != good {
 			t.Errorf("%q: %v, good should be %v", issuer, err, good)
+		}
+	}
+}
+
+// An operator bounds the disk of users' containers; a manifest's own limit wins, and without either there
+// is none.
+func TestDiskIsBoundedByTheOperator(t *testing.T) {
+	t.Parallel()
+	none := installation.Default().Defaults.Resources(nil)
+	if _, ok := none.Limits[corev1.ResourceEphemeralStorage]; ok {
+		t.Error("there is a limit that nobody has asked for")
+	}
+	c, err := installation.Parse([]byte("defaults: {limits: {ephemeral-storage: 20Gi}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for own, want := range map[string]string{"": "20Gi", "1Gi": "1Gi"} {
+		limits := corev1.ResourceList{}
+		if own != "" {
+			limits[corev1.ResourceEphemeralStorage] = resource.MustParse(own)
+		}
+		got := c.Defaults.Resources(limits).Limits
+		disk, memory := got[corev1.ResourceEphemeralStorage], got[corev1.ResourceMemory]
+		if disk.String() != want || memory.String() != "1Gi" {
+			t.Errorf("a manifest with %q: %s of disk, %s of memory", own, disk.String(), memory.String())
 		}
 	}
 }
