@@ -6,15 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -231,59 +227,31 @@ func TestNoNamespace(t *testing.T) {
 	}
 }
 
-// Translation is bytes in, objects out: no cluster, no storage, no network. Nothing below this folder imports them itself.
-func TestForbiddenImports(t *testing.T) {
-	t.Parallel()
-	forbidden := []string{"k8s.io/client-go", "github.com/minio/minio-go", "net/http"}
-	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		for _, i := range f.Imports {
-			path, err := strconv.Unquote(i.Path.Value)
-			if err != nil {
-				return err
-			}
-			for _, no := range forbidden {
-				if path == no || strings.HasPrefix(path, no+"/") {
-					t.Errorf("%s imports %s", p, path)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Who runs a component elsewhere gets what the cluster gets; of manifests with errors, nothing.
 func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 	t.Parallel()
 	for _, dir := range cases(t) {
 		in, o := read(t, dir)
 		objects, found := translate.Translate([]manifest.File{in}, o)
-		components, foundHere := translate.Components([]manifest.File{in}, o)
-		if foundHere.Failed() && (!found.Failed() || len(components) > 0) {
-			t.Errorf("%s: %v, %d components", dir, foundHere, len(components))
+		m, foundHere := translate.Decide([]manifest.File{in}, o)
+		if foundHere.Failed() != (m == nil) || (foundHere.Failed() && !found.Failed()) {
+			t.Errorf("%s: %v, %v", dir, foundHere, m)
 		}
 		for _, object := range objects {
 			s, ok := object.(*servingv1.Service)
 			if !ok || s.Name == "gateway" {
 				continue
 			}
-			i := slices.IndexFunc(components, func(c resources.Component) bool { return c.Name == s.Name })
-			if i < 0 {
+			c, ok := m.Component(s.Name)
+			if !ok {
 				t.Errorf("%s: no component %s", dir, s.Name)
 				continue
 			}
-			c := components[i]
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
-			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
+			want := []string{
+				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers),
+				"--inference=" + c.Inference,
+			}
 			if c.Model != nil {
 				want = append(want, "--model-object="+resources.Literal(c.Model.Object))
 			}

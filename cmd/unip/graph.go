@@ -7,7 +7,6 @@ import (
 
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/graph"
-	"github.com/unip-knative/unip/translate/manifest"
 )
 
 func graphCommand() *cobra.Command {
@@ -25,14 +24,10 @@ drawing of manifests with errors.`,
 			if output != "mermaid" && output != "dot" {
 				return &usageError{fmt.Errorf("-o: %q is neither mermaid nor dot", output)}
 			}
-			files, err := t.read(c.Context(), c.InOrStdin())
+			m, err := t.decide(c)
 			if err != nil {
 				return err
 			}
-			if _, _, err := t.translate(c, files, false); err != nil {
-				return err
-			}
-			m, _ := manifest.Read(files) // has been checked
 			g := graph.Of(m)
 			text := g.Mermaid
 			if output == "dot" {

@@ -19,6 +19,7 @@ import (
 	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/module"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -46,41 +47,60 @@ func (t *translation) flags(c *cobra.Command) {
 
 // run reads and translates. Findings go to stderr, unless quiet.
 func (t *translation) run(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	files, err := t.read(c.Context(), c.InOrStdin())
-	if err != nil {
-		return nil, nil, err
-	}
-	return t.translate(c, files, quiet)
+	_, objects, found, err := t.translate(c, quiet)
+	return objects, found, err
 }
 
-func (t *translation) translate(c *cobra.Command, files []manifest.File, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	config := installation.Default()
-	if t.config != "" {
-		b, err := os.ReadFile(t.config)
-		if err != nil {
-			return nil, nil, &inputError{err.Error()}
-		}
-		if config, err = installation.Parse(b); err != nil {
-			return nil, nil, &inputError{t.config + ": " + err.Error()}
-		}
-	}
-	images, err := t.imageNames()
+// decide reads a module and decides it; what cannot be translated is refused here as well.
+func (t *translation) decide(c *cobra.Command) (*module.Module, error) {
+	m, _, _, err := t.translate(c, false)
+	return m, err
+}
+
+func (t *translation) translate(c *cobra.Command, quiet bool) (
+	m *module.Module, objects []translate.Object, found manifest.Diagnostics, err error,
+) {
+	files, err := t.read(c.Context(), c.InOrStdin())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	objects, found := translate.Translate(files, translate.Options{
-		Config: config, Images: images, Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient,
-		AllowForeign: t.allowForeign,
-	})
+	o := translate.Options{
+		Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient, AllowForeign: t.allowForeign,
+	}
+	if o.Config, err = t.installation(); err != nil {
+		return nil, nil, nil, err
+	}
+	if o.Images, err = t.imageNames(); err != nil {
+		return nil, nil, nil, err
+	}
+	if m, found = translate.Decide(files, o); m != nil {
+		objects, found = translate.Make(m, found, o)
+	}
 	if !quiet {
 		for _, d := range found {
 			fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
 		}
 	}
 	if found.Failed() {
-		return nil, found, &inputError{}
+		return nil, nil, found, &inputError{}
 	}
-	return objects, found, nil
+	return m, objects, found, nil
+}
+
+// installation is the configuration that --config names, or that of the local cluster.
+func (t *translation) installation() (installation.Config, error) {
+	if t.config == "" {
+		return installation.Default(), nil
+	}
+	b, err := os.ReadFile(t.config)
+	if err != nil {
+		return installation.Config{}, &inputError{err.Error()}
+	}
+	config, err := installation.Parse(b)
+	if err != nil {
+		return installation.Config{}, &inputError{t.config + ": " + err.Error()}
+	}
+	return config, nil
 }
 
 // imageNames are unip's own images: a release's, or ko's references.
