@@ -176,7 +176,9 @@ func TestRunsOfAnyStore(t *testing.T) {
 	store.update(run.ID, func(x *runtimev1.PipelineRun) {
 		x.Status.State = runtimev1.Running
 		x.Status.Stages = []runtimev1.StageStatus{
-			{Name: "fit", State: runtimev1.Running, Job: "fit-1"}, {Name: "test", State: runtimev1.Pending, Job: "test-1"},
+			{Name: "fit", State: runtimev1.Running, StartTime: new(metav1.NowMicro())},
+			{Name: "test", State: runtimev1.Pending, StartTime: new(metav1.NowMicro())},
+			{Name: "later", State: runtimev1.Pending},
 		}
 	})
 	var log bytes.Buffer
