@@ -161,7 +161,8 @@ func (s *serving) places() (dir, python string, err error) {
 	return dir, python, err
 }
 
-// model finds the model below the folder of boxes and says where that is: the function's loader gets this path, not the manifest's.
+// model finds the model below the folder of boxes and says where that is: the function's loader
+// gets this path, not the manifest's.
 func (s *serving) model(m module.Model, log *slog.Logger) (*devserver.Model, error) {
 	boxes, err := filepath.Abs(s.boxes)
 	if err != nil {
@@ -177,7 +178,8 @@ func (s *serving) model(m module.Model, log *slog.Logger) (*devserver.Model, err
 	return local, nil
 }
 
-// folders are those in the role of the boxes that the component is connected to, nil where there is none.
+// folders are those in the role of the boxes that the component is connected to, nil where there is
+// none.
 func (s *serving) folders(namespace string, boxes []module.FileBox, log *slog.Logger) (*devserver.Folders, error) {
 	if len(boxes) == 0 {
 		return nil, nil
@@ -194,8 +196,8 @@ func (s *serving) folders(namespace string, boxes []module.FileBox, log *slog.Lo
 	return f, nil
 }
 
-// environment is this process's own, without what the other commands log in with, and over it the component's: the
-// objects of envFrom as far as the manifests hold them, then env.
+// environment is this process's own, without what the other commands log in with, and over it the
+// component's: the objects of envFrom as far as the manifests hold them, then env.
 func environment(m *module.Module, x module.Component, stderr io.Writer) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")

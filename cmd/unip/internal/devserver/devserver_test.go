@@ -27,7 +27,8 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// The end of serving is the end of all processes, of those that the function has started as well; and a call that goes on is cut off.
+// The end of serving is the end of all processes, of those that the function has started as well;
+// and a call that goes on is cut off.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,10 +10,11 @@ import (
 // maxHeader is that of the server in a cluster.
 const maxHeader = 64 << 10
 
-// guard lets no web page call: a page of another origin is refused (CSRF), and so is a host name that
-// is not of this machine, for a page can have its own name lead here (DNS rebinding). An address in
-// place of a name cannot be rebound: at a loopback address those of this machine are taken, with the
-// port, at another one every address. hosts are names that are taken besides, at any port.
+// guard lets no web page call: a page of another origin is refused (CSRF), and so is a host name
+// that is not of this machine, for a page can have its own name lead here (DNS rebinding). An
+// address in place of a name cannot be rebound: at a loopback address those of this machine are
+// taken, with the port, at another one every address. hosts are names that are taken besides, at
+// any port.
 func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -19,7 +19,8 @@ const (
 	msgCall    = "call" // one for each call
 )
 
-// NewHandler writes records for people, a line each: calls short, everything else with the component's name before it.
+// NewHandler writes records for people, a line each: calls short, everything else with the
+// component's name before it.
 func NewHandler(w io.Writer, component string) slog.Handler {
 	return &people{w: w, component: component}
 }
@@ -61,7 +62,8 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// gate is a handler until it is closed: what a generation says while it is being ended concerns nobody.
+// gate is a handler until it is closed: what a generation says while it is being ended concerns
+// nobody.
 type gate struct {
 	slog.Handler
 	closed atomic.Bool
