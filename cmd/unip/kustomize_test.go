@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
+	"github.com/unip-knative/unip/cmd/unip/internal/command"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -87,7 +89,7 @@ func sessions(t *testing.T, box *cluster.Object) []platformv1.Session {
 // translated writes a module's base and reads its objects back through kustomize.
 func translated(t *testing.T, module, dir string) []*cluster.Object {
 	t.Helper()
-	c := command()
+	c := command.New(release.Build{})
 	c.SetArgs([]string{"translate", "-f", module, "-o", "dir=" + dir})
 	c.SetErr(io.Discard)
 	if err := c.Execute(); err != nil {
@@ -106,7 +108,7 @@ func build(t *testing.T, dir string) []*cluster.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := parse(b)
+	all, err := cluster.ParseYAML(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,18 +1,20 @@
-package main
+package command
 
 import (
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/graph"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-func graphCommand() *cobra.Command {
-	var t translation
-	var output string
+func graphCommand(build release.Build) *cobra.Command {
+	t := option.Translation{Build: build}
+	var format option.Format
 	c := &cobra.Command{
 		Use:   "graph -f FILE|FOLDER|-",
 		Short: "Draw a module: APIs, components, boxes, and pipelines with their stages",
@@ -22,28 +24,27 @@ drawing of manifests with errors.`,
   unip graph -f manifests/ -o dot | dot -Tsvg > module.svg`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if output != "mermaid" && output != "dot" {
-				return &usageError{fmt.Errorf("-o: %q is neither mermaid nor dot", output)}
+			if err := format.Check(); err != nil {
+				return err
 			}
-			files, err := t.read(c.Context(), c.InOrStdin())
+			files, err := t.Read(c.Context(), c.InOrStdin())
 			if err != nil {
 				return err
 			}
-			if _, _, err := t.translate(c, files, false); err != nil {
+			if _, _, err := t.Translate(c, files, false); err != nil {
 				return err
 			}
 			m, _ := manifest.Read(files) // has been checked
 			g := graph.Of(m)
 			text := g.Mermaid
-			if output == "dot" {
+			if format.Is("dot") {
 				text = g.DOT
 			}
 			_, err = fmt.Fprint(c.OutOrStdout(), printable.Text(text()))
 			return err
 		},
 	}
-	t.flags(c)
-	c.Flags().StringVarP(&output, "output", "o", "mermaid", "mermaid or dot")
-	complete(c, "output", "mermaid", "dot")
+	t.AddFlags(c)
+	format.AddTo(c, c.Flags(), "mermaid or dot", "mermaid", "dot")
 	return c
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"encoding/base64"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/devserver"
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
@@ -27,15 +31,16 @@ import (
 
 // serving is what `unip serve` is told.
 type serving struct {
-	translation
-	component, dir, python, boxes, address, output string
-	hosts                                          []string
-	port                                           int
-	reload                                         bool
+	option.Translation
+	component, dir, python, boxes, address string
+	hosts                                  []string
+	port                                   int
+	reload                                 bool
+	format                                 option.Format
 }
 
-func serveCommand() *cobra.Command {
-	s := &serving{}
+func serveCommand(build release.Build) *cobra.Command {
+	s := &serving{Translation: option.Translation{Build: build}}
 	c := &cobra.Command{
 		Use:   "serve -f FILE|FOLDER|-",
 		Short: "Serve an MLComponent's function on this machine, from its code",
@@ -50,7 +55,7 @@ Links that lead out of --boxes are not followed. It ends with Ctrl-C; with 1 whe
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
 	}
-	s.flags(c)
+	s.AddFlags(c)
 	f := c.Flags()
 	f.StringVar(&s.component, "component", "", "which MLComponent (default: the only one)")
 	f.StringVar(&s.dir, "dir", ".", "the function's working folder, where its modules are found")
@@ -61,8 +66,7 @@ Links that lead out of --boxes are not followed. It ends with Ctrl-C; with 1 whe
 	f.StringSliceVar(&s.hosts, "allow-host", nil,
 		"a host name by which callers may call besides localhost, such as that of a port that is passed on; several times")
 	f.BoolVar(&s.reload, "reload", false, "start the function again when a .py file below --dir changes")
-	f.StringVarP(&s.output, "output", "o", "text", "text or json, of what goes to standard error")
-	complete(c, "output", "text", "json")
+	s.format.AddTo(c, f, "text or json, of what goes to standard error", "text", "json")
 	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"), c.RegisterFlagCompletionFunc("component", s.completeComponent)) // the flags are there
 	return c
 }
@@ -70,10 +74,10 @@ Links that lead out of --boxes are not followed. It ends with Ctrl-C; with 1 whe
 // completeComponent names the components of the manifests that are given so far.
 func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var names []string
-	if slices.Contains(s.names, "-") { // not the shell's to read
+	if slices.Contains(s.Names, "-") { // not the shell's to read
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if files, err := s.read(c.Context(), c.InOrStdin()); err == nil {
+	if files, err := s.Read(c.Context(), c.InOrStdin()); err == nil {
 		m, _ := manifest.Read(files)
 		for _, x := range m.Components {
 			names = append(names, x.Meta.Name.Value)
@@ -83,18 +87,18 @@ func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]s
 }
 
 func (s *serving) run(c *cobra.Command) error {
-	if err := outputs(s.output); err != nil {
+	if err := s.format.Check(); err != nil {
 		return err
 	}
-	files, err := s.read(c.Context(), c.InOrStdin())
+	files, err := s.Read(c.Context(), c.InOrStdin())
 	if err != nil {
 		return err
 	}
-	if _, _, err := s.translate(c, files, false); err != nil {
+	if _, _, err := s.Translate(c, files, false); err != nil {
 		return err
 	}
 	m, _ := manifest.Read(files)                                                                                                               // has been checked
-	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.lenient, AllowForeign: s.allowForeign}) // likewise
+	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.Lenient, AllowForeign: s.AllowForeign}) // likewise
 	x, err := s.choose(all)
 	if err != nil {
 		return err
@@ -103,11 +107,11 @@ func (s *serving) run(c *cobra.Command) error {
 		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers, Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
 		Reload: s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
-	if s.output == "json" {
+	if s.format.JSON() {
 		o.Output, o.Log = os.Stderr, slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	}
 	if o.Dir, o.Python, err = s.places(); err != nil {
-		return &inputError{err.Error()}
+		return exit.Because(exit.InputWrong, err)
 	}
 	o.Env = environment(m, x.Name, c.ErrOrStderr())
 	if x.Model != nil {
@@ -123,12 +127,12 @@ func (s *serving) run(c *cobra.Command) error {
 		port = s.port
 	}
 	if o.Listener, err = (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(s.address, strconv.Itoa(port))); err != nil {
-		return &inputError{fmt.Sprintf("%v; --port chooses another port", err)}
+		return exit.Errorf(exit.NotServable, "%v; --port chooses another port", err)
 	}
 	err = devserver.Run(c.Context(), o)
 	var start *devserver.StartError
 	if errors.As(err, &start) {
-		return &inputError{err.Error()}
+		return exit.Because(exit.NotServable, err)
 	}
 	return err
 }
@@ -144,11 +148,11 @@ func (s *serving) choose(all []resources.Component) (resources.Component, error)
 	}
 	switch {
 	case len(all) == 0:
-		return resources.Component{}, &inputError{"there is no MLComponent in the manifests"}
+		return resources.Component{}, exit.Errorf(exit.InputWrong, "there is no MLComponent in the manifests")
 	case s.component == "":
-		return resources.Component{}, &usageError{fmt.Errorf("--component is missing: one of %s", strings.Join(names, ", "))}
+		return resources.Component{}, exit.Errorf(exit.UsageWrong, "--component is missing: one of %s", strings.Join(names, ", "))
 	}
-	return resources.Component{}, &usageError{fmt.Errorf("--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))}
+	return resources.Component{}, exit.Errorf(exit.UsageWrong, "--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))
 }
 
 // places are the working folder and the Python; a path is meant from the current folder.
@@ -228,7 +232,7 @@ func environment(m *manifest.Module, component string, stderr io.Writer) []strin
 			if !ok && !optional {
 				fmt.Fprintf(stderr, "%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n", from.Position, kind, name)
 			}
-			for _, key := range sorted(values) {
+			for _, key := range slices.Sorted(maps.Keys(values)) {
 				env = append(env, from.Prefix+key+"="+values[key])
 			}
 		}
