@@ -267,23 +267,25 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 	for _, dir := range cases(t) {
 		in, o := read(t, dir)
 		objects, found := translate.Translate([]manifest.File{in}, o)
-		components, foundHere := translate.Components([]manifest.File{in}, o)
-		if foundHere.Failed() && (!found.Failed() || len(components) > 0) {
-			t.Errorf("%s: %v, %d components", dir, foundHere, len(components))
+		m, foundHere := translate.Decide([]manifest.File{in}, o)
+		if foundHere.Failed() != (m == nil) || (foundHere.Failed() && !found.Failed()) {
+			t.Errorf("%s: %v, %v", dir, foundHere, m)
 		}
 		for _, object := range objects {
 			s, ok := object.(*servingv1.Service)
 			if !ok || s.Name == "gateway" {
 				continue
 			}
-			i := slices.IndexFunc(components, func(c resources.Component) bool { return c.Name == s.Name })
-			if i < 0 {
+			c, ok := m.Component(s.Name)
+			if !ok {
 				t.Errorf("%s: no component %s", dir, s.Name)
 				continue
 			}
-			c := components[i]
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
-			want := []string{fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers), "--inference=" + c.Inference}
+			want := []string{
+				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers),
+				"--inference=" + c.Inference,
+			}
 			if c.Model != nil {
 				want = append(want, "--model-object="+resources.Literal(c.Model.Object))
 			}

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // returning returns files.
@@ -282,4 +285,41 @@ func TestFilesLeaveNoDescriptorOpen(t *testing.T) {
 	c.predict(502, returns("die with a file open"), signed(t, "ann")...)
 	empty(t, o.files)
 	eventually(t, "as many descriptors as before", func() bool { return opened(t) <= before })
+}
+
+// What a function returns goes into a box as a whole, or not at all. The box is counted by the
+// controller; whoever writes asks, by his session, how full it is.
+func TestFilesIntoAFullBox(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors", "other")
+	s.usage["visitors"] = databox.UsageOf(s.Bucket(t), "pu-ann", "visitors")
+	fill := func(used int64) {
+		t.Helper()
+		if err := s3.WriteUsage(t.Context(), s.Client, s.usage["visitors"], databox.Usage{Capacity: 100, Used: used}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct { // "two" returns three files of a byte each
+		used int64
+		want int
+		left int // files in the box afterwards
+	}{{100, 507, 0}, {99, 507, 0}, {98, 507, 0}, {120, 507, 0}, {97, 200, 3}} {
+		fill(c.used)
+		// A component of its own: how full a box is, is remembered for a moment.
+		component, _ := startFiles(t, returning, withBoxes(t, s, "visitors", "other"))
+		a := component.predict(c.want, returns("two"), signed(t, "ann")...)
+		if c.want == 507 && (a.slug() != "box-full" || !strings.Contains(a.body, "visitors") || a.header.Get("Retry-After") != "") {
+			t.Errorf("at %d of 100 bytes: %s", c.used, a.body)
+		}
+		if all := s.keys(t, "visitors"); len(all) != c.left {
+			t.Errorf("at %d of 100 bytes there lie %v afterwards", c.used, all)
+		}
+	}
+	// Boxes that nobody counts, and files that are read, are not refused.
+	fill(100)
+	s.put(t, "visitors", "users/ann/file_groups/g/a", "x")
+	reader, _ := startFiles(t, readingFiles, withBoxes(t, s, "visitors"))
+	reader.predict(200, file("g/a"), signed(t, "ann")...)
+	uncounted, _ := startFiles(t, returning, withBoxes(t, s, "other"))
+	uncounted.predict(200, returns("two"), signed(t, "ann")...)
 }

@@ -40,11 +40,13 @@ func signed(t *testing.T, user string) []string {
 type storage struct {
 	*miniotest.Server
 	buckets map[string]string
+	// usage of the boxes that are counted: those are sessions of boxes with a capacity.
+	usage map[string]databox.UsageRef
 }
 
 func newStorage(t *testing.T, boxes ...string) *storage {
 	t.Helper()
-	s := &storage{miniotest.Start(t), map[string]string{}}
+	s := &storage{miniotest.Start(t), map[string]string{}, map[string]databox.UsageRef{}}
 	for _, b := range boxes {
 		s.buckets[b] = s.Bucket(t)
 	}
@@ -103,7 +105,12 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if strings.HasSuffix(b, ":read") {
 			access = databox.CallsRead
 		}
-		policy, err := databox.Policy(databox.Grant{Bucket: s.buckets[name], Access: access})
+		grants := []databox.Grant{{Bucket: s.buckets[name], Access: access}}
+		usage, counted := s.usage[name]
+		if counted {
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}})
+		}
+		policy, err := databox.Policy(grants...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,6 +120,9 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 			t.Fatal(err)
 		}
 		session.Endpoint, session.Region, session.Bucket = s.Endpoint, "us-east-1", s.buckets[name]
+		if counted {
+			session.Usage = &usage
+		}
 		content, err := json.Marshal(session)
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // Node is one thing of a module. Shape is the kind of thing: api, component, stage, box, schedule.
@@ -22,17 +24,18 @@ type Graph struct {
 	Edges []Edge
 }
 
-// Of draws a module: its APIs, components, boxes, and its pipelines with their stages, joined by the variables that go from one to the next.
-func Of(m *manifest.Module) Graph {
+// Of draws a module: its APIs, components, boxes, and its pipelines with their stages, joined by the variables that go
+// from one to the next.
+func Of(m *module.Module) Graph {
 	g := &Graph{}
 	for _, b := range m.Boxes {
-		g.node("box/"+b.Meta.Name.Value, b.Meta.Name.Value, "box", "")
+		g.node("box/"+b.Name, b.Name, "box", "")
 	}
-	for _, x := range m.Components {
-		id := "component/" + x.Meta.Name.Value
-		g.node(id, x.Meta.Name.Value, "component", "")
-		if s := x.Spec.MLService; s != nil && s.ModelBox.Value != "" {
-			g.edge("box/"+s.ModelBox.Value, id, "model "+s.ModelPath.Value)
+	for _, c := range m.Components {
+		id := "component/" + c.Name
+		g.node(id, c.Name, "component", "")
+		if c.Model != nil {
+			g.edge("box/"+c.Model.Box, id, "model "+c.Model.Path)
 		}
 	}
 	for _, p := range m.Pipelines {
@@ -54,75 +57,60 @@ func (g *Graph) node(id, label, shape, group string) {
 }
 func (g *Graph) edge(from, to, label string) { g.Edges = append(g.Edges, Edge{from, to, label}) }
 
-func (g *Graph) pipeline(p *manifest.ExperimentPipeline) {
-	name := p.Meta.Name.Value
-	stage := func(s manifest.Stage) string { return "stage/" + name + "/" + s.Name.Value }
-	writers, readers := map[string]string{}, map[string][]string{}
-	for _, s := range p.Spec.Stages {
-		g.node(stage(s), s.Name.Value, "stage", name)
-		for _, v := range s.Outputs {
-			writers[v.Name.Value] = stage(s)
-		}
-		for _, v := range s.Inputs {
-			readers[v.Name.Value] = append(readers[v.Name.Value], stage(s))
-		}
+func (g *Graph) pipeline(p module.Pipeline) {
+	flow := pipeline.Of(pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
+	stage := func(i int) string { return "stage/" + p.Name + "/" + flow.Stages[i].Name }
+	for i, s := range flow.Stages {
+		g.node(stage(i), s.Name, "stage", p.Name)
 	}
-	for v, all := range readers {
-		for _, reader := range all {
-			if from, ok := writers[v]; ok {
-				g.edge(from, reader, v)
+	for _, v := range p.Spec.Variables {
+		writer, written := flow.Writer(v.Name)
+		for _, reader := range flow.Readers(v.Name) {
+			if written {
+				g.edge(stage(writer), stage(reader), v.Name)
+			}
+			if v.MountFrom != nil {
+				g.edge("box/"+v.MountFrom.Box, stage(reader), v.Name)
 			}
 		}
 	}
-	for _, v := range p.Spec.Vars {
-		if v.MountFrom == nil {
-			continue
+	for _, r := range p.Spec.OnUpload {
+		for _, reader := range flow.Readers(r.Input) {
+			g.edge("box/"+r.Box, stage(reader), "upload "+r.Prefix+"*"+r.Suffix)
 		}
-		box := cmp.Or(v.MountFrom.Box.Value, v.MountFrom.Name.Value)
-		for _, reader := range readers[v.Name.Value] {
-			g.edge("box/"+box, reader, v.Name.Value)
-		}
-	}
-	for _, r := range p.Uploads {
-		for _, reader := range readers[r.Input.Value] {
-			g.edge("box/"+r.Box.Value, reader, "upload "+r.Prefix.Value+"*"+r.Suffix.Value)
-		}
-		for v, place := range r.Outputs {
-			if from, ok := writers[v]; ok {
-				box, _, _ := strings.Cut(strings.Replace(place.Value, ":", "", 1), "/")
-				g.edge(from, "box/"+box, v)
+		for _, o := range r.Outputs {
+			if writer, ok := flow.Writer(o.Variable); ok {
+				g.edge(stage(writer), "box/"+o.Box, o.Variable)
 			}
 		}
 	}
-	if line, ok := p.Meta.Annotations[manifest.Schedule.Name]; ok {
-		g.node("schedule/"+name, line.Value, "schedule", "")
-		g.edge("schedule/"+name, "pipeline/"+name, "run")
+	if p.Spec.Schedule != "" {
+		g.node("schedule/"+p.Name, p.Schedule.Value, "schedule", "")
+		g.edge("schedule/"+p.Name, "pipeline/"+p.Name, "run")
 	}
-	if next := p.Spec.ContinueWith.Pipeline().Value; next != "" && len(p.Spec.Stages) > 0 {
-		g.edge(stage(p.Spec.Stages[len(p.Spec.Stages)-1]), "pipeline/"+next, "then")
+	if last := len(flow.Stages) - 1; p.Spec.ContinueWith != "" && last >= 0 {
+		g.edge(stage(last), "pipeline/"+p.Spec.ContinueWith, "then")
 	}
 }
 
-func (g *Graph) api(a *manifest.APIComponent, m *manifest.Module) {
-	id := "api/" + a.Meta.Name.Value
-	path := a.Spec.RestfulAPI
-	label := a.Meta.Name.Value
-	if path != nil && path.Path.Value != "" {
-		label = "/" + strings.Trim(path.Path.Value, "/")
+func (g *Graph) api(a module.API, m *module.Module) {
+	id, label := "api/"+a.Route.Name, a.Route.Name
+	if a.Path.Value != "" {
+		label = "/" + a.Route.Path
 	}
 	g.node(id, label, "api", "")
-	switch s := a.Spec; {
-	case s.Files != nil:
+	switch a.Route.Kind {
+	case routes.KindFiles:
 		for _, b := range m.Boxes {
-			g.edge(id, "box/"+b.Meta.Name.Value, "files")
+			g.edge(id, "box/"+b.Name, "files")
 		}
-	case s.MLComponent != nil:
-		g.edge(id, "component/"+s.MLComponent.Name.Value, "predict")
-	case s.ExperimentPipeline != nil:
-		g.edge(id, "pipeline/"+s.ExperimentPipeline.Name.Value, "run")
-	case s.Pipelines != nil:
+	case routes.KindMLComponent:
+		g.edge(id, "component/"+a.Route.Target, "predict")
+	case routes.KindPipeline:
+		g.edge(id, "pipeline/"+a.Route.Target, "run")
+	case routes.KindPipelines:
 		for _, p := range m.Pipelines {
-			g.edge(id, "pipeline/"+p.Meta.Name.Value, "runs")
+			g.edge(id, "pipeline/"+p.Name, "runs")
 		}
 	}
 }

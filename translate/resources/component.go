@@ -16,48 +16,19 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/module"
 )
 
-// Component is an MLComponent with everything decided.
-type Component struct {
-	Name, Image       string
-	Port              int
-	Env               []corev1.EnvVar
-	EnvFrom           []corev1.EnvFromSource
-	Inference, Loader string // module:function
-	Model             *Model // nil: without
-	Boxes             []FileBox
-	Limits            map[string]string
-	TimeoutSeconds    int
-	Workers           int
-	Concurrency       int               // hard limit per pod; 0: none
-	Anonymous         bool              // calls without the gateway's signature are answered
-	Scaling           map[string]string // annotations of the autoscaler
-}
-
-// FileBox is a box whose users' files a component reads, and writes unless it is read-only.
-type FileBox struct {
-	Name     string
-	ReadOnly bool
-}
-
-// Model says where a component's model is and where it goes.
-type Model struct {
-	Box    string
-	Object string // key in the bucket; a folder's ends in "/"
-	Path   string // in the user's container
-}
-
-// folder is the folder that is mounted in the user's container: the model's own, or the one it lies in.
-func (m Model) folder() string {
+// modelFolder is the folder that is mounted in the user's container: the model's own, or the one it lies in.
+func modelFolder(m *module.Model) string {
 	if strings.HasSuffix(m.Path, "/") {
 		return path.Clean(m.Path)
 	}
 	return path.Dir(m.Path)
 }
 
-// file is where the model goes in the server's container, which mounts the same volume.
-func (m Model) file() string {
+// modelFile is where the model goes in the server's container, which mounts the same volume.
+func modelFile(m *module.Model) string {
 	if strings.HasSuffix(m.Path, "/") {
 		return modelDir
 	}
@@ -79,7 +50,7 @@ const (
 
 // MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the port, the S3 session and the module's key; container `function`, the user's image running worker.py, with
 // neither. They share a folder for the socket, and the model's and that of the callers' files, which the user's container can only read.
-func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.Service {
+func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *servingv1.Service {
 	meta := m.meta(c.Name, c.Name, "mlcomponent")
 	meta.Labels["networking.knative.dev/visibility"] = "cluster-local"
 	timeout, optional := int64(c.TimeoutSeconds), true
@@ -108,30 +79,40 @@ func MakeComponent(m Module, c Component, worker *corev1.ConfigMap) *servingv1.S
 		size := *resource.NewQuantity(component.ModelSpace, resource.BinarySI)
 		spec.Volumes = append(spec.Volumes,
 			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
-			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, c.Model.session(), "model.json"})})
+			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, modelSession(c.Model), "model.json"})})
 	}
-	spec.Volumes = append(spec.Volumes, c.fileVolumes()...)
-	annotations := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
-	for k, v := range c.Scaling {
-		annotations[k] = v
-	}
+	spec.Volumes = append(spec.Volumes, fileVolumes(c)...)
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: meta,
 		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(c.Name, "mlcomponent"), Annotations: annotations},
+			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(c.Name, "mlcomponent"), Annotations: scaling(c.Scaling)},
 			Spec:       spec,
 		}}},
 	}
 }
 
-// volume of a box's session.
-func (b FileBox) volume() string {
-	return names.Shorten(names.MaxLabel, "box", b.Name, names.Hash(b.Name))
+// scaling are the annotations of the autoscaler.
+func scaling(s module.Scaling) map[string]string {
+	all := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
+	for key, value := range map[string]string{
+		autoscaling.MinScaleAnnotationKey: s.Least, autoscaling.MaxScaleAnnotationKey: s.Most,
+		autoscaling.ScaleDownDelayAnnotationKey: s.Delay, autoscaling.TargetAnnotationKey: s.Target,
+	} {
+		if value != "" {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// boxVolume is the name of the volume with a box's sessions.
+func boxVolume(box string) string {
+	return names.Shorten(names.MaxLabel, "box", box, names.Hash(box))
 }
 
 // fileVolumes are for the files of a component's callers: the folder for them, the sessions of the boxes, and the module's namespace, which stands in URLs of files.
-func (c Component) fileVolumes() []corev1.Volume {
+func fileVolumes(c module.Component) []corev1.Volume {
 	if len(c.Boxes) == 0 {
 		return nil
 	}
@@ -141,13 +122,13 @@ func (c Component) fileVolumes() []corev1.Volume {
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	for _, b := range c.Boxes {
-		all = append(all, corev1.Volume{Name: b.volume(), VolumeSource: sessionVolume(sessionFile{b.Name, b.session(), databox.SessionKey})})
+		all = append(all, corev1.Volume{Name: boxVolume(b.Name), VolumeSource: sessionVolume(sessionFile{b.Name, fileSession(b), databox.SessionKey})})
 	}
 	return all
 }
 
 // addFiles gives the server what it needs for the files of callers.
-func addFiles(s *corev1.Container, c Component) {
+func addFiles(s *corev1.Container, c module.Component) {
 	if len(c.Boxes) == 0 {
 		return
 	}
@@ -159,11 +140,11 @@ func addFiles(s *corev1.Container, c Component) {
 			flag += ":read"
 		}
 		s.Args = append(s.Args, flag)
-		s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: b.volume(), MountPath: boxesDir + "/" + b.Name, ReadOnly: true})
+		s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: boxVolume(b.Name), MountPath: boxesDir + "/" + b.Name, ReadOnly: true})
 	}
 }
 
-func makeServer(m Module, c Component) corev1.Container {
+func makeServer(m Module, c module.Component) corev1.Container {
 	s := corev1.Container{
 		Name:  component.ServerContainer,
 		Image: m.Images.Inference,
@@ -184,7 +165,7 @@ func makeServer(m Module, c Component) corev1.Container {
 		s.Args = append(s.Args,
 			"--session="+sessionDir+"/model.json",
 			"--model-object="+Literal(c.Model.Object),
-			"--model-file="+Literal(c.Model.file()),
+			"--model-file="+Literal(modelFile(c.Model)),
 			"--model-path="+Literal(path.Clean(c.Model.Path)),
 		)
 		s.VolumeMounts = append(s.VolumeMounts,
@@ -215,15 +196,15 @@ func rate(t installation.Tracing) string { return strconv.FormatFloat(t.Sampling
 // maxBody tells server and gateway of another largest body than they know of.
 func maxBody(m Module) string { return fmt.Sprintf("--max-body=%d", m.Config.Limits.BodyMiB<<20) }
 
-func makeFunction(m Module, c Component) corev1.Container {
+func makeFunction(m Module, c module.Component) corev1.Container {
 	f := corev1.Container{
 		Name:                     component.FunctionContainer,
 		Image:                    c.Image,
 		Command:                  []string{"python3", workerDir + "/worker.py"},
 		Args:                     []string{"--socket=" + socket, "--inference=" + c.Inference, fmt.Sprintf("--workers=%d", c.Workers)},
-		Env:                      c.Env,
+		Env:                      literalEnv(c.Env),
 		EnvFrom:                  c.EnvFrom,
-		Resources:                resourcesOf(c.Limits, m.Config.Defaults),
+		Resources:                c.Resources,
 		SecurityContext:          security(m.Config.Security),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts:             []corev1.VolumeMount{{Name: "run", MountPath: runDir}, {Name: "worker", MountPath: workerDir, ReadOnly: true}},
@@ -232,7 +213,7 @@ func makeFunction(m Module, c Component) corev1.Container {
 		f.Args = append(f.Args, "--model-loader="+c.Loader)
 	}
 	if c.Model != nil {
-		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: c.Model.folder(), ReadOnly: true})
+		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model), ReadOnly: true})
 	}
 	if len(c.Boxes) > 0 {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir, ReadOnly: true})

@@ -2,7 +2,6 @@ package resources
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,11 +13,11 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // MakeRoutes makes the ConfigMap with the module's published APIs.
-func MakeRoutes(m Module, apis []routes.API, storage Storage) *corev1.ConfigMap {
-	slices.SortFunc(apis, func(a, b routes.API) int { return strings.Compare(a.Name, b.Name) })
+func MakeRoutes(m Module, apis []routes.API, storage module.Storage) *corev1.ConfigMap {
 	file := routes.File{APIs: apis, Boxes: storage.Boxes, Datasets: storage.Datasets, Pipelines: storage.Pipelines}
 	return m.configMap("unip-gateway", names.Gateway, "gateway", map[string][]byte{"routes.json": file.Encode()})
 }
@@ -26,7 +25,7 @@ func MakeRoutes(m Module, apis []routes.API, storage Storage) *corev1.ConfigMap 
 const gatewayPort = 8080
 
 // MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the APIs name; a Secret that does not exist (yet) lets nobody in.
-func MakeGateway(m Module, apis []routes.API, storage Storage, config *corev1.ConfigMap) *servingv1.Service {
+func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *corev1.ConfigMap) *servingv1.Service {
 	optional := true
 	longest := routes.ColdStart
 	volumes := []corev1.Volume{
@@ -58,10 +57,10 @@ func MakeGateway(m Module, apis []routes.API, storage Storage, config *corev1.Co
 	}
 	for _, box := range storage.Boxes {
 		var sessions []sessionFile
-		for _, s := range storage.sessions(box) {
+		for _, s := range gatewaySessions(storage, box) {
 			sessions = append(sessions, sessionFile{box, s, s.Use + ".json"})
 		}
-		mount(names.Shorten(names.MaxLabel, "box", box, names.Hash(box)), "/unip/boxes/"+box, sessionVolume(sessions...))
+		mount(boxVolume(box), "/unip/boxes/"+box, sessionVolume(sessions...))
 	}
 	if len(storage.Boxes) > 0 {
 		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)

@@ -16,7 +16,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
-	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // Images are unip's own images.
@@ -110,56 +110,24 @@ func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) 
 
 // MakeSecret makes a Secret of the manifests. All values come as data: of a key that stringData no longer has, the API server keeps the value, by whatever way it is applied, and with it a user whom
 // the manifests no longer have.
-func MakeSecret(m Module, s *manifest.Secret) *corev1.Secret {
-	meta := m.meta(s.Meta.Name.Value, s.Meta.Name.Value, "secret")
-	kind := corev1.SecretTypeOpaque
-	if s.Type != "" {
-		kind = corev1.SecretType(s.Type)
+func MakeSecret(m Module, s module.Secret) *corev1.Secret {
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: m.meta(s.Name, s.Name, "secret"), Type: s.Type, Data: s.Data,
 	}
-	data := bytesOf(s.Data)
-	if data == nil {
-		data = map[string][]byte{}
-	}
-	for k, v := range s.StringData {
-		data[k] = []byte(v)
-	}
-	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: kind, Data: data}
 }
 
-// bytesOf turns base64 text, which has been checked, into what the API type holds.
-func bytesOf(data map[string]string) map[string][]byte {
-	if data == nil {
-		return nil
-	}
-	out := map[string][]byte{}
-	for k, v := range data {
-		out[k], _ = DecodeBase64(v)
-	}
-	return out
-}
-
-// MakeDataBox makes the custom resource of a box; what the manifest leaves out is filled in. sessions are what the module's pods hold of it.
-func MakeDataBox(m Module, b *manifest.DataBox, sessions []platformv1.Session) *platformv1.DataBox {
+// MakeDataBox makes the custom resource of a box. sessions are what the module's pods hold of it.
+func MakeDataBox(m Module, b module.Box, sessions []platformv1.Session) *platformv1.DataBox {
 	out := &platformv1.DataBox{
 		TypeMeta:   metav1.TypeMeta{APIVersion: platformv1.GroupVersion.String(), Kind: "DataBox"},
-		ObjectMeta: m.meta(b.Meta.Name.Value, b.Meta.Name.Value, "databox"),
+		ObjectMeta: m.meta(b.Name, b.Name, "databox"),
+		Spec:       b.Spec,
 	}
 	out.Spec.Sessions = sessions
-	if shared, ok := b.Meta.Annotations[manifest.SharedWith.Name]; ok {
-		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: shared.Value}
+	if b.SharedWith != nil {
+		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: *b.SharedWith}
 	}
-	if r := b.Spec.DatasetReference; r != nil {
-		out.Spec.DatasetReference = &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{
-			Name: r.DatasetComponentRef.Name.Value, Namespace: r.DatasetComponentRef.Namespace.Value,
-		}}
-		return out
-	}
-	capacity := platformv1.DefaultCapacity
-	if c := b.Spec.S3DefaultStorage.Capacity; c != nil {
-		capacity = c.Value
-	}
-	quantity := MustQuantity(capacity)
-	out.Spec.S3DefaultStorage = &platformv1.S3DefaultStorage{Capacity: &quantity}
 	return out
 }
 

@@ -107,12 +107,6 @@ func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sou
 	}
 }
 
-// StageResources are a stage's limits and requests. Requests always stand beside limits: alone, a limit becomes the request, and a container with a limit of 2 CPUs then finds no place on a small node.
-func StageResources(m Module, limits map[string]string) runtimev1.Resources {
-	r := resourcesOf(limits, m.Config.Defaults)
-	return runtimev1.Resources{Limits: r.Limits, Requests: r.Requests}
-}
-
 // MakeGatewayRole makes what a gateway that serves runs may do in its namespace: make, look at and cancel runs, and read the logs of their pods.
 func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	role := &rbacv1.Role{
@@ -131,11 +125,4 @@ func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: names.Gateway},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: names.Gateway, Namespace: m.Namespace}},
 	}
-}
-
-// Storage is what the gateway needs for files and runs; empty when neither is published.
-type Storage struct {
-	Boxes, Datasets []string // of Boxes, those that can only be read
-	Pipelines       []string // set when runs are published
-	Links           bool     // set when files are published
 }

@@ -9,25 +9,26 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 func sessionOf(use databox.Access) platformv1.Session { return platformv1.Session{Use: string(use)} }
 
-// session of a component's model.
-func (m Model) session() platformv1.Session {
+// modelSession is that of a component's model.
+func modelSession(m *module.Model) platformv1.Session {
 	return platformv1.Session{Use: string(databox.Model), Object: m.Object}
 }
 
-// session of a component for its callers' files.
-func (b FileBox) session() platformv1.Session {
+// fileSession is that of a component for its callers' files.
+func fileSession(b module.FileBox) platformv1.Session {
 	if b.ReadOnly {
 		return sessionOf(databox.CallsRead)
 	}
 	return sessionOf(databox.Calls)
 }
 
-// sessions of the gateway: with one it looks at files, with the others it signs links, each with no more than the link is for.
-func (s Storage) sessions(box string) []platformv1.Session {
+// gatewaySessions are those of the gateway: with one it looks at files, with the others it signs links, each with no more than the link is for.
+func gatewaySessions(s module.Storage, box string) []platformv1.Session {
 	all := []platformv1.Session{sessionOf(databox.Files)}
 	if s.Links {
 		all = append(all, sessionOf(databox.GetLinks))
@@ -39,7 +40,7 @@ func (s Storage) sessions(box string) []platformv1.Session {
 }
 
 // Sessions are what the pods of a module hold, by box; each session once.
-func Sessions(components []Component, storage Storage) map[string][]platformv1.Session {
+func Sessions(components []module.Component, storage module.Storage) map[string][]platformv1.Session {
 	held := map[string]map[platformv1.Session]bool{}
 	hold := func(box string, all ...platformv1.Session) {
 		if held[box] == nil {
@@ -51,14 +52,14 @@ func Sessions(components []Component, storage Storage) map[string][]platformv1.S
 	}
 	for _, c := range components {
 		if c.Model != nil {
-			hold(c.Model.Box, c.Model.session())
+			hold(c.Model.Box, modelSession(c.Model))
 		}
 		for _, b := range c.Boxes {
-			hold(b.Name, b.session())
+			hold(b.Name, fileSession(b))
 		}
 	}
 	for _, box := range storage.Boxes {
-		hold(box, storage.sessions(box)...)
+		hold(box, gatewaySessions(storage, box)...)
 	}
 	sorted := map[string][]platformv1.Session{}
 	for box, all := range held {

@@ -1,7 +1,7 @@
 package resources
 
 import (
-	"encoding/base64"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,25 +10,17 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// DecodeBase64 decodes a Secret's value, line breaks allowed.
-func DecodeBase64(s string) ([]byte, error) {
-	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
-}
-
-// MustQuantity parses a quantity that has been checked.
-func MustQuantity(s string) resource.Quantity { return resource.MustParse(s) }
-
 // Literal writes text into an argument or an environment variable's value so that a dollar stays a
 // dollar: kubelet expands $(NAME) there, and takes $$ for one.
 func Literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-// resourcesOf are the limits of a manifest, or the installation's, with requests beside them.
-func resourcesOf(limits map[string]string, d installation.Defaults) corev1.ResourceRequirements {
-	list := corev1.ResourceList{}
-	for name, q := range limits {
-		list[corev1.ResourceName(name)] = resource.MustParse(q)
+// literalEnv are variables whose values stay what they are.
+func literalEnv(env []corev1.EnvVar) []corev1.EnvVar {
+	out := slices.Clone(env)
+	for i := range out {
+		out[i].Value = Literal(out[i].Value)
 	}
-	return d.Resources(list)
+	return out
 }
 
 // security is the context of a container under a profile. Under restricted the image must say a uid other than root's.

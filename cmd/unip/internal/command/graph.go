@@ -9,7 +9,6 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/graph"
-	"github.com/unip-knative/unip/translate/manifest"
 )
 
 func graphCommand(build release.Build) *cobra.Command {
@@ -27,14 +26,10 @@ drawing of manifests with errors.`,
 			if err := format.Check(); err != nil {
 				return err
 			}
-			files, err := t.Read(c.Context(), c.InOrStdin())
+			m, err := t.Decide(c)
 			if err != nil {
 				return err
 			}
-			if _, _, err := t.Translate(c, files, false); err != nil {
-				return err
-			}
-			m, _ := manifest.Read(files) // has been checked
 			g := graph.Of(m)
 			text := g.Mermaid
 			if format.Is("dot") {

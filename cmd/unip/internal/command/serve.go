@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +22,8 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/functions/inference/service"
-	"github.com/unip-knative/unip/translate"
-	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
-	"github.com/unip-knative/unip/translate/resources"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // serving is what `unip serve` is told.
@@ -90,16 +87,11 @@ func (s *serving) run(c *cobra.Command) error {
 	if err := s.format.Check(); err != nil {
 		return err
 	}
-	files, err := s.Read(c.Context(), c.InOrStdin())
+	m, err := s.Decide(c)
 	if err != nil {
 		return err
 	}
-	if _, _, err := s.Translate(c, files, false); err != nil {
-		return err
-	}
-	m, _ := manifest.Read(files)                                                                                                               // has been checked
-	all, _ := translate.Components(files, translate.Options{Config: installation.Default(), Lenient: s.Lenient, AllowForeign: s.AllowForeign}) // likewise
-	x, err := s.choose(all)
+	x, err := s.choose(m.Components)
 	if err != nil {
 		return err
 	}
@@ -113,13 +105,13 @@ func (s *serving) run(c *cobra.Command) error {
 	if o.Dir, o.Python, err = s.places(); err != nil {
 		return exit.Because(exit.InputWrong, err)
 	}
-	o.Env = environment(m, x.Name, c.ErrOrStderr())
+	o.Env = environment(m, x, c.ErrOrStderr())
 	if x.Model != nil {
 		if o.Model, err = s.model(*x.Model, o.Log); err != nil {
 			return err
 		}
 	}
-	if o.Folders, err = s.folders(m, x, o.Log); err != nil {
+	if o.Folders, err = s.folders(m.Namespace, x.Boxes, o.Log); err != nil {
 		return err
 	}
 	port := x.Port
@@ -138,7 +130,7 @@ func (s *serving) run(c *cobra.Command) error {
 }
 
 // choose finds the component that is meant.
-func (s *serving) choose(all []resources.Component) (resources.Component, error) {
+func (s *serving) choose(all []module.Component) (module.Component, error) {
 	var names []string
 	for _, x := range all {
 		if x.Name == s.component || (s.component == "" && len(all) == 1) {
@@ -148,11 +140,11 @@ func (s *serving) choose(all []resources.Component) (resources.Component, error)
 	}
 	switch {
 	case len(all) == 0:
-		return resources.Component{}, exit.Errorf(exit.InputWrong, "there is no MLComponent in the manifests")
+		return module.Component{}, exit.Errorf(exit.InputWrong, "there is no MLComponent in the manifests")
 	case s.component == "":
-		return resources.Component{}, exit.Errorf(exit.UsageWrong, "--component is missing: one of %s", strings.Join(names, ", "))
+		return module.Component{}, exit.Errorf(exit.UsageWrong, "--component is missing: one of %s", strings.Join(names, ", "))
 	}
-	return resources.Component{}, exit.Errorf(exit.UsageWrong, "--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))
+	return module.Component{}, exit.Errorf(exit.UsageWrong, "--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))
 }
 
 // places are the working folder and the Python; a path is meant from the current folder.
@@ -174,7 +166,7 @@ func (s *serving) places() (dir, python string, err error) {
 }
 
 // model finds the model below the folder of boxes and says where that is: the function's loader gets this path, not the manifest's.
-func (s *serving) model(m resources.Model, log *slog.Logger) (*devserver.Model, error) {
+func (s *serving) model(m module.Model, log *slog.Logger) (*devserver.Model, error) {
 	boxes, err := filepath.Abs(s.boxes)
 	if err != nil {
 		return nil, err
@@ -190,89 +182,41 @@ func (s *serving) model(m resources.Model, log *slog.Logger) (*devserver.Model, 
 }
 
 // folders are those in the role of the boxes that the component is connected to, nil where there is none.
-func (s *serving) folders(m *manifest.Module, x resources.Component, log *slog.Logger) (*devserver.Folders, error) {
-	if len(x.Boxes) == 0 {
+func (s *serving) folders(namespace string, boxes []module.FileBox, log *slog.Logger) (*devserver.Folders, error) {
+	if len(boxes) == 0 {
 		return nil, nil
 	}
 	dir, err := filepath.Abs(s.boxes)
 	if err != nil {
 		return nil, err
 	}
-	f := &devserver.Folders{Dir: dir}
-	for _, b := range x.Boxes {
+	f := &devserver.Folders{Dir: dir, Namespace: namespace}
+	for _, b := range boxes {
 		f.Boxes = append(f.Boxes, service.Box{Name: b.Name, ReadOnly: b.ReadOnly})
 		log.Info(fmt.Sprintf("in place of the files of box %s: %s", b.Name, filepath.Join(s.boxes, b.Name)))
-	}
-	for _, c := range m.Components {
-		if c.Meta.Name.Value == x.Name {
-			f.Namespace = c.Meta.Namespace.Value
-		}
 	}
 	return f, nil
 }
 
-// environment is this process's own, without what the other commands log in with, and over it the component's: the objects of envFrom as far as the manifests hold them, then env.
-func environment(m *manifest.Module, component string, stderr io.Writer) []string {
+// environment is this process's own, without what the other commands log in with, and over it the component's: the
+// objects of envFrom as far as the manifests hold them, then env.
+func environment(m *module.Module, x module.Component, stderr io.Writer) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
 	})
 	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1") // prints come at once; the checkout stays as it is
-	for _, x := range m.Components {
-		if x.Meta.Name.Value != component {
-			continue
+	for i, from := range x.EnvFrom {
+		values, ok := m.Values(from)
+		if kind, name, optional := module.Source(from); !ok && !optional {
+			fmt.Fprintf(stderr, "%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n",
+				x.Places.EnvFrom[i], kind, name)
 		}
-		for _, from := range x.Spec.EnvFrom {
-			kind, name, optional := "ConfigMap", "", false
-			if r := from.SecretRef; r != nil {
-				kind, name, optional = "Secret", r.Name.Value, r.Optional
-			} else {
-				name, optional = from.ConfigMapRef.Name.Value, from.ConfigMapRef.Optional
-			}
-			values, ok := valuesOf(m, kind, name)
-			if !ok && !optional {
-				fmt.Fprintf(stderr, "%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n", from.Position, kind, name)
-			}
-			for _, key := range slices.Sorted(maps.Keys(values)) {
-				env = append(env, from.Prefix+key+"="+values[key])
-			}
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			env = append(env, from.Prefix+key+"="+values[key])
 		}
-		for _, e := range x.Spec.Env {
-			env = append(env, e.Name.Value+"="+e.Value.Value)
-		}
+	}
+	for _, e := range x.Env {
+		env = append(env, e.Name+"="+e.Value)
 	}
 	return env
-}
-
-// valuesOf are the keys and values of a Secret or a ConfigMap in the manifests.
-func valuesOf(m *manifest.Module, kind, name string) (map[string]string, bool) {
-	values := map[string]string{}
-	if kind == "Secret" {
-		for _, s := range m.Secrets {
-			if s.Meta.Name.Value != name {
-				continue
-			}
-			for k, v := range s.Data {
-				if b, err := base64.StdEncoding.DecodeString(v); err == nil { // has been checked
-					values[k] = string(b)
-				}
-			}
-			for k, v := range s.StringData {
-				values[k] = v
-			}
-			return values, s.Data != nil || s.StringData != nil
-		}
-	}
-	for _, f := range m.Foreign {
-		if f.Object["kind"] != kind || f.APIVersion != "v1" || f.Meta.Name.Value != name {
-			continue
-		}
-		data, _ := f.Object["data"].(map[string]any)
-		for k, v := range data {
-			if text, ok := v.(string); ok && kind == "ConfigMap" {
-				values[k] = text
-			}
-		}
-		return values, kind == "ConfigMap"
-	}
-	return values, false
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/module"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -27,17 +28,16 @@ type Translation struct {
 	Manifests
 	Build release.Build
 
-	config, images        string
-	noNamespace           bool
-	Lenient, AllowForeign bool
+	config, images                     string
+	noNamespace, lenient, allowForeign bool
 }
 
 // AddFlags adds the flags of all commands that read a module.
 func (t *Translation) AddFlags(c *cobra.Command) {
 	t.Manifests.AddFlags(c)
 	c.Flags().StringVar(&t.config, "config", "", "the installation's unip.yaml (default: that of the local cluster)")
-	c.Flags().BoolVar(&t.Lenient, "lenient", false, "unknown fields are warnings, not errors")
-	c.Flags().BoolVar(&t.AllowForeign, "allow-foreign", false,
+	c.Flags().BoolVar(&t.lenient, "lenient", false, "unknown fields are warnings, not errors")
+	c.Flags().BoolVar(&t.allowForeign, "allow-foreign", false,
 		"carry objects of other groups wherever they go: into other namespaces, and rights and other things of the whole cluster")
 }
 
@@ -49,38 +49,46 @@ func (t *Translation) AddObjectFlags(c *cobra.Command, imagesUsage, namespaceUsa
 	Complete(c, "images", "ko", "release")
 }
 
-// Objects reads and translates. Findings go to standard error, unless quiet.
+// Objects reads a module and translates it. Findings go to standard error, unless quiet.
 func (t *Translation) Objects(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	files, err := t.Read(c.Context(), c.InOrStdin())
-	if err != nil {
-		return nil, nil, err
-	}
-	return t.Translate(c, files, quiet)
+	_, objects, found, err := t.translate(c, quiet)
+	return objects, found, err
 }
 
-// Translate translates what has been read. Findings go to standard error, unless quiet.
-func (t *Translation) Translate(c *cobra.Command, files []manifest.File, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	config, err := t.installation()
+// Decide reads a module and decides it; what cannot be translated is refused here as well.
+func (t *Translation) Decide(c *cobra.Command) (*module.Module, error) {
+	m, _, _, err := t.translate(c, false)
+	return m, err
+}
+
+func (t *Translation) translate(c *cobra.Command, quiet bool) (
+	m *module.Module, objects []translate.Object, found manifest.Diagnostics, err error,
+) {
+	files, err := t.Read(c.Context(), c.InOrStdin())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	images, err := t.imageNames()
-	if err != nil {
-		return nil, nil, err
+	o := translate.Options{
+		Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient, AllowForeign: t.allowForeign,
 	}
-	objects, found := translate.Translate(files, translate.Options{
-		Config: config, Images: images, Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.Lenient,
-		AllowForeign: t.AllowForeign,
-	})
+	if o.Config, err = t.installation(); err != nil {
+		return nil, nil, nil, err
+	}
+	if o.Images, err = t.imageNames(); err != nil {
+		return nil, nil, nil, err
+	}
+	if m, found = translate.Decide(files, o); m != nil {
+		objects, found = translate.Make(m, found, o)
+	}
 	if !quiet {
 		for _, d := range found {
 			fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
 		}
 	}
 	if found.Failed() {
-		return nil, found, exit.Shown(exit.InputWrong, "the manifests are wrong")
+		return nil, nil, found, exit.Shown(exit.InputWrong, "the manifests are wrong")
 	}
-	return objects, found, nil
+	return m, objects, found, nil
 }
 
 // installation is the configuration that --config names, or that of the local cluster.

@@ -1,0 +1,112 @@
+package module
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// issuer is that of a module. The identity of a token's user does not hold its issuer, so that a module
+// has one only: two would let different people of one name see each other's files.
+type issuer struct {
+	url string            // of the first API with auth.oidc
+	at  manifest.Position // where it stands
+}
+
+// decideAuth is who may call an API; nil lets everybody in.
+func (i *issuer) decideAuth(s *scope, api string, r *manifest.RestfulAPI) *routes.Auth {
+	auth := r.Auth
+	if auth == nil || (!auth.Has("basic") && !auth.Has("oidc")) {
+		s.Notef(r.Position, "APIComponent %s has no auth: everybody may call it", api)
+		return nil
+	}
+	out := &routes.Auth{}
+	if auth.Has("basic") {
+		out.Basic = basic(s, auth)
+	}
+	if auth.Has("oidc") {
+		out.OIDC = i.oidc(s, auth)
+	}
+	return out
+}
+
+func basic(s *scope, auth *manifest.Auth) *routes.Basic {
+	if auth.Basic == nil || auth.Basic.Credentials.Value == "" {
+		s.Errorf(auth.Field("basic"), "spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
+		return nil
+	}
+	name := auth.Basic.Credentials
+	switch {
+	case names.Managed(name.Value):
+		s.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %s is unip's own", name.Value)
+	case len(validation.IsDNS1123Subdomain(name.Value)) > 0:
+		s.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %q is not the name of a Secret", name.Value)
+	case s.secrets[name.Value] == nil:
+		s.Notef(name.At, "Secret %s is not among the manifests: it must exist in namespace %s", name.Value, s.namespace)
+	}
+	return &routes.Basic{Credentials: name.Value}
+}
+
+// oidc are the rules for the tokens of an API. The manifest's words win over the installation's; "oidc:"
+// with nothing behind it takes all from there.
+func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
+	const where = "spec.restfulApi.auth.oidc"
+	all, at := s.config.OIDC, auth.Key("oidc")
+	out := &routes.OIDC{Issuer: all.Issuer, ClientID: all.ClientID, UserClaim: all.UserClaim, UserPrefix: all.UserPrefix}
+	x := auth.OIDC
+	if x == nil {
+		x = &manifest.OIDC{}
+	}
+	if x.Has("issuer") {
+		out.Issuer, at = x.Issuer.Value, x.Issuer.At
+		if err := installation.CheckIssuer(out.Issuer, s.config.ClusterDomain); err != nil {
+			s.Errorf(at, "%s.issuer: %v", where, err)
+			return out
+		}
+	}
+	if x.Has("clientId") {
+		out.ClientID = x.ClientID.Value
+		if err := installation.CheckClientID(out.ClientID); err != nil {
+			s.Errorf(x.ClientID.At, "%s.clientId: %v", where, err)
+		}
+	} else if out.ClientID == "" {
+		s.Errorf(auth.Key("oidc"), "%s has no clientId, the client whose tokens may call: write clientId here, "+
+			"or oidc.clientId into the installation's unip.yaml (--config)", where)
+	}
+	if out.Issuer == "" {
+		s.Errorf(auth.Key("oidc"), "%s has no issuer: write issuer: https://… here, "+
+			"or oidc.issuer into the installation's unip.yaml (--config)", where)
+		return out
+	}
+	if i.url == "" {
+		i.url, i.at = out.Issuer, at
+	}
+	if out.Issuer != i.url {
+		s.Errorf(at, "%s: the issuer %s differs from %s at %s; users of two issuers could share a name, so a module has one",
+			where, out.Issuer, i.url, i.at)
+	}
+	return out
+}
+
+// passThrough finds identityPassThrough at any of the places where manifests have it.
+func passThrough(r *manifest.RestfulAPI) bool {
+	places := []*bool{r.IdentityPassThrough}
+	if a := r.Auth; a != nil {
+		places = append(places, a.IdentityPassThrough)
+		if a.Basic != nil {
+			places = append(places, a.Basic.IdentityPassThrough)
+		}
+		if a.OIDC != nil {
+			places = append(places, a.OIDC.IdentityPassThrough)
+		}
+	}
+	for _, p := range places {
+		if p != nil {
+			return *p
+		}
+	}
+	return false
+}

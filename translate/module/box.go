@@ -1,0 +1,100 @@
+package module
+
+import (
+	"path"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Box is storage: a bucket of the module's own, or a reference to another module's.
+type Box struct {
+	manifest.Position
+	Name string
+	// Spec without the sessions of it, which depend on what the pods hold.
+	Spec platformv1.DataBoxSpec
+	// SharedWith are globs of namespaces that may refer to it; nil: none.
+	SharedWith *string
+}
+
+func decideBox(s *scope, x *manifest.DataBox) Box {
+	out := Box{Position: x.Position, Name: x.Meta.Name.Value}
+	if globs, ok := manifest.SharedWith.Of(&x.Meta, s.Diagnostics); ok {
+		out.SharedWith = &globs
+	}
+	storage, dataset := x.Spec.Has("s3DefaultStorage"), x.Spec.DatasetReference != nil
+	switch {
+	case storage && dataset:
+		s.Errorf(x.Spec.Key("datasetReference"), "DataBox %s: s3DefaultStorage and datasetReference exclude each other", out.Name)
+	case storage:
+		out.Spec.S3DefaultStorage = &platformv1.S3DefaultStorage{Capacity: capacity(s, x.Spec.S3DefaultStorage)}
+	case dataset:
+		out.Spec.DatasetReference = datasetReference(s, x.Spec.DatasetReference)
+	default:
+		s.Errorf(x.Spec.Position, "DataBox %s: one of s3DefaultStorage and datasetReference is needed", out.Name)
+	}
+	return out
+}
+
+// capacity of a storage box; "s3DefaultStorage:" with nothing behind it has all defaults.
+func capacity(found *scope, x *manifest.Storage) *resource.Quantity {
+	text := platformv1.DefaultCapacity
+	if x != nil && x.Capacity != nil {
+		text = x.Capacity.Value
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil || q.Sign() <= 0 {
+		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is not a size; write 1G, 500Mi or the like", text)
+	}
+	return &q
+}
+
+func datasetReference(found *scope, x *manifest.Reference) *platformv1.DatasetReference {
+	r := x.DatasetComponentRef
+	if r == nil || r.Name.Value == "" || r.Namespace.Value == "" {
+		found.Errorf(x.Position, "spec.datasetReference: datasetComponentRef needs name and namespace")
+		return nil
+	}
+	return &platformv1.DatasetReference{
+		DatasetComponentRef: platformv1.NamespacedName{Name: r.Name.Value, Namespace: r.Namespace.Value},
+	}
+}
+
+// isDataset and isStorage tell what a box of the manifests is.
+func isDataset(x *manifest.DataBox) bool { return x.Spec.DatasetReference != nil }
+func isStorage(x *manifest.DataBox) bool { return x.Spec.Has("s3DefaultStorage") && !isDataset(x) }
+
+// checkConnected checks an entry of connectedBoxes.
+func checkConnected(s *scope, b manifest.ConnectedBox) {
+	const where = "spec.connectedBoxes"
+	box, mount := s.boxes[b.Name.Value], manifest.Text{}
+	switch {
+	case b.Name.Value == "":
+		s.Errorf(b.Position, "%s: an entry has no name", where)
+		return
+	case s.lacksBox(where, b.Name), box == nil:
+		return
+	case (b.MountS3Box == nil) == (b.MountDataset == nil):
+		s.Errorf(b.Position, "%s: %s needs mountS3Box or mountDataset, one of them", where, b.Name.Value)
+		return
+	case b.MountS3Box != nil:
+		mount = b.MountS3Box.MountPath
+		if isDataset(box) {
+			s.Errorf(b.Key("mountS3Box"), "%s: %s is a reference to a dataset: mountDataset", where, b.Name.Value)
+		}
+	default:
+		mount = b.MountDataset.MountPath
+		if !isDataset(box) {
+			s.Errorf(b.Key("mountDataset"), "%s: %s is a storage box: mountS3Box", where, b.Name.Value)
+		}
+	}
+	if !path.IsAbs(mount.Value) {
+		at := mount.At
+		if at.File == "" {
+			at = b.Position
+		}
+		s.Errorf(at, "%s: mountPath %q is not an absolute path", where, mount.Value)
+	}
+}

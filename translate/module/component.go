@@ -1,0 +1,232 @@
+package module
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Component is an MLComponent.
+type Component struct {
+	Places
+	Name, Image       string
+	Port              int
+	Env               []corev1.EnvVar // values as they are written: a dollar is a dollar
+	EnvFrom           []corev1.EnvFromSource
+	Inference, Loader string // module:function
+	Model             *Model // nil: without
+	Boxes             []FileBox
+	Resources         corev1.ResourceRequirements
+	TimeoutSeconds    int
+	Workers           int
+	Concurrency       int  // hard limit per pod; 0: none
+	Anonymous         bool // calls without the gateway's signature are answered
+	Scaling           Scaling
+}
+
+// Places are where in the manifest the values of a component stand, or the component's own place.
+type Places struct {
+	manifest.Position
+	Image, Port, Resources, Model manifest.Position
+	Env, EnvFrom                  []manifest.Position
+	Annotations                   map[string]manifest.Text
+}
+
+// FileBox is a box whose users' files a component reads, and writes unless it is read-only.
+type FileBox struct {
+	Name     string
+	ReadOnly bool
+}
+
+// Scaling are values of the autoscaler's annotations; "" leaves one to Knative.
+type Scaling struct {
+	Least, Most, Delay string
+	// Target is how many calls at a time a pod should have before another one is started.
+	Target string
+}
+
+const (
+	defaultPort = 8002
+	// metricsPort is where the container server answers Prometheus.
+	metricsPort = 9464
+	// defaultTarget is small: workers answer one call after the other.
+	defaultTarget = "10"
+)
+
+var (
+	// pythonName is package.module:function, or with dots only.
+	pythonName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*([:.][A-Za-z_][A-Za-z0-9_]*)+$`)
+	// reservedPorts are queue-proxy's.
+	reservedPorts = []int{8008, 8012, 8013, 8022, 9090, 9091}
+)
+
+func decideComponent(s *scope, x *manifest.MLComponent) Component {
+	spec, c := &x.Spec, container{s, "spec"}
+	out := Component{
+		Places: placesOf(x), Name: x.Meta.Name.Value, Image: c.image(spec.Field("image"), spec.Image),
+		Port: servicePort(s, spec), Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom), Resources: c.limits(spec.ResourceLimits),
+	}
+	if spec.MLService == nil {
+		s.Errorf(spec.Position, "spec.mlService is missing: it says which function is served")
+	} else {
+		out.Inference, out.Loader = functions(s, spec.MLService)
+		out.Model = decideModel(s, x)
+	}
+	for _, b := range spec.ConnectedBoxes {
+		checkConnected(s, b)
+		noteMount(s, spec.MLService, b)
+		out.Boxes = addFileBox(out.Boxes, b)
+	}
+	out.TimeoutSeconds = timeout(s, &x.Meta)
+	out.Workers, _ = manifest.Workers.Of(&x.Meta, s.Diagnostics)
+	out.Concurrency, _ = manifest.Concurrency.Of(&x.Meta, s.Diagnostics)
+	out.Anonymous = anonymous(s, &x.Meta)
+	out.Scaling = scaling(s, &x.Meta, out.Concurrency > 0)
+	return out
+}
+
+func placesOf(x *manifest.MLComponent) Places {
+	or := func(at manifest.At, field string) manifest.Position {
+		if at.Has(field) {
+			return at.Field(field)
+		}
+		return x.Position
+	}
+	p := Places{
+		Position: x.Position, Image: x.Position, Port: or(x.Spec.At, "servicePort"), Resources: or(x.Spec.At, "resourceLimits"),
+		Model: x.Position, Annotations: x.Meta.Annotations,
+	}
+	if x.Spec.Image != nil {
+		p.Image = x.Spec.Image.ExistingImageName.At
+	}
+	if x.Spec.MLService != nil {
+		p.Model = or(x.Spec.MLService.At, "modelPath")
+	}
+	for _, e := range x.Spec.Env {
+		p.Env = append(p.Env, e.Position)
+	}
+	for _, e := range x.Spec.EnvFrom {
+		p.EnvFrom = append(p.EnvFrom, e.Position)
+	}
+	return p
+}
+
+func servicePort(found *scope, spec *manifest.MLComponentSpec) int {
+	if spec.ServicePort == nil {
+		return defaultPort
+	}
+	port, at := *spec.ServicePort, spec.Field("servicePort")
+	switch {
+	case port < 1 || port > 65535:
+		found.Errorf(at, "spec.servicePort: %d is not a port", port)
+	case slices.Contains(reservedPorts, port):
+		found.Errorf(at, "spec.servicePort: %d is one of Knative's own ports", port)
+	case port == metricsPort:
+		found.Errorf(at, "spec.servicePort: %d is where unip's server answers Prometheus; choose another one", port)
+	case port < 1024:
+		found.Errorf(at, "spec.servicePort: %d is below 1024, where a container without root cannot listen", port)
+	}
+	return port
+}
+
+// functions are the names of what is called, and of what loads the model.
+func functions(found *scope, s *manifest.MLService) (inference, loader string) {
+	for _, f := range []manifest.Text{s.PackageRegistryName, s.PublicPackageRegistryName} {
+		if f.Value != "" {
+			found.Notef(f.At, "the package registry %s has no effect here: nothing is installed into the image", f.Value)
+		}
+	}
+	if s.Inference.Value == "" {
+		found.Errorf(s.Field("inference"), "spec.mlService.inference is missing: write package.module:function")
+	}
+	for field, f := range map[string]manifest.Text{"inference": s.Inference, "modelLoader": s.ModelLoader} {
+		if f.Value != "" && !pythonName.MatchString(f.Value) {
+			found.Errorf(f.At, "spec.mlService.%s: %q is not of the form package.module:function", field, f.Value)
+		}
+	}
+	return s.Inference.Value, s.ModelLoader.Value
+}
+
+// noteMount says what of an entry that the model does not lie in has no effect.
+func noteMount(found *scope, s *manifest.MLService, b manifest.ConnectedBox) {
+	switch {
+	case s == nil || b.Name.Value == s.ModelBox.Value:
+	case b.MountDataset != nil:
+		found.Notef(b.Position, "connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container",
+			b.Name.Value)
+	case b.MountS3Box != nil:
+		found.Notef(b.Position, "connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input "+
+			"names them, each call's into a folder of its own", b.Name.Value)
+	}
+}
+
+// addFileBox adds a storage box; one that two entries name is writable when one of them is.
+func addFileBox(all []FileBox, b manifest.ConnectedBox) []FileBox {
+	if b.MountS3Box == nil {
+		return all
+	}
+	i := slices.IndexFunc(all, func(x FileBox) bool { return x.Name == b.Name.Value })
+	if i < 0 {
+		return append(all, FileBox{Name: b.Name.Value, ReadOnly: b.MountS3Box.ReadOnly})
+	}
+	all[i].ReadOnly = all[i].ReadOnly && b.MountS3Box.ReadOnly
+	return all
+}
+
+// timeout of a call, in seconds: the annotation's or the installation's.
+func timeout(s *scope, m *manifest.Meta) int {
+	if d, set := manifest.Timeout.Of(m, s.Diagnostics); set {
+		return int(d / time.Second)
+	}
+	return s.config.Defaults.TimeoutSeconds
+}
+
+// anonymous says whether calls that the gateway has not signed are answered.
+func anonymous(found *scope, m *manifest.Meta) bool {
+	v, _ := manifest.AnonymousCalls.Of(m, found.Diagnostics)
+	if v == manifest.Allow {
+		found.Notef(m.Annotations[manifest.AnonymousCalls.Name].At, "%s answers any pod of the cluster, which then has no user",
+			m.Name.Value)
+	}
+	return v == manifest.Allow
+}
+
+// scaling is what the autoscaler is told. A hard limit of calls at a time takes the place of a target.
+func scaling(s *scope, m *manifest.Meta, limited bool) Scaling {
+	out := Scaling{Target: defaultTarget}
+	if limited {
+		out.Target = ""
+	}
+	least, some := manifest.MinScale.Of(m, s.Diagnostics)
+	most, set := manifest.MaxScale.Of(m, s.Diagnostics)
+	if some {
+		out.Least = m.Annotations[manifest.MinScale.Name].Value
+	}
+	switch {
+	case most > 0 && least > most:
+		s.Errorf(m.Annotations[manifest.MinScale.Name].At, "metadata.annotations: %s %d is more than %s %d",
+			manifest.MinScale.Name, least, manifest.MaxScale.Name, most)
+	case set:
+		out.Most = m.Annotations[manifest.MaxScale.Name].Value
+	default:
+		out.Most = usualMost(s.config.Defaults, least)
+	}
+	if _, set := manifest.ScaleDownDelay.Of(m, s.Diagnostics); set {
+		out.Delay = m.Annotations[manifest.ScaleDownDelay.Name].Value
+	}
+	return out
+}
+
+// usualMost is the installation's most instances. Who wants more instances always gets them.
+func usualMost(d installation.Defaults, least int) string {
+	if d.MaxScale == 0 {
+		return ""
+	}
+	return strconv.Itoa(max(d.MaxScale, least))
+}

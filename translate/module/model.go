@@ -1,0 +1,95 @@
+package module
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Model says where a component's model is and where it goes.
+type Model struct {
+	Box    string
+	Object string // key in the bucket; a folder's ends in "/"
+	Path   string // in the user's container
+}
+
+// systemFolders must not be hidden by the model's mount.
+var systemFolders = regexp.MustCompile(
+	`^/(|bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|root|run|sbin|sys|tmp|unip|usr|var)(/.*)?$`)
+
+// decideModel finds the object of a component's model and where it goes; nil without a model.
+func decideModel(s *scope, x *manifest.MLComponent) *Model {
+	service := x.Spec.MLService
+	box, p := service.ModelBox, service.ModelPath
+	switch {
+	case box.Value == "" && p.Value == "":
+		if service.ModelLoader.Value != "" {
+			s.Errorf(service.ModelLoader.At, "spec.mlService.modelLoader: there is no model to load without modelBox and modelPath")
+		}
+		return nil
+	case box.Value == "" || p.Value == "":
+		s.Errorf(service.Position, "spec.mlService: modelBox and modelPath belong together")
+		return nil
+	}
+	s.lacksBox("spec.mlService.modelBox", box)
+	if !checkModelPath(s, p) {
+		return nil
+	}
+	key, entry := objectOf(x.Spec.ConnectedBoxes, box.Value, p.Value)
+	at := p.At
+	if entry != nil && entry.Has("s3Path") {
+		at = entry.S3Path.At
+		if err := checkFolder(strings.Trim(entry.S3Path.Value, "/")); err != nil {
+			s.Errorf(at, "spec.connectedBoxes: s3Path %q, where the model lies: %v", entry.S3Path.Value, err)
+			return nil
+		}
+	}
+	if err := databox.CheckDeveloperPath(key); err != nil {
+		s.Errorf(at, "spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/",
+			key, box.Value, err)
+	}
+	return &Model{Box: box.Value, Object: key, Path: p.Value}
+}
+
+// checkModelPath checks where the model goes in the user's container.
+func checkModelPath(found *scope, p manifest.Text) bool {
+	clean := path.Clean(p.Value)
+	folder := path.Dir(clean)
+	if strings.HasSuffix(p.Value, "/") {
+		folder = clean
+	}
+	switch {
+	case !path.IsAbs(p.Value) || (clean != p.Value && clean+"/" != p.Value):
+		found.Errorf(p.At, "spec.mlService.modelPath: %q is not a clean absolute path", p.Value)
+	case systemFolders.MatchString(folder):
+		found.Errorf(p.At, "spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, "+
+			"like /models/%s", folder, path.Base(clean))
+	default:
+		return true
+	}
+	return false
+}
+
+// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for
+// that box whose mountPath is a prefix of it, which is given too, else the path itself.
+func objectOf(connected []manifest.ConnectedBox, box, p string) (string, *manifest.MountS3Box) {
+	key, longest := strings.TrimPrefix(p, "/"), -1
+	var entry *manifest.MountS3Box
+	for _, b := range connected {
+		if b.Name.Value != box || b.MountS3Box == nil {
+			continue
+		}
+		mount := strings.TrimSuffix(b.MountS3Box.MountPath.Value, "/") + "/"
+		if rest, ok := strings.CutPrefix(p, mount); ok && len(mount) > longest {
+			longest, entry = len(mount), b.MountS3Box
+			key = strings.TrimPrefix(path.Join(b.MountS3Box.S3Path.Value, rest), "/")
+			if strings.HasSuffix(p, "/") {
+				key += "/"
+			}
+		}
+	}
+	return key, entry
+}

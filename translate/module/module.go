@@ -1,0 +1,94 @@
+// Package module decides what a module is. From the manifests and the installation come the values of
+// everything that is made of them, each with its place, and all that is wrong or without effect.
+//
+// Each field is looked at once: what is found wrong with it and what becomes of it come from the same
+// function. What is decided is changed by nobody. No object is made here, and neither Knative nor a
+// client of a cluster is known: who runs a module elsewhere takes the same values.
+package module
+
+import (
+	"slices"
+
+	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Module is a module with everything decided.
+type Module struct {
+	Namespace string            // "" when it has nothing but objects of other groups
+	At        manifest.Position // of its first object
+
+	// All are in the order of the manifests.
+	Secrets    []Secret
+	Boxes      []Box
+	Components []Component
+	Pipelines  []Pipeline
+	APIs       []API
+	Foreign    []Foreign
+
+	// Storage is what the gateway needs for files and runs.
+	Storage Storage
+}
+
+// Options of a decision.
+type Options struct {
+	// Lenient turns unknown fields into warnings.
+	Lenient bool
+	// AllowForeign carries objects of other groups through wherever they go: into other namespaces,
+	// and cluster-wide ones.
+	AllowForeign bool
+}
+
+// scope is what is looked at beside an object: the other objects by their names, the installation, and
+// where findings go.
+type scope struct {
+	*manifest.Diagnostics
+	objects
+	config installation.Config
+}
+
+// Decide decides a module that has been read; found are the findings of that. All findings come back
+// sorted. When there is an error among them, there is no module.
+func Decide(read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options) (*Module, manifest.Diagnostics) {
+	found = slices.Clone(found)
+	if o.Lenient {
+		found.Lenient()
+	}
+	m := &Module{}
+	s := &scope{Diagnostics: &found, config: config}
+	m.Namespace, m.At = oneNamespace(s, read)
+	s.objects = index(s, read, m.Namespace)
+	for _, x := range read.Secrets {
+		m.Secrets = append(m.Secrets, decideSecret(s, x))
+	}
+	for _, x := range read.Boxes {
+		m.Boxes = append(m.Boxes, decideBox(s, x))
+	}
+	for _, x := range read.Components {
+		m.Components = append(m.Components, decideComponent(s, x))
+	}
+	pipelines, chains := decidePipelines(s)
+	m.Pipelines = pipelines
+	m.APIs = decideAPIs(s, m.Components, chains)
+	m.Storage = storageOf(m)
+	checkUsers(s, m)
+	noteSharedFiles(s)
+	noteWanted(s, chains)
+	for _, x := range read.Foreign {
+		m.Foreign = append(m.Foreign, decideForeign(s, x, o.AllowForeign))
+	}
+	found.Sort()
+	if found.Failed() {
+		return nil, found
+	}
+	return m, found
+}
+
+// Component of a name.
+func (m *Module) Component(name string) (Component, bool) {
+	i := slices.IndexFunc(m.Components, func(c Component) bool { return c.Name == name })
+	if i < 0 {
+		return Component{}, false
+	}
+	return m.Components[i], true
+}

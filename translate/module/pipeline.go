@@ -1,0 +1,259 @@
+package module
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/schedule"
+	"github.com/unip-knative/unip/translate/manifest"
+)
+
+// Pipeline is an ExperimentPipeline.
+type Pipeline struct {
+	manifest.Position
+	Name string
+	Spec runtimev1.PipelineSpec
+	// Schedule as the manifest has it.
+	Schedule manifest.Text
+}
+
+// decidePipelines decides each pipeline, and then what joins them.
+func decidePipelines(s *scope) ([]Pipeline, chains) {
+	all := make([]Pipeline, len(s.read.Pipelines))
+	c := chains{s.objects, map[string]*runtimev1.PipelineSpec{}}
+	for i, x := range s.read.Pipelines {
+		all[i] = decidePipeline(s, x)
+		if c.specs[all[i].Name] == nil { // a second one of the name is wrong
+			c.specs[all[i].Name] = &all[i].Spec
+		}
+	}
+	for i, x := range s.read.Pipelines {
+		f := c.flow(all[i].Name, &all[i].Spec)
+		checkContinued(s, x, f)
+		all[i].Spec.OnUpload = decideUploads(s, x, f, all[i].Spec.DefaultBox)
+		all[i].Spec.Schedule, all[i].Spec.TimeZone = decideSchedule(s, x, f)
+	}
+	return all, c
+}
+
+// decidePipeline decides what a pipeline says of itself alone.
+func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
+	spec := &x.Spec
+	out := runtimev1.PipelineSpec{DefaultBox: defaultBox(s.objects, spec), ContinueWith: spec.ContinueWith.Pipeline().Value}
+	parallel, _ := manifest.MaxParallelRuns.Of(&x.Meta, s.Diagnostics)
+	out.MaxParallelRuns = int32(parallel)
+	usual, _ := manifest.StageTimeout.Of(&x.Meta, s.Diagnostics)
+	if n := len(spec.Vars); n > pipeline.MaxVariables {
+		s.Errorf(spec.Field("vars"), "spec.vars: %d variables are more than %d", n, pipeline.MaxVariables)
+	}
+	seen := map[string]manifest.Position{}
+	for i, st := range spec.Stages {
+		c := container{s, fmt.Sprintf("spec.stages[%d]", i)}
+		c.stageName(st, seen)
+		out.Stages = append(out.Stages, c.stage(st, usual))
+		checkStageVariables(s, c.where, spec, st)
+	}
+	g := pipeline.Of(pipeline.Pipeline{Name: x.Meta.Name.Value, Spec: &runtimev1.PipelineSpec{Stages: out.Stages}})
+	out.Variables = decideVariables(s, spec, g)
+	checkStages(s, spec, g)
+	for _, b := range spec.ConnectedBoxes {
+		checkConnected(s, b)
+		s.Notef(b.Position, "connectedBoxes: the paths of %s have no effect in a pipeline: a variable lies in %s/<name>, "+
+			"or where its mountTo says", b.Name.Value, pipeline.DataDir)
+	}
+	return Pipeline{x.Position, x.Meta.Name.Value, out, x.Meta.Annotations[manifest.Schedule.Name]}
+}
+
+func (c container) stageName(st manifest.Stage, seen map[string]manifest.Position) {
+	name := st.Name
+	before, twice := seen[name.Value]
+	switch wrong := validation.IsDNS1123Label(name.Value); {
+	case name.Value == "":
+		c.Errorf(st.Field("name"), "%s.name is missing", c.where)
+		return
+	case len(name.Value) > pipeline.MaxStageName:
+		c.Errorf(name.At, "%s.name: %q must be no more than %d characters", c.where, name.Value, pipeline.MaxStageName)
+	case len(wrong) > 0:
+		c.Errorf(name.At, "%s.name: %q %s", c.where, name.Value, wrong[0])
+	case twice:
+		c.Errorf(name.At, "%s.name: stage %s is there twice; first at %s", c.where, name.Value, before)
+	}
+	seen[name.Value] = name.At
+}
+
+// stage decides a stage; usual is the time of one that names none.
+func (c container) stage(st manifest.Stage, usual time.Duration) runtimev1.Stage {
+	limits := c.limits(st.ResourceLimits)
+	out := runtimev1.Stage{
+		Name: st.Name.Value, Image: c.image(st.Field("image"), st.Image), Command: st.Command, Args: st.Args,
+		EnvFrom: c.envFrom(st.EnvFrom), Inputs: namesOf(st.Inputs), Outputs: namesOf(st.Outputs),
+		Resources:      runtimev1.Resources{Limits: limits.Limits, Requests: limits.Requests},
+		TimeoutSeconds: int64(usual / time.Second),
+	}
+	for _, e := range c.env(st.Env) {
+		out.Env = append(out.Env, runtimev1.EnvVar{Name: e.Name, Value: e.Value})
+	}
+	if t := st.Timeout; t != nil {
+		if t.Value < time.Second || t.Value > manifest.MaxStageTimeout {
+			c.Errorf(t.At, "%s.timeout: %s is not within 1s and %s, which is 30 days", c.where, t.Value, manifest.MaxStageTimeout)
+		}
+		out.TimeoutSeconds = int64(t.Value / time.Second)
+	}
+	if r := st.Retries; r != nil {
+		if *r < 0 || *r > pipeline.MaxRetries {
+			c.Errorf(st.Field("retries"), "%s.retries: %d is not within 0 and %d", c.where, *r, pipeline.MaxRetries)
+		}
+		out.Retries = int32(*r)
+	}
+	return out
+}
+
+func namesOf(refs []manifest.Ref) []string {
+	var out []string
+	for _, r := range refs {
+		out = append(out, r.Name.Value)
+	}
+	return out
+}
+
+// decideVariables decides the declarations, and checks that each is used.
+func decideVariables(s *scope, spec *manifest.ExperimentPipelineSpec, g *pipeline.Graph) []runtimev1.Variable {
+	out := []runtimev1.Variable{}
+	seen, env := map[string]manifest.Position{}, map[string]string{}
+	for i, v := range spec.Vars {
+		where, name := fmt.Sprintf("spec.vars[%d]", i), v.Name.Value
+		out = append(out, runtimev1.Variable{
+			Name: name, MountFrom: mountFrom(s, where, v.MountFrom), MountTo: mountTo(s, where, v),
+		})
+		before, twice := seen[name]
+		variable := pipeline.EnvName(name)
+		other, collides := env[variable]
+		switch {
+		case name == "":
+			s.Errorf(v.Field("name"), "%s.name is missing", where)
+			continue
+		case !pipeline.IsVariableName(name):
+			s.Errorf(v.Name.At, "%s.name: %q is not the name of a variable: a letter, then up to 62 letters, digits and . _ -",
+				where, name)
+		case twice:
+			s.Errorf(v.Name.At, "%s.name: variable %s is there twice; first at %s", where, name, before)
+		case collides:
+			s.Errorf(v.Name.At, "%s.name: %s and %s would be one environment variable, %s", where, other, name, variable)
+		}
+		seen[name], env[variable] = v.Name.At, name
+		writer, written := g.Writer(name)
+		switch {
+		case !written && len(g.Readers(name)) == 0:
+			s.Notef(v.Name.At, "variable %s has no effect: no stage reads or writes it", name)
+		case written && v.MountFrom != nil:
+			s.Notef(v.Key("mountFrom"), "%s.mountFrom has no effect: stage %s writes %s", where, g.Stages[writer].Name, name)
+		}
+	}
+	return out
+}
+
+// sourceOf is a mountFrom's place, under either of its names.
+func sourceOf(m *manifest.MountFrom) (box, p manifest.Text) {
+	box, p = m.Box, m.Path
+	if !m.Has("box") {
+		box = m.Name
+	}
+	if !m.Has("path") {
+		p = m.S3Path
+	}
+	p.Value = strings.TrimPrefix(p.Value, "/")
+	return box, p
+}
+
+func mountFrom(s *scope, where string, m *manifest.MountFrom) *runtimev1.BoxPath {
+	if m == nil {
+		return nil
+	}
+	where += ".mountFrom"
+	for _, pair := range [][2]string{{"box", "name"}, {"path", "s3Path"}} {
+		if m.Has(pair[0]) && m.Has(pair[1]) {
+			s.Errorf(m.Key(pair[1]), "%s: %s and %s are two names of one thing", where, pair[0], pair[1])
+		}
+	}
+	box, p := sourceOf(m)
+	if box.Value == "" {
+		s.Errorf(m.Position, "%s.box is missing", where)
+	} else {
+		s.lacksBox(where+".box", box)
+	}
+	switch err := databox.CheckDeveloperPath(p.Value); {
+	case p.At.File == "":
+		s.Errorf(m.Position, "%s.path is missing", where)
+	case p.Value == "":
+		s.Errorf(p.At, "%s.path: a whole box cannot be an input: name a file or a folder in it", where)
+	case err != nil:
+		s.Errorf(p.At, "%s.path: %q: %v", where, p.Value, err)
+	}
+	return &runtimev1.BoxPath{Box: box.Value, Path: p.Value}
+}
+
+func mountTo(found *scope, where string, v manifest.Variable) string {
+	to, folder := v.MountTo, pipeline.Folder(placed(v))
+	switch {
+	case !v.Has("mountTo"):
+	case !path.IsAbs(to.Value) || (path.Clean(to.Value) != folder && to.Value != "/") ||
+		databox.HasControl(to.Value) || strings.Contains(to.Value, ":"):
+		found.Errorf(to.At, "%s.mountTo: %q is not a clean absolute path without a colon", where, to.Value)
+	case systemFolders.MatchString(folder+"/") && !strings.HasPrefix(folder, pipeline.DataDir+"/"):
+		found.Errorf(to.At, "%s.mountTo: the folder %s would hide the image's own; choose one of its own, like %s/%s or /data/%s",
+			where, to.Value, pipeline.DataDir, v.Name.Value, v.Name.Value)
+	}
+	return to.Value
+}
+
+// decideSchedule is when runs start that nobody asks for; such a run must do without anybody.
+func decideSchedule(s *scope, x *manifest.ExperimentPipeline, f flow) (line, zone string) {
+	text, scheduled := manifest.Schedule.Of(&x.Meta, s.Diagnostics)
+	if !scheduled {
+		return "", ""
+	}
+	at := x.Meta.Annotations[manifest.Schedule.Name].At
+	line, zone = schedule.Split(text)
+	if _, err := schedule.Parse(line, zone); err != nil {
+		s.Errorf(at, "metadata.annotations: %s: %v; write minute, hour, day, month and weekday, like \"0 3 * * *\" "+
+			"or \"CRON_TZ=Europe/Moscow 30 7 * * 1-5\", or @daily", manifest.Schedule.Name, err)
+	}
+	if missing := f.Wanted(); f.whole() && len(missing) > 0 {
+		s.Errorf(at, "metadata.annotations: %s: nobody gives a scheduled run %s: a variable that no stage writes needs a mountFrom",
+			manifest.Schedule.Name, strings.Join(missing, ", "))
+	}
+	return line, zone
+}
+
+// defaultBox takes outputs for which nobody names a place: the first storage box of connectedBoxes that
+// may be written, else the module's first (by name) that no mountFrom names.
+func defaultBox(o objects, spec *manifest.ExperimentPipelineSpec) string {
+	for _, b := range spec.ConnectedBoxes {
+		box := o.boxes[b.Name.Value]
+		if box != nil && isStorage(box) && (b.MountS3Box == nil || !b.MountS3Box.ReadOnly) {
+			return b.Name.Value
+		}
+	}
+	source := map[string]bool{}
+	for _, p := range o.read.Pipelines {
+		for _, v := range p.Spec.Vars {
+			if v.MountFrom != nil {
+				box, _ := sourceOf(v.MountFrom)
+				source[box.Value] = true
+			}
+		}
+	}
+	for _, name := range sortedKeys(o.boxes) {
+		if isStorage(o.boxes[name]) && !source[name] {
+			return name
+		}
+	}
+	return ""
+}
