@@ -30,13 +30,30 @@ build: ## the command line: bin/unip, and bin/kubectl-unip for kubectl
 generate: ## deep copies and CRDs from the Go types (a test fails when they are stale)
 	@go generate ./...
 
+# What is judged by: golangci-lint and actionlint, built once for what .ci/tools selects, kept beside the other built tools.
+CACHE := $(shell echo "$${XDG_CACHE_HOME:-$$HOME/.cache}")/unip
+TOOLS := $(CACHE)/tools-$(shell cat .ci/*/go.sum <(go version) | sha256sum | cut -c1-12)
+$(TOOLS)/golangci-lint:
+	@echo "building golangci-lint, once (5 minutes on 2 cores) …" >&2
+	@go build -modfile=.ci/tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/actionlint:
+	@go -C .ci/actionlint build -o $@ github.com/rhysd/actionlint/cmd/actionlint
+
+# Both with and without the tests that need more than this machine has by itself.
+TAGS := e2e,integration
+
 .PHONY: lint
-lint: ## formatting, go vet, golangci-lint
+lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## formatting, go vet, golangci-lint, actionlint, width of the documents
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	go vet ./...
-	go vet -tags e2e ./e2e/...
+	go vet -tags $(TAGS) ./...
 	go -C e2e/cluster vet ./...
-	go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
+	$(TOOLS)/golangci-lint run ./...
+	$(TOOLS)/actionlint
+
+.PHONY: check
+check: lint ## what to run before every commit: format, vet, lint, tests of the packages that start no process
+	go test -short $(PURE)
 
 # --- the local cluster -----------------------------------------------------------------------------------------------------
 
@@ -74,11 +91,21 @@ images: cluster # the images of examples/ and of the tests, for the local cluste
 demo: build deploy images ## the main job: examples/digits goes live, its model answers from zero
 	@$(IN_CLUSTER); go run ./e2e/demo
 
+# Packages whose tests are quick: all but those that start Python, or the stages' programs, in each test.
+PURE = $$(go list ./... | grep -vE '/functions/(inference|stage)$$|/e2e')
+
 .PHONY: test
-test: $(CLUSTER) ## unit, golden and property tests: real Python, S3 server and API server, no cluster
+test: ## unit, golden and property tests, with real Python: no S3 server, no API server, no cluster
 	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
-	@export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); go vet ./... && go test ./...
-	@go -C e2e/cluster test ./...
+	@go test -vet=off ./... # make check vets
+	@go -C e2e/cluster test -vet=off ./...
+
+.PHONY: test-integration
+test-integration: $(CLUSTER) ## the tests with a real S3 server and a real API server: those in files with the build tag integration
+	@files=$$(git ls-files '*_test.go' | xargs grep -l '^//go:build integration'); \
+	names=$$(grep -hoE '^func (Test|Example|Fuzz)[A-Za-z0-9_]+' $$files | cut -d' ' -f2 | sort -u | paste -sd'|'); \
+	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); \
+	go test -vet=off -tags integration -run "^($$names)\$$" $$(dirname $$files | sort -u | sed 's|^|./|')
 
 # Which fuzz target, and for how long; `make fuzz FUZZ=./functions/internal/caller:FuzzVerify FUZZTIME=1h`.
 FUZZ ?= ./translate/manifest:FuzzRead
@@ -108,7 +135,7 @@ bench: build deploy images ## measure cold and warm predict beside a trivial Go 
 	@$(IN_CLUSTER); go run ./e2e/bench
 
 # What unip translate is measured against, from the module proxy, kept beside the other built tools.
-PEERS := $(shell echo "$${XDG_CACHE_HOME:-$$HOME/.cache}")/unip/peers
+PEERS := $(CACHE)/peers
 $(PEERS)/kustomize:
 	@echo "building kustomize …"; GOFLAGS= GOBIN=$(PEERS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 $(PEERS)/helm:

@@ -1,3 +1,5 @@
+//go:build integration
+
 package main
 
 import (
@@ -53,10 +55,10 @@ type cluster struct {
 }
 
 // TestController tells the life of boxes and keys in order: what an operator does to the whole installation is seen by all of them. It needs the
-// programs etcd and kube-apiserver in the folder KUBEBUILDER_ASSETS (`make test` sets it).
+// programs etcd and kube-apiserver in the folder KUBEBUILDER_ASSETS (`make test-integration` sets it).
 func TestController(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	c := start(t)
 	t.Run("without S3 keys a box says which Secret is missing", c.startsWithoutKeys)

@@ -20,8 +20,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"gopkg.in/yaml.v3"
-
-	"github.com/unip-knative/unip/cmd/unip/internal/cluster/clustertest"
 )
 
 // releaseVariable in a script's environment makes unip know released images, as the linker does for a release.
@@ -42,8 +40,7 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
 //	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
 //	until PATTERN COMMAND...                     runs a command, as exec, until it ends well and its standard output matches
-//	ready [-not REASON] NAMESPACE KIND/NAME...   does the work of the controllers that are not there (clustertest)
-func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.TestScript, bool, []string) {
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 			want, err := strconv.Atoi(args[0])
@@ -83,15 +80,6 @@ func commands(t *testing.T, c *clustertest.Server) map[string]func(*testscript.T
 			}
 			for _, document := range strings.Split(text, "\n---\n") {
 				ts.Check(yaml.Unmarshal([]byte(document), &v))
-			}
-		},
-		"ready": func(ts *testscript.TestScript, _ bool, args []string) {
-			reason := ""
-			if args[0] == "-not" {
-				reason, args = args[1], args[2:]
-			}
-			for _, object := range args[1:] {
-				ts.Check(c.Ready(t.Context(), args[0], object, reason))
 			}
 		},
 	}
@@ -186,21 +174,5 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(predicts.Close)
 	hostile := httptest.NewServer(steers())
 	t.Cleanup(hostile.Close)
-	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands(t, nil)}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
-}
-
-// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.
-func TestScriptsOnACluster(t *testing.T) {
-	t.Parallel()
-	c := clustertest.Start(t)
-	s3 := httptest.NewServer(http.NotFoundHandler()) // an answer is all that is wanted of it
-	t.Cleanup(s3.Close)
-	env := []string{"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin, releaseVariable + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ",")}
-	t.Run("operator", func(t *testing.T) {
-		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: commands(t, c)}, env...)
-	})
-	c.Install(t)
-	t.Run("author", func(t *testing.T) {
-		scripts(t, testscript.Params{Dir: "testdata/cluster", Cmds: commands(t, c)}, env...)
-	})
+	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
 }

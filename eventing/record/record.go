@@ -1,5 +1,5 @@
-// Package record is a run as JSON: what the pipelines API answers and the command line shows, and run.json, the
-// record that stands beside a run's outputs.
+// Package record is a run as JSON: what the pipelines API answers and the command line shows, and
+// run.json, the record that stands beside a run's outputs.
 package record
 
 import (
@@ -20,8 +20,8 @@ type Run struct {
 	CreatedAt time.Time       `json:"created_at,omitzero"`
 	StartedAt time.Time       `json:"started_at,omitzero"`
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
-	// Inputs and Outputs are places by variable. They are left out where they are nil: the answer to
-	// a start has none.
+	// Inputs and Outputs are places by variable. They are left out where they are nil: the answer
+	// to a start has none.
 	Inputs  map[string]string `json:"inputs,omitzero"`
 	Outputs map[string]string `json:"outputs,omitzero"`
 	// Stages are there when one run is asked for, and not in lists.

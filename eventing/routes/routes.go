@@ -1,8 +1,9 @@
-// Package routes is routes.json: which APIs a module publishes, and what they need. The translator writes the file
-// and the module's gateway reads it.
+// Package routes is routes.json: which APIs a module publishes, and what they need. The translator
+// writes the file and the module's gateway reads it.
 //
-// No hand writes the file, so reading it is strict: an unknown field, a double path or an impossible
-// name is an error that keeps the gateway from starting, rather than an API that is open by mistake.
+// No hand writes the file, so reading it is strict: an unknown field, a double path or an
+// impossible name is an error that keeps the gateway from starting, rather than an API that is open
+// by mistake.
 package routes
 
 import (
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -51,7 +53,8 @@ type API struct {
 	Kind string `json:"kind"`
 	// Path is one or more segments, without a slash at its ends.
 	Path string `json:"path"`
-	// Target is the Knative Service of the MLComponent, in the gateway's own namespace, or the Pipeline.
+	// Target is the Knative Service of the MLComponent, in the gateway's own namespace, or the
+	// Pipeline.
 	Target         string `json:"target,omitempty"`
 	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
 	// Spec is what a caller of a pipeline may name.
@@ -60,8 +63,8 @@ type API struct {
 	Auth *Auth `json:"auth,omitempty"`
 	// IdentityPassThrough lets the component know who calls.
 	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
-	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may change
-	// something in the name of who looks at them.
+	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may
+	// change something in the name of who looks at them.
 	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
 }
 
@@ -84,7 +87,8 @@ type OIDC struct {
 	Issuer string `json:"issuer"`
 	// ClientID is the client that a token must have been made for.
 	ClientID string `json:"clientId"`
-	// UserClaim is the claim that names the user, UserPrefix what stands before the name in the identity.
+	// UserClaim is the claim that names the user, UserPrefix what stands before the name in the
+	// identity.
 	UserClaim  string `json:"userClaim"`
 	UserPrefix string `json:"userPrefix"`
 }
@@ -108,7 +112,8 @@ type Variable struct {
 // Timeout of one call, cold start not included.
 func (a API) Timeout() time.Duration { return time.Duration(a.TimeoutSeconds) * time.Second }
 
-// Longest is how long a call may take in all, cold start included. Knative ends it at MaxTimeout anyway.
+// Longest is how long a call may take in all, cold start included. Knative ends it at MaxTimeout
+// anyway.
 func (a API) Longest() time.Duration { return min(a.Timeout()+ColdStart, MaxTimeout) }
 
 // Encode writes the file. The same values always give the same bytes.
@@ -120,8 +125,8 @@ func (f File) Encode() []byte {
 	return append(b, '\n')
 }
 
-// Decode reads a file of at most MaxFile bytes. It refuses unknown fields and what follows the file;
-// what the fields say is for Validate.
+// Decode reads a file of at most MaxFile bytes. It refuses unknown fields and what follows the
+// file; what the fields say is for Validate.
 func Decode(b []byte) (File, error) {
 	if len(b) > MaxFile {
 		return File{}, fmt.Errorf("routes: larger than %d bytes", MaxFile)
@@ -138,17 +143,28 @@ func Decode(b []byte) (File, error) {
 	return f, nil
 }
 
-// AddPrefix puts a prefix before the names of objects, for a module whose objects all have been
-// prefixed. Secrets of users are mounted by the names that the file has, and keep them.
-func (f *File) AddPrefix(prefix string) {
+// Prefixed is the file with a prefix before the names of objects, for a module whose objects have
+// all been prefixed. Secrets of users are mounted by the names that the file has, and keep them.
+func (f File) Prefixed(prefix string) File {
+	f.APIs = slices.Clone(f.APIs)
 	for i := range f.APIs {
 		if a := &f.APIs[i]; a.Target != "" {
 			a.Target = prefix + a.Target
 		}
 	}
-	for _, all := range [][]string{f.Boxes, f.Datasets, f.Pipelines} {
-		for i := range all {
-			all[i] = prefix + all[i]
-		}
+	f.Boxes, f.Datasets, f.Pipelines = prefixed(f.Boxes, prefix), prefixed(f.Datasets, prefix), prefixed(f.Pipelines, prefix)
+	return f
+}
+
+func prefixed(names []string, prefix string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, prefix+name)
 	}
+	return all
+}
+
+// Publishes reports that an API of one of the kinds is published.
+func (f File) Publishes(kinds ...string) bool {
+	return slices.ContainsFunc(f.APIs, func(a API) bool { return slices.Contains(kinds, a.Kind) })
 }

@@ -9,7 +9,8 @@ import (
 )
 
 var (
-	// A path's segment needs no escaping in a URL, so the bytes on the wire can be compared with it.
+	// A path's segment needs no escaping in a URL, so the bytes on the wire can be compared with
+	// it.
 	segment   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)

@@ -1,5 +1,6 @@
-// Command gateway is the one public Service of a module: it checks who calls, passes predict, the OpenAPI document and the Open Inference
-// Protocol on to the module's MLComponents, gives out links to files, and starts and shows runs of pipelines. It holds no state and scales to zero.
+// Command gateway is the one public Service of a module: it checks who calls, passes predict, the
+// OpenAPI document and the Open Inference Protocol on to the module's MLComponents, gives out links
+// to files, and starts and shows runs of pipelines. It holds no state and scales to zero.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -23,25 +25,22 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/routes"
-	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
-	"github.com/unip-knative/unip/functions/gateway/internal/basic"
-	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
-	"github.com/unip-knative/unip/functions/gateway/internal/files"
-	"github.com/unip-knative/unip/functions/gateway/internal/forward"
-	"github.com/unip-knative/unip/functions/gateway/internal/paths"
-	"github.com/unip-knative/unip/functions/gateway/internal/runs"
+	"github.com/unip-knative/unip/functions/gateway/internal/cluster"
+	"github.com/unip-knative/unip/functions/gateway/service"
 )
 
 const (
 	// maxHeader bounds a request's headers in bytes.
 	maxHeader = 32 << 10
-	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their own: package pace.
+	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their
+	// own: package pace.
 	headerTimeout = 10 * time.Second
 	// writeTimeout ends an answer that its caller does not take: no call lives longer in Knative.
 	writeTimeout = routes.MaxTimeout + time.Minute
 	// idleTimeout is longer than queue-proxy's, which should be the one to close.
 	idleTimeout = 2 * time.Minute
-	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so they are few; kubelet kills later.
+	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so
+	// they are few; kubelet kills later.
 	drain = 25 * time.Second
 )
 
@@ -65,8 +64,8 @@ func main() {
 	flag.StringVar(&o.s3Public, "s3-public-endpoint", "", "the S3 server as callers see it, for links; default: what the session says")
 	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
-	flag.IntVar(&o.uploadLinks, "upload-links", files.UsualLinks, "how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
-	flag.Int64Var(&o.maxBody, "max-body", forward.MaxBody, "the largest body of a call of an MLComponent in bytes")
+	flag.IntVar(&o.uploadLinks, "upload-links", service.UsualUploadLinks, "how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
+	flag.Int64Var(&o.maxBody, "max-body", service.UsualMaxBody, "the largest body of a call of an MLComponent in bytes")
 	flag.Float64Var(&o.sampled, "trace-sampling-rate", 0, "share of the calls of which their caller has not decided, 0 to 1, that are marked as sampled")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
@@ -83,7 +82,8 @@ func main() {
 	}
 }
 
-// place finds out where the gateway is. Its own name, which Knative tells it, ends in "gateway"; when the module's names have been prefixed (by kustomize, say), so has it.
+// place finds out where the gateway is. Its own name, which Knative tells it, ends in "gateway";
+// when the module's names have been prefixed (by kustomize, say), so has it.
 func (o *options) place(namespaceFile, service string) error {
 	b, err := os.ReadFile(namespaceFile)
 	if err != nil {
@@ -98,11 +98,15 @@ func (o *options) place(namespaceFile, service string) error {
 }
 
 func run(ctx context.Context, o options) error {
-	g, err := newGateway(o)
+	so, err := serviceOptions(o)
 	if err != nil {
 		return err
 	}
-	for _, a := range g.table.APIs() {
+	g, err := service.New(so)
+	if err != nil {
+		return err
+	}
+	for _, a := range so.Routes.APIs {
 		if a.Auth == nil {
 			slog.Warn("API is open to everybody", "api", a.Name)
 		}
@@ -114,7 +118,7 @@ func run(ctx context.Context, o options) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ListenAndServe() }()
-	slog.Info("gateway listens", "address", o.address, "namespace", o.namespace, "apis", len(g.table.APIs()))
+	slog.Info("gateway listens", "address", o.address, "namespace", o.namespace, "apis", len(so.Routes.APIs))
 	select {
 	case err := <-ended:
 		return fmt.Errorf("listening: %w", err)
@@ -129,43 +133,47 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-func newGateway(o options) (*gateway, error) {
-	f, err := os.Open(o.routes)
+// serviceOptions are those of a gateway in a cluster.
+func serviceOptions(o options) (service.Options, error) {
+	file, err := readRoutes(o.routes)
 	if err != nil {
-		return nil, fmt.Errorf("routes: %w", err)
+		return service.Options{}, err
+	}
+	so := service.Options{
+		Namespace: o.namespace, Prefix: o.prefix, Routes: file, Passwords: o.auth, Key: o.key,
+		Address: func(component string) *url.URL {
+			return &url.URL{Scheme: "http", Host: component + "." + o.namespace + ".svc." + o.clusterDomain}
+		},
+		Boxes: o.boxes, S3Endpoint: o.s3Public, UploadLinks: o.uploadLinks, MaxBody: o.maxBody, Sampled: o.sampled,
+	}
+	if o.runs == "" || !file.Publishes(routes.KindPipeline, routes.KindPipelines) {
+		return so, nil
+	}
+	so.KeptLogs = func() (*s3.Box, error) { return s3.Open(filepath.Join(o.runs, databox.SessionKey), nil) }
+	if so.Runs, err = runsOfCluster(o.namespace); err != nil {
+		return service.Options{}, fmt.Errorf("runs: %w", err)
+	}
+	return so, nil
+}
+
+func readRoutes(name string) (routes.File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return routes.File{}, fmt.Errorf("routes: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, routes.MaxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("routes: %w", err)
+		return routes.File{}, fmt.Errorf("routes: %w", err)
 	}
-	t, err := paths.Parse(b, o.namespace, o.prefix)
-	if err != nil {
-		return nil, err
-	}
-	boxes := &files.Boxes{Dir: o.boxes, Prefix: o.prefix, PublicEndpoint: o.s3Public, Dataset: t.Dataset}
-	g := &gateway{
-		namespace: o.namespace, clusterDomain: o.clusterDomain, table: t, users: basic.New(o.auth), tokens: bearer.New(bearer.Transport()),
-		hops: attempts.NewHops(), attempts: attempts.New(),
-		forward: forward.New(forward.Transport(), o.maxBody), sampled: o.sampled, keyFile: o.key, now: time.Now,
-		files: &files.Handler{Boxes: t.Boxes(), Open: boxes.Open, Links: &files.Links{Most: o.uploadLinks}},
-	}
-	if o.runs != "" && t.Has(routes.KindPipeline, routes.KindPipelines) {
-		if g.runs, err = newRuns(o, t, boxes); err != nil {
-			return nil, fmt.Errorf("runs: %w", err)
-		}
-	}
-	return g, nil
+	return routes.Decode(b)
 }
 
-// newRuns talks to the cluster with the gateway's own account.
-func newRuns(o options, t *paths.Table, boxes *files.Boxes) (*runs.Handler, error) {
+// runsOfCluster talks to the cluster with the gateway's own account.
+func runsOfCluster(namespace string) (*cluster.Store, error) {
 	cfg, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, err
 	}
-	return runs.New(cfg, &runs.Handler{
-		Namespace: o.namespace, Base: "/" + o.namespace + "/" + t.RunsPath(), Boxes: t.Boxes(), Dataset: t.Dataset, Open: boxes.Look,
-		Kept: func() (*s3.Box, error) { return s3.Open(filepath.Join(o.runs, databox.SessionKey), nil) },
-	})
+	return cluster.New(cfg, namespace)
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
+// key of the module in these tests.
+var key = strings.Repeat("k", 32)
+
 // send sends a request, and gives the answer's status and body.
 func (c *component) send(method, path string, header ...string) (int, string) {
 	c.t.Helper()
@@ -68,19 +71,4 @@ func TestUnsignedCallsAreRefused(t *testing.T) {
 	}
 	c.predict(200, "{}", caller.Header, h)
 	c.predict(401, "{}", caller.Header, h)
-}
-
-// A component with anonymous-calls answers all, but nobody has files.
-func TestUnsignedCallsHaveNoFiles(t *testing.T) {
-	t.Parallel()
-	s := newStorage(t, "visitors")
-	s.put(t, "visitors", "users/anonymous/file_groups/in/x.txt", "x")
-	c, _ := startFiles(t, "def f(inputs=None):\n    return []\n", withBoxes(t, s, "visitors"))
-	c.predict(200, "{}")
-	for _, user := range []string{"ann", "anonymous"} {
-		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`, "X-Forwarded-User", user)
-		if a.slug() != "file-needs-user" {
-			t.Errorf("%s: %s", user, a.body)
-		}
-	}
 }

@@ -1,3 +1,5 @@
+//go:build integration
+
 package main
 
 import (
@@ -22,9 +24,6 @@ import (
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
-
-// key of the module in these tests.
-var key = strings.Repeat("k", 32)
 
 // signed is the header of a call by a user.
 func signed(t *testing.T, user string) []string {
@@ -391,4 +390,19 @@ func (d *digits) Read(p []byte) (int, error) {
 		p[i] = byte(d.at * 0x9E3779B97F4A7C15 >> 56)
 	}
 	return len(p), nil
+}
+
+// A component with anonymous-calls answers all, but nobody has files.
+func TestUnsignedCallsHaveNoFiles(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "visitors")
+	s.put(t, "visitors", "users/anonymous/file_groups/in/x.txt", "x")
+	c, _ := startFiles(t, "def f(inputs=None):\n    return []\n", withBoxes(t, s, "visitors"))
+	c.predict(200, "{}")
+	for _, user := range []string{"ann", "anonymous"} {
+		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`, "X-Forwarded-User", user)
+		if a.slug() != "file-needs-user" {
+			t.Errorf("%s: %s", user, a.body)
+		}
+	}
 }

@@ -1,3 +1,5 @@
+//go:build integration
+
 package main
 
 import (
@@ -14,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +24,6 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
-	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
 const reading = `
@@ -212,103 +212,5 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 				t.Errorf("%v, want %s", err, x.reason)
 			}
 		})
-	}
-}
-
-// wantEnd waits for the worker's first process to end, and for the reason in its output.
-func (c *component) wantEnd(reason string) {
-	c.t.Helper()
-	select {
-	case err := <-c.ended:
-		c.ended <- err
-		if err == nil {
-			c.t.Error("it ended as if all were well")
-		}
-	case <-time.After(15 * time.Second):
-		c.t.Fatal("it goes on")
-	}
-	if !strings.Contains(c.output.String(), "worker: ") || !strings.Contains(c.output.String(), reason) {
-		c.t.Errorf("no %q in\n%s", reason, c.output)
-	}
-	if c.ready() {
-		c.t.Error("still ready")
-	}
-}
-
-func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
-	t.Parallel()
-	for name, x := range map[string]struct{ source, function, reason string }{
-		"missing module":   {"import nowhere_to_be_found", "f", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"},
-		"syntax error":     {"def f(:", "f", "SyntaxError"},
-		"missing function": {"", "f", "AttributeError"},
-		"not a function":   {"f = 1", "f", "m:f is not a function"},
-		"strange argument": {"def f(image): pass", "f", "the function wants the argument 'image'"},
-		"exit at import":   {"import sys; sys.exit(7)", "f", "SystemExit: 7"},
-		"killed at import": {"import os; os.kill(os.getpid(), 11)", "f", "the process was killed by signal 11"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			start(t, x.source, x.function).wantEnd(x.reason)
-		})
-	}
-}
-
-// Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone first.
-func TestWorkerEndsOnSIGTERMWithoutAServer(t *testing.T) {
-	t.Parallel()
-	c := start(t, echo, "echo").awaitReady()
-	c.stopServer()
-	if err := c.worker.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-c.ended:
-		c.ended <- err
-		if err != nil {
-			t.Errorf("ended with %v", err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("it goes on")
-	}
-}
-
-func TestWhoCalls(t *testing.T) {
-	t.Parallel()
-	c := start(t, echo, "echo").awaitReady()
-	key := strings.Repeat("k", 32)
-	sign := func(change func(*caller.Claims)) string {
-		claims := caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()}
-		if change != nil {
-			change(&claims)
-		}
-		h, err := caller.Sign([]byte(key), claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
-	c.predict(503, "{}", caller.Header, sign(nil)) // the key has not come yet
-	c.write("key", key)
-	once := sign(nil)
-	c.predict(200, "{}", caller.Header, once)
-	c.predict(200, "{}", "X-Forwarded-User", "root")
-	for name, tc := range map[string]struct{ header, slug string }{
-		"garbage":           {"x.y.z", "unauthorized"},
-		"another component": {sign(func(c *caller.Claims) { c.Audience = "other" }), "unauthorized"},
-		"another path":      {sign(func(c *caller.Claims) { c.Path = "/v2" }), "unauthorized"},
-		"the same again":    {once, "unauthorized"},
-		"more than 60 s old": {
-			sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life - caller.Leeway - time.Second) }), "caller-expired",
-		},
-	} {
-		if a := c.predict(401, "{}", caller.Header, tc.header); a.slug() != tc.slug {
-			t.Errorf("%s: %s", name, a.body)
-		}
-	}
-	c.predict(200, "{}", caller.Header, sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life + 10*time.Second) }))
-	c.stopServer() // and what it has not written yet is written
-	log := c.log.String()
-	if strings.Count(log, `"status":200,"user":"ann"`) != 2 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
-		t.Error("the log does not say who called")
 	}
 }

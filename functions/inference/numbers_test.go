@@ -81,19 +81,6 @@ func TestLongListsOfNumbers(t *testing.T) {
 	}
 }
 
-// A call may have long lists and files.
-func TestLongListsOfNumbersBesideFiles(t *testing.T) {
-	t.Parallel()
-	s := newStorage(t, "visits")
-	s.put(t, "visits", "users/ann/file_groups/in/a.txt", "text")
-	c, _ := startFiles(t, numbersSeen, withBoxes(t, s, "visits"))
-	body := `{"inputs":[{"name":"f","datatype":"FILE","data":"in/a.txt"},{"name":"x","data":[` + strings.Repeat("0.5,", 2000) + `1]}]}`
-	data, taken := seen(t, c.predict(200, body, signed(t, "ann")...).body)
-	if want := sum("['text', [" + strings.Repeat("0.5, ", 2000) + "1]]"); data != want || taken != 1 {
-		t.Errorf("%s with %d taken, want %s", data, taken, want)
-	}
-}
-
 // numbersGiven answers with lists of numbers of every form, and the same once more in a form that the worker writes as JSON itself, as text.
 const numbersGiven = `
 import array, json
@@ -203,7 +190,7 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 	}
 }
 
-// A long answer comes in pieces, whole; one with files has both.
+// A long answer comes in pieces, whole.
 func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 	t.Parallel()
 	c := startPython(t, "-S", `def f(): return [{"name": "a", "data": [i + 0.5 for i in range(1000000)]}, {"name": "b", "datatype": "str", "data": "end"}]`, "f").awaitReady()
@@ -235,11 +222,5 @@ func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 		if n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data; n != 1.0 {
 			t.Errorf("%s: %v lists went in binary", bound, n)
 		}
-	}
-	s := newStorage(t, "visits")
-	c, _ = startFiles(t, numbersGiven, withBoxes(t, s, "visits"))
-	a = c.predict(200, `{"inputs":[{"name":"w","data":"floats"},{"name":"and a file","data":1}]}`, signed(t, "ann")...)
-	if len(a.Outputs) != 4 || !reflect.DeepEqual(a.Outputs[1].Data, a.Outputs[2].Data) || len(fmt.Sprint(a.Outputs[1].Data)) < 5000 || len(s.keys(t, "visits")) != 1 {
-		t.Errorf("%.300s", a.body)
 	}
 }

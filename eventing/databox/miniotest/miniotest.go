@@ -1,7 +1,9 @@
+//go:build integration
+
 // Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that
 // ends with the test.
 //
-// The program is the one that UNIP_MINIO names (`make test` sets it); without that, `cluster bin
+// The program is the one that UNIP_MINIO names (`make test-integration` sets it); without that, `cluster bin
 // minio` of the checkout is asked for it.
 package miniotest
 
@@ -141,6 +143,6 @@ func find(t testing.TB) string {
 			return filepath.Join(strings.TrimSpace(string(out)), "minio")
 		}
 	}
-	t.Fatal("UNIP_MINIO must name a MinIO program: run the tests by `make test`")
+	t.Fatal("UNIP_MINIO must name a MinIO program: run the tests by `make test-integration`")
 	return ""
 }

@@ -1,12 +1,15 @@
-// Package answered remembers what was answered to an HTTP request, for the access log and the metrics of those that serve.
+// Package answered remembers what was answered to an HTTP request, for the access log and the
+// metrics of those that serve.
 package answered
 
 import "net/http"
 
-// Writer is a ResponseWriter that remembers. Unwrap lets http.ResponseController flush and hijack through it.
+// Writer is a ResponseWriter that remembers. Unwrap lets http.ResponseController flush and hijack
+// through it.
 type Writer struct {
 	http.ResponseWriter
-	// Status of the answer, not of informational ones before it; 0 as long as none has been written.
+	// Status of the answer, not of informational ones before it; 0 as long as none has been
+	// written.
 	Status int
 	// Bytes of the body so far.
 	Bytes int64

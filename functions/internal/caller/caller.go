@@ -1,5 +1,5 @@
-// Package caller is the word of a module's gateway to the module's components about who calls: a JWT
-// (HS256, typ unip-caller+jwt) in the header Unip-Caller, signed with the module's key.
+// Package caller is the word of a module's gateway to the module's components about who calls: a
+// JWT (HS256, typ unip-caller+jwt) in the header Unip-Caller, signed with the module's key.
 //
 // What it promises: a component that verifies the header knows that the gateway of its own module
 // made it less than Life ago, for this component, method and path; and a process that asks Once
@@ -29,14 +29,15 @@ const Header = "Unip-Caller"
 const Issuer = "gateway"
 
 const (
-	// MinKey is the shortest key in bytes: HS256's own minimum (RFC 7518, 3.2), and what the controller makes.
+	// MinKey is the shortest key in bytes: HS256's own minimum (RFC 7518, 3.2), and what the
+	// controller makes.
 	MinKey = 32
 	// MaxHeader bounds the header in bytes. A user's name of MaxUser bytes and two paths fit.
 	MaxHeader = 4 << 10
 	// MaxUser bounds a user's name in bytes.
 	MaxUser = 512
-	// Anonymous is who has the files and runs of callers of an API that is open to everybody. Nobody
-	// can log in with this name.
+	// Anonymous is who has the files and runs of callers of an API that is open to everybody.
+	// Nobody can log in with this name.
 	Anonymous = "anonymous"
 	// Life is how long a signature is good for beginning its call, which may then take longer. The
 	// gateway signs when the component is awake, so only queues come between.
@@ -49,11 +50,13 @@ const (
 
 // Errors of Verify and Sign, to be looked for with errors.Is.
 var (
-	// ErrInvalid: the header is no such token, was changed, is signed with another key, or speaks of another call.
+	// ErrInvalid: the header is no such token, was changed, is signed with another key, or speaks
+	// of another call.
 	ErrInvalid = errors.New("caller signature is not valid")
 	// ErrExpired: the header was good, but its life is over. It is no ErrInvalid.
 	ErrExpired = errors.New("caller signature has expired")
-	// ErrKey: the key is missing or too short; the controller has not filled in the module's key yet.
+	// ErrKey: the key is missing or too short; the controller has not filled in the module's key
+	// yet.
 	ErrKey = errors.New("module key is missing or shorter than 32 bytes")
 )
 
@@ -63,9 +66,11 @@ type Claims struct {
 	User string
 	// Audience is the component's name, the Knative Service that is called.
 	Audience string
-	// Method and Path are the request's method and its path as it goes over the wire (URL.EscapedPath, without a query).
+	// Method and Path are the request's method and its path as it goes over the wire
+	// (URL.EscapedPath, without a query).
 	Method, Path string
-	// IssuedAt and Expiry are exact to the second. Expiry is Life after IssuedAt; Sign does not look at it.
+	// IssuedAt and Expiry are exact to the second. Expiry is Life after IssuedAt; Sign does not
+	// look at it.
 	IssuedAt, Expiry time.Time
 	// ID is this signature's own. Sign makes it.
 	ID ID
@@ -86,7 +91,8 @@ type wire struct {
 	ID       string `json:"jti"`
 }
 
-// Sign makes the header's value. The error is ErrKey, or ErrInvalid for claims that Verify would refuse whatever the time is.
+// Sign makes the header's value. The error is ErrKey, or ErrInvalid for claims that Verify would
+// refuse whatever the time is.
 func Sign(key []byte, c Claims) (string, error) {
 	if len(key) < MinKey {
 		return "", ErrKey
@@ -114,9 +120,9 @@ func Sign(key []byte, c Claims) (string, error) {
 }
 
 // Verify checks the header of a call (method, path, audience: see Claims) at the time now. Only the
-// very bytes that Sign made are good: another spelling of the same token is refused too. Whether the
-// header was shown before is Once's to say. The error is ErrKey, ErrInvalid or ErrExpired, wrapped,
-// and never quotes the header.
+// very bytes that Sign made are good: another spelling of the same token is refused too. Whether
+// the header was shown before is Once's to say. The error is ErrKey, ErrInvalid or ErrExpired,
+// wrapped, and never quotes the header.
 func Verify(key []byte, header, method, path, audience string, now time.Time) (Claims, error) {
 	if len(key) < MinKey {
 		return Claims{}, ErrKey

@@ -97,7 +97,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Every single changed, dropped, added or repeated byte is refused, also one that base64 decodes to the same token.
+// Every single changed, dropped, added or repeated byte is refused, also one that base64 decodes to
+// the same token.
 func TestAnyChangeIsRefused(t *testing.T) {
 	t.Parallel()
 	h := sign(t, claims())

@@ -9,7 +9,8 @@ import (
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
-// What is verified is what was signed, to the letter, and for no other user, component, method or path.
+// What is verified is what was signed, to the letter, and for no other user, component, method or
+// path.
 func FuzzSign(f *testing.F) {
 	for _, s := range [][4]string{
 		{"ann", "leaf", "POST", "/predict"}, {"", "leaf", "GET", "/v2"}, {"oidc:Аня", "leaf", "POST", "/v2/models/leaf/infer"}, {"\xff", "leaf", "POST", "/predict"}, {"ann\",\"sub\":\"bob", "leaf", "POST", "/predict"},

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// MaxOnce is how many signatures Once remembers: those of more than 10,000 calls a second for as
-	// long as they are good. They take about 40 MB then.
+	// MaxOnce is how many signatures Once remembers: those of more than 10,000 calls a second for
+	// as long as they are good. They take about 40 MB then.
 	MaxOnce = 1 << 20
 	// slot is the time of expiry that a set of IDs spans. A set is forgotten as a whole.
 	slot = 10 * time.Second

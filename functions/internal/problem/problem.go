@@ -1,7 +1,9 @@
-// Package problem writes errors as problem details (RFC 9457), the one form in which unip's HTTP servers say that something went wrong.
+// Package problem writes errors as problem details (RFC 9457), the one form in which unip's HTTP
+// servers say that something went wrong.
 //
-// A problem's type is a URI under Base whose last part, the slug, is what a program should look at; title and detail are for people.
-// A problem never holds a secret or a user's data: its text comes from this repository's own constants and from names in the URL.
+// A problem's type is a URI under Base whose last part, the slug, is what a program should look at;
+// title and detail are for people. A problem never holds a secret or a user's data: its text comes
+// from this repository's own constants and from names in the URL.
 package problem
 
 import (
@@ -19,7 +21,8 @@ const ContentType = "application/problem+json"
 // Base is the prefix of every problem's type.
 const Base = "https://unified-platform.cs.hse.ru/problems/"
 
-// Slugs that more than one part of unip uses. A slug is lower case words joined by "-" and never changes its meaning.
+// Slugs that more than one part of unip uses. A slug is lower case words joined by "-" and never
+// changes its meaning.
 const (
 	NotFound         = "not-found"          // no such API, or nothing published at this path
 	MethodNotAllowed = "method-not-allowed" // see the header Allow
@@ -40,13 +43,15 @@ type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
-	// Detail says what is wrong with this one call. Clients of the platform read the key "detail" of an error's body.
+	// Detail says what is wrong with this one call. Clients of the platform read the key "detail"
+	// of an error's body.
 	Detail string `json:"detail,omitempty"`
 	// Instance is the path of the call. Write fills it in from the request when it is empty.
 	Instance string `json:"instance,omitempty"`
 	// Errors names single faults of the request, each with its place.
 	Errors []Fault `json:"errors,omitempty"`
-	// Message is what the clients of the Open Inference Protocol read. Write sets it, to the detail or the title, on paths of that protocol.
+	// Message is what the clients of the Open Inference Protocol read. Write sets it, to the detail
+	// or the title, on paths of that protocol.
 	Message string `json:"error,omitempty"`
 }
 
@@ -85,7 +90,8 @@ func (p Problem) Error() string {
 const (
 	// MaxFaults is how many faults an answer tells.
 	MaxFaults = 20
-	// maxText and maxFaultText bound the texts of an answer in bytes: most quote what the caller sent.
+	// maxText and maxFaultText bound the texts of an answer in bytes: most quote what the caller
+	// sent.
 	maxText, maxFaultText = 4 << 10, 1 << 10
 )
 
@@ -111,9 +117,10 @@ func bound(p Problem) Problem {
 	return p
 }
 
-// Write answers r with p. r may be nil; it gives the instance and the message, and a HEAD request gets no body. Headers that only make sense for a good
-// answer (length, encoding, tag) are taken out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the
-// caller before. A status outside 400 to 599 is a mistake in the program and becomes 500.
+// Write answers r with p. r may be nil; it gives the instance and the message, and a HEAD request
+// gets no body. Headers that only make sense for a good answer (length, encoding, tag) are taken
+// out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the caller
+// before. A status outside 400 to 599 is a mistake in the program and becomes 500.
 func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	p = bound(p)
 	if p.Status < 400 || p.Status > 599 {

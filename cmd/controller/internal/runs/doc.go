@@ -1,5 +1,6 @@
-// Package runs carries out PipelineRuns: it resolves what a run shall do, starts the stages that are due as Jobs, reads their results from the pods, tells the module's Broker what happened, and
-// keeps start records so that one upload starts one run.
+// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, starts the stages that are due as
+// Jobs, reads their results from the pods, tells the module's Broker what happened, and keeps start records so that one
+// upload starts one run.
 //
-// resolve.go, job.go and outcome.go are pure: objects in, objects out. reconciler.go is the one place that writes a run's status.
+// outcome.go is pure: objects in, objects out. reconciler.go is the one place that writes a run's status.
 package runs

@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs
 
 import (
@@ -20,7 +22,7 @@ import (
 func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	starts, _ := newStarts(t)
 	r := &Reconciler{Client: starts.Client, memory: newMemory(), hints: fair.NewQueue(hintLimits)}

@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs
 
 import (
@@ -15,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/events"
@@ -44,7 +47,7 @@ func (c *clock) pass(d time.Duration) { c.set(c.now().Add(d)) }
 // scheduled makes a pipeline with a schedule.
 func (c *clock) scheduled(t *testing.T, name, line, zone string) *runtimev1.Pipeline {
 	t.Helper()
-	p := pipeline(name, with("fit: -> model"))
+	p := oneStage(name, "", "model")
 	p.Namespace, p.Spec.Schedule, p.Spec.TimeZone, p.Spec.DefaultBox = "default", line, zone, "userdata"
 	must(t, c.Client.Create(t.Context(), p))
 	return p
@@ -141,7 +144,7 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	if s := run.Spec; s.User != "" || s.Origin != runtimev1.OriginSchedule || s.IdempotencyKey != "schedule/"+due.UTC().Format(time.RFC3339) || len(s.Inputs)+len(s.Outputs) > 0 {
 		t.Errorf("spec %+v", s)
 	}
-	if place := defaultPlace(&run, p); place != "userdata:/nightly/"+run.Name+"/" {
+	if place := plan.DefaultPlace(&run, p.Spec.DefaultBox); place != "userdata:/nightly/"+run.Name+"/" {
 		t.Errorf("its outputs go to %s", place)
 	}
 	if again := c.look(t, p); again < 10*time.Minute || again > 11*time.Minute {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
@@ -97,14 +98,14 @@ func (p *pass) renewSessions(st *runtimev1.StageStatus) {
 
 // ensureSessions reads or makes the sessions of a stage and says when they are due to be renewed.
 func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s s3, now time.Time) (time.Time, error) {
-	plan, err := planSessions(run, st)
+	wanted, err := plan.MakeSessions(run, st)
 	if err != nil {
 		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
 	}
 	policies := map[string]string{}
 	var all []string
-	for _, file := range slices.Sorted(maps.Keys(plan.grants)) {
-		if policies[file], err = databox.Policy(plan.grants[file]...); err != nil {
+	for _, file := range slices.Sorted(maps.Keys(wanted.Grants)) {
+		if policies[file], err = databox.Policy(wanted.Grants[file]...); err != nil {
 			return time.Time{}, &boxes.Refusal{Reason: err.Error()}
 		}
 		all = append(all, file, policies[file])
@@ -129,7 +130,7 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 	if err != nil {
 		return time.Time{}, err
 	}
-	for _, b := range plan.buckets(runBucket) {
+	for _, b := range wanted.Buckets(runBucket) {
 		if _, err := r.buckets().Named(ctx, s.Client, run.Namespace, b); err != nil {
 			return time.Time{}, err
 		}

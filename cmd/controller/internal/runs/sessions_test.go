@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs
 
 import (
@@ -16,9 +18,11 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
 // The sessions of a stage live an hour at the most, are renewed at half of that, and are never made for a bucket
@@ -33,11 +37,16 @@ func TestSessionsOfAStage(t *testing.T) {
 	must(t, err)
 	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
 	r := &Reconciler{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
-	run := run(func(r *runtimev1.PipelineRun) { r.Namespace, r.UID = "default", "" })
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "default"}}
+	run.Spec = runtimev1.PipelineRunSpec{
+		Pipeline: "train", User: "ann", Origin: runtimev1.OriginAPI,
+		Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}},
+	}
 	must(t, c.Create(t.Context(), run))
-	plan, err := resolve(run, []*runtimev1.Pipeline{diamond()}, func(string) (string, bool, error) { return bucket, false, nil })
+	chain := []pipeline.Pipeline{{Name: "train", Spec: &oneStage("train", "table", "model").Spec}}
+	pl, err := plan.Make(run, chain, pipeline.Whole, func(string) (string, bool, error) { return bucket, false, nil })
 	must(t, err)
-	run.Status.Stages = plan.stages
+	run.Status.Stages = pl.Stages
 	st := &run.Status.Stages[0]
 
 	secret := &corev1.Secret{}

@@ -17,7 +17,9 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
 // waitAgain is how soon a run looks again for what it waits for.
@@ -31,7 +33,7 @@ func (p *pass) begin() error {
 		s.StartTime = &metav1.Time{Time: p.now}
 	}
 	s.State = runtimev1.Pending
-	chain, err := p.chain()
+	chain, end, err := p.chain()
 	if apierrors.IsNotFound(err) {
 		p.end(runtimev1.Failed, "there is no Pipeline "+oneLine(p.run.Spec.Pipeline)+" (or one that it continues with)")
 		return nil
@@ -40,7 +42,7 @@ func (p *pass) begin() error {
 		return err
 	}
 	found := finder{pass: p, known: map[string]boxes.Bucket{}}
-	pl, err := resolve(p.run, chain, found.locate)
+	pl, err := plan.Make(p.run, chain, end, found.find)
 	switch {
 	case found.trouble != nil:
 		return found.trouble
@@ -48,18 +50,18 @@ func (p *pass) begin() error {
 		p.wait(found.wait)
 		return nil
 	}
-	for i := range pl.stages {
+	for i := range pl.Stages {
 		if err == nil {
-			_, err = planSessions(p.run, &pl.stages[i])
+			_, err = plan.MakeSessions(p.run, &pl.Stages[i])
 		}
 	}
 	if err != nil {
 		p.end(runtimev1.Failed, oneLine(err.Error()))
 		return nil
 	}
-	for i := range pl.stages {
-		for j := range pl.stages[i].Inputs {
-			in := &pl.stages[i].Inputs[j]
+	for i := range pl.Stages {
+		for j := range pl.Stages[i].Inputs {
+			in := &pl.Stages[i].Inputs[j]
 			if in.Key == "" {
 				continue
 			}
@@ -76,8 +78,8 @@ func (p *pass) begin() error {
 			}
 			in.ETag = etag
 		}
-		if len(pl.stages[i].Needs) == 0 {
-			pl.stages[i].DueTime = &metav1.MicroTime{Time: p.now}
+		if len(pl.Stages[i].Needs) == 0 {
+			pl.Stages[i].DueTime = &metav1.MicroTime{Time: p.now}
 		}
 	}
 	ns := &corev1.Namespace{}
@@ -88,7 +90,7 @@ func (p *pass) begin() error {
 		return err
 	}
 	s.Message = ""
-	s.Stages, s.Outputs = pl.stages, pl.outputs
+	s.Stages, s.Outputs = pl.Stages, pl.Outputs
 	setCondition(s, metav1.Condition{Type: "Succeeded", Status: metav1.ConditionUnknown, Reason: string(runtimev1.Running), ObservedGeneration: p.run.Generation})
 	return nil
 }
@@ -102,30 +104,29 @@ func (p *pass) wait(what string) {
 	p.lookAt(p.now.Add(waitAgain))
 }
 
-// maxChain bounds continueWith.
-const maxChain = 16
-
 // pipelineName is what a Pipeline's name may be, as its CRD has it.
 var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
 // chain reads the run's pipeline and those that it continues with.
-func (p *pass) chain() ([]*runtimev1.Pipeline, error) {
-	var chain []*runtimev1.Pipeline
-	for name := p.run.Spec.Pipeline; name != ""; {
-		if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
-			return nil, apierrors.NewNotFound(runtimev1.GroupVersion.WithResource("pipelines").GroupResource(), name)
-		}
-		x := &runtimev1.Pipeline{}
-		if err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x); err != nil {
-			return nil, err
-		}
-		if len(chain) == maxChain || slices.ContainsFunc(chain, func(o *runtimev1.Pipeline) bool { return o.Name == name }) {
-			return chain, nil // resolve finds what is wrong with it
-		}
-		chain = append(chain, x)
-		name = x.Spec.ContinueWith
+func (p *pass) chain() ([]pipeline.Pipeline, pipeline.End, error) {
+	first, err := p.readPipeline(p.run.Spec.Pipeline)
+	if err != nil {
+		return nil, pipeline.Missing, err
 	}
-	return chain, nil
+	return pipeline.Follow(first, func(name string) (pipeline.Pipeline, bool, error) {
+		next, err := p.readPipeline(name)
+		return next, err == nil, err
+	})
+}
+
+func (p *pass) readPipeline(name string) (pipeline.Pipeline, error) {
+	if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+		missing := runtimev1.GroupVersion.WithResource("pipelines").GroupResource()
+		return pipeline.Pipeline{}, apierrors.NewNotFound(missing, name)
+	}
+	x := &runtimev1.Pipeline{}
+	err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x)
+	return pipeline.Pipeline{Name: name, Spec: &x.Spec}, err
 }
 
 // finder finds the buckets of boxes, each once in a pass.
@@ -137,8 +138,8 @@ type finder struct {
 	trouble error
 }
 
-// locate is resolve's.
-func (f *finder) locate(box string) (string, bool, error) {
+// find is the plan.FindBox of a pass.
+func (f *finder) find(box string) (string, bool, error) {
 	if b, ok := f.known[box]; ok {
 		return b.Name, b.Dataset, nil
 	}
@@ -265,8 +266,8 @@ func (p *pass) create(st *runtimev1.StageStatus) error {
 		return err
 	}
 	attempt := st.Attempt + 1
-	c := jobConfig{image: p.Image, security: p.s3.Config.Security, defaults: p.s3.Config.Defaults}
-	job, err := makeJob(p.run, st, attempt, c)
+	c := plan.JobConfig{Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults}
+	job, err := plan.MakeJob(p.run, st, attempt, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}

@@ -1,3 +1,5 @@
+//go:build integration
+
 package runs
 
 import (
@@ -33,7 +35,7 @@ import (
 func newServers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *settings.Source) {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	crds := []string{"../../../../config/200-databox.yaml", "../../../../config/201-runtime.yaml"}
 	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
@@ -100,11 +102,24 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	store, err := openS3(src, http.DefaultTransport)
 	must(t, err)
 	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
-	p := pipeline("train", with("fit: table -> model"))
+	p := oneStage("train", "table", "model")
 	p.Namespace = "default"
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
 	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, server
+}
+
+// oneStage is a pipeline of the stage fit, which reads a variable, if one is named, and writes another.
+func oneStage(name, input, output string) *runtimev1.Pipeline {
+	fit := runtimev1.Stage{Name: "fit", Image: "image/fit", Outputs: []string{output}, TimeoutSeconds: 60}
+	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	p.Spec.DefaultBox, p.Spec.Variables = "userdata", []runtimev1.Variable{{Name: output}}
+	if input != "" {
+		fit.Inputs = []string{input}
+		p.Spec.Variables = append(p.Spec.Variables, runtimev1.Variable{Name: input})
+	}
+	p.Spec.Stages = []runtimev1.Stage{fit}
+	return p
 }
 
 func must(t *testing.T, err error) {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -100,7 +101,7 @@ func (s s3) writeRecord(ctx context.Context, b boxes.Buckets, run *runtimev1.Pip
 	if err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
 	}
-	place, err := databox.ParsePlace(defaultPlace(run, p) + "run.json")
+	place, err := databox.ParsePlace(plan.DefaultPlace(run, p.Spec.DefaultBox) + "run.json")
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}

@@ -1,4 +1,6 @@
-// Package module is a client of the HTTP API that a module's gateway serves: predict, files, pipelines and their runs. It is what people with a user name and a password, or a token, have; it needs no access to the cluster.
+// Package module is a client of the HTTP API that a module's gateway serves: predict, files,
+// pipelines and their runs. It is what people with a user name and a password, or a token, have; it
+// needs no access to the cluster.
 package module
 
 import (
@@ -24,7 +26,8 @@ const maxAnswer = 32 << 20
 type Client struct {
 	// URL of the module: https://<host>/<namespace>.
 	URL string
-	// User and Password are for HTTP Basic, Token is one of the module's OpenID Connect issuer, which stands in their place when it is not empty.
+	// User and Password are for HTTP Basic, Token is one of the module's OpenID Connect issuer,
+	// which stands in their place when it is not empty.
 	User, Password string
 	Token          string
 	// Host overrides the HTTP Host header, for a cluster whose names are not in DNS.
@@ -66,7 +69,8 @@ func Is404(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-// call makes one call below the module's URL; path is escaped. The body of a good answer is the caller's to close.
+// call makes one call below the module's URL; path is escaped. The body of a good answer is the
+// caller's to close.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body any, header map[string]string) (*http.Response, error) {
 	u := strings.TrimSuffix(c.URL, "/") + path
 	if len(query) > 0 {
@@ -117,7 +121,8 @@ func (c *Client) do(ctx context.Context, method, u string, body io.Reader, heade
 	return res, nil
 }
 
-// maxProblem bounds what is read of an answer that says no, maxText what is shown of one that is no problem (RFC 9457) but text.
+// maxProblem bounds what is read of an answer that says no, maxText what is shown of one that is no
+// problem (RFC 9457) but text.
 const maxProblem, maxText = 1 << 20, 300
 
 func refusal(res *http.Response) *Error {
@@ -183,7 +188,8 @@ type Listing struct {
 	Next   string   `json:"next,omitempty"`
 }
 
-// PutLink gives the link by which a file is written: of size bytes and no other number, or of any number when size is negative.
+// PutLink gives the link by which a file is written: of size bytes and no other number, or of any
+// number when size is negative.
 func (c *Client) PutLink(ctx context.Context, path string, size int64, overwrite bool) (File, error) {
 	q := url.Values{}
 	if size >= 0 {

@@ -11,7 +11,8 @@ import (
 // MaxPrediction bounds what is read of an answer of predict, in bytes.
 const MaxPrediction = 256 << 20
 
-// Predict calls predict at a URL, of this module or of a component by itself, with the body as it is, and gives the answer as it is. An answer that says no is an *Error.
+// Predict calls predict at a URL, of this module or of a component by itself, with the body as it
+// is, and gives the answer as it is. An answer that says no is an *Error.
 func (c *Client) Predict(ctx context.Context, url string, body []byte) ([]byte, error) {
 	res, err := c.do(ctx, http.MethodPost, url, bytes.NewReader(body), http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}})
 	if err != nil {

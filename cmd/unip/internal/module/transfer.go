@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Upload writes size bytes of body to a link that PutLink gave. Progress is told of the bytes sent so far.
+// Upload writes size bytes of body to a link that PutLink gave. Progress is told of the bytes sent
+// so far.
 func (c *Client) Upload(ctx context.Context, link string, body io.Reader, size int64, progress func(int64)) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, link, &counter{Reader: body, told: progress})
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 	crowd = 16
 	// maxGuesses is how many passwords of one user wait at one address; an honest one has one.
 	maxGuesses = 8
-	// maxDelayed bounds the attempts that wait, in all; each holds a connection and its call's memory.
-	// One address, or one user without, has maxDelayedEach of them.
+	// maxDelayed bounds the attempts that wait, in all; each holds a connection and its call's
+	// memory. One address, or one user without, has maxDelayedEach of them.
 	maxDelayed, maxDelayedEach = 512, 64
 	// maxRecords bounds what is remembered: at most 512 bytes of a user's name each, some MiB.
 	maxRecords = 8192

@@ -20,13 +20,13 @@ const (
 // Hops tells the address of who calls from X-Forwarded-For, to which each proxy appends the address
 // that it was called from. From the right: queue-proxy always appends, and before it the activator,
 // where it was on the way (it is while the gateway starts, and until there is capacity to spare).
-// Neither appends its own address, so behind their entries comes that of the ingress, and left of it
-// what the ingress has appended, the caller. All further left is the caller's own claim.
+// Neither appends its own address, so behind their entries comes that of the ingress, and left of
+// it what the ingress has appended, the caller. All further left is the caller's own claim.
 //
 // The activator says K-Proxy-Request, and so may a caller: from an address that has also called
 // without that word it means nothing. Before such a call was seen an address holds that of the
-// ingress too, so that nobody can claim another's. An ingress that appends nothing is found out by a
-// call without a claim; behind it no address can be told.
+// ingress too, so that nobody can claim another's. An ingress that appends nothing is found out by
+// a call without a claim; behind it no address can be told.
 type Hops struct {
 	mu sync.Mutex
 	// direct are those that called queue-proxy without being an activator, silent those that

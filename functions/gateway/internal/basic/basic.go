@@ -1,11 +1,15 @@
-// Package basic checks user names and passwords (HTTP Basic) against the Secrets that a module's APIComponents name, mounted as folders.
+// Package basic checks user names and passwords (HTTP Basic) against the Secrets that a module's
+// APIComponents name, mounted as folders.
 //
-// A Secret's keys are: one key per user, its value the password, plain or hashed; or the key "auth", or any "*.htpasswd", in htpasswd's
-// format. Known hashes: bcrypt, apr1, {SHA}. A user whose hash is of another kind cannot log in, and the log says so once per load.
+// A Secret's keys are: one key per user, its value the password, plain or hashed; or the key
+// "auth", or any "*.htpasswd", in htpasswd's format. Known hashes: bcrypt, apr1, {SHA}. A user
+// whose hash is of another kind cannot log in, and the log says so once per load.
 //
-// Promises: a changed Secret counts from the next call on after kubelet has brought it; passwords are compared in constant time; whether a
-// user exists cannot be told from how long a refusal takes; a hash's price is paid once per user and password, not on every call. Passwords
-// are held hashed and never logged. How many wait for expensive hashes is bounded, and they wait by turns with other users (ErrBusy).
+// Promises: a changed Secret counts from the next call on after kubelet has brought it; passwords
+// are compared in constant time; whether a user exists cannot be told from how long a refusal
+// takes; a hash's price is paid once per user and password, not on every call. Passwords are held
+// hashed and never logged. How many wait for expensive hashes is bounded, and they wait by turns
+// with other users (ErrBusy).
 package basic
 
 import (
@@ -44,7 +48,8 @@ const (
 // Store holds the users of all Secrets below one folder.
 type Store struct {
 	dir string
-	// seat limits how many expensive hashes are computed at once, so that guessing cannot take the whole CPU from other calls' work.
+	// seat limits how many expensive hashes are computed at once, so that guessing cannot take the
+	// whole CPU from other calls' work.
 	turns *turns
 	// secret keys the remembered logins: only this process can tell what they stand for.
 	secret [sha256.Size]byte
@@ -68,7 +73,8 @@ func New(dir string) *Store {
 	return s
 }
 
-// Check reports whether the Secret has the user with this password. The error is ErrBusy, or ctx's: the call ended while its turn had not come.
+// Check reports whether the Secret has the user with this password. The error is ErrBusy, or ctx's:
+// the call ended while its turn had not come.
 func (s *Store) Check(ctx context.Context, secret, user, password string) (bool, error) {
 	if !Possible(user) || len(password) > maxPassword {
 		return false, nil
@@ -155,7 +161,8 @@ func (s *Store) load(secret string) *set {
 	return u
 }
 
-// version changes whenever the folder's files do: kubelet swaps the link ..data; elsewhere it is names, sizes and times.
+// version changes whenever the folder's files do: kubelet swaps the link ..data; elsewhere it is
+// names, sizes and times.
 func version(dir string) string {
 	if target, err := os.Readlink(filepath.Join(dir, "..data")); err == nil {
 		return target

@@ -22,7 +22,8 @@ func bcryptOf(t testing.TB, password string, cost int) string {
 	return string(h)
 }
 
-// secret makes a folder as kubelet mounts a Secret: the files are links through ..data, which is swapped on a change.
+// secret makes a folder as kubelet mounts a Secret: the files are links through ..data, which is
+// swapped on a change.
 func secret(t testing.TB, dir, name string, keys map[string]string) {
 	t.Helper()
 	mount := filepath.Join(dir, name)
@@ -135,8 +136,9 @@ func TestSecretsAreApart(t *testing.T) {
 	}
 }
 
-// A refusal costs the same for a wrong password, an unknown user and a user with a cheap hash. Generous bounds: the difference that matters is
-// that between one bcrypt and none, a factor of thousands.
+// A refusal costs the same for a wrong password, an unknown user and a user with a cheap hash.
+// Generous bounds: the difference that matters is that between one bcrypt and none, a factor of
+// thousands.
 func TestARefusalTakesTheSameForUnknownUsers(t *testing.T) {
 	dir := t.TempDir()
 	secret(t, dir, "users", map[string]string{"ann": bcryptOf(t, "one", 8), "cheap": "plain"})

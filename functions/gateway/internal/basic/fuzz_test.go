@@ -35,7 +35,8 @@ func FuzzHtpasswd(f *testing.F) {
 	})
 }
 
-// A plain password is good as a whole and in no other form, and nothing that looks like a hash is one.
+// A plain password is good as a whole and in no other form, and nothing that looks like a hash is
+// one.
 func FuzzPlain(f *testing.F) {
 	for _, s := range [][2]string{{"secret", "secret "}, {"secret", "secre"}, {"$apr1$x$2v.19yiclt8.Sy1MhjijS/", ""}, {"{SHA}x", "{SHA}x"}, {"$5$x$y", "$5$x$y"}, {"\xff", "\ufffd"}, {"a\x00", "a"}, {"", ""}} {
 		f.Add(s[0], s[1])

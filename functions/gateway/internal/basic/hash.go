@@ -25,12 +25,14 @@ type verifier interface {
 	cost() int
 }
 
-// A stored value that looks like this is a hash, never a plain password, also when its kind is not known here.
+// A stored value that looks like this is a hash, never a plain password, also when its kind is not
+// known here.
 var hashLike = regexp.MustCompile(`^(\$(1|2[abxy]?|5|6|7|y|gy|apr1|argon2[a-z]*|scrypt|pbkdf2[-a-z0-9]*)\$|\{[A-Z0-9]{3,}\})`)
 
 var errUnknownHash = errors.New("a kind of hash that is not known here (known: bcrypt, apr1, {SHA})")
 
-// parse finds the verifier of a stored value. Only one key per user may be plain; a line of an htpasswd file may not.
+// parse finds the verifier of a stored value. Only one key per user may be plain; a line of an
+// htpasswd file may not.
 func parse(stored string, plainAllowed bool) (verifier, error) {
 	switch {
 	case stored == "":
@@ -89,7 +91,8 @@ func (b bcrypted) verify(password string) bool {
 }
 func (b bcrypted) cost() int { return 1 + b.c }
 
-// apr1 is Apache's MD5 crypt with 1000 rounds: weak, and still what `htpasswd` and `openssl passwd -apr1` make.
+// apr1 is Apache's MD5 crypt with 1000 rounds: weak, and still what `htpasswd` and `openssl passwd
+// -apr1` make.
 type apr1 struct{ salt, sum string }
 
 func (a apr1) verify(password string) bool {

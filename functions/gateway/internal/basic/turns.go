@@ -13,7 +13,8 @@ const maxWaiting = 64
 var ErrBusy = errors.New("too many passwords wait to be looked at")
 
 // turns hands out seats. Who waits gets one by turns with the other users, so that one user's
-// attempts cannot keep another's out, and when too many wait the user with the most of them loses one.
+// attempts cannot keep another's out, and when too many wait the user with the most of them loses
+// one.
 type turns struct {
 	mu      sync.Mutex
 	free    int

@@ -10,7 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// waiters take turns one after the other behind a taken seat; order is who came when, and busy who was refused.
+// waiters take turns one after the other behind a taken seat; order is who came when, and busy who
+// was refused.
 type waiters struct {
 	mu          sync.Mutex
 	order, busy []string

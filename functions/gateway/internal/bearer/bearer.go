@@ -1,11 +1,17 @@
-// Package bearer checks the tokens of OpenID Connect that callers send as "Authorization: Bearer": who is the user, and was the token made for this API.
+// Package bearer checks the tokens of OpenID Connect that callers send as "Authorization: Bearer":
+// who is the user, and was the token made for this API.
 //
-// A token is good when it is a JWT in the compact form, signed with a key of the issuer by an asymmetric algorithm that the issuer's discovery document lists; says this issuer in iss; has not expired and is already valid, give or take
-// Leeway; was made for the client (in aud, as ID tokens say it, or as azp, as Keycloak's access tokens do); and names its user in the configured claim. The user's identity is the prefix and that name.
+// A token is good when it is a JWT in the compact form, signed with a key of the issuer by an
+// asymmetric algorithm that the issuer's discovery document lists; says this issuer in iss; has not
+// expired and is already valid, give or take Leeway; was made for the client (in aud, as ID tokens
+// say it, or as azp, as Keycloak's access tokens do); and names its user in the configured claim.
+// The user's identity is the prefix and that name.
 //
-// Promises: nobody is asked before the first token comes, so a gateway starts and serves its other callers while an issuer is down; keys are kept, and fetched again when a token names one that is not known, at most
-// every few seconds, so that a flood of false tokens does not become a flood of requests; what is read from an issuer is bounded in size and time and comes by TLS, or from the very host that was configured with http. A token is never
-// logged and never part of an error.
+// Promises: nobody is asked before the first token comes, so a gateway starts and serves its other
+// callers while an issuer is down; keys are kept, and fetched again when a token names one that is
+// not known, at most every few seconds, so that a flood of false tokens does not become a flood of
+// requests; what is read from an issuer is bounded in size and time and comes by TLS, or from the
+// very host that was configured with http. A token is never logged and never part of an error.
 package bearer
 
 import (
@@ -28,18 +34,21 @@ import (
 )
 
 const (
-	// MaxToken bounds a token in bytes. Those of realms with many roles have some KiB; the headers of a request must still fit what servers on its way take.
+	// MaxToken bounds a token in bytes. Those of realms with many roles have some KiB; the headers
+	// of a request must still fit what servers on its way take.
 	MaxToken = 16 << 10
 	// Leeway is how far the clocks of the issuer and of this machine may be apart.
 	Leeway = 30 * time.Second
 )
 
-// ErrUnavailable is the error for a token that cannot be checked now: the issuer does not answer, or not as a provider does. The same token may be good a moment later.
+// ErrUnavailable is the error for a token that cannot be checked now: the issuer does not answer,
+// or not as a provider does. The same token may be good a moment later.
 var ErrUnavailable = errors.New("the issuer's keys cannot be read")
 
 // RefusedError is the error for a token that is not good.
 type RefusedError struct {
-	// Reason is printable ASCII without quotes: this package's own words, and names of the configuration; nothing of the token.
+	// Reason is printable ASCII without quotes: this package's own words, and names of the
+	// configuration; nothing of the token.
 	Reason string
 }
 
@@ -60,7 +69,9 @@ func New(base http.RoundTripper) *Checker {
 	return &Checker{base: base, issuers: map[string]*issuer{}}
 }
 
-// Check gives the identity of the user whose token it is: not empty, valid UTF-8 without control characters, at most caller.MaxUser bytes. The error is a *RefusedError, or wraps ErrUnavailable or ctx's error.
+// Check gives the identity of the user whose token it is: not empty, valid UTF-8 without control
+// characters, at most caller.MaxUser bytes. The error is a *RefusedError, or wraps ErrUnavailable
+// or ctx's error.
 func (c *Checker) Check(ctx context.Context, rules routes.OIDC, token string, now time.Time) (string, error) {
 	if len(token) > MaxToken {
 		return "", refuse("the token is longer than 16 KiB")
@@ -93,7 +104,8 @@ func (c *Checker) issuer(url string) (*issuer, error) {
 	return i, err
 }
 
-// compact reports three parts of base64url with something in each: neither JWS's JSON form, which has headers that no signature covers, nor a token without a signature.
+// compact reports three parts of base64url with something in each: neither JWS's JSON form, which
+// has headers that no signature covers, nor a token without a signature.
 func compact(token string) bool {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || slices.Contains(parts, "") {

@@ -51,7 +51,8 @@ func Example() {
 	//  the token is refused: the token has expired
 }
 
-// An issuer that takes a call and never answers costs it the timeout of one request, and then it is told that the issuer is away.
+// An issuer that takes a call and never answers costs it the timeout of one request, and then it is
+// told that the issuer is away.
 func TestAnIssuerThatHangs(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
@@ -82,7 +83,8 @@ func TestNobodyIsAnonymous(t *testing.T) {
 	}
 }
 
-// Whatever an issuer signs, an identity is a prefix and a name that can be shown; and nothing else is taken for one.
+// Whatever an issuer signs, an identity is a prefix and a name that can be shown; and nothing else
+// is taken for one.
 func FuzzClaims(f *testing.F) {
 	srv, sign := start()
 	f.Cleanup(srv.Close)

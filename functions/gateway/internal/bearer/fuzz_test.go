@@ -27,7 +27,8 @@ func FuzzToken(f *testing.F) {
 		user, err := c.Check(t.Context(), rules(srv), token, now)
 		var refused *bearer.RefusedError
 		switch {
-		// The last letter of a signature has bits that mean nothing: other spellings of it say the same.
+		// The last letter of a signature has bits that mean nothing: other spellings of it say the
+		// same.
 		case err == nil && (user != "oidc:ann" || len(token) != len(good) || token[:len(token)-1] != good[:len(good)-1]):
 			t.Errorf("%q is %q", token, user)
 		case err != nil && (user != "" || !errors.As(err, &refused) && !errors.Is(err, bearer.ErrUnavailable)):

@@ -23,14 +23,16 @@ const (
 	maxDocument = 1 << 20
 	// maxRedirects on one host.
 	maxRedirects = 3
-	// An issuer is asked every requestEvery at most, after the first requestBurst: discovery, keys, and some false tokens with keys that do not exist.
+	// An issuer is asked every requestEvery at most, after the first requestBurst: discovery, keys,
+	// and some false tokens with keys that do not exist.
 	requestEvery = 2 * time.Second
 	requestBurst = 6
 	// maxReason bounds what the log says of an issuer's own words.
 	maxReason = 300
 )
 
-// algorithms are the asymmetric ones. With another, HS256 say, whoever reads the issuer's public keys could sign.
+// algorithms are the asymmetric ones. With another, HS256 say, whoever reads the issuer's public
+// keys could sign.
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 
 // Transport is an HTTP client for issuers.
@@ -117,7 +119,8 @@ func (i *issuer) verify(ctx context.Context, token string) (*oidc.IDToken, error
 	return t, nil
 }
 
-// watched tells keys that could not be fetched from a signature that is not good; the verifier itself makes one text of both. It serves one call.
+// watched tells keys that could not be fetched from a signature that is not good; the verifier
+// itself makes one text of both. It serves one call.
 type watched struct {
 	oidc.KeySet
 	failed error
@@ -131,7 +134,8 @@ func (w *watched) VerifySignature(ctx context.Context, token string) ([]byte, er
 	return payload, err
 }
 
-// discover is what the issuer says of itself, asked once; calls that come meanwhile wait for the same answer.
+// discover is what the issuer says of itself, asked once; calls that come meanwhile wait for the
+// same answer.
 func (i *issuer) discover(ctx context.Context) (*provider, error) {
 	if p := i.found.Load(); p != nil {
 		return p, nil
@@ -175,7 +179,8 @@ func (i *issuer) ask() (*provider, error) {
 	return &provider{document.Algorithms, oidc.NewRemoteKeySet(ctx, document.Keys)}, nil
 }
 
-// unavailable keeps the caller's own end apart from what the issuer did, whose text is cut: it may be a whole page.
+// unavailable keeps the caller's own end apart from what the issuer did, whose text is cut: it may
+// be a whole page.
 func unavailable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err

@@ -16,12 +16,14 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
-// Box is an open box: one client that looks at files and deletes them, and two that do nothing but sign links. No session may do more than its
-// client is for: a link is as good as what signed it, for MinIO obeys headers that the link does not sign.
+// Box is an open box: one client that looks at files and deletes them, and two that do nothing but
+// sign links. No session may do more than its client is for: a link is as good as what signed it,
+// for MinIO obeys headers that the link does not sign.
 type Box struct {
 	*s3.Box
 	gets, puts signer
-	// Dataset is the developer's area of a box of another module: it can be read, and no user has files in it.
+	// Dataset is the developer's area of a box of another module: it can be read, and no user has
+	// files in it.
 	Dataset bool
 }
 
@@ -31,8 +33,8 @@ type signer struct {
 	session string
 }
 
-// life is how long a link of the signer works that is asked to work for d: not beyond the session. Without one that is good the error is
-// databox.ErrNoSession.
+// life is how long a link of the signer works that is asked to work for d: not beyond the session.
+// Without one that is good the error is databox.ErrNoSession.
 func (s signer) life(d time.Duration) (time.Duration, error) {
 	session, err := databox.ReadSession(s.session)
 	if err != nil {
@@ -47,7 +49,8 @@ func (s signer) life(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// Boxes opens boxes from a folder that has one folder with sessions for each (files.json, get-links.json, put-links.json), and keeps them open.
+// Boxes opens boxes from a folder that has one folder with sessions for each (files.json,
+// get-links.json, put-links.json), and keeps them open.
 type Boxes struct {
 	Dir string
 	// Prefix is what the names of boxes have before those of the folders.

@@ -1,13 +1,16 @@
-// Package files is a module's file API: the files of a box's users, each seen only by the user whose they are. No byte of a file passes through it: it answers with presigned S3 links.
+// Package files is a module's file API: the files of a box's users, each seen only by the user
+// whose they are. No byte of a file passes through it: it answers with presigned S3 links.
 //
 //	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless ?overwrite=true: 200); ?size=N for a file of N bytes
 //	GET    /<box>/<group…>/<file>   what is known of a file, with links; ?redirect=true leads to its bytes
 //	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
 //	DELETE /<box>/<group…>/<file>   and of a whole group
 //
-// A dataset is the developer's area of a box of another module: it can be read, its paths are keys, and its users' files are not in it.
+// A dataset is the developer's area of a box of another module: it can be read, its paths are keys,
+// and its users' files are not in it.
 //
-// What a path means is a matter of its form: one segment after the box is a group, several are a group when they end in "/", else a file.
+// What a path means is a matter of its form: one segment after the box is a group, several are a
+// group when they end in "/", else a file.
 package files
 
 import (
@@ -31,7 +34,8 @@ import (
 )
 
 const (
-	// linkLife is how long a link works unless the caller asks otherwise; maxLinkLife is S3's own limit.
+	// linkLife is how long a link works unless the caller asks otherwise; maxLinkLife is S3's own
+	// limit.
 	linkLife    = time.Hour
 	maxLinkLife = 7 * 24 * time.Hour
 	// maxList is S3's own limit of one listing.
@@ -40,7 +44,8 @@ const (
 	maxDelete = 10_000
 	// maxSize is S3's own limit of an object.
 	maxSize = 5 << 40
-	// maxSegment is the longest name of a file or folder in bytes: that of a disk, on which stages and functions find it.
+	// maxSegment is the longest name of a file or folder in bytes: that of a disk, on which stages
+	// and functions find it.
 	maxSegment = 255
 )
 
@@ -170,7 +175,8 @@ func (c *call) json(status int, v any) {
 	_, _ = c.w.Write(append(b, '\n'))
 }
 
-// life is how long links shall work: what the caller asks for, but not beyond the sessions that sign them.
+// life is how long links shall work: what the caller asks for, but not beyond the sessions that
+// sign them.
 func (c *call) life(signers ...signer) (time.Duration, error) {
 	d := linkLife
 	if s := c.r.URL.Query().Get("expires"); s != "" {
@@ -251,8 +257,8 @@ func (c *call) put() {
 	c.json(status, map[string]any{"presigned_put_url": link, "expires_at": expires})
 }
 
-// room reports whether a file of size bytes (-1 when it is not known) fits into the box in place of one
-// of old bytes, and answers when it does not.
+// room reports whether a file of size bytes (-1 when it is not known) fits into the box in place of
+// one of old bytes, and answers when it does not.
 func (c *call) room(size, old int64) bool {
 	err := c.box.Fit(c.r.Context(), max(size-old, 0))
 	if full, ok := errors.AsType[*databox.FullError](err); ok {
@@ -275,7 +281,8 @@ func (c *call) room(size, old int64) bool {
 	return true
 }
 
-// putLink is a link that writes the file. With a size it takes a body of that many bytes and no other.
+// putLink is a link that writes the file. With a size it takes a body of that many bytes and no
+// other.
 func (c *call) putLink(life time.Duration, size int64) (string, error) {
 	signed := http.Header{}
 	if size >= 0 {
@@ -288,8 +295,9 @@ func (c *call) putLink(life time.Duration, size int64) (string, error) {
 	return u.String(), nil
 }
 
-// getLink is a link that reads the file. What a browser might run it saves instead, unless it is known to be harmless: whoever uploads a file
-// chooses its type, and the storage may have one name with other things of the browser's user.
+// getLink is a link that reads the file. What a browser might run it saves instead, unless it is
+// known to be harmless: whoever uploads a file chooses its type, and the storage may have one name
+// with other things of the browser's user.
 func (c *call) getLink(life time.Duration, contentType string) (string, error) {
 	q := url.Values{}
 	if !harmless(contentType) {
@@ -356,8 +364,9 @@ func (c *call) get() {
 	f := file{
 		Get: get, Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
 	}
-	// A full box, or a user who has all links there may be, has none to write here. They are counted apart
-	// from those of PUT: who reads many files does not lose the links to write others.
+	// A full box, or a user who has all links there may be, has none to write here. They are
+	// counted apart from those of PUT: who reads many files does not lose the links to write
+	// others.
 	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil && c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
 		if f.Put, err = c.putLink(life, -1); err != nil {
 			c.storage(err)

@@ -1,3 +1,5 @@
+//go:build integration
+
 package files_test
 
 import (
@@ -28,7 +30,8 @@ type world struct {
 	dir    string           // of the sessions
 }
 
-// newWorld is two boxes with sessions as the controller makes them: userdata of this module, herbarium a dataset that is the same bucket.
+// newWorld is two boxes with sessions as the controller makes them: userdata of this module,
+// herbarium a dataset that is the same bucket.
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := world{s3: miniotest.Start(t)}
@@ -239,8 +242,9 @@ func TestLinksEndWithTheSession(t *testing.T) {
 	}
 }
 
-// Whatever a user adds to a link that he was given, it does no more than write the one file. MinIO obeys headers that the link does not sign, and
-// copies by one of them with the rights of whoever signed.
+// Whatever a user adds to a link that he was given, it does no more than write the one file. MinIO
+// obeys headers that the link does not sign, and copies by one of them with the rights of whoever
+// signed.
 func TestUploadLinksReadNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -300,7 +304,8 @@ func TestSizeIsSigned(t *testing.T) {
 	}
 }
 
-// A dataset is the developer's area of another module's box. Its users' files are not in it, whatever the caller's name here.
+// A dataset is the developer's area of another module's box. Its users' files are not in it,
+// whatever the caller's name here.
 func TestADatasetHasNoUsers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -348,7 +353,8 @@ func TestPagesAreSaved(t *testing.T) {
 	}
 }
 
-// A full box gives no link to write, unless the box gets no fuller by it; to read and to delete it goes on.
+// A full box gives no link to write, unless the box gets no fuller by it; to read and to delete it
+// goes on.
 func TestAFullBox(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -389,7 +395,8 @@ func TestAFullBox(t *testing.T) {
 	}
 }
 
-// newWorldLike is w with boxes that are opened anew, so that nothing is remembered of how full they are.
+// newWorldLike is w with boxes that are opened anew, so that nothing is remembered of how full they
+// are.
 func newWorldLike(w world) world {
 	boxes := &files.Boxes{Dir: w.dir, Dataset: func(box string) bool { return box == "herbarium" }}
 	w.Handler = &files.Handler{Boxes: w.Handler.Boxes, Open: boxes.Open, Links: w.Links}

@@ -12,8 +12,8 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 )
 
-// Whatever the path and whoever calls: the key lies among the caller's own files of the box that the
-// path names, each segment was decoded once, and a path that is refused reaches no storage.
+// Whatever the path and whoever calls: the key lies among the caller's own files of the box that
+// the path names, each segment was decoded once, and a path that is refused reaches no storage.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"data/g/f", "data/g/", "data/g", "data", "data/", "", "/", "data//g", "data/../weights/f", "data/g/%2e%2e/%2e%2e/bob/f", "data/g/..%2f..%2fbob", "data/g/a%5C..%5Cb", "data/%00/x", "data/g/%ff", "data/g/%c0%ae",

@@ -45,7 +45,8 @@ func (w *window) move(minute int64) {
 	w.last = max(w.last, minute)
 }
 
-// Take counts one link more. box may be more than a name where links are counted apart. When the user has as many as there may be, it does not and reports false.
+// Take counts one link more. box may be more than a name where links are counted apart. When the
+// user has as many as there may be, it does not and reports false.
 func (l *Links) Take(user, box string, now time.Time) bool {
 	if l == nil || l.Most == 0 {
 		return true

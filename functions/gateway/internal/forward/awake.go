@@ -14,8 +14,8 @@ const (
 	// fresh is how long an answer of a component shows that a pod of it is awake. Knative takes the
 	// last pod away when nothing was called for a stable window, 60 s by default and never under 6.
 	fresh = 5 * time.Second
-	// pause is between two questions whether a component is ready, at first and at most. Most of the
-	// waiting is not there: the activator holds the question until a pod is ready.
+	// pause is between two questions whether a component is ready, at first and at most. Most of
+	// the waiting is not there: the activator holds the question until a pod is ready.
 	pause, maxPause = 50 * time.Millisecond, time.Second
 	// Patience is how long the network may answer in the component's place that there is none: for
 	// seconds an ingress does not know a Service that is new or that goes to sleep.

@@ -1,15 +1,19 @@
-// Package forward passes one call on to an MLComponent's Service and its answer back, both streamed.
+// Package forward passes one call on to an MLComponent's Service and its answer back, both
+// streamed.
 //
-// A component that may be asleep is woken first, and the call is signed only then: a signature does not
-// live as long as some cold starts. A call whose signature expires in a queue was not run, and is
-// signed and sent again if its body is short.
+// A component that may be asleep is woken first, and the call is signed only then: a signature does
+// not live as long as some cold starts. A call whose signature expires in a queue was not run, and
+// is signed and sent again if its body is short.
 //
-// What goes on: method, upstream path, query, body, and the headers that are the caller's business. What does not: the caller's credentials
-// (Authorization, Cookie), anything that claims an identity (X-Forwarded-User, Unip-*), Knative's own headers, hop-by-hop headers, upgrades. What
-// is added: the signed caller, X-Forwarded-Host, -Proto, -For and -Prefix, and a traceparent if there was none.
+// What goes on: method, upstream path, query, body, and the headers that are the caller's business.
+// What does not: the caller's credentials (Authorization, Cookie), anything that claims an identity
+// (X-Forwarded-User, Unip-*), Knative's own headers, hop-by-hop headers, upgrades. What is added:
+// the signed caller, X-Forwarded-Host, -Proto, -For and -Prefix, and a traceparent if there was
+// none.
 //
-// Guarantees: at most the given number of bytes of a request's body are passed on (then 413); a call ends at its deadline (504); a target that does not
-// answer is 503 with Retry-After. A call is sent again only when the component has said that it did not run it.
+// Guarantees: at most the given number of bytes of a request's body are passed on (then 413); a
+// call ends at its deadline (504); a target that does not answer is 503 with Retry-After. A call is
+// sent again only when the component has said that it did not run it.
 package forward
 
 import (
@@ -65,7 +69,8 @@ type Forwarder struct {
 	sleepers  sleepers
 }
 
-// New is a Forwarder over a transport of its own kind (see Transport), of request bodies of up to maxBody bytes.
+// New is a Forwarder over a transport of its own kind (see Transport), of request bodies of up to
+// maxBody bytes.
 func New(t http.RoundTripper, maxBody int64) *Forwarder {
 	f := &Forwarder{
 		Patience: Patience, transport: t, maxBody: maxBody,
@@ -82,8 +87,9 @@ func New(t http.RoundTripper, maxBody int64) *Forwarder {
 	return f
 }
 
-// Transport is an HTTP/1 client for Services of the cluster: no proxy, no compression of its own (bytes pass as they are). Idle connections are
-// dropped before the other side (ingress, activator) does, because a POST on a connection that has just been closed is not sent again.
+// Transport is an HTTP/1 client for Services of the cluster: no proxy, no compression of its own
+// (bytes pass as they are). Idle connections are dropped before the other side (ingress, activator)
+// does, because a POST on a connection that has just been closed is not sent again.
 func Transport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
@@ -178,7 +184,8 @@ func rewrite(p *httputil.ProxyRequest) {
 	out.Header.Set("Traceparent", p.In.Header.Get("Traceparent")) // set by Trace
 }
 
-// Trace sees to it that the request has a valid traceparent (W3C Trace Context), and returns its trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
+// Trace sees to it that the request has a valid traceparent (W3C Trace Context), and returns its
+// trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
 func Trace(r *http.Request, sampled float64) string {
 	tp := r.Header.Get("Traceparent")
 	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) || tp[36:52] == strings.Repeat("0", 16) {
@@ -230,10 +237,12 @@ func unavailable(w http.ResponseWriter, r *http.Request, detail string) {
 	problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available", detail))
 }
 
-// errNotTheServer is an answer of something between the gateway and the component (ingress, activator, queue-proxy), not of the component.
+// errNotTheServer is an answer of something between the gateway and the component (ingress,
+// activator, queue-proxy), not of the component.
 var errNotTheServer = errors.New("answered by the network, not by the component")
 
-// explain turns plain answers of what stands between into problems. The component itself answers errors as problems, and those pass.
+// explain turns plain answers of what stands between into problems. The component itself answers
+// errors as problems, and those pass.
 func explain(resp *http.Response) error {
 	switch {
 	case !between(resp):

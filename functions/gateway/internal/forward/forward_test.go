@@ -39,7 +39,8 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// stage is a gateway's forwarder before a component that checks signatures as functions/inference does.
+// stage is a gateway's forwarder before a component that checks signatures as functions/inference
+// does.
 type stage struct {
 	*testing.T
 	clock   clock
@@ -143,9 +144,9 @@ func (s *stage) call(want int, method string, body io.Reader) (slug string, head
 	return p.Slug(), resp.Header
 }
 
-// A component that takes longer to start than a signature lives gets one of after its start. Ways to
-// be not ready: the activator holds the question, ends it after its own time, the component says so
-// itself, or nothing is known of it yet.
+// A component that takes longer to start than a signature lives gets one of after its start. Ways
+// to be not ready: the activator holds the question, ends it after its own time, the component says
+// so itself, or nothing is known of it yet.
 func TestASleepingComponentIsWokenBeforeTheCallIsSigned(t *testing.T) {
 	t.Parallel()
 	plain := func(status int) http.HandlerFunc {
@@ -280,7 +281,8 @@ func TestTheLastCallerEndsTheQuestion(t *testing.T) {
 	}
 }
 
-// Where only the network answers, for longer than an ingress needs to learn of a Service, nobody waits on.
+// Where only the network answers, for longer than an ingress needs to learn of a Service, nobody
+// waits on.
 func TestThereIsNoComponent(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -307,7 +309,8 @@ func (s *stage) hold(calls int32, longer time.Duration) {
 
 const tooLong = caller.Life + caller.Leeway + time.Second
 
-// A call that waited too long in a queue was not run: it is signed and sent again, whole, and runs once.
+// A call that waited too long in a queue was not run: it is signed and sent again, whole, and runs
+// once.
 func TestACallThatExpiredInAQueueIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]func() io.Reader{
@@ -371,7 +374,8 @@ func TestALongBodyThatExpiredInAQueue(t *testing.T) {
 	}
 }
 
-// A component whose clock is ahead, or a function that claims it, does not make the gateway send for ever.
+// A component whose clock is ahead, or a function that claims it, does not make the gateway send
+// for ever.
 func TestASignatureThatExpiresAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -1,4 +1,5 @@
-// Package pace ends request bodies that come too slowly: a connection costs the gateway memory, and many cost it pods.
+// Package pace ends request bodies that come too slowly: a connection costs the gateway memory, and
+// many cost it pods.
 package pace
 
 import (
@@ -15,8 +16,8 @@ const (
 	Pause = 20 * time.Second
 	// Whole is how long a body may take, beside a second for each Rate bytes of it that have come.
 	Whole = time.Minute
-	// Rate in bytes a second is the least that a long body comes with: it is slower than any modem line
-	// that still carries a file, and faster than a caller who only holds the connection.
+	// Rate in bytes a second is the least that a long body comes with: it is slower than any modem
+	// line that still carries a file, and faster than a caller who only holds the connection.
 	Rate = 16 << 10
 )
 
@@ -33,9 +34,9 @@ type body struct {
 	until        time.Time // the present deadline of reading
 }
 
-// Limit is r with limits of its body. A request without a body stays as it is. r itself keeps its body: by its
-// type net/http knows that it has to wait before it closes a connection with something unread on it, else the
-// caller may lose the answer.
+// Limit is r with limits of its body. A request without a body stays as it is. r itself keeps its
+// body: by its type net/http knows that it has to wait before it closes a connection with something
+// unread on it, else the caller may lose the answer.
 //
 // A body that nobody reads has limits too: the server reads it before it sends the answer.
 func Limit(w http.ResponseWriter, r *http.Request, pause, whole time.Duration) *http.Request {

@@ -22,7 +22,7 @@ const every = `{"apis":[
 // A path that leads somewhere leads there in one reading: it is its API's own path and an operation
 // of it, nothing in it is encoded, and only the file API, which decodes for itself, gets what is.
 func FuzzPaths(f *testing.F) {
-	table, err := Parse([]byte(every), "pu-ann", "")
+	table, err := parse(every)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 // One look at a path decides what is done; what no pattern has is not published.
 func TestFindDecidesTheOperation(t *testing.T) {
 	t.Parallel()
-	table, err := Parse([]byte(every), "pu-ann", "")
+	table, err := parse(every)
 	if err != nil {
 		t.Fatal(err)
 	}

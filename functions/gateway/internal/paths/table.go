@@ -1,4 +1,5 @@
-// Package paths finds out what the path of a call means: which published API it is for, and which of its operations.
+// Package paths finds out what the path of a call means: which published API it is for, and which
+// of its operations.
 package paths
 
 import (
@@ -20,17 +21,13 @@ type Table struct {
 	origins   map[string]*http.CrossOriginProtection // by path, as byPath
 }
 
-// Parse reads routes.json for the gateway of a namespace. In a module whose objects have all been
-// prefixed, so are the names in it. All mistakes are in the error.
-func Parse(b []byte, namespace, prefix string) (*Table, error) {
-	file, err := routes.Decode(b)
-	if err != nil {
-		return nil, err
-	}
+// New is the table of what is published in a namespace. In a module whose objects have all been
+// prefixed, so are the names in the file. All mistakes are in the error.
+func New(file routes.File, namespace, prefix string) (*Table, error) {
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
 		return nil, fmt.Errorf("routes: %q is not a namespace", namespace)
 	}
-	file.AddPrefix(prefix)
+	file = file.Prefixed(prefix)
 	errs := []error{file.Validate()}
 	t := &Table{
 		namespace: namespace, file: file,
@@ -74,7 +71,8 @@ func (t *Table) Boxes() []string { return t.file.Boxes }
 // Dataset reports a box that is another module's dataset.
 func (t *Table) Dataset(box string) bool { return slices.Contains(t.file.Datasets, box) }
 
-// RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none is published.
+// RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none
+// is published.
 func (t *Table) RunsPath() string {
 	for _, a := range t.APIs() {
 		if a.Kind == routes.KindPipelines {
@@ -82,9 +80,4 @@ func (t *Table) RunsPath() string {
 		}
 	}
 	return routes.KindPipelines
-}
-
-// Has reports that an API of one of the kinds is published.
-func (t *Table) Has(kinds ...string) bool {
-	return slices.ContainsFunc(t.APIs(), func(a routes.API) bool { return slices.Contains(kinds, a.Kind) })
 }

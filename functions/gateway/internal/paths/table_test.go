@@ -2,10 +2,13 @@ package paths
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/unip-knative/unip/eventing/routes"
 )
 
 const file = `{"apis":[
@@ -15,8 +18,17 @@ const file = `{"apis":[
  {"name":"like-the-namespace","kind":"mlComponent","path":"pu-ann/x","target":"same","timeoutSeconds":1}
 ]}`
 
+// parse is the table of a file in the namespace pu-ann.
+func parse(text string) (*Table, error) {
+	f, err := routes.Decode([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return New(f, "pu-ann", "")
+}
+
 func Example() {
-	t, err := Parse([]byte(file), "pu-ann", "")
+	t, err := parse(file)
 	if err != nil {
 		panic(err)
 	}
@@ -27,7 +39,7 @@ func Example() {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	table, err := Parse([]byte(file), "pu-ann", "")
+	table, err := parse(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,27 +93,54 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestWrongRoutesMakeNoTable(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct{ in, namespace string }{
-		"a wrong file":      {`{"apis":[],"x":1}`, "ns"},
-		"a wrong API":       {`{"apis":[{"name":"a","kind":"gopher","path":"p"}]}`, "ns"},
-		"a wrong namespace": {`{"apis":[]}`, "no/namespace"},
-		"a prefix of a URL": {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":1}]}`, "ns"},
+	good := routes.API{Name: "a", Kind: routes.KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 1}
+	wrong := good
+	wrong.Kind = "gopher"
+	for name, tc := range map[string]struct {
+		api               routes.API
+		namespace, prefix string
+	}{
+		"a wrong API":       {wrong, "ns", ""},
+		"a wrong namespace": {good, "no/namespace", ""},
+		"a prefix of a URL": {good, "ns", "http://"},
 	} {
-		prefix := ""
-		if name == "a prefix of a URL" {
-			prefix = "http://"
-		}
-		if _, err := Parse([]byte(tc.in), tc.namespace, prefix); err == nil {
+		if _, err := New(routes.File{APIs: []routes.API{tc.api}}, tc.namespace, tc.prefix); err == nil {
 			t.Errorf("%s is no error", name)
 		}
 	}
 }
 
-// Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the same bytes.
+// In a module whose objects have been prefixed, targets and boxes have the prefix, and paths do
+// not.
+func TestPrefix(t *testing.T) {
+	t.Parallel()
+	file, err := routes.Decode([]byte(`{"apis":[
+		{"name":"a","kind":"mlComponent","path":"leaf","target":"leaf","timeoutSeconds":1},
+		{"name":"f","kind":"files","path":"files"}
+	],"boxes":["users","data"],"datasets":["data"],"pipelines":["fit"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := New(file, "elsewhere", "stage-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := table.Find("/elsewhere/leaf/predict")
+	if !ok || m.API.Target != "stage-leaf" || !slices.Equal(table.Boxes(), []string{"stage-users", "stage-data"}) ||
+		!table.Dataset("stage-data") {
+		t.Errorf("%+v %v", m, table.Boxes())
+	}
+	if file.APIs[0].Target != "leaf" || file.Boxes[0] != "users" {
+		t.Errorf("the caller's file has changed: %+v", file)
+	}
+}
+
+// Whatever the path is, a match only ever has exact segments of the path itself: it rebuilds to the
+// same bytes.
 func FuzzFind(f *testing.F) {
-	table, err := Parse([]byte(file), "pu-ann", "")
+	table, err := parse(file)
 	if err != nil {
 		f.Fatal(err)
 	}

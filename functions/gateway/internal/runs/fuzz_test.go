@@ -13,9 +13,9 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// A body that is no good start of a run is the caller's mistake, whatever it holds, and the answer is
-// not much longer than it. The handler has no cluster and no box: a run that it tried to start here,
-// or a file that it looked for, would be a panic.
+// A body that is no good start of a run is the caller's mistake, whatever it holds, and the answer
+// is not much longer than it. The handler has no cluster and no box: a run that it tried to start
+// here, or a file that it looked for, would be a panic.
 func FuzzStart(f *testing.F) {
 	many := &strings.Builder{}
 	for i := range 500 {
@@ -27,7 +27,7 @@ func FuzzStart(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	h := &runs.Handler{Namespace: "pu-ann", Base: "/pu-ann/pipelines"}
+	h := &runs.Handler{Base: "/pu-ann/pipelines"}
 	spec := routes.Spec{Inputs: []routes.Variable{{Name: "data", Required: true}}, Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rec := httptest.NewRecorder()

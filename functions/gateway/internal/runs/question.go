@@ -103,8 +103,8 @@ func (f *faults) problem() *problem.Problem {
 	return &p
 }
 
-// names sees that the needed inputs are there, and that nothing is named but variables: so a call asks the storage for
-// no more than the pipeline has.
+// names sees that the needed inputs are there, and that nothing is named but variables: so a call
+// asks the storage for no more than the pipeline has.
 func (f *faults) names(spec routes.Spec, q question) {
 	for _, v := range spec.Inputs {
 		if _, ok := q.Inputs[v.Name]; v.Required && !ok {

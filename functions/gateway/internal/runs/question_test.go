@@ -133,7 +133,8 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
-// FuzzQuestion: a body is refused in few words, or is values that say the same when they are written down.
+// FuzzQuestion: a body is refused in few words, or is values that say the same when they are
+// written down.
 func FuzzQuestion(f *testing.F) {
 	for _, s := range []string{
 		``, `{}`, `null`, `{"inputs":null}`, `{"inputs":{"table":"box/in/a.csv"},"outputs":{"model":"box/out/"}}`, `{"inputs":{"table":null}}`, `{"inputs":{"table":1}}`,

@@ -1,6 +1,7 @@
-// Package runs is a module's pipelines API: it starts runs, tells of them, cancels them and streams their logs. A caller sees only the caller's own runs.
+// Package runs is a module's pipelines API: it starts runs, tells of them, cancels them and streams
+// their logs. A caller sees only the caller's own runs.
 //
-// A run is a PipelineRun in the module's namespace; nothing is kept here.
+// A run is a PipelineRun, which a Store keeps; nothing is kept here.
 package runs
 
 import (
@@ -18,12 +19,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/minio/minio-go/v7"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -42,18 +39,17 @@ const (
 
 // Handler serves the API of one module.
 type Handler struct {
-	Namespace string
-	Client    client.WithWatch
-	Pods      kubernetes.Interface
+	Store Store
 	// Base is the path of the pipelines API: "/<ns>/pipelines".
 	Base string
 	// Boxes are the names of the module's boxes; Open opens one to look for files.
 	Boxes []string
-	// Dataset reports those that are datasets: a run finds the developer's files in them, not its user's.
+	// Dataset reports those that are datasets: a run finds the developer's files in them, not its
+	// user's.
 	Dataset func(box string) bool
 	Open    func(box string) (*s3.Box, error)
-	// Kept opens the run bucket, for the logs of what has ended.
-	Kept func() (*s3.Box, error)
+	// KeptLogs opens the run bucket, for the logs of what has ended.
+	KeptLogs func() (*s3.Box, error)
 
 	streams streams
 }
@@ -97,7 +93,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 		return
 	}
 	run := &runtimev1.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
 		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	id := strings.ToLower(rand.Text()[:10])
@@ -117,15 +113,16 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 		problem.Write(w, r, *p)
 		return
 	}
-	err := h.Client.Create(r.Context(), run)
+	err := h.Store.Create(r.Context(), run)
+	var invalid *InvalidRunError
 	switch {
-	case apierrors.IsAlreadyExists(err) && key != "":
+	case errors.Is(err, ErrRunExists) && key != "":
 		if done, err := h.again(w, r, run, q.Inputs); err != nil || !done {
 			unavailable(w, r, fmt.Errorf("reading run %s: %w", run.Name, err))
 		}
 		return
-	case apierrors.IsInvalid(err):
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the run is refused: "+err.Error())
+	case errors.As(err, &invalid):
+		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the run is refused: "+invalid.Reason)
 		return
 	case err != nil:
 		unavailable(w, r, err)
@@ -141,9 +138,8 @@ func (h *Handler) accepted(w http.ResponseWriter, run *runtimev1.PipelineRun) {
 
 // again answers a call that was made before with the same key.
 func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.PipelineRun, inputs values) (bool, error) {
-	have := &runtimev1.PipelineRun{}
-	err := h.Client.Get(r.Context(), client.ObjectKeyFromObject(want), have)
-	if apierrors.IsNotFound(err) {
+	have, err := h.Store.Run(r.Context(), want.Name)
+	if errors.Is(err, ErrNoRun) {
 		return false, nil
 	}
 	if err != nil {
@@ -162,7 +158,8 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 	return true, nil
 }
 
-// check looks at what the caller named and writes the inputs into the run, pinned to what is there now.
+// check looks at what the caller named and writes the inputs into the run, pinned to what is there
+// now.
 func (h *Handler) check(ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
 	var f faults
 	f.names(spec, q)
@@ -237,25 +234,26 @@ func (h *Handler) find(ctx context.Context, p databox.Place, user string) (strin
 		return "", errNothing
 	}
 	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
-	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be there.
+	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be
+	// there.
 	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound || code == http.StatusBadRequest {
 		return "", errNothing
 	}
 	return o.ETag, err
 }
 
-// own reads a run of the caller. Another's is answered like one that is not there.
-func (h *Handler) own(w http.ResponseWriter, r *http.Request, user, id string) *runtimev1.PipelineRun {
-	run := &runtimev1.PipelineRun{}
-	err := errNothing
+// runOf reads a run of the caller. Another's is answered like one that is not there, with nil.
+func (h *Handler) runOf(w http.ResponseWriter, r *http.Request, user, id string) *runtimev1.PipelineRun {
+	var run *runtimev1.PipelineRun
+	err := ErrNoRun
 	if len(validation.IsDNS1123Subdomain(id)) == 0 { // nothing else can be the name of a run
-		err = h.Client.Get(r.Context(), types.NamespacedName{Namespace: h.Namespace, Name: id}, run)
+		run, err = h.Store.Run(r.Context(), id)
 	}
-	if err != nil && !errors.Is(err, errNothing) && !apierrors.IsNotFound(err) {
+	switch {
+	case err != nil && !errors.Is(err, ErrNoRun):
 		unavailable(w, r, err)
 		return nil
-	}
-	if err != nil || run.Spec.User != user {
+	case err != nil || run.Spec.User != user:
 		fail(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
 		return nil
 	}
@@ -264,7 +262,7 @@ func (h *Handler) own(w http.ResponseWriter, r *http.Request, user, id string) *
 
 // Cancel ends a run: 202, or 200 when it has ended already.
 func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string) {
-	run := h.own(w, r, user, id)
+	run := h.runOf(w, r, user, id)
 	if run == nil {
 		return
 	}
@@ -272,9 +270,7 @@ func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string
 		answer(w, http.StatusOK, record.WithStages(run))
 		return
 	}
-	before := run.DeepCopy()
-	run.Spec.Cancel = true
-	if err := h.Client.Patch(r.Context(), run, client.MergeFrom(before)); err != nil {
+	if err := h.Store.Cancel(r.Context(), run); err != nil {
 		unavailable(w, r, err)
 		return
 	}

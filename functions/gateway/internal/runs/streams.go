@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,12 +12,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/record"
@@ -25,8 +20,9 @@ import (
 )
 
 const (
-	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of all users: each holds a
-	// watch of the API server, or a log of a kubelet. They are counted in each process of the gateway.
+	// streamsOfUser bounds the logs and events that one user reads at a time, maxStreams those of
+	// all users: each holds a watch of the API server, or a log of a kubelet. They are counted in
+	// each process of the gateway.
 	streamsOfUser, maxStreams = 32, 128
 	// writePause is how long a caller may take nothing of a stream.
 	writePause = time.Minute
@@ -68,9 +64,10 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, user string) (end
 	}, true
 }
 
-// Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==". With ?follow=true it goes on until the stages have ended, at most patience.
+// Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==".
+// With ?follow=true it goes on until the stages have ended, at most patience.
 func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) {
-	run := h.own(w, r, user, id)
+	run := h.runOf(w, r, user, id)
 	if run == nil {
 		return
 	}
@@ -108,7 +105,7 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 		if !follow || run.Status.State.Done() || (name != "" && told[name]) || ctx.Err() != nil {
 			return
 		}
-		next, err := h.change(ctx, run)
+		next, err := h.Store.Change(ctx, run)
 		if err != nil || next == nil {
 			return
 		}
@@ -125,104 +122,42 @@ func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {
 	return nil
 }
 
-// log copies one stage's log: from its pod while there is one, else what was kept in the run bucket.
-func (h *Handler) log(ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool) error {
-	pods, err := h.Pods.CoreV1().Pods(h.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + st.Job + "," + runtimev1.RunLabel + "=" + run.Name, Limit: 1})
+// log copies one stage's log: from its process while there is one, else what was kept in the run
+// bucket.
+func (h *Handler) log(
+	ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool,
+) error {
+	live, err := h.Store.Log(ctx, run, st, follow)
+	switch {
+	case err == nil:
+		defer live.Close()
+		_, err = io.Copy(out, live)
+		return err
+	case errors.Is(err, ErrNotBegun):
+		return nil
+	case !errors.Is(err, ErrNoLog):
+		return err
+	}
+	bucket, err := h.KeptLogs()
 	if err != nil {
 		return err
 	}
-	if len(pods.Items) > 0 {
-		pod := &pods.Items[0]
-		if follow {
-			h.awaitFunction(ctx, pod.Name)
-		}
-		body, err := h.Pods.CoreV1().Pods(h.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-			Container: functionOf(pod), Follow: follow,
-		}).Stream(ctx)
-		if err == nil {
-			defer body.Close()
-			_, err = io.Copy(out, body)
-			return err
-		}
-		if !st.State.Done() {
-			return nil // it has not begun to run
-		}
-	}
-	logs, err := h.Kept()
+	kept, err := bucket.GetObject(ctx, bucket.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt), minio.GetObjectOptions{})
 	if err != nil {
 		return err
 	}
-	o, err := logs.GetObject(ctx, logs.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt), minio.GetObjectOptions{})
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	_, err = io.Copy(out, o)
+	defer kept.Close()
+	_, err = io.Copy(out, kept)
 	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
 		return nil // it never ran
 	}
 	return err
 }
 
-// functionOf is the name of the user's container in a stage's pod.
-func functionOf(pod *corev1.Pod) string {
-	for _, c := range pod.Spec.InitContainers {
-		if stage.IsFunction(c.Name) {
-			return c.Name
-		}
-	}
-	return stage.FunctionContainer
-}
-
-// awaitFunction waits until the user's container has begun or the pod has ended.
-func (h *Handler) awaitFunction(ctx context.Context, pod string) {
-	began := func(p *corev1.Pod) bool {
-		for _, c := range p.Status.InitContainerStatuses {
-			if stage.IsFunction(c.Name) && (c.State.Running != nil || c.State.Terminated != nil) {
-				return true
-			}
-		}
-		return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded || p.DeletionTimestamp != nil
-	}
-	changes, err := h.Pods.CoreV1().Pods(h.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", pod).String()})
-	if err != nil {
-		return
-	}
-	defer changes.Stop()
-	for e := range changes.ResultChan() {
-		if p, ok := e.Object.(*corev1.Pod); !ok || began(p) || e.Type == watch.Deleted {
-			return
-		}
-	}
-}
-
-// change waits for the next change of a run; nil when it has gone or the time is over.
-func (h *Handler) change(ctx context.Context, run *runtimev1.PipelineRun) (*runtimev1.PipelineRun, error) {
-	changes, err := h.Client.Watch(ctx, &runtimev1.PipelineRunList{}, client.InNamespace(h.Namespace),
-		client.MatchingFields{"metadata.name": run.Name}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: run.ResourceVersion}})
-	if err != nil {
-		return nil, err
-	}
-	defer changes.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, nil
-		case e, ok := <-changes.ResultChan():
-			x, is := e.Object.(*runtimev1.PipelineRun)
-			if !ok || !is || e.Type == watch.Deleted {
-				return nil, nil
-			}
-			if x.ResourceVersion != run.ResourceVersion {
-				return x, nil
-			}
-		}
-	}
-}
-
-// Events streams the run as server-sent events: one "run" now and for each change, until it has ended. A stream that ends before that may be opened again.
+// Events streams the run as server-sent events: one "run" now and for each change, until it has
+// ended. A stream that ends before that may be opened again.
 func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string) {
-	run := h.own(w, r, user, id)
+	run := h.runOf(w, r, user, id)
 	if run == nil {
 		return
 	}
@@ -247,7 +182,7 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 		if _, err := fmt.Fprintf(out, "event: run\nid: %s\ndata: %s\n\n", run.ResourceVersion, b); err != nil || run.Status.State.Done() {
 			return
 		}
-		if run, err = h.change(ctx, run); err != nil {
+		if run, err = h.Store.Change(ctx, run); err != nil {
 			return
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/record"
@@ -19,7 +18,7 @@ import (
 
 // Get gives one run.
 func (h *Handler) Get(w http.ResponseWriter, r *http.Request, user, id string) {
-	if run := h.own(w, r, user, id); run != nil {
+	if run := h.runOf(w, r, user, id); run != nil {
 		answer(w, http.StatusOK, record.WithStages(run))
 	}
 }
@@ -56,16 +55,12 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
 		return
 	}
-	options := []client.ListOption{client.InNamespace(h.Namespace)}
-	if p := q.Get("pipeline"); p != "" {
-		options = append(options, client.MatchingLabels{runtimev1.PipelineLabel: p})
-	}
-	var all runtimev1.PipelineRunList
-	if err := h.Client.List(r.Context(), &all, options...); err != nil {
+	all, err := h.Store.Runs(r.Context(), q.Get("pipeline"))
+	if err != nil {
 		unavailable(w, r, err)
 		return
 	}
-	runs := slices.DeleteFunc(all.Items, func(x runtimev1.PipelineRun) bool {
+	runs := slices.DeleteFunc(all, func(x runtimev1.PipelineRun) bool {
 		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) || (q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
 	})
 	slices.SortFunc(runs, func(a, b runtimev1.PipelineRun) int { return strings.Compare(rank(&b), rank(&a)) })
@@ -95,8 +90,8 @@ func rank(run *runtimev1.PipelineRun) string {
 
 // Pipelines gives the module's pipelines.
 func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
-	var all runtimev1.PipelineList
-	if err := h.Client.List(r.Context(), &all, client.InNamespace(h.Namespace)); err != nil {
+	all, err := h.Store.Pipelines(r.Context())
+	if err != nil {
 		unavailable(w, r, err)
 		return
 	}
@@ -108,7 +103,7 @@ func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
 		ContinueWith string   `json:"continue_with,omitempty"`
 	}
 	out := []pipeline{}
-	for _, p := range all.Items {
+	for _, p := range all {
 		x := pipeline{Name: p.Name, Inputs: []string{}, Outputs: []string{}, Stages: []string{}, ContinueWith: p.Spec.ContinueWith}
 		written, read := map[string]bool{}, map[string]bool{}
 		for _, s := range p.Spec.Stages {

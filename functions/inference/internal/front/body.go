@@ -13,7 +13,8 @@ import (
 const (
 	// MaxBody is the usual limit of a request's body in bytes.
 	MaxBody = 64 << 20
-	// bodyPause is how long a caller may send nothing of a body. The whole body has the time that the function has.
+	// bodyPause is how long a caller may send nothing of a body. The whole body has the time that
+	// the function has.
 	bodyPause = 20 * time.Second
 	// trusted is how much memory an announced length gets before its bytes have come.
 	trusted = 1 << 20
@@ -25,7 +26,8 @@ var (
 	errMemory   = errors.New("the bodies of the calls need more memory than there is")
 )
 
-// body is a request's body with its limits: its size (http.MaxBytesReader below it), its pace, and the memory of all calls together.
+// body is a request's body with its limits: its size (http.MaxBytesReader below it), its pace, and
+// the memory of all calls together.
 type body struct {
 	io.ReadCloser
 	conn    *http.ResponseController
@@ -37,7 +39,12 @@ type body struct {
 	timeout time.Duration
 }
 
-// limit gives the request's body its limits; the caller calls the body's release when the call is over. A request without a body has none.
+// limit gives the request's body its limits; the caller calls the body's release when the call is
+// over. A request without a body has none.
+//
+// r must be a copy of the server's own request, which keeps its body: by its type net/http knows
+// that it has to wait before it closes a connection with something unread on it, else the caller
+// may lose the answer.
 func (s *Server) limit(w http.ResponseWriter, r *http.Request) *body {
 	if r.ContentLength == 0 {
 		return nil

@@ -1,4 +1,5 @@
-// Package front is the HTTP side of an inference server: predict in the platform's form, its specification, health.
+// Package front is the HTTP side of an inference server: predict in the platform's form, its
+// specification, health.
 package front
 
 import (
@@ -26,7 +27,8 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// grace is how long an unreachable storage holds readiness back: whether the model exists is not known until then. Afterwards the component is ready, and calls say what is wrong.
+// grace is how long an unreachable storage holds readiness back: whether the model exists is not
+// known until then. Afterwards the component is ready, and calls say what is wrong.
 const grace = 10 * time.Second
 
 // Server answers a component's calls.
@@ -46,7 +48,8 @@ type Server struct {
 	Log   *slog.Logger
 	// AccessLog is told of each request; nil: nobody is.
 	AccessLog func(accesslog.Call)
-	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may hold; 0 is MaxBody, and four times a body.
+	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may
+	// hold; 0 is MaxBody, and four times a body.
 	MaxBody, MaxHeld int64
 	// Tracer makes the spans; nil for none.
 	Tracer trace.Tracer
@@ -95,14 +98,8 @@ func (s *Server) Handler() http.Handler {
 	return s.observed(mux)
 }
 
-// Looked notes what a look for the model has found: nil, or model's errors.
-func (s *Server) Looked(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state = err
-}
-
-// live says whether the server can do its work at all: whether workers can come to it. Waiting for them, for a model, for calls is no reason to be started anew.
+// live says whether the server can do its work at all: whether workers can come to it. Waiting for
+// them, for a model, for calls is no reason to be started anew.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	if err := s.Pool.Err(); err != nil {
 		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error()))
@@ -111,7 +108,8 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// ready says whether calls can be answered: the function is imported, and the model loaded if its object exists. A model that is missing does not hold a component back: a Revision that is not
+// ready says whether calls can be answered: the function is imported, and the model loaded if its
+// object exists. A model that is missing does not hold a component back: a Revision that is not
 // ready within its deadline never becomes it.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.whenReady(w, r) {
@@ -149,8 +147,8 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const keepBuffer = 4 << 20
 
-// keep is for a buffer that nothing reads any more.
-func keep(buffer *bytes.Buffer) {
+// reuse is for a buffer that nothing reads any more.
+func reuse(buffer *bytes.Buffer) {
 	if buffer != nil && buffer.Cap() <= keepBuffer {
 		buffers.Put(buffer)
 	}
@@ -175,48 +173,50 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, err)
 		return
 	}
-	call := pool.Call{ID: note(r).id, Body: buffer.Bytes(), More: f.more()}
-	its, err := s.beginFiles(r, f, &call)
+	n := notesOf(r)
+	call := pool.Call{ID: n.id, Body: buffer.Bytes(), More: f.more()}
+	fileCall, err := s.beginFiles(r, n, f, &call)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
 	if held, taken := s.takeNumbers(r, f, &call); taken {
 		defer s.held.Add(-held)
-		keep(buffer)
+		reuse(buffer)
 		buffer = nil
 	}
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
-	s.called(r, answer, err)
+	s.noteCall(n, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
 		return
 	}
-	keep(buffer)
+	reuse(buffer)
 	if s.Model != nil {
 		w.Header().Set("Unip-Model-Etag", s.Model.ETag())
 	}
 	if answer.Problem {
-		s.relay(w, r, answer.Body)
+		s.relay(w, r, n, answer.Body)
 		return
 	}
-	if err := s.storeFiles(r, its, answer); err != nil {
+	if err := storeFiles(r, fileCall, answer); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
 	s.respond(w, r, f, answer)
 }
 
-// respond writes the function's answer. Its long lists of numbers come in binary; a large answer that has such is sent while it is written.
+// respond writes the function's answer. Its long lists of numbers come in binary; a large answer
+// that has such is sent while it is written.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.Answer) {
-	var said struct {
+	var meta struct {
 		Size    int            `json:"json_size"` // of the JSON before binary tensors
 		Numbers []numbers.Hole `json:"numbers"`
 	}
 	if len(a.Meta) > 0 {
-		err := json.Unmarshal(a.Meta, &said)
+		err := json.Unmarshal(a.Meta, &meta)
 		if err == nil {
-			_, err = numbers.Check(a.Body, said.Numbers)
+			_, err = numbers.Check(a.Body, meta.Numbers)
 		}
 		if err != nil {
 			s.Log.Error("the worker sent an answer that cannot be read", "error", err)
@@ -227,17 +227,17 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	switch {
-	case len(said.Numbers) > 0 && numbers.MostText*len(a.Body) > keepBuffer:
-		_ = numbers.Write(w, a.Body, said.Numbers, piece) // its error is a caller who has left
+	case len(meta.Numbers) > 0 && numbers.MostText*len(a.Body) > keepBuffer:
+		_ = numbers.Write(w, a.Body, meta.Numbers, piece) // its error is a caller who has left
 		return
-	case len(said.Numbers) > 0:
+	case len(meta.Numbers) > 0:
 		buffer, _ := buffers.Get().(*bytes.Buffer)
 		buffer.Reset()
-		a.Body, _ = numbers.Append(buffer.AvailableBuffer(), a.Body, said.Numbers) // they have been checked
-		defer keep(bytes.NewBuffer(a.Body))
-	case f.v2 && 0 < said.Size && said.Size <= len(a.Body):
+		a.Body, _ = numbers.Append(buffer.AvailableBuffer(), a.Body, meta.Numbers) // they have been checked
+		defer reuse(bytes.NewBuffer(a.Body))
+	case f.v2 && 0 < meta.Size && meta.Size <= len(a.Body):
 		h.Set("Content-Type", "application/octet-stream")
-		h.Set(headLength, strconv.Itoa(said.Size))
+		h.Set(headLength, strconv.Itoa(meta.Size))
 	}
 	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 	_, _ = w.Write(a.Body)
@@ -247,7 +247,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 const piece = 64 << 10
 
 // relay writes a problem that the worker has sent.
-func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {
+func (s *Server) relay(w http.ResponseWriter, r *http.Request, n *notes, body []byte) {
 	var p struct {
 		Status       int
 		Slug, Detail string
@@ -259,7 +259,7 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	out := problem.New(p.Slug, p.Status, "", p.Detail)
 	out.Errors = p.Errors
-	if p.Slug == files.NoPlace && s.Files != nil && note(r).user == "" {
+	if p.Slug == files.NoPlace && s.Files != nil && n.user == "" {
 		out = s.Files.Anonymous()
 	}
 	problem.Write(w, r, out)

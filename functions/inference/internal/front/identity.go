@@ -1,7 +1,6 @@
 package front
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -14,7 +13,8 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// Key is the module's key in a file that may come later and may be replaced: it is read again when it has changed.
+// Key is the module's key in a file that may come later and may be replaced: it is read again when
+// it has changed.
 type Key struct {
 	Path string
 
@@ -41,18 +41,6 @@ func (k *Key) get() []byte {
 		k.key, k.seen = b, info.ModTime()
 	}
 	return k.key
-}
-
-// lookTime bounds a look for the model: fetching and loading one of gigabytes takes minutes.
-const lookTime = 10 * time.Minute
-
-// look looks for the model on behalf of a call. Not with the call's own context: the look goes on for the others when one caller leaves.
-func (s *Server) look(r *http.Request) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), lookTime)
-	defer cancel()
-	err := s.Model.Get(ctx)
-	s.Looked(err)
-	return err
 }
 
 // unsigned is what a call without a signature is told.
@@ -104,7 +92,8 @@ func probe(r *http.Request) bool {
 // maxRequestID bounds the id that a caller gives a request, in bytes.
 const maxRequestID = 128
 
-// requestID is the caller's X-Request-Id where it is of letters, digits and -_.:/+=, which mean nothing to a log, else one of ours.
+// requestID is the caller's X-Request-Id where it is of letters, digits and -_.:/+=, which mean
+// nothing to a log, else one of ours.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	plain := func(c rune) bool {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Numbers that were taken out of a body count as what they take in binary, and only if there is memory for them; all of it is given back.
+// Numbers that were taken out of a body count as what they take in binary, and only if there is
+// memory for them; all of it is given back.
 func TestMemoryForNumbers(t *testing.T) {
 	t.Parallel()
 	body := `{"inputs":[{"name":"x","data":[` + strings.Repeat("1.5,", 25000) + `0]}]}`

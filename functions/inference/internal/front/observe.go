@@ -21,7 +21,8 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// notes are what is said of a request beside what stands in it: in its log line, its span, the metrics.
+// notes are what is said of a request beside what stands in it: in its log line, its span, the
+// metrics.
 type notes struct {
 	id     string // of the request
 	user   string
@@ -34,16 +35,18 @@ type notes struct {
 
 type notesKey struct{}
 
-func note(r *http.Request) *notes {
+// notesOf are those that observed has put into the request.
+func notesOf(r *http.Request) *notes {
 	if n, ok := r.Context().Value(notesKey{}).(*notes); ok {
 		return n
 	}
 	return &notes{}
 }
 
-// observed finds out who calls, gives the request's body its limits, and tells log, metrics and trace
-// of each request. Only the gateway's signature says who it is: without one a call is refused, unless
-// the component takes such calls, as is one with a bad one; what other headers claim is taken away.
+// observed finds out who calls, gives the request's body its limits, and tells log, metrics and
+// trace of each request. Only the gateway's signature says who it is: without one a call is
+// refused, unless the component takes such calls, as is one with a bad one; what other headers
+// claim is taken away.
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if probe(r) {
@@ -55,7 +58,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		rec := &answered.Writer{ResponseWriter: w}
 		ctx := context.WithValue(r.Context(), notesKey{}, n)
 		ctx, span := s.startSpan(ctx, r, n)
-		r = r.WithContext(ctx)
+		r = r.WithContext(ctx) // a copy, which limit needs
 		s.active.Add(1)
 		s.metrics.Begin()
 		w.Header().Set("X-Request-Id", n.id)
@@ -92,7 +95,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 	})
 }
 
-// caught answers for a handler that panicked, and reports whether its answer had begun and must be broken off.
+// caught answers for a handler that panicked, and reports whether its answer had begun and must be
+// broken off.
 func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bool) {
 	if p == nil {
 		return false
@@ -107,9 +111,8 @@ func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bo
 	return false
 }
 
-// called notes a call of the function and what came of it.
-func (s *Server) called(r *http.Request, a pool.Answer, err error) {
-	n := note(r)
+// noteCall notes a call of the function and what came of it.
+func (s *Server) noteCall(n *notes, a pool.Answer, err error) {
 	n.called, n.worker, n.waited, n.took = true, a.PID, a.Waited, a.Took
 	var died *pool.DiedError
 	outcome := ""
@@ -133,7 +136,8 @@ func (s *Server) called(r *http.Request, a pool.Answer, err error) {
 // propagator reads traceparent and tracestate (W3C Trace Context).
 var propagator = propagation.TraceContext{}
 
-// startSpan continues the caller's trace, if spans are sent anywhere; else it only notes the trace's id.
+// startSpan continues the caller's trace, if spans are sent anywhere; else it only notes the
+// trace's id.
 func (s *Server) startSpan(ctx context.Context, r *http.Request, n *notes) (context.Context, trace.Span) {
 	if s.Tracer == nil {
 		n.trace = traceID(r)

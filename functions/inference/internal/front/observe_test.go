@@ -30,7 +30,8 @@ func server(t testing.TB) *Server {
 	return s
 }
 
-// BenchmarkObserved is what log, metrics, limits and identity of a request cost, beside the handler alone. The log's lines are written to nowhere: their system calls are not counted.
+// BenchmarkObserved is what log, metrics, limits and identity of a request cost, beside the handler
+// alone. The log's lines are written to nowhere: their system calls are not counted.
 func BenchmarkObserved(b *testing.B) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -144,7 +145,8 @@ func TestTraceID(t *testing.T) {
 	}
 }
 
-// FuzzRequest gives a handler any path, headers and body: nothing panics, and every answer is a success or a problem.
+// FuzzRequest gives a handler any path, headers and body: nothing panics, and every answer is a
+// success or a problem.
 func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/predict", "X-Request-Id", "id", "{}")
 	f.Add("GET", "/openapi.json", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "")

@@ -9,7 +9,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 )
 
-// phases are how long the parts of this start took. A worker that comes later, for one that ended, does not change them.
+// phases are how long the parts of this start took. A worker that comes later, for one that ended,
+// does not change them.
 type phases struct {
 	mu      sync.Mutex
 	seconds map[string]float64
@@ -49,7 +50,8 @@ func (s *Server) Fetched(took time.Duration, size int64) {
 	s.start.size = size
 }
 
-// firstCall writes the one line that says where the time of a cold start went, after the first call.
+// firstCall writes the one line that says where the time of a cold start went, after the first
+// call.
 func (s *Server) firstCall(took time.Duration) {
 	s.first.Do(func() {
 		s.phase(metrics.PhaseFirstCall, took.Seconds())
@@ -63,7 +65,8 @@ func (s *Server) firstCall(took time.Duration) {
 	})
 }
 
-// Metrics is what a Prometheus scrapes, on a port of its own: the public one is reachable through the gateway.
+// Metrics is what a Prometheus scrapes, on a port of its own: the public one is reachable through
+// the gateway.
 func (s *Server) Metrics() http.Handler { return s.metrics.Handler() }
 
 // Active is how many requests are being answered.

@@ -13,16 +13,19 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// headLength is the header that says how long the JSON before binary tensors is, in requests and answers (extension_binary_data.md of triton-inference-server/server).
+// headLength is the header that says how long the JSON before binary tensors is, in requests and
+// answers (extension_binary_data.md of triton-inference-server/server).
 const headLength = "Inference-Header-Content-Length"
 
 // version is the only one that a component has.
 const version = openapi.ModelVersion
 
-// alignment is the multiple at which binary tensors begin in the body for the worker. It reads numbers in place, and there is software that reads only aligned ones.
+// alignment is the multiple at which binary tensors begin in the body for the worker. It reads
+// numbers in place, and there is software that reads only aligned ones.
 const alignment = 16
 
-// handleV2 adds the Open Inference Protocol (inference_rest.md of kserve/open-inference-protocol); the component is the one model.
+// handleV2 adds the Open Inference Protocol (inference_rest.md of kserve/open-inference-protocol);
+// the component is the one model.
 func (s *Server) handleV2(mux *http.ServeMux) {
 	get := map[string]http.HandlerFunc{
 		"/v2":              s.serverMetadata,
@@ -32,9 +35,9 @@ func (s *Server) handleV2(mux *http.ServeMux) {
 	}
 	post := map[string]http.HandlerFunc{}
 	for _, model := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
-		get[model] = s.known(s.modelMetadata)
-		get[model+"/ready"] = s.known(s.modelReady)
-		post[model+"/infer"] = s.known(s.infer)
+		get[model] = s.ofThisModel(s.modelMetadata)
+		get[model+"/ready"] = s.ofThisModel(s.modelReady)
+		post[model+"/infer"] = s.ofThisModel(s.infer)
 	}
 	for method, handlers := range map[string]map[string]http.HandlerFunc{http.MethodGet: get, http.MethodPost: post} {
 		allow := map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"}[method]
@@ -48,8 +51,8 @@ func (s *Server) handleV2(mux *http.ServeMux) {
 	}
 }
 
-// known lets only calls of this component's name and version through.
-func (s *Server) known(next http.HandlerFunc) http.HandlerFunc {
+// ofThisModel lets only calls of this component's name and version through.
+func (s *Server) ofThisModel(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := r.PathValue("version")
 		switch {
@@ -99,7 +102,8 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request) {
 	s.call(w, r, form{v2: true, component: s.Component, head: size})
 }
 
-// headSize reads the header of that name; -1 says that there is none and the body is JSON as a whole. length is the body's, -1 when it is not known.
+// headSize reads the header of that name; -1 says that there is none and the body is JSON as a
+// whole. length is the body's, -1 when it is not known.
 func headSize(values []string, length int64) (int, error) {
 	if len(values) == 0 {
 		return -1, nil
@@ -127,7 +131,8 @@ type form struct {
 
 var plain = form{head: -1}
 
-// read takes in a body. JSON before binary tensors is filled up with blanks, so that those are aligned.
+// read takes in a body. JSON before binary tensors is filled up with blanks, so that those are
+// aligned.
 func (f form) read(into *bytes.Buffer, body io.Reader) error {
 	if f.head >= 0 {
 		if _, err := io.CopyN(into, body, int64(f.head)); err != nil {
@@ -149,11 +154,11 @@ func (f form) more() []byte {
 	if !f.v2 {
 		return nil
 	}
-	said := map[string]any{"form": "v2", "model": f.component, "version": version}
+	more := map[string]any{"form": "v2", "model": f.component, "version": version}
 	if f.head >= 0 {
-		said["json_size"] = f.padded()
+		more["json_size"] = f.padded()
 	}
-	b, _ := json.Marshal(said) // strings and numbers always encode
+	b, _ := json.Marshal(more) // strings and numbers always encode
 	return b
 }
 

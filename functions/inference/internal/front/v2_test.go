@@ -42,7 +42,8 @@ func TestReadOfABodyThatIsTooShort(t *testing.T) {
 	}
 }
 
-// A worker's meta says where binary tensors begin, or which numbers belong into the JSON. An answer that is not what its meta says is none.
+// A worker's meta says where binary tensors begin, or which numbers belong into the JSON. An answer
+// that is not what its meta says is none.
 func TestRespond(t *testing.T) {
 	t.Parallel()
 	const none = "none"
@@ -71,7 +72,8 @@ func TestRespond(t *testing.T) {
 	}
 }
 
-// FuzzHead gives the header and the body of a call: whatever they are, the worker is told of JSON that is there whole, with the binary tensors behind it as they were.
+// FuzzHead gives the header and the body of a call: whatever they are, the worker is told of JSON
+// that is there whole, with the binary tensors behind it as they were.
 func FuzzHead(f *testing.F) {
 	f.Add("2", "{}binary")
 	f.Add("9", "{}")

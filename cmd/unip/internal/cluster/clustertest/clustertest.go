@@ -1,7 +1,9 @@
+//go:build integration
+
 // Package clustertest gives tests a real API server of their own, on loopback, that ends with the test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
 // Knative or unip runs there, so nothing becomes ready by itself: Ready says it in their place.
 //
-// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test` sets it).
+// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets it).
 package clustertest
 
 import (
@@ -46,7 +48,7 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{Bin: os.Getenv("KUBEBUILDER_ASSETS")}
 	if s.Bin == "" {
-		t.Fatal("KUBEBUILDER_ASSETS does not name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl; `make test` sets it, or: export KUBEBUILDER_ASSETS=$(bin/cluster bin kube)")
+		t.Fatal("KUBEBUILDER_ASSETS does not name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl; `make test-integration` sets it, or: export KUBEBUILDER_ASSETS=$(bin/cluster bin kube)")
 	}
 	var err error
 	if s.CRDs, err = definitions(t.Context()); err != nil {

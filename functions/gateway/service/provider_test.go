@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"crypto"
@@ -53,7 +53,8 @@ func public(id, algorithm string, key crypto.Signer) oidctest.PublicKey {
 	return oidctest.PublicKey{PublicKey: key.Public(), KeyID: id, Algorithm: algorithm}
 }
 
-// newProvider is a provider that has the RSA key "one" and the elliptic key "two"; it listens at address, or anywhere.
+// newProvider is a provider that has the RSA key "one" and the elliptic key "two"; it listens at
+// address, or anywhere.
 func newProvider(t *testing.T, address string) *provider {
 	t.Helper()
 	p := &provider{oidc: oidctest.Server{
@@ -92,7 +93,8 @@ func (p *provider) change(do func()) {
 	do()
 }
 
-// claims are those of an access token as Keycloak makes it, with changes; a change to nil takes a claim out.
+// claims are those of an access token as Keycloak makes it, with changes; a change to nil takes a
+// claim out.
 func (p *provider) claims(changes map[string]any) string {
 	c := map[string]any{
 		"iss": p.URL, "aud": "account", "azp": "end-users", "sub": "5b1f", "typ": "Bearer", "preferred_username": "ann",
@@ -115,7 +117,8 @@ type answer struct {
 	user string // that the component was told, "" when it was not called
 }
 
-// tokens is a module with an API for tokens (token), one for passwords (basic) and one for both (both), all of the provider.
+// tokens is a module with an API for tokens (token), one for passwords (basic) and one for both
+// (both), all of the provider.
 type tokens struct {
 	module
 	*provider

@@ -1,11 +1,11 @@
-package runs
+//go:build integration
+
+package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,15 +19,6 @@ import (
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
-// wide is a stage that reads n variables.
-func wide(n int) *runtimev1.Pipeline {
-	var in []string
-	for i := range n {
-		in = append(in, fmt.Sprintf("v%d", i))
-	}
-	return pipeline("train", with("fit: "+strings.Join(in, ", ")+" -> model"))
-}
-
 // longPath is a file's path of n bytes in a group.
 func longPath(i, n int) string {
 	p := fmt.Sprintf("group/%03d-", i)
@@ -35,10 +26,10 @@ func longPath(i, n int) string {
 }
 
 // sessionsOf makes the sessions of a stage at a real S3 server, as the controller does.
-func sessionsOf(t *testing.T, server *miniotest.Server, p sessionPlan) map[string]*minio.Client {
+func sessionsOf(t *testing.T, server *miniotest.Server, p Sessions) map[string]*minio.Client {
 	t.Helper()
 	out := map[string]*minio.Client{}
-	for file, grants := range p.grants {
+	for file, grants := range p.Grants {
 		policy, err := databox.Policy(grants...)
 		must(t, err)
 		keys := s3client.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
@@ -71,15 +62,15 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	for _, b := range []string{box, runBucket} {
 		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
-	r := run(func(r *runtimev1.PipelineRun) {
+	r := newRun(func(r *runtimev1.PipelineRun) {
 		r.Spec.Inputs = map[string]runtimev1.InputPath{}
 		for i := range n {
 			r.Spec.Inputs[fmt.Sprintf("v%d", i)] = runtimev1.InputPath{Path: "userdata/" + longPath(i, 200)}
 		}
 	})
-	x, err := resolve(r, []*runtimev1.Pipeline{wide(n)}, func(string) (string, bool, error) { return box, false, nil })
+	x, err := makePlan(r, []*runtimev1.Pipeline{wide(n)}, func(string) (string, bool, error) { return box, false, nil })
 	must(t, err)
-	st := &x.stages[0]
+	st := &x.Stages[0]
 	for _, in := range st.Inputs {
 		server.Put(t, box, in.Key, "mine")
 	}
@@ -91,7 +82,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		server.Put(t, bucket, key, "theirs")
 	}
 
-	p, err := planSessions(r, st)
+	p, err := MakeSessions(r, st)
 	must(t, err)
 	if len(p.fetch) < 2 || len(p.fetch) > 20 || len(p.inputs) != n {
 		t.Fatalf("%d sessions", len(p.fetch))
@@ -144,7 +135,7 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
 	var outputs []string
-	r := run(func(r *runtimev1.PipelineRun) {
+	r := newRun(func(r *runtimev1.PipelineRun) {
 		r.Spec.Origin, r.Spec.Outputs = runtimev1.OriginUpload, map[string]string{"model": "weights:/models/"}
 		for i := range 12 {
 			name := fmt.Sprintf("o%d", i)
@@ -152,11 +143,11 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 			r.Spec.Outputs[name] = "userdata/" + longPath(i, 200) + "/"
 		}
 	})
-	chain := []*runtimev1.Pipeline{pipeline("train", with("fit: table -> model, "+strings.Join(outputs, ", ")))}
-	x, err := resolve(r, chain, func(box string) (string, bool, error) { return databox.BucketName("ns", box), false, nil })
+	chain := []*runtimev1.Pipeline{newPipeline("train", with("fit: table -> model, "+strings.Join(outputs, ", ")))}
+	x, err := makePlan(r, chain, func(box string) (string, bool, error) { return databox.BucketName("ns", box), false, nil })
 	must(t, err)
-	st := &x.stages[0]
-	p, err := planSessions(r, st)
+	st := &x.Stages[0]
+	p, err := MakeSessions(r, st)
 	must(t, err)
 	if len(p.publish) < 2 {
 		t.Fatalf("%d sessions", len(p.publish))
@@ -187,59 +178,6 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		}
 		if err := readable(t.Context(), clients[p.outputs[i]], weights, "models/old"); !s3client.IsRefused(err) {
 			t.Errorf("%s reads what was there before: %v", p.outputs[i], err)
-		}
-	}
-}
-
-// What cannot be granted exactly is refused before anything runs, with the reason and the variable.
-func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		path string
-		want error
-	}{
-		"a star":          {"userdata/a/*.csv", databox.ErrPattern},
-		"a question mark": {"userdata/a/?.csv", databox.ErrPattern},
-		"a variable":      {"userdata/a/${aws:username}.csv", databox.ErrPattern},
-		"too long alone":  {"userdata/" + strings.Repeat("x", 200) + "/" + strings.Repeat("y", 690) + "/", databox.ErrPolicyTooLong},
-		"a dollar":        {"userdata/a/$x $(y).csv", nil},
-		"a long file":     {"userdata/" + strings.Repeat("x", 200) + "/" + strings.Repeat("y", 690), nil},
-	} {
-		r := resolved(t, run(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = map[string]runtimev1.InputPath{"v0": {Path: c.path}} }), wide(1))
-		_, err := planSessions(r, &r.Status.Stages[0])
-		if !errors.Is(err, c.want) || (err != nil && !strings.Contains(err.Error(), "input v0")) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-	}
-	// A status without a place is no grant of a whole box.
-	r := resolved(t, run(), diamond())
-	r.Status.Stages[0].Inputs[0].Key = ""
-	if p, err := planSessions(r, &r.Status.Stages[0]); err == nil {
-		t.Errorf("%+v", p)
-	}
-}
-
-// Sessions are the same whenever they are planned: a renewed Secret has the files that the pods know.
-func TestSessionsArePlannedAlike(t *testing.T) {
-	t.Parallel()
-	r := resolved(t, run(), diamond())
-	for i := range r.Status.Stages {
-		st := &r.Status.Stages[i]
-		first, err := planSessions(r, st)
-		must(t, err)
-		for range 20 {
-			again, err := planSessions(r, st)
-			must(t, err)
-			if fmt.Sprint(again) != fmt.Sprint(first) {
-				t.Fatalf("%v, then %v", first, again)
-			}
-		}
-		for _, file := range slices.Concat(first.fetch, first.publish) {
-			for _, g := range first.grants[file] {
-				if g.Prefix == "" && len(g.Keys) == 0 {
-					t.Errorf("stage %s: a whole bucket in %s", st.Name, file)
-				}
-			}
 		}
 	}
 }

@@ -1,9 +1,8 @@
-package runs
+package plan
 
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,33 +14,39 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
 const (
-	// transferAllowance is what a pod may live beyond the stage's own timeout, for bringing files in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
+	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout, for bringing files
+	// in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
 	transferAllowance = 3600
-	sessionDir        = "/unip/session"
-	anyUser           = 65532
+	// sessionDir is where fetch and publish see their sessions.
+	sessionDir = "/unip/session"
+	// anyUser is an unprivileged one. It need not be in the image.
+	anyUser = 65532
 )
 
-// jobConfig is what all Jobs have in common.
-type jobConfig struct {
-	image    string // of fetch and publish
-	security installation.Profile
-	defaults installation.Defaults
+// JobConfig is what all Jobs have in common.
+type JobConfig struct {
+	// Image of fetch and publish.
+	Image    string
+	Security installation.Profile
+	Defaults installation.Defaults
 }
 
-// jobName is the same for the same attempt whoever asks: creating it twice is refused by Kubernetes.
-func jobName(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int) string {
+// JobName is the same for the same attempt whoever asks: Kubernetes refuses to create it twice.
+func JobName(run *runtimev1.PipelineRun, stage string, attempt int) string {
 	n := fmt.Sprint(attempt)
-	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), st.Name, n), n)
+	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), stage, n), n)
 }
 
-// makeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image), then publish. Kubernetes starts each when the one before has ended well.
-func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c jobConfig) (*batchv1.Job, error) {
-	sessions, err := planSessions(run, st)
+// MakeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image), then
+// publish. Kubernetes starts each when the one before has ended well. An error is for good.
+func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c JobConfig) (*batchv1.Job, error) {
+	sessions, err := MakeSessions(run, st)
 	if err != nil {
 		return nil, err
 	}
@@ -54,36 +59,45 @@ func makeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	if err != nil {
 		return nil, fmt.Errorf("outputs: %w", err)
 	}
-	user, err := userContainer(st, c.defaults)
+	user, err := userContainer(st, c.Defaults)
 	if err != nil {
 		return nil, err
 	}
 	labels := map[string]string{
-		runtimev1.PipelineLabel: run.Spec.Pipeline, runtimev1.RunLabel: run.Name, runtimev1.StageLabel: strings.ReplaceAll(st.Name, "/", "."),
-		stage.AttemptLabel:       fmt.Sprint(attempt),
-		"app.kubernetes.io/name": run.Spec.Pipeline, "app.kubernetes.io/component": "stage", "app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip",
+		runtimev1.PipelineLabel:        run.Spec.Pipeline,
+		runtimev1.RunLabel:             run.Name,
+		runtimev1.StageLabel:           strings.ReplaceAll(st.Name, "/", "."),
+		stage.AttemptLabel:             fmt.Sprint(attempt),
+		"app.kubernetes.io/name":       run.Spec.Pipeline,
+		"app.kubernetes.io/component":  "stage",
+		"app.kubernetes.io/part-of":    run.Namespace,
+		"app.kubernetes.io/managed-by": "unip",
 	}
 	pod := corev1.PodSpec{
 		RestartPolicy:                corev1.RestartPolicyNever,
 		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance),
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
-		SecurityContext:              &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-		InitContainers:               []corev1.Container{ours(stage.FetchContainer, c.image, fetchArg), user},
-		Containers:                   []corev1.Container{ours(stage.PublishContainer, c.image, publishArg)},
-		Volumes:                      []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		SecurityContext: &corev1.PodSecurityContext{
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		InitContainers: []corev1.Container{transferContainer(stage.FetchContainer, c.Image, fetchArg), user},
+		Containers:     []corev1.Container{transferContainer(stage.PublishContainer, c.Image, publishArg)},
+		Volumes: []corev1.Volume{{
+			Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		}},
 	}
 	secret := names.StageSession(run.Name, st.Name)
 	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
 	giveSessions(&pod, &pod.Containers[0], secret, sessions.publish)
-	secure(&pod, c.security)
+	secure(&pod, c.Security)
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: jobName(run, st, attempt), Namespace: run.Namespace, Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: runtimev1.GroupVersion.String(), Kind: "PipelineRun", Name: run.Name, UID: run.UID, Controller: new(true), BlockOwnerDeletion: new(true),
-			}},
+			Name: JobName(run, st.Name, attempt), Namespace: run.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(run, runtimev1.GroupVersion.WithKind("PipelineRun")),
+			},
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:         new(int32(0)), // an attempt is a Job: further ones are the reconciler's decision
@@ -112,14 +126,21 @@ func giveSessions(pod *corev1.PodSpec, c *corev1.Container, secret string, files
 }
 
 // inner is a variable's folder in the volume, as fetch and publish see it.
-func inner(variable string) string { return path.Join(dataDir, variable) }
+func inner(variable string) string { return path.Join(pipeline.DataDir, variable) }
 
-func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, sessions sessionPlan) (*stage.FetchPlan, *stage.PublishPlan) {
+// plans are what fetch and publish do for one attempt.
+func plans(
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, sessions Sessions,
+) (*stage.FetchPlan, *stage.PublishPlan) {
 	runBucket := databox.RunBucketName(run.Namespace)
 	f := &stage.FetchPlan{}
-	p := &stage.PublishPlan{Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket, Session: sessions.publish[0]}
+	p := &stage.PublishPlan{
+		Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket, Session: sessions.publish[0],
+	}
 	for i, in := range st.Inputs {
-		x := stage.Input{Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix}
+		x := stage.Input{
+			Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix,
+		}
 		if in.Stage != "" {
 			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
 		}
@@ -140,35 +161,30 @@ func plans(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, s
 	return f, p
 }
 
-// ours is a container of unip's own image.
-func ours(name, image, plan string) corev1.Container {
+// transferContainer is a container of unip's own image.
+func transferContainer(name, image, plan string) corev1.Container {
 	return corev1.Container{
 		Name: name, Image: image,
-		Args: []string{name, "--plan=" + plan, "--sessions=" + sessionDir, "--data=" + dataDir},
+		Args: []string{name, "--plan=" + plan, "--sessions=" + sessionDir, "--data=" + pipeline.DataDir},
 		Env:  []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "48MiB"}},
 		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
+			},
+			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
 	}
-}
-
-// notInName is what a variable's name may have and an environment variable's may not.
-var notInName = regexp.MustCompile(`[^A-Z0-9]`)
-
-// EnvName is the environment variable of a pipeline's variable.
-func EnvName(variable string) string {
-	return "UNIP_PIPELINE_" + notInName.ReplaceAllString(strings.ToUpper(variable), "_")
 }
 
 // userContainer is the stage itself. It sees its own variables, no session and no token.
 func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
 	c := corev1.Container{
-		Name: stage.FunctionContainer, Image: st.Spec.Image, Command: literal(st.Spec.Command), Args: literal(st.Spec.Args), EnvFrom: st.Spec.EnvFrom,
+		Name: stage.FunctionContainer, Image: st.Spec.Image, EnvFrom: st.Spec.EnvFrom,
+		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
 		Resources:                resourcesOf(st.Spec.Resources, defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
+		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
 	}
 	for _, f := range c.EnvFrom {
 		for _, name := range []string{secretOf(f), configMapOf(f)} {
@@ -178,10 +194,10 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 		}
 	}
 	for _, e := range st.Spec.Env {
-		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: dollars(e.Value)})
+		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: escape(e.Value)})
 	}
 	add := func(variable, folder, value string) {
-		c.Env = append(c.Env, corev1.EnvVar{Name: EnvName(variable), Value: dollars(value)})
+		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})
 		if folder != inner(variable) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder, SubPath: variable})
 		}
@@ -199,14 +215,15 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 	return c, nil
 }
 
-// dollars keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the place of a
+// escape keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the place of a
 // variable would otherwise become a part of the command.
-func dollars(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-func literal(words []string) []string {
+// escapeAll does so with each word.
+func escapeAll(words []string) []string {
 	out := slices.Clone(words)
 	for i, w := range out {
-		out[i] = dollars(w)
+		out[i] = escape(w)
 	}
 	return out
 }
@@ -238,25 +255,31 @@ func configMapOf(f corev1.EnvFromSource) string {
 	return f.ConfigMapRef.Name
 }
 
-// secure gives each container what its work needs and the profile allows. Under baseline the user's container runs as its image says, with the capabilities that such images need, and publish, which must read what it left, as root with no other
-// capability than DAC_OVERRIDE; under restricted all three share one user.
+// secure gives each container what its work needs and the profile allows. Under restricted all three share
+// one user. Under baseline the user's container runs as its image says, with the capabilities that such
+// images need. Publish must read what that left, and so is root there, with no capability but DAC_OVERRIDE.
 func secure(pod *corev1.PodSpec, profile installation.Profile) {
 	fetch, user, publish := &pod.InitContainers[0], &pod.InitContainers[1], &pod.Containers[0]
-	own := func() *corev1.SecurityContext {
+	unprivileged := func() *corev1.SecurityContext {
 		return &corev1.SecurityContext{
-			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), RunAsUser: new(int64(anyUser)), RunAsNonRoot: new(true),
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			RunAsUser:                new(int64(anyUser)),
+			RunAsNonRoot:             new(true),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		}
 	}
-	fetch.SecurityContext, publish.SecurityContext = own(), own()
+	fetch.SecurityContext, publish.SecurityContext = unprivileged(), unprivileged()
 	if profile == installation.Restricted {
-		user.SecurityContext = own()
+		user.SecurityContext = unprivileged()
 		user.SecurityContext.ReadOnlyRootFilesystem = nil
 		return
 	}
 	user.SecurityContext = &corev1.SecurityContext{
 		AllowPrivilegeEscalation: new(false),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities()},
+		Capabilities: &corev1.Capabilities{
+			Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities(),
+		},
 	}
 	publish.SecurityContext.RunAsUser, publish.SecurityContext.RunAsNonRoot = new(int64(0)), nil
 	publish.SecurityContext.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE"}

@@ -1,58 +1,26 @@
-package main
+package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/unip-knative/unip/eventing/routes"
-	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
-	"github.com/unip-knative/unip/functions/gateway/internal/basic"
-	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
-	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/gateway/internal/paths"
-	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-const (
-	// keyWait is how long a call waits for the module's key: kubelet brings a Secret that was empty at the gateway's start a moment later.
-	keyWait = 15 * time.Second
-	keyPoll = 250 * time.Millisecond
-	// maxKey bounds the read of the key file.
-	maxKey = 4 << 10
-)
-
-// gateway is the HTTP face of a module.
-type gateway struct {
-	namespace, clusterDomain string
-	table                    *paths.Table
-	users                    *basic.Store
-	hops                     *attempts.Hops
-	attempts                 *attempts.Attempts // of logging in with a password
-	tokens                   *bearer.Checker
-	forward                  *forward.Forwarder
-	sampled                  float64 // share of the traces that begin here
-	files                    *files.Handler
-	runs                     *runs.Handler
-	keyFile                  string
-	now                      func() time.Time
-}
-
 // ServeHTTP answers one call: probes, else what is published, else 404.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, "ok\n")
@@ -84,7 +52,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // call is what the access log says of a call.
 type call struct{ api, user, trace string }
 
-func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 	r = pace.Limit(w, r, pace.Pause, pace.Whole)
 	m, ok := g.table.Find(r.URL.EscapedPath())
 	if !ok {
@@ -118,14 +86,13 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
 }
 
 // forwardCall passes a call on to the component, signed.
-func (g *gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	if !m.API.IdentityPassThrough {
 		user = ""
 	}
 	deadline := g.now().Add(m.API.Longest())
-	host := m.API.Target + "." + g.namespace + ".svc." + g.clusterDomain
 	g.forward.Forward(w, r, forward.Call{
-		Target: &url.URL{Scheme: "http", Host: host}, Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
+		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
 		Sign: func(ctx context.Context) (string, error) {
 			return g.sign(ctx, caller.Claims{User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream})
 		},
@@ -141,7 +108,7 @@ func owner(api routes.API, user string) string {
 }
 
 // serveRuns answers the operations of pipelines and their runs.
-func (g *gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	if g.runs == nil {
 		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "",
 			"the gateway was started without access to runs"))
@@ -167,44 +134,4 @@ func (g *gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Matc
 	default: // an operation that is missing here would be a mistake of the gateway
 		panic("an operation without an answer")
 	}
-}
-
-// sign makes a signature of now, also for a caller without a name. While the module's key is not
-// there it waits for it, a little. The error is a problem, or the context's.
-func (g *gateway) sign(ctx context.Context, c caller.Claims) (string, error) {
-	deadline := time.Now().Add(keyWait)
-	for {
-		key, err := readKey(g.keyFile)
-		var s string
-		if err == nil {
-			c.IssuedAt = g.now()
-			s, err = caller.Sign(key, c)
-		}
-		missing := errors.Is(err, os.ErrNotExist) || errors.Is(err, caller.ErrKey)
-		switch {
-		case err == nil:
-			return s, nil
-		case errors.Is(err, caller.ErrInvalid): // only a path can be too much for it
-			return "", problem.New(problem.BadRequest, http.StatusRequestURITooLong, "", "the path is too long")
-		case !missing || time.Now().After(deadline):
-			slog.Error("calls cannot be signed", "error", err)
-			return "", problem.New("no-module-key", http.StatusServiceUnavailable, "The module has no key yet",
-				"the component answers only calls that are signed with it; the controller of unip makes the key")
-		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-time.After(keyPoll):
-		}
-	}
-}
-
-// readKey reads the key anew for every call: the file is 32 bytes, and so a changed one counts at once.
-func readKey(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxKey))
 }

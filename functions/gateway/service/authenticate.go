@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"errors"
@@ -24,10 +24,13 @@ const impossible = "\x00"
 // passwordRetry is the same when too many passwords wait.
 const passwordRetry = "2"
 
-// authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503), ok is false.
+// authenticate finds out who calls, "" on an open API. When it answers the call itself (401, 503),
+// ok is false.
 //
-// Users of Basic and users of tokens are different people, for the prefix of the latter (routes.OIDC.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC 7617).
-func (g *gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
+// Users of Basic and users of tokens are different people, for the prefix of the latter
+// (routes.OIDC.UserPrefix) has a colon, and in HTTP Basic a user's name ends at the first one (RFC
+// 7617).
+func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
 	if api.Auth == nil {
 		return "", true
 	}
@@ -53,7 +56,7 @@ func wanted(api routes.API) string {
 	return "the API wants a user name and a password (HTTP Basic), or a token of its OpenID Connect issuer (HTTP Bearer)"
 }
 
-func (g *gateway) password(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
+func (g *Gateway) password(w http.ResponseWriter, r *http.Request, api routes.API) (user string, ok bool) {
 	user, password, given := r.BasicAuth()
 	if !given {
 		g.unauthorized(w, r, api, wanted(api), "")
@@ -88,7 +91,7 @@ func (g *gateway) password(w http.ResponseWriter, r *http.Request, api routes.AP
 	return user, true
 }
 
-func (g *gateway) token(w http.ResponseWriter, r *http.Request, api routes.API, token string) (user string, ok bool) {
+func (g *Gateway) token(w http.ResponseWriter, r *http.Request, api routes.API, token string) (user string, ok bool) {
 	user, err := g.tokens.Check(r.Context(), *api.Auth.OIDC, token, g.now())
 	var refused *bearer.RefusedError
 	switch {
@@ -107,8 +110,9 @@ func (g *gateway) token(w http.ResponseWriter, r *http.Request, api routes.API, 
 	return "", false
 }
 
-// unauthorized answers 401 with a challenge for each way to log in (RFC 7617, RFC 6750); invalid is what that of Bearer says of a token that was given.
-func (g *gateway) unauthorized(w http.ResponseWriter, r *http.Request, api routes.API, detail, invalid string) {
+// unauthorized answers 401 with a challenge for each way to log in (RFC 7617, RFC 6750); invalid is
+// what that of Bearer says of a token that was given.
+func (g *Gateway) unauthorized(w http.ResponseWriter, r *http.Request, api routes.API, detail, invalid string) {
 	if api.Auth.Basic != nil {
 		w.Header().Add("Www-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", g.namespace))
 	}

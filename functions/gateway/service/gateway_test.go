@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,10 +32,11 @@ const routesFile = `{"apis":[
 
 var key = bytes.Repeat([]byte{9}, 32)
 
-// module is a gateway over a component that is a real HTTP server; only the Service's name is resolved by the test.
+// module is a gateway over a component that is a real HTTP server; only the Service's name is
+// resolved by the test.
 type module struct {
 	*httptest.Server
-	gateway *gateway
+	gateway *Gateway
 	dir     string
 }
 
@@ -56,11 +58,17 @@ func startWith(t *testing.T, routesFile string, component http.HandlerFunc) modu
 			t.Fatal(err)
 		}
 	}
-	put("routes.json", []byte(routesFile))
 	put("auth/users/ann", []byte("secret"))
 	put("key", key)
-	g, err := newGateway(options{
-		namespace: "pu-ann", routes: filepath.Join(dir, "routes.json"), auth: filepath.Join(dir, "auth"), key: filepath.Join(dir, "key"), clusterDomain: "cluster.local",
+	file, err := routes.Decode([]byte(routesFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(Options{
+		Namespace: "pu-ann", Routes: file, Passwords: filepath.Join(dir, "auth"), Key: filepath.Join(dir, "key"),
+		Address: func(component string) *url.URL {
+			return &url.URL{Scheme: "http", Host: component + ".pu-ann.svc.cluster.local"}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +136,8 @@ func wantProblem(t *testing.T, resp *http.Response, body string, status int, slu
 	}
 }
 
-// The Open Inference Protocol says in a header, both ways, where binary tensors begin; and its clients read "error".
+// The Open Inference Protocol says in a header, both ways, where binary tensors begin; and its
+// clients read "error".
 func TestBinaryTensorsPass(t *testing.T) {
 	t.Parallel()
 	const head = "Inference-Header-Content-Length"
@@ -404,7 +413,8 @@ func TestTheAnswerIsStreamed(t *testing.T) {
 	}
 }
 
-// While there is no key no call goes on, whoever makes it: components answer none that is not signed.
+// While there is no key no call goes on, whoever makes it: components answer none that is not
+// signed.
 func TestWithoutTheModuleKey(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 2)

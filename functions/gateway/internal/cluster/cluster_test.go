@@ -1,4 +1,6 @@
-package runs_test
+//go:build integration
+
+package cluster_test
 
 import (
 	"context"
@@ -13,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,20 +26,22 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/functions/gateway/internal/cluster"
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
 // world is a real API server and a real S3 server, without the controller.
 type world struct {
 	*runs.Handler
-	s3     *miniotest.Server
-	bucket string
+	objects client.Client
+	s3      *miniotest.Server
+	bucket  string
 }
 
 func newWorld(t *testing.T) world {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS does not name a folder with etcd and kube-apiserver")
+		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
@@ -55,10 +60,19 @@ func newWorld(t *testing.T) world {
 		t.Fatal(err)
 	}
 	open := func() (*s3.Box, error) { return s3.Open(session, nil) }
-	w.Handler, err = runs.New(cfg, &runs.Handler{
-		Namespace: "ns", Base: "/ns/pipelines", Boxes: []string{"userdata"}, Open: func(string) (*s3.Box, error) { return open() }, Kept: open,
-	})
+	store, err := cluster.New(cfg, "ns")
 	if err != nil {
+		t.Fatal(err)
+	}
+	w.Handler = &runs.Handler{
+		Store: store, Base: "/ns/pipelines", Boxes: []string{"userdata"},
+		Open: func(string) (*s3.Box, error) { return open() }, KeptLogs: open,
+	}
+	scheme := runtime.NewScheme()
+	if err := runtimev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if w.objects, err = client.New(cfg, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
 	namespace(t, cfg, "ns")
@@ -151,7 +165,7 @@ func TestRuns(t *testing.T) {
 		t.Fatalf("%d %v %v", code, m, h)
 	}
 	var run runtimev1.PipelineRun
-	if err := w.Client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: id}, &run); err != nil {
+	if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: id}, &run); err != nil {
 		t.Fatal(err)
 	}
 	if run.Spec.User != "ann" || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" || run.Spec.Outputs["model"] != "userdata/models/" {
@@ -208,7 +222,7 @@ func TestRuns(t *testing.T) {
 			w.Events(rec, httptest.NewRequest(http.MethodGet, "/x", nil).WithContext(ctx), "ann", id)
 		}()
 		run.Status.State = runtimev1.Succeeded
-		if err := w.Client.Status().Update(ctx, &run); err != nil {
+		if err := w.objects.Status().Update(ctx, &run); err != nil {
 			t.Fatal(err)
 		}
 		<-ended
@@ -225,15 +239,15 @@ func TestRuns(t *testing.T) {
 			}
 		}
 		var x runtimev1.PipelineRun
-		if err := w.Client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: other}, &x); err != nil || !x.Spec.Cancel {
+		if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: other}, &x); err != nil || !x.Spec.Cancel {
 			t.Errorf("%+v %v", x.Spec, err)
 		}
 		x.Spec.Cancel = false
-		if err := w.Client.Update(t.Context(), &x); err == nil {
+		if err := w.objects.Update(t.Context(), &x); err == nil {
 			t.Error("a cancelled run can be revived")
 		}
 		x.Spec.Cancel, x.Spec.User = true, "boris"
-		if err := w.Client.Update(t.Context(), &x); err == nil {
+		if err := w.objects.Update(t.Context(), &x); err == nil {
 			t.Error("a run can be given to another user")
 		}
 	})

@@ -3,34 +3,8 @@ package runs
 import (
 	"net/http"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/routes"
 )
-
-// New completes a Handler with clients of the cluster. Nothing is cached: the gateway lives for a call or two.
-func New(cfg *rest.Config, h *Handler) (*Handler, error) {
-	scheme := runtime.NewScheme()
-	if err := runtimev1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	metav1.AddToGroupVersion(scheme, runtimev1.GroupVersion)
-	cfg = rest.CopyConfig(cfg)
-	cfg.QPS, cfg.Burst = 50, 100
-	var err error
-	if h.Client, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme}); err != nil {
-		return nil, err
-	}
-	if h.Pods, err = kubernetes.NewForConfig(cfg); err != nil {
-		return nil, err
-	}
-	return h, nil
-}
 
 // OpenAPI gives the document of one pipeline's API.
 func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec routes.Spec) {

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -36,7 +36,8 @@ func (l *logged) Write(b []byte) (int, error) {
 	return l.Buffer.Write(b)
 }
 
-// A token is a password: whatever the tests did, none of theirs, good or bad, is in the log. All begin like a JSON object in base64.
+// A token is a password: whatever the tests did, none of theirs, good or bad, is in the log. All
+// begin like a JSON object in base64.
 func TestMain(m *testing.M) {
 	var l logged
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.MultiWriter(&l, os.Stderr), nil)))
@@ -208,7 +209,8 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// In HTTP Basic a user's name ends at the first colon, so that no Secret, however it is written, gives a password for an identity of a token.
+// In HTTP Basic a user's name ends at the first colon, so that no Secret, however it is written,
+// gives a password for an identity of a token.
 func TestNobodyIsATokensUserByPassword(t *testing.T) {
 	t.Parallel()
 	m := startTokens(t, newProvider(t, ""))
@@ -306,7 +308,8 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
-// Whoever sends false tokens costs the issuer a handful of requests, and those who have good ones nothing.
+// Whoever sends false tokens costs the issuer a handful of requests, and those who have good ones
+// nothing.
 func TestAFloodOfFalseTokens(t *testing.T) {
 	t.Parallel()
 	m := startTokens(t, newProvider(t, ""))
@@ -456,8 +459,8 @@ func TestAnIssuerWithACertificateOfItsOwn(t *testing.T) {
 	}
 }
 
-// A hundred wrong passwords at once: a few are looked at, the others wait or are told to come again. The same user, from another address, is not
-// concerned, whatever the guesser claims.
+// A hundred wrong passwords at once: a few are looked at, the others wait or are told to come
+// again. The same user, from another address, is not concerned, whatever the guesser claims.
 func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	t.Parallel()
 	m := start(t, func(http.ResponseWriter, *http.Request) {})
@@ -497,7 +500,8 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	}
 }
 
-// The files and runs of callers of an open API are those of "anonymous": nobody else has this name, with a password or with a token.
+// The files and runs of callers of an open API are those of "anonymous": nobody else has this name,
+// with a password or with a token.
 func TestNobodyIsAnonymous(t *testing.T) {
 	t.Parallel()
 	m := start(t, func(http.ResponseWriter, *http.Request) {})

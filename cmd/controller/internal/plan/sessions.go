@@ -1,4 +1,4 @@
-package runs
+package plan
 
 import (
 	"errors"
@@ -13,11 +13,12 @@ import (
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
-// sessionPlan is with which sessions a stage works, each a file of the stage's Secret: those of fetch only
+// Sessions are those that a stage works with, each a file of the stage's Secret: those of fetch only
 // read what the stage reads, those of publish write what it writes. A policy has a limit of length; what
 // does not fit into one session is in several, and each path says which is its own.
-type sessionPlan struct {
-	grants map[string][]databox.Grant // by file
+type Sessions struct {
+	// Grants of each session, by its file.
+	Grants map[string][]databox.Grant
 	// files of the containers, and of each input and copy by its index among the stage's.
 	fetch, publish  []string
 	inputs, outputs []string
@@ -35,12 +36,12 @@ type need struct {
 // systemBucket is the installation's own, where it stands how full boxes are.
 var systemBucket = databox.RunBucketName(names.SystemNamespace)
 
-// planSessions says what a stage needs, and nothing more: files and folders by their own paths, of the run
+// MakeSessions says what a stage needs, and nothing more: files and folders by their own paths, of the run
 // bucket the stage's own part and those that it reads. It depends on nothing but the run's status, so that it
 // is the same when the Job is made and when a session is renewed. An error is for good.
-func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessionPlan, error) {
+func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessions, error) {
 	runBucket := databox.RunBucketName(run.Namespace)
-	p := sessionPlan{grants: map[string][]databox.Grant{}}
+	p := Sessions{Grants: map[string][]databox.Grant{}}
 	var reads []need
 	for _, in := range st.Inputs {
 		g := databox.Grant{Bucket: in.Bucket, Access: databox.Read, Prefix: in.Prefix}
@@ -51,13 +52,13 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 			g.Keys = []string{in.Key}
 		}
 		if g.Prefix == "" && len(g.Keys) == 0 { // which would be a whole box
-			return sessionPlan{}, fmt.Errorf("input %s has no place", in.Name)
+			return Sessions{}, fmt.Errorf("input %s has no place", in.Name)
 		}
 		reads = append(reads, need{what: "input " + in.Name, grant: g})
 	}
 	var err error
 	if p.fetch, p.inputs, err = p.cut("fetch", nil, reads); err != nil {
-		return sessionPlan{}, err
+		return Sessions{}, err
 	}
 	// The storage copies by itself: whoever may write the copy must be able to read the attempt.
 	attempts := []databox.Grant{{Bucket: runBucket, Access: databox.Write, Prefix: stage.Prefix(run.Name, st.Name)}}
@@ -66,7 +67,7 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 		n := need{what: "output " + out.Name}
 		switch {
 		case out.Bucket != "" && out.Prefix == "":
-			return sessionPlan{}, fmt.Errorf("output %s has no place", out.Name)
+			return Sessions{}, fmt.Errorf("output %s has no place", out.Name)
 		case out.Bucket != "":
 			n.grant = databox.Grant{Bucket: out.Bucket, Access: databox.Put, Prefix: out.Prefix}
 		}
@@ -78,25 +79,27 @@ func planSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (sessio
 		writes, p.usages = append(writes, n), append(p.usages, usage)
 	}
 	if p.publish, p.outputs, err = p.cut("publish", attempts, writes); err != nil {
-		return sessionPlan{}, err
+		return Sessions{}, err
 	}
 	return p, nil
 }
 
 // cut divides the needs among as few sessions as their policies allow, a box after the other; each session
 // has the base too. It gives the sessions' files, and each need's.
-func (p sessionPlan) cut(container string, base []databox.Grant, needs []need) (files, own []string, err error) {
-	own = make([]string, len(needs))
+func (p Sessions) cut(container string, base []databox.Grant, needs []need) (files, byNeed []string, err error) {
+	byNeed = make([]string, len(needs))
 	order := make([]int, 0, len(needs))
 	for i, n := range needs {
 		if n.grant.Bucket != "" {
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(needs[a].grant.Bucket, needs[b].grant.Bucket) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return strings.Compare(needs[a].grant.Bucket, needs[b].grant.Bucket)
+	})
 	open := func(grants []databox.Grant) {
 		files = append(files, fmt.Sprintf("%s-%d.json", container, len(files)))
-		p.grants[files[len(files)-1]] = grants
+		p.Grants[files[len(files)-1]] = grants
 	}
 	if len(base) > 0 {
 		open(base)
@@ -104,7 +107,7 @@ func (p sessionPlan) cut(container string, base []databox.Grant, needs []need) (
 	for _, i := range order {
 		var last []databox.Grant
 		if len(files) > 0 {
-			last = p.grants[files[len(files)-1]]
+			last = p.Grants[files[len(files)-1]]
 		} else {
 			open(nil)
 		}
@@ -119,10 +122,10 @@ func (p sessionPlan) cut(container string, base []databox.Grant, needs []need) (
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", needs[i].what, err)
 		}
-		own[i] = files[len(files)-1]
-		p.grants[own[i]] = joined
+		byNeed[i] = files[len(files)-1]
+		p.Grants[byNeed[i]] = joined
 	}
-	return files, own, nil
+	return files, byNeed, nil
 }
 
 // join adds what a need wants to the grants of a session.
@@ -154,10 +157,10 @@ func add(grants []databox.Grant, g databox.Grant) []databox.Grant {
 	return joined
 }
 
-// buckets are those of boxes that the sessions open.
-func (p sessionPlan) buckets(runBucket string) []string {
+// Buckets are those of boxes that the sessions open, without the run bucket.
+func (p Sessions) Buckets(runBucket string) []string {
 	all := map[string]bool{}
-	for _, grants := range p.grants {
+	for _, grants := range p.Grants {
 		for _, g := range grants {
 			all[g.Bucket] = true
 		}

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"net/http"
@@ -12,7 +12,8 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/runs"
 )
 
-// silent is the body and the connection of a caller that sends nothing: the deadline of reading passes.
+// silent is the body and the connection of a caller that sends nothing: the deadline of reading
+// passes.
 type silent struct {
 	*httptest.ResponseRecorder
 	until time.Time

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bufio"
@@ -28,6 +28,28 @@ func TestPathsOfStrangers(t *testing.T) {
 		}
 		if !c.Wants(r.StatusCode) && r.StatusCode != http.StatusBadRequest { // net/http's own
 			t.Errorf("%s %s: %d, want %v", c.Place, c.Input, r.StatusCode, c.Want)
+		}
+	}
+}
+
+// The spellings of a login that strangers try on the cluster are nobody's.
+func TestLoginsOfStrangers(t *testing.T) {
+	t.Parallel()
+	for _, c := range inputs.Logins("ann", "secret") {
+		m := start(t, func(http.ResponseWriter, *http.Request) {}) // each with a gateway that has seen no failures yet
+		conn, err := net.Dial("tcp", m.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST /pu-ann/leaf/predict HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"+
+			"Content-Length: 2\r\n%s\r\n\r\n{}", c.Input)
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		conn.Close()
+		if err != nil {
+			t.Fatalf("%q: %v", c.Input, err)
+		}
+		if !c.Wants(r.StatusCode) {
+			t.Errorf("%q: %d, want %v", c.Input, r.StatusCode, c.Want)
 		}
 	}
 }

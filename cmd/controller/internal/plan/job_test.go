@@ -1,4 +1,4 @@
-package runs
+package plan
 
 import (
 	"regexp"
@@ -14,30 +14,31 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
-// resolved is the run with what resolve made of it, as the reconciler has it.
+// resolved is the run with its plan in its status, as the reconciler has it.
 func resolved(t *testing.T, r *runtimev1.PipelineRun, p *runtimev1.Pipeline) *runtimev1.PipelineRun {
 	t.Helper()
-	x, err := resolve(r, []*runtimev1.Pipeline{p}, buckets)
+	x, err := makePlan(r, []*runtimev1.Pipeline{p}, buckets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Status.Stages = x.stages
+	r.Status.Stages = x.Stages
 	return r
 }
 
 func TestJob(t *testing.T) {
 	t.Parallel()
-	r := resolved(t, run(func(r *runtimev1.PipelineRun) {
+	r := resolved(t, newRun(func(r *runtimev1.PipelineRun) {
 		r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata/a/$(HOME) x.csv"}
 	}), diamond(variable("prepared", func(v *runtimev1.Variable) { v.MountTo = "/work/prepared" })))
 	st := &r.Status.Stages[0]
 	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-	job, err := makeJob(r, st, 2, jobConfig{image: "stage:1", security: installation.Baseline})
+	job, err := MakeJob(r, st, 2, JobConfig{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestJob(t *testing.T) {
 	if *pod.AutomountServiceAccountToken || *job.Spec.BackoffLimit != 0 || job.OwnerReferences[0].UID != "u" {
 		t.Errorf("%+v", job)
 	}
-	if len(job.Name) > 63 || job.Name == jobName(r, st, 1) || job.Name != jobName(r, st, 2) || jobName(r, &r.Status.Stages[1], 2) == job.Name {
+	if len(job.Name) > 63 || job.Name == JobName(r, st.Name, 1) || job.Name != JobName(r, st.Name, 2) || JobName(r, r.Status.Stages[1].Name, 2) == job.Name {
 		t.Errorf("name %s", job.Name)
 	}
 	if c := user.SecurityContext.Capabilities; c.Drop[0] != "ALL" || !slices.Equal(c.Add, installation.UserCapabilities()) {
@@ -95,8 +96,8 @@ func kubelet(argument, prefix string) string {
 // The translator's NetworkPolicy for stages finds them by their labels.
 func TestNetworkPolicySelectsStages(t *testing.T) {
 	t.Parallel()
-	r := resolved(t, run(), diamond())
-	job, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{image: "stage:1", security: installation.Baseline})
+	r := resolved(t, newRun(), diamond())
+	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +113,8 @@ func TestNetworkPolicySelectsStages(t *testing.T) {
 
 func TestJobUnderRestricted(t *testing.T) {
 	t.Parallel()
-	r := resolved(t, run(), diamond())
-	job, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{image: "stage:1", security: installation.Restricted})
+	r := resolved(t, newRun(), diamond())
+	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Restricted})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,19 +130,10 @@ func TestJobUnderRestricted(t *testing.T) {
 func TestJobRefusesOwnSecrets(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"unip-module-key", "unip-run-logs", "weights.databox.write", "run-1.run.session"} {
-		r := resolved(t, run(), diamond())
+		r := resolved(t, newRun(), diamond())
 		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
-		if _, err := makeJob(r, &r.Status.Stages[0], 1, jobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestEnvName(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{"input": "UNIP_PIPELINE_INPUT", "my-var.2": "UNIP_PIPELINE_MY_VAR_2"} {
-		if got := EnvName(in); got != want {
-			t.Errorf("%s: %s", in, got)
 		}
 	}
 }
@@ -150,11 +142,11 @@ func TestEnvName(t *testing.T) {
 // without items would hold all of the Secret.
 func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	t.Parallel()
-	reads := resolved(t, run(), diamond())
-	writes := resolved(t, run(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), pipeline("train", with("make: -> model")))
+	reads := resolved(t, newRun(), diamond())
+	writes := resolved(t, newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), newPipeline("train", with("make: -> model")))
 	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
 		st := &r.Status.Stages[0]
-		job, err := makeJob(r, st, 1, jobConfig{image: "stage:1", security: installation.Baseline})
+		job, err := MakeJob(r, st, 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +163,7 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, dataDir) || m.MountPath != sessionDir {
+				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, pipeline.DataDir) || m.MountPath != sessionDir {
 					t.Errorf("%s: %s: %+v", name, c.Name, m)
 				}
 				if secret.SecretName != names.StageSession(r.Name, st.Name) || len(secret.Items) == 0 {
@@ -194,11 +186,11 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 // does not become a part of the command.
 func TestCommandsAreLiteral(t *testing.T) {
 	t.Parallel()
-	r := resolved(t, run(), diamond())
+	r := resolved(t, newRun(), diamond())
 	st := &r.Status.Stages[0]
 	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
 	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
-	job, err := makeJob(r, st, 1, jobConfig{})
+	job, err := MakeJob(r, st, 1, JobConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+)
+
+// DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the default
+// box of the run's pipeline.
+func DefaultPlace(run *runtimev1.PipelineRun, defaultBox string) string {
+	box := defaultBox
+	if run.Spec.User == "" {
+		box += ":"
+	}
+	return box + "/" + run.Spec.Pipeline + "/" + run.Name + "/"
+}
+
+// input is where a variable that a stage reads comes from, and where it lies in the container.
+func (r *resolver) input(stage int, name string) (runtimev1.ResolvedInput, error) {
+	in := runtimev1.ResolvedInput{Name: name}
+	folder, err := r.folder(stage, name)
+	if err != nil {
+		return in, err
+	}
+	in.Path = folder
+	if written, writer := r.writer(name); written {
+		in.Stage = writer
+		return in, nil
+	}
+	p, err := r.source(name)
+	if err != nil {
+		return in, err
+	}
+	in.ETag = r.run.Spec.Inputs[name].ETag
+	var dataset bool
+	if in.Bucket, dataset, err = r.find(p.Box); err != nil {
+		return in, err
+	}
+	p.Developer = p.Developer || dataset
+	if err := outsideUsers(p); err != nil {
+		return in, err
+	}
+	key := p.Key(r.run.Spec.User)
+	switch {
+	case !p.Folder():
+		in.Key, in.Path = key, path.Join(folder, path.Base(key))
+	case key == "": // never the whole bucket: users' files are in it
+		return in, errors.New("a whole box cannot be an input: name a folder in it")
+	default:
+		in.Prefix = key
+	}
+	return in, nil
+}
+
+// source is the place of a variable that no stage writes: the one that the run names, else its mountFrom.
+func (r *resolver) source(name string) (databox.Place, error) {
+	if given, ok := r.run.Spec.Inputs[name]; ok {
+		return r.namedPlace(given.Path)
+	}
+	v, _ := r.graph.Variable(name)
+	if v.MountFrom == nil {
+		return databox.Place{}, errors.New("it is needed, and the run names none; " +
+			"name a file (<box>/<group>/<file>) or a folder (<box>/<group>/)")
+	}
+	p, err := databox.ParsePlace(v.MountFrom.Box + ":/" + strings.TrimPrefix(v.MountFrom.Path, "/"))
+	if err == nil {
+		err = outsideUsers(p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("mountFrom: %w", err)
+	}
+	return p, nil
+}
+
+// namedPlace parses a place that the run names, and checks that its caller may name it.
+func (r *resolver) namedPlace(s string) (databox.Place, error) {
+	p, err := databox.ParsePlace(s)
+	switch {
+	case err != nil:
+		return p, err
+	case p.Developer && r.run.Spec.Origin == runtimev1.OriginAPI:
+		return p, fmt.Errorf("%q: a caller of the API cannot name the developer's area", s)
+	case !p.Developer && r.run.Spec.User == "":
+		return p, fmt.Errorf("%q is among a user's files, and the run has no user; the developer's area is %s:/%s",
+			s, p.Box, p.Path)
+	}
+	return p, outsideUsers(p)
+}
+
+// outsideUsers reports an error for a place in the developer's area that is among users' files.
+func outsideUsers(p databox.Place) error {
+	if p.Developer && strings.HasPrefix(p.Path+"/", databox.UsersArea) {
+		return fmt.Errorf("%s:/%s: users/ is not in the developer's area", p.Box, p.Path)
+	}
+	return nil
+}
+
+// output is where a variable that a stage writes goes, and the same place as people write it; "" for one
+// that nobody keeps.
+func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput, place string, err error) {
+	out.Name = name
+	if out.Path, err = r.folder(stage, name); err != nil {
+		return out, "", err
+	}
+	p, place, err := r.target(name)
+	if err != nil || place == "" {
+		return out, "", err
+	}
+	var dataset bool
+	out.Box = p.Box
+	if out.Bucket, dataset, err = r.find(p.Box); err == nil && dataset {
+		err = fmt.Errorf("box %s is another module's dataset: it can only be read", p.Box)
+	}
+	if err != nil {
+		return out, "", err
+	}
+	out.Prefix = p.Key(r.run.Spec.User)
+	return out, place, nil
+}
+
+// target is the folder of a variable that a stage writes: the one that the run names, else one in the
+// default box. What another stage reads and nobody names is kept nowhere, like all without a default box.
+func (r *resolver) target(name string) (p databox.Place, place string, err error) {
+	place, named := r.run.Spec.Outputs[name]
+	box := r.chain[0].Spec.DefaultBox
+	switch {
+	case named:
+		p, err = r.namedPlace(place)
+	case len(r.graph.Readers(name)) > 0 || box == "":
+		return p, "", nil
+	default:
+		place = DefaultPlace(r.run, box) + name + "/"
+		p, err = databox.ParsePlace(place)
+	}
+	switch {
+	case err != nil:
+	case !p.Folder():
+		err = fmt.Errorf("%q is not a folder: end it in /", place)
+	case p.Path == "":
+		err = fmt.Errorf("%q is a whole box: name a folder in it", place)
+	}
+	return p, place, err
+}

@@ -1,0 +1,222 @@
+package plan
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
+)
+
+func chainOf(pipelines ...*runtimev1.Pipeline) []pipeline.Pipeline {
+	var chain []pipeline.Pipeline
+	for _, p := range pipelines {
+		chain = append(chain, pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
+	}
+	return chain
+}
+
+// makePlan makes the plan of a run of a whole chain.
+func makePlan(r *runtimev1.PipelineRun, pipelines []*runtimev1.Pipeline, find FindBox) (Plan, error) {
+	return Make(r, chainOf(pipelines...), pipeline.Whole, find)
+}
+
+func newPipeline(name string, mutate ...func(*runtimev1.Pipeline)) *runtimev1.Pipeline {
+	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	p.Spec.DefaultBox = "userdata"
+	for _, m := range mutate {
+		m(p)
+	}
+	return p
+}
+
+// with adds a stage "name: in, in -> out, out" and the variables that it names.
+func with(line string) func(*runtimev1.Pipeline) {
+	return func(p *runtimev1.Pipeline) {
+		name, rest, _ := strings.Cut(line, ":")
+		in, out, _ := strings.Cut(rest, "->")
+		split := func(s string) []string {
+			return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+		}
+		s := runtimev1.Stage{Name: name, Image: "image/" + name, Inputs: split(in), Outputs: split(out), TimeoutSeconds: 60}
+		for _, v := range slices.Concat(s.Inputs, s.Outputs) {
+			if !slices.ContainsFunc(p.Spec.Variables, func(x runtimev1.Variable) bool { return x.Name == v }) {
+				p.Spec.Variables = append(p.Spec.Variables, runtimev1.Variable{Name: v})
+			}
+		}
+		p.Spec.Stages = append(p.Spec.Stages, s)
+	}
+}
+
+func variable(name string, set func(*runtimev1.Variable)) func(*runtimev1.Pipeline) {
+	return func(p *runtimev1.Pipeline) {
+		for i := range p.Spec.Variables {
+			if p.Spec.Variables[i].Name == name {
+				set(&p.Spec.Variables[i])
+			}
+		}
+	}
+}
+
+func newRun(mutate ...func(*runtimev1.PipelineRun)) *runtimev1.PipelineRun {
+	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "ns", UID: "u"}}
+	r.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}}}
+	for _, m := range mutate {
+		m(r)
+	}
+	return r
+}
+
+func buckets(box string) (string, bool, error) {
+	switch box {
+	case "gone":
+		return "", false, errors.New("there is no DataBox gone")
+	case "herbarium":
+		return "b-herbarium", true, nil
+	}
+	return "b-" + box, false, nil
+}
+
+func diamond(mutate ...func(*runtimev1.Pipeline)) *runtimev1.Pipeline {
+	return newPipeline("train", append([]func(*runtimev1.Pipeline){
+		with("report: forest, svm -> model, report"), with("fit-forest: prepared -> forest"), with("fit-svm: prepared -> svm"), with("prepare: table -> prepared"),
+	}, mutate...)...)
+}
+
+func TestADiamond(t *testing.T) {
+	t.Parallel()
+	r := newRun(func(r *runtimev1.PipelineRun) { r.Spec.Outputs = map[string]string{"model": "userdata/models/"} })
+	p, err := makePlan(r, []*runtimev1.Pipeline{diamond()}, buckets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, s := range p.Stages {
+		order = append(order, s.Name+"<"+strings.Join(s.Needs, ","))
+	}
+	if want := []string{"prepare<", "fit-forest<prepare", "fit-svm<prepare", "report<fit-forest,fit-svm"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+	in := p.Stages[0].Inputs[0]
+	if in.Key != "users/ann/file_groups/incoming/Таблица 1.csv" || in.Path != "/unip/data/table/Таблица 1.csv" || in.Bucket != "b-userdata" {
+		t.Errorf("input %+v", in)
+	}
+	if in := p.Stages[1].Inputs[0]; in.Stage != "prepare" || in.Path != "/unip/data/prepared" {
+		t.Errorf("input of a stage %+v", in)
+	}
+	if out := p.Stages[0].Outputs[0]; out.Bucket != "" {
+		t.Errorf("an internal variable is copied: %+v", out)
+	}
+	report := p.Stages[3].Outputs
+	if report[0].Prefix != "users/ann/file_groups/models/" || report[1].Prefix != "users/ann/file_groups/train/run-1/report/" {
+		t.Errorf("outputs %+v", report)
+	}
+	if p.Outputs["model"] != "userdata/models/" || p.Outputs["report"] != "userdata/train/run-1/report/" || len(p.Outputs) != 2 {
+		t.Errorf("outputs %v", p.Outputs)
+	}
+}
+
+func TestAChain(t *testing.T) {
+	t.Parallel()
+	first := newPipeline("part-1", with("train: data -> model"))
+	second := newPipeline("part-2", with("report: model -> pages"), variable("model", func(v *runtimev1.Variable) { v.MountTo = "/in/model" }))
+	r := newRun(func(r *runtimev1.PipelineRun) {
+		r.Spec.Inputs = map[string]runtimev1.InputPath{"data": {Path: "userdata/photos/"}}
+	})
+	p, err := makePlan(r, []*runtimev1.Pipeline{first, second}, buckets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Stages[0].Name != "part-1/train" || p.Stages[1].Name != "part-2/report" || p.Stages[1].Inputs[0].Stage != "part-1/train" || p.Stages[1].Inputs[0].Path != "/in/model" {
+		t.Errorf("%+v", p.Stages)
+	}
+	if in := p.Stages[0].Inputs[0]; in.Prefix != "users/ann/file_groups/photos/" || in.Path != "/unip/data/data" {
+		t.Errorf("a folder: %+v", in)
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	input := func(name, path string) func(*runtimev1.PipelineRun) {
+		return func(r *runtimev1.PipelineRun) { r.Spec.Inputs[name] = runtimev1.InputPath{Path: path} }
+	}
+	output := func(name, path string) func(*runtimev1.PipelineRun) {
+		return func(r *runtimev1.PipelineRun) { r.Spec.Outputs = map[string]string{name: path} }
+	}
+	from := func(box, path string) func(*runtimev1.Pipeline) {
+		return func(p *runtimev1.Pipeline) {
+			with("more: base -> more")(p)
+			variable("base", func(v *runtimev1.Variable) { v.MountFrom = &runtimev1.BoxPath{Box: box, Path: path} })(p)
+		}
+	}
+	for name, c := range map[string]struct {
+		run      *runtimev1.PipelineRun
+		pipeline *runtimev1.Pipeline
+		want     string
+	}{
+		"no input":                {newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), diamond(), "input table of stage prepare: it is needed"},
+		"unknown input":           {newRun(input("tabel", "userdata/a/b")), diamond(), `no variable "tabel" to be an input; there are forest, model,`},
+		"input that is written":   {newRun(input("forest", "userdata/a/b")), diamond(), "stage fit-forest writes it"},
+		"unknown output":          {newRun(output("modell", "userdata/a/")), diamond(), `no variable "modell"`},
+		"output nobody writes":    {newRun(output("table", "userdata/a/")), diamond(), "no stage writes it"},
+		"output is a file":        {newRun(output("model", "userdata/a/b")), diamond(), "not a folder"},
+		"output is a whole box":   {newRun(output("model", "userdata:/")), diamond(), "caller of the API cannot name"},
+		"output into a dataset":   {newRun(output("model", "herbarium/a/")), diamond(), "can only be read"},
+		"climbing":                {newRun(input("table", "userdata/a/../../boris/b")), diamond(), `"." or ".." segment`},
+		"developer's area by API": {newRun(input("table", "userdata:/a")), diamond(), "caller of the API cannot name the developer's area"},
+		"another user by the developer's area": {
+			newRun(input("table", "userdata:/users/boris/file_groups/a/b"), func(r *runtimev1.PipelineRun) { r.Spec.Origin = runtimev1.OriginUpload }), diamond(), "users/ is not in the developer's area",
+		},
+		"another user by a dataset":       {newRun(input("table", "herbarium/users/boris")), diamond(), "users/ is not in the developer's area"},
+		"another user by mountFrom":       {newRun(), diamond(from("weights", "/users/boris/")), "users/ is not in the developer's area"},
+		"mountFrom of a whole box":        {newRun(), diamond(from("weights", "/")), "a whole box cannot be an input"},
+		"no user":                         {newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = "" }), diamond(), "the run has no user"},
+		"no box":                          {newRun(input("table", "gone/a/b")), diamond(), "no DataBox gone"},
+		"a circle":                        {newRun(), diamond(with("a: x -> y"), with("b: y -> x")), "wait for each other in a circle: a, b"},
+		"its own input":                   {newRun(), diamond(with("a: x -> x")), "x is both an input and an output of stage a"},
+		"two writers":                     {newRun(), diamond(with("again: table -> forest")), "written by two stages"},
+		"a control character in the path": {newRun(input("table", "userdata/a/b\nc")), diamond(), "control character"},
+	} {
+		_, err := makePlan(c.run, []*runtimev1.Pipeline{c.pipeline}, buckets)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// A chain that does not come to its end is no run: what comes after would be left out in silence.
+func TestAChainWithoutAnEndIsRefused(t *testing.T) {
+	t.Parallel()
+	first, second := newPipeline("train", with("fit: table -> model")), newPipeline("more", with("report: model -> pages"))
+	first.Spec.ContinueWith, second.Spec.ContinueWith = "more", "train"
+	for end, want := range map[pipeline.End]string{
+		pipeline.Loops:   "pipelines continue each other in a circle: train -> more -> train",
+		pipeline.TooLong: "more than 16 pipelines one after the other",
+		pipeline.Missing: "there is no Pipeline train to continue with",
+	} {
+		if _, err := Make(newRun(), chainOf(first, second), end, buckets); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A user's name never leads out of the user's own folder.
+func TestUsersAreKeptApart(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"..", ".", "a/b", "../boris", "%2e%2e", "a b", "*", "Аня", "boris/file_groups"} {
+		p, err := makePlan(newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = user }), []*runtimev1.Pipeline{diamond()}, buckets)
+		if err != nil {
+			t.Errorf("%q: %v", user, err)
+			continue
+		}
+		key := p.Stages[0].Inputs[0].Key
+		parts := strings.Split(key, "/")
+		if len(parts) != 5 || parts[0] != "users" || parts[1] == "." || parts[1] == ".." || parts[2] != "file_groups" {
+			t.Errorf("%q: key %s", user, key)
+		}
+	}
+}
