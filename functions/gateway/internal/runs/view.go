@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -88,6 +89,16 @@ func rank(run *runtimev1.PipelineRun) string {
 	return run.CreationTimestamp.UTC().Format(time.RFC3339) + " " + run.Name
 }
 
+// pipelineView is a pipeline as the API shows it. Inputs are the variables that a run may be given, Outputs those that
+// its stages write.
+type pipelineView struct {
+	Name         string   `json:"name"`
+	Inputs       []string `json:"inputs"`
+	Outputs      []string `json:"outputs"`
+	Stages       []string `json:"stages"`
+	ContinueWith string   `json:"continue_with,omitempty"`
+}
+
 // Pipelines gives the module's pipelines.
 func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
 	all, err := h.Store.Pipelines(r.Context())
@@ -95,36 +106,17 @@ func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, r, err)
 		return
 	}
-	type pipeline struct {
-		Name         string   `json:"name"`
-		Inputs       []string `json:"inputs"`
-		Outputs      []string `json:"outputs"`
-		Stages       []string `json:"stages"`
-		ContinueWith string   `json:"continue_with,omitempty"`
-	}
-	out := []pipeline{}
+	out := []pipelineView{}
 	for _, p := range all {
-		x := pipeline{Name: p.Name, Inputs: []string{}, Outputs: []string{}, Stages: []string{}, ContinueWith: p.Spec.ContinueWith}
-		written, read := map[string]bool{}, map[string]bool{}
-		for _, s := range p.Spec.Stages {
-			x.Stages = append(x.Stages, s.Name)
-			for _, v := range s.Outputs {
-				written[v] = true
-			}
-			for _, v := range s.Inputs {
-				read[v] = true
-			}
+		g := pipeline.Of(pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
+		v := pipelineView{
+			Name: p.Name, Inputs: g.Inputs(), Outputs: g.Outputs(), Stages: []string{}, ContinueWith: p.Spec.ContinueWith,
 		}
-		for _, v := range p.Spec.Variables {
-			switch {
-			case written[v.Name]:
-				x.Outputs = append(x.Outputs, v.Name)
-			case read[v.Name]:
-				x.Inputs = append(x.Inputs, v.Name)
-			}
+		for _, s := range g.Stages {
+			v.Stages = append(v.Stages, s.Name)
 		}
-		out = append(out, x)
+		out = append(out, v)
 	}
-	slices.SortFunc(out, func(a, b pipeline) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b pipelineView) int { return strings.Compare(a.Name, b.Name) })
 	answer(w, http.StatusOK, map[string]any{"pipelines": out})
 }
