@@ -85,8 +85,14 @@ var rules = []struct {
 		from: []string{
 			"eventing/pipeline", "eventing/run", "eventing/routes", "eventing/record", "eventing/names",
 			"functions/gateway/service/...", "functions/inference/service/...", "translate/manifest",
+			"translate/module",
 		},
 		never: []string{clients, controllerRuntime, knative},
+	},
+	{
+		why:   "what is decided depends on no object that is made of it",
+		from:  []string{"translate/manifest", "translate/module"},
+		never: []string{"translate", "translate/resources", "translate/validate", "translate/encode"},
 	},
 	{
 		why:   "who needs the words of a box only gets no S3 client with them",
@@ -97,7 +103,7 @@ var rules = []struct {
 		why: "decisions are pure: no storage and no network",
 		from: []string{
 			"eventing/names", "eventing/pipeline", "eventing/run", "eventing/schedule", "translate/manifest",
-			"functions/inference/service",
+			"translate/module", "functions/inference/service",
 		},
 		never: []string{s3Client},
 	},

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -228,36 +224,6 @@ func TestNoNamespace(t *testing.T) {
 	_, rest, _ := strings.Cut(with, "---\n")
 	if diff := cmp.Diff(rest, without); diff != "" {
 		t.Errorf("more than the Namespace differs (-with +without):\n%s", diff)
-	}
-}
-
-// Translation is bytes in, objects out: no cluster, no storage, no network. Nothing below this folder imports them itself.
-func TestForbiddenImports(t *testing.T) {
-	t.Parallel()
-	forbidden := []string{"k8s.io/client-go", "github.com/minio/minio-go", "net/http"}
-	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		for _, i := range f.Imports {
-			path, err := strconv.Unquote(i.Path.Value)
-			if err != nil {
-				return err
-			}
-			for _, no := range forbidden {
-				if path == no || strings.HasPrefix(path, no+"/") {
-					t.Errorf("%s imports %s", p, path)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
