@@ -129,6 +129,23 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
+// What is wrong still has one answer, and what nothing uses is neither given nor left.
+func TestOddGraphs(t *testing.T) {
+	t.Parallel()
+	p := parse("p\na: raw -> x\nb: -> x")
+	p.Spec.Variables = append(p.Spec.Variables, runtimev1.Variable{Name: "unused"})
+	g := pipeline.Of(p)
+	if w, ok := g.Writer("x"); w != 0 || !ok {
+		t.Errorf("x is written by stage %d, %t", w, ok)
+	}
+	if w, ok := g.Writer("raw"); ok {
+		t.Errorf("raw is written by stage %d", w)
+	}
+	if in, out := g.Inputs(), g.Outputs(); !slices.Equal(in, []string{"raw"}) || !slices.Equal(out, []string{"x"}) {
+		t.Errorf("inputs %v, outputs %v", in, out)
+	}
+}
+
 func many(stages int) pipeline.Pipeline {
 	p := pipeline.Pipeline{Name: "p", Spec: &runtimev1.PipelineSpec{}}
 	for i := range stages {
