@@ -1,7 +1,6 @@
 package attempts
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -22,9 +21,7 @@ const (
 func from(t *testing.T, address string) *http.Transport {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	tr := &http.Transport{DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
-		return d.DialContext(ctx, network, to)
-	}}
+	tr := &http.Transport{DialContext: d.DialContext}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }

@@ -104,7 +104,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.refused.Add(1)
 		slug := problem.Unauthorized
-		if err == caller.ErrExpired { //nolint:errorlint // as Verify gives it
+		if err == caller.ErrExpired { // as Verify gives it
 			slug = problem.CallerExpired
 		}
 		problem.Write(w, r, problem.New(slug, http.StatusUnauthorized, "", err.Error()))

@@ -215,7 +215,7 @@ func (f flushing) ReadFrom(r io.Reader) (n int64, err error) {
 			}
 			n += int64(k)
 		}
-		if err == io.EOF { //nolint:errorlint // a Reader's own word
+		if err == io.EOF { // a Reader's own word
 			return n, nil
 		}
 		if err != nil {

@@ -70,7 +70,7 @@ func TestPanics(t *testing.T) {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // a panic value
+		if p := recover(); p != http.ErrAbortHandler { // a panic value
 			t.Errorf("panic %v", p)
 		}
 		if s.Active() != 0 {
