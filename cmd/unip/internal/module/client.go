@@ -71,7 +71,9 @@ func Is404(err error) bool {
 
 // call makes one call below the module's URL; path is escaped. The body of a good answer is the
 // caller's to close.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, body any, header map[string]string) (*http.Response, error) {
+func (c *Client) call(
+	ctx context.Context, method, path string, query url.Values, body any, header map[string]string,
+) (*http.Response, error) {
 	u := strings.TrimSuffix(c.URL, "/") + path
 	if len(query) > 0 {
 		u += "?" + query.Encode()
@@ -91,11 +93,13 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	for k, v := range header {
 		h.Set(k, v)
 	}
-	return c.do(ctx, method, u, b, h)
+	return c.send(ctx, method, u, b, h)
 }
 
-// do makes one call with the caller's credentials. An answer that says no is an *Error.
-func (c *Client) do(ctx context.Context, method, u string, body io.Reader, header http.Header) (*http.Response, error) {
+// send makes one call with the caller's credentials. An answer that says no is an *Error.
+func (c *Client) send(
+	ctx context.Context, method, u string, body io.Reader, header http.Header,
+) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
 		return nil, err
@@ -138,7 +142,9 @@ func refusal(res *http.Response) *Error {
 	return e
 }
 
-func (c *Client) json(ctx context.Context, method, path string, query url.Values, body, answer any, header map[string]string) error {
+func (c *Client) json(
+	ctx context.Context, method, path string, query url.Values, body, answer any, header map[string]string,
+) error {
 	res, err := c.call(ctx, method, path, query, body, header)
 	if err != nil {
 		return err
@@ -231,7 +237,9 @@ func (c *Client) Remove(ctx context.Context, path string) error {
 }
 
 // Start starts a run of the pipeline that is published at path.
-func (c *Client) Start(ctx context.Context, path string, inputs, outputs map[string]string, key string) (record.Run, error) {
+func (c *Client) Start(
+	ctx context.Context, path string, inputs, outputs map[string]string, key string,
+) (record.Run, error) {
 	h := map[string]string{}
 	if key != "" {
 		h["Idempotency-Key"] = key
@@ -242,7 +250,9 @@ func (c *Client) Start(ctx context.Context, path string, inputs, outputs map[str
 }
 
 // Runs gives one page of the caller's runs, newest first.
-func (c *Client) Runs(ctx context.Context, pipeline, status string, limit int, next string) ([]record.Run, string, error) {
+func (c *Client) Runs(
+	ctx context.Context, pipeline, status string, limit int, next string,
+) ([]record.Run, string, error) {
 	q := url.Values{}
 	for k, v := range map[string]string{"pipeline": pipeline, "status": status, "continue": next} {
 		if v != "" {
