@@ -90,7 +90,8 @@ func TestGraphs(t *testing.T) {
 		},
 		"a circle, and what waits for it": {
 			chain: []string{"p\nz: c -> end\na: c -> b\nb: b -> c\nok: -> fine"},
-			order: "ok", outputs: "c end b fine", problems: "stages wait for each other in a circle: a waits for b waits for a",
+			order: "ok", outputs: "c end b fine",
+			problems: "stages wait for each other in a circle: a waits for b waits for a",
 		},
 		"a stage that reads what it writes": {
 			chain: []string{"p\na: x -> x"},
@@ -173,9 +174,13 @@ func TestFollow(t *testing.T) {
 		chain string
 		end   pipeline.End
 	}{
-		"a": {"a b c", pipeline.Whole}, "c": {"c", pipeline.Whole}, "loop": {"loop", pipeline.Loops}, "x": {"x y", pipeline.Loops},
-		"gone":  {"gone", pipeline.Missing},
-		"long1": {"long1 long2 long3 long4 long5 long6 long7 long8 long9 long10 long11 long12 long13 long14 long15 long16", pipeline.TooLong},
+		"a": {"a b c", pipeline.Whole}, "c": {"c", pipeline.Whole},
+		"loop": {"loop", pipeline.Loops}, "x": {"x y", pipeline.Loops},
+		"gone": {"gone", pipeline.Missing},
+		"long1": {
+			"long1 long2 long3 long4 long5 long6 long7 long8 long9 long10 long11 long12 long13 long14 long15 long16",
+			pipeline.TooLong,
+		},
 	} {
 		chain, end, err := pipeline.Follow(all[first], find)
 		var names []string
@@ -187,7 +192,9 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	broken := errors.New("the API server is away")
-	_, _, err := pipeline.Follow(all["a"], func(string) (pipeline.Pipeline, bool, error) { return pipeline.Pipeline{}, false, broken })
+	_, _, err := pipeline.Follow(all["a"], func(string) (pipeline.Pipeline, bool, error) {
+		return pipeline.Pipeline{}, false, broken
+	})
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
