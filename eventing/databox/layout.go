@@ -78,8 +78,8 @@ func ParsePlace(s string) (Place, error) {
 	box, p, ok := strings.Cut(s, "/")
 	name, developer := strings.CutSuffix(box, ":")
 	if !ok || name == "" {
-		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/ or, in the developer's area,"+
-			" <box>:/<path>", s)
+		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/ or,"+
+			" in the developer's area, <box>:/<path>", s)
 	}
 	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && (!developer || p != "") {
 		return Place{}, fmt.Errorf("%q: %w", s, err)

@@ -180,7 +180,8 @@ func (g Grant) statements() ([]statement, error) {
 		all = append(all, denied)
 		if r.list != never {
 			all = append(all, statement{
-				Effect: "Deny", Action: []string{"s3:ListBucket"}, Resource: []string{arn(g.Bucket, "")}, Condition: like("s3:prefix", UsersArea+"*"),
+				Effect: "Deny", Action: []string{"s3:ListBucket"}, Resource: []string{arn(g.Bucket, "")},
+				Condition: like("s3:prefix", UsersArea+"*"),
 			})
 		}
 		return all, nil
@@ -215,7 +216,9 @@ func (r rights) statements(bucket string, keys []string, prefix string) []statem
 	if r.plain { // in a statement of its own: MinIO takes these conditions with PutObject only
 		put := objects
 		put.Action = []string{putObject}
-		put.Condition = map[string]map[string]string{"Null": {"s3:x-amz-copy-source": "true", "s3:RequestObjectTagKeys": "true"}}
+		put.Condition = map[string]map[string]string{"Null": {
+			"s3:x-amz-copy-source": "true", "s3:RequestObjectTagKeys": "true",
+		}}
 		objects.Action = slices.DeleteFunc(slices.Clone(r.objects), func(verb string) bool { return verb == putObject })
 		if all = []statement{put}; len(objects.Action) > 0 {
 			all = append(all, objects)
@@ -271,7 +274,8 @@ func checkPaths(g Grant) error {
 // checkModel refuses a model that is not one object or one folder of the developer's.
 func checkModel(g Grant) error {
 	object := strings.Join(g.Keys, "") + g.Prefix
-	if folder := g.Prefix != ""; len(g.Keys) > 1 || folder == (len(g.Keys) == 1) || folder != strings.HasSuffix(object, "/") {
+	folder := g.Prefix != ""
+	if len(g.Keys) > 1 || folder == (len(g.Keys) == 1) || folder != strings.HasSuffix(object, "/") {
 		return fmt.Errorf("%w: a model is one key, or one prefix that ends in /", ErrGrant)
 	}
 	if err := CheckModelKey(object); err != nil {
@@ -289,7 +293,8 @@ func checkTogether(grants []Grant) error {
 		for _, g := range grants {
 			inUsers := func(p string) bool { return strings.HasPrefix(p, UsersArea) }
 			if g.Bucket == whole.Bucket && (g.area() == users || inUsers(g.Prefix) || slices.ContainsFunc(g.Keys, inUsers)) {
-				return fmt.Errorf("%w: the developer's whole area and users' files of bucket %s need a session each", ErrGrant, g.Bucket)
+				return fmt.Errorf("%w: the developer's whole area and users' files of bucket %s need a session each",
+					ErrGrant, g.Bucket)
 			}
 		}
 	}

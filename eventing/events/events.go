@@ -1,6 +1,8 @@
-// Package events holds the CloudEvents of a module: their types, attributes and ids, and how they are published.
+// Package events holds the CloudEvents of a module: their types, attributes and ids, and how they
+// are published.
 //
-// All are CloudEvents 1.0. An event is only a hint to look at what it names: whoever receives one reads every fact again. That is why the attributes are names, and why an id is made of what
+// All are CloudEvents 1.0. An event is only a hint to look at what it names: whoever receives one
+// reads every fact again. That is why the attributes are names, and why an id is made of what
 // happened, not of when it was told: the same news told twice has the same id.
 package events
 
@@ -43,7 +45,8 @@ const (
 	TraceParent  = "traceparent"
 )
 
-// Source is where events of an object come from: kind is the plural, lower-case resource name, "databoxes" or "pipelines".
+// Source is where events of an object come from: kind is the plural, lower-case resource name,
+// "databoxes" or "pipelines".
 func Source(namespace, kind, name string) string {
 	return fmt.Sprintf("/apis/unified-platform.cs.hse.ru/namespaces/%s/%s/%s", namespace, kind, name)
 }
@@ -51,7 +54,8 @@ func Source(namespace, kind, name string) string {
 // Object is one change in a box.
 type Object struct {
 	Namespace, Box string
-	// User whose file it is; empty in the developer's area. Path is below the user's files, or below the bucket's root.
+	// User whose file it is; empty in the developer's area. Path is below the user's files, or
+	// below the bucket's root.
 	User, Path string
 	// Bucket and Key are the place in S3; Key is not encoded.
 	Bucket, Key string
@@ -76,9 +80,9 @@ type ObjectData struct {
 // ErrName is the error for a name that would come out of an event as another one, or not at all.
 var ErrName = errors.New("the name of a file or of its user does not pass through an event")
 
-// Event makes the CloudEvent of a change. Its attributes travel in headers of HTTP, which lose blanks
-// at the ends and take no control characters: a file or user with such a name gets no event (ErrName),
-// rather than one that speaks of somebody else's file or is tried again for ever.
+// Event makes the CloudEvent of a change. Its attributes travel in headers of HTTP, which lose
+// blanks at the ends and take no control characters: a file or user with such a name gets no event
+// (ErrName), rather than one that speaks of somebody else's file or is tried again for ever.
 func (o Object) Event() (cloudevents.Event, error) {
 	e := cloudevents.NewEvent()
 	for _, name := range []string{o.User, o.Path, o.Key} {

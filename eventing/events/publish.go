@@ -17,7 +17,8 @@ import (
 const (
 	// maxQueue bounds the events of one module that wait.
 	maxQueue = 1024
-	// perTry is how long one delivery may take: Knative's Broker answers only after all its subscribers have.
+	// perTry is how long one delivery may take: Knative's Broker answers only after all its
+	// subscribers have.
 	perTry = 60 * time.Second
 	// tryFor is how long one event is tried again.
 	tryFor = 2 * time.Minute
@@ -31,7 +32,8 @@ var ErrQueueFull = errors.New("too many events of this module wait to be publish
 // ErrClosed is what events get that were not published when the Publisher was closed.
 var ErrClosed = errors.New("the publisher is closed")
 
-// Publisher gives events to the Brokers of modules. Each module has a queue and a worker of its own, so a slow Broker of one never holds up another; within a module events keep their order.
+// Publisher gives events to the Brokers of modules. Each module has a queue and a worker of its
+// own, so a slow Broker of one never holds up another; within a module events keep their order.
 type Publisher struct {
 	resolve func(ctx context.Context, namespace string) (url string, err error)
 	client  cloudevents.Client
@@ -64,7 +66,8 @@ func NewPublisher(resolve func(ctx context.Context, namespace string) (string, e
 	return p, nil
 }
 
-// maxAnswer bounds what is read of a Broker's answer. It has nothing to say but its status; of an error it may give a reason.
+// maxAnswer bounds what is read of a Broker's answer. It has nothing to say but its status; of an
+// error it may give a reason.
 const maxAnswer = 4 << 10
 
 // short cuts the answers' bodies.
@@ -81,8 +84,9 @@ func (s short) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err // a transport's own
 }
 
-// Publish queues an event. done is called once, from another goroutine: with nil when the Broker has answered 2xx, else with the reason after about two minutes of trying. An error here means that
-// the event was not queued and done will not be called.
+// Publish queues an event. done is called once, from another goroutine: with nil when the Broker
+// has answered 2xx, else with the reason after about two minutes of trying. An error here means
+// that the event was not queued and done will not be called.
 func (p *Publisher) Publish(namespace string, e cloudevents.Event, done func(error)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

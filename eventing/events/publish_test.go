@@ -60,7 +60,8 @@ func publisher(t *testing.T, where map[string]string) *events.Publisher {
 	return p
 }
 
-// Events arrive in their order, each once the Broker has taken the one before, also when it refuses some at first.
+// Events arrive in their order, each once the Broker has taken the one before, also when it refuses
+// some at first.
 func TestPublishKeepsOrderAndTriesAgain(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, func(n int) int {

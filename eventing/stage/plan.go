@@ -137,7 +137,8 @@ func (p *PublishPlan) Validate() error {
 		errs = append(errs, once(seen, "output", o.Name))
 		for _, c := range o.Copies {
 			if c.Bucket == "" || c.Prefix == "" || !strings.HasSuffix(c.Prefix, "/") {
-				errs = append(errs, fmt.Errorf("output %s: copy to %q %q: a bucket and a prefix ending in / are needed", o.Name, c.Bucket, c.Prefix))
+				errs = append(errs, fmt.Errorf("output %s: copy to %q %q: a bucket and a prefix ending in / are needed",
+					o.Name, c.Bucket, c.Prefix))
 			}
 			errs = append(errs, sessionFile("output "+o.Name, c.Session))
 		}

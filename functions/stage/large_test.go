@@ -22,7 +22,8 @@ import (
 // maxMemory is what fetch and publish may have in memory at most, whatever they carry.
 const maxMemory = 64 << 20
 
-// peak runs the program as a process of its own and gives the most memory that it had, in bytes, and how long it took.
+// peak runs the program as a process of its own and gives the most memory that it had, in bytes,
+// and how long it took.
 func (w world) peak(t *testing.T, command string, plan any) (int64, time.Duration) {
 	t.Helper()
 	c, _ := w.program(t, command, plan)
@@ -37,7 +38,8 @@ func (w world) peak(t *testing.T, command string, plan any) (int64, time.Duratio
 	return used.Maxrss << 10, time.Since(began)
 }
 
-// A large file goes in and out in bounded memory. UNIP_LARGE is its size in MiB; 2048 is what is promised.
+// A large file goes in and out in bounded memory. UNIP_LARGE is its size in MiB; 2048 is what is
+// promised.
 func TestALargeFileInLittleMemory(t *testing.T) {
 	t.Parallel()
 	size := int64(256)
@@ -71,7 +73,8 @@ func TestALargeFileInLittleMemory(t *testing.T) {
 	}
 }
 
-// Two thousand small files, empty ones and strange names among them, go out, in again, and stay what they are.
+// Two thousand small files, empty ones and strange names among them, go out, in again, and stay
+// what they are.
 func TestManySmallFiles(t *testing.T) {
 	t.Parallel()
 	const n = 2000

@@ -3,10 +3,10 @@
 //	stage fetch   --plan=JSON   brings the inputs before the user's container starts
 //	stage publish --plan=JSON   takes the outputs away after it has ended well
 //
-// The plan comes from the controller (package eventing/stage). It names the sessions, files of the folder
-// --sessions: a Secret of which each of the two containers sees its own part, and the user's nothing.
-// Variables are folders of the volume at --data. What came of it is left as the termination message, a
-// stage.Result.
+// The plan comes from the controller (package eventing/stage). It names the sessions, files of the
+// folder --sessions: a Secret of which each of the two containers sees its own part, and the user's
+// nothing. Variables are folders of the volume at --data. What came of it is left as the
+// termination message, a stage.Result.
 //
 // Exit codes: 0 done, 1 failed for good, 2 wrong usage or plan, 3 another attempt may do better.
 package main

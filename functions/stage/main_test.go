@@ -203,8 +203,8 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-// A session that ends while publish works is no failure: publish waits for the next one, which kubelet brings
-// in the place of the one before, and goes on.
+// A session that ends while publish works is no failure: publish waits for the next one, which
+// kubelet brings in the place of the one before, and goes on.
 func TestASessionThatEndsIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*databox.Session){

@@ -3,8 +3,8 @@
 // Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that
 // ends with the test.
 //
-// The program is the one that UNIP_MINIO names (`make test-integration` sets it); without that, `cluster bin
-// minio` of the checkout is asked for it.
+// The program is the one that UNIP_MINIO names (`make test-integration` sets it); without that,
+// `cluster bin minio` of the checkout is asked for it.
 package miniotest
 
 import (
@@ -44,7 +44,8 @@ func Start(t testing.TB, env ...string) *Server {
 	address := freeAddress(t)
 	dir := t.TempDir()
 	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
-	cmd.Env = append(append(os.Environ(), "MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
+	cmd.Env = append(append(os.Environ(),
+		"MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
 		"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "minio.log"))
 	if err != nil {
@@ -60,7 +61,9 @@ func Start(t testing.TB, env ...string) *Server {
 		_ = cmd.Wait()
 	})
 	s := &Server{Endpoint: "http://" + address}
-	s.Client, err = minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1"})
+	s.Client, err = minio.New(address, &minio.Options{
+		Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,9 @@ func Start(t testing.TB, env ...string) *Server {
 
 // sessions reports whether the server gives sessions yet.
 func (s *Server) sessions() error {
-	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: credentials.STSAssumeRoleOptions{AccessKey: AccessKey, SecretKey: SecretKey, Location: "us-east-1", DurationSeconds: 900}}
+	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: credentials.STSAssumeRoleOptions{
+		AccessKey: AccessKey, SecretKey: SecretKey, Location: "us-east-1", DurationSeconds: 900,
+	}}
 	_, err := sts.RetrieveWithCredContext(&credentials.CredContext{Client: http.DefaultClient})
 	return err
 }
@@ -107,7 +112,8 @@ func (s *Server) Bucket(t testing.TB) string {
 // Put writes an object.
 func (s *Server) Put(t testing.TB, bucket, key, content string) {
 	t.Helper()
-	_, err := s.PutObject(context.Background(), bucket, key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
+	_, err := s.PutObject(context.Background(), bucket, key,
+		strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,10 +36,10 @@ const (
 // status, and to a HEAD, whose answer has no body, minio-go makes the code of the status.
 var codes = map[string]Answer{
 	"NoSuchKey": NotThere, "NoSuchBucket": NotThere, "NoSuchVersion": NotThere,
-	"ExpiredToken": SessionOver, "InvalidTokenId": SessionOver, "InvalidToken": SessionOver, "InvalidAccessKeyId": SessionOver,
-	"InvalidClientTokenId": SessionOver,
-	"AccessDenied":         Denied,
-	"PreconditionFailed":   OtherVersion,
+	"ExpiredToken": SessionOver, "InvalidTokenId": SessionOver, "InvalidToken": SessionOver,
+	"InvalidAccessKeyId": SessionOver, "InvalidClientTokenId": SessionOver,
+	"AccessDenied":       Denied,
+	"PreconditionFailed": OtherVersion,
 }
 
 var statuses = map[int]Answer{

@@ -30,7 +30,9 @@ const minSessionLife = time.Minute
 // AssumeRole asks S3's STS for a session that may do what policy says (see databox.Policy) and
 // lives as long as asked, or shorter if the server says so. The parent must not be a session
 // itself. In the answer only keys, token and expiration are set.
-func AssumeRole(ctx context.Context, hc *http.Client, endpoint, region string, parent Keys, policy string, life time.Duration) (databox.Session, error) {
+func AssumeRole(
+	ctx context.Context, hc *http.Client, endpoint, region string, parent Keys, policy string, life time.Duration,
+) (databox.Session, error) {
 	sts := &credentials.STSAssumeRole{STSEndpoint: endpoint, Options: credentials.STSAssumeRoleOptions{
 		AccessKey: parent.AccessKeyID, SecretKey: parent.SecretAccessKey,
 		Policy: policy, Location: region, DurationSeconds: int(life / time.Second),
@@ -39,7 +41,8 @@ func AssumeRole(ctx context.Context, hc *http.Client, endpoint, region string, p
 	var refused credentials.ErrorResponse
 	switch {
 	case errors.As(err, &refused):
-		return databox.Session{}, fmt.Errorf("asking S3 for a session: %w: %s: %s", ErrNoSTS, refused.STSError.Code, refused.STSError.Message)
+		return databox.Session{}, fmt.Errorf("asking S3 for a session: %w: %s: %s",
+			ErrNoSTS, refused.STSError.Code, refused.STSError.Message)
 	case err != nil:
 		return databox.Session{}, fmt.Errorf("asking S3 for a session: %w", err)
 	case v.AccessKeyID == "" || v.SecretAccessKey == "" || v.SessionToken == "":
@@ -48,7 +51,10 @@ func AssumeRole(ctx context.Context, hc *http.Client, endpoint, region string, p
 		return databox.Session{}, fmt.Errorf("asking S3 for a session: it ends at %s, it is %s now: the clocks differ",
 			v.Expiration.Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339))
 	}
-	return databox.Session{AccessKeyID: v.AccessKeyID, SecretAccessKey: v.SecretAccessKey, SessionToken: v.SessionToken, Expiration: v.Expiration.UTC()}, nil
+	return databox.Session{
+		AccessKeyID: v.AccessKeyID, SecretAccessKey: v.SecretAccessKey, SessionToken: v.SessionToken,
+		Expiration: v.Expiration.UTC(),
+	}, nil
 }
 
 // ErrNoSTS: the S3 server answered, and gave no session.

@@ -22,7 +22,8 @@ func checksumOf(info minio.ObjectInfo) checksum {
 		return checksum{}
 	}
 	for _, c := range []checksum{
-		{minio.ChecksumCRC32C, info.ChecksumCRC32C}, {minio.ChecksumCRC64NVME, info.ChecksumCRC64NVME}, {minio.ChecksumCRC32, info.ChecksumCRC32},
+		{minio.ChecksumCRC32C, info.ChecksumCRC32C}, {minio.ChecksumCRC64NVME, info.ChecksumCRC64NVME},
+		{minio.ChecksumCRC32, info.ChecksumCRC32},
 		{minio.ChecksumSHA256, info.ChecksumSHA256}, {minio.ChecksumSHA1, info.ChecksumSHA1},
 	} {
 		if c.encoded != "" {

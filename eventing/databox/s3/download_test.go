@@ -310,8 +310,8 @@ func BenchmarkDownloadSlowConnections(b *testing.B) {
 	benchmark(b, open(b, endpoint, bucket), o)
 }
 
-// BenchmarkDownload brings 256 MiB from a server on this machine: `go test -tags integration -run - -bench Download
-// -benchtime 3x ./eventing/databox/s3`.
+// BenchmarkDownload brings 256 MiB from a server on this machine: `go test -tags integration -run -
+// -bench Download -benchtime 3x ./eventing/databox/s3`.
 func BenchmarkDownload(b *testing.B) {
 	s := miniotest.Start(b)
 	box := open(b, s.Endpoint, s.Bucket(b))

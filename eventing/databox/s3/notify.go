@@ -26,13 +26,16 @@ func EnsureNotification(ctx context.Context, c *minio.Client, bucket, arn string
 	}
 	kinds := []notification.EventType{notification.ObjectCreatedAll, notification.ObjectRemovedAll}
 	right := func(q notification.QueueConfig) bool {
-		return q.Queue == arn && q.Filter == nil && !slices.ContainsFunc(kinds, func(k notification.EventType) bool { return !slices.Contains(q.Events, k) })
+		lacking := func(k notification.EventType) bool { return !slices.Contains(q.Events, k) }
+		return q.Queue == arn && q.Filter == nil && !slices.ContainsFunc(kinds, lacking)
 	}
 	if slices.ContainsFunc(have.QueueConfigs, right) {
 		return nil
 	}
 	// What names our queue in another way is replaced: two entries for one queue may not overlap.
-	have.QueueConfigs = slices.DeleteFunc(have.QueueConfigs, func(q notification.QueueConfig) bool { return q.ID == notificationID || q.Queue == arn })
+	have.QueueConfigs = slices.DeleteFunc(have.QueueConfigs, func(q notification.QueueConfig) bool {
+		return q.ID == notificationID || q.Queue == arn
+	})
 	q := notification.NewConfig(a)
 	q.ID = notificationID
 	q.AddEvents(kinds...)

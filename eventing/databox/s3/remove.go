@@ -19,7 +19,9 @@ const removeBatch = 1000
 // whether the bucket is gone; when it is not, call it again: every call goes on where the last one
 // stopped. A bucket that is not the owner's is left alone (ErrBucketNotOurs); one that does not
 // exist is gone.
-func RemoveBucket(ctx context.Context, c *minio.Client, bucket string, o databox.Owner, budget time.Duration) (removed int, gone bool, err error) {
+func RemoveBucket(
+	ctx context.Context, c *minio.Client, bucket string, o databox.Owner, budget time.Duration,
+) (removed int, gone bool, err error) {
 	if err := CheckBucket(ctx, c, bucket, o); err != nil {
 		if isCode(err, "NoSuchBucket") {
 			return 0, true, nil
@@ -57,7 +59,8 @@ func removeSome(ctx context.Context, c *minio.Client, bucket string) (int, error
 	listing, stop := context.WithCancel(ctx)
 	defer stop()
 	batch := make(chan minio.ObjectInfo, removeBatch)
-	for o := range c.ListObjects(listing, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: removeBatch}) {
+	all := minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: removeBatch}
+	for o := range c.ListObjects(listing, bucket, all) {
 		if o.Err != nil {
 			return 0, fmt.Errorf("listing bucket %s: %w", bucket, o.Err)
 		}

@@ -132,11 +132,10 @@ func (b Buckets) check(ctx context.Context, store *minio.Client, bucket, namespa
 		return wrapAPI("reading the namespace "+namespace, err)
 	}
 	err := s3.CheckBucket(ctx, store, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID), Box: box})
-	var answer minio.ErrorResponse
 	switch {
 	case errors.Is(err, s3.ErrBucketNotOurs):
 		return refusef("the bucket of %s cannot be used: %v", box, err)
-	case errors.As(err, &answer) && answer.Code == minio.NoSuchBucket: // the box's next pass makes it
+	case s3.IsMissing(err): // the box's next pass makes it
 		return &Refusal{Reason: err.Error(), Wait: true}
 	}
 	return err

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -182,12 +181,12 @@ func (s storage) takes(ctx context.Context, session databox.Session) (bool, erro
 		return false, err
 	}
 	_, err = c.GetBucketTagging(ctx, session.Bucket)
-	switch answer := minio.ToErrorResponse(err); {
-	case answer.Code == minio.AccessDenied:
+	switch answer := s3.AnswerOf(err); {
+	case answer == s3.Denied:
 		return true, nil
 	case err == nil: // it is of an earlier release, or of another maker
 		return false, nil
-	case s3.IsRefused(err), answer.StatusCode == http.StatusBadRequest: // AWS's answer to a dead token
+	case s3.IsRefused(err), answer == s3.BadRequest: // AWS's answer to a dead token
 		return false, nil
 	default:
 		return false, fmt.Errorf("trying a session at S3: %w", err)

@@ -24,6 +24,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/notification"
 	dialect "github.com/unip-knative/unip/eventing/notification/minio"
@@ -271,7 +272,7 @@ func read(ctx context.Context, spool Spool, key string) ([]notification.Record, 
 	}
 	defer body.Close()
 	b, err := io.ReadAll(io.LimitReader(body, notification.MaxBody+1))
-	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+	if s3.IsMissing(err) {
 		return nil, nil // another one was faster
 	}
 	if err != nil {

@@ -50,8 +50,10 @@ func (b *Boxes) box(name string) (*s3.Box, error) {
 	if x, ok := b.open[name]; ok {
 		return x, nil
 	}
-	x, err := s3.Open(filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey), func(s databox.Session) {
-		b.Log.Info("S3 session opened", "box", name, "bucket", s.Bucket, "access_key_id", s.AccessKeyID, "expires", s.Expiration)
+	session := filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey)
+	x, err := s3.Open(session, func(s databox.Session) {
+		b.Log.Info("S3 session opened", "box", name,
+			"bucket", s.Bucket, "access_key_id", s.AccessKeyID, "expires", s.Expiration)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("box %s: %w: %w", name, files.ErrUnavailable, err)
@@ -86,7 +88,8 @@ func (b *Boxes) Stat(ctx context.Context, user string, p files.Place) (files.Ver
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	o, err := box.Stat(ctx, k)
-	if s3.AnswerOf(err) == s3.BadRequest { // a name that the storage has other rules for than S3: nobody could put a file there
+	// The storage has other rules for names than S3, as MinIO for "a\\..\\b": nobody could put a file there.
+	if s3.AnswerOf(err) == s3.BadRequest {
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	return files.Version{Size: o.Size, Tag: o.ETag}, classify(err)

@@ -58,7 +58,8 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 	}
 	if s.box == nil {
 		box, err := s3.Open(s.Session, func(session databox.Session) {
-			s.Log.Info("S3 session opened", "bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)
+			s.Log.Info("S3 session opened",
+				"bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)
 		})
 		if err != nil {
 			return model.File{}, fmt.Errorf("%w: %w", model.ErrUnavailable, err)
@@ -78,7 +79,8 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		got.ETag += strings.Trim(o.ETag, `"`)
 	}
 	if got.Size > component.ModelSpace {
-		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d", model.ErrInvalid, s.Object, got.Size, int64(component.ModelSpace))
+		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d",
+			model.ErrInvalid, s.Object, got.Size, int64(component.ModelSpace))
 	}
 	if len(objects) > 1 {
 		sum := sha256.Sum256([]byte(got.ETag))

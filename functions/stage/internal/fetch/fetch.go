@@ -39,7 +39,9 @@ type object struct {
 }
 
 // Run does what the plan says in a stage's volume. The plan must be valid.
-func Run(ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.FetchPlan) (stage.Result, error) {
+func Run(
+	ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.FetchPlan,
+) (stage.Result, error) {
 	f := &fetcher{sessions: sessions, volume: v}
 	var done stage.Result
 	for _, o := range plan.Outputs {
@@ -179,7 +181,8 @@ func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) e
 
 // collision says in words that one key is a folder for another: "a" and "a/b".
 func collision(o object, err error) error {
-	if errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "is a directory") || strings.Contains(err.Error(), "not a directory") {
+	if text := err.Error(); errors.Is(err, fs.ErrExist) || strings.Contains(text, "is a directory") ||
+		strings.Contains(text, "not a directory") {
 		return storage.Permanentf("object %q: its name is a file's and a folder's at once: %w", o.Key, err)
 	}
 	return fmt.Errorf("object %q: %w", o.Key, err)

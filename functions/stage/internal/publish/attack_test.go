@@ -39,8 +39,9 @@ func (w world) nothingIn(t *testing.T, bucket string) {
 	}
 }
 
-// The user's container may write anywhere in the volume, so it may replace its output's folder itself. What
-// lies behind a link there (the sessions of publish, say) is not taken, and nothing makes publish wait.
+// The user's container may write anywhere in the volume, so it may replace its output's folder
+// itself. What lies behind a link there (the sessions of publish, say) is not taken, and nothing
+// makes publish wait.
 func TestNothingButAFolderIsTaken(t *testing.T) {
 	t.Parallel()
 	s3 := newWorld(t)

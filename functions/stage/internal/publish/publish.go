@@ -1,10 +1,13 @@
-// Package publish takes a stage's outputs from files to S3 after the user's container has ended well.
+// Package publish takes a stage's outputs from files to S3 after the user's container has ended
+// well.
 //
-// What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a prefix of its own; then the commit, a PUT that fails when there is one already,
-// decides; then the winner's files are copied, by the storage itself, to where the run's caller wants them. All of it may be repeated at any point, by this or another attempt, with the same end.
+// What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a
+// prefix of its own; then the commit, a PUT that fails when there is one already, decides; then the
+// winner's files are copied, by the storage itself, to where the run's caller wants them. All of it
+// may be repeated at any point, by this or another attempt, with the same end.
 //
-// It opens nothing but regular files below the output's folder, which is a real folder of the stage's
-// volume (package volume), and publishes no file that the file API could not serve.
+// It opens nothing but regular files below the output's folder, which is a real folder of the
+// stage's volume (package volume), and publishes no file that the file API could not serve.
 package publish
 
 import (
@@ -30,7 +33,9 @@ import (
 const parallel = 8
 
 // Run does what the plan says with the files of a stage's volume. The plan must be valid.
-func Run(ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.PublishPlan) (stage.Result, error) {
+func Run(
+	ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.PublishPlan,
+) (stage.Result, error) {
 	p := &publisher{sessions: sessions, volume: v, plan: plan}
 	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}}
 	for _, o := range plan.Outputs {
@@ -158,14 +163,15 @@ func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Comm
 		if a := s3.AnswerOf(err); a != s3.OtherVersion && a != s3.Conflict {
 			return err
 		}
-		won, err = storage.ReadCommit(ctx, store, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
+		// It is another attempt's, or this one's when its answer was lost.
+		won, err = storage.ReadCommit(ctx, store, p.plan.Bucket, key)
 		return err
 	})
 	return won, err
 }
 
-// copy copies the committed files of each output to the folders that want them. The storage does it by
-// itself: no byte comes here. It may be repeated; a copy that is there is written again.
+// copy copies the committed files of each output to the folders that want them. The storage does it
+// by itself: no byte comes here. It may be repeated; a copy that is there is written again.
 func (p *publisher) copy(ctx context.Context, won *stage.Commit) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)

@@ -85,7 +85,8 @@ func (w world) fetch(t *testing.T, in stage.Input) (string, stage.Result, error)
 	return filepath.Join(dir, in.Name), done, err
 }
 
-// tree writes files into the folder of variable "model" in a new volume; a name that ends in "/" is a folder.
+// tree writes files into the folder of variable "model" in a new volume; a name that ends in "/" is
+// a folder.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
@@ -189,7 +190,8 @@ func many(n int) map[string]string {
 	return files
 }
 
-// The first attempt to commit wins; a later one leaves nothing to be seen, and repeating is harmless.
+// The first attempt to commit wins; a later one leaves nothing to be seen, and repeating is
+// harmless.
 func TestOneAttemptWins(t *testing.T) {
 	t.Parallel()
 	server := newWorld(t)
@@ -288,7 +290,8 @@ func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
 	}
 }
 
-// Outputs that do not fit into the box that they go to are refused as a whole: nothing of them is committed.
+// Outputs that do not fit into the box that they go to are refused as a whole: nothing of them is
+// committed.
 func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -17,11 +17,13 @@ import (
 )
 
 const (
-	// partSize of a multipart upload, and how many parts go at once. minio-go reads the parts of a file in place: nothing is held in memory.
+	// partSize of a multipart upload, and how many parts go at once. minio-go reads the parts of a
+	// file in place: nothing is held in memory.
 	partSize, partsAtOnce = 64 << 20, 4
 )
 
-// uploadFile brings one file to S3 and returns what the commit says of it. The content is hashed first; the file is still in the page cache when it is sent.
+// uploadFile brings one file to S3 and returns what the commit says of it. The content is hashed
+// first; the file is still in the page cache when it is sent.
 func (p *publisher) uploadFile(ctx context.Context, root *os.Root, f found, key string) (stage.File, error) {
 	file, err := open(root, f)
 	if err != nil {

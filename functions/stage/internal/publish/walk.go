@@ -26,8 +26,10 @@ type found struct {
 	info fs.FileInfo
 }
 
-// walk lists the regular files below root. Anything that is neither a file nor a folder is an error that names it: a link would make publish, which sees more than the user's container, read
-// what the user's container must not; a socket, a device or a pipe has no content. A file with several names (a hard link) may be something else's: it is refused as well.
+// walk lists the regular files below root. Anything that is neither a file nor a folder is an error
+// that names it: a link would make publish, which sees more than the user's container, read what
+// the user's container must not; a socket, a device or a pipe has no content. A file with several
+// names (a hard link) may be something else's: it is refused as well.
 func walk(ctx context.Context, root *os.Root) ([]found, error) {
 	var all []found
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
@@ -58,8 +60,8 @@ func walk(ctx context.Context, root *os.Root) ([]found, error) {
 	return all, err
 }
 
-// checkName reports an error for a path that later stages could not fetch, or that the file API, in whose
-// place the file may be copied, could not serve.
+// checkName reports an error for a path that later stages could not fetch, or that the file API, in
+// whose place the file may be copied, could not serve.
 func checkName(p string) error {
 	if err := stage.CheckPath(p); err != nil {
 		return err
@@ -84,7 +86,8 @@ func checkCopy(to stage.Folder, p string) error {
 	case err != nil:
 		return storage.Permanentf("%q cannot be copied to %q: %w", p, to.Prefix, err)
 	case len(key) > databox.MaxKey:
-		return storage.Permanentf("%q cannot be copied to %q: its key would be longer than %d bytes", p, to.Prefix, databox.MaxKey)
+		return storage.Permanentf("%q cannot be copied to %q: its key would be longer than %d bytes",
+			p, to.Prefix, databox.MaxKey)
 	}
 	return nil
 }
@@ -99,7 +102,8 @@ func regular(p string, info fs.FileInfo) error {
 	return nil
 }
 
-// open opens a file that walk has found, and makes sure that it is still that file: no link is followed in any part of the path, a pipe put in its place does not block.
+// open opens a file that walk has found, and makes sure that it is still that file: no link is
+// followed in any part of the path, a pipe put in its place does not block.
 func open(root *os.Root, f found) (*os.File, error) {
 	dir, err := root.OpenRoot(path.Dir(f.path))
 	if err != nil {

@@ -103,7 +103,8 @@ func (x *session) ended(err error) bool {
 
 // next waits until the file holds another session than before.
 func (x *session) next(ctx context.Context, before databox.Session) error {
-	slog.Warn("the S3 session has ended; waiting for the next one", "session", filepath.Base(x.path), "ended", before.Expiration)
+	slog.Warn("the S3 session has ended; waiting for the next one",
+		"session", filepath.Base(x.path), "ended", before.Expiration)
 	err := poll(ctx, renewal, func() (bool, error) {
 		now, err := databox.ReadSession(x.path)
 		return err == nil && (now.AccessKeyID != before.AccessKeyID || now.SessionToken != before.SessionToken), nil

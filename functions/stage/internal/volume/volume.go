@@ -1,10 +1,10 @@
-// Package volume opens folders and files of a stage's volume. The user's container has written there,
-// and may have put anything anywhere: a link to what fetch and publish alone can see, a pipe on which
-// whoever opens it waits for ever, a device.
+// Package volume opens folders and files of a stage's volume. The user's container has written
+// there, and may have put anything anywhere: a link to what fetch and publish alone can see, a pipe
+// on which whoever opens it waits for ever, a device.
 //
 // What it promises: everything is opened below the volume's mount point, which the user's container
-// cannot change; nothing is opened before it has been looked at, and nothing but folders and regular
-// files is. What is something else is a storage.Permanent error that names it.
+// cannot change; nothing is opened before it has been looked at, and nothing but folders and
+// regular files is. What is something else is a storage.Permanent error that names it.
 package volume
 
 import (
@@ -97,7 +97,8 @@ func Create(folder *os.Root, name string) (*os.File, error) {
 	return file, nil
 }
 
-// Final marks an error that stays what it is: the user's container has taken away the right to read.
+// Final marks an error that stays what it is: the user's container has taken away the right to
+// read.
 func Final(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return &storage.Permanent{Err: err}
