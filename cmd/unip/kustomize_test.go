@@ -23,8 +23,9 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// A prefix and another namespace, put on by the real kustomize, keep every reference right: each name that an object holds of another one is that of an object that is there,
-// or of one that the controller will make.
+// A prefix and another namespace, put on by the real kustomize, keep every reference right: each
+// name that an object holds of another one is that of an object that is there, or of one that the
+// controller will make.
 func TestKustomizeKeepsReferences(t *testing.T) {
 	t.Parallel()
 	for _, module := range []string{"../../examples/digits/manifests", "testdata/module"} {
@@ -41,7 +42,8 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			if left := strings.Count(text(t, moved), "/digits:v1"); left > 0 {
 				t.Errorf("%d images have kept their tag", left)
 			}
-			// Undone, it is the base again: nothing was changed that should not be, and every name was changed wherever it stands.
+			// Undone, it is the base again: nothing was changed that should not be, and every name
+			// was changed wherever it stands.
 			was := strings.NewReplacer("stage-", "", "elsewhere", namespaceOf(base), "digits:v2", "digits:v1").Replace(text(t, moved))
 			if diff := cmp.Diff(text(t, base), was); diff != "" {
 				t.Errorf("more than names, images and the namespace (-base +moved):\n%s", diff)
@@ -143,7 +145,8 @@ func namespaceOf(all []*cluster.Object) string {
 	return all[i].GetName()
 }
 
-// references are the names that an object holds of others, as Kind/name. The fields are those of Kubernetes' and Knative's APIs and of ours, wherever they stand.
+// references are the names that an object holds of others, as Kind/name. The fields are those of
+// Kubernetes' and Knative's APIs and of ours, wherever they stand.
 func references(o *cluster.Object) []string {
 	var all []string
 	add := func(kind string, v any) {

@@ -22,7 +22,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// releaseVariable in a script's environment makes unip know released images, as the linker does for a release.
+// releaseVariable in a script's environment makes unip know released images, as the linker does for
+// a release.
 const releaseVariable = "UNIP_TEST_RELEASE"
 
 func TestMain(m *testing.M) {
@@ -85,7 +86,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository, $PORT a port that is free.
+// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository,
+// $PORT a port that is free.
 func scripts(t *testing.T, p testscript.Params, env ...string) {
 	t.Helper()
 	examples, err := filepath.Abs("../../examples")
@@ -162,7 +164,8 @@ func steers() http.Handler {
 	return mux
 }
 
-// Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which everybody is refused, with what they showed; $PREDICTS one of predictions.
+// Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which
+// everybody is refused, with what they showed; $PREDICTS one of predictions.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

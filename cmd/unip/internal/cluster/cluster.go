@@ -1,5 +1,7 @@
-// Package cluster brings the objects of a module to a cluster and away from it: server-side apply with a field manager of its own, a comparison by the API server's own dry run, removal of what the
-// module no longer has, and the wait until everything is ready. It knows objects, not manifests.
+// Package cluster brings the objects of a module to a cluster and away from it: server-side apply
+// with a field manager of its own, a comparison by the API server's own dry run, removal of what
+// the module no longer has, and the wait until everything is ready. It knows objects, not
+// manifests.
 package cluster
 
 import (
@@ -49,7 +51,8 @@ type Cluster struct {
 	version discovery.ServerVersionInterface
 }
 
-// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty. What the API server has to warn of is written to warnings, each thing once.
+// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
+// What the API server has to warn of is written to warnings, each thing once.
 func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, error) {
 	config, err := Config(kubeconfig, kubeContext)
 	if err != nil {
@@ -85,7 +88,8 @@ func Name(o *Object) string {
 	return schema.GroupKind{Group: k.Group, Kind: strings.ToLower(k.Kind)}.String() + "/" + o.GetName()
 }
 
-// Result is what was done to one object, or would be: "created", "configured", "unchanged", "deleted", "kept".
+// Result is what was done to one object, or would be: "created", "configured", "unchanged",
+// "deleted", "kept".
 type Result struct {
 	Object string `json:"object"`
 	Result string `json:"result"`
@@ -150,7 +154,8 @@ func (c *Cluster) ApplyAll(ctx context.Context, objects []*Object, force bool, t
 	return nil
 }
 
-// generated are the kinds that a translation makes, in the order of their removal: what calls others first. DataBoxes are not among them: a box holds data.
+// generated are the kinds that a translation makes, in the order of their removal: what calls
+// others first. DataBoxes are not among them: a box holds data.
 var generated = []schema.GroupVersionKind{
 	{Group: "serving.knative.dev", Version: "v1", Kind: "Service"},
 	{Group: "sources.knative.dev", Version: "v1", Kind: "PingSource"},
@@ -172,8 +177,10 @@ var (
 
 var boxKind = schema.GroupVersionKind{Group: "unified-platform.cs.hse.ru", Version: "v1", Kind: "DataBox"}
 
-// Surplus finds the objects of the namespace that a translation has made and the module no longer has, in the order of their removal. Boxes come last and only for boxes. What somebody else made
-// stays: only objects with the labels of the module count, and of Secrets only those without an owner.
+// Surplus finds the objects of the namespace that a translation has made and the module no longer
+// has, in the order of their removal. Boxes come last and only for boxes. What somebody else made
+// stays: only objects with the labels of the module count, and of Secrets only those without an
+// owner.
 func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Object, boxes bool) ([]*Object, error) {
 	wanted := map[string]bool{}
 	for _, o := range objects {
@@ -222,8 +229,10 @@ func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVers
 	}
 }
 
-// Delete removes objects one after the other and waits for the end of each: of several Triggers of one Broker that go at once, Knative's in-memory channel keeps subscribers. A ConfigMap that a
-// Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes when the Revision has gone.
+// Delete removes objects one after the other and waits for the end of each: of several Triggers of
+// one Broker that go at once, Knative's in-memory channel keeps subscribers. A ConfigMap that a
+// Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes
+// when the Revision has gone.
 func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool, tell func(Result)) error {
 	for _, o := range objects {
 		var by string
@@ -259,7 +268,8 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 	return nil
 }
 
-// gone waits until an object is gone, and with a Knative Service its pods: a namespace that goes while pods are on their way out is looked at again only after half of their grace period.
+// gone waits until an object is gone, and with a Knative Service its pods: a namespace that goes
+// while pods are on their way out is looked at again only after half of their grace period.
 func (c *Cluster) gone(ctx context.Context, o *Object) error {
 	err := poll(ctx, func() (bool, error) {
 		live, err := c.get(ctx, o)

@@ -12,14 +12,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Difference is what an application would change of one object. Before is empty for an object that would be created, After for one that would be removed.
+// Difference is what an application would change of one object. Before is empty for an object that
+// would be created, After for one that would be removed.
 type Difference struct {
 	Object string `json:"object"`
 	Diff   string `json:"diff"`
 }
 
-// Diff asks the API server, by a dry run, what would come of applying the objects and removing the surplus ones, and compares. Only what an application can change is compared: no status and none
-// of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do. In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
+// Diff asks the API server, by a dry run, what would come of applying the objects and removing the
+// surplus ones, and compares. Only what an application can change is compared: no status and none
+// of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do.
+// In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
 // A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
 	var all []Difference

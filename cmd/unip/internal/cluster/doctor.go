@@ -119,7 +119,8 @@ func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespac
 	return live, err
 }
 
-// installation is the cluster's configuration, and in words where it comes from; with an error it is the default one, of which the other checks make the best.
+// installation is the cluster's configuration, and in words where it comes from; with an error it
+// is the default one, of which the other checks make the best.
 func (c *Cluster) installation(ctx context.Context) (conf installation.Config, from string, err error) {
 	conf, _ = installation.Parse(nil) // of nothing come the defaults
 	o := object(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
@@ -146,7 +147,8 @@ func (c *Cluster) brokerClass(ctx context.Context, class string) (string, error)
 	return class, err
 }
 
-// ingress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes into the status of an Ingress says in which namespace its pods are.
+// ingress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes
+// into the status of an Ingress says in which namespace its pods are.
 func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPolicies) (string, error) {
 	if !policies.Enabled {
 		return "modules have no NetworkPolicies", nil
@@ -194,7 +196,8 @@ func (c *Cluster) s3Keys(ctx context.Context) (string, error) {
 	return "all three are there", nil
 }
 
-// s3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an answer.
+// s3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an
+// answer.
 func s3Answers(ctx context.Context, endpoint string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
 	defer cancel()
@@ -230,8 +233,8 @@ func (c *Cluster) boxes(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d, all ready", len(all)), nil
 }
 
-// modules looks for those in which the controller may not work: their manifests were applied by a version of unip that did not
-// write its Role, or somebody has removed it.
+// modules looks for those in which the controller may not work: their manifests were applied by a
+// version of unip that did not write its Role, or somebody has removed it.
 func (c *Cluster) modules(ctx context.Context) (string, error) {
 	found, may := map[string]bool{}, map[string]bool{}
 	for _, k := range []schema.GroupVersionKind{boxKind, generated[0], pipelineKind} {

@@ -16,7 +16,8 @@ var awaited = map[string]bool{"DataBox": true, "Service": true, "Broker": true, 
 // unseen is the reason of an object of which nothing is known.
 const unseen = "not looked at yet"
 
-// state is what an object says of itself: ready, and if not why. Of an older generation it says nothing.
+// state is what an object says of itself: ready, and if not why. Of an older generation it says
+// nothing.
 func state(o *Object) (ready bool, why string) {
 	observed, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
 	if observed < o.GetGeneration() {
@@ -47,8 +48,9 @@ func orEmpty(v any) any {
 	return v
 }
 
-// AwaitReady waits until all objects that have a condition Ready say so, and tells of each, and of each new reason why one is not. At the end of the context the error, an ErrNotReady, names
-// those that are left, with their reasons.
+// AwaitReady waits until all objects that have a condition Ready say so, and tells of each, and of
+// each new reason why one is not. At the end of the context the error, an ErrNotReady, names those
+// that are left, with their reasons.
 func (c *Cluster) AwaitReady(ctx context.Context, objects []*Object, tell func(object, news string)) error {
 	why := map[string]string{}
 	var waiting []*Object

@@ -41,8 +41,8 @@ its boxes is the installation's policy. What is gone already is no error.`,
 	return c
 }
 
-// deleteAll removes what unip made in the namespace, then what else the module has, in the opposite order of its
-// application.
+// deleteAll removes what unip made in the namespace, then what else the module has, in the opposite
+// order of its application.
 func (t *target) deleteAll(ctx context.Context, tell func(cluster.Result)) error {
 	if t.namespace != "" {
 		made, err := t.Surplus(ctx, t.namespace, nil, true)

@@ -28,12 +28,13 @@ import (
 )
 
 const (
-	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told otherwise.
+	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told
+	// otherwise.
 	maxRequest = 256 << 20
 	// sayWaitingAfter is how long a call goes on before it is said that it does.
 	sayWaitingAfter = 2 * time.Second
-	// redialAfter is when an address that nobody listens at is tried again, maxRetryAfter the most that a server can ask
-	// for.
+	// redialAfter is when an address that nobody listens at is tried again, maxRetryAfter the most
+	// that a server can ask for.
 	redialAfter, maxRetryAfter = 200 * time.Millisecond, 30 * time.Second
 )
 
@@ -155,7 +156,8 @@ func (p *prediction) targetURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// followSameCall follows a redirect only if what is sent stays what it is: the method and, once https, https.
+// followSameCall follows a redirect only if what is sent stays what it is: the method and, once
+// https, https.
 func followSameCall(to *http.Request, via []*http.Request) error {
 	switch first := via[0]; {
 	case len(via) == 10:

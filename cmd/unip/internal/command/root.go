@@ -1,5 +1,6 @@
-// Package command holds the commands of unip, each in a file of its own. A command takes its options from
-// internal/option, shows what it has to show by internal/output, and ends for a reason of internal/exit.
+// Package command holds the commands of unip, each in a file of its own. A command takes its
+// options from internal/option, shows what it has to show by internal/output, and ends for a reason
+// of internal/exit.
 package command
 
 import (
@@ -84,8 +85,8 @@ func New(build release.Build) *cobra.Command {
 	return root
 }
 
-// makeCompletionStrict makes wrong usage of cobra's own command for completion what it is elsewhere; cobra is content
-// with an unknown shell.
+// makeCompletionStrict makes wrong usage of cobra's own command for completion what it is
+// elsewhere; cobra is content with an unknown shell.
 func makeCompletionStrict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd() // cobra would make it later
 	for _, c := range root.Commands() {

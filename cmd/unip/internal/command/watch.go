@@ -71,7 +71,8 @@ func showChanges(w io.Writer) func(record.Run) {
 	}
 }
 
-// finishWatch writes a run that has ended where data is wanted, and is its error unless it succeeded.
+// finishWatch writes a run that has ended where data is wanted, and is its error unless it
+// succeeded.
 func finishWatch(w io.Writer, format *option.Format, run record.Run) error {
 	if format.JSON() {
 		if err := output.WriteJSON(w, run); err != nil {

@@ -1,6 +1,6 @@
-// Package option holds the options that several commands share, each group of them as a small struct with its flags and
-// what is made of them: which manifests, how they are translated, which cluster, which module and who calls it, and the
-// form of the output.
+// Package option holds the options that several commands share, each group of them as a small
+// struct with its flags and what is made of them: which manifests, how they are translated, which
+// cluster, which module and who calls it, and the form of the output.
 package option
 
 import "github.com/spf13/cobra"

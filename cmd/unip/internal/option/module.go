@@ -15,8 +15,8 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
 )
 
-// Module is how a module's HTTP API is reached, and who calls. All of it may stand in the environment, so that a
-// password is in no process list.
+// Module is how a module's HTTP API is reached, and who calls. All of it may stand in the
+// environment, so that a password is in no process list.
 type Module struct {
 	URL, Host     string
 	PasswordStdin bool
@@ -70,8 +70,8 @@ func HTTPClient(wait time.Duration) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// Login tells the client who calls: the token, or user and password. Flags win over the environment, and in the
-// environment the token wins.
+// Login tells the client who calls: the token, or user and password. Flags win over the
+// environment, and in the environment the token wins.
 func (r *Module) Login(m *module.Client) error {
 	f := r.command.PersistentFlags()
 	basic := f.Changed("user") || f.Changed("password-file") || r.PasswordStdin

@@ -41,8 +41,8 @@ func (t *Translation) AddFlags(c *cobra.Command) {
 		"carry objects of other groups wherever they go: into other namespaces, and rights and other things of the whole cluster")
 }
 
-// AddObjectFlags adds the flags of the commands that do something with the objects: --images and --no-namespace, which
-// imagesUsage and namespaceUsage explain.
+// AddObjectFlags adds the flags of the commands that do something with the objects: --images and
+// --no-namespace, which imagesUsage and namespaceUsage explain.
 func (t *Translation) AddObjectFlags(c *cobra.Command, imagesUsage, namespaceUsage string) {
 	c.Flags().StringVar(&t.images, "images", "", imagesUsage)
 	c.Flags().BoolVar(&t.noNamespace, "no-namespace", false, namespaceUsage)

@@ -12,7 +12,9 @@ import (
 // maxValues of a list that are shown.
 const maxValues = 10
 
-// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first values, and how many there are. An answer of another form stays as it is. Characters that steer a terminal are escaped.
+// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first
+// values, and how many there are. An answer of another form stays as it is. Characters that steer a
+// terminal are escaped.
 func Text(answer []byte) string {
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber()

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Place is where a JSON pointer (RFC 6901) points in a document: LINE:COLUMN, both from 1, columns in characters. Of a value that is not there, it is the place of what should hold it. "" when the document is
-// no JSON there.
+// Place is where a JSON pointer (RFC 6901) points in a document: LINE:COLUMN, both from 1, columns
+// in characters. Of a value that is not there, it is the place of what should hold it. "" when the
+// document is no JSON there.
 func Place(document []byte, pointer string) string {
 	l := locator{document: document, decoder: json.NewDecoder(bytes.NewReader(document))}
 	var path []string

@@ -1,4 +1,5 @@
-// Package predict makes the body of a predict call from what somebody types, finds the place in it that a problem points at, and writes the answer for people. It calls nobody.
+// Package predict makes the body of a predict call from what somebody types, finds the place in it
+// that a problem points at, and writes the answer for people. It calls nobody.
 package predict
 
 import (
@@ -35,14 +36,17 @@ type Input struct {
 	Data     any    `json:"data"`
 }
 
-// Datatypes that an input can have: the platform's, and the numeric ones of the Open Inference Protocol.
+// Datatypes that an input can have: the platform's, and the numeric ones of the Open Inference
+// Protocol.
 var Datatypes = []string{
 	"FP32", "FP64", "INT32", "str", "dict", "FILE",
 	"BOOL", "BYTES", "FP16", "BF16", "INT8", "INT16", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
 }
 
-// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; read gives the content of a FILE. Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else is text: whole
-// numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and what is neither is dict.
+// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; read gives the content of a FILE.
+// Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else
+// is text: whole numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and
+// what is neither is dict.
 func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, error) {
 	key, value, ok := strings.Cut(arg, "=")
 	name, datatype, typed := key, "", false
@@ -157,7 +161,8 @@ func datatypeOf(v any) string {
 // maxDepth of nested lists.
 const maxDepth = 32
 
-// flatten makes a flat list of nested ones, whose lengths must agree; a single value is a list of one.
+// flatten makes a flat list of nested ones, whose lengths must agree; a single value is a list of
+// one.
 func flatten(v any) (flat []any, shape []int, err error) {
 	if _, list := v.([]any); !list {
 		return []any{v}, []int{1}, nil

@@ -1,4 +1,5 @@
-// Package reference writes the reference of the command line, docs/cli.md, from the commands themselves.
+// Package reference writes the reference of the command line, docs/cli.md, from the commands
+// themselves.
 package reference
 
 import (

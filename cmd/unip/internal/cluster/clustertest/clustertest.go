@@ -1,9 +1,11 @@
 //go:build integration
 
-// Package clustertest gives tests a real API server of their own, on loopback, that ends with the test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
+// Package clustertest gives tests a real API server of their own, on loopback, that ends with the
+// test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
 // Knative or unip runs there, so nothing becomes ready by itself: Ready says it in their place.
 //
-// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets it).
+// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets
+// it).
 package clustertest
 
 import (
@@ -143,7 +145,9 @@ func (s *Server) Install(t testing.TB) {
 	}
 }
 
-// Ready writes into the status of an object, as soon as it is there, what its controller would: that it is ready; or with a reason, that it is not. The object is named as unip does, kind.group/name.
+// Ready writes into the status of an object, as soon as it is there, what its controller would:
+// that it is ready; or with a reason, that it is not. The object is named as unip does,
+// kind.group/name.
 func (s *Server) Ready(ctx context.Context, namespace, object, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
