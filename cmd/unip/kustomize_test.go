@@ -34,7 +34,9 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			dir := t.TempDir()
 			base := translated(t, module, filepath.Join(dir, "base"))
 			overlay := filepath.Join(dir, "overlay")
-			write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [../base]\nnamePrefix: stage-\nnamespace: elsewhere\nimages:\n- {name: registry.localhost:5000/examples/digits, newTag: v2}\n")
+			write(t, filepath.Join(overlay, "kustomization.yaml"),
+				"resources: [../base]\nnamePrefix: stage-\nnamespace: elsewhere\n"+
+					"images:\n- {name: registry.localhost:5000/examples/digits, newTag: v2}\n")
 			moved := build(t, overlay)
 			if len(moved) != len(base) {
 				t.Fatalf("%d objects of %d", len(moved), len(base))
@@ -44,7 +46,8 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			}
 			// Undone, it is the base again: nothing was changed that should not be, and every name
 			// was changed wherever it stands.
-			was := strings.NewReplacer("stage-", "", "elsewhere", namespaceOf(base), "digits:v2", "digits:v1").Replace(text(t, moved))
+			undo := strings.NewReplacer("stage-", "", "elsewhere", namespaceOf(base), "digits:v2", "digits:v1")
+			was := undo.Replace(text(t, moved))
 			if diff := cmp.Diff(text(t, base), was); diff != "" {
 				t.Errorf("more than names, images and the namespace (-base +moved):\n%s", diff)
 			}

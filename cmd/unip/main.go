@@ -22,5 +22,7 @@ var (
 func main() { os.Exit(run()) }
 
 func run() int {
-	return int(command.Run(release.Build{Version: version, Commit: commit, Inference: imageInference, Gateway: imageGateway}))
+	return int(command.Run(release.Build{
+		Version: version, Commit: commit, Inference: imageInference, Gateway: imageGateway,
+	}))
 }

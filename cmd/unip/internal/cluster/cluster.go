@@ -74,7 +74,8 @@ func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, erro
 func Config(kubeconfig, kubeContext string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubeContext}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to talk to: %w", err)
 	}
@@ -104,7 +105,8 @@ func (c *Cluster) get(ctx context.Context, o *Object) (*Object, error) {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case meta.IsNoMatchError(err):
-		return nil, fmt.Errorf("%s: the cluster does not know %s; `unip doctor` says what is missing", Name(o), o.GroupVersionKind())
+		return nil, fmt.Errorf("%s: the cluster does not know %s; `unip doctor` says what is missing",
+			Name(o), o.GroupVersionKind())
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", Name(o), err)
 	}
@@ -206,13 +208,16 @@ func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Obje
 }
 
 // list reads all objects of a kind; a kind that the cluster does not know has none.
-func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVersionKind, options ...client.ListOption) ([]*Object, error) {
+func (c *Cluster) list(
+	ctx context.Context, namespace string, k schema.GroupVersionKind, options ...client.ListOption,
+) ([]*Object, error) {
 	var all []*Object
 	next := ""
 	for {
 		l := &unstructured.UnstructuredList{}
 		l.SetGroupVersionKind(k.GroupVersion().WithKind(k.Kind + "List"))
-		err := c.List(ctx, l, append([]client.ListOption{client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)}, options...)...)
+		page := []client.ListOption{client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)}
+		err := c.List(ctx, l, append(page, options...)...)
 		if meta.IsNoMatchError(err) {
 			return nil, nil
 		}
@@ -277,7 +282,8 @@ func (c *Cluster) gone(ctx context.Context, o *Object) error {
 	})
 	if err == nil && o.GroupVersionKind() == generated[0] {
 		err = poll(ctx, func() (bool, error) {
-			pods, err := c.list(ctx, o.GetNamespace(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, client.MatchingLabels{"serving.knative.dev/service": o.GetName()})
+			pods, err := c.list(ctx, o.GetNamespace(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"},
+				client.MatchingLabels{"serving.knative.dev/service": o.GetName()})
 			return len(pods) == 0, err
 		})
 	}
@@ -292,7 +298,8 @@ func (c *Cluster) mountedBy(ctx context.Context, configMap *Object) (string, err
 	if k := configMap.GroupVersionKind(); k.Group != "" || k.Kind != "ConfigMap" {
 		return "", nil
 	}
-	revisions, err := c.list(ctx, configMap.GetNamespace(), schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
+	revisions, err := c.list(ctx, configMap.GetNamespace(),
+		schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
 	if err != nil {
 		return "", err
 	}

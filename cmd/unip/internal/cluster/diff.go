@@ -88,7 +88,7 @@ func text(o *Object) (string, error) {
 		return "", nil
 	}
 	o = o.DeepCopy()
-	for _, f := range [][]string{{"status"}, {"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "uid"}, {"metadata", "generation"}, {"metadata", "creationTimestamp"}, {"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"}} {
+	for _, f := range bookkeeping {
 		unstructured.RemoveNestedField(o.Object, f...)
 	}
 	if k := o.GroupVersionKind(); k.Group == "" && k.Kind == "Secret" {
@@ -101,6 +101,17 @@ func text(o *Object) (string, error) {
 	}
 	b, err := yaml.Marshal(o.Object)
 	return string(b), err
+}
+
+// bookkeeping are the fields that the server, or kubectl, keeps for itself.
+var bookkeeping = [][]string{
+	{"status"},
+	{"metadata", "managedFields"},
+	{"metadata", "resourceVersion"},
+	{"metadata", "uid"},
+	{"metadata", "generation"},
+	{"metadata", "creationTimestamp"},
+	{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
 }
 
 // salt makes marks of Secrets' values comparable within this process only.

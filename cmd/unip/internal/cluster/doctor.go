@@ -41,45 +41,66 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		tell(f)
 	}
 	reached := false
-	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up", func() (string, error) {
-		v, err := c.version.ServerVersion()
-		if reached = err == nil; !reached {
-			return "", err
-		}
-		return c.Host + " answers; version " + v.GitVersion, nil
-	})
+	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up",
+		func() (string, error) {
+			v, err := c.version.ServerVersion()
+			if reached = err == nil; !reached {
+				return "", err
+			}
+			return c.Host + " answers; version " + v.GitVersion, nil
+		})
 	if !reached {
 		return // nothing else can be seen, and nothing of it is to blame
 	}
 	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
 	const config = "apply unip's config/ (`ko apply -f config/`, or the release's YAML)"
 	check("Knative Serving", install, func() (string, error) {
-		return c.running(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"}, "knative-serving", "controller", "activator", "autoscaler", "webhook")
+		return c.running(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"}, "knative-serving",
+			"controller", "activator", "autoscaler", "webhook")
 	})
 	check("Knative Eventing", install, func() (string, error) {
-		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev", "pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
+		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev",
+			"pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
 	})
 	check("unip", config, func() (string, error) {
-		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")
+		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru",
+			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"},
+			systemNamespace, "unip-controller")
 	})
 	var conf installation.Config
-	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong", func() (message string, err error) {
-		conf, message, err = c.installation(ctx)
-		return message, err
-	})
-	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config", func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
-	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+"/unip-config and in the unip.yaml that translate is given", func() (string, error) { return c.ingress(ctx, conf.NetworkPolicies) })
-	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
-	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+"/unip-config is its address for callers outside the cluster", func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
-	check("modules", "apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`", func() (string, error) { return c.modules(ctx) })
-	check("boxes and their notifications", "the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN", func() (string, error) { return c.boxes(ctx) })
+	check("configuration",
+		"correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong",
+		func() (message string, err error) {
+			conf, message, err = c.installation(ctx)
+			return message, err
+		})
+	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config",
+		func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
+	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+
+		"/unip-config and in the unip.yaml that translate is given",
+		func() (string, error) { return c.ingress(ctx, conf.NetworkPolicies) })
+	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken",
+		func() (string, error) { return c.s3Keys(ctx) })
+	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+
+		"/unip-config is its address for callers outside the cluster",
+		func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
+	check("modules",
+		"apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`",
+		func() (string, error) { return c.modules(ctx) })
+	check("boxes and their notifications",
+		"the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN",
+		func() (string, error) { return c.boxes(ctx) })
+}
+
+var crdKind = schema.GroupVersionKind{
+	Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition",
 }
 
 // running wants CRDs and Deployments that are available.
 func (c *Cluster) running(ctx context.Context, crds []string, namespace string, deployments ...string) (string, error) {
 	version := ""
 	for _, name := range crds {
-		o, err := c.named(ctx, schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, "", name)
+		o, err := c.named(ctx, crdKind, "", name)
 		if err != nil {
 			return "", err
 		}
@@ -136,7 +157,11 @@ func (c *Cluster) installation(ctx context.Context) (conf installation.Config, f
 }
 
 // brokerControllers are the Deployments that make Brokers of a class.
-var brokerControllers = map[string]string{"MTChannelBasedBroker": "mt-broker-controller", "Kafka": "kafka-controller", "KafkaNamespaced": "kafka-controller"}
+var brokerControllers = map[string]string{
+	"MTChannelBasedBroker": "mt-broker-controller",
+	"Kafka":                "kafka-controller",
+	"KafkaNamespaced":      "kafka-controller",
+}
 
 func (c *Cluster) brokerClass(ctx context.Context, class string) (string, error) {
 	name, known := brokerControllers[class]
@@ -153,7 +178,8 @@ func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPoli
 	if !policies.Enabled {
 		return "modules have no NetworkPolicies", nil
 	}
-	all, err := c.list(ctx, "", schema.GroupVersionKind{Group: "networking.internal.knative.dev", Version: "v1alpha1", Kind: "Ingress"})
+	all, err := c.list(ctx, "", schema.GroupVersionKind{Group: "networking.internal.knative.dev", Version: "v1alpha1",
+		Kind: "Ingress"})
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +199,8 @@ func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPoli
 	inside := slices.Sorted(maps.Keys(found))
 	for _, ns := range inside {
 		if !slices.Contains(policies.IngressNamespaces, ns) {
-			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only", ns, strings.Join(policies.IngressNamespaces, ", "))
+			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only",
+				ns, strings.Join(policies.IngressNamespaces, ", "))
 		}
 	}
 	if len(inside) == 0 {
@@ -262,7 +289,8 @@ func (c *Cluster) modules(ctx context.Context) (string, error) {
 		}
 	}
 	if len(without) > 0 {
-		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without), len(found), names.Controller, strings.Join(without, ", "))
+		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without),
+			len(found), names.Controller, strings.Join(without, ", "))
 	}
 	return fmt.Sprintf("%d, the controller may work in all of them", len(found)), nil
 }

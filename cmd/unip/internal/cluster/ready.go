@@ -11,7 +11,9 @@ import (
 )
 
 // awaited are the kinds with a condition Ready.
-var awaited = map[string]bool{"DataBox": true, "Service": true, "Broker": true, "Trigger": true, "Pipeline": true, "PingSource": true}
+var awaited = map[string]bool{
+	"DataBox": true, "Service": true, "Broker": true, "Trigger": true, "Pipeline": true, "PingSource": true,
+}
 
 // unseen is the reason of an object of which nothing is known.
 const unseen = "not looked at yet"

@@ -52,16 +52,18 @@ func predictCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "predict URL|PATH",
 		Short: "Call the inference function of an MLComponent",
-		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its API in the module
-of --url. The request is a file as it is (-f), or made of --input:
+		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its
+API in the module of --url. The request is a file as it is (-f), or made of --input:
 
-  --input NAME=VALUE           a JSON number, list, object or string is that, everything else text; whole numbers are INT32, others FP64
+  --input NAME=VALUE           a JSON number, list, object or string is that, everything else
+                               text; whole numbers are INT32, others FP64
   --input NAME=@FILE           the same of a file's content, of standard input with @-
-  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is a path in a box, <box>/<group>/<file>
+  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is
+                               a path in a box, <box>/<group>/<file>
 
-The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call is refused, what is
-wrong goes to standard error, with its place in the file, and the exit code is 1; it is 3 when the component, or the way
-to it, failed.`,
+The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call
+is refused, what is wrong goes to standard error, with its place in the file, and the exit code is
+1; it is 3 when the component, or the way to it, failed.`,
 		Example: `  unip predict http://127.0.0.1:8002 --input text=hello
   unip predict digits --url https://mlops.example.org/pu-ann-pa-digits -u ann -f request.json -o json
   unip predict digits --input 'image=[0, 0, 5, 13]' --output-field digit --wait`,
@@ -78,7 +80,8 @@ to it, failed.`,
 	f.DurationVar(&p.timeout, "timeout", 10*time.Minute,
 		"how long all of it may take: the component wakes up, loads its model, and the function runs")
 	f.BoolVar(&p.wait, "wait", false,
-		"until the timeout, try again when nobody listens at the address, or the server says when to come again (503 with Retry-After)")
+		"until the timeout, try again when nobody listens at the address, "+
+			"or the server says when to come again (503 with Retry-After)")
 	_ = c.MarkFlagFilename("filename", "json") // the flag is there
 	return c
 }
@@ -94,13 +97,15 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	m := &module.Client{Host: p.Host, HTTP: option.HTTPClient(0)} // the context bounds it
 	m.HTTP.CheckRedirect = followSameCall
 	if p.PasswordStdin && p.readsStdin() {
-		return exit.Errorf(exit.UsageWrong, "standard input is the password already (--password-stdin): the request must come from a file")
+		return exit.Errorf(exit.UsageWrong,
+			"standard input is the password already (--password-stdin): the request must come from a file")
 	}
 	if err := p.Login(m); err != nil {
 		return err
 	}
 	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !isLoopback(u.Hostname()) {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
+		fmt.Fprintf(c.ErrOrStderr(),
+			"warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
 	}
 	body, err := p.requestBody(c.InOrStdin())
 	if err != nil {
@@ -139,7 +144,9 @@ func writeAnswer(w io.Writer, answer []byte) error {
 func (p *prediction) targetURL(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		if p.URL == "" {
-			return nil, exit.Errorf(exit.UsageWrong, "%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: https://<host>/<namespace>", s)
+			return nil, exit.Errorf(exit.UsageWrong,
+				"%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: "+
+					"https://<host>/<namespace>", s)
 		}
 		s = strings.TrimSuffix(p.URL, "/") + "/" + strings.Trim(s, "/")
 	}
@@ -148,7 +155,9 @@ func (p *prediction) targetURL(s string) (*url.URL, error) {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return nil, exit.Errorf(exit.UsageWrong, "%q is not a URL with http or https", s)
 	case u.User != nil:
-		return nil, exit.Errorf(exit.UsageWrong, "the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and UNIP_PASSWORD, --password-file or --password-stdin")
+		return nil, exit.Errorf(exit.UsageWrong,
+			"the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and "+
+				"UNIP_PASSWORD, --password-file or --password-stdin")
 	}
 	if !strings.HasSuffix(u.Path, "/predict") {
 		u = u.JoinPath("predict")
@@ -163,7 +172,8 @@ func followSameCall(to *http.Request, via []*http.Request) error {
 	case len(via) == 10:
 		return errors.New("10 redirects, and no end")
 	case to.Method != first.Method:
-		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL", to.URL.Redacted())
+		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL",
+			to.URL.Redacted())
 	case first.URL.Scheme == "https" && to.URL.Scheme != "https":
 		return fmt.Errorf("it redirects from https to %s", to.URL.Redacted())
 	}
@@ -190,7 +200,8 @@ func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
 	read := func(name string) ([]byte, error) { return readBounded(name, stdin) }
 	if p.file != "" {
 		if len(p.inputs)+len(p.fields) > 0 || p.parameters != "" || p.modelKey != "" {
-			return nil, exit.Errorf(exit.UsageWrong, "-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
+			return nil, exit.Errorf(exit.UsageWrong,
+				"-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
 		}
 		b, err := read(p.file)
 		if err != nil {
@@ -244,8 +255,12 @@ func readBounded(name string, stdin io.Reader) ([]byte, error) {
 }
 
 // callComponent calls, again and again when it shall wait.
-func (p *prediction) callComponent(ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte) ([]byte, error) {
-	slow := time.AfterFunc(sayWaitingAfter, func() { fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …") })
+func (p *prediction) callComponent(
+	ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte,
+) ([]byte, error) {
+	slow := time.AfterFunc(sayWaitingAfter, func() {
+		fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …")
+	})
 	defer slow.Stop()
 	for {
 		answer, err := m.Predict(ctx, u, body)

@@ -57,7 +57,8 @@ func New(build release.Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:   strings.Fields(name)[len(strings.Fields(name))-1],
 		Short: "Run modules of the HSE unified platform on Knative",
-		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and Kubernetes objects.
+		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and
+Kubernetes objects.
 
   unip translate -f manifests/ | ko apply -f -`,
 		SilenceErrors: true,

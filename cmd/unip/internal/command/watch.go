@@ -64,7 +64,8 @@ func showChanges(w io.Writer) func(record.Run) {
 		for _, st := range run.Stages {
 			if states[st.Name] != st.Status && st.Status != runtimev1.Pending {
 				fmt.Fprintf(w, "%s  %s  %s  %s\n",
-					time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)), printable.Line(st.Message))
+					time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)),
+					printable.Line(st.Message))
 			}
 			states[st.Name] = st.Status
 		}

@@ -47,7 +47,8 @@ var reasons = [...]struct {
 	Unhealthy:   {No, "`doctor`: something is missing or wrong, and the cure has been named"},
 	NotServable: {No, "`serve`: the function cannot be started, or the port is taken"},
 	UsageWrong:  {WrongUsage, "the command line is wrong; nothing was done"},
-	Failed:      {Broken, "anything else: the cluster, the module, the network or unip itself failed; for `diff`, wrong manifests too"},
+	Failed: {Broken, "anything else: the cluster, the module, the network or unip itself failed; " +
+		"for `diff`, wrong manifests too"},
 }
 
 // Reasons lists all reasons, by their codes.

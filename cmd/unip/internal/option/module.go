@@ -37,7 +37,8 @@ func (r *Module) AddFlags(c *cobra.Command) {
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password")
 	f.BoolVar(&r.PasswordStdin, "password-stdin", false, "the password comes on standard input")
 	f.StringVar(&r.tokenFile, "token-file", "",
-		"file with a token of the module's OpenID Connect issuer, in place of user and password (default: the token in UNIP_TOKEN)")
+		"file with a token of the module's OpenID Connect issuer, in place of user and password "+
+			"(default: the token in UNIP_TOKEN)")
 	f.StringVar(&r.Host, "host", os.Getenv("UNIP_HOST"),
 		"HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	r.Output.AddTo(c, f, "json gives the answer as data", "", "json")
@@ -83,7 +84,9 @@ func (r *Module) Login(m *module.Client) error {
 	case basic && r.user == "":
 		return exit.Errorf(exit.UsageWrong, "there is a password and no user: --user or UNIP_USER is missing")
 	case f.Changed("user") && strings.Contains(r.user, ":"):
-		return exit.Errorf(exit.UsageWrong, "--user takes the name alone: on a command line everybody on this machine can read a password; give it in UNIP_PASSWORD, --password-file or --password-stdin")
+		return exit.Errorf(exit.UsageWrong,
+			"--user takes the name alone: on a command line everybody on this machine can read a password; give it in "+
+				"UNIP_PASSWORD, --password-file or --password-stdin")
 	}
 	if !basic {
 		m.Token = strings.TrimSpace(os.Getenv("UNIP_TOKEN"))

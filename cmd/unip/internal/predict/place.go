@@ -23,7 +23,8 @@ func Place(document []byte, pointer string) string {
 		return ""
 	}
 	before := document[:at]
-	return fmt.Sprintf("%d:%d", 1+bytes.Count(before, []byte("\n")), 1+utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):]))
+	return fmt.Sprintf("%d:%d", 1+bytes.Count(before, []byte("\n")),
+		1+utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):]))
 }
 
 type locator struct {

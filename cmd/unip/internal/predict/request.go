@@ -65,7 +65,9 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 			return Input{}, fmt.Errorf("input %s: %w", name, err)
 		}
 		if value = string(b); !utf8.ValidString(value) || strings.Contains(value, "\x00") {
-			return Input{}, fmt.Errorf("input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>", name, file, name)
+			return Input{}, fmt.Errorf(
+				"input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>", name,
+				file, name)
 		}
 	}
 	in := Input{Name: name, Datatype: datatype}
@@ -211,7 +213,8 @@ func numeric(datatype string, flat []any) error {
 		_, truth := x.(bool)
 		whole := number && !strings.ContainsAny(string(n), ".eE")
 		switch {
-		case datatype == "BOOL" && truth, strings.HasPrefix(datatype, "FP") && number, datatype == "BF16" && number, strings.Contains(datatype, "INT") && whole:
+		case datatype == "BOOL" && truth, strings.HasPrefix(datatype, "FP") && number, datatype == "BF16" && number,
+			strings.Contains(datatype, "INT") && whole:
 			continue
 		}
 		b, err := json.Marshal(x)
