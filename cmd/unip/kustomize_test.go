@@ -51,17 +51,17 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			if diff := cmp.Diff(text(t, base), was); diff != "" {
 				t.Errorf("more than names, images and the namespace (-base +moved):\n%s", diff)
 			}
-			known := map[string]bool{}
+			present := map[string]bool{}
 			for _, o := range moved {
-				known[o.GetKind()+"/"+o.GetName()] = true
+				present[o.GetKind()+"/"+o.GetName()] = true
 				if o.GetKind() == "DataBox" {
 					for _, s := range sessions(t, o) {
-						known["Secret/"+databox.Access(s.Use).Secret(o.GetName(), s.Object)] = true
+						present["Secret/"+databox.Access(s.Use).Secret(o.GetName(), s.Object)] = true
 					}
 				}
 			}
-			known["Secret/"+names.RunLogs] = true
-			known["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
+			present["Secret/"+names.RunLogs] = true
+			present["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
 			found := 0
 			for _, o := range moved {
 				if ns := o.GetNamespace(); ns != "elsewhere" && o.GetKind() != "Namespace" {
@@ -69,7 +69,7 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 				}
 				for _, r := range references(o) {
 					found++
-					if !known[r] {
+					if !present[r] {
 						t.Errorf("%s refers to %s, which is not there", cluster.Name(o), r)
 					}
 				}

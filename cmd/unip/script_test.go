@@ -110,7 +110,7 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 // predictions is a module whose components are at different points of their lives.
 func predictions() http.Handler {
 	mux := http.NewServeMux()
-	said := func(w http.ResponseWriter, r *http.Request) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		_ = json.NewEncoder(w).Encode(map[string]any{"outputs": []any{
 			map[string]any{"name": "body", "data": string(b)},
@@ -118,10 +118,10 @@ func predictions() http.Handler {
 		}})
 	}
 	var woken atomic.Bool
-	mux.HandleFunc("POST /ns/says/predict", said)
+	mux.HandleFunc("POST /ns/says/predict", echo)
 	mux.HandleFunc("POST /ns/wakes/predict", func(w http.ResponseWriter, r *http.Request) {
 		if woken.Swap(true) {
-			said(w, r)
+			echo(w, r)
 			return
 		}
 		w.Header().Set("Retry-After", "1")

@@ -265,7 +265,7 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 		if err != nil {
 			return fmt.Errorf("deleting %s: %w", Name(o), err)
 		}
-		if err := c.gone(ctx, o); err != nil {
+		if err := c.awaitEnd(ctx, o); err != nil {
 			return err
 		}
 		tell(Result{Object: Name(o), Result: "deleted"})
@@ -273,9 +273,9 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 	return nil
 }
 
-// gone waits until an object is gone, and with a Knative Service its pods: a namespace that goes
+// awaitEnd waits until an object is gone, and with a Knative Service its pods: a namespace that goes
 // while pods are on their way out is looked at again only after half of their grace period.
-func (c *Cluster) gone(ctx context.Context, o *Object) error {
+func (c *Cluster) awaitEnd(ctx context.Context, o *Object) error {
 	err := poll(ctx, func() (bool, error) {
 		live, err := c.get(ctx, o)
 		return live == nil || live.GetUID() != o.GetUID() && o.GetUID() != "", err

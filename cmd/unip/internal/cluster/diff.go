@@ -28,7 +28,7 @@ func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bo
 	var all []Difference
 	missing := map[string]bool{}
 	add := func(o, before, after *Object) error {
-		d, err := difference(Name(o), before, after)
+		d, err := compare(Name(o), before, after)
 		if d != "" {
 			all = append(all, Difference{Name(o), d})
 		}
@@ -64,12 +64,12 @@ func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bo
 	return all, nil
 }
 
-func difference(name string, before, after *Object) (string, error) {
-	a, err := text(before)
+func compare(name string, before, after *Object) (string, error) {
+	a, err := comparableYAML(before)
 	if err != nil {
 		return "", err
 	}
-	b, err := text(after)
+	b, err := comparableYAML(after)
 	if err != nil || a == b {
 		return "", err
 	}
@@ -82,8 +82,8 @@ func difference(name string, before, after *Object) (string, error) {
 	return d, nil
 }
 
-// text is an object for people to compare; "" for none.
-func text(o *Object) (string, error) {
+// comparableYAML is an object for people to compare; "" for none.
+func comparableYAML(o *Object) (string, error) {
 	if o == nil {
 		return "", nil
 	}
@@ -95,7 +95,7 @@ func text(o *Object) (string, error) {
 		for _, field := range []string{"data", "stringData"} {
 			values, _ := o.Object[field].(map[string]any)
 			for key, v := range values {
-				values[key] = masked(fmt.Sprint(v))
+				values[key] = mask(fmt.Sprint(v))
 			}
 		}
 	}
@@ -117,8 +117,8 @@ var bookkeeping = [][]string{
 // salt makes marks of Secrets' values comparable within this process only.
 var salt = newSalt()
 
-// masked stands for a value that must not be shown.
-func masked(value string) string {
+// mask stands for a value that must not be shown.
+func mask(value string) string {
 	sum := sha256.Sum256(append(salt, value...))
 	return "*** (" + hex.EncodeToString(sum[:2]) + ")"
 }

@@ -18,9 +18,9 @@ var awaited = map[string]bool{
 // unseen is the reason of an object of which nothing is known.
 const unseen = "not looked at yet"
 
-// state is what an object says of itself: ready, and if not why. Of an older generation it says
+// readiness is what an object says of itself: ready, and if not why. Of an older generation it says
 // nothing.
-func state(o *Object) (ready bool, why string) {
+func readiness(o *Object) (ready bool, why string) {
 	observed, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
 	if observed < o.GetGeneration() {
 		return false, unseen
@@ -70,7 +70,7 @@ func (c *Cluster) AwaitReady(ctx context.Context, objects []*Object, tell func(o
 			}
 			ready, reason := false, "it is gone"
 			if live != nil {
-				ready, reason = state(live)
+				ready, reason = readiness(live)
 			}
 			if ready {
 				tell(Name(o), "ready")

@@ -197,13 +197,13 @@ func (p *prediction) readsStdin() bool {
 
 // requestBody is the request: a file as it is, or made of the flags.
 func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
-	read := func(name string) ([]byte, error) { return readBounded(name, stdin) }
+	readFile := func(name string) ([]byte, error) { return readBounded(name, stdin) }
 	if p.file != "" {
 		if len(p.inputs)+len(p.fields) > 0 || p.parameters != "" || p.modelKey != "" {
 			return nil, exit.Errorf(exit.UsageWrong,
 				"-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
 		}
-		b, err := read(p.file)
+		b, err := readFile(p.file)
 		if err != nil {
 			return nil, exit.Because(exit.InputWrong, err)
 		}
@@ -211,7 +211,7 @@ func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
 	}
 	r := predict.Request{Inputs: []predict.Input{}, ModelKey: p.modelKey}
 	for _, arg := range p.inputs {
-		in, err := predict.ParseInput(arg, read)
+		in, err := predict.ParseInput(arg, readFile)
 		if err != nil {
 			return nil, exit.Errorf(exit.InputWrong, "--input: %w", err)
 		}
@@ -224,7 +224,7 @@ func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
 		b := []byte(p.parameters)
 		if file, ok := strings.CutPrefix(p.parameters, "@"); ok {
 			var err error
-			if b, err = read(file); err != nil {
+			if b, err = readFile(file); err != nil {
 				return nil, exit.Because(exit.InputWrong, err)
 			}
 		}

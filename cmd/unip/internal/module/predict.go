@@ -14,7 +14,8 @@ const MaxPrediction = 256 << 20
 // Predict calls predict at a URL, of this module or of a component by itself, with the body as it
 // is, and gives the answer as it is. An answer that says no is an *Error.
 func (c *Client) Predict(ctx context.Context, url string, body []byte) ([]byte, error) {
-	res, err := c.do(ctx, http.MethodPost, url, bytes.NewReader(body), http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}})
+	res, err := c.send(ctx, http.MethodPost, url, bytes.NewReader(body),
+		http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}})
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func Place(document []byte, pointer string) string {
 	if pointer != "" {
 		path = strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	}
-	at, ok := l.find(path)
+	at, ok := l.locate(path)
 	if !ok {
 		return ""
 	}
@@ -32,8 +32,8 @@ type locator struct {
 	decoder  *json.Decoder
 }
 
-// find reads the next value and gives the offset of what path leads to in it.
-func (l *locator) find(path []string) (int, bool) {
+// locate reads the next value and gives the offset of what path leads to in it.
+func (l *locator) locate(path []string) (int, bool) {
 	at := int(l.decoder.InputOffset())
 	for at < len(l.document) && strings.IndexByte(" \t\r\n,:", l.document[at]) >= 0 {
 		at++
@@ -60,7 +60,7 @@ func (l *locator) find(path []string) (int, bool) {
 			name, _ = key.(string)
 		}
 		if name == want {
-			return l.find(path[1:])
+			return l.locate(path[1:])
 		}
 		var skipped json.RawMessage
 		if l.decoder.Decode(&skipped) != nil {

@@ -43,11 +43,11 @@ var Datatypes = []string{
 	"BOOL", "BYTES", "FP16", "BF16", "INT8", "INT16", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
 }
 
-// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; read gives the content of a FILE.
+// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; readFile gives the content of a FILE.
 // Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else
 // is text: whole numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and
 // what is neither is dict.
-func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, error) {
+func ParseInput(arg string, readFile func(name string) ([]byte, error)) (Input, error) {
 	key, value, ok := strings.Cut(arg, "=")
 	name, datatype, typed := key, "", false
 	if i := strings.LastIndex(key, ":"); i >= 0 {
@@ -60,7 +60,7 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 		return Input{}, fmt.Errorf("%q: unknown datatype %q; known are %s", key, datatype, strings.Join(Datatypes, ", "))
 	}
 	if file, ok := strings.CutPrefix(value, "@"); ok && datatype != "FILE" {
-		b, err := read(file)
+		b, err := readFile(file)
 		if err != nil {
 			return Input{}, fmt.Errorf("input %s: %w", name, err)
 		}
@@ -75,7 +75,7 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 		in.Data = value
 		return in, nil
 	}
-	v, err := parse(value)
+	v, err := parseJSON(value)
 	if !typed {
 		if _, word := v.(bool); err != nil || word || v == nil { // true, false and null are words
 			v = value
@@ -94,7 +94,7 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 	}
 	flat, shape, err := flatten(v)
 	if err == nil && in.Datatype != "str" {
-		err = numeric(in.Datatype, flat)
+		err = checkNumbers(in.Datatype, flat)
 	}
 	if err != nil {
 		return Input{}, fmt.Errorf("input %s: %w", name, err)
@@ -103,8 +103,8 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 	return in, nil
 }
 
-// parse reads one JSON value; numbers keep their digits.
-func parse(s string) (any, error) {
+// parseJSON reads one JSON value; numbers keep their digits.
+func parseJSON(s string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(s))
 	d.UseNumber()
 	var v any
@@ -206,8 +206,8 @@ func flatten(v any) (flat []any, shape []int, err error) {
 	return flat, shape, nil
 }
 
-// numeric checks that all values can be of a numeric datatype.
-func numeric(datatype string, flat []any) error {
+// checkNumbers checks that all values can be of a numeric datatype.
+func checkNumbers(datatype string, flat []any) error {
 	for i, x := range flat {
 		n, number := x.(json.Number)
 		_, truth := x.(bool)
