@@ -27,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/unip-knative/unip/e2e/attack/inputs"
 	"github.com/unip-knative/unip/e2e/live"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -39,8 +40,11 @@ const (
 	wantInputs = 250
 )
 
-// passwords of the module's users. eve's is for those tests after which she may have to wait.
-var passwords = map[string]string{"ann": "pw-of-ann", "bob": "pw-of-bob", "eve": "pw-of-eve", "": ""}
+// passwords of the module's users. eve's and dan's are for those tests after which they may have to
+// wait.
+var passwords = map[string]string{
+	"ann": "pw-of-ann", "bob": "pw-of-bob", "eve": "pw-of-eve", "dan": "pw-of-dan", "": "",
+}
 
 // Files that lie there before the first attack, and what they hold: no answer to anybody else may
 // have it.
@@ -59,6 +63,7 @@ type world struct {
 	*live.Module // under attack
 	neighbour    *live.Module
 	host         string // of its gateway
+	issuer       inputs.Issuer
 	s3           *minio.Client
 }
 
@@ -142,7 +147,11 @@ func build() (*world, error) {
 	if w.s3, err = w.storage(ctx); err != nil {
 		return nil, err
 	}
-	words := strings.NewReplacer("NEIGHBOUR", neighbour, "NS", namespace, "IMAGE", image)
+	var address string
+	if w.issuer, address, err = startIssuer(); err != nil {
+		return nil, err
+	}
+	words := strings.NewReplacer("NEIGHBOUR", neighbour, "NS", namespace, "IMAGE", image, "ISSUER", w.issuer.URL)
 	for file, m := range map[string]*live.Module{"module.yaml": w.Module, "neighbour.yaml": w.neighbour} {
 		text, err := os.ReadFile(filepath.Join("testdata", file))
 		if err != nil {
@@ -155,6 +164,9 @@ func build() (*world, error) {
 		if err := m.Apply(ctx, path); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.nameIssuer(ctx, address); err != nil {
+		return nil, err
 	}
 	for _, m := range []*live.Module{w.Module, w.neighbour} {
 		if err := m.AwaitReady(ctx, setupTime); err != nil {

@@ -130,3 +130,15 @@ func CheckDeveloperPath(p string) error {
 	}
 	return nil
 }
+
+// CheckFileName reports an error for a path that must not be joined to a folder: empty, absolute,
+// unclean, leaving the folder, or with a NUL.
+func CheckFileName(p string) error {
+	switch {
+	case p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../"):
+		return fmt.Errorf("%q is not a path within a folder", p)
+	case strings.ContainsRune(p, 0):
+		return fmt.Errorf("%q has a NUL in it", p)
+	}
+	return nil
+}

@@ -35,7 +35,7 @@ var ErrClosed = errors.New("the publisher is closed")
 type Publisher struct {
 	resolve func(ctx context.Context, namespace string) (url string, err error)
 	client  cloudevents.Client
-	ctx     context.Context //nolint:containedctx // the Publisher's own life, which Close ends
+	ctx     context.Context // the Publisher's own life, which Close ends
 	stop    context.CancelFunc
 
 	mu      sync.Mutex
@@ -78,7 +78,7 @@ func (s short) RoundTrip(req *http.Request) (*http.Response, error) {
 			io.Closer
 		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}
-	return resp, err //nolint:wrapcheck // a transport's own
+	return resp, err // a transport's own
 }
 
 // Publish queues an event. done is called once, from another goroutine: with nil when the Broker has answered 2xx, else with the reason after about two minutes of trying. An error here means that
@@ -145,7 +145,7 @@ func (p *Publisher) deliver(namespace string, e cloudevents.Event) error {
 		if err == nil {
 			return nil
 		}
-		wait := pause/2 + rand.N(pause) //nolint:gosec // spreads retries, keeps no secret
+		wait := pause/2 + rand.N(pause) // spreads retries, keeps no secret
 		if time.Now().Add(wait).After(end) {
 			return err
 		}

@@ -3,6 +3,8 @@ package pipeline_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -70,6 +72,88 @@ func before(chain []pipeline.Pipeline) (order []string, needs map[string][]strin
 	return order, needs, from, nil
 }
 
+// wantedBefore is what translate said that a run must be given, until it asked this package.
+func wantedBefore(chain []pipeline.Pipeline) (wanted []string) {
+	declared, writers, readers := map[string]runtimev1.Variable{}, map[string]string{}, map[string]string{}
+	for _, p := range chain {
+		for _, v := range p.Spec.Variables {
+			if before, ok := declared[v.Name]; !ok || (before.MountFrom == nil && v.MountFrom != nil) {
+				declared[v.Name] = v
+			}
+		}
+		for _, s := range p.Spec.Stages {
+			for _, v := range s.Inputs {
+				readers[v] = s.Name
+			}
+			for _, v := range s.Outputs {
+				writers[v] = s.Name
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(readers)) {
+		if v, ok := declared[name]; ok && writers[name] == "" && v.MountFrom == nil {
+			wanted = append(wanted, name)
+		}
+	}
+	return wanted
+}
+
+// chainBefore is translate's chain of then; whole is false when one is not there, or comes again.
+func chainBefore(all map[string]pipeline.Pipeline, name string) (chain []string, whole bool) {
+	for len(chain) < 16 {
+		chain = append(chain, name)
+		name = all[name].Spec.ContinueWith
+		if name == "" {
+			return chain, true
+		}
+		if _, ok := all[name]; !ok || slices.Contains(chain, name) {
+			return chain, false
+		}
+	}
+	return chain, false
+}
+
+// Modules of up to 24 pipelines that continue each other as it comes: to an end, in circles, into nothing.
+func TestChainsLikeBefore(t *testing.T) {
+	t.Parallel()
+	seen := map[pipeline.End]int{}
+	for seed := range uint64(chains) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		n := 1 + r.IntN(24)
+		all := map[string]pipeline.Pipeline{}
+		for i := range n {
+			next := fmt.Sprintf("p%d", i+1) // of the last one there is none
+			switch r.IntN(20) {
+			case 0:
+				next = ""
+			case 1:
+				next = fmt.Sprintf("p%d", r.IntN(n+1))
+			}
+			all[fmt.Sprintf("p%d", i)] = pipeline.Pipeline{
+				Name: fmt.Sprintf("p%d", i), Spec: &runtimev1.PipelineSpec{ContinueWith: next},
+			}
+		}
+		chain, end, err := pipeline.Follow(all["p0"], func(name string) (pipeline.Pipeline, bool, error) {
+			p, ok := all[name]
+			return p, ok, nil
+		})
+		seen[end]++
+		var names []string
+		for _, p := range chain {
+			names = append(names, p.Name)
+		}
+		before, whole := chainBefore(all, "p0")
+		if err != nil || !slices.Equal(names, before) || whole != (end == pipeline.Whole) {
+			t.Fatalf("seed %d: %v, end %d, %v; before %v, whole %t", seed, names, end, err, before, whole)
+		}
+	}
+	for _, end := range []pipeline.End{pipeline.Whole, pipeline.Missing, pipeline.Loops, pipeline.TooLong} {
+		if seen[end] < 100 {
+			t.Errorf("end %d came %d times only in %d chains: %v", end, seen[end], chains, seen)
+		}
+	}
+}
+
 // unique is a chain in which no stage names a variable twice, as the CRD has it.
 func unique(chain []pipeline.Pipeline) []pipeline.Pipeline {
 	for _, p := range chain {
@@ -90,6 +174,9 @@ func TestLikeBefore(t *testing.T) {
 		chain := unique(generate(seed))
 		order, needs, from, err := before(chain)
 		g := pipeline.Of(chain...)
+		if got, want := g.Wanted(), wantedBefore(chain); !slices.Equal(got, want) {
+			t.Fatalf("seed %d: wanted %v, before %v", seed, got, want)
+		}
 		problems := slices.DeleteFunc(g.Problems(), func(p pipeline.Problem) bool { return p.Kind == pipeline.ReadTooEarly })
 		if (err != nil) != (len(problems) > 0) {
 			t.Fatalf("seed %d: before %v, now %+v", seed, err, problems)

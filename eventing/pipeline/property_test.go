@@ -71,7 +71,8 @@ func TestProperties(t *testing.T) {
 		}
 		for _, v := range g.Wanted() {
 			x, declared := g.Variable(v)
-			if _, written := g.Writer(v); written || !declared || x.MountFrom != nil || len(g.Readers(v)) == 0 || !slices.Contains(g.Inputs(), v) {
+			if _, written := g.Writer(v); written || !declared || x.MountFrom != nil || len(g.Readers(v)) == 0 ||
+				!slices.Contains(g.Inputs(), v) {
 				t.Fatalf("seed %d: %s is not wanted", seed, v)
 			}
 		}
@@ -90,7 +91,9 @@ func TestProperties(t *testing.T) {
 			seen["none"]++
 		}
 	}
-	for _, kind := range []pipeline.Kind{pipeline.NoStages, pipeline.TwoWriters, pipeline.ReadsItself, pipeline.ReadTooEarly, pipeline.InCircle} {
+	for _, kind := range []pipeline.Kind{
+		pipeline.NoStages, pipeline.TwoWriters, pipeline.ReadsItself, pipeline.ReadTooEarly, pipeline.InCircle,
+	} {
 		if seen[fmt.Sprint(kind)] < 20 {
 			t.Errorf("problem %d came %d times only in %d chains: %v", kind, seen[fmt.Sprint(kind)], chains, seen)
 		}

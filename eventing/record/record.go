@@ -47,7 +47,8 @@ type Stage struct {
 func Of(run *runtimev1.PipelineRun) Run {
 	r := Run{
 		ID: run.Name, Pipeline: run.Spec.Pipeline, Status: StateOf(run), Message: run.Status.Message, Origin: run.Spec.Origin,
-		CreatedAt: run.CreationTimestamp.UTC(), StartedAt: timeOf(run.Status.StartTime), EndedAt: timeOf(run.Status.CompletionTime),
+		CreatedAt: run.CreationTimestamp.UTC(),
+		StartedAt: timeOf(run.Status.StartTime), EndedAt: timeOf(run.Status.CompletionTime),
 		Inputs: map[string]string{}, Outputs: map[string]string{},
 	}
 	for name, in := range run.Spec.Inputs {

@@ -152,7 +152,8 @@ func (f File) Prefixed(prefix string) File {
 			a.Target = prefix + a.Target
 		}
 	}
-	f.Boxes, f.Datasets, f.Pipelines = prefixed(f.Boxes, prefix), prefixed(f.Datasets, prefix), prefixed(f.Pipelines, prefix)
+	f.Boxes, f.Datasets, f.Pipelines = prefixed(f.Boxes, prefix), prefixed(f.Datasets, prefix), prefixed(f.Pipelines,
+		prefix)
 	return f
 }
 

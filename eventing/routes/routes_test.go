@@ -45,7 +45,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		}, {
 			Name: "b", Kind: routes.KindPipeline, Path: "train", Target: "train",
 			Spec: routes.Spec{
-				Inputs:  []routes.Variable{{Name: "x", Required: true, Datatypes: []string{"FILE"}, ContentTypes: []string{"text/csv"}}},
+				Inputs: []routes.Variable{{Name: "x", Required: true, Datatypes: []string{"FILE"},
+					ContentTypes: []string{"text/csv"}}},
 				Outputs: []routes.Variable{{Name: "y", Description: "what is <found>"}},
 			},
 		}},
@@ -109,17 +110,23 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		"an empty auth":          {api(`30`, `30,"auth":{}`), "no way to log in"},
 		"an unknown auth":        {api(`30`, `30,"auth":{"bearer":{}}`), "unknown field"},
 		"a Secret with a path":   {api(`30`, `30,"auth":{"basic":{"credentials":"../x"}}`), "not the name of a Secret"},
-		"no issuer":              {api(`30`, `30,"auth":{"oidc":{"clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `issuer "" is not a URL`},
-		"an issuer in a file":    {api(`30`, `30,"auth":{"oidc":{"issuer":"file:///etc/x","clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `is not a URL`},
-		"no client":              {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","userClaim":"sub","userPrefix":"oidc:"}}`), "the tokens of every client"},
-		"no claim":               {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`), "not the name of a claim"},
-		"a claim with a quote":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`), "not the name of a claim"},
-		"a prefix like a name":   {api(`30`, `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`), "no colon"},
-		"an origin with a path":  {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
-		"an origin of all":       {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
-		"no origin":              {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
-		"an origin in capitals":  {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
-		"a double path":          {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
+		"no issuer": {api(`30`, `30,"auth":{"oidc":{"clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`),
+			`issuer "" is not a URL`},
+		"an issuer in a file": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"file:///etc/x","clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `is not a URL`},
+		"no client": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","userClaim":"sub","userPrefix":"oidc:"}}`), "the tokens of every client"},
+		"no claim": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`), "not the name of a claim"},
+		"a claim with a quote": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`), "not the name of a claim"},
+		"a prefix like a name": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`), "no colon"},
+		"an origin with a path": {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
+		"an origin of all":      {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
+		"no origin":             {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
+		"an origin in capitals": {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
+		"a double path":         {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
 		if _, err := parse([]byte(tc.in)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %q", name, err, tc.want)
@@ -154,10 +161,12 @@ func FuzzParse(f *testing.F) {
 			if a.Auth != nil && a.Auth.Basic == nil && a.Auth.OIDC == nil {
 				t.Errorf("API %s has auth without a way to log in", a.Name)
 			}
-			if a.Auth != nil && a.Auth.Basic != nil && (strings.Contains(a.Auth.Basic.Credentials, "/") || strings.HasPrefix(a.Auth.Basic.Credentials, ".")) {
+			if a.Auth != nil && a.Auth.Basic != nil &&
+				(strings.Contains(a.Auth.Basic.Credentials, "/") || strings.HasPrefix(a.Auth.Basic.Credentials, ".")) {
 				t.Errorf("API %s: credentials %q", a.Name, a.Auth.Basic.Credentials)
 			}
-			if a.Kind == routes.KindMLComponent && (a.Timeout() <= 0 || a.Timeout() > routes.MaxTimeout || strings.ContainsAny(a.Target, "./:@")) {
+			if a.Kind == routes.KindMLComponent &&
+				(a.Timeout() <= 0 || a.Timeout() > routes.MaxTimeout || strings.ContainsAny(a.Target, "./:@")) {
 				t.Errorf("API %+v", a)
 			}
 		}

@@ -43,7 +43,8 @@ func (a API) validate() error {
 	switch a.Kind {
 	case KindMLComponent:
 		if a.TimeoutSeconds < 1 || a.Timeout() > MaxTimeout {
-			errs = append(errs, fmt.Errorf("timeoutSeconds %d is not within 1 to %d", a.TimeoutSeconds, int(MaxTimeout.Seconds())))
+			errs = append(errs, fmt.Errorf("timeoutSeconds %d is not within 1 to %d", a.TimeoutSeconds,
+				int(MaxTimeout.Seconds())))
 		}
 	case KindFiles:
 		if a.Path != FilesPath {

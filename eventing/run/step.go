@@ -231,7 +231,7 @@ func (x *step) setCondition(c metav1.Condition) {
 	c.ObservedGeneration, c.LastTransitionTime = x.run.Generation, metav1.Time{Time: x.now}
 	i := slices.IndexFunc(all, func(o metav1.Condition) bool { return o.Type == c.Type })
 	if i < 0 {
-		x.status.Conditions = append(all, c)
+		x.status.Conditions = append(x.status.Conditions, c)
 		return
 	}
 	if all[i].Status == c.Status {

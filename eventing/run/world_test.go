@@ -65,7 +65,7 @@ func (q queue) Less(i, j int) bool {
 	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].order < q[j].order
 }
 func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(happening)) } //nolint:forcetypeassert // heap's own
+func (q *queue) Push(x any)   { *q = append(*q, x.(happening)) } // heap's own
 func (q *queue) Pop() any {
 	old := *q
 	x := old[len(old)-1]
@@ -161,7 +161,7 @@ func (w *world) stages() []runtimev1.StageStatus {
 // live is the world until nothing more happens.
 func (w *world) live() {
 	for len(w.queue) > 0 && len(w.wrong) == 0 {
-		h := heap.Pop(&w.queue).(happening) //nolint:forcetypeassert // nothing else is in it
+		h := heap.Pop(&w.queue).(happening) // nothing else is in it
 		w.now = h.at
 		if w.now.Sub(epoch) > horizon || w.passes > 20_000 {
 			w.fault("it goes on for ever")
@@ -686,7 +686,7 @@ func (d *driver) start(x run.StartAttempt) {
 	switch {
 	case d.chance(0.05):
 		d.answers[x.Name] = run.Answer{Message: "it waits: for a box", At: d.clock(), Again: 5 * time.Second}
-	case d.chance(0.05):
+	case d.chance(0.05): //nolint:gocritic // it draws anew
 		d.answers[x.Name] = run.Answer{Reason: "Forbidden", Message: "a quota", At: d.clock(), Again: 10 * time.Second}
 	case d.chance(0.01):
 		d.answers[x.Name] = run.Answer{ForGood: true, Message: "somebody else's"}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
@@ -57,15 +57,13 @@ func DecodeCommit(b []byte) (*Commit, error) {
 	return &c, nil
 }
 
-// CheckPath reports an error for a path that must not be joined to a folder or to a key: absolute,
-// unclean, leaving the folder, with a NUL, or too long.
+// CheckPath reports an error for a path that must not be joined to a folder or to a key: one that
+// leaves the folder, or is too long.
 func CheckPath(p string) error {
-	switch {
-	case p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../"):
-		return fmt.Errorf("%q is not a path within a folder", p)
-	case strings.ContainsRune(p, 0):
-		return fmt.Errorf("%q has a NUL in it", p)
-	case len(p) > MaxName:
+	if err := databox.CheckFileName(p); err != nil {
+		return err
+	}
+	if len(p) > MaxName {
 		return fmt.Errorf("%.80q… is longer than %d bytes", p, MaxName)
 	}
 	return nil

@@ -61,12 +61,15 @@ func main() {
 	flag.StringVar(&o.key, "key", "/unip/key/key", "the module's key, with which callers are signed")
 	flag.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "DNS suffix of the cluster's Services")
 	flag.StringVar(&o.boxes, "boxes", "/unip/boxes", "folder with one folder per box, with its session")
-	flag.StringVar(&o.s3Public, "s3-public-endpoint", "", "the S3 server as callers see it, for links; default: what the session says")
+	flag.StringVar(&o.s3Public, "s3-public-endpoint", "",
+		"the S3 server as callers see it, for links; default: what the session says")
 	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
-	flag.IntVar(&o.uploadLinks, "upload-links", service.UsualUploadLinks, "how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
+	flag.IntVar(&o.uploadLinks, "upload-links", service.UsualUploadLinks,
+		"how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
 	flag.Int64Var(&o.maxBody, "max-body", service.UsualMaxBody, "the largest body of a call of an MLComponent in bytes")
-	flag.Float64Var(&o.sampled, "trace-sampling-rate", 0, "share of the calls of which their caller has not decided, 0 to 1, that are marked as sampled")
+	flag.Float64Var(&o.sampled, "trace-sampling-rate", 0,
+		"share of the calls of which their caller has not decided, 0 to 1, that are marked as sampled")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 
@@ -91,7 +94,8 @@ func (o *options) place(namespaceFile, service string) error {
 	}
 	prefix, ok := strings.CutSuffix(service, names.Gateway)
 	if !ok {
-		return fmt.Errorf("K_SERVICE is %q, but the gateway's Knative Service is named %s, with nothing behind it", service, names.Gateway)
+		return fmt.Errorf("K_SERVICE is %q, but the gateway's Knative Service is named %s, with nothing behind it", service,
+			names.Gateway)
 	}
 	o.namespace, o.prefix = string(b), prefix
 	return nil

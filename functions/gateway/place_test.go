@@ -15,7 +15,8 @@ func TestPlace(t *testing.T) {
 	if err := os.WriteFile(file, []byte("elsewhere"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for service, prefix := range map[string]string{"gateway": "", "stage-gateway": "stage-", "gateway-suffix": "error", "": "error"} {
+	for service, prefix := range map[string]string{"gateway": "", "stage-gateway": "stage-", "gateway-suffix": "error",
+		"": "error"} {
 		var o options
 		err := o.place(file, service)
 		if prefix == "error" {

@@ -56,7 +56,7 @@ type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervis
 // Random crashes, kills from outside, slow callers and callers who leave: each answer carries its question's nonce, none is lost, and when all is quiet again nothing has been left behind.
 //
 // Without the packages of the machine, so that the server writes the lists of answers, as in most images.
-func TestSoak(t *testing.T) { //nolint:tparallel // alone: it counts this process's own descriptors
+func TestSoak(t *testing.T) { // alone: it counts this process's own descriptors
 	c := startPython(t, "-S", soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
 	c.awaitReady()
 	kinds := []string{"nothing", "nothing", "numbers", "sleep", "print", "fork", "thread", "memory", "raise"}

@@ -50,8 +50,8 @@ type work func(ctx context.Context, sessions *storage.Sessions, v *volume.Volume
 func run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("stage", flag.ContinueOnError)
 	plan := flags.String("plan", "", "what to do, as JSON")
-	sessions := flags.String("sessions", "/unip/session", "folder with the S3 sessions that the plan names")
-	data := flags.String("data", "/unip/data", "where the stage's volume is mounted")
+	sessions := flags.String("sessions", "", "folder with the S3 sessions that the plan names")
+	data := flags.String("data", "", "where the stage's volume is mounted")
 	message := flags.String("termination-log", "/dev/termination-log", "where the result is written")
 	planned, err := parse(flags, args, plan)
 	if errors.Is(err, flag.ErrHelp) {
@@ -90,6 +90,11 @@ func parse(flags *flag.FlagSet, args []string, plan *string) (work, error) {
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	for _, name := range []string{"sessions", "data"} {
+		if flags.Lookup(name).Value.String() == "" {
+			return nil, fmt.Errorf("--%s is needed", name)
+		}
 	}
 	if args[0] == "fetch" {
 		p := &stage.FetchPlan{}

@@ -68,7 +68,7 @@ func TestEmitProperty(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // no secret
+	r := rand.New(rand.NewPCG(seed, 1)) // no secret
 	for range 3000 {
 		var b strings.Builder
 		for range r.IntN(5) {

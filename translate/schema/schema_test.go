@@ -66,7 +66,7 @@ func TestGenerated(t *testing.T) {
 		"../../docs/manifests.md": {nil, []byte(Markdown())},
 	} {
 		if *update {
-			if err := os.WriteFile(file, made.want, 0o644); err != nil { //nolint:gosec // a document
+			if err := os.WriteFile(file, made.want, 0o644); err != nil { // a document
 				t.Fatal(err)
 			}
 			continue

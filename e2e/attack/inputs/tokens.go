@@ -26,7 +26,8 @@ type Issuer struct {
 // Token is a token that is refused.
 type Token struct {
 	Name, Text string
-	// Signed: the issuer's key has signed it, so that it is refused for what it says.
+	// Signed: the issuer's key has signed it, in a form that is known, so that it is refused for what
+	// it says.
 	Signed bool
 }
 
@@ -163,7 +164,7 @@ func (i Issuer) Stale() []Token {
 	for name, header := range map[string]fields{
 		"a rule that nobody knows": {"crit": []string{"x"}, "x": 1}, "a payload that is not encoded": {"crit": []string{"b64"}, "b64": false},
 	} {
-		all = append(all, Token{name, i.sign(header, i.claims(nil), i.Key), true})
+		all = append(all, Token{name, i.sign(header, i.claims(nil), i.Key), false})
 	}
 	return append(all, Token{"claims that are a list", i.sign(fields{}, `["bob"]`, i.Key), true},
 		Token{"a name twice", i.sign(fields{}, strings.Replace(i.claims(nil), `"ann"`, `"ann","preferred_username":["bob"]`, 1), i.Key), true})

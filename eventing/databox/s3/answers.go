@@ -7,21 +7,79 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Missing reports that S3 said that there is no such object.
-func Missing(err error) bool {
-	code := minio.ToErrorResponse(err).Code
-	return code == "NoSuchKey" || code == "NoSuchBucket"
+// Answer is what an error of a request to S3 means to whoever made the request.
+type Answer int
+
+// The answers of S3.
+const (
+	// NoAnswer: S3 said nothing, or nothing of what follows. It may say more another time.
+	NoAnswer Answer = iota
+	// NotThere: there is no such object, version or bucket.
+	NotThere
+	// SessionOver: the session has ended or is not known any more. The next one may do the same.
+	SessionOver
+	// Denied: the session may not do this.
+	Denied
+	// BadSignature: S3 refuses whoever asks, for another reason: a wrong key, or clocks that
+	// differ.
+	BadSignature
+	// OtherVersion: a condition of the request does not hold. The object is another version than
+	// the one that was asked for, or it is there already.
+	OtherVersion
+	// Conflict: another request to the same object or bucket was first.
+	Conflict
+	// BadRequest: S3 cannot do such a thing at all, because of the form of a name, say.
+	BadRequest
+)
+
+// codes are those that do not follow from the status: some servers give one code with another
+// status, and to a HEAD, whose answer has no body, minio-go makes the code of the status.
+var codes = map[string]Answer{
+	"NoSuchKey": NotThere, "NoSuchBucket": NotThere, "NoSuchVersion": NotThere,
+	"ExpiredToken": SessionOver, "InvalidTokenId": SessionOver, "InvalidToken": SessionOver, "InvalidAccessKeyId": SessionOver,
+	"InvalidClientTokenId": SessionOver,
+	"AccessDenied":         Denied,
+	"PreconditionFailed":   OtherVersion,
 }
 
-// IsRefused reports that S3 answered and said no to these keys: they are wrong, expired, or may not
-// do this.
-func IsRefused(err error) bool {
+var statuses = map[int]Answer{
+	http.StatusUnauthorized: BadSignature, http.StatusForbidden: BadSignature,
+	http.StatusPreconditionFailed: OtherVersion, http.StatusConflict: Conflict, http.StatusBadRequest: BadRequest,
+}
+
+// AnswerOf classifies an error of a request, however it is wrapped.
+func AnswerOf(err error) Answer {
 	var r minio.ErrorResponse
 	if !errors.As(err, &r) {
-		return false
+		return NoAnswer
 	}
-	return r.StatusCode == http.StatusForbidden || r.StatusCode == http.StatusUnauthorized || r.Code == "InvalidAccessKeyId" || r.Code == "AccessDenied" ||
-		r.Code == "InvalidTokenId" || r.Code == "ExpiredToken"
+	if a, ok := codes[r.Code]; ok {
+		return a
+	}
+	return statuses[r.StatusCode]
+}
+
+// IsMissing reports that there is no such object, version or bucket.
+func IsMissing(err error) bool { return AnswerOf(err) == NotThere }
+
+// IsRefused reports that S3 answered and said no to these keys: they are wrong, have expired or may
+// not do this.
+func IsRefused(err error) bool {
+	switch AnswerOf(err) {
+	case SessionOver, Denied, BadSignature:
+		return true
+	}
+	return false
+}
+
+// IsFinal reports an answer that stays what it is, however often the same request is made with the
+// same session.
+func IsFinal(err error) bool {
+	switch AnswerOf(err) {
+	case NotThere, Denied, OtherVersion:
+		return true
+	}
+	return false
 }
 
 func isCode(err error, code string) bool {

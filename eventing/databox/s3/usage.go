@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"time"
 
@@ -27,9 +25,8 @@ func ReadUsage(ctx context.Context, c *minio.Client, at databox.UsageRef) (u dat
 	}
 	defer o.Close()
 	b, err := io.ReadAll(io.LimitReader(o, maxUsage+1))
-	var answer minio.ErrorResponse
 	switch {
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case IsMissing(err):
 		return databox.Usage{}, false, nil
 	case err != nil:
 		return databox.Usage{}, false, fmt.Errorf("reading how full the box is: %w", err)

@@ -66,9 +66,10 @@ func (g *Gateway) password(w http.ResponseWriter, r *http.Request, api routes.AP
 	if !basic.Possible(user) {
 		counted = impossible
 	}
-	ok, err := g.attempts.Check(r.Context(), g.hops.Caller(r), counted, g.users.Login(secret, user, password), func() (bool, error) {
-		return g.users.Check(r.Context(), secret, user, password)
-	})
+	ok, err := g.attempts.Check(r.Context(), g.hops.Caller(r), counted, g.users.Login(secret, user, password),
+		func() (bool, error) {
+			return g.users.Check(r.Context(), secret, user, password)
+		})
 	var tooMany *attempts.BusyError
 	switch {
 	case err == nil:
@@ -76,12 +77,14 @@ func (g *Gateway) password(w http.ResponseWriter, r *http.Request, api routes.AP
 		panic(http.ErrAbortHandler)
 	case errors.As(err, &tooMany):
 		w.Header().Set("Retry-After", strconv.Itoa(int(tooMany.After.Seconds())))
-		problem.Write(w, r, problem.New(problem.TooManyAttempts, http.StatusTooManyRequests, "Too many attempts to log in",
-			"there were wrong passwords from this address or of this user, and too many attempts wait; this one was not looked at"))
+		problem.Answer(w, r, problem.TooManyAttempts, http.StatusTooManyRequests, "Too many attempts to log in",
+			"there were wrong passwords from this address or of this user, and too many attempts wait; "+
+				"this one was not looked at")
 		return "", false
 	default: // basic.ErrBusy
 		w.Header().Set("Retry-After", passwordRetry)
-		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "Passwords cannot be looked at now", err.Error()))
+		problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "Passwords cannot be looked at now",
+			err.Error())
 		return "", false
 	}
 	if !ok {
@@ -101,11 +104,13 @@ func (g *Gateway) token(w http.ResponseWriter, r *http.Request, api routes.API, 
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
 	case errors.As(err, &refused):
 		slog.Info("token refused", "api", api.Name, "reason", refused.Reason)
-		g.unauthorized(w, r, api, refused.Reason, fmt.Sprintf(`, error="invalid_token", error_description="%s"`, refused.Reason))
+		g.unauthorized(w, r, api, refused.Reason,
+			fmt.Sprintf(`, error="invalid_token", error_description="%s"`, refused.Reason))
 	default:
 		slog.Error("tokens cannot be checked", "issuer", api.Auth.OIDC.Issuer, "error", err)
 		w.Header().Set("Retry-After", issuerRetry)
-		problem.Write(w, r, problem.New("issuer-unavailable", http.StatusServiceUnavailable, "Tokens cannot be checked now", "the OpenID Connect issuer does not answer"))
+		problem.Answer(w, r, "issuer-unavailable", http.StatusServiceUnavailable, "Tokens cannot be checked now",
+			"the OpenID Connect issuer does not answer")
 	}
 	return "", false
 }
@@ -119,5 +124,5 @@ func (g *Gateway) unauthorized(w http.ResponseWriter, r *http.Request, api route
 	if api.Auth.OIDC != nil {
 		w.Header().Add("Www-Authenticate", fmt.Sprintf("Bearer realm=%q%s", g.namespace, invalid))
 	}
-	problem.Write(w, r, problem.New(problem.Unauthorized, http.StatusUnauthorized, "", detail))
+	problem.Answer(w, r, problem.Unauthorized, http.StatusUnauthorized, "", detail)
 }

@@ -54,21 +54,29 @@ func TestGoodTokens(t *testing.T) {
 	m := startTokens(t, newProvider(t, ""))
 	now := time.Now()
 	for name, tc := range map[string]struct{ token, user string }{
-		"an access token of Keycloak":           {m.token(nil), "oidc:ann"},
-		"an ID token":                           {m.token(map[string]any{"aud": "end-users", "azp": nil, "typ": "ID"}), "oidc:ann"},
-		"one of several audiences":              {m.token(map[string]any{"aud": []string{"account", "end-users"}, "azp": "other"}), "oidc:ann"},
-		"no audience, but the party":            {m.token(map[string]any{"aud": nil}), "oidc:ann"},
-		"an elliptic key":                       {oidctest.SignIDToken(ecKey(), "two", "ES256", m.claims(nil)), "oidc:ann"},
-		"a key without an id":                   {oidctest.SignIDToken(rsaKey(), "", "RS256", m.claims(nil)), "oidc:ann"},
-		"a name in Cyrillic":                    {m.token(map[string]any{"preferred_username": "Аня Иванова"}), "oidc:Аня Иванова"},
-		"a name that looks like a path":         {m.token(map[string]any{"preferred_username": "../boris"}), "oidc:../boris"},
-		"a name with a colon":                   {m.token(map[string]any{"preferred_username": "oidc:ann"}), "oidc:oidc:ann"},
-		"the longest name":                      {m.token(map[string]any{"preferred_username": strings.Repeat("u", caller.MaxUser-5)}), "oidc:" + strings.Repeat("u", caller.MaxUser-5)},
-		"expired, but clocks differ":            {m.token(map[string]any{"exp": now.Add(-bearer.Leeway / 2).Unix()}), "oidc:ann"},
-		"not yet valid, but clocks differ":      {m.token(map[string]any{"nbf": now.Add(bearer.Leeway / 2).Unix()}), "oidc:ann"},
-		"a fraction of a second":                {m.token(map[string]any{"exp": float64(now.Unix()) + 60.5}), "oidc:ann"},
-		"many roles":                            {m.token(map[string]any{"realm_access": strings.Repeat("role ", 2200)}), "oidc:ann"},
-		"claims that nobody reads, of any type": {m.token(map[string]any{"email": 7, "email_verified": false, "name": []int{1}}), "oidc:ann"},
+		"an access token of Keycloak": {m.token(nil), "oidc:ann"},
+		"an ID token": {m.token(map[string]any{"aud": "end-users", "azp": nil, "typ": "ID"}),
+			"oidc:ann"},
+		"one of several audiences": {m.token(map[string]any{"aud": []string{"account", "end-users"},
+			"azp": "other"}), "oidc:ann"},
+		"no audience, but the party": {m.token(map[string]any{"aud": nil}), "oidc:ann"},
+		"an elliptic key":            {oidctest.SignIDToken(ecKey(), "two", "ES256", m.claims(nil)), "oidc:ann"},
+		"a key without an id":        {oidctest.SignIDToken(rsaKey(), "", "RS256", m.claims(nil)), "oidc:ann"},
+		"a name in Cyrillic": {m.token(map[string]any{"preferred_username": "Аня Иванова"}),
+			"oidc:Аня Иванова"},
+		"a name that looks like a path": {m.token(map[string]any{"preferred_username": "../boris"}), "oidc:../boris"},
+		"a name with a colon":           {m.token(map[string]any{"preferred_username": "oidc:ann"}), "oidc:oidc:ann"},
+		"the longest name": {m.token(map[string]any{"preferred_username": strings.Repeat("u",
+			caller.MaxUser-5)}), "oidc:" + strings.Repeat("u", caller.MaxUser-5)},
+		"expired, but clocks differ": {m.token(map[string]any{"exp": now.Add(-bearer.Leeway / 2).Unix()}),
+			"oidc:ann"},
+		"not yet valid, but clocks differ": {m.token(map[string]any{"nbf": now.Add(bearer.Leeway / 2).Unix()}),
+			"oidc:ann"},
+		"a fraction of a second": {m.token(map[string]any{"exp": float64(now.Unix()) + 60.5}), "oidc:ann"},
+		"many roles": {m.token(map[string]any{"realm_access": strings.Repeat("role ", 2200)}),
+			"oidc:ann"},
+		"claims that nobody reads, of any type": {m.token(map[string]any{"email": 7, "email_verified": false,
+			"name": []int{1}}), "oidc:ann"},
 	} {
 		if a := m.with(t, tc.token); a.StatusCode != 200 || a.user != tc.user {
 			t.Errorf("%s (%d bytes): %d %s, user %q, want %q", name, len(tc.token), a.StatusCode, a.body, a.user, tc.user)
@@ -98,53 +106,73 @@ func badTokens(p *provider) map[string]struct{ token, reason string } {
 	good := strings.Split(p.token(nil), ".")
 	unsigned := encode([]byte(`{"alg":"none"}`)) + "." + good[1] + "."
 	der := must(x509.MarshalPKIXPublicKey(rsaKey().Public()))
-	embedded := must(must(jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: otherKey()}, &jose.SignerOptions{EmbedJWK: true})).Sign([]byte(p.claims(nil))))
+	embedded := must(must(jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: otherKey()},
+		&jose.SignerOptions{EmbedJWK: true})).Sign([]byte(p.claims(nil))))
 	return map[string]struct{ token, reason string }{
-		"alg none":                             {unsigned, noJWT},
-		"alg none with a signature":            {unsigned + "eyJ", malformed},
-		"HS256 with the public key":            {oidctest.SignIDToken(der, "one", "HS256", p.claims(nil)), malformed},
-		"HS256, though the provider lists it":  {oidctest.SignIDToken([]byte("eyJ-secret-of-32-bytes-or-more-it-is"), "one", "HS256", p.claims(nil)), malformed},
-		"an algorithm that is not listed":      {oidctest.SignIDToken(rsaKey(), "one", "RS384", p.claims(nil)), malformed},
-		"another key under a known id":         {oidctest.SignIDToken(otherKey(), "one", "RS256", p.claims(nil)), malformed},
-		"another key under an unknown id":      {oidctest.SignIDToken(otherKey(), "three", "RS256", p.claims(nil)), malformed},
-		"another key without an id":            {oidctest.SignIDToken(otherKey(), "", "RS256", p.claims(nil)), malformed},
-		"a key that the token brings":          {must(embedded.CompactSerialize()), malformed},
-		"changed claims":                       {good[0] + "." + encode([]byte(p.claims(map[string]any{"preferred_username": "root"}))) + "." + good[2], malformed},
-		"JWS's JSON form":                      {fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, good[1], good[0], good[2]), noJWT},
-		"an opaque token":                      {"eyJust-a-secret", noJWT},
-		"four parts":                           {p.token(nil) + ".eyJ", noJWT},
-		"parts with nothing in them":           {"..", noJWT},
-		"other letters":                        {good[0] + "." + good[1] + "." + good[2] + "é", noJWT},
-		"parts that are no JSON":               {"eyJ.eyJ.eyJ", malformed},
-		"claims that are a list":               {oidctest.SignIDToken(rsaKey(), "one", "RS256", `["ann"]`), malformed},
-		"nothing":                              {"", noJWT},
-		"over 16 KiB":                          {p.token(map[string]any{"realm_access": strings.Repeat("role ", 2600)}), "the token is longer than 16 KiB"},
-		"another issuer":                       {p.token(map[string]any{"iss": "https://other.example.org"}), "the token is of another issuer"},
-		"the issuer with a slash":              {p.token(map[string]any{"iss": p.URL + "/"}), "the token is of another issuer"},
-		"no issuer":                            {p.token(map[string]any{"iss": nil}), "the token is of another issuer"},
-		"expired":                              {p.token(map[string]any{"exp": now.Add(-2 * bearer.Leeway).Unix()}), "the token has expired"},
-		"expired when time began":              {p.token(map[string]any{"exp": 0}), "the token has expired"},
-		"no expiry":                            {p.token(map[string]any{"exp": nil}), "the token does not say when it expires"},
-		"an expiry that is a text":             {p.token(map[string]any{"exp": "tomorrow"}), malformed},
-		"an expiry beyond numbers":             {p.token(map[string]any{"exp": 1e300}), "a claim of the token is of another type than it should be"},
-		"not yet valid":                        {p.token(map[string]any{"nbf": now.Add(3 * bearer.Leeway).Unix()}), "the token is not valid yet"},
-		"made in the future":                   {p.token(map[string]any{"iat": now.Add(3 * bearer.Leeway).Unix()}), "the token is not valid yet"},
-		"another client":                       {p.token(map[string]any{"azp": "other"}), client},
-		"no client":                            {p.token(map[string]any{"aud": nil, "azp": nil}), client},
-		"a client that begins like it":         {p.token(map[string]any{"aud": []string{"end-users2"}, "azp": "end-users2"}), client},
-		"a client of another type":             {p.token(map[string]any{"azp": []string{"end-users"}}), client},
-		"an audience of another type":          {p.token(map[string]any{"aud": map[string]any{"end-users": true}}), malformed},
-		"no name":                              {p.token(map[string]any{"preferred_username": nil}), noName},
-		"an empty name":                        {p.token(map[string]any{"preferred_username": ""}), noName},
-		"a name that is a number":              {p.token(map[string]any{"preferred_username": 7}), noName},
-		"a name that is a list":                {p.token(map[string]any{"preferred_username": []string{"ann"}}), noName},
-		"a name that is null":                  {oidctest.SignIDToken(rsaKey(), "one", "RS256", strings.Replace(p.claims(nil), `"ann"`, `null`, 1)), noName},
-		"a name in the claim's other spelling": {p.token(map[string]any{"preferred_username": nil, "Preferred_Username": "ann"}), noName},
-		"a name over the limit":                {p.token(map[string]any{"preferred_username": strings.Repeat("u", caller.MaxUser-4)}), "the claim preferred_username is too long"},
-		"a name of two lines":                  {p.token(map[string]any{"preferred_username": "ann\nboris"}), noNames},
-		"a name with a NUL":                    {p.token(map[string]any{"preferred_username": "ann\x00"}), noNames},
-		"a name that is not UTF-8":             {oidctest.SignIDToken(rsaKey(), "one", "RS256", strings.Replace(p.claims(nil), `"ann"`, "\"ann\xff\"", 1)), noNames},
-		"half a character":                     {oidctest.SignIDToken(rsaKey(), "one", "RS256", strings.Replace(p.claims(nil), `"ann"`, `"ann\ud800"`, 1)), noNames},
+		"alg none":                  {unsigned, noJWT},
+		"alg none with a signature": {unsigned + "eyJ", malformed},
+		"HS256 with the public key": {oidctest.SignIDToken(der, "one", "HS256", p.claims(nil)), malformed},
+		"HS256, though the provider lists it": {oidctest.SignIDToken([]byte("eyJ-secret-of-32-bytes-or-more-it-is"), "one",
+			"HS256", p.claims(nil)), malformed},
+		"an algorithm that is not listed": {oidctest.SignIDToken(rsaKey(), "one", "RS384", p.claims(nil)), malformed},
+		"another key under a known id":    {oidctest.SignIDToken(otherKey(), "one", "RS256", p.claims(nil)), malformed},
+		"another key under an unknown id": {oidctest.SignIDToken(otherKey(), "three", "RS256", p.claims(nil)),
+			malformed},
+		"another key without an id":   {oidctest.SignIDToken(otherKey(), "", "RS256", p.claims(nil)), malformed},
+		"a key that the token brings": {must(embedded.CompactSerialize()), malformed},
+		"changed claims": {good[0] + "." +
+			encode([]byte(p.claims(map[string]any{"preferred_username": "root"}))) + "." + good[2], malformed},
+		"JWS's JSON form": {fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, good[1],
+			good[0], good[2]), noJWT},
+		"an opaque token":            {"eyJust-a-secret", noJWT},
+		"four parts":                 {p.token(nil) + ".eyJ", noJWT},
+		"parts with nothing in them": {"..", noJWT},
+		"other letters":              {good[0] + "." + good[1] + "." + good[2] + "é", noJWT},
+		"parts that are no JSON":     {"eyJ.eyJ.eyJ", malformed},
+		"claims that are a list":     {oidctest.SignIDToken(rsaKey(), "one", "RS256", `["ann"]`), malformed},
+		"nothing":                    {"", noJWT},
+		"over 16 KiB": {p.token(map[string]any{"realm_access": strings.Repeat("role ", 2600)}),
+			"the token is longer than 16 KiB"},
+		"another issuer": {p.token(map[string]any{"iss": "https://other.example.org"}),
+			"the token is of another issuer"},
+		"the issuer with a slash": {p.token(map[string]any{"iss": p.URL + "/"}),
+			"the token is of another issuer"},
+		"no issuer": {p.token(map[string]any{"iss": nil}), "the token is of another issuer"},
+		"expired": {p.token(map[string]any{"exp": now.Add(-2 * bearer.Leeway).Unix()}),
+			"the token has expired"},
+		"expired when time began": {p.token(map[string]any{"exp": 0}), "the token has expired"},
+		"no expiry": {p.token(map[string]any{"exp": nil}),
+			"the token does not say when it expires"},
+		"an expiry that is a text": {p.token(map[string]any{"exp": "tomorrow"}), malformed},
+		"an expiry beyond numbers": {p.token(map[string]any{"exp": 1e300}),
+			"a claim of the token is of another type than it should be"},
+		"not yet valid": {p.token(map[string]any{"nbf": now.Add(3 * bearer.Leeway).Unix()}),
+			"the token is not valid yet"},
+		"made in the future": {p.token(map[string]any{"iat": now.Add(3 * bearer.Leeway).Unix()}),
+			"the token is not valid yet"},
+		"another client": {p.token(map[string]any{"azp": "other"}), client},
+		"no client":      {p.token(map[string]any{"aud": nil, "azp": nil}), client},
+		"a client that begins like it": {p.token(map[string]any{"aud": []string{"end-users2"},
+			"azp": "end-users2"}), client},
+		"a client of another type": {p.token(map[string]any{"azp": []string{"end-users"}}), client},
+		"an audience of another type": {p.token(map[string]any{"aud": map[string]any{"end-users": true}}),
+			malformed},
+		"no name":                 {p.token(map[string]any{"preferred_username": nil}), noName},
+		"an empty name":           {p.token(map[string]any{"preferred_username": ""}), noName},
+		"a name that is a number": {p.token(map[string]any{"preferred_username": 7}), noName},
+		"a name that is a list":   {p.token(map[string]any{"preferred_username": []string{"ann"}}), noName},
+		"a name that is null": {oidctest.SignIDToken(rsaKey(), "one", "RS256",
+			strings.Replace(p.claims(nil), `"ann"`, `null`, 1)), noName},
+		"a name in the claim's other spelling": {p.token(map[string]any{"preferred_username": nil,
+			"Preferred_Username": "ann"}), noName},
+		"a name over the limit": {p.token(map[string]any{"preferred_username": strings.Repeat("u",
+			caller.MaxUser-4)}), "the claim preferred_username is too long"},
+		"a name of two lines": {p.token(map[string]any{"preferred_username": "ann\nboris"}), noNames},
+		"a name with a NUL":   {p.token(map[string]any{"preferred_username": "ann\x00"}), noNames},
+		"a name that is not UTF-8": {oidctest.SignIDToken(rsaKey(), "one", "RS256",
+			strings.Replace(p.claims(nil), `"ann"`, "\"ann\xff\"", 1)), noNames},
+		"half a character": {oidctest.SignIDToken(rsaKey(), "one", "RS256",
+			strings.Replace(p.claims(nil), `"ann"`, `"ann\ud800"`, 1)), noNames},
 	}
 }
 
@@ -230,7 +258,8 @@ func TestAnUnverifiedMailAddressIsNobody(t *testing.T) {
 	t.Parallel()
 	m := startTokens(t, newProvider(t, ""))
 	for verified, want := range map[any]int{true: 200, "true": 200, nil: 200, false: 401, "false": 401, 1: 401} {
-		a := m.post(t, "mail", "Authorization", "Bearer "+m.token(map[string]any{"email": "ann@example.org", "email_verified": verified}))
+		a := m.post(t, "mail", "Authorization",
+			"Bearer "+m.token(map[string]any{"email": "ann@example.org", "email_verified": verified}))
 		if a.StatusCode != want || (want == 200) != (a.user == "oidc:ann@example.org") {
 			t.Errorf("email_verified %v: %d %s, user %q", verified, a.StatusCode, a.body, a.user)
 		}
@@ -342,7 +371,8 @@ func TestManyFirstTokensAskOnce(t *testing.T) {
 	rules := *m.gateway.table.APIs()[0].Auth.OIDC
 	for range 20 {
 		all.Go(func() {
-			if user, err := m.gateway.tokens.Check(t.Context(), rules, p.token(nil), time.Now()); err != nil || user != "oidc:ann" {
+			if user, err := m.gateway.tokens.Check(t.Context(), rules, p.token(nil), time.Now()); err != nil ||
+				user != "oidc:ann" {
 				t.Errorf("user %q, %v", user, err)
 			}
 		})
@@ -398,7 +428,8 @@ func TestIssuersThatAreNotBelieved(t *testing.T) {
 			if !strings.HasPrefix(r.URL.Path, "/.well-known/") {
 				return false
 			}
-			_, _ = io.WriteString(w, strings.NewReplacer(old, new).Replace(fmt.Sprintf(`{"issuer":%q,"jwks_uri":"%[1]s/keys","id_token_signing_alg_values_supported":["RS256"]}`, p.URL)))
+			_, _ = io.WriteString(w, strings.NewReplacer(old,
+				new).Replace(fmt.Sprintf(`{"issuer":%q,"jwks_uri":"%[1]s/keys","id_token_signing_alg_values_supported":["RS256"]}`, p.URL)))
 			return true
 		}
 	}
@@ -470,7 +501,8 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	statuses, told, many := map[int]int{}, "", make(chan struct{})
 	var guesses sync.WaitGroup
 	for i := range 100 {
-		r := m.request(t, "POST", "/leaf/predict", nil, "user", fmt.Sprintf("ann:%d", i), "X-Forwarded-For", fmt.Sprintf("10.1.1.%d, 192.0.2.66", i)+queueProxyAdds)
+		r := m.request(t, "POST", "/leaf/predict", nil, "user", fmt.Sprintf("ann:%d", i), "X-Forwarded-For",
+			fmt.Sprintf("10.1.1.%d, 192.0.2.66", i)+queueProxyAdds)
 		guesses.Go(func() {
 			resp, err := m.Client().Do(r.WithContext(ctx))
 			if err != nil {
@@ -489,8 +521,10 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	}
 	<-many
 	before := time.Now()
-	resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", "ann:secret", "X-Forwarded-For", "198.51.100.1"+queueProxyAdds)
-	if took := time.Since(before); resp.StatusCode != 200 || took > 5*time.Second { // the guesses that wait would make it 8 s, or a 429
+	resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", "ann:secret", "X-Forwarded-For",
+		"198.51.100.1"+queueProxyAdds)
+	// the guesses that wait would make it 8 s, or a 429
+	if took := time.Since(before); resp.StatusCode != 200 || took > 5*time.Second {
 		t.Errorf("ann: %d %s after %v", resp.StatusCode, body, took)
 	}
 	cancel()
@@ -510,7 +544,8 @@ func TestNobodyIsAnonymous(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(m.dir+"/auth/users/auth", []byte(caller.Anonymous+":{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
+	if err := os.WriteFile(m.dir+"/auth/users/auth", []byte(caller.Anonymous+":{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{caller.Anonymous, "a\nb", "a\x1b[2J"} {

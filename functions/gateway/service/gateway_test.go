@@ -85,7 +85,10 @@ func startWith(t *testing.T, routesFile string, component http.HandlerFunc) modu
 			return (&net.Dialer{}).DialContext(ctx, network, up.Listener.Addr().String())
 		}
 	} else {
-		transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, fmt.Errorf("no route to host") }
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			return nil,
+				fmt.Errorf("no route to host")
+		}
 	}
 	g.forward = forward.New(transport, forward.MaxBody)
 	g.forward.Patience = 200 * time.Millisecond
@@ -131,7 +134,8 @@ func wantProblem(t *testing.T, resp *http.Response, body string, status int, slu
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
 		t.Fatalf("status %d, body %q: %v", resp.StatusCode, body, err)
 	}
-	if resp.StatusCode != status || p.Status != status || p.Slug() != slug || resp.Header.Get("Content-Type") != problem.ContentType {
+	if resp.StatusCode != status || p.Status != status || p.Slug() != slug ||
+		resp.Header.Get("Content-Type") != problem.ContentType {
 		t.Errorf("status %d %s, problem %+v; want %d %s", resp.StatusCode, resp.Header.Get("Content-Type"), p, status, slug)
 	}
 }
@@ -146,8 +150,10 @@ func TestBinaryTensorsPass(t *testing.T) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		_, _ = io.Copy(w, r.Body)
 	})
-	resp, body := m.call(t, "POST", "/open/v2/models/x/infer", strings.NewReader("{}\x00\xff\n"), head, "2", "Content-Type", "application/octet-stream")
-	if body != "{}\x00\xff\n" || resp.Header.Get(head) != "2" || resp.Header.Get("Content-Type") != "application/octet-stream" {
+	resp, body := m.call(t, "POST", "/open/v2/models/x/infer", strings.NewReader("{}\x00\xff\n"), head, "2",
+		"Content-Type", "application/octet-stream")
+	if body != "{}\x00\xff\n" || resp.Header.Get(head) != "2" ||
+		resp.Header.Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("%q %v", body, resp.Header)
 	}
 	resp, body = m.call(t, "GET", "/leaf/v2", nil)
@@ -170,8 +176,10 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 		_, _ = io.WriteString(w, `{"outputs":[]}`)
 	})
 	resp, answer := m.call(t, "POST", "/pu-ann/leaf/predict?x=1", strings.NewReader(`{"inputs":[]}`), "user", "ann:secret",
-		"Cookie", "c=1", "X-Forwarded-User", "root", "X-Forwarded-Prefix", "/x", "X-Forwarded-For", "1.2.3.4", caller.Header, "forged", "Unip-Other", "x",
-		"Knative-Serving-Probe", "x", "K-Network-Hash", "override", "X-Mine", "kept", "Connection", "X-Hop", "X-Hop", "x", "Upgrade", "websocket")
+		"Cookie", "c=1", "X-Forwarded-User", "root", "X-Forwarded-Prefix", "/x", "X-Forwarded-For", "1.2.3.4",
+		caller.Header, "forged", "Unip-Other", "x",
+		"Knative-Serving-Probe", "x", "K-Network-Hash", "override", "X-Mine", "kept", "Connection", "X-Hop", "X-Hop", "x",
+		"Upgrade", "websocket")
 	if resp.StatusCode != 200 || answer != `{"outputs":[]}` || body != `{"inputs":[]}` {
 		t.Fatalf("status %d, answer %q, the component got %q", resp.StatusCode, answer, body)
 	}
@@ -188,12 +196,14 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 	if life := c.Expiry.Sub(c.IssuedAt); life != caller.Life {
 		t.Errorf("the signature lives %v", life)
 	}
-	for _, k := range []string{"Authorization", "Cookie", "X-Forwarded-User", "Unip-Other", "Knative-Serving-Probe", "K-Network-Hash", "X-Hop", "Upgrade", "Connection"} {
+	for _, k := range []string{"Authorization", "Cookie", "X-Forwarded-User", "Unip-Other", "Knative-Serving-Probe",
+		"K-Network-Hash", "X-Hop", "Upgrade", "Connection"} {
 		if v := got.Header.Get(k); v != "" {
 			t.Errorf("header %s reached the component: %q", k, v)
 		}
 	}
-	if got.Header.Get("X-Mine") != "kept" || got.Header.Get("X-Forwarded-Prefix") != "/pu-ann/leaf" || strings.Contains(got.Header.Get("X-Forwarded-For"), "1.2.3.4") {
+	if got.Header.Get("X-Mine") != "kept" || got.Header.Get("X-Forwarded-Prefix") != "/pu-ann/leaf" ||
+		strings.Contains(got.Header.Get("X-Forwarded-For"), "1.2.3.4") {
 		t.Errorf("header %v", got.Header)
 	}
 	if tp := got.Header.Get("Traceparent"); len(tp) != 55 {
@@ -230,7 +240,8 @@ func TestATraceparentIsPassedOn(t *testing.T) {
 	if got != good {
 		t.Errorf("traceparent %q", got)
 	}
-	for _, bad := range []string{"00-00000000000000000000000000000000-b7ad6b7169203331-01", "x", good + "-y", strings.Replace(good, "b7ad6b7169203331", "0000000000000000", 1)} {
+	for _, bad := range []string{"00-00000000000000000000000000000000-b7ad6b7169203331-01", "x", good + "-y",
+		strings.Replace(good, "b7ad6b7169203331", "0000000000000000", 1)} {
 		m.call(t, "GET", "/open/openapi.json", nil, "Traceparent", bad)
 		if got == bad || len(got) != 55 {
 			t.Errorf("for %q: traceparent %q", bad, got)
@@ -288,11 +299,13 @@ func TestWhoMayNotCall(t *testing.T) {
 func TestWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	m := start(t, func(http.ResponseWriter, *http.Request) { t.Error("the call reached the component") })
-	for _, path := range []string{"/", "/leaf", "/leaf/", "/other/predict", "/leaf/../open/predict", "/open//predict", "/open%2Fpredict", "/open/%70redict", "/open/metrics", "/open/healthz"} {
+	for _, path := range []string{"/", "/leaf", "/leaf/", "/other/predict", "/leaf/../open/predict", "/open//predict",
+		"/open%2Fpredict", "/open/%70redict", "/open/metrics", "/open/healthz"} {
 		resp, body := m.call(t, "POST", path, nil, "user", "ann:secret")
 		wantProblem(t, resp, body, 404, problem.NotFound)
 	}
-	for path, allow := range map[string]string{"/leaf/predict": "POST", "/leaf/openapi.json": "GET, HEAD", "/leaf/v2/x": "GET, HEAD, POST"} {
+	for path, allow := range map[string]string{"/leaf/predict": "POST", "/leaf/openapi.json": "GET, HEAD",
+		"/leaf/v2/x": "GET, HEAD, POST"} {
 		resp, body := m.call(t, "DELETE", path, nil, "user", "ann:secret")
 		wantProblem(t, resp, body, 405, problem.MethodNotAllowed)
 		if d := cmp.Diff(allow, resp.Header.Get("Allow")); d != "" {
@@ -430,7 +443,8 @@ func TestWithoutTheModuleKey(t *testing.T) {
 		if resp.StatusCode != 200 {
 			t.Fatalf("%s: %d %s", api, resp.StatusCode, body)
 		}
-		if c, err := caller.Verify(key, <-reached, "POST", "/predict", api+"-mlcmp", time.Now()); err != nil || c.User != user {
+		if c, err := caller.Verify(key, <-reached, "POST", "/predict", api+"-mlcmp", time.Now()); err != nil ||
+			c.User != user {
 			t.Errorf("%s: %+v %v", api, c, err)
 		}
 	}

@@ -24,8 +24,10 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	reached := make(chan string, 100)
 	m := startWith(t, originRoutes, func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path })
 	calls := [][2]string{
-		{"POST", "/leaf/predict"}, {"POST", "/pu-ann/leaf/v2/models/leaf/infer"}, {"POST", "/open/predict"}, {"PUT", "/files/visitors/x/loot"},
-		{"DELETE", "/files/visitors/x/"}, {"POST", "/train/run"}, {"POST", "/train"}, {"POST", "/pipelines/runs/run-1/cancel"},
+		{"POST", "/leaf/predict"}, {"POST", "/pu-ann/leaf/v2/models/leaf/infer"}, {"POST", "/open/predict"},
+		{"PUT", "/files/visitors/x/loot"},
+		{"DELETE", "/files/visitors/x/"}, {"POST", "/train/run"}, {"POST", "/train"},
+		{"POST", "/pipelines/runs/run-1/cancel"},
 	}
 	pages := map[string][]string{
 		"another site":                {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
@@ -35,11 +37,13 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 		"an old browser":              {"Origin", "https://evil.example"},
 		"a sandboxed frame":           {"Origin", "null"},
 		"another port":                {"Origin", "http://127.0.0.1:1"},
-		"a claimed host":              {"Origin", "https://evil.example", "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example"},
+		"a claimed host": {"Origin", "https://evil.example", "X-Forwarded-Host", "evil.example", "Forwarded",
+			"host=evil.example"},
 	}
 	for _, c := range calls {
 		for name, header := range pages {
-			resp, body := m.call(t, c[0], c[1], strings.NewReader("{}"), append(header, "user", "ann:secret", "Content-Type", "text/plain")...)
+			resp, body := m.call(t, c[0], c[1], strings.NewReader("{}"),
+				append(header, "user", "ann:secret", "Content-Type", "text/plain")...)
 			if wantProblem(t, resp, body, http.StatusForbidden, problem.CrossOrigin); t.Failed() {
 				t.Fatalf("%s, %v", name, c)
 			}
@@ -62,13 +66,15 @@ func TestWhoMayChangeSomething(t *testing.T) {
 		status    int
 	}{
 		{"a program", "/leaf/predict", nil, 200},
-		{"a page of the API's host", "/leaf/predict", []string{"Sec-Fetch-Site", "same-origin", "Origin", "https://" + host}, 200},
+		{"a page of the API's host", "/leaf/predict",
+			[]string{"Sec-Fetch-Site", "same-origin", "Origin", "https://" + host}, 200},
 		{"the user's own doing", "/leaf/predict", []string{"Sec-Fetch-Site", "none"}, 200},
 		{"a page of the API's host in an old browser", "/leaf/predict", []string{"Origin", "http://" + host}, 200},
 		{"a trusted origin", "/open/predict", []string{"Sec-Fetch-Site", "cross-site", "Origin", trusted}, 200},
 		{"a trusted origin in an old browser", "/open/predict", []string{"Origin", trusted}, 200},
 		{"one like it", "/open/predict", []string{"Sec-Fetch-Site", "cross-site", "Origin", trusted + ".evil.example"}, 403},
-		{"without its scheme", "/open/predict", []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://app.example.org"}, 403},
+		{"without its scheme", "/open/predict",
+			[]string{"Sec-Fetch-Site", "cross-site", "Origin", "http://app.example.org"}, 403},
 		{"trusted by another API", "/leaf/predict", []string{"Sec-Fetch-Site", "cross-site", "Origin", trusted}, 403},
 	} {
 		resp, body := m.call(t, "POST", tc.path, strings.NewReader("{}"), append(tc.header, "user", "ann:secret")...)
@@ -76,7 +82,8 @@ func TestWhoMayChangeSomething(t *testing.T) {
 			t.Errorf("%s: %d %s", tc.why, resp.StatusCode, body)
 		}
 	}
-	resp, _ := m.call(t, "GET", "/leaf/openapi.json", nil, "user", "ann:secret", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+	resp, _ := m.call(t, "GET", "/leaf/openapi.json", nil, "user", "ann:secret", "Sec-Fetch-Site", "cross-site",
+		"Origin", "https://evil.example")
 	if resp.StatusCode != 200 {
 		t.Errorf("reading: %d", resp.StatusCode)
 	}

@@ -58,7 +58,8 @@ func public(id, algorithm string, key crypto.Signer) oidctest.PublicKey {
 func newProvider(t *testing.T, address string) *provider {
 	t.Helper()
 	p := &provider{oidc: oidctest.Server{
-		PublicKeys: []oidctest.PublicKey{public("one", "RS256", rsaKey()), public("two", "ES256", ecKey())}, Algorithms: []string{"HS256", "none", "RS256", "ES256"},
+		PublicKeys: []oidctest.PublicKey{public("one", "RS256", rsaKey()),
+			public("two", "ES256", ecKey())}, Algorithms: []string{"HS256", "none", "RS256", "ES256"},
 	}}
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
 	if address != "" {
@@ -134,9 +135,11 @@ func startTokens(t *testing.T, p *provider) tokens {
 	basic := `"basic":{"credentials":"users"}`
 	all := tokens{provider: p, told: make(chan string, 1)}
 	all.module = startWith(t, `{"apis":[`+strings.Join([]string{
-		api("token", rules), api("basic", basic), api("both", basic+","+rules), api("mail", strings.Replace(rules, "preferred_username", "email", 1)),
+		api("token", rules), api("basic", basic), api("both", basic+","+rules), api("mail",
+			strings.Replace(rules, "preferred_username", "email", 1)),
 	}, ",")+`]}`, func(_ http.ResponseWriter, r *http.Request) {
-		c, err := caller.Verify(key, r.Header.Get(caller.Header), "POST", "/predict", strings.Split(r.Host, ".")[0], time.Now())
+		c, err := caller.Verify(key, r.Header.Get(caller.Header), "POST", "/predict", strings.Split(r.Host, ".")[0],
+			time.Now())
 		if err != nil {
 			t.Errorf("the component was told nothing of the caller: %v", err)
 		}

@@ -28,46 +28,49 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	rec := &answered.Writer{ResponseWriter: w}
-	entry := call{trace: forward.Trace(r, g.sampled)}
+	entry := logEntry{trace: forward.Trace(r, g.sampled)}
 	defer func() {
 		p := recover()
-		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { //nolint:errorlint // a panic value, never wrapped
+		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { // a panic value, never wrapped
 			slog.Error("call panicked", "panic", fmt.Sprint(p))
-			problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the gateway; its log says more"))
+			problem.Answer(rec, r, problem.Internal, http.StatusInternalServerError, "",
+				"a mistake of the gateway; its log says more")
 			p = nil
 		}
 		status := rec.Status
 		if p != nil {
 			status = 499 // the caller went away, or the answer broke off
 		}
-		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user", entry.user,
+		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user",
+			entry.user,
 			"bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
 		if p != nil {
 			panic(p)
 		}
 	}()
-	g.serve(rec, r, &entry)
+	g.route(rec, r, &entry)
 }
 
-// call is what the access log says of a call.
-type call struct{ api, user, trace string }
+// logEntry is what the access log says of a call.
+type logEntry struct{ api, user, trace string }
 
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, entry *call) {
+func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry) {
 	r = pace.Limit(w, r, pace.Pause, pace.Whole)
 	m, ok := g.table.Find(r.URL.EscapedPath())
 	if !ok {
-		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path"))
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path")
 		return
 	}
 	entry.api = m.API.Name
 	if !slices.Contains(m.Methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(m.Methods, ", "))
-		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+strings.Join(m.Methods, ", ")))
+		problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "",
+			"the path has only "+strings.Join(m.Methods, ", "))
 		return
 	}
 	if err := g.table.CheckOrigin(m.API, r); err != nil {
-		problem.Write(w, r, problem.New(problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
-			"a browser sends this call for a page of another site than the API's"))
+		problem.Answer(w, r, problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+			"a browser sends this call for a page of another site than the API's")
 		return
 	}
 	user, ok := g.authenticate(w, r, m.API)
@@ -110,8 +113,8 @@ func owner(api routes.API, user string) string {
 // serveRuns answers the operations of pipelines and their runs.
 func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	if g.runs == nil {
-		problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "",
-			"the gateway was started without access to runs"))
+		problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "",
+			"the gateway was started without access to runs")
 		return
 	}
 	switch m.Operation {

@@ -34,7 +34,8 @@ func (s *silent) Read([]byte) (int, error) {
 // Every body has a limit of time, also one that is refused before it is read.
 func TestSlowBodiesEnd(t *testing.T) {
 	t.Parallel()
-	m := startWith(t, strings.Replace(routesFile, `{"apis":[`, `{"apis":[{"name":"train","kind":"experimentPipeline","path":"train","target":"train"},`, 1),
+	m := startWith(t, strings.Replace(routesFile, `{"apis":[`,
+		`{"apis":[{"name":"train","kind":"experimentPipeline","path":"train","target":"train"},`, 1),
 		func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("{}")) })
 	m.gateway.runs = &runs.Handler{}
 	for path, want := range map[string]int{

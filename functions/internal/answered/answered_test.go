@@ -13,9 +13,13 @@ func TestWriterRemembersTheAnswer(t *testing.T) {
 		status int
 		bytes  int64
 	}{
-		"nothing":               {func(http.ResponseWriter) {}, 0, 0},
-		"a status":              {func(w http.ResponseWriter) { w.WriteHeader(404) }, 404, 0},
-		"a body":                {func(w http.ResponseWriter) { _, _ = w.Write([]byte("abc")); _, _ = w.Write([]byte("d")) }, 200, 4},
+		"nothing":  {func(http.ResponseWriter) {}, 0, 0},
+		"a status": {func(w http.ResponseWriter) { w.WriteHeader(404) }, 404, 0},
+		"a body": {func(w http.ResponseWriter) {
+			_, _ = w.Write([]byte("abc"))
+			_,
+				_ = w.Write([]byte("d"))
+		}, 200, 4},
 		"early hints before it": {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(201) }, 201, 0},
 		"a second status":       {func(w http.ResponseWriter) { w.WriteHeader(201); w.WriteHeader(500) }, 201, 0},
 	} {

@@ -65,7 +65,8 @@ func forge(t *testing.T, k []byte, alg jose.SignatureAlgorithm, typ string, payl
 func Example() {
 	key := []byte("a key of at least 32 bytes, random in truth")
 	now := time.Unix(1_800_000_000, 0)
-	h, err := caller.Sign(key, caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: now})
+	h, err := caller.Sign(key, caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict",
+		IssuedAt: now})
 	if err != nil {
 		panic(err)
 	}
@@ -154,7 +155,8 @@ func TestMixedTokensAreRefused(t *testing.T) {
 	c.User = "boris"
 	b := strings.Split(sign(t, c), ".")
 	for _, h := range [][]string{{a[0], b[1], a[2]}, {a[0], a[1], b[2]}} {
-		if _, err := caller.Verify(key, strings.Join(h, "."), "POST", "/predict", "leaf", now); !errors.Is(err, caller.ErrInvalid) {
+		if _, err := caller.Verify(key, strings.Join(h, "."), "POST", "/predict", "leaf", now); !errors.Is(err,
+			caller.ErrInvalid) {
 			t.Errorf("mixed token: %v", err)
 		}
 	}
@@ -164,8 +166,9 @@ func TestAnotherCallIsRefused(t *testing.T) {
 	t.Parallel()
 	h := sign(t, claims())
 	for name, call := range map[string][3]string{
-		"method": {"GET", "/predict", "leaf"}, "path": {"POST", "/openapi.json", "leaf"}, "path with a slash": {"POST", "/predict/", "leaf"},
-		"audience": {"POST", "/predict", "other"}, "no audience": {"POST", "/predict", ""},
+		"method": {"GET", "/predict", "leaf"}, "path": {"POST", "/openapi.json", "leaf"},
+		"path with a slash": {"POST", "/predict/", "leaf"},
+		"audience":          {"POST", "/predict", "other"}, "no audience": {"POST", "/predict", ""},
 	} {
 		if _, err := caller.Verify(key, h, call[0], call[1], call[2], now); !errors.Is(err, caller.ErrInvalid) {
 			t.Errorf("another %s: %v", name, err)
@@ -197,8 +200,10 @@ func TestTime(t *testing.T) {
 
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
-	good := map[string]any{"iss": "gateway", "sub": "ann", "aud": "leaf", "htm": "POST", "htu": "/predict", "iat": now.Unix(), "exp": now.Unix() + 60, "jti": strings.Repeat("A", 22)}
-	if _, err := caller.Verify(key, forge(t, key, jose.HS256, "unip-caller+jwt", good), "POST", "/predict", "leaf", now); err != nil {
+	good := map[string]any{"iss": "gateway", "sub": "ann", "aud": "leaf", "htm": "POST", "htu": "/predict",
+		"iat": now.Unix(), "exp": now.Unix() + 60, "jti": strings.Repeat("A", 22)}
+	if _, err := caller.Verify(key, forge(t, key, jose.HS256, "unip-caller+jwt", good), "POST", "/predict", "leaf",
+		now); err != nil {
 		t.Fatalf("what the others are made from: %v", err)
 	}
 	with := func(k string, v any) map[string]any {
@@ -303,7 +308,8 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		c := caller.Claims{
-			User: strings.Repeat("я", r.IntN(300)), Audience: "leaf", Method: "POST", Path: "/" + strings.Repeat("p", r.IntN(4000)),
+			User: strings.Repeat("я", r.IntN(300)), Audience: "leaf", Method: "POST", Path: "/" + strings.Repeat("p",
+				r.IntN(4000)),
 			IssuedAt: now,
 		}
 		h, err := caller.Sign(key, c)

@@ -117,6 +117,11 @@ func bound(p Problem) Problem {
 	return p
 }
 
+// Answer answers r with a new problem.
+func Answer(w http.ResponseWriter, r *http.Request, slug string, status int, title, detail string) {
+	Write(w, r, New(slug, status, title, detail))
+}
+
 // Write answers r with p. r may be nil; it gives the instance and the message, and a HEAD request
 // gets no body. Headers that only make sense for a good answer (length, encoding, tag) are taken
 // out; those that belong to the error (Retry-After, WWW-Authenticate, Allow) are set by the caller

@@ -18,7 +18,8 @@ func ExampleWrite() {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/leaf/predict", nil)
 	w.Header().Set("Retry-After", "1")
-	problem.Write(w, r, problem.New(problem.ModelNotFound, http.StatusServiceUnavailable, "Model not found", "box weights has no object leaf.onnx"))
+	problem.Write(w, r, problem.New(problem.ModelNotFound, http.StatusServiceUnavailable, "Model not found",
+		"box weights has no object leaf.onnx"))
 	fmt.Println(w.Code, w.Header().Get("Content-Type"), w.Header().Get("Retry-After"))
 	_, _ = w.Body.WriteTo(os.Stdout)
 	// Output:
@@ -30,17 +31,20 @@ func ExampleWrite() {
 func TestWriteForTheOpenInferenceProtocol(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"/v2": "no such model", "/v2/models/x/infer": "no such model", "/ns/leaf/v2/models/x": "no such model", "/ns/leaf/v2": "no such model", "/predict": "", "/v2x": "", "/leaf/predict": "",
+		"/v2": "no such model", "/v2/models/x/infer": "no such model", "/ns/leaf/v2/models/x": "no such model",
+		"/ns/leaf/v2": "no such model", "/predict": "", "/v2x": "", "/leaf/predict": "",
 	} {
 		w := httptest.NewRecorder()
-		problem.Write(w, httptest.NewRequest(http.MethodGet, path, nil), problem.New(problem.NotFound, http.StatusNotFound, "", "no such model"))
+		problem.Write(w, httptest.NewRequest(http.MethodGet, path, nil),
+			problem.New(problem.NotFound, http.StatusNotFound, "", "no such model"))
 		var got struct{ Error string }
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Error != want {
 			t.Errorf("%s: %s %v", path, w.Body, err)
 		}
 	}
 	w := httptest.NewRecorder()
-	problem.Write(w, httptest.NewRequest(http.MethodGet, "/v2", nil), problem.New(problem.NotFound, http.StatusNotFound, "", ""))
+	problem.Write(w, httptest.NewRequest(http.MethodGet, "/v2", nil),
+		problem.New(problem.NotFound, http.StatusNotFound, "", ""))
 	var got problem.Problem
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Message != "Not Found" {
 		t.Errorf("%+v %v", got, err)
@@ -53,12 +57,16 @@ func TestWriteFillsInWhatIsMissing(t *testing.T) {
 		in   problem.Problem
 		want problem.Problem
 	}{
-		"title from the status":          {problem.New("x", 404, "", ""), problem.Problem{Type: problem.Base + "x", Title: "Not Found", Status: 404, Instance: "/a%2Fb"}},
-		"a status that is not an error":  {problem.Problem{Status: 200}, problem.Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Instance: "/a%2Fb"}},
-		"an instance of its own is kept": {problem.Problem{Status: 400, Instance: "/x"}, problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/x"}},
+		"title from the status": {problem.New("x", 404, "", ""),
+			problem.Problem{Type: problem.Base + "x", Title: "Not Found", Status: 404, Instance: "/a%2Fb"}},
+		"a status that is not an error": {problem.Problem{Status: 200},
+			problem.Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Instance: "/a%2Fb"}},
+		"an instance of its own is kept": {problem.Problem{Status: 400, Instance: "/x"},
+			problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/x"}},
 		"faults": {
 			problem.Problem{Status: 400, Errors: []problem.Fault{{Pointer: "/inputs/0", Detail: "no name"}}},
-			problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/a%2Fb", Errors: []problem.Fault{{Pointer: "/inputs/0", Detail: "no name"}}},
+			problem.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Instance: "/a%2Fb",
+				Errors: []problem.Fault{{Pointer: "/inputs/0", Detail: "no name"}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +125,8 @@ func TestWriteBoundsTheAnswer(t *testing.T) {
 		t.Errorf("%d bytes", w.Body.Len())
 	}
 	var got problem.Problem
-	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Errors) != problem.MaxFaults || strings.ContainsRune(got.Detail, '\ufffd') {
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Errors) != problem.MaxFaults ||
+		strings.ContainsRune(got.Detail, '\ufffd') {
 		t.Errorf("%d faults, %v", len(got.Errors), err)
 	}
 	if len(p.Errors) != 100 || p.Errors[0].Detail != long {

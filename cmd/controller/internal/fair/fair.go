@@ -186,5 +186,5 @@ func (g *Gate) Wait(ctx context.Context, namespace string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	x.waiting--
-	return err //nolint:wrapcheck // rate's own words are plain
+	return err // rate's own words are plain
 }

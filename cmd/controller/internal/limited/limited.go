@@ -26,7 +26,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
-			return nil, err //nolint:wrapcheck // a listener's own
+			return nil, err // a listener's own
 		}
 		address := c.RemoteAddr().String()
 		if host, _, err := net.SplitHostPort(address); err == nil {
@@ -67,5 +67,5 @@ type connection struct {
 
 func (c *connection) Close() error {
 	c.once.Do(c.end)
-	return c.Conn.Close() //nolint:wrapcheck // a connection's own
+	return c.Conn.Close() // a connection's own
 }

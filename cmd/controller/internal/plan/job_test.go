@@ -49,24 +49,28 @@ func TestJob(t *testing.T) {
 	if err := stage.Decode(kubelet(fetch.Args[1], "--plan="), &f); err != nil {
 		t.Fatal(err)
 	}
-	if f.Inputs[0].Key != "users/ann/file_groups/a/$(HOME) x.csv" || f.Inputs[0].Name != "table" || f.Inputs[0].Session != "fetch-0.json" || f.Outputs[0] != "prepared" {
+	if in := f.Inputs[0]; in.Key != "users/ann/file_groups/a/$(HOME) x.csv" || in.Name != "table" ||
+		in.Session != "fetch-0.json" || f.Outputs[0] != "prepared" {
 		t.Errorf("fetch %+v", f)
 	}
 	var p stage.PublishPlan
 	if err := stage.Decode(kubelet(publish.Args[1], "--plan="), &p); err != nil {
 		t.Fatal(err)
 	}
-	if p.Session != "publish-0.json" || p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" || len(p.Outputs[0].Copies) != 0 {
+	if p.Session != "publish-0.json" || p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" ||
+		len(p.Outputs[0].Copies) != 0 {
 		t.Errorf("publish %+v", p)
 	}
 	env := map[string]string{}
 	for _, e := range user.Env {
 		env[e.Name] = strings.ReplaceAll(e.Value, "$$", "$")
 	}
-	if env["UNIP_PIPELINE_TABLE"] != "/unip/data/table/$(HOME) x.csv" || env["UNIP_PIPELINE_PREPARED"] != "/work/prepared" || len(env) != 2 {
+	if env["UNIP_PIPELINE_TABLE"] != "/unip/data/table/$(HOME) x.csv" ||
+		env["UNIP_PIPELINE_PREPARED"] != "/work/prepared" || len(env) != 2 {
 		t.Errorf("environment %v", env)
 	}
-	if i := slices.IndexFunc(user.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/work/prepared" }); i < 0 || user.VolumeMounts[i].SubPath != "prepared" {
+	atWork := func(m corev1.VolumeMount) bool { return m.MountPath == "/work/prepared" }
+	if i := slices.IndexFunc(user.VolumeMounts, atWork); i < 0 || user.VolumeMounts[i].SubPath != "prepared" {
 		t.Errorf("mounts %+v", user.VolumeMounts)
 	}
 	for _, m := range user.VolumeMounts {
@@ -77,13 +81,16 @@ func TestJob(t *testing.T) {
 	if *pod.AutomountServiceAccountToken || *job.Spec.BackoffLimit != 0 || job.OwnerReferences[0].UID != "u" {
 		t.Errorf("%+v", job)
 	}
-	if len(job.Name) > 63 || job.Name == JobName(r, st.Name, 1) || job.Name != JobName(r, st.Name, 2) || JobName(r, r.Status.Stages[1].Name, 2) == job.Name {
+	if len(job.Name) > 63 || job.Name == JobName(r, st.Name, 1) || job.Name != JobName(r, st.Name, 2) ||
+		job.Name == JobName(r, r.Status.Stages[1].Name, 2) {
 		t.Errorf("name %s", job.Name)
 	}
-	if c := user.SecurityContext.Capabilities; c.Drop[0] != "ALL" || !slices.Equal(c.Add, installation.UserCapabilities()) {
+	c := user.SecurityContext.Capabilities
+	if c.Drop[0] != "ALL" || !slices.Equal(c.Add, installation.UserCapabilities()) {
 		t.Errorf("the user's capabilities %+v", c)
 	}
-	if s := publish.SecurityContext; *s.RunAsUser != 0 || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add[0] != "DAC_OVERRIDE" || !*s.ReadOnlyRootFilesystem {
+	if s := publish.SecurityContext; *s.RunAsUser != 0 || s.Capabilities.Drop[0] != "ALL" ||
+		s.Capabilities.Add[0] != "DAC_OVERRIDE" || !*s.ReadOnlyRootFilesystem {
 		t.Errorf("publish %+v", s)
 	}
 }
@@ -101,7 +108,8 @@ func TestNetworkPolicySelectsStages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := resources.MakeNetworkPolicy(resources.Module{Namespace: "pu-ann-pa-a", Config: installation.Default()}, "stage")
+	module := resources.Module{Namespace: "pu-ann-pa-a", Config: installation.Default()}
+	policy := resources.MakeNetworkPolicy(module, "stage")
 	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +128,8 @@ func TestJobUnderRestricted(t *testing.T) {
 	}
 	for _, c := range slices.Concat(job.Spec.Template.Spec.InitContainers, job.Spec.Template.Spec.Containers) {
 		s := c.SecurityContext
-		if !*s.RunAsNonRoot || *s.RunAsUser != anyUser || *s.AllowPrivilegeEscalation || s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add != nil {
+		if !*s.RunAsNonRoot || *s.RunAsUser != anyUser || *s.AllowPrivilegeEscalation ||
+			s.Capabilities.Drop[0] != "ALL" || s.Capabilities.Add != nil {
 			t.Errorf("%s: %+v", c.Name, s)
 		}
 	}
@@ -131,7 +140,8 @@ func TestJobRefusesOwnSecrets(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"unip-module-key", "unip-run-logs", "weights.databox.write", "run-1.run.session"} {
 		r := resolved(t, newRun(), diamond())
-		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
+		secret := &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
+		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: secret}}
 		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -143,7 +153,8 @@ func TestJobRefusesOwnSecrets(t *testing.T) {
 func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	t.Parallel()
 	reads := resolved(t, newRun(), diamond())
-	writes := resolved(t, newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), newPipeline("train", with("make: -> model")))
+	nothingToRead := newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil })
+	writes := resolved(t, nothingToRead, newPipeline("train", with("make: -> model")))
 	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
 		st := &r.Status.Stages[0]
 		job, err := MakeJob(r, st, 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
@@ -229,7 +240,8 @@ func expand(word string, environment map[string]string) string {
 func TestResourcesOfAStage(t *testing.T) {
 	t.Parallel()
 	defaults := installation.Defaults{
-		Requests: map[string]string{"cpu": "100m", "memory": "256Mi"}, Limits: map[string]string{"memory": "1Gi", "ephemeral-storage": "10Gi"},
+		Requests: map[string]string{"cpu": "100m", "memory": "256Mi"},
+		Limits:   map[string]string{"memory": "1Gi", "ephemeral-storage": "10Gi"},
 	}
 	list := func(pairs ...string) corev1.ResourceList {
 		l := corev1.ResourceList{}
@@ -242,10 +254,22 @@ func TestResourcesOfAStage(t *testing.T) {
 		given          runtimev1.Resources
 		requests, want corev1.ResourceList
 	}{
-		"nothing":       {runtimev1.Resources{}, list("cpu", "100m", "memory", "256Mi"), list("memory", "1Gi", "ephemeral-storage", "10Gi")},
-		"a limit":       {runtimev1.Resources{Limits: list("memory", "64Mi")}, list("cpu", "100m", "memory", "64Mi"), list("memory", "64Mi", "ephemeral-storage", "10Gi")},
-		"a request":     {runtimev1.Resources{Requests: list("memory", "2Gi")}, list("cpu", "100m", "memory", "2Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
-		"as translated": {runtimev1.Resources{Limits: list("memory", "2Gi"), Requests: list("cpu", "50m", "memory", "1Gi")}, list("cpu", "50m", "memory", "1Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi")},
+		"nothing": {
+			runtimev1.Resources{},
+			list("cpu", "100m", "memory", "256Mi"), list("memory", "1Gi", "ephemeral-storage", "10Gi"),
+		},
+		"a limit": {
+			runtimev1.Resources{Limits: list("memory", "64Mi")},
+			list("cpu", "100m", "memory", "64Mi"), list("memory", "64Mi", "ephemeral-storage", "10Gi"),
+		},
+		"a request": {
+			runtimev1.Resources{Requests: list("memory", "2Gi")},
+			list("cpu", "100m", "memory", "2Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi"),
+		},
+		"as translated": {
+			runtimev1.Resources{Limits: list("memory", "2Gi"), Requests: list("cpu", "50m", "memory", "1Gi")},
+			list("cpu", "50m", "memory", "1Gi"), list("memory", "2Gi", "ephemeral-storage", "10Gi"),
+		},
 	} {
 		got := resourcesOf(c.given, defaults)
 		if !equality.Semantic.DeepEqual(got.Requests, c.requests) || !equality.Semantic.DeepEqual(got.Limits, c.want) {

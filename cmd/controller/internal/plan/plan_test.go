@@ -64,7 +64,10 @@ func variable(name string, set func(*runtimev1.Variable)) func(*runtimev1.Pipeli
 
 func newRun(mutate ...func(*runtimev1.PipelineRun)) *runtimev1.PipelineRun {
 	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "ns", UID: "u"}}
-	r.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}}}
+	r.Spec = runtimev1.PipelineRunSpec{
+		Pipeline: "train", User: "ann", Origin: runtimev1.OriginAPI,
+		Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}},
+	}
 	for _, m := range mutate {
 		m(r)
 	}
@@ -83,7 +86,10 @@ func buckets(box string) (string, bool, error) {
 
 func diamond(mutate ...func(*runtimev1.Pipeline)) *runtimev1.Pipeline {
 	return newPipeline("train", append([]func(*runtimev1.Pipeline){
-		with("report: forest, svm -> model, report"), with("fit-forest: prepared -> forest"), with("fit-svm: prepared -> svm"), with("prepare: table -> prepared"),
+		with("report: forest, svm -> model, report"),
+		with("fit-forest: prepared -> forest"),
+		with("fit-svm: prepared -> svm"),
+		with("prepare: table -> prepared"),
 	}, mutate...)...)
 }
 
@@ -98,11 +104,13 @@ func TestADiamond(t *testing.T) {
 	for _, s := range p.Stages {
 		order = append(order, s.Name+"<"+strings.Join(s.Needs, ","))
 	}
-	if want := []string{"prepare<", "fit-forest<prepare", "fit-svm<prepare", "report<fit-forest,fit-svm"}; !slices.Equal(order, want) {
+	want := []string{"prepare<", "fit-forest<prepare", "fit-svm<prepare", "report<fit-forest,fit-svm"}
+	if !slices.Equal(order, want) {
 		t.Errorf("order %v, want %v", order, want)
 	}
 	in := p.Stages[0].Inputs[0]
-	if in.Key != "users/ann/file_groups/incoming/Таблица 1.csv" || in.Path != "/unip/data/table/Таблица 1.csv" || in.Bucket != "b-userdata" {
+	if in.Key != "users/ann/file_groups/incoming/Таблица 1.csv" ||
+		in.Path != "/unip/data/table/Таблица 1.csv" || in.Bucket != "b-userdata" {
 		t.Errorf("input %+v", in)
 	}
 	if in := p.Stages[1].Inputs[0]; in.Stage != "prepare" || in.Path != "/unip/data/prepared" {
@@ -112,10 +120,12 @@ func TestADiamond(t *testing.T) {
 		t.Errorf("an internal variable is copied: %+v", out)
 	}
 	report := p.Stages[3].Outputs
-	if report[0].Prefix != "users/ann/file_groups/models/" || report[1].Prefix != "users/ann/file_groups/train/run-1/report/" {
+	if report[0].Prefix != "users/ann/file_groups/models/" ||
+		report[1].Prefix != "users/ann/file_groups/train/run-1/report/" {
 		t.Errorf("outputs %+v", report)
 	}
-	if p.Outputs["model"] != "userdata/models/" || p.Outputs["report"] != "userdata/train/run-1/report/" || len(p.Outputs) != 2 {
+	if p.Outputs["model"] != "userdata/models/" || p.Outputs["report"] != "userdata/train/run-1/report/" ||
+		len(p.Outputs) != 2 {
 		t.Errorf("outputs %v", p.Outputs)
 	}
 }
@@ -123,7 +133,8 @@ func TestADiamond(t *testing.T) {
 func TestAChain(t *testing.T) {
 	t.Parallel()
 	first := newPipeline("part-1", with("train: data -> model"))
-	second := newPipeline("part-2", with("report: model -> pages"), variable("model", func(v *runtimev1.Variable) { v.MountTo = "/in/model" }))
+	elsewhere := variable("model", func(v *runtimev1.Variable) { v.MountTo = "/in/model" })
+	second := newPipeline("part-2", with("report: model -> pages"), elsewhere)
 	r := newRun(func(r *runtimev1.PipelineRun) {
 		r.Spec.Inputs = map[string]runtimev1.InputPath{"data": {Path: "userdata/photos/"}}
 	})
@@ -131,7 +142,9 @@ func TestAChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Stages[0].Name != "part-1/train" || p.Stages[1].Name != "part-2/report" || p.Stages[1].Inputs[0].Stage != "part-1/train" || p.Stages[1].Inputs[0].Path != "/in/model" {
+	in := p.Stages[1].Inputs[0]
+	if p.Stages[0].Name != "part-1/train" || p.Stages[1].Name != "part-2/report" ||
+		in.Stage != "part-1/train" || in.Path != "/in/model" {
 		t.Errorf("%+v", p.Stages)
 	}
 	if in := p.Stages[0].Inputs[0]; in.Prefix != "users/ann/file_groups/photos/" || in.Path != "/unip/data/data" {
@@ -158,26 +171,53 @@ func TestWhatIsRefused(t *testing.T) {
 		pipeline *runtimev1.Pipeline
 		want     string
 	}{
-		"no input":                {newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), diamond(), "input table of stage prepare: it is needed"},
-		"unknown input":           {newRun(input("tabel", "userdata/a/b")), diamond(), `no variable "tabel" to be an input; there are forest, model,`},
-		"input that is written":   {newRun(input("forest", "userdata/a/b")), diamond(), "stage fit-forest writes it"},
-		"unknown output":          {newRun(output("modell", "userdata/a/")), diamond(), `no variable "modell"`},
-		"output nobody writes":    {newRun(output("table", "userdata/a/")), diamond(), "no stage writes it"},
-		"output is a file":        {newRun(output("model", "userdata/a/b")), diamond(), "not a folder"},
-		"output is a whole box":   {newRun(output("model", "userdata:/")), diamond(), "caller of the API cannot name"},
-		"output into a dataset":   {newRun(output("model", "herbarium/a/")), diamond(), "can only be read"},
-		"climbing":                {newRun(input("table", "userdata/a/../../boris/b")), diamond(), `"." or ".." segment`},
-		"developer's area by API": {newRun(input("table", "userdata:/a")), diamond(), "caller of the API cannot name the developer's area"},
-		"another user by the developer's area": {
-			newRun(input("table", "userdata:/users/boris/file_groups/a/b"), func(r *runtimev1.PipelineRun) { r.Spec.Origin = runtimev1.OriginUpload }), diamond(), "users/ is not in the developer's area",
+		"no input": {
+			newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), diamond(),
+			"input table of stage prepare: it is needed",
 		},
-		"another user by a dataset":       {newRun(input("table", "herbarium/users/boris")), diamond(), "users/ is not in the developer's area"},
-		"another user by mountFrom":       {newRun(), diamond(from("weights", "/users/boris/")), "users/ is not in the developer's area"},
-		"mountFrom of a whole box":        {newRun(), diamond(from("weights", "/")), "a whole box cannot be an input"},
-		"no user":                         {newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = "" }), diamond(), "the run has no user"},
-		"no box":                          {newRun(input("table", "gone/a/b")), diamond(), "no DataBox gone"},
-		"a circle":                        {newRun(), diamond(with("a: x -> y"), with("b: y -> x")), "wait for each other in a circle: a, b"},
-		"its own input":                   {newRun(), diamond(with("a: x -> x")), "x is both an input and an output of stage a"},
+		"unknown input": {
+			newRun(input("tabel", "userdata/a/b")), diamond(),
+			`no variable "tabel" to be an input; there are forest, model,`,
+		},
+		"input that is written": {newRun(input("forest", "userdata/a/b")), diamond(), "stage fit-forest writes it"},
+		"unknown output":        {newRun(output("modell", "userdata/a/")), diamond(), `no variable "modell"`},
+		"output nobody writes":  {newRun(output("table", "userdata/a/")), diamond(), "no stage writes it"},
+		"output is a file":      {newRun(output("model", "userdata/a/b")), diamond(), "not a folder"},
+		"output is a whole box": {newRun(output("model", "userdata:/")), diamond(), "caller of the API cannot name"},
+		"output into a dataset": {newRun(output("model", "herbarium/a/")), diamond(), "can only be read"},
+		"climbing":              {newRun(input("table", "userdata/a/../../boris/b")), diamond(), `"." or ".." segment`},
+		"developer's area by API": {
+			newRun(input("table", "userdata:/a")), diamond(),
+			"caller of the API cannot name the developer's area",
+		},
+		"another user by the developer's area": {
+			newRun(input("table", "userdata:/users/boris/file_groups/a/b"), func(r *runtimev1.PipelineRun) {
+				r.Spec.Origin = runtimev1.OriginUpload
+			}), diamond(),
+			"users/ is not in the developer's area",
+		},
+		"another user by a dataset": {
+			newRun(input("table", "herbarium/users/boris")), diamond(),
+			"users/ is not in the developer's area",
+		},
+		"another user by mountFrom": {
+			newRun(), diamond(from("weights", "/users/boris/")),
+			"users/ is not in the developer's area",
+		},
+		"mountFrom of a whole box": {newRun(), diamond(from("weights", "/")), "a whole box cannot be an input"},
+		"no user": {
+			newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = "" }), diamond(),
+			"the run has no user",
+		},
+		"no box": {newRun(input("table", "gone/a/b")), diamond(), "no DataBox gone"},
+		"a circle": {
+			newRun(), diamond(with("a: x -> y"), with("b: y -> x")),
+			"wait for each other in a circle: a, b",
+		},
+		"its own input": {
+			newRun(), diamond(with("a: x -> x")),
+			"x is both an input and an output of stage a",
+		},
 		"two writers":                     {newRun(), diamond(with("again: table -> forest")), "written by two stages"},
 		"a control character in the path": {newRun(input("table", "userdata/a/b\nc")), diamond(), "control character"},
 	} {
@@ -208,7 +248,8 @@ func TestAChainWithoutAnEndIsRefused(t *testing.T) {
 func TestUsersAreKeptApart(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"..", ".", "a/b", "../boris", "%2e%2e", "a b", "*", "Аня", "boris/file_groups"} {
-		p, err := makePlan(newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = user }), []*runtimev1.Pipeline{diamond()}, buckets)
+		r := newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = user })
+		p, err := makePlan(r, []*runtimev1.Pipeline{diamond()}, buckets)
 		if err != nil {
 			t.Errorf("%q: %v", user, err)
 			continue

@@ -33,13 +33,19 @@ func sessionsOf(t *testing.T, server *miniotest.Server, p Sessions) map[string]*
 		policy, err := databox.Policy(grants...)
 		must(t, err)
 		keys := s3client.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-		s, err := s3client.AssumeRole(t.Context(), http.DefaultClient, server.Endpoint, "us-east-1", keys, policy, 15*time.Minute)
+		const region, life = "us-east-1", 15 * time.Minute
+		s, err := s3client.AssumeRole(t.Context(), http.DefaultClient, server.Endpoint, region, keys, policy, life)
 		must(t, err)
 		s.Endpoint, s.Region = server.Endpoint, "us-east-1"
 		out[file], err = s3client.NewClient(s, s3client.Static(s))
 		must(t, err)
 	}
 	return out
+}
+
+func put(ctx context.Context, c *minio.Client, bucket, key string) error {
+	_, err := c.PutObject(ctx, bucket, key, strings.NewReader("x"), 1, minio.PutObjectOptions{})
+	return err
 }
 
 func readable(ctx context.Context, c *minio.Client, bucket, key string) error {
@@ -75,8 +81,9 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		server.Put(t, box, in.Key, "mine")
 	}
 	others := map[string]string{
-		databox.UserPrefix("bob") + "group/secret": box, databox.UserPrefix("ann") + "group/another": box, "models/m": box, "users/x": box,
-		st.Inputs[0].Key + "-longer": box, "runs/run-2/fit/commit": runBucket, "runs/run-1/fit/commit": runBucket, "starts/k": runBucket,
+		databox.UserPrefix("bob") + "group/secret": box, databox.UserPrefix("ann") + "group/another": box,
+		"models/m": box, "users/x": box, st.Inputs[0].Key + "-longer": box,
+		"runs/run-2/fit/commit": runBucket, "runs/run-1/fit/commit": runBucket, "starts/k": runBucket,
 	}
 	for key, bucket := range others {
 		server.Put(t, bucket, key, "theirs")
@@ -109,7 +116,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 				break
 			}
 		}
-		if _, err := c.PutObject(t.Context(), box, st.Inputs[0].Key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !s3client.IsRefused(err) {
+		if err := put(t.Context(), c, box, st.Inputs[0].Key); !s3client.IsRefused(err) {
 			t.Errorf("%s writes an input: %v", file, err)
 		}
 	}
@@ -130,7 +137,8 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)
-	weights, data, runBucket := databox.BucketName("ns", "weights"), databox.BucketName("ns", "userdata"), databox.RunBucketName("ns")
+	weights, data := databox.BucketName("ns", "weights"), databox.BucketName("ns", "userdata")
+	runBucket := databox.RunBucketName("ns")
 	for _, b := range []string{weights, data, runBucket} {
 		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
@@ -144,7 +152,9 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		}
 	})
 	chain := []*runtimev1.Pipeline{newPipeline("train", with("fit: table -> model, "+strings.Join(outputs, ", ")))}
-	x, err := makePlan(r, chain, func(box string) (string, bool, error) { return databox.BucketName("ns", box), false, nil })
+	x, err := makePlan(r, chain, func(box string) (string, bool, error) {
+		return databox.BucketName("ns", box), false, nil
+	})
 	must(t, err)
 	st := &x.Stages[0]
 	p, err := MakeSessions(r, st)
@@ -154,14 +164,15 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	}
 	clients := sessionsOf(t, server, p)
 	for key, bucket := range map[string]string{
-		"models-2/m": weights, "secret": weights, databox.UserPrefix("bob") + "group/f": data, "runs/run-1/other/1/o/f": runBucket, "runs/run-2/fit/1/o/f": runBucket,
+		"models-2/m": weights, "secret": weights, databox.UserPrefix("bob") + "group/f": data,
+		"runs/run-1/other/1/o/f": runBucket, "runs/run-2/fit/1/o/f": runBucket,
 	} {
 		server.Put(t, bucket, key, "theirs")
 		for _, file := range p.publish {
 			if err := readable(t.Context(), clients[file], bucket, key); !s3client.IsRefused(err) {
 				t.Errorf("%s reads %s: %v", file, key, err)
 			}
-			if _, err := clients[file].PutObject(t.Context(), bucket, key, strings.NewReader("x"), 1, minio.PutObjectOptions{}); !s3client.IsRefused(err) {
+			if err := put(t.Context(), clients[file], bucket, key); !s3client.IsRefused(err) {
 				t.Errorf("%s writes %s: %v", file, key, err)
 			}
 		}
@@ -170,9 +181,9 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	for i, out := range st.Outputs {
 		from := stage.AttemptPrefix(r.Name, st.Name, 1, out.Name) + "f"
 		first := clients[p.publish[0]]
-		_, err := first.PutObject(t.Context(), runBucket, from, strings.NewReader("m"), 1, minio.PutObjectOptions{})
-		must(t, err)
-		dst, src := minio.CopyDestOptions{Bucket: out.Bucket, Object: out.Prefix + "f"}, minio.CopySrcOptions{Bucket: runBucket, Object: from}
+		must(t, put(t.Context(), first, runBucket, from))
+		dst := minio.CopyDestOptions{Bucket: out.Bucket, Object: out.Prefix + "f"}
+		src := minio.CopySrcOptions{Bucket: runBucket, Object: from}
 		if _, err := clients[p.outputs[i]].CopyObject(t.Context(), dst, src); err != nil {
 			t.Errorf("the copy of %s with %s: %v", out.Name, p.outputs[i], err)
 		}

@@ -30,6 +30,7 @@ func must(t *testing.T, err error) {
 // What cannot be granted exactly is refused before anything runs, with the reason and the variable.
 func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
 	t.Parallel()
+	long := "userdata/" + strings.Repeat("x", 200) + "/" + strings.Repeat("y", 690)
 	for name, c := range map[string]struct {
 		path string
 		want error
@@ -37,11 +38,13 @@ func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
 		"a star":          {"userdata/a/*.csv", databox.ErrPattern},
 		"a question mark": {"userdata/a/?.csv", databox.ErrPattern},
 		"a variable":      {"userdata/a/${aws:username}.csv", databox.ErrPattern},
-		"too long alone":  {"userdata/" + strings.Repeat("x", 200) + "/" + strings.Repeat("y", 690) + "/", databox.ErrPolicyTooLong},
+		"too long alone":  {long + "/", databox.ErrPolicyTooLong},
 		"a dollar":        {"userdata/a/$x $(y).csv", nil},
-		"a long file":     {"userdata/" + strings.Repeat("x", 200) + "/" + strings.Repeat("y", 690), nil},
+		"a long file":     {long, nil},
 	} {
-		r := resolved(t, newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = map[string]runtimev1.InputPath{"v0": {Path: c.path}} }), wide(1))
+		r := resolved(t, newRun(func(r *runtimev1.PipelineRun) {
+			r.Spec.Inputs = map[string]runtimev1.InputPath{"v0": {Path: c.path}}
+		}), wide(1))
 		_, err := MakeSessions(r, &r.Status.Stages[0])
 		if !errors.Is(err, c.want) || (err != nil && !strings.Contains(err.Error(), "input v0")) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

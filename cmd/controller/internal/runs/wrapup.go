@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -78,9 +78,7 @@ func forGood(err error) bool {
 	if errors.As(err, &refusal) {
 		return !refusal.Wait
 	}
-	var r minio.ErrorResponse
-	return errors.Is(err, errNoPlace) ||
-		errors.As(err, &r) && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusForbidden)
+	return errors.Is(err, errNoPlace) || s3client.IsMissing(err) || s3client.IsRefused(err)
 }
 
 const (

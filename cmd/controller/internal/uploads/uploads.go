@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/notification"
+	dialect "github.com/unip-knative/unip/eventing/notification/minio"
 )
 
 const (
@@ -38,6 +40,14 @@ const (
 	// maxUnderWay bounds the notifications that are delivered at once; more stay in the spool for the sweep.
 	maxUnderWay = 256
 )
+
+// dialects are the S3 servers that are understood. Each posts to /v1/<its name>.
+var dialects = map[string]func(body []byte) ([]notification.Record, error){
+	usual: dialect.Parse,
+}
+
+// usual is the dialect of what lies in the spool without one's name.
+const usual = "minio"
 
 // Spool is where notifications wait.
 type Spool struct {
@@ -62,10 +72,12 @@ type Receiver struct {
 	underWay map[string]bool // by spool key
 }
 
-// ServeHTTP takes POST /v1/minio.
+// ServeHTTP takes POST /v1/<dialect>.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	name, _ := strings.CutPrefix(req.URL.Path, "/v1/")
+	parse, ok := dialects[name]
 	switch {
-	case req.URL.Path != "/v1/minio":
+	case !ok || req.URL.Path != "/v1/"+name:
 		http.NotFound(w, req)
 		return
 	case req.Method == http.MethodHead || req.Method == http.MethodGet: // MinIO looks whether somebody is there
@@ -91,7 +103,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the body broke off", http.StatusBadRequest)
 		return
 	}
-	records, malformed := notification.Parse(body)
+	records, malformed := parse(body)
 	if malformed == nil && len(records) == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -106,7 +118,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		slog.Error("a notification of S3 cannot be understood and is kept aside", "bytes", len(body), "sha256", fmt.Sprintf("%x", sha256.Sum256(body)), "error", malformed)
 	}
 	spool, err := r.Spool(ctx)
-	key := prefix + time.Now().UTC().Format("20060102T150405.000000000") + "-" + rand.Text() + ".json"
+	key := prefix + time.Now().UTC().Format("20060102T150405.000000000") + "-" + rand.Text() + "." + name + ".json"
 	if err == nil {
 		_, err = spool.PutObject(ctx, spool.Bucket, key, bytes.NewReader(body), int64(len(body)), minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true})
 	}
@@ -222,7 +234,9 @@ func (r *Receiver) sweep(ctx context.Context, older time.Duration) error {
 	}
 	listing, stop := context.WithCancel(ctx)
 	defer stop()
-	for o := range spool.ListObjects(listing, spool.Bucket, minio.ListObjectsOptions{Prefix: spoolPrefix, Recursive: true}) {
+	all := minio.ListObjectsOptions{Prefix: spoolPrefix, Recursive: true}
+	var unread []error // one that cannot be read holds back none behind it
+	for o := range spool.ListObjects(listing, spool.Bucket, all) {
 		if o.Err != nil {
 			return fmt.Errorf("listing the spool: %w", o.Err)
 		}
@@ -232,11 +246,22 @@ func (r *Receiver) sweep(ctx context.Context, older time.Duration) error {
 		records, err := read(ctx, spool, o.Key)
 		if err != nil {
 			r.end(o.Key)
-			return err
+			unread = append(unread, err)
+			continue
 		}
 		r.deliver(ctx, spool, o.Key, records)
 	}
-	return nil
+	return errors.Join(unread...)
+}
+
+// dialectOf is the dialect of a spool object: <time>-<random>.<dialect>.json, and the usual one of
+// objects from before there were several.
+func dialectOf(key string) string {
+	_, random, _ := strings.Cut(strings.TrimSuffix(path.Base(key), ".json"), "-")
+	if _, name, ok := strings.Cut(random, "."); ok {
+		return name
+	}
+	return usual
 }
 
 func read(ctx context.Context, spool Spool, key string) ([]notification.Record, error) {
@@ -252,5 +277,9 @@ func read(ctx context.Context, spool Spool, key string) ([]notification.Record, 
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
 	}
-	return notification.Parse(b)
+	parse, ok := dialects[dialectOf(key)]
+	if !ok {
+		return nil, fmt.Errorf("%w: a dialect that is not understood", notification.ErrMalformed)
+	}
+	return parse(b)
 }

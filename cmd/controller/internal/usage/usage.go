@@ -137,7 +137,7 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	if !time.Now().Before(c.due(x, every)) {
 		err := c.count(ctx, store, box, x)
 		switch {
-		case errors.Is(err, s3.ErrBucketNotOurs), missing(err):
+		case errors.Is(err, s3.ErrBucketNotOurs), s3.IsMissing(err):
 			return reconcile.Result{RequeueAfter: pause}, nil // the box itself says so
 		case err != nil:
 			return reconcile.Result{}, err
@@ -147,12 +147,6 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: max(time.Until(c.next(x, every)), 100*time.Millisecond)}, nil
-}
-
-// missing reports a bucket that is not there (yet).
-func missing(err error) bool {
-	answer, ok := errors.AsType[minio.ErrorResponse](err)
-	return ok && answer.StatusCode == http.StatusNotFound
 }
 
 // look finds what is known of a box, and notes that its turn has come.

@@ -81,7 +81,7 @@ func (f *Folders) Fetch(_ context.Context, _ string, p service.Place, v service.
 
 // Store implements service.Storage.
 func (f *Folders) Store(_ context.Context, _ string, all []service.Content) error {
-	if err := os.MkdirAll(f.Dir, 0o755); err != nil { //nolint:gosec // the developer's files
+	if err := os.MkdirAll(f.Dir, 0o755); err != nil { // the developer's files
 		return err
 	}
 	root, err := os.OpenRoot(f.Dir)

@@ -252,7 +252,7 @@ func (c *Client) Start(
 // Runs gives one page of the caller's runs, newest first.
 func (c *Client) Runs(
 	ctx context.Context, pipeline, status string, limit int, next string,
-) (page []record.Run, nextPage string, err error) {
+) ([]record.Run, string, error) {
 	q := url.Values{}
 	for k, v := range map[string]string{"pipeline": pipeline, "status": status, "continue": next} {
 		if v != "" {

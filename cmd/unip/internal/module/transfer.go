@@ -74,7 +74,7 @@ func (c *Client) Download(ctx context.Context, link, to string, progress func(in
 // withoutURL keeps a presigned link, which is as good as a password, out of messages.
 func withoutURL(err error) error {
 	type unwrapper interface{ Unwrap() error }
-	if u, ok := err.(unwrapper); ok && u.Unwrap() != nil { //nolint:errorlint // the outermost one is what net/http adds
+	if u, ok := err.(unwrapper); ok && u.Unwrap() != nil { // the outermost one is what net/http adds
 		return fmt.Errorf("talking to the storage: %w", u.Unwrap())
 	}
 	return err

@@ -15,7 +15,8 @@ import (
 func attempt(t *testing.T, a *Attempts, address, user, password string) (ok bool, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	ok, err = a.Check(t.Context(), address, user, sha256.Sum256([]byte(user+":"+password)), func() (bool, error) { return password == "right", nil })
+	ok, err = a.Check(t.Context(), address, user, sha256.Sum256([]byte(user+":"+password)),
+		func() (bool, error) { return password == "right", nil })
 	return ok, time.Since(start), err
 }
 
@@ -201,7 +202,8 @@ func TestParallelGuessesGainNothing(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		a := New()
-		atOnce, refused := burst(t, a, 10_000, func(i int) (string, string, string) { return "192.0.2.1", fmt.Sprint("u", i), "x" })
+		atOnce, refused := burst(t, a, 10_000,
+			func(i int) (string, string, string) { return "192.0.2.1", fmt.Sprint("u", i), "x" })
 		if atOnce != crowd+free+1 || refused != 10_000-atOnce-maxDelayedEach {
 			t.Errorf("of many users: %d looked at at once, %d refused", atOnce, refused)
 		}
@@ -262,7 +264,8 @@ func TestACallThatEndsWaitsNoLonger(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || len(a.pending)+a.waiting != 0 {
 			t.Errorf("%v, left: %v %d", err, a.pending, a.waiting)
 		}
-		if _, err := a.Check(t.Context(), "192.0.2.9", "ann", [32]byte{}, func() (bool, error) { return false, context.Canceled }); err == nil {
+		if _, err := a.Check(t.Context(), "192.0.2.9", "ann", [32]byte{},
+			func() (bool, error) { return false, context.Canceled }); err == nil {
 			t.Error("no error")
 		}
 		wantDelay(t, a, "192.0.2.9", "ann", 0) // what was not looked at is no failure

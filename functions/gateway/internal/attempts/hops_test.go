@@ -1,7 +1,6 @@
 package attempts
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -22,9 +21,7 @@ const (
 func from(t *testing.T, address string) *http.Transport {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	tr := &http.Transport{DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
-		return d.DialContext(ctx, network, to)
-	}}
+	tr := &http.Transport{DialContext: d.DialContext}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }
@@ -39,7 +36,8 @@ func serve(t *testing.T, h http.Handler) string {
 // knativeProxy is what activator and queue-proxy are made of (knative.dev/serving/pkg/http,
 // NewHeaderPruningReverseProxy): with a Director, X-Forwarded-For is appended to.
 func knativeProxy(target string) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", target }} //nolint:staticcheck // as Knative does
+	// nolint:staticcheck // as Knative does
+	return &httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", target }}
 }
 
 // cluster is what stands before a gateway: an ingress, Knative's activator and its queue-proxy.
@@ -61,7 +59,10 @@ var ingresses = map[string]func(*httputil.ProxyRequest){
 func newCluster(t *testing.T, rewrite func(*httputil.ProxyRequest)) cluster {
 	t.Helper()
 	c := cluster{hops: NewHops()}
-	gateway := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, c.hops.Caller(r)) }))
+	gateway := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_,
+			_ = io.WriteString(w, c.hops.Caller(r))
+	}))
 	queue := knativeProxy(gateway)
 	queueProxy := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		netheader.RewriteHostOut(r)
@@ -108,14 +109,16 @@ func (c cluster) call(t *testing.T, ingress, address string, header ...string) s
 
 // forged are headers by which boris would be somebody else.
 var forged = map[string][]string{
-	"the address of ann":    {"X-Forwarded-For", ann},
-	"many addresses":        {"X-Forwarded-For", "10.0.0.1, 10.0.0.2", "X-Forwarded-For", ann + ", " + ingressAddress},
-	"no address":            {"X-Forwarded-For", "unknown,,"},
-	"the activator's word":  {"K-Proxy-Request", "activator"},
-	"word and address":      {"K-Proxy-Request", "activator", "X-Forwarded-For", ann},
-	"word and chain":        {"K-Proxy-Request", "activator", "X-Forwarded-For", ann + ", " + ingressAddress},
-	"other headers":         {"X-Real-Ip", ann, "Forwarded", "for=" + ann, "True-Client-Ip", ann, "X-Envoy-External-Address", ann},
-	"headers to be dropped": {"Connection", "X-Forwarded-For, K-Proxy-Request", "X-Forwarded-For", ann, "K-Proxy-Request", "activator"},
+	"the address of ann":   {"X-Forwarded-For", ann},
+	"many addresses":       {"X-Forwarded-For", "10.0.0.1, 10.0.0.2", "X-Forwarded-For", ann + ", " + ingressAddress},
+	"no address":           {"X-Forwarded-For", "unknown,,"},
+	"the activator's word": {"K-Proxy-Request", "activator"},
+	"word and address":     {"K-Proxy-Request", "activator", "X-Forwarded-For", ann},
+	"word and chain":       {"K-Proxy-Request", "activator", "X-Forwarded-For", ann + ", " + ingressAddress},
+	"other headers": {"X-Real-Ip", ann, "Forwarded", "for=" + ann, "True-Client-Ip", ann,
+		"X-Envoy-External-Address", ann},
+	"headers to be dropped": {"Connection", "X-Forwarded-For, K-Proxy-Request", "X-Forwarded-For", ann,
+		"K-Proxy-Request", "activator"},
 }
 
 func TestTwoCallersAreTwoAddressesWhateverTheyClaim(t *testing.T) {
@@ -174,7 +177,8 @@ func TestNoAddressCanBeTold(t *testing.T) {
 		}
 	}
 	c = newCluster(t, ingresses["appends"])
-	for _, header := range [][]string{{"Upgrade", "websocket", "Connection", "Upgrade"}, {"Upgrade", "h2c", "Connection", "Upgrade, X-Forwarded-For, K-Proxy-Request"}} {
+	for _, header := range [][]string{{"Upgrade", "websocket", "Connection", "Upgrade"},
+		{"Upgrade", "h2c", "Connection", "Upgrade, X-Forwarded-For, K-Proxy-Request"}} {
 		if got := c.call(t, c.asleep, boris, header...); got != "" {
 			t.Errorf("%v: %q", header, got)
 		}

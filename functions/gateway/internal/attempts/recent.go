@@ -24,7 +24,7 @@ func (r *recent[K, V]) get(k K) (v V, ok bool) {
 		return v, false
 	}
 	r.order.MoveToFront(e)
-	return e.Value.(entry[K, V]).value, true //nolint:forcetypeassert // nothing else is put in
+	return e.Value.(entry[K, V]).value, true // nothing else is put in
 }
 
 func (r *recent[K, V]) put(k K, v V) {
@@ -36,6 +36,6 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.items[k] = r.order.PushFront(entry[K, V]{k, v})
 	for r.order.Len() > r.most {
 		last := r.order.Back()
-		delete(r.items, r.order.Remove(last).(entry[K, V]).key) //nolint:forcetypeassert // see above
+		delete(r.items, r.order.Remove(last).(entry[K, V]).key) // see above
 	}
 }

@@ -89,7 +89,7 @@ func (s *Store) Check(ctx context.Context, secret, user, password string) (bool,
 		return false, nil
 	}
 	if u.slowest.cost() > 0 {
-		if err := s.turns.take(ctx, user); err != nil {
+		if err := s.turns.wait(ctx, user); err != nil {
 			return false, err
 		}
 		defer s.turns.leave()
@@ -110,7 +110,8 @@ func (s *Store) Check(ctx context.Context, secret, user, password string) (bool,
 // Possible reports a name that a user can have. That of everybody on an open API is nobody's, for
 // its files and runs would be; and no name has characters that a log or a terminal obeys.
 func Possible(user string) bool {
-	return user != "" && len(user) <= maxUser && user != caller.Anonymous && utf8.ValidString(user) && !strings.ContainsFunc(user, unicode.IsControl)
+	return user != "" && len(user) <= maxUser && user != caller.Anonymous && utf8.ValidString(user) &&
+		!strings.ContainsFunc(user, unicode.IsControl)
 }
 
 // Login stands for a user's password; only this process can tell for which.
@@ -147,7 +148,7 @@ func (s *Store) load(secret string) *set {
 		return u
 	}
 	u := &set{version: v, users: map[string]verifier{}, good: map[[sha256.Size]byte]struct{}{}}
-	if err := u.read(dir); err != nil {
+	if err := u.readFolder(dir); err != nil {
 		slog.Error("credentials cannot be read; nobody can log in with them", "secret", secret, "error", err)
 		u.users = nil
 	}
@@ -180,8 +181,8 @@ func version(dir string) string {
 	return b.String()
 }
 
-// read fills the set; ReadDir's order makes the first of two equal names win.
-func (u *set) read(dir string) error {
+// readFolder fills the set; ReadDir's order makes the first of two equal names win.
+func (u *set) readFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the Secret is missing: %w", err)
@@ -202,7 +203,7 @@ func (u *set) read(dir string) error {
 			u.readHtpasswd(name, b)
 			continue
 		}
-		u.add(name, name, strings.TrimRight(string(b), "\r\n"), true)
+		u.addUser(name, name, strings.TrimRight(string(b), "\r\n"), true)
 	}
 	return nil
 }
@@ -220,11 +221,11 @@ func (u *set) readHtpasswd(key string, b []byte) {
 			slog.Error("a line of an htpasswd key is not user:hash", "key", key, "line", n)
 			continue
 		}
-		u.add(key, user, hash, false)
+		u.addUser(key, user, hash, false)
 	}
 }
 
-func (u *set) add(key, user, stored string, plainAllowed bool) {
+func (u *set) addUser(key, user, stored string, plainAllowed bool) {
 	if _, double := u.users[user]; double {
 		slog.Error("a user stands in the credentials twice; the first one counts", "key", key, "user", user)
 		return

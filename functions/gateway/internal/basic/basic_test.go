@@ -70,14 +70,17 @@ func TestKindsOfPasswords(t *testing.T) {
 		"broken":     "$2y$10$short",
 		"costly":     strings.Replace(bcryptOf(t, "x", 4), "$04$", "$31$", 1),
 		"auth": "# comment\n\nапря:$apr1$x$2v.19yiclt8.Sy1MhjijS/\napr:$apr1$abcdefgh$NriZ3KceyQFy368Ufp8U./\r\n" +
-			"none:$apr1$ab$S8K6Sgp3W8c9Jb6LxgywZ.\nsha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nyes:" + strings.Replace(bcryptOf(t, "yes", 4), "$2a$", "$2y$", 1) +
+			"none:$apr1$ab$S8K6Sgp3W8c9Jb6LxgywZ.\nsha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nyes:" + strings.Replace(bcryptOf(t,
+			"yes", 4), "$2a$", "$2y$", 1) +
 			"\nraw:plaintext\nbad line\n:nobody\nplain:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
 		"more.htpasswd": "more:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
 	})
 	s := New(dir)
 	for _, good := range [][2]string{
-		{"newline", "from-a-file"}, {"dollar", "$money$"}, {"dollar-two", "$2 a day"}, {"bcrypt", "secret"}, {"apr", "pass word"},
-		{"апря", "длинный пароль больше шестнадцати байт"}, {"none", ""}, {"sha", "password"}, {"yes", "yes"}, {"more", "password"},
+		{"newline", "from-a-file"}, {"dollar", "$money$"}, {"dollar-two", "$2 a day"}, {"bcrypt", "secret"},
+		{"apr", "pass word"},
+		{"апря", "длинный пароль больше шестнадцати байт"}, {"none", ""}, {"sha", "password"}, {"yes", "yes"},
+		{"more", "password"},
 	} {
 		check(t, s, good[0], good[1], true)
 		check(t, s, good[0], good[1], true) // from what is remembered
@@ -85,8 +88,10 @@ func TestKindsOfPasswords(t *testing.T) {
 		check(t, s, strings.ToUpper(good[0])+"x", good[1], false)
 	}
 	for _, bad := range [][2]string{
-		{"empty", ""}, {"sha512", "$6$salt$abcdef"}, {"argon", "$argon2id$v=19$m=65536,t=3,p=4$abc$def"}, {"ssha", "{SSHA}abcdef"}, {"broken", "$2y$10$short"},
-		{"costly", "x"}, {"raw", "plaintext"}, {"auth", ""}, {"", ""}, {"nobody", ""}, {"..data", ""}, {"more.htpasswd", "more:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="},
+		{"empty", ""}, {"sha512", "$6$salt$abcdef"}, {"argon", "$argon2id$v=19$m=65536,t=3,p=4$abc$def"},
+		{"ssha", "{SSHA}abcdef"}, {"broken", "$2y$10$short"},
+		{"costly", "x"}, {"raw", "plaintext"}, {"auth", ""}, {"", ""}, {"nobody", ""}, {"..data", ""},
+		{"more.htpasswd", "more:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="},
 		{"plain", "pa:ss wörd"}, // the line in auth came first
 		{strings.Repeat("u", maxUser+1), "x"}, {"bcrypt", strings.Repeat("p", maxPassword+1)},
 	} {
@@ -190,7 +195,8 @@ func FuzzParse(f *testing.F) {
 			return // slow
 		}
 		v, err := parse(stored, plain)
-		if err == nil && strings.HasPrefix(stored, "$") && !strings.HasPrefix(stored, "$apr1$") && v.verify(stored) && hashLike.MatchString(stored) {
+		if err == nil && strings.HasPrefix(stored, "$") && !strings.HasPrefix(stored, "$apr1$") && v.verify(stored) &&
+			hashLike.MatchString(stored) {
 			t.Errorf("the hash %q is its own password", stored)
 		}
 	})

@@ -11,8 +11,11 @@ import (
 // line that stands later never takes the place of an earlier one.
 func FuzzHtpasswd(f *testing.F) {
 	for _, s := range []string{
-		"ann:$apr1$x$2v.19yiclt8.Sy1MhjijS/\n", "ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\r\nbob:plain\n", "ann:$2a$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ":x", "ann:", "# ann:x", "ann", "a:b:c", "\xff:{SHA}", "ann:$6$x$y", "ann:{SHA}AA==", "\x00:\x00",
-		strings.Repeat("a", 600) + ":{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "ann:$apr1$" + strings.Repeat("s", 9) + "$" + strings.Repeat("a", 22),
+		"ann:$apr1$x$2v.19yiclt8.Sy1MhjijS/\n", "ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\r\nbob:plain\n",
+		"ann:$2a$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ":x", "ann:", "# ann:x", "ann", "a:b:c",
+		"\xff:{SHA}", "ann:$6$x$y", "ann:{SHA}AA==", "\x00:\x00",
+		strings.Repeat("a", 600) + ":{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "ann:$apr1$" + strings.Repeat("s",
+			9) + "$" + strings.Repeat("a", 22),
 	} {
 		f.Add(s)
 	}
@@ -38,7 +41,8 @@ func FuzzHtpasswd(f *testing.F) {
 // A plain password is good as a whole and in no other form, and nothing that looks like a hash is
 // one.
 func FuzzPlain(f *testing.F) {
-	for _, s := range [][2]string{{"secret", "secret "}, {"secret", "secre"}, {"$apr1$x$2v.19yiclt8.Sy1MhjijS/", ""}, {"{SHA}x", "{SHA}x"}, {"$5$x$y", "$5$x$y"}, {"\xff", "\ufffd"}, {"a\x00", "a"}, {"", ""}} {
+	for _, s := range [][2]string{{"secret", "secret "}, {"secret", "secre"}, {"$apr1$x$2v.19yiclt8.Sy1MhjijS/", ""},
+		{"{SHA}x", "{SHA}x"}, {"$5$x$y", "$5$x$y"}, {"\xff", "\ufffd"}, {"a\x00", "a"}, {"", ""}} {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, stored, password string) {
@@ -46,7 +50,8 @@ func FuzzPlain(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, isPlain := v.(plain); isPlain && (v.verify(password) != (password == stored) || !v.verify(stored) || hashLike.MatchString(stored)) {
+		if _, isPlain := v.(plain); isPlain &&
+			(v.verify(password) != (password == stored) || !v.verify(stored) || hashLike.MatchString(stored)) {
 			t.Errorf("%q opens with %q: %v", stored, password, v.verify(password))
 		}
 	})

@@ -30,8 +30,8 @@ type turn struct {
 
 func newTurns(seats int) *turns { return &turns{free: seats, queues: map[string][]*turn{}} }
 
-// take waits for a seat; leave gives it back. The error is ErrBusy or ctx's.
-func (t *turns) take(ctx context.Context, user string) error {
+// wait waits for a seat; leave gives it back. The error is ErrBusy or ctx's.
+func (t *turns) wait(ctx context.Context, user string) error {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--

@@ -19,7 +19,7 @@ type waiters struct {
 
 func (w *waiters) take(ctx context.Context, turns *turns, user string) {
 	go func() {
-		err := turns.take(ctx, user)
+		err := turns.wait(ctx, user)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		switch {
@@ -37,7 +37,7 @@ func TestUsersTakeTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		turns, w := newTurns(1), &waiters{}
-		_ = turns.take(t.Context(), "somebody")
+		_ = turns.wait(t.Context(), "somebody")
 		for range 5 {
 			w.take(t.Context(), turns, "flood")
 		}
@@ -59,7 +59,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		turns, w := newTurns(1), &waiters{}
-		_ = turns.take(t.Context(), "somebody")
+		_ = turns.wait(t.Context(), "somebody")
 		for range maxWaiting + 100 {
 			w.take(t.Context(), turns, "flood")
 		}
@@ -69,7 +69,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 		for i := range 20 {
 			w.take(t.Context(), turns, fmt.Sprint("user ", i))
 		}
-		if len(w.busy) != 120 || slices.ContainsFunc(w.busy, func(u string) bool { return u != "flood" }) || turns.waiting != maxWaiting {
+		if len(w.busy) != 120 || slices.ContainsFunc(w.busy, func(u string) bool { return u != "flood" }) ||
+			turns.waiting != maxWaiting {
 			t.Fatalf("refused %v, %d wait", w.busy, turns.waiting)
 		}
 		turns.leave()
@@ -87,7 +88,7 @@ func TestWhoGoesLeavesTheQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		turns, w := newTurns(1), &waiters{}
-		_ = turns.take(t.Context(), "somebody")
+		_ = turns.wait(t.Context(), "somebody")
 		ctx, cancel := context.WithCancel(t.Context())
 		w.take(ctx, turns, "ann")
 		w.take(ctx, turns, "ann")

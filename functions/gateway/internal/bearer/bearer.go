@@ -133,7 +133,7 @@ func identify(rules routes.OIDC, t *oidc.IDToken, now time.Time) (string, error)
 	case err != nil:
 		return "", refuse("the token is not valid yet")
 	}
-	if azp, _ := text(all, "azp"); !known.Audience.Contains(rules.ClientID) && azp != rules.ClientID {
+	if azp, _ := textClaim(all, "azp"); !known.Audience.Contains(rules.ClientID) && azp != rules.ClientID {
 		return "", refuse("the token was made for another client")
 	}
 	return identity(rules, all)
@@ -141,16 +141,18 @@ func identify(rules routes.OIDC, t *oidc.IDToken, now time.Time) (string, error)
 
 // identity is that which the claims give.
 func identity(rules routes.OIDC, claims map[string]json.RawMessage) (string, error) {
-	name, ok := text(claims, rules.UserClaim)
+	name, ok := textClaim(claims, rules.UserClaim)
 	switch {
 	case !ok:
 		return "", refuse("the token has no claim " + rules.UserClaim + " with a text")
 	case len(rules.UserPrefix)+len(name) > caller.MaxUser:
 		return "", refuse("the claim " + rules.UserClaim + " is too long")
-	case strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }): // what is no UTF-8 has been read as U+FFFD: different names would become one
+	// What is no UTF-8 has been read as U+FFFD: different names would become one.
+	case strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }):
 		return "", refuse("the claim " + rules.UserClaim + " has characters that no name can have")
 	}
-	if verified, told := claims["email_verified"]; rules.UserClaim == "email" && told && string(verified) != "true" && string(verified) != `"true"` {
+	if verified, told := claims["email_verified"]; rules.UserClaim == "email" && told && string(verified) != "true" &&
+		string(verified) != `"true"` {
 		return "", refuse("the e-mail address of the token is not verified")
 	}
 	if rules.UserPrefix+name == caller.Anonymous {
@@ -159,8 +161,8 @@ func identity(rules routes.OIDC, claims map[string]json.RawMessage) (string, err
 	return rules.UserPrefix + name, nil
 }
 
-// text is the value of a claim that is a text, and not an empty one.
-func text(claims map[string]json.RawMessage, name string) (s string, ok bool) {
+// textClaim is the value of a claim that is a text, and not an empty one.
+func textClaim(claims map[string]json.RawMessage, name string) (s string, ok bool) {
 	ok = json.Unmarshal(claims[name], &s) == nil && s != ""
 	return s, ok
 }

@@ -28,7 +28,8 @@ func start() (srv *httptest.Server, sign func(claims string) string) {
 	if err != nil {
 		panic(err)
 	}
-	p := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: "ES256"}}, Algorithms: []string{"ES256"}}
+	p := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: "ES256"}},
+		Algorithms: []string{"ES256"}}
 	srv = httptest.NewTLSServer(p)
 	p.SetIssuer(srv.URL)
 	return srv, func(claims string) string { return oidctest.SignIDToken(key, "k", "ES256", claims) }
@@ -43,7 +44,8 @@ func Example() {
 	defer srv.Close()
 	c := bearer.New(srv.Client().Transport) // in the gateway: bearer.Transport()
 	now := time.Now()
-	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"account","azp":"end-users","exp":%d,"preferred_username":"ann"}`, srv.URL, now.Add(time.Minute).Unix()))
+	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"account","azp":"end-users","exp":%d,"preferred_username":"ann"}`,
+		srv.URL, now.Add(time.Minute).Unix()))
 	fmt.Println(c.Check(context.Background(), rules(srv), token, now))
 	fmt.Println(c.Check(context.Background(), rules(srv), token, now.Add(time.Hour)))
 	// Output:
@@ -72,8 +74,10 @@ func TestNobodyIsAnonymous(t *testing.T) {
 	srv, sign := start()
 	t.Cleanup(srv.Close)
 	now, r := time.Now(), rules(srv)
-	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":%q}`, srv.URL, now.Add(time.Hour).Unix(), caller.Anonymous))
-	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); err != nil || user != "oidc:anonymous" {
+	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":%q}`, srv.URL,
+		now.Add(time.Hour).Unix(), caller.Anonymous))
+	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); err != nil ||
+		user != "oidc:anonymous" {
 		t.Errorf("%q, %v", user, err)
 	}
 	r.UserPrefix = ""
@@ -89,7 +93,8 @@ func FuzzClaims(f *testing.F) {
 	srv, sign := start()
 	f.Cleanup(srv.Close)
 	c, now := bearer.New(srv.Client().Transport), time.Now()
-	good := fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann"}`, srv.URL, now.Add(time.Hour).Unix())
+	good := fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann"}`, srv.URL,
+		now.Add(time.Hour).Unix())
 	for _, old := range []string{"", `"ann"`, `"end-users"`} {
 		for _, new := range []string{`null`, `[]`, `{}`, `"\ud800"`, `"\u0085"`, "\"\xff\"", `1e999`, `"Аня"`} {
 			f.Add(strings.Replace(good, old, new, 1))
@@ -103,7 +108,8 @@ func FuzzClaims(f *testing.F) {
 		switch {
 		case err != nil && (!errors.As(err, &refused) || user != "" || strings.Contains(err.Error(), token)):
 			t.Errorf("user %q, %v", user, err)
-		case err == nil && (!strings.HasPrefix(user, "oidc:") || len(user) == len("oidc:") || len(user) > caller.MaxUser || !utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl)):
+		case err == nil && (!strings.HasPrefix(user, "oidc:") || len(user) == len("oidc:") || len(user) > caller.MaxUser ||
+			!utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl)):
 			t.Errorf("user %q", user)
 		}
 	})

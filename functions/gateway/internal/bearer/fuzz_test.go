@@ -15,11 +15,13 @@ func FuzzToken(f *testing.F) {
 	srv, sign := start()
 	f.Cleanup(srv.Close)
 	c, now := bearer.New(srv.Client().Transport), time.Now()
-	good := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann"}`, srv.URL, now.Add(time.Hour).Unix()))
+	good := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann"}`, srv.URL,
+		now.Add(time.Hour).Unix()))
 	parts := strings.Split(good, ".")
 	for _, s := range []string{
 		good, good + "=", good + ".", "." + good, good + "A", strings.ToLower(good), parts[0] + "." + parts[1] + ".", parts[0] + ".." + parts[2], "eyJhbGciOiJub25lIn0." + parts[1] + ".AA", "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ." + parts[1] + "." + parts[2],
-		parts[1] + "." + parts[0] + "." + parts[2], "a.b.c", "", "..", `{"payload":"","signatures":[]}`, strings.Repeat("a", 20<<10), good[:len(good)-1], " " + good, good + "\n",
+		parts[1] + "." + parts[0] + "." + parts[2], "a.b.c", "", "..", `{"payload":"","signatures":[]}`, strings.Repeat("a",
+			20<<10), good[:len(good)-1], " " + good, good + "\n",
 	} {
 		f.Add(s)
 	}

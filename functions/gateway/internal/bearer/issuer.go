@@ -33,7 +33,8 @@ const (
 
 // algorithms are the asymmetric ones. With another, HS256 say, whoever reads the issuer's public
 // keys could sign.
-var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
+var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
+	oidc.PS384, oidc.PS512, oidc.EdDSA}
 
 // Transport is an HTTP client for issuers.
 func Transport() *http.Transport {
@@ -85,7 +86,8 @@ type guarded struct {
 }
 
 func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && (r.URL.Scheme != g.issuer.Scheme || r.URL.Host != g.issuer.Host) { // the discovery document says where the keys are
+	// the discovery document says where the keys are
+	if r.URL.Scheme != "https" && (r.URL.Scheme != g.issuer.Scheme || r.URL.Host != g.issuer.Host) {
 		return nil, errors.New("refusing to go there without TLS")
 	}
 	if !g.limit.Allow() {
@@ -108,7 +110,8 @@ func (i *issuer) verify(ctx context.Context, token string) (*oidc.IDToken, error
 	keys := &watched{KeySet: p.keys}
 	t, err := oidc.NewVerifier(i.url, keys, &oidc.Config{
 		SupportedSigningAlgs: p.algorithms,
-		SkipClientIDCheck:    true, SkipExpiryCheck: true, SkipIssuerCheck: true, // identify does these, with azp and a leeway
+		// identify does these, with azp and a leeway
+		SkipClientIDCheck: true, SkipExpiryCheck: true, SkipIssuerCheck: true,
 	}).Verify(ctx, token)
 	switch {
 	case keys.failed != nil:
@@ -128,7 +131,8 @@ type watched struct {
 
 func (w *watched) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	payload, err := w.KeySet.VerifySignature(ctx, token)
-	if errors.Unwrap(err) != nil { // RemoteKeySet wraps the errors of fetching, and has nothing to wrap for a bad signature
+	// RemoteKeySet wraps the errors of fetching, and has nothing to wrap for a bad signature
+	if errors.Unwrap(err) != nil {
 		w.failed = err
 	}
 	return payload, err
@@ -144,7 +148,9 @@ func (i *issuer) discover(ctx context.Context) (*provider, error) {
 		if p := i.found.Load(); p != nil {
 			return p, nil
 		}
-		p, err := i.ask() // not with ctx: the others wait on when this caller goes, and the keys are fetched with the same context later
+		// not with ctx: the others wait on when this caller goes, and the keys are fetched with the
+		// same context later
+		p, err := i.readDiscovery()
 		if err == nil {
 			i.found.Store(p)
 		}
@@ -159,7 +165,7 @@ func (i *issuer) discover(ctx context.Context) (*provider, error) {
 	}
 }
 
-func (i *issuer) ask() (*provider, error) {
+func (i *issuer) readDiscovery() (*provider, error) {
 	ctx := oidc.ClientContext(context.Background(), i.client) // whose timeout bounds each request
 	p, err := oidc.NewProvider(ctx, i.url)
 	if err != nil {
@@ -172,9 +178,11 @@ func (i *issuer) ask() (*provider, error) {
 	if err := p.Claims(&document); err != nil {
 		return nil, unavailable(err)
 	}
-	document.Algorithms = slices.DeleteFunc(document.Algorithms, func(a string) bool { return !slices.Contains(algorithms, a) })
+	document.Algorithms = slices.DeleteFunc(document.Algorithms,
+		func(a string) bool { return !slices.Contains(algorithms, a) })
 	if document.Keys == "" || len(document.Algorithms) == 0 {
-		return nil, unavailable(errors.New("its discovery document has no jwks_uri, or no asymmetric algorithm in id_token_signing_alg_values_supported"))
+		return nil, unavailable(errors.New("its discovery document has no jwks_uri, " +
+			"or no asymmetric algorithm in id_token_signing_alg_values_supported"))
 	}
 	return &provider{document.Algorithms, oidc.NewRemoteKeySet(ctx, document.Keys)}, nil
 }

@@ -43,7 +43,8 @@ func newWorld(t *testing.T) world {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../../../config/201-runtime.yaml"},
+		ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,8 @@ func newWorld(t *testing.T) world {
 	w := world{s3: miniotest.Start(t)}
 	w.bucket = w.s3.Bucket(t)
 	session := filepath.Join(t.TempDir(), databox.SessionKey)
-	b, err := json.Marshal(databox.Session{Endpoint: w.s3.Endpoint, Region: "us-east-1", Bucket: w.bucket, AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey})
+	b, err := json.Marshal(databox.Session{Endpoint: w.s3.Endpoint, Region: "us-east-1", Bucket: w.bucket,
+		AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,8 @@ func namespace(t *testing.T, cfg *rest.Config, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+	if _, err := k.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -168,7 +171,8 @@ func TestRuns(t *testing.T) {
 	if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: id}, &run); err != nil {
 		t.Fatal(err)
 	}
-	if run.Spec.User != "ann" || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" || run.Spec.Outputs["model"] != "userdata/models/" {
+	if run.Spec.User != "ann" || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" ||
+		run.Spec.Outputs["model"] != "userdata/models/" {
 		t.Errorf("%+v", run.Spec)
 	}
 	t.Run("idempotency", func(t *testing.T) {
@@ -176,7 +180,8 @@ func TestRuns(t *testing.T) {
 		if code, m, _ := w.start(t, "ann", good, "once"); code != http.StatusAccepted || m["run_id"] != id {
 			t.Errorf("the same again: %d %v", code, m)
 		}
-		if code, m, _ := w.start(t, "ann", strings.Replace(good, "models", "others", 1), "once"); code != http.StatusUnprocessableEntity {
+		if code, m, _ := w.start(t, "ann", strings.Replace(good, "models", "others", 1),
+			"once"); code != http.StatusUnprocessableEntity {
 			t.Errorf("another run with the key: %d %v", code, m)
 		}
 		if code, m, _ := w.start(t, "ann", good, "twice"); code != http.StatusAccepted || m["run_id"] == id {
@@ -185,13 +190,16 @@ func TestRuns(t *testing.T) {
 	})
 	t.Run("only one's own", func(t *testing.T) {
 		for _, user := range []string{"boris", "", "ANN"} {
-			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Get(w2, r, user, id) }, ""); code != http.StatusNotFound {
+			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Get(w2, r, user, id) },
+				""); code != http.StatusNotFound {
 				t.Errorf("%q sees the run: %d %v", user, code, m)
 			}
-			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Cancel(w2, r, user, id) }, ""); code != http.StatusNotFound {
+			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Cancel(w2, r, user, id) },
+				""); code != http.StatusNotFound {
 				t.Errorf("%q cancels the run: %d %v", user, code, m)
 			}
-			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.List(w2, r, user) }, ""); code != http.StatusOK || len(m["runs"].([]any)) != 0 {
+			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.List(w2, r, user) },
+				""); code != http.StatusOK || len(m["runs"].([]any)) != 0 {
 				t.Errorf("%q lists: %d %v", user, code, m)
 			}
 		}
@@ -226,7 +234,8 @@ func TestRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-ended
-		if got := rec.Body.String(); !strings.Contains(got, "event: run\n") || !strings.Contains(got, `"status":"Succeeded"`) {
+		if got := rec.Body.String(); !strings.Contains(got, "event: run\n") ||
+			!strings.Contains(got, `"status":"Succeeded"`) {
 			t.Errorf("%s", got)
 		}
 	})
@@ -234,12 +243,14 @@ func TestRuns(t *testing.T) {
 		_, m, _ := w.start(t, "ann", good, "")
 		other := m["run_id"].(string)
 		for _, want := range []int{http.StatusAccepted, http.StatusOK} {
-			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Cancel(w2, r, "ann", other) }, ""); code != want {
+			if code, m := get(t, func(w2 http.ResponseWriter, r *http.Request) { w.Cancel(w2, r, "ann", other) },
+				""); code != want {
 				t.Errorf("%d %v, want %d", code, m, want)
 			}
 		}
 		var x runtimev1.PipelineRun
-		if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: other}, &x); err != nil || !x.Spec.Cancel {
+		if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: other}, &x); err != nil ||
+			!x.Spec.Cancel {
 			t.Errorf("%+v %v", x.Spec, err)
 		}
 		x.Spec.Cancel = false

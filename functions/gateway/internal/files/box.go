@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -82,7 +83,7 @@ func (b *Boxes) Open(name string) (*Box, error) {
 			return nil, err
 		}
 	}
-	if x.Box, err = b.look(name); err != nil {
+	if x.Box, err = b.lookLocked(name); err != nil {
 		return nil, err
 	}
 	if b.open == nil {
@@ -96,10 +97,10 @@ func (b *Boxes) Open(name string) (*Box, error) {
 func (b *Boxes) Look(name string) (*s3.Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.look(name)
+	return b.lookLocked(name)
 }
 
-func (b *Boxes) look(name string) (*s3.Box, error) {
+func (b *Boxes) lookLocked(name string) (*s3.Box, error) {
 	if x, ok := b.looked[name]; ok {
 		return x, nil
 	}
@@ -124,21 +125,12 @@ func (b *Boxes) signer(name string, use databox.Access) (signer, error) {
 	if err != nil {
 		return signer{}, err
 	}
-	s.Endpoint = firstOf(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)
+	s.Endpoint = cmp.Or(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)
 	c, err := s3.NewClient(s, credentials.New(following{file}))
 	if err != nil {
 		return signer{}, fmt.Errorf("box %s: %w", name, err)
 	}
 	return signer{c, file}, nil
-}
-
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // following reads the session's file for each signature: it is renewed under a running gateway.
@@ -151,7 +143,8 @@ func (f following) RetrieveWithCredContext(*credentials.CredContext) (credential
 	if err != nil {
 		return credentials.Value{}, err
 	}
-	return credentials.Value{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken, SignerType: credentials.SignatureV4}, nil
+	return credentials.Value{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey,
+		SessionToken: s.SessionToken, SignerType: credentials.SignatureV4}, nil
 }
 
 func (following) IsExpired() bool { return true }

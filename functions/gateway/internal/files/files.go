@@ -1,7 +1,8 @@
 // Package files is a module's file API: the files of a box's users, each seen only by the user
 // whose they are. No byte of a file passes through it: it answers with presigned S3 links.
 //
-//	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless ?overwrite=true: 200); ?size=N for a file of N bytes
+//	PUT    /<box>/<group…>/<file>   a link to write a file; 201, or 400 when there is one (unless
+//	                                ?overwrite=true: 200); ?size=N for a file of N bytes
 //	GET    /<box>/<group…>/<file>   what is known of a file, with links; ?redirect=true leads to its bytes
 //	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
 //	DELETE /<box>/<group…>/<file>   and of a whole group
@@ -76,28 +77,29 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 	c := &call{w: w, r: r, user: user, links: h.Links}
 	name, err := c.parse(escaped)
 	if err != nil {
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		c.refuse(problem.BadRequest, http.StatusBadRequest, "", err.Error())
 		return
 	}
 	if !slices.Contains(h.Boxes, name) {
-		c.problem(problem.NotFound, http.StatusNotFound, "No such box", fmt.Sprintf("there is no box %q", name))
+		c.refuse(problem.NotFound, http.StatusNotFound, "No such box", fmt.Sprintf("there is no box %q", name))
 		return
 	}
 	if c.box, err = h.Open(name); err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	switch group := c.path == "" || strings.HasSuffix(c.path, "/"); {
 	case c.box.Dataset && strings.HasPrefix(c.path, databox.UsersArea): // not even whether there are any
-		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
+		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case c.box.Dataset && r.Method != http.MethodGet:
-		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
+		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
 	case group && r.Method == http.MethodGet:
 		c.list()
 	case group && r.Method == http.MethodDelete && c.path != "":
 		c.deleteGroup()
 	case group:
-		c.problem(problem.BadRequest, http.StatusBadRequest, "Not a file", "the path is a group's: a file is /<box>/<group>/<file>, in a group and without a / at its end")
+		c.refuse(problem.BadRequest, http.StatusBadRequest, "Not a file",
+			"the path is a group's: a file is /<box>/<group>/<file>, in a group and without a / at its end")
 	case r.Method == http.MethodPut:
 		c.put()
 	case r.Method == http.MethodGet:
@@ -137,29 +139,30 @@ func (c *call) parse(escaped string) (box string, err error) {
 
 func (c *call) key() string { return databox.Place{Developer: c.box.Dataset, Path: c.path}.Key(c.user) }
 
-func (c *call) problem(slug string, status int, title, detail string) {
-	problem.Write(c.w, c.r, problem.New(slug, status, title, detail))
+func (c *call) refuse(slug string, status int, title, detail string) {
+	problem.Answer(c.w, c.r, slug, status, title, detail)
 }
 
-// storage answers for an error of S3. Its text is for the log: it may name keys and buckets.
-func (c *call) storage(err error) {
+// refuseStorage answers for an error of S3. Its text is for the log: it may name keys and buckets.
+func (c *call) refuseStorage(err error) {
 	if errors.Is(err, databox.ErrNoSession) {
 		c.w.Header().Set("Retry-After", "5")
-		c.problem(problem.Unavailable, http.StatusServiceUnavailable, "The box is not ready", "its credentials are not there yet")
+		c.refuse(problem.Unavailable, http.StatusServiceUnavailable, "The box is not ready",
+			"its credentials are not there yet")
 		return
 	}
 	r := minio.ToErrorResponse(err)
 	switch {
 	case r.StatusCode == http.StatusBadRequest: // of names that it has other rules for than S3, as MinIO for "a\\..\\b"
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", "the storage takes no such name")
+		c.refuse(problem.BadRequest, http.StatusBadRequest, "", "the storage takes no such name")
 	case r.StatusCode == http.StatusNotFound:
-		c.problem(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
+		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case s3.IsRefused(err):
-		c.problem("box-is-read-only", http.StatusForbidden, "The box can only be read", "the box does not take this")
+		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read", "the box does not take this")
 	default:
 		logStorage(err)
 		c.w.Header().Set("Retry-After", "5")
-		c.problem(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
+		c.refuse(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
 	}
 }
 
@@ -197,13 +200,13 @@ func (c *call) life(signers ...signer) (time.Duration, error) {
 // badValue is a mistake in the query.
 type badValue struct{ error }
 
-// refuse answers for a mistake of the caller's, or for the storage.
-func (c *call) refuse(err error) {
+// refuseError answers for a mistake of the caller's, or for the storage.
+func (c *call) refuseError(err error) {
 	if bad, ok := errors.AsType[badValue](err); ok {
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", bad.Error())
+		c.refuse(problem.BadRequest, http.StatusBadRequest, "", bad.Error())
 		return
 	}
-	c.storage(err)
+	c.refuseStorage(err)
 }
 
 // ends is when a link ends that is signed now.
@@ -225,24 +228,25 @@ func (c *call) size() (int64, error) {
 func (c *call) put() {
 	size, err := c.size()
 	if err != nil {
-		c.refuse(err)
+		c.refuseError(err)
 		return
 	}
 	life, err := c.life(c.box.puts)
 	if err != nil {
-		c.refuse(err)
+		c.refuseError(err)
 		return
 	}
 	status := http.StatusCreated
 	old, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{})
 	switch {
 	case err == nil && c.r.URL.Query().Get("overwrite") != "true":
-		c.problem("file-exists", http.StatusBadRequest, "The file exists", "GET gives a link to write it again; or PUT with ?overwrite=true")
+		c.refuse("file-exists", http.StatusBadRequest, "The file exists",
+			"GET gives a link to write it again; or PUT with ?overwrite=true")
 		return
 	case err == nil:
 		status = http.StatusOK
 	case minio.ToErrorResponse(err).StatusCode != http.StatusNotFound:
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	if !c.room(size, old.Size) {
@@ -251,7 +255,7 @@ func (c *call) put() {
 	expires := ends(life)
 	link, err := c.putLink(life, size)
 	if err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	c.json(status, map[string]any{"presigned_put_url": link, "expires_at": expires})
@@ -265,16 +269,16 @@ func (c *call) room(size, old int64) bool {
 		if old > 0 && size >= 0 && size <= old { // the box gets no fuller
 			return true
 		}
-		c.problem("box-full", http.StatusInsufficientStorage, "The box is full", full.Error())
+		c.refuse("box-full", http.StatusInsufficientStorage, "The box is full", full.Error())
 		return false
 	}
 	if err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return false
 	}
 	if size < 0 && !c.links.Take(c.user, c.name, time.Now()) {
 		c.w.Header().Set("Retry-After", "60")
-		c.problem("too-many-links", http.StatusTooManyRequests, "Too many upload links",
+		c.refuse("too-many-links", http.StatusTooManyRequests, "Too many upload links",
 			"a user gets only so many links for files of unknown size within an hour; say the file's size with ?size=")
 		return false
 	}
@@ -342,18 +346,18 @@ func (c *call) get() {
 	}
 	life, err := c.life(signers...)
 	if err != nil {
-		c.refuse(err)
+		c.refuseError(err)
 		return
 	}
 	o, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{})
 	if err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	expires := ends(life)
 	get, err := c.getLink(life, o.ContentType)
 	if err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	if c.r.URL.Query().Get("redirect") == "true" {
@@ -362,14 +366,16 @@ func (c *call) get() {
 		return
 	}
 	f := file{
-		Get: get, Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType, LastModified: o.LastModified.UTC(), Expires: &expires,
+		Get: get, Name: path.Base(c.path), Size: o.Size, ETag: o.ETag, ContentType: o.ContentType,
+		LastModified: o.LastModified.UTC(), Expires: &expires,
 	}
 	// A full box, or a user who has all links there may be, has none to write here. They are
 	// counted apart from those of PUT: who reads many files does not lose the links to write
 	// others.
-	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil && c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
+	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil &&
+		c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
 		if f.Put, err = c.putLink(life, -1); err != nil {
-			c.storage(err)
+			c.refuseStorage(err)
 			return
 		}
 	}
@@ -381,7 +387,8 @@ func (c *call) list() {
 	if s := c.r.URL.Query().Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxList {
-			c.problem(problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxList))
+			c.refuse(problem.BadRequest, http.StatusBadRequest, "",
+				fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxList))
 			return
 		}
 		limit = n
@@ -390,12 +397,13 @@ func (c *call) list() {
 	from := c.r.URL.Query().Get("continue")
 	page, err := core.ListObjectsV2(c.box.Bucket, c.key(), "", from, "/", limit)
 	// MinIO calls a value that it cannot read not implemented.
-	if r := minio.ToErrorResponse(err); from != "" && (r.StatusCode == http.StatusBadRequest || r.StatusCode == http.StatusNotImplemented) {
-		c.problem(problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
+	if r := minio.ToErrorResponse(err); from != "" &&
+		(r.StatusCode == http.StatusBadRequest || r.StatusCode == http.StatusNotImplemented) {
+		c.refuse(problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
 		return
 	}
 	if err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	answer := struct {
@@ -407,7 +415,8 @@ func (c *call) list() {
 		if o.Key == c.key() {
 			continue // a placeholder that some tools write for a folder
 		}
-		answer.Files = append(answer.Files, file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`), LastModified: o.LastModified.UTC()})
+		answer.Files = append(answer.Files,
+			file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`), LastModified: o.LastModified.UTC()})
 	}
 	for _, p := range page.CommonPrefixes {
 		if c.box.Dataset && p.Prefix == databox.UsersArea {
@@ -420,11 +429,11 @@ func (c *call) list() {
 
 func (c *call) deleteFile() {
 	if _, err := c.box.StatObject(c.r.Context(), c.box.Bucket, c.key(), minio.StatObjectOptions{}); err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	if err := c.box.RemoveObject(c.r.Context(), c.box.Bucket, c.key(), minio.RemoveObjectOptions{}); err != nil {
-		c.storage(err)
+		c.refuseStorage(err)
 		return
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -433,7 +442,8 @@ func (c *call) deleteFile() {
 // deleteGroup deletes all files of a group, at most maxDelete in one call.
 func (c *call) deleteGroup() {
 	n := 0
-	for o := range c.box.ListObjectsIter(c.r.Context(), c.box.Bucket, minio.ListObjectsOptions{Prefix: c.key(), Recursive: true}) {
+	for o := range c.box.ListObjectsIter(c.r.Context(), c.box.Bucket,
+		minio.ListObjectsOptions{Prefix: c.key(), Recursive: true}) {
 		if n == maxDelete {
 			c.json(http.StatusOK, map[string]any{"deleted": n, "more": true})
 			return
@@ -443,13 +453,13 @@ func (c *call) deleteGroup() {
 			err = c.box.RemoveObject(c.r.Context(), c.box.Bucket, o.Key, minio.RemoveObjectOptions{})
 		}
 		if err != nil {
-			c.storage(err)
+			c.refuseStorage(err)
 			return
 		}
 		n++
 	}
 	if n == 0 {
-		c.problem(problem.NotFound, http.StatusNotFound, "No such group", "the group has no files")
+		c.refuse(problem.NotFound, http.StatusNotFound, "No such group", "the group has no files")
 		return
 	}
 	c.w.WriteHeader(http.StatusNoContent)

@@ -127,22 +127,26 @@ func (w world) put(t *testing.T, user, path, content string) {
 func TestTheCircleOfAFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, path := range []string{"userdata/data/a.csv", "userdata/data/deep/%D0%A4%D0%B0%D0%B9%D0%BB%201%2B2.csv", "userdata/data/$(HOME)%25.txt"} {
+	for _, path := range []string{"userdata/data/a.csv", "userdata/data/deep/%D0%A4%D0%B0%D0%B9%D0%BB%201%2B2.csv",
+		"userdata/data/$(HOME)%25.txt"} {
 		w.put(t, "ann", path, "content")
 		code, body, _ := w.call(t, http.MethodGet, "ann", path)
 		if code != http.StatusOK || body["size"] != 7.0 || body["expires_at"] == nil || body["presigned_put_url"] == nil {
 			t.Fatalf("GET %s: %d %v", path, code, body)
 		}
-		if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK || content != "content" {
+		if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK ||
+			content != "content" {
 			t.Errorf("%s: %d %q", path, code, content)
 		}
-		if code, body, _ := w.call(t, http.MethodPut, "ann", path); code != http.StatusBadRequest || !strings.HasSuffix(body["type"].(string), "/file-exists") {
+		if code, body, _ := w.call(t, http.MethodPut, "ann", path); code != http.StatusBadRequest ||
+			!strings.HasSuffix(body["type"].(string), "/file-exists") {
 			t.Errorf("PUT of a file that exists: %d %v", code, body)
 		}
 		if code, _, _ := w.call(t, http.MethodPut, "ann", path+"?overwrite=true"); code != http.StatusOK {
 			t.Errorf("PUT with overwrite: %d", code)
 		}
-		if code, _, h := w.call(t, http.MethodGet, "ann", path+"?redirect=true"); code != http.StatusTemporaryRedirect || !strings.HasPrefix(h.Get("Location"), w.s3.Endpoint) {
+		if code, _, h := w.call(t, http.MethodGet, "ann", path+"?redirect=true"); code != http.StatusTemporaryRedirect ||
+			!strings.HasPrefix(h.Get("Location"), w.s3.Endpoint) {
 			t.Errorf("redirect: %d %v", code, h)
 		}
 		// Another user has nothing there.
@@ -151,10 +155,12 @@ func TestTheCircleOfAFile(t *testing.T) {
 		}
 	}
 	code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/data/")
-	if code != http.StatusOK || len(body["files"].([]any)) != 2 || !slices.Equal(body["file_groups"].([]any), []any{"deep"}) {
+	if code != http.StatusOK || len(body["files"].([]any)) != 2 ||
+		!slices.Equal(body["file_groups"].([]any), []any{"deep"}) {
 		t.Errorf("listing: %d %v", code, body)
 	}
-	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata"); code != http.StatusOK || !slices.Equal(body["file_groups"].([]any), []any{"data"}) {
+	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata"); code != http.StatusOK ||
+		!slices.Equal(body["file_groups"].([]any), []any{"data"}) {
 		t.Errorf("the box: %d %v", code, body)
 	}
 	if code, _, _ := w.call(t, http.MethodDelete, "ann", "userdata/data/a.csv"); code != http.StatusNoContent {
@@ -166,7 +172,8 @@ func TestTheCircleOfAFile(t *testing.T) {
 	if code, _, _ := w.call(t, http.MethodDelete, "ann", "userdata/data/"); code != http.StatusNoContent {
 		t.Errorf("DELETE of a group: %d", code)
 	}
-	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/data/"); code != http.StatusOK || len(body["files"].([]any)) != 0 {
+	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/data/"); code != http.StatusOK ||
+		len(body["files"].([]any)) != 0 {
 		t.Errorf("after that: %d %v", code, body)
 	}
 }
@@ -206,15 +213,22 @@ func TestWhatIsRefused(t *testing.T) {
 		code         int
 	}{
 		{"GET", "nothing/g/f", 404}, {"GET", "userdata/g/none", 404}, {"GET", "late/g/f", 503},
-		{"PUT", "userdata/example.png", 400}, {"PUT", "userdata/g/", 400}, {"PUT", "userdata", 400}, {"DELETE", "userdata", 400}, {"DELETE", "userdata/", 400},
-		{"GET", "userdata/../boris/file_groups/g/secret", 400}, {"GET", "userdata/%2e%2e/%2e%2e/boris/file_groups/g/secret", 400}, {"GET", "userdata/g/..%2f..%2fx", 400},
-		{"GET", "userdata/g//f", 400}, {"PUT", "userdata/g/%00", 400}, {"PUT", "userdata/g/a%0Ab", 400}, {"PUT", "userdata/g/%FF", 400}, {"PUT", "userdata/g/%zz", 400}, {"PUT", long, 400},
-		{"GET", "userdata/g/?limit=0", 400}, {"GET", "userdata/g/?limit=x", 400}, {"PUT", "userdata/g/f?expires=0", 400}, {"PUT", "userdata/g/f?expires=99999999", 400},
+		{"PUT", "userdata/example.png", 400}, {"PUT", "userdata/g/", 400}, {"PUT", "userdata", 400},
+		{"DELETE", "userdata", 400}, {"DELETE", "userdata/", 400},
+		{"GET", "userdata/../boris/file_groups/g/secret", 400},
+		{"GET", "userdata/%2e%2e/%2e%2e/boris/file_groups/g/secret", 400}, {"GET", "userdata/g/..%2f..%2fx", 400},
+		{"GET", "userdata/g//f", 400}, {"PUT", "userdata/g/%00", 400}, {"PUT", "userdata/g/a%0Ab", 400},
+		{"PUT", "userdata/g/%FF", 400}, {"PUT", "userdata/g/%zz", 400}, {"PUT", long, 400},
+		{"GET", "userdata/g/?limit=0", 400}, {"GET", "userdata/g/?limit=x", 400}, {"PUT", "userdata/g/f?expires=0", 400},
+		{"PUT", "userdata/g/f?expires=99999999", 400},
 		{"PUT", "herbarium/g/f", 403}, {"DELETE", "herbarium/g/f", 403},
-		{"GET", `userdata/g/a%5C..%5Cb`, 400}, {"PUT", `userdata/g/a%5C..%5Cb`, 400}, {"DELETE", `userdata/g/a%5C..%5Cb`, 400}, {"GET", `userdata/g/a%5C..%5Cb/`, 400},
-		{"GET", "userdata/g/.. /f", 400}, {"GET", "userdata/g/" + strings.Repeat("x", 256), 400}, {"PUT", "userdata/g/" + strings.Repeat("x", 256), 400},
+		{"GET", `userdata/g/a%5C..%5Cb`, 400}, {"PUT", `userdata/g/a%5C..%5Cb`, 400},
+		{"DELETE", `userdata/g/a%5C..%5Cb`, 400}, {"GET", `userdata/g/a%5C..%5Cb/`, 400},
+		{"GET", "userdata/g/.. /f", 400}, {"GET", "userdata/g/" + strings.Repeat("x", 256), 400},
+		{"PUT", "userdata/g/" + strings.Repeat("x", 256), 400},
 		{"GET", "userdata/g/?continue=AAAA", 400}, {"GET", "userdata/g/?continue=!", 400},
-		{"PUT", "userdata/g/f?size=-1", 400}, {"PUT", "userdata/g/f?size=1k", 400}, {"PUT", "userdata/g/f?size=99999999999999", 400},
+		{"PUT", "userdata/g/f?size=-1", 400}, {"PUT", "userdata/g/f?size=1k", 400},
+		{"PUT", "userdata/g/f?size=99999999999999", 400},
 	} {
 		code, body, _ := w.call(t, c.method, "ann", c.path)
 		if code != c.code || body["detail"] == "" {
@@ -233,7 +247,8 @@ func TestWhatIsRefused(t *testing.T) {
 func TestLinksEndWithTheSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for query, want := range map[string]time.Duration{"": time.Hour, "?expires=60": time.Minute, "?expires=86400": 2 * time.Hour} {
+	for query, want := range map[string]time.Duration{"": time.Hour, "?expires=60": time.Minute,
+		"?expires=86400": 2 * time.Hour} {
 		_, body, _ := w.call(t, http.MethodPut, "ann", "userdata/g/f"+query)
 		expires, err := time.Parse(time.RFC3339, body["expires_at"].(string))
 		if left := time.Until(expires); err != nil || left > want || left < want-30*time.Second {
@@ -316,18 +331,21 @@ func TestADatasetHasNoUsers(t *testing.T) {
 	if code != http.StatusOK || body["presigned_put_url"] != nil || h.Get("X-Content-Type-Options") != "nosniff" {
 		t.Fatalf("%d %v %v", code, body, h)
 	}
-	if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK || content != "a leaf" {
+	if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK ||
+		content != "a leaf" {
 		t.Errorf("%d %q", code, content)
 	}
 	for _, path := range []string{
-		"in/private.txt", "users/ann/file_groups/in/private.txt", "users", "users/", "users/ann/", "users/ann/file_groups/in/", "%75sers/ann/file_groups/in/private.txt",
+		"in/private.txt", "users/ann/file_groups/in/private.txt", "users", "users/", "users/ann/",
+		"users/ann/file_groups/in/", "%75sers/ann/file_groups/in/private.txt",
 	} {
 		if code, body, _ := w.call(t, http.MethodGet, "ann", "herbarium/"+path); code != http.StatusNotFound {
 			t.Errorf("%s: %d %v", path, code, body)
 		}
 	}
 	code, body, _ = w.call(t, http.MethodGet, "ann", "herbarium/")
-	if code != http.StatusOK || len(body["files"].([]any)) != 1 || !slices.Equal(body["file_groups"].([]any), []any{"in"}) {
+	if code != http.StatusOK || len(body["files"].([]any)) != 1 ||
+		!slices.Equal(body["file_groups"].([]any), []any{"in"}) {
 		t.Errorf("the root: %d %v", code, body)
 	}
 }
@@ -336,8 +354,10 @@ func TestADatasetHasNoUsers(t *testing.T) {
 func TestPagesAreSaved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for contentType, saved := range map[string]bool{"text/html": true, "image/svg+xml": true, "application/xhtml+xml": true, "nonsense": true, "image/png": false, "text/csv": false} {
-		_, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/g/f", strings.NewReader("x"), 1, minio.PutObjectOptions{ContentType: contentType})
+	for contentType, saved := range map[string]bool{"text/html": true, "image/svg+xml": true,
+		"application/xhtml+xml": true, "nonsense": true, "image/png": false, "text/csv": false} {
+		_, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/g/f", strings.NewReader("x"), 1,
+			minio.PutObjectOptions{ContentType: contentType})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,7 +407,8 @@ func TestAFullBox(t *testing.T) {
 			t.Errorf("PUT %s: %v", path, body)
 		}
 	}
-	if code, body, _ := full.call(t, http.MethodGet, "ann", "userdata/g/old"); code != 200 || body["presigned_put_url"] != nil || body["presigned_get_url"] == nil {
+	if code, body, _ := full.call(t, http.MethodGet, "ann", "userdata/g/old"); code != 200 ||
+		body["presigned_put_url"] != nil || body["presigned_get_url"] == nil {
 		t.Errorf("GET in a full box: %d %v", code, body)
 	}
 	if code, _, _ := full.call(t, http.MethodDelete, "ann", "userdata/g/old"); code != 204 {
@@ -409,7 +430,8 @@ func TestLinksOfUnknownSizeAreCounted(t *testing.T) {
 	w := newWorld(t)
 	w.Links = &files.Links{Most: 2}
 	for i, want := range []int{201, 201, 429} {
-		if code, body, header := w.call(t, http.MethodPut, "ann", "userdata/g/f"); code != want || code == 429 && header.Get("Retry-After") == "" {
+		if code, body, header := w.call(t, http.MethodPut, "ann", "userdata/g/f"); code != want || code == 429 &&
+			header.Get("Retry-After") == "" {
 			t.Errorf("link %d: %d %v, want %d", i, code, body, want)
 		}
 	}

@@ -188,7 +188,8 @@ func rewrite(p *httputil.ProxyRequest) {
 // trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
 func Trace(r *http.Request, sampled float64) string {
 	tp := r.Header.Get("Traceparent")
-	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) || tp[36:52] == strings.Repeat("0", 16) {
+	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) ||
+		tp[36:52] == strings.Repeat("0", 16) {
 		var b [24]byte
 		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 		flags := "-00"
@@ -215,9 +216,10 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 	case s != nil && s.tooLarge.Load():
 		tooLarge(w, r, s.maxBody)
 	case s != nil && s.slow.Load():
-		problem.Write(w, r, problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly"))
+		problem.Answer(w, r, problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, r, problem.New(problem.Timeout, http.StatusGatewayTimeout, "The call took too long", "the component did not answer within the API's timeout"))
+		problem.Answer(w, r, problem.Timeout, http.StatusGatewayTimeout, "The call took too long",
+			"the component did not answer within the API's timeout")
 	case errors.Is(r.Context().Err(), context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
 	default:
@@ -228,13 +230,13 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 
 func tooLarge(w http.ResponseWriter, r *http.Request, limit int64) {
 	w.Header().Set("Connection", "close") // the rest of the body is not read
-	problem.Write(w, r, problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
-		fmt.Sprintf("a request's body has at most %d MiB; larger data goes by file", limit>>20)))
+	problem.Answer(w, r, problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
+		fmt.Sprintf("a request's body has at most %d MiB; larger data goes by file", limit>>20))
 }
 
 func unavailable(w http.ResponseWriter, r *http.Request, detail string) {
 	w.Header().Set("Retry-After", retryAfter)
-	problem.Write(w, r, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available", detail))
+	problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "The component is not available", detail)
 }
 
 // errNotTheServer is an answer of something between the gateway and the component (ingress,

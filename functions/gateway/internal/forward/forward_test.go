@@ -74,7 +74,8 @@ func newStage(t *testing.T) *stage {
 		s.forward.Forward(w, r, Call{
 			Target: target, Path: r.URL.Path, Deadline: time.Now().Add(20 * time.Second),
 			Sign: func(context.Context) (string, error) {
-				return caller.Sign(key, caller.Claims{User: "ann", Audience: "leaf", Method: r.Method, Path: r.URL.Path, IssuedAt: s.clock.now()})
+				return caller.Sign(key, caller.Claims{User: "ann", Audience: "leaf", Method: r.Method, Path: r.URL.Path,
+					IssuedAt: s.clock.now()})
 			},
 		})
 	}))
@@ -104,7 +105,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.refused.Add(1)
 		slug := problem.Unauthorized
-		if err == caller.ErrExpired { //nolint:errorlint // as Verify gives it
+		if err == caller.ErrExpired { // as Verify gives it
 			slug = problem.CallerExpired
 		}
 		problem.Write(w, r, problem.New(slug, http.StatusUnauthorized, "", err.Error()))
@@ -396,7 +397,8 @@ func TestAnother401Passes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.held = func(w http.ResponseWriter, r *http.Request) bool {
-		problem.Write(w, r, problem.New(problem.Unauthorized, http.StatusUnauthorized, "", strings.Repeat("long ", maxProblem)))
+		problem.Write(w, r, problem.New(problem.Unauthorized, http.StatusUnauthorized, "",
+			strings.Repeat("long ", maxProblem)))
 		return true
 	}
 	if slug, _ := s.call(http.StatusUnauthorized, http.MethodPost, strings.NewReader("{}")); slug != problem.Unauthorized {
@@ -446,9 +448,10 @@ func BenchmarkForward(b *testing.B) {
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/predict", strings.NewReader(body))
 		w := httptest.NewRecorder()
-		f.Forward(w, r, Call{Target: target, Path: "/predict", Deadline: time.Now().Add(time.Minute), Sign: func(context.Context) (string, error) {
-			return caller.Sign(key, caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
-		}})
+		f.Forward(w, r, Call{Target: target, Path: "/predict", Deadline: time.Now().Add(time.Minute),
+			Sign: func(context.Context) (string, error) {
+				return caller.Sign(key, caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
+			}})
 		if w.Code != http.StatusOK {
 			b.Fatal(fmt.Sprint(w.Code, w.Body))
 		}

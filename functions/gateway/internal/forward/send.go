@@ -53,7 +53,8 @@ func (f sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		resp.Body.Close()
 		if took < caller.Life {
-			slog.Error("a signature expired before its time: the clocks of the nodes differ", "target", s.Target.Host, "after", took)
+			slog.Error("a signature expired before its time: the clocks of the nodes differ", "target", s.Target.Host, "after",
+				took)
 			return nil, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available",
 				"the clocks of the gateway and the component differ")
 		}

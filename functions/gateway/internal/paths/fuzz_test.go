@@ -27,8 +27,12 @@ func FuzzPaths(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, s := range []string{
-		"/leaf/predict", "/pu-ann/leaf/v2/models/leaf/infer", "/leaf/v2/deep/predict", "/pu-ann/pu-ann/x/predict", "/train/run", "/train", "/pipelines/runs/r/logs", "/pipelines/runs/../cancel", "/files/data/g/f", "/pu-ann/files/data/..%2f",
-		"//leaf/predict", "/leaf/./predict", "/leaf/%2e%2e/predict", "/leaf/predict/", "/leaf/v2/../../train/run", "/leaf;x=1/predict", "/leaf\\predict", "leaf/predict", "*", "", "/", "http://x/leaf/predict", "/files", "/filesx/a", "/LEAF/predict", "/leaf/predict\x00", "/leaf/v2/\r\n",
+		"/leaf/predict", "/pu-ann/leaf/v2/models/leaf/infer", "/leaf/v2/deep/predict", "/pu-ann/pu-ann/x/predict",
+		"/train/run", "/train", "/pipelines/runs/r/logs", "/pipelines/runs/../cancel", "/files/data/g/f",
+		"/pu-ann/files/data/..%2f",
+		"//leaf/predict", "/leaf/./predict", "/leaf/%2e%2e/predict", "/leaf/predict/", "/leaf/v2/../../train/run",
+		"/leaf;x=1/predict", "/leaf\\predict", "leaf/predict", "*", "", "/", "http://x/leaf/predict", "/files", "/filesx/a",
+		"/LEAF/predict", "/leaf/predict\x00", "/leaf/v2/\r\n",
 	} {
 		f.Add(s)
 	}
@@ -46,10 +50,12 @@ func FuzzPaths(f *testing.F) {
 			}
 			return
 		}
-		if strings.TrimSuffix(m.Prefix+m.Upstream, "/") != p || path.Clean(m.Upstream) != m.Upstream || strings.ContainsAny(m.Upstream, "%;\\") {
+		if strings.TrimSuffix(m.Prefix+m.Upstream, "/") != p || path.Clean(m.Upstream) != m.Upstream ||
+			strings.ContainsAny(m.Upstream, "%;\\") {
 			t.Errorf("%q: %q %q", p, m.Prefix, m.Upstream)
 		}
-		if first, _, _ := strings.Cut(strings.TrimPrefix(m.Upstream, "/"), "/"); m.API.Kind == routes.KindMLComponent && !slices.Contains([]string{"predict", "v2", "openapi", "openapi.json"}, first) {
+		if first, _, _ := strings.Cut(strings.TrimPrefix(m.Upstream, "/"), "/"); m.API.Kind == routes.KindMLComponent &&
+			!slices.Contains([]string{"predict", "v2", "openapi", "openapi.json"}, first) {
 			t.Errorf("%q reaches %q of a component", p, m.Upstream)
 		}
 	})

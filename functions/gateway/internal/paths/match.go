@@ -95,7 +95,8 @@ func (t *Table) Find(path string) (Match, bool) {
 	}
 	for _, prefix := range []string{t.namespace + "/", ""} {
 		api, published := t.byPath[routes.FilesPath]
-		if below, ok := strings.CutPrefix(rest, prefix+routes.FilesPath+"/"); ok && published && api.Kind == routes.KindFiles {
+		if below, ok := strings.CutPrefix(rest, prefix+routes.FilesPath+"/"); ok && published &&
+			api.Kind == routes.KindFiles {
 			return Match{
 				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + routes.FilesPath, Methods: fileMethods,
 			}, true

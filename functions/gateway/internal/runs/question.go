@@ -57,8 +57,8 @@ func (v *values) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ask reads a call's body. An empty one asks for nothing.
-func ask(body io.Reader) (q question, p *problem.Problem) {
+// readQuestion reads a call's body. An empty one asks for nothing.
+func readQuestion(body io.Reader) (q question, p *problem.Problem) {
 	refuse := func(slug string, status int, detail string) (question, *problem.Problem) {
 		x := problem.New(slug, status, "", detail)
 		return question{}, &x
@@ -69,7 +69,8 @@ func ask(body io.Reader) (q question, p *problem.Problem) {
 	case errors.Is(err, pace.ErrSlow):
 		return refuse(problem.Timeout, http.StatusRequestTimeout, "the body came too slowly")
 	case errors.As(err, &tooLarge):
-		return refuse(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody))
+		return refuse(problem.BodyTooLarge, http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("the body is larger than %d bytes", maxBody))
 	case err != nil:
 		return refuse(problem.BadRequest, http.StatusBadRequest, "the body broke off, or its chunks are not those of HTTP")
 	case len(b) == 0:
@@ -98,7 +99,8 @@ func (f *faults) problem() *problem.Problem {
 	if len(*f) == 0 {
 		return nil
 	}
-	p := problem.New(problem.BadRequest, http.StatusBadRequest, "The run cannot be started", (*f)[0].Detail) // clients of the platform read "detail" only
+	// clients of the platform read "detail" only
+	p := problem.New(problem.BadRequest, http.StatusBadRequest, "The run cannot be started", (*f)[0].Detail)
 	p.Errors = *f
 	return &p
 }
@@ -131,13 +133,13 @@ func (f *faults) unknown(at string, known []routes.Variable, have values) {
 			f.add(at+name, "there is no variable %q here", name)
 		default:
 			told = true
-			f.add(at+name, "there is no variable %q here; there are: %s", name, list(known))
+			f.add(at+name, "there is no variable %q here; there are: %s", name, namesOf(known))
 		}
 	}
 }
 
-// list names variables, but not a long list of them.
-func list(all []routes.Variable) string {
+// namesOf names variables, but not a long list of them.
+func namesOf(all []routes.Variable) string {
 	var told []string
 	for _, v := range all[:min(len(all), maxTold)] {
 		told = append(told, v.Name)

@@ -38,7 +38,8 @@ func TestStartIsBounded(t *testing.T) {
 		"5000 names":       {object(5000), http.StatusBadRequest},
 		"a list of wrongs": {wrong, http.StatusBadRequest},
 		"one long name":    {`{"inputs":{"` + strings.Repeat("\ue000", 20000) + `":""}}`, http.StatusBadRequest},
-		"one long value":   {`{"inputs":{"` + spec.Inputs[0].Name + `":"` + strings.Repeat("\ue000", 20000) + `"}}`, http.StatusBadRequest},
+		"one long value": {`{"inputs":{"` + spec.Inputs[0].Name + `":"` + strings.Repeat("\ue000", 20000) + `"}}`,
+			http.StatusBadRequest},
 	} {
 		h := &Handler{}
 		var before, after runtime.MemStats
@@ -63,8 +64,10 @@ func TestMistakesOfCallersAreNotUnavailable(t *testing.T) {
 	t.Parallel()
 	h := &Handler{} // without a client: nothing may be asked for
 	for path, want := range map[string]int{
-		"/runs?pipeline=a%20b": http.StatusBadRequest, "/runs?pipeline=a,b": http.StatusBadRequest, "/runs?continue=AAAA": http.StatusBadRequest,
-		"/runs?continue=%00": http.StatusBadRequest, "/runs?limit=x": http.StatusBadRequest, "/runs?pipeline=" + strings.Repeat("x", 64): http.StatusBadRequest,
+		"/runs?pipeline=a%20b": http.StatusBadRequest, "/runs?pipeline=a,b": http.StatusBadRequest,
+		"/runs?continue=AAAA": http.StatusBadRequest,
+		"/runs?continue=%00":  http.StatusBadRequest, "/runs?limit=x": http.StatusBadRequest,
+		"/runs?pipeline=" + strings.Repeat("x", 64): http.StatusBadRequest,
 	} {
 		w := httptest.NewRecorder()
 		h.List(w, httptest.NewRequest(http.MethodGet, path, nil), "ann")
@@ -84,7 +87,7 @@ func TestMistakesOfCallersAreNotUnavailable(t *testing.T) {
 func TestAnswersAreNotSniffed(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	answer(w, http.StatusOK, struct{}{})
+	writeJSON(w, http.StatusOK, struct{}{})
 	if w.Header().Get("X-Content-Type-Options") != "nosniff" {
 		t.Error(w.Header())
 	}
@@ -139,26 +142,29 @@ func FuzzQuestion(f *testing.F) {
 	for _, s := range []string{
 		``, `{}`, `null`, `{"inputs":null}`, `{"inputs":{"table":"box/in/a.csv"},"outputs":{"model":"box/out/"}}`, `{"inputs":{"table":null}}`, `{"inputs":{"table":1}}`,
 		`{"inputs":[{"name":"table","path":"box/in/a.csv"}]}`, `{"inputs":[{"name":"a","data":"b"},{"name":"a"}]}`, `{"inputs":{"a":"1","a":"2"},"INPUTS":[]}`,
-		"{\"inputs\":{\"\xff\":\"\xff\"}}", `{"inputs":{"\ud800":"\u0000"}}`, strings.Repeat("[", 20000), `{"inputs":{"` + strings.Repeat("x", 1<<10) + `":"x"}}`,
+		"{\"inputs\":{\"\xff\":\"\xff\"}}", `{"inputs":{"\ud800":"\u0000"}}`, strings.Repeat("[", 20000),
+		`{"inputs":{"` + strings.Repeat("x", 1<<10) + `":"x"}}`,
 	} {
 		f.Add([]byte(s))
 	}
-	spec := routes.Spec{Inputs: []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}}, Outputs: []routes.Variable{{Name: "model"}}}
+	spec := routes.Spec{Inputs: []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}},
+		Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		q, p := ask(http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
+		q, p := readQuestion(http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
 		if p == nil {
 			again, err := json.Marshal(q)
 			if err != nil {
 				t.Fatal(err)
 			}
-			q2, p2 := ask(strings.NewReader(string(again)))
+			q2, p2 := readQuestion(strings.NewReader(string(again)))
 			if p2 != nil || !maps.Equal(q.Inputs, q2.Inputs) || !maps.Equal(q.Outputs, q2.Outputs) {
 				t.Fatalf("%q is %v, but written down it is %v, %v", b, q, q2, p2)
 			}
 			var found faults
 			found.names(spec, q)
 			if p = found.problem(); p == nil {
-				if len(q.Inputs) > len(spec.Inputs) || len(q.Outputs) > len(spec.Outputs) || q.Inputs["table"] == "" && len(q.Inputs) == 0 {
+				if len(q.Inputs) > len(spec.Inputs) || len(q.Outputs) > len(spec.Outputs) || q.Inputs["table"] == "" &&
+					len(q.Inputs) == 0 {
 					t.Fatalf("%q is let through: %v", b, q)
 				}
 				return

@@ -54,10 +54,6 @@ type Handler struct {
 	streams streams
 }
 
-func fail(w http.ResponseWriter, r *http.Request, slug string, status int, title, detail string) {
-	problem.Write(w, r, problem.New(slug, status, title, detail))
-}
-
 // unavailable answers for an API server or a storage that does not do what it should.
 func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
@@ -65,10 +61,11 @@ func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	slog.Error("a part behind the gateway fails", "error", err)
 	w.Header().Set("Retry-After", "5")
-	fail(w, r, problem.Unavailable, http.StatusServiceUnavailable, "", "a part behind the gateway does not answer; try again")
+	problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "",
+		"a part behind the gateway does not answer; try again")
 }
 
-func answer(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil { // what is encoded here always can be
 		panic(err)
@@ -81,35 +78,38 @@ func answer(w http.ResponseWriter, status int, v any) {
 
 // Start starts a run of a pipeline: 202 with its id.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec routes.Spec) {
-	q, refused := ask(http.MaxBytesReader(w, r.Body, maxBody))
+	q, refused := readQuestion(http.MaxBytesReader(w, r.Body, maxBody))
 	if refused != nil {
 		problem.Write(w, r, *refused)
 		return
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if len(key) > maxKey || !utf8.ValidString(key) {
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "",
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "",
 			fmt.Sprintf("Idempotency-Key is longer than %d characters or not UTF-8", maxKey))
 		return
 	}
 	run := &runtimev1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
-		Spec:       runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key, Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key,
+			Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
 		id = names.Hash(user, pipeline, key)
 	}
 	run.Name = names.Shorten(maxName, pipeline, id)
-	if key != "" { // an answer that was lost is given again before anything is looked at: the files may have changed meanwhile
-		if done, err := h.again(w, r, run, q.Inputs); err != nil || done {
+	// an answer that was lost is given again before anything is looked at: the files may have
+	// changed meanwhile
+	if key != "" {
+		if done, err := h.answerAgain(w, r, run, q.Inputs); err != nil || done {
 			if err != nil {
 				unavailable(w, r, err)
 			}
 			return
 		}
 	}
-	if p := h.check(r.Context(), user, spec, q, run); p != nil {
+	if p := h.pinInputs(r.Context(), user, spec, q, run); p != nil {
 		problem.Write(w, r, *p)
 		return
 	}
@@ -117,12 +117,12 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 	var invalid *InvalidRunError
 	switch {
 	case errors.Is(err, ErrRunExists) && key != "":
-		if done, err := h.again(w, r, run, q.Inputs); err != nil || !done {
+		if done, err := h.answerAgain(w, r, run, q.Inputs); err != nil || !done {
 			unavailable(w, r, fmt.Errorf("reading run %s: %w", run.Name, err))
 		}
 		return
 	case errors.As(err, &invalid):
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "the run is refused: "+invalid.Reason)
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "", "the run is refused: "+invalid.Reason)
 		return
 	case err != nil:
 		unavailable(w, r, err)
@@ -133,11 +133,13 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 
 func (h *Handler) accepted(w http.ResponseWriter, run *runtimev1.PipelineRun) {
 	w.Header().Set("Location", h.Base+"/runs/"+run.Name)
-	answer(w, http.StatusAccepted, map[string]string{"run_id": run.Name, "status": string(record.StateOf(run))})
+	writeJSON(w, http.StatusAccepted, map[string]string{"run_id": run.Name, "status": string(record.StateOf(run))})
 }
 
-// again answers a call that was made before with the same key.
-func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.PipelineRun, inputs values) (bool, error) {
+// answerAgain answers a call that was made before with the same key.
+func (h *Handler) answerAgain(
+	w http.ResponseWriter, r *http.Request, want *runtimev1.PipelineRun, inputs values,
+) (bool, error) {
 	have, err := h.Store.Run(r.Context(), want.Name)
 	if errors.Is(err, ErrNoRun) {
 		return false, nil
@@ -145,22 +147,26 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, want *runtimev1.
 	if err != nil {
 		return false, err
 	}
-	same := have.Spec.User == want.Spec.User && have.Spec.IdempotencyKey == want.Spec.IdempotencyKey && have.Spec.Pipeline == want.Spec.Pipeline &&
+	same := have.Spec.User == want.Spec.User && have.Spec.IdempotencyKey == want.Spec.IdempotencyKey &&
+		have.Spec.Pipeline == want.Spec.Pipeline &&
 		maps.Equal(have.Spec.Outputs, want.Spec.Outputs) && len(have.Spec.Inputs) == len(inputs)
 	for name, in := range have.Spec.Inputs {
 		same = same && inputs[name] == in.Path
 	}
 	if !same {
-		fail(w, r, "idempotency-key-reused", http.StatusUnprocessableEntity, "The Idempotency-Key was used for another run", "choose another key for another run")
+		problem.Answer(w, r, "idempotency-key-reused", http.StatusUnprocessableEntity,
+			"The Idempotency-Key was used for another run", "choose another key for another run")
 		return true, nil
 	}
 	h.accepted(w, have)
 	return true, nil
 }
 
-// check looks at what the caller named and writes the inputs into the run, pinned to what is there
+// pinInputs looks at what the caller named and writes the inputs into the run, pinned to what is there
 // now.
-func (h *Handler) check(ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun) *problem.Problem {
+func (h *Handler) pinInputs(
+	ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun,
+) *problem.Problem {
 	var f faults
 	f.names(spec, q)
 	if len(f) > 0 {
@@ -176,7 +182,7 @@ func (h *Handler) check(ctx context.Context, user string, spec routes.Spec, q qu
 			f.add("/inputs/"+name, "%s", err)
 			continue
 		}
-		etag, err := h.find(ctx, place, user)
+		etag, err := h.versionAt(ctx, place, user)
 		switch {
 		case errors.Is(err, errNothing):
 			f.add("/inputs/"+name, "input %s: there is nothing at %s", name, path)
@@ -218,8 +224,8 @@ func (h *Handler) place(name, value string) (databox.Place, error) {
 
 var errNothing = errors.New("nothing there")
 
-// find gives the version of a file; of a folder it only sees that something is in it.
-func (h *Handler) find(ctx context.Context, p databox.Place, user string) (string, error) {
+// versionAt gives the version of a file; of a folder it only sees that something is in it.
+func (h *Handler) versionAt(ctx context.Context, p databox.Place, user string) (string, error) {
 	if p.Developer = h.Dataset != nil && h.Dataset(p.Box); p.Developer && strings.HasPrefix(p.Path, databox.UsersArea) {
 		return "", errNothing
 	}
@@ -228,7 +234,8 @@ func (h *Handler) find(ctx context.Context, p databox.Place, user string) (strin
 		return "", err
 	}
 	if p.Folder() {
-		for o := range box.ListObjectsIter(ctx, box.Bucket, minio.ListObjectsOptions{Prefix: p.Key(user), Recursive: true, MaxKeys: 1}) {
+		for o := range box.ListObjectsIter(ctx, box.Bucket,
+			minio.ListObjectsOptions{Prefix: p.Key(user), Recursive: true, MaxKeys: 1}) {
 			return "", o.Err
 		}
 		return "", errNothing
@@ -254,7 +261,7 @@ func (h *Handler) runOf(w http.ResponseWriter, r *http.Request, user, id string)
 		unavailable(w, r, err)
 		return nil
 	case err != nil || run.Spec.User != user:
-		fail(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
 		return nil
 	}
 	return run
@@ -267,14 +274,14 @@ func (h *Handler) Cancel(w http.ResponseWriter, r *http.Request, user, id string
 		return
 	}
 	if run.Status.State.Done() || run.Spec.Cancel {
-		answer(w, http.StatusOK, record.WithStages(run))
+		writeJSON(w, http.StatusOK, record.WithStages(run))
 		return
 	}
 	if err := h.Store.Cancel(r.Context(), run); err != nil {
 		unavailable(w, r, err)
 		return
 	}
-	answer(w, http.StatusAccepted, record.WithStages(run))
+	writeJSON(w, http.StatusAccepted, record.WithStages(run))
 }
 
 // patience of streams: Knative cuts a request at 600 s.

@@ -42,11 +42,13 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, user string) (end
 	switch {
 	case s.users[user] >= streamsOfUser:
 		w.Header().Set("Retry-After", "5")
-		fail(w, r, "too-many-streams", http.StatusTooManyRequests, "", fmt.Sprintf("a user reads at most %d logs and events at a time", streamsOfUser))
+		problem.Answer(w, r, "too-many-streams", http.StatusTooManyRequests, "",
+			fmt.Sprintf("a user reads at most %d logs and events at a time", streamsOfUser))
 		return nil, false
 	case s.all >= maxStreams:
 		w.Header().Set("Retry-After", "5")
-		fail(w, r, "overloaded", http.StatusServiceUnavailable, "", "too many logs and events are read now; try again")
+		problem.Answer(w, r, "overloaded", http.StatusServiceUnavailable, "",
+			"too many logs and events are read now; try again")
 		return nil, false
 	}
 	if s.users == nil {
@@ -73,7 +75,8 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 	}
 	name, follow := r.URL.Query().Get("stage"), r.URL.Query().Get("follow") == "true"
 	if name != "" && stageOf(run, name) == nil {
-		fail(w, r, problem.NotFound, http.StatusNotFound, "No such stage", fmt.Sprintf("the run has no stage %q", name))
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such stage",
+			fmt.Sprintf("the run has no stage %q", name))
 		return
 	}
 	end, ok := h.streams.open(w, r, user)
@@ -98,7 +101,7 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 			if name == "" {
 				_, _ = fmt.Fprintf(out, "==> %s <==\n", st.Name)
 			}
-			if err := h.log(ctx, out, run, st, follow); err != nil && ctx.Err() == nil {
+			if err := h.copyLog(ctx, out, run, st, follow); err != nil && ctx.Err() == nil {
 				_, _ = fmt.Fprintf(out, "(the log cannot be read now)\n")
 			}
 		}
@@ -122,9 +125,9 @@ func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {
 	return nil
 }
 
-// log copies one stage's log: from its process while there is one, else what was kept in the run
+// copyLog copies one stage's log: from its process while there is one, else what was kept in the run
 // bucket.
-func (h *Handler) log(
+func (h *Handler) copyLog(
 	ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool,
 ) error {
 	live, err := h.Store.Log(ctx, run, st, follow)
@@ -142,7 +145,8 @@ func (h *Handler) log(
 	if err != nil {
 		return err
 	}
-	kept, err := bucket.GetObject(ctx, bucket.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt), minio.GetObjectOptions{})
+	kept, err := bucket.GetObject(ctx, bucket.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt),
+		minio.GetObjectOptions{})
 	if err != nil {
 		return err
 	}
@@ -179,7 +183,8 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 		if err != nil {
 			return
 		}
-		if _, err := fmt.Fprintf(out, "event: run\nid: %s\ndata: %s\n\n", run.ResourceVersion, b); err != nil || run.Status.State.Done() {
+		if _, err := fmt.Fprintf(out, "event: run\nid: %s\ndata: %s\n\n", run.ResourceVersion, b); err != nil ||
+			run.Status.State.Done() {
 			return
 		}
 		if run, err = h.Store.Change(ctx, run); err != nil {
@@ -215,7 +220,7 @@ func (f flushing) ReadFrom(r io.Reader) (n int64, err error) {
 			}
 			n += int64(k)
 		}
-		if err == io.EOF { //nolint:errorlint // a Reader's own word
+		if err == io.EOF { // a Reader's own word
 			return n, nil
 		}
 		if err != nil {

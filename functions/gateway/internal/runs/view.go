@@ -20,7 +20,7 @@ import (
 // Get gives one run.
 func (h *Handler) Get(w http.ResponseWriter, r *http.Request, user, id string) {
 	if run := h.runOf(w, r, user, id); run != nil {
-		answer(w, http.StatusOK, record.WithStages(run))
+		writeJSON(w, http.StatusOK, record.WithStages(run))
 	}
 }
 
@@ -36,7 +36,8 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 	if s := q.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxLimit {
-			fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxLimit))
+			problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "",
+				fmt.Sprintf("limit: %q is not a number from 1 to %d", s, maxLimit))
 			return
 		}
 		limit = n
@@ -49,11 +50,12 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		}
 	}
 	if err != nil {
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "", "continue: not a value that a listing gave")
 		return
 	}
 	if p := q.Get("pipeline"); len(validation.IsValidLabelValue(p)) > 0 {
-		fail(w, r, problem.BadRequest, http.StatusBadRequest, "", fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "",
+			fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
 		return
 	}
 	all, err := h.Store.Runs(r.Context(), q.Get("pipeline"))
@@ -62,10 +64,11 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		return
 	}
 	runs := slices.DeleteFunc(all, func(x runtimev1.PipelineRun) bool {
-		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) || (q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
+		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) ||
+			(q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
 	})
 	slices.SortFunc(runs, func(a, b runtimev1.PipelineRun) int { return strings.Compare(rank(&b), rank(&a)) })
-	answerList := struct {
+	page := struct {
 		Runs []record.Run `json:"runs"`
 		Next string       `json:"next,omitempty"`
 	}{Runs: []record.Run{}}
@@ -74,14 +77,14 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		if len(after) > 0 && rank(&runs[i]) >= string(after) {
 			continue
 		}
-		if len(answerList.Runs) == limit {
-			answerList.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
+		if len(page.Runs) == limit {
+			page.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
 		}
-		answerList.Runs = append(answerList.Runs, record.Of(&runs[i]))
+		page.Runs = append(page.Runs, record.Of(&runs[i]))
 		last = rank(&runs[i])
 	}
-	answer(w, http.StatusOK, answerList)
+	writeJSON(w, http.StatusOK, page)
 }
 
 // rank orders runs by their birth, and those of one second by name.
@@ -118,5 +121,5 @@ func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
 		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b pipelineView) int { return strings.Compare(a.Name, b.Name) })
-	answer(w, http.StatusOK, map[string]any{"pipelines": out})
+	writeJSON(w, http.StatusOK, map[string]any{"pipelines": out})
 }

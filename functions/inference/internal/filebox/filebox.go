@@ -1,4 +1,5 @@
-// Package filebox keeps users' files in boxes in S3: it is files.Storage. It is apart from package files so that a server without S3 need not carry the client.
+// Package filebox keeps users' files in boxes in S3: it is files.Storage. It is apart from package
+// files so that a server without S3 need not carry the client.
 package filebox
 
 import (
@@ -8,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,14 +23,17 @@ import (
 )
 
 const (
-	// storedAtOnce is how many files of a call are stored at once; a large one goes in parts of partSize, partsAtOnce of them at once. minio-go reads the parts of a file in place: nothing is held in memory.
+	// storedAtOnce is how many files of a call are stored at once; a large one goes in parts of
+	// partSize, partsAtOnce of them at once. minio-go reads the parts of a file in place: nothing
+	// is held in memory.
 	storedAtOnce          = 4
 	partSize, partsAtOnce = 64 << 20, 4
 	// takeBack bounds the removal of what was stored of a call that failed.
 	takeBack = 10 * time.Second
 )
 
-// Boxes are the component's boxes, each with its session in <Dir>/<box>/session.json. They are opened when they are wanted and kept open.
+// Boxes are the component's boxes, each with its session in <Dir>/<box>/session.json. They are
+// opened when they are wanted and kept open.
 type Boxes struct {
 	Dir string
 	// Prefix is what the names of boxes have before those of the folders.
@@ -83,16 +86,10 @@ func (b *Boxes) Stat(ctx context.Context, user string, p files.Place) (files.Ver
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	o, err := box.Stat(ctx, k)
-	if badName(err) {
+	if s3.AnswerOf(err) == s3.BadRequest { // a name that the storage has other rules for than S3: nobody could put a file there
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	return files.Version{Size: o.Size, Tag: o.ETag}, classify(err)
-}
-
-// badName reports the answer to a name that the storage has other rules for than S3, as MinIO for "a\\..\\b": nobody could put a file there.
-func badName(err error) bool {
-	var r minio.ErrorResponse
-	return errors.As(err, &r) && r.StatusCode == http.StatusBadRequest
 }
 
 // Fetch implements files.Storage.
@@ -115,14 +112,15 @@ func classify(err error) error {
 		return err
 	case errors.Is(err, s3.ErrChanged):
 		return fmt.Errorf("%w: %w", files.ErrChanged, err)
-	case s3.Missing(err):
+	case s3.IsMissing(err):
 		return fmt.Errorf("%w: %w", files.ErrMissing, err)
 	default:
 		return fmt.Errorf("%w: %w", files.ErrUnavailable, err)
 	}
 }
 
-// Store implements files.Storage. What was stored before another one failed is removed again, as far as the storage lets it.
+// Store implements files.Storage. What was stored before another one failed is removed again, as
+// far as the storage lets it.
 func (b *Boxes) Store(ctx context.Context, user string, all []files.Content) error {
 	if err := b.fits(ctx, all); err != nil {
 		return err

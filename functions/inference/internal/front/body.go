@@ -50,7 +50,8 @@ func (s *Server) limit(w http.ResponseWriter, r *http.Request) *body {
 		return nil
 	}
 	b := &body{
-		ReadCloser: http.MaxBytesReader(w, r.Body, s.maxBody()), conn: http.NewResponseController(w), held: &s.held, most: s.maxHeld(), timeout: s.Timeout,
+		ReadCloser: http.MaxBytesReader(w, r.Body,
+			s.maxBody()), conn: http.NewResponseController(w), held: &s.held, most: s.maxHeld(), timeout: s.Timeout,
 	}
 	b.extend(time.Now()) // also for a handler that does not read it: the server does then, before the next request
 	r.Body = b

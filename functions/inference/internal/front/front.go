@@ -90,10 +90,11 @@ func (s *Server) Handler() http.Handler {
 	s.handleV2(mux)
 	mux.HandleFunc("/predict", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "POST")
-		problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "predict is called with POST"))
+		problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "predict is called with POST")
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there are POST /predict, GET /openapi.json and the Open Inference Protocol below /v2"))
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "",
+			"there are POST /predict, GET /openapi.json and the Open Inference Protocol below /v2")
 	})
 	return s.observed(mux)
 }
@@ -102,7 +103,7 @@ func (s *Server) Handler() http.Handler {
 // them, for a model, for calls is no reason to be started anew.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	if err := s.Pool.Err(); err != nil {
-		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error()))
+		problem.Answer(w, r, problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusOK)
@@ -120,23 +121,25 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 // whenReady reports whether calls can be answered, and answers with a problem if not.
 func (s *Server) whenReady(w http.ResponseWriter, r *http.Request) bool {
 	if s.Pool.Function() == nil {
-		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "", "the function is not imported yet")
 		return false
 	}
 	if s.Pool.Replacing() {
-		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function's processes have ended and are being replaced"))
+		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "",
+			"the function's processes have ended and are being replaced")
 		return false
 	}
 	s.mu.Lock()
 	err := s.state
 	s.mu.Unlock()
-	settled := err == nil || errors.Is(err, model.ErrMissing) || (errors.Is(err, model.ErrUnavailable) && time.Since(s.started) > grace)
+	settled := err == nil || errors.Is(err, model.ErrMissing) ||
+		(errors.Is(err, model.ErrUnavailable) && time.Since(s.started) > grace)
 	if s.Model != nil && !s.Pool.Loaded() && (!settled || err == nil) {
 		detail := "the model is being loaded"
 		if err != nil {
 			detail = err.Error()
 		}
-		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", detail))
+		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "", detail)
 		return false
 	}
 	return true
@@ -169,7 +172,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	if r.ContentLength > 0 {
 		buffer.Grow(min(int(r.ContentLength), trusted) + alignment + bytes.MinRead)
 	}
-	if err := f.read(buffer, r.Body); err != nil {
+	if err := f.readBody(buffer, r.Body); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
@@ -220,7 +223,8 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, f form, a pool.
 		}
 		if err != nil {
 			s.Log.Error("the worker sent an answer that cannot be read", "error", err)
-			problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "the worker sent an answer that cannot be read"))
+			problem.Answer(w, r, problem.Internal, http.StatusInternalServerError, "",
+				"the worker sent an answer that cannot be read")
 			return
 		}
 	}
@@ -254,7 +258,8 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, n *notes, body []
 		Errors       []problem.Fault
 	}
 	if err := json.Unmarshal(body, &p); err != nil || p.Status < 400 || p.Status > 599 {
-		problem.Write(w, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "the worker sent a problem that cannot be read"))
+		problem.Answer(w, r, problem.Internal, http.StatusInternalServerError, "",
+			"the worker sent a problem that cannot be read")
 		return
 	}
 	out := problem.New(p.Slug, p.Status, "", p.Detail)
@@ -284,15 +289,18 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			"the component's model is not in its box yet; it is picked up when it comes")
 	case errors.Is(err, model.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
-		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable", "the storage of the model does not answer")
+		p = problem.New("storage-unavailable", http.StatusServiceUnavailable, "Storage unavailable",
+			"the storage of the model does not answer")
 	case errors.Is(err, model.ErrInvalid):
 		w.Header().Set("Retry-After", "30")
 		p = problem.New("model-invalid", http.StatusServiceUnavailable, "Model cannot be used", err.Error())
 	case errors.As(err, &tooLarge):
-		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "", fmt.Sprintf("a request's body may have %d bytes", s.maxBody()))
+		p = problem.New(problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "",
+			fmt.Sprintf("a request's body may have %d bytes", s.maxBody()))
 	case errors.Is(err, errMemory):
 		w.Header().Set("Retry-After", "1")
-		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "the bodies of the calls that are being answered fill the server's memory")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded",
+			"the bodies of the calls that are being answered fill the server's memory")
 	case errors.Is(err, errSlowBody):
 		w.Header().Set("Connection", "close")
 		p = problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
@@ -300,7 +308,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "too many calls wait for the function")
 	case errors.Is(err, pool.ErrDeadline):
-		p = problem.New(problem.Timeout, http.StatusGatewayTimeout, "", "the function did not answer within "+s.Timeout.String())
+		p = problem.New(problem.Timeout, http.StatusGatewayTimeout, "",
+			"the function did not answer within "+s.Timeout.String())
 	case errors.As(err, &died):
 		p = problem.New("function-died", http.StatusBadGateway, "Function died", died.Error())
 	case r.Context().Err() != nil:
@@ -321,7 +330,7 @@ func (s *Server) openapi(w http.ResponseWriter, r *http.Request) {
 	f := s.Pool.Function()
 	if f == nil {
 		w.Header().Set("Retry-After", "1")
-		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "", "the function is not imported yet")
 		return
 	}
 	s.mu.Lock()

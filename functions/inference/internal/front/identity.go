@@ -26,7 +26,7 @@ type Key struct {
 // maxKey bounds the read of a key file; the controller makes 32 bytes.
 const maxKey = 4 << 10
 
-func (k *Key) get() []byte {
+func (k *Key) load() []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	info, err := os.Stat(k.Path)
@@ -61,7 +61,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *probl
 		return &p
 	}
 	now := time.Now()
-	claims, err := caller.Verify(s.Key.get(), header, r.Method, r.URL.EscapedPath(), s.Component, now)
+	claims, err := caller.Verify(s.Key.load(), header, r.Method, r.URL.EscapedPath(), s.Component, now)
 	if err == nil {
 		err = s.once.Take(claims, now)
 	}
@@ -86,7 +86,8 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *probl
 
 // probe reports a question about health, which is anybody's: Knative's, kubelet's, the gateway's.
 func probe(r *http.Request) bool {
-	return (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	return (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") &&
+		(r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // maxRequestID bounds the id that a caller gives a request, in bytes.

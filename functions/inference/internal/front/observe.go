@@ -69,11 +69,13 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			b.release()
 			s.active.Add(-1)
 			took := time.Since(start)
-			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.Status, Took: took, Received: b.received(), Sent: rec.Bytes})
+			s.metrics.End(metrics.Request{Pattern: r.Pattern, Method: r.Method, Status: rec.Status, Took: took,
+				Received: b.received(), Sent: rec.Bytes})
 			s.endSpan(span, r, rec.Status, n)
 			if s.AccessLog != nil {
 				s.AccessLog(accesslog.Call{
-					RequestID: n.id, Method: r.Method, Path: r.URL.Path, Status: rec.Status, User: n.user, Worker: n.worker, Bytes: rec.Bytes,
+					RequestID: n.id, Method: r.Method, Path: r.URL.Path, Status: rec.Status, User: n.user,
+					Worker: n.worker, Bytes: rec.Bytes,
 					Took: took, Waited: n.waited, Function: n.took, TraceID: n.trace,
 				})
 			}
@@ -83,7 +85,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		}()
 		if p := s.verify(rec, r, n); p != nil {
 			problem.Write(rec, r, *p)
-		} else if r.ContentLength > s.maxBody() { // before a byte of it is read; a caller that waits for "100 Continue" sends none
+			// before a byte of it is read; a caller that waits for "100 Continue" sends none
+		} else if r.ContentLength > s.maxBody() {
 			w.Header().Set("Connection", "close")
 			s.refuse(rec, r, &http.MaxBytesError{Limit: s.maxBody()})
 		} else {
@@ -101,13 +104,14 @@ func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bo
 	if p == nil {
 		return false
 	}
-	if p != http.ErrAbortHandler { //nolint:errorlint // a panic value, never wrapped
+	if p != http.ErrAbortHandler { // a panic value, never wrapped
 		s.Log.Error("request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 	if rec.Status != 0 {
 		return true
 	}
-	problem.Write(rec, r, problem.New(problem.Internal, http.StatusInternalServerError, "", "a mistake of the inference server; its log says more"))
+	problem.Answer(rec, r, problem.Internal, http.StatusInternalServerError, "",
+		"a mistake of the inference server; its log says more")
 	return false
 }
 
@@ -143,8 +147,10 @@ func (s *Server) startSpan(ctx context.Context, r *http.Request, n *notes) (cont
 		n.trace = traceID(r)
 		return ctx, nil
 	}
-	ctx, span := s.Tracer.Start(propagator.Extract(ctx, propagation.HeaderCarrier(r.Header)), r.Method, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path), attribute.String("url.scheme", "http"),
+	ctx, span := s.Tracer.Start(propagator.Extract(ctx, propagation.HeaderCarrier(r.Header)), r.Method,
+		trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path),
+			attribute.String("url.scheme", "http"),
 			attribute.String("unip.component", s.Component), attribute.String("unip.request_id", n.id)))
 	n.trace = span.SpanContext().TraceID().String()
 	return ctx, span
@@ -160,7 +166,8 @@ func (s *Server) endSpan(span trace.Span, r *http.Request, status int, n *notes)
 	}
 	span.SetAttributes(attribute.Int("http.response.status_code", status))
 	if n.called {
-		span.SetAttributes(attribute.Float64("unip.queue.wait_seconds", n.waited.Seconds()), attribute.Float64("unip.function.seconds", n.took.Seconds()),
+		span.SetAttributes(attribute.Float64("unip.queue.wait_seconds", n.waited.Seconds()),
+			attribute.Float64("unip.function.seconds", n.took.Seconds()),
 			attribute.Int("unip.worker", n.worker))
 	}
 	if status >= http.StatusInternalServerError {

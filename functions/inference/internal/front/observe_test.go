@@ -19,7 +19,8 @@ import (
 
 func server(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Component: "leaf", Unsigned: true, Key: &Key{Path: filepath.Join(t.TempDir(), "none")}, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+	s := &Server{Component: "leaf", Unsigned: true, Key: &Key{Path: filepath.Join(t.TempDir(), "none")},
+		Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 	s.Init()
 	p, err := pool.Listen(filepath.Join(t.TempDir(), "s"), 1, false, s.Watch(), s.Log)
 	if err != nil {
@@ -65,12 +66,14 @@ func TestPanics(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	rec := httptest.NewRecorder()
-	s.observed(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oh") })).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/x", nil))
-	if rec.Code != http.StatusInternalServerError || rec.Header().Get("Content-Type") != problem.ContentType || strings.Contains(rec.Body.String(), "oh") {
+	s.observed(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oh") })).ServeHTTP(rec,
+		httptest.NewRequest(http.MethodGet, "/x", nil))
+	if rec.Code != http.StatusInternalServerError || rec.Header().Get("Content-Type") != problem.ContentType ||
+		strings.Contains(rec.Body.String(), "oh") {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // a panic value
+		if p := recover(); p != http.ErrAbortHandler { // a panic value
 			t.Errorf("panic %v", p)
 		}
 		if s.Active() != 0 {
@@ -108,7 +111,8 @@ func TestMemoryForBodies(t *testing.T) {
 	}
 	go call("/first", 100)
 	<-inside
-	if rec := call("/second", 51); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" || second == nil {
+	if rec := call("/second", 51); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" ||
+		second == nil {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	if rec := call("/third", 50); rec.Code != http.StatusOK {
@@ -124,7 +128,8 @@ func TestMemoryForBodies(t *testing.T) {
 	if s.held.Load() != 0 {
 		t.Errorf("%d bytes are held by nobody", s.held.Load())
 	}
-	if rec := call("/fifth", 101); rec.Code != http.StatusRequestEntityTooLarge || !strings.Contains(rec.Body.String(), "100 bytes") {
+	if rec := call("/fifth", 101); rec.Code != http.StatusRequestEntityTooLarge ||
+		!strings.Contains(rec.Body.String(), "100 bytes") {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }
@@ -166,7 +171,8 @@ func FuzzRequest(f *testing.F) {
 		r.Header[http.CanonicalHeaderKey(key)] = []string{value}
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
-		if rec.Code >= 400 && r.Method != http.MethodHead && rec.Header().Get("Content-Type") != problem.ContentType && r.Method != http.MethodConnect {
+		if rec.Code >= 400 && r.Method != http.MethodHead && rec.Header().Get("Content-Type") != problem.ContentType &&
+			r.Method != http.MethodConnect {
 			t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 		}
 		if rec.Code >= 500 && rec.Code != http.StatusServiceUnavailable {
@@ -187,6 +193,7 @@ func BenchmarkMetrics(b *testing.B) {
 	for b.Loop() {
 		s.metrics.Begin()
 		s.metrics.Call(metrics.OutcomeAnswer, 0, time.Millisecond)
-		s.metrics.End(metrics.Request{Pattern: "POST /predict", Method: http.MethodPost, Status: http.StatusOK, Took: time.Millisecond, Received: 1000, Sent: 1000})
+		s.metrics.End(metrics.Request{Pattern: "POST /predict", Method: http.MethodPost, Status: http.StatusOK,
+			Took: time.Millisecond, Received: 1000, Sent: 1000})
 	}
 }

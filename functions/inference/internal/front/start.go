@@ -58,7 +58,8 @@ func (s *Server) firstCall(took time.Duration) {
 		s.start.mu.Lock()
 		defer s.start.mu.Unlock()
 		line := []any{"model_bytes", s.start.size}
-		for _, name := range []string{metrics.PhaseFetch, metrics.PhaseImport, metrics.PhaseLoad, metrics.PhaseReady, metrics.PhaseFirstCall} {
+		for _, name := range []string{metrics.PhaseFetch, metrics.PhaseImport, metrics.PhaseLoad, metrics.PhaseReady,
+			metrics.PhaseFirstCall} {
 			line = append(line, name+"_seconds", s.start.seconds[name])
 		}
 		s.Log.Info("start", line...)

@@ -45,7 +45,7 @@ func (s *Server) handleV2(mux *http.ServeMux) {
 			mux.HandleFunc(method+" "+path, h)
 			mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Allow", allow)
-				problem.Write(w, r, problem.New(problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+allow))
+				problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+allow)
 			})
 		}
 	}
@@ -57,9 +57,11 @@ func (s *Server) ofThisModel(next http.HandlerFunc) http.HandlerFunc {
 		v := r.PathValue("version")
 		switch {
 		case r.PathValue("model") != s.Component:
-			problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there is no such model; this component is the model "+s.Component))
+			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "",
+				"there is no such model; this component is the model "+s.Component)
 		case v != "" && v != version:
-			problem.Write(w, r, problem.New(problem.NotFound, http.StatusNotFound, "", "there is no such version; "+s.Component+" has the version "+version))
+			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "",
+				"there is no such version; "+s.Component+" has the version "+version)
 		default:
 			next(w, r)
 		}
@@ -87,7 +89,7 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 	f := s.Pool.Function()
 	if f == nil {
 		w.Header().Set("Retry-After", "1")
-		problem.Write(w, r, problem.New("starting", http.StatusServiceUnavailable, "", "the function is not imported yet"))
+		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "", "the function is not imported yet")
 		return
 	}
 	writeJSON(w, openapi.Metadata(s.Component, f.Description))
@@ -96,7 +98,7 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 func (s *Server) infer(w http.ResponseWriter, r *http.Request) {
 	size, err := headSize(r.Header.Values(headLength), r.ContentLength)
 	if err != nil {
-		problem.Write(w, r, problem.New("invalid-request", http.StatusBadRequest, "", err.Error()))
+		problem.Answer(w, r, "invalid-request", http.StatusBadRequest, "", err.Error())
 		return
 	}
 	s.call(w, r, form{v2: true, component: s.Component, head: size})
@@ -131,9 +133,9 @@ type form struct {
 
 var plain = form{head: -1}
 
-// read takes in a body. JSON before binary tensors is filled up with blanks, so that those are
+// readBody takes in a body. JSON before binary tensors is filled up with blanks, so that those are
 // aligned.
-func (f form) read(into *bytes.Buffer, body io.Reader) error {
+func (f form) readBody(into *bytes.Buffer, body io.Reader) error {
 	if f.head >= 0 {
 		if _, err := io.CopyN(into, body, int64(f.head)); err != nil {
 			if errors.Is(err, io.EOF) {

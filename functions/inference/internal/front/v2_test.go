@@ -21,10 +21,11 @@ func TestReadAlignsBinaryTensors(t *testing.T) {
 		for _, tail := range []string{"", "\x00binary"} {
 			var b bytes.Buffer
 			f := form{v2: true, component: "leaf", head: len(head)}
-			if err := f.read(&b, iotest.OneByteReader(strings.NewReader(head+tail))); err != nil {
+			if err := f.readBody(&b, iotest.OneByteReader(strings.NewReader(head+tail))); err != nil {
 				t.Fatal(err)
 			}
-			if f.padded()%alignment != 0 || f.padded()-len(head) >= alignment || b.String() != head+strings.Repeat(" ", f.padded()-len(head))+tail {
+			if f.padded()%alignment != 0 || f.padded()-len(head) >= alignment ||
+				b.String() != head+strings.Repeat(" ", f.padded()-len(head))+tail {
 				t.Errorf("%q and %q were read as %q", head, tail, b.String())
 			}
 		}
@@ -34,10 +35,10 @@ func TestReadAlignsBinaryTensors(t *testing.T) {
 func TestReadOfABodyThatIsTooShort(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := (form{head: 3}).read(&b, strings.NewReader("{}")); !errors.Is(err, errHead) {
+	if err := (form{head: 3}).readBody(&b, strings.NewReader("{}")); !errors.Is(err, errHead) {
 		t.Error(err)
 	}
-	if err := (form{head: 3}).read(&b, iotest.ErrReader(io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := (form{head: 3}).readBody(&b, iotest.ErrReader(io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 }
@@ -48,12 +49,15 @@ func TestRespond(t *testing.T) {
 	t.Parallel()
 	const none = "none"
 	for meta, want := range map[string]string{
-		"": "", "{}": "", `{"json_size":0}`: "", `{"json_size":-1}`: "", `{"json_size":2}`: "2", `{"json_size":3}`: "3", `{"json_size":4}`: "", `{"files":[]}`: "",
-		"x": none, "[]": none, `{"json_size":"2"}`: none, `{"numbers":1}`: none, `{"numbers":[[0,"d",1]]}`: none, `{"numbers":[[0,"x",1]]}`: none, `{"numbers":[[3,"b",1]]}`: none, `{"numbers":[[-1,"b",1]]}`: none,
+		"": "", "{}": "", `{"json_size":0}`: "", `{"json_size":-1}`: "", `{"json_size":2}`: "2", `{"json_size":3}`: "3",
+		`{"json_size":4}`: "", `{"files":[]}`: "",
+		"x": none, "[]": none, `{"json_size":"2"}`: none, `{"numbers":1}`: none, `{"numbers":[[0,"d",1]]}`: none,
+		`{"numbers":[[0,"x",1]]}`: none, `{"numbers":[[3,"b",1]]}`: none, `{"numbers":[[-1,"b",1]]}`: none,
 		`{"numbers":[[0,"b",-1]]}`: none, `{"numbers":[[0,"b",4]]}`: none, `{"numbers":[[2,"b",0],[1,"b",0]]}`: none, `{"numbers":[[0,"",1]]}`: none, `{"numbers":[[0,"bb",1]]}`: none, `{"numbers":[[0,"q",9223372036854775807]]}`: none,
 	} {
 		rec := httptest.NewRecorder()
-		server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{v2: true}, pool.Answer{Meta: []byte(meta), Body: []byte("{}x")})
+		server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{v2: true},
+			pool.Answer{Meta: []byte(meta), Body: []byte("{}x")})
 		h := rec.Header()
 		if want == none {
 			if rec.Code != http.StatusInternalServerError || h.Get("Content-Type") != problem.ContentType {
@@ -61,12 +65,14 @@ func TestRespond(t *testing.T) {
 			}
 			continue
 		}
-		if rec.Code != 200 || h.Get(headLength) != want || (h.Get("Content-Type") != "application/json") != (want != "") || h.Get("Content-Length") != "3" || rec.Body.String() != "{}x" {
+		if rec.Code != 200 || h.Get(headLength) != want || (h.Get("Content-Type") != "application/json") != (want != "") ||
+			h.Get("Content-Length") != "3" || rec.Body.String() != "{}x" {
 			t.Errorf("%s: %d %v %s", meta, rec.Code, h, rec.Body)
 		}
 	}
 	rec := httptest.NewRecorder()
-	server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{}, pool.Answer{Meta: []byte(`{"numbers":[[1,"b",2],[2,"B",1]]}`), Body: []byte("\xff\x07\xff{}")})
+	server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{},
+		pool.Answer{Meta: []byte(`{"numbers":[[1,"b",2],[2,"B",1]]}`), Body: []byte("\xff\x07\xff{}")})
 	if rec.Body.String() != "{[-1,7]}[255]" || rec.Header().Get("Content-Length") != "13" {
 		t.Errorf("%v %s", rec.Header(), rec.Body)
 	}
@@ -88,7 +94,7 @@ func FuzzHead(f *testing.F) {
 			}
 			var b bytes.Buffer
 			form := form{v2: true, component: "leaf", head: head}
-			if err := form.read(&b, strings.NewReader(body)); err != nil {
+			if err := form.readBody(&b, strings.NewReader(body)); err != nil {
 				if head <= len(body) {
 					t.Errorf("%q of %q: %v", header, body, err)
 				}
@@ -102,7 +108,8 @@ func FuzzHead(f *testing.F) {
 				t.Fatalf("%s %v", form.more(), err)
 			}
 			got := b.String()
-			if more.Size > len(got) || strings.TrimRight(got[:more.Size], " ") != strings.TrimRight(body[:head], " ") || got[more.Size:] != body[head:] {
+			if more.Size > len(got) || strings.TrimRight(got[:more.Size], " ") != strings.TrimRight(body[:head], " ") ||
+				got[more.Size:] != body[head:] {
 				t.Errorf("%q with %d bytes of JSON became %q with %d", body, head, got, more.Size)
 			}
 		}

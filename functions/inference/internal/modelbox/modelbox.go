@@ -1,19 +1,20 @@
-// Package modelbox fetches a component's model from its box in S3. It is apart from package model so that `unip serve`, which serves a model of the local disk, need not carry the S3 client.
+// Package modelbox fetches a component's model from its box in S3. It is apart from package model
+// so that `unip serve`, which serves a model of the local disk, need not carry the S3 client.
 package modelbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
 
-	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/component"
@@ -25,17 +26,20 @@ import (
 const (
 	// maxFiles of a model that is a folder.
 	maxFiles = 10_000
-	// atOnce is how many files of a folder are fetched at once; each large one comes in several ranges beside.
+	// atOnce is how many files of a folder are fetched at once; each large one comes in several
+	// ranges beside.
 	atOnce = 8
 )
 
-// Source says where the model is and where it goes. It implements model.Source; it is for one caller at a time.
+// Source says where the model is and where it goes. It implements model.Source; it is for one
+// caller at a time.
 type Source struct {
 	// Session is the file with the box's session.
 	Session string
 	// Object is the key; ending in "/" it is the prefix of a folder.
 	Object string
-	// File is where it goes in this container, a folder for a folder; Path is the same place as the user's container sees it.
+	// File is where it goes in this container, a folder for a folder; Path is the same place as the
+	// user's container sees it.
 	File, Path string
 	Log        *slog.Logger
 
@@ -47,7 +51,8 @@ func (s *Source) String() string { return s.Object }
 
 // Fetch brings the object or the folder. A folder's ETag is made of those of its files.
 func (s *Source) Fetch(ctx context.Context) (model.File, error) {
-	// The session of a model opens nothing else; a server that was given another one must not bring users' files into the function's container.
+	// The session of a model opens nothing else; a server that was given another one must not bring
+	// users' files into the function's container.
 	if err := databox.CheckModelKey(s.Object); err != nil {
 		return model.File{}, fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	}
@@ -76,12 +81,14 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d", model.ErrInvalid, s.Object, got.Size, int64(component.ModelSpace))
 	}
 	if len(objects) > 1 {
-		got.ETag = fmt.Sprintf("%x", hash(got.ETag))
+		sum := sha256.Sum256([]byte(got.ETag))
+		got.ETag = hex.EncodeToString(sum[:16])
 	}
 	return got, classify(s.bring(ctx, objects))
 }
 
-// removeUnfinished gives the volume the space back that a server took that was killed while it fetched.
+// removeUnfinished gives the volume the space back that a server took that was killed while it
+// fetched.
 func (s *Source) removeUnfinished() error {
 	if strings.HasSuffix(s.Object, "/") {
 		return s3.RemoveUnfinished(s.File)
@@ -115,22 +122,18 @@ func (s *Source) list(ctx context.Context) ([]s3.Object, error) {
 		o, err := s.box.Stat(ctx, s.Object)
 		return []s3.Object{o}, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	listed, err := s3.Folder(ctx, s.box.Client, s.box.Bucket, s.Object, 2*maxFiles) // with the markers of folders
+	if err != nil {
+		return nil, err
+	}
 	var all []s3.Object
-	for o := range s.box.ListObjects(ctx, s.box.Bucket, minio.ListObjectsOptions{Prefix: s.Object, Recursive: true}) {
-		name := strings.TrimPrefix(o.Key, s.Object)
-		switch {
-		case o.Err != nil:
-			return nil, o.Err
-		case name == "" || strings.HasSuffix(name, "/"):
-			continue // the marker of a folder
-		case path.Clean("/"+name) != "/"+name:
-			return nil, fmt.Errorf("%w: object %q cannot become a file", model.ErrInvalid, o.Key)
-		case len(all) == maxFiles:
-			return nil, fmt.Errorf("%w: it has more than %d files", model.ErrInvalid, maxFiles)
+	for _, o := range listed {
+		if !strings.HasSuffix(o.Name, "/") {
+			all = append(all, o.Object)
 		}
-		all = append(all, s3.Object{Key: o.Key, ETag: o.ETag, Size: o.Size})
+	}
+	if len(all) > maxFiles {
+		return nil, fmt.Errorf("%w: it has more than %d files", model.ErrInvalid, maxFiles)
 	}
 	if len(all) == 0 {
 		return nil, model.ErrMissing
@@ -145,13 +148,13 @@ func classify(err error) error {
 	switch {
 	case err == nil, errors.Is(err, model.ErrMissing), errors.Is(err, model.ErrInvalid):
 		return err
-	case s3.Missing(err):
+	case s3.IsMissing(err):
 		return model.ErrMissing
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: the disk is full: %w", model.ErrInvalid, err)
 	case errors.As(err, &disk), errors.As(err, &link):
 		return fmt.Errorf("%w: its files cannot be written: %w", model.ErrInvalid, err) // "a" and "a/b", for one
-	case errors.Is(err, s3.ErrCorrupt):
+	case errors.Is(err, s3.ErrCorrupt), errors.Is(err, s3.ErrNoFolder):
 		return fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	default:
 		return fmt.Errorf("%w: %w", model.ErrUnavailable, err)

@@ -78,7 +78,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%+v, %v", w.total, w.most)
 	}
 	// A caller who has left ends it.
-	if err := Write(broken{}, append(bytes.Repeat([]byte{1}, 1000), "{}"...), []Hole{{1, 'b', 1000}}, 10); err != io.ErrClosedPipe { //nolint:errorlint // as it is
+	if err := Write(broken{}, append(bytes.Repeat([]byte{1}, 1000), "{}"...), []Hole{{1, 'b', 1000}}, 10); err != io.ErrClosedPipe { // as it is
 		t.Error(err)
 	}
 }

@@ -1,14 +1,15 @@
 // Package fetch brings a stage's inputs from S3 into files before the user's container starts.
 //
-// What it promises: either every input is there whole, with the size (and for outputs of earlier stages the SHA-256) that was announced, of one version of each object; or it fails and says
-// which input and why. It holds at most a few MiB of content in memory, whatever the files' sizes. No key can make it write outside its input's folder.
+// What it promises: either every input is there whole, with the size (and for outputs of earlier
+// stages the SHA-256) that was announced, of one version of each object; or it fails and says which
+// input and why. It holds at most a few MiB of content in memory, whatever the files' sizes. No key
+// can make it write outside its input's folder.
 package fetch
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -16,13 +17,15 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
 	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
 const (
-	// parallel transfers at once. Each holds one copy buffer of 32 KiB beside what the HTTP client holds.
+	// parallel requests at once. Each holds one copy buffer of 32 KiB beside what the HTTP client
+	// holds.
 	parallel = 16
 	// maxObjects bounds the files of one input.
 	maxObjects = 1_000_000
@@ -30,10 +33,9 @@ const (
 
 // object is one file to bring.
 type object struct {
-	bucket, key, etag string
-	size              int64
-	sha256            string // "" when nobody has announced it
-	name              string // below the input's root
+	s3.Object
+	sha256 string // "" when nobody has announced it
+	name   string // below the input's root; it ends in "/" for the marker of a folder
 }
 
 // Run does what the plan says in a stage's volume. The plan must be valid.
@@ -57,7 +59,7 @@ func Run(ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan
 		}
 		for _, o := range objects {
 			done.Files++
-			done.Bytes += o.size
+			done.Bytes += o.Size
 		}
 	}
 	return done, nil
@@ -82,8 +84,8 @@ func (f *fetcher) resolve(ctx context.Context, in stage.Input) ([]object, error)
 
 func (f *fetcher) resolveKey(ctx context.Context, in stage.Input) ([]object, error) {
 	var info minio.ObjectInfo
-	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) (err error) {
-		info, err = s3.StatObject(ctx, in.Bucket, in.Key, minio.StatObjectOptions{})
+	err := f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
+		info, err = c.StatObject(ctx, in.Bucket, in.Key, minio.StatObjectOptions{})
 		return err
 	})
 	if err != nil {
@@ -95,55 +97,33 @@ func (f *fetcher) resolveKey(ctx context.Context, in stage.Input) ([]object, err
 	if err := stage.CheckPath(path.Base(in.Key)); err != nil {
 		return nil, &storage.Permanent{Err: err}
 	}
-	return []object{{bucket: in.Bucket, key: in.Key, etag: info.ETag, size: info.Size, name: path.Base(in.Key)}}, nil
+	return []object{{Object: s3.Object{Key: in.Key, ETag: info.ETag, Size: info.Size}, name: path.Base(in.Key)}}, nil
 }
 
 func (f *fetcher) resolvePrefix(ctx context.Context, in stage.Input) ([]object, error) {
-	var all []object
-	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) error {
-		all = nil
-		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		for info := range s3.ListObjects(ctx, in.Bucket, minio.ListObjectsOptions{Prefix: in.Prefix, Recursive: true}) {
-			if info.Err != nil {
-				return info.Err
-			}
-			name := strings.TrimPrefix(info.Key, in.Prefix)
-			if name == "" {
-				continue // the folder's own marker
-			}
-			if err := stage.CheckPath(strings.TrimSuffix(name, "/")); err != nil {
-				return storage.Permanentf("object %q cannot become a file: %w", info.Key, err)
-			}
-			if len(all) == maxObjects {
-				return storage.Permanentf("more than %d objects", maxObjects)
-			}
-			all = append(all, object{bucket: in.Bucket, key: info.Key, etag: info.ETag, size: info.Size, name: name})
-		}
-		return ctx.Err()
+	var listed []s3.Listed
+	err := f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
+		listed, err = s3.Folder(ctx, c, in.Bucket, in.Prefix, maxObjects)
+		return err
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	all := make([]object, len(listed))
+	for i, o := range listed {
+		if err := stage.CheckPath(strings.TrimSuffix(o.Name, "/")); err != nil {
+			return nil, storage.Permanentf("object %q cannot become a file: %w", o.Key, err)
+		}
+		all[i] = object{Object: o.Object, name: o.Name}
+	}
+	return all, nil
 }
 
 func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) ([]object, error) {
 	var commit *stage.Commit
-	err := f.sessions.Try(ctx, in.Session, func(s3 *minio.Client) error {
-		body, err := s3.GetObject(ctx, in.Bucket, in.Commit, minio.GetObjectOptions{})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		b, err := io.ReadAll(io.LimitReader(body, stage.MaxCommit+1))
-		if err != nil {
-			return err
-		}
-		if len(b) > stage.MaxCommit {
-			return storage.Permanentf("commit %s is larger than %d bytes", in.Commit, stage.MaxCommit)
-		}
-		if commit, err = stage.DecodeCommit(b); err != nil {
-			return storage.Permanentf("%w", err)
-		}
-		return nil
+	err := f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
+		commit, err = storage.ReadCommit(ctx, c, in.Bucket, in.Commit)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Commit, err)
@@ -155,7 +135,7 @@ func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) ([]object, 
 	prefix := path.Join(path.Dir(in.Commit), fmt.Sprint(commit.Attempt), in.Output) + "/"
 	all := make([]object, len(files))
 	for i, f := range files {
-		all[i] = object{bucket: in.Bucket, key: prefix + f.Path, size: f.Size, sha256: f.SHA256, name: f.Path}
+		all[i] = object{Object: s3.Object{Key: prefix + f.Path, Size: f.Size}, sha256: f.SHA256, name: f.Path}
 	}
 	return all, nil
 }
@@ -183,7 +163,13 @@ func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) e
 		if err != nil {
 			return collision(o, err)
 		}
-		(&transfer{sessions: f.sessions, session: in.Session, object: o, file: file}).start(ctx, g)
+		t := &s3.Transfer{
+			Bucket: in.Bucket, Object: o.Object, SHA256: o.sha256, File: file, Done: file.Close,
+			Requests: func(ctx context.Context, request func(*minio.Client) error) error {
+				return f.sessions.Try(ctx, in.Session, request)
+			},
+		}
+		t.Start(ctx, g)
 		if ctx.Err() != nil {
 			break
 		}
@@ -194,7 +180,7 @@ func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) e
 // collision says in words that one key is a folder for another: "a" and "a/b".
 func collision(o object, err error) error {
 	if errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "is a directory") || strings.Contains(err.Error(), "not a directory") {
-		return storage.Permanentf("object %q: its name is a file's and a folder's at once: %w", o.key, err)
+		return storage.Permanentf("object %q: its name is a file's and a folder's at once: %w", o.Key, err)
 	}
-	return fmt.Errorf("object %q: %w", o.key, err)
+	return fmt.Errorf("object %q: %w", o.Key, err)
 }

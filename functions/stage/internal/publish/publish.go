@@ -13,8 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -157,29 +155,13 @@ func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Comm
 			won = mine
 			return nil
 		}
-		if r := minio.ToErrorResponse(err); r.StatusCode != http.StatusPreconditionFailed && r.StatusCode != http.StatusConflict {
+		if a := s3.AnswerOf(err); a != s3.OtherVersion && a != s3.Conflict {
 			return err
 		}
-		won, err = readCommit(ctx, store, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
+		won, err = storage.ReadCommit(ctx, store, p.plan.Bucket, key) // another attempt's, or this one's when its answer was lost
 		return err
 	})
 	return won, err
-}
-
-func readCommit(ctx context.Context, store *minio.Client, bucket, key string) (*stage.Commit, error) {
-	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	b, err := io.ReadAll(io.LimitReader(body, stage.MaxCommit+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > stage.MaxCommit {
-		return nil, storage.Permanentf("commit %s is larger than %d bytes", key, stage.MaxCommit)
-	}
-	return stage.DecodeCommit(b)
 }
 
 // copy copies the committed files of each output to the folders that want them. The storage does it by

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// mounted is how long a session's file may be missing at the beginning: kubelet mounts the Secret
-	// before the container starts, unless it is being replaced at that moment.
+	// mounted is how long a session's file may be missing at the beginning: kubelet mounts the
+	// Secret before the container starts, unless it is being replaced at that moment.
 	mounted = 30 * time.Second
-	// renewal is how long a session that has ended waits for the next one. The controller renews each at
-	// half of its life, and kubelet brings it within a minute or two; longer means that the controller
-	// has been away.
+	// renewal is how long a session that has ended waits for the next one. The controller renews
+	// each at half of its life, and kubelet brings it within a minute or two; longer means that the
+	// controller has been away.
 	renewal = 10 * time.Minute
 	// lookEvery is the pause between two looks at a session's file.
 	lookEvery = 200 * time.Millisecond
 )
 
-// Sessions are the S3 sessions of one container: files of a folder. The controller renews them while the
-// stage runs, and whoever works with them goes on with the new ones.
+// Sessions are the S3 sessions of one container: files of a folder. The controller renews them
+// while the stage runs, and whoever works with them goes on with the new ones.
 type Sessions struct {
 	dir string
 
@@ -94,10 +94,7 @@ func (x *session) ended(err error) bool {
 	if errors.Is(err, databox.ErrNoSession) {
 		return true // its file is being replaced
 	}
-	var answer minio.ErrorResponse
-	_ = errors.As(err, &answer)
-	switch answer.Code {
-	case "ExpiredToken", "InvalidTokenId", "InvalidToken", "InvalidAccessKeyId", "InvalidClientTokenId":
+	if s3.AnswerOf(err) == s3.SessionOver {
 		return true
 	}
 	end := x.current().Expiration
@@ -136,12 +133,13 @@ func poll(ctx context.Context, long time.Duration, ask func() (bool, error)) err
 	}
 }
 
-// tries is how often one transfer is begun; minio-go repeats requests by itself, this is for bodies that break off.
+// tries is how often one transfer is begun; minio-go repeats requests by itself, this is for bodies
+// that break off.
 const tries = 5
 
-// Try calls transfer with the client of a session until it works, fails for good, or has been tried often
-// enough; between tries it waits longer and longer, up to 2 s. A session that has ended is no try: when
-// the next one is there, the transfer goes on.
+// Try calls transfer with the client of a session until it works, fails for good, or has been tried
+// often enough; between tries it waits longer and longer, up to 2 s. A session that has ended is no
+// try: when the next one is there, the transfer goes on.
 func (s *Sessions) Try(ctx context.Context, name string, transfer func(*minio.Client) error) error {
 	x, err := s.session(ctx, name)
 	if err != nil {

@@ -1,16 +1,16 @@
-// Package storage is what fetch and publish share in talking to S3: the sessions with which they do, which
-// failures another attempt may mend, and how often a single transfer is tried.
+// Package storage is what fetch and publish share in talking to S3: the sessions with which they
+// do, which failures another attempt may mend, and how often a single transfer is tried.
 package storage
 
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
-	"github.com/minio/minio-go/v7"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
-// Permanent marks an error that another attempt of the stage cannot mend: the input is not there, the output holds a link.
+// Permanent marks an error that another attempt of the stage cannot mend: the input is not there,
+// the output holds a link.
 type Permanent struct{ Err error }
 
 func (e *Permanent) Error() string { return e.Err.Error() }
@@ -27,15 +27,10 @@ func Retry(err error) bool {
 	return err != nil && !errors.As(err, &p)
 }
 
-// Classify marks S3's answers that stay what they are.
+// Classify marks the errors of a request to S3 that stay what they are.
 func Classify(err error) error {
-	var r minio.ErrorResponse
-	switch errors.As(err, &r); {
-	case err == nil:
-		return nil
-	case r.Code == "NoSuchKey" || r.Code == "NoSuchBucket" || r.Code == "AccessDenied" || r.StatusCode == http.StatusPreconditionFailed:
+	if s3.IsFinal(err) || errors.Is(err, s3.ErrChanged) || errors.Is(err, s3.ErrNoFolder) {
 		return &Permanent{err}
-	default:
-		return err
 	}
+	return err
 }

@@ -1,4 +1,4 @@
-package notification_test
+package minio_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unip-knative/unip/eventing/notification"
+	"github.com/unip-knative/unip/eventing/notification/minio"
 )
 
 func TestParse(t *testing.T) {
@@ -39,7 +40,7 @@ func TestParse(t *testing.T) {
 		"a size of -1":  {`{"Records":[{"eventName":"ObjectCreated:Put","eventTime":"2026-03-01T12:00:00Z","s3":{"bucket":{"name":"b"},"object":{"key":"k","size":-1}}}]}`, []notification.Record{{Bucket: "b", Key: "k", Size: -1, Time: at}}, false},
 		"Records: null": {`{"Records":null}`, nil, true},
 	} {
-		got, err := notification.Parse([]byte(c.body))
+		got, err := minio.Parse([]byte(c.body))
 		if (err != nil) != c.bad || (err != nil && !errors.Is(err, notification.ErrMalformed)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -52,7 +53,7 @@ func TestParse(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"a%2Fb"}}}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		records, err := notification.Parse(b)
+		records, err := minio.Parse(b)
 		if err != nil && !errors.Is(err, notification.ErrMalformed) {
 			t.Error(err)
 		}

@@ -1,4 +1,4 @@
-package notification_test
+package minio_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/unip-knative/unip/eventing/notification"
+	"github.com/unip-knative/unip/eventing/notification/minio"
 )
 
 // The key that S3 encodes is the key that is read, whatever a user calls a file.
@@ -25,7 +26,7 @@ func FuzzKey(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records, err := notification.Parse(body)
+		records, err := minio.Parse(body)
 		switch {
 		case len(body) > notification.MaxBody:
 		case err != nil || len(records) > 1:
