@@ -1,5 +1,5 @@
-// Command unip turns the manifests of a module of the unified platform into objects that run it on Knative. Installed
-// as kubectl-unip it is a plugin of kubectl.
+// Command unip turns the manifests of a module of the unified platform into objects that run it on
+// Knative. Installed as kubectl-unip it is a plugin of kubectl.
 package main
 
 //go:generate go test ./internal/reference -run TestReference -update
@@ -22,5 +22,7 @@ var (
 func main() { os.Exit(run()) }
 
 func run() int {
-	return int(command.Run(release.Build{Version: version, Commit: commit, Inference: imageInference, Gateway: imageGateway}))
+	return int(command.Run(release.Build{
+		Version: version, Commit: commit, Inference: imageInference, Gateway: imageGateway,
+	}))
 }

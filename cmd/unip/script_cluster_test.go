@@ -29,7 +29,9 @@ func ready(t *testing.T, c *clustertest.Server) func(*testscript.TestScript, boo
 	}
 }
 
-// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.
+// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a
+// namespace of its own. The first, of an operator, begins on a cluster that knows nothing of
+// Knative and unip.
 func TestScriptsOnACluster(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t)

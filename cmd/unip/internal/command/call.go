@@ -10,7 +10,8 @@ import (
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-// asRefused gives an answer of the module that says no its reason; every other error stays what it is.
+// asRefused gives an answer of the module that says no its reason; every other error stays what it
+// is.
 func asRefused(err error) error {
 	var e *module.Error
 	if errors.As(err, &e) && e.Status < 500 {

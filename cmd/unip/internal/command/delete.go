@@ -17,9 +17,10 @@ func deleteCommand(build release.Build) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete -f FILE|FOLDER|-",
 		Short: "Remove a module from the cluster",
-		Long: `Delete removes the objects of one module, one by one and what calls others first, and waits for the end of each; the
-Namespace comes last, and with it everything else that lies in it (not with --no-namespace). What becomes of the data of
-its boxes is the installation's policy. What is gone already is no error.`,
+		Long: `Delete removes the objects of one module, one by one and what calls others first, and waits for the
+end of each; the Namespace comes last, and with it everything else that lies in it (not with
+--no-namespace). What becomes of the data of its boxes is the installation's policy. What is gone
+already is no error.`,
 		Example: `  unip delete -f manifests/`,
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -41,8 +42,8 @@ its boxes is the installation's policy. What is gone already is no error.`,
 	return c
 }
 
-// deleteAll removes what unip made in the namespace, then what else the module has, in the opposite order of its
-// application.
+// deleteAll removes what unip made in the namespace, then what else the module has, in the opposite
+// order of its application.
 func (t *target) deleteAll(ctx context.Context, tell func(cluster.Result)) error {
 	if t.namespace != "" {
 		made, err := t.Surplus(ctx, t.namespace, nil, true)

@@ -49,7 +49,8 @@ type target struct {
 	objects   []*cluster.Object
 }
 
-// open translates the manifests and connects. With buildImages, those that ko has to build are built.
+// open translates the manifests and connects. With buildImages, those that ko has to build are
+// built.
 func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
 	objects, _, err := d.Objects(c, false)
 	if err != nil {

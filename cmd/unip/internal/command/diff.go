@@ -18,9 +18,10 @@ func diffCommand(build release.Build) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff -f FILE|FOLDER|-",
 		Short: "Show what apply would change on the cluster",
-		Long: `Diff translates the manifests of one module and asks the API server, by a dry run of the server-side apply, what would
-change; what apply would remove is shown as removed. Values of Secrets are masked. It exits with 0 when nothing would
-change, with 1 when something would, and with more when it failed.`,
+		Long: `Diff translates the manifests of one module and asks the API server, by a dry run of the server-side
+apply, what would change; what apply would remove is shown as removed. Values of Secrets are masked.
+It exits with 0 when nothing would change, with 1 when something would, and with more when it
+failed.`,
 		Example: `  unip diff -f manifests/
   unip diff -f manifests/ -o json | jq -r '.[].object'`,
 		Args: noArgs,

@@ -24,9 +24,9 @@ func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look whether the cluster has what modules need",
-		Long: `Doctor looks at the cluster of the kubeconfig: Knative Serving and Eventing, the Broker class, unip's own controller and
-configuration, the S3 server, its keys, and the state of all boxes. For what is wrong it says the cure, and then exits
-with 1. It changes nothing.`,
+		Long: `Doctor looks at the cluster of the kubeconfig: Knative Serving and Eventing, the Broker class,
+unip's own controller and configuration, the S3 server, its keys, and the state of all boxes. For
+what is wrong it says the cure, and then exits with 1. It changes nothing.`,
 		Example: `  unip doctor
   unip doctor -o json | jq '.[] | select(.ok | not)'`,
 		Args: noArgs,

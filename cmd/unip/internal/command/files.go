@@ -164,7 +164,8 @@ func filesGetCommand(o *option.Module) *cobra.Command {
 
 func filesRmCommand(o *option.Module) *cobra.Command {
 	return &cobra.Command{
-		Use: "rm BOX/GROUP/FILE|BOX/GROUP/", Short: "Delete a file, or a group with all its files", Args: exactArgs("BOX/GROUP/FILE"),
+		Use: "rm BOX/GROUP/FILE|BOX/GROUP/", Short: "Delete a file, or a group with all its files",
+		Args: exactArgs("BOX/GROUP/FILE"),
 		Example: `  unip files rm userdata/incoming/table.csv
   unip files rm userdata/incoming/`,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -17,7 +17,8 @@ func graphCommand(build release.Build) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "graph -f FILE|FOLDER|-",
 		Short: "Draw a module: APIs, components, boxes, and pipelines with their stages",
-		Long: `Graph reads the manifests of one module and draws what calls, starts, reads and writes what: in Mermaid's language, which GitHub and GitLab show in a Markdown file, or in Graphviz'. There is no
+		Long: `Graph reads the manifests of one module and draws what calls, starts, reads and writes what: in
+Mermaid's language, which GitHub and GitLab show in a Markdown file, or in Graphviz'. There is no
 drawing of manifests with errors.`,
 		Example: `  unip graph -f manifests/
   unip graph -f manifests/ -o dot | dot -Tsvg > module.svg`,

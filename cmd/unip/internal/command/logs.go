@@ -17,8 +17,8 @@ func logsCommand() *cobra.Command {
 	var follow bool
 	c := &cobra.Command{
 		Use: "logs RUN", Short: "Show what the stages of a run have written", Args: exactArgs("RUN"),
-		Long: `Logs shows what the stages of a run have written. On a terminal characters that would steer it are shown as \x1b and the
-like; into a pipe or a file the bytes go as they are.`,
+		Long: `Logs shows what the stages of a run have written. On a terminal characters that would steer it are
+shown as \x1b and the like; into a pipe or a file the bytes go as they are.`,
 		Example: `  unip logs train-7k2x9 --stage report
   unip logs train-7k2x9 -f`,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -28,12 +28,13 @@ import (
 )
 
 const (
-	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told otherwise.
+	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told
+	// otherwise.
 	maxRequest = 256 << 20
 	// sayWaitingAfter is how long a call goes on before it is said that it does.
 	sayWaitingAfter = 2 * time.Second
-	// redialAfter is when an address that nobody listens at is tried again, maxRetryAfter the most that a server can ask
-	// for.
+	// redialAfter is when an address that nobody listens at is tried again, maxRetryAfter the most
+	// that a server can ask for.
 	redialAfter, maxRetryAfter = 200 * time.Millisecond, 30 * time.Second
 )
 
@@ -51,16 +52,18 @@ func predictCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "predict URL|PATH",
 		Short: "Call the inference function of an MLComponent",
-		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its API in the module
-of --url. The request is a file as it is (-f), or made of --input:
+		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its
+API in the module of --url. The request is a file as it is (-f), or made of --input:
 
-  --input NAME=VALUE           a JSON number, list, object or string is that, everything else text; whole numbers are INT32, others FP64
+  --input NAME=VALUE           a JSON number, list, object or string is that, everything else
+                               text; whole numbers are INT32, others FP64
   --input NAME=@FILE           the same of a file's content, of standard input with @-
-  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is a path in a box, <box>/<group>/<file>
+  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is
+                               a path in a box, <box>/<group>/<file>
 
-The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call is refused, what is
-wrong goes to standard error, with its place in the file, and the exit code is 1; it is 3 when the component, or the way
-to it, failed.`,
+The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call
+is refused, what is wrong goes to standard error, with its place in the file, and the exit code is
+1; it is 3 when the component, or the way to it, failed.`,
 		Example: `  unip predict http://127.0.0.1:8002 --input text=hello
   unip predict digits --url https://mlops.example.org/pu-ann-pa-digits -u ann -f request.json -o json
   unip predict digits --input 'image=[0, 0, 5, 13]' --output-field digit --wait`,
@@ -77,7 +80,8 @@ to it, failed.`,
 	f.DurationVar(&p.timeout, "timeout", 10*time.Minute,
 		"how long all of it may take: the component wakes up, loads its model, and the function runs")
 	f.BoolVar(&p.wait, "wait", false,
-		"until the timeout, try again when nobody listens at the address, or the server says when to come again (503 with Retry-After)")
+		"until the timeout, try again when nobody listens at the address, "+
+			"or the server says when to come again (503 with Retry-After)")
 	_ = c.MarkFlagFilename("filename", "json") // the flag is there
 	return c
 }
@@ -93,13 +97,15 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	m := &module.Client{Host: p.Host, HTTP: option.HTTPClient(0)} // the context bounds it
 	m.HTTP.CheckRedirect = followSameCall
 	if p.PasswordStdin && p.readsStdin() {
-		return exit.Errorf(exit.UsageWrong, "standard input is the password already (--password-stdin): the request must come from a file")
+		return exit.Errorf(exit.UsageWrong,
+			"standard input is the password already (--password-stdin): the request must come from a file")
 	}
 	if err := p.Login(m); err != nil {
 		return err
 	}
 	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !isLoopback(u.Hostname()) {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
+		fmt.Fprintf(c.ErrOrStderr(),
+			"warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
 	}
 	body, err := p.requestBody(c.InOrStdin())
 	if err != nil {
@@ -138,7 +144,9 @@ func writeAnswer(w io.Writer, answer []byte) error {
 func (p *prediction) targetURL(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		if p.URL == "" {
-			return nil, exit.Errorf(exit.UsageWrong, "%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: https://<host>/<namespace>", s)
+			return nil, exit.Errorf(exit.UsageWrong,
+				"%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: "+
+					"https://<host>/<namespace>", s)
 		}
 		s = strings.TrimSuffix(p.URL, "/") + "/" + strings.Trim(s, "/")
 	}
@@ -147,7 +155,9 @@ func (p *prediction) targetURL(s string) (*url.URL, error) {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return nil, exit.Errorf(exit.UsageWrong, "%q is not a URL with http or https", s)
 	case u.User != nil:
-		return nil, exit.Errorf(exit.UsageWrong, "the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and UNIP_PASSWORD, --password-file or --password-stdin")
+		return nil, exit.Errorf(exit.UsageWrong,
+			"the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and "+
+				"UNIP_PASSWORD, --password-file or --password-stdin")
 	}
 	if !strings.HasSuffix(u.Path, "/predict") {
 		u = u.JoinPath("predict")
@@ -155,13 +165,15 @@ func (p *prediction) targetURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// followSameCall follows a redirect only if what is sent stays what it is: the method and, once https, https.
+// followSameCall follows a redirect only if what is sent stays what it is: the method and, once
+// https, https.
 func followSameCall(to *http.Request, via []*http.Request) error {
 	switch first := via[0]; {
 	case len(via) == 10:
 		return errors.New("10 redirects, and no end")
 	case to.Method != first.Method:
-		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL", to.URL.Redacted())
+		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL",
+			to.URL.Redacted())
 	case first.URL.Scheme == "https" && to.URL.Scheme != "https":
 		return fmt.Errorf("it redirects from https to %s", to.URL.Redacted())
 	}
@@ -185,12 +197,13 @@ func (p *prediction) readsStdin() bool {
 
 // requestBody is the request: a file as it is, or made of the flags.
 func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
-	read := func(name string) ([]byte, error) { return readBounded(name, stdin) }
+	readFile := func(name string) ([]byte, error) { return readBounded(name, stdin) }
 	if p.file != "" {
 		if len(p.inputs)+len(p.fields) > 0 || p.parameters != "" || p.modelKey != "" {
-			return nil, exit.Errorf(exit.UsageWrong, "-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
+			return nil, exit.Errorf(exit.UsageWrong,
+				"-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
 		}
-		b, err := read(p.file)
+		b, err := readFile(p.file)
 		if err != nil {
 			return nil, exit.Because(exit.InputWrong, err)
 		}
@@ -198,7 +211,7 @@ func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
 	}
 	r := predict.Request{Inputs: []predict.Input{}, ModelKey: p.modelKey}
 	for _, arg := range p.inputs {
-		in, err := predict.ParseInput(arg, read)
+		in, err := predict.ParseInput(arg, readFile)
 		if err != nil {
 			return nil, exit.Errorf(exit.InputWrong, "--input: %w", err)
 		}
@@ -211,7 +224,7 @@ func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
 		b := []byte(p.parameters)
 		if file, ok := strings.CutPrefix(p.parameters, "@"); ok {
 			var err error
-			if b, err = read(file); err != nil {
+			if b, err = readFile(file); err != nil {
 				return nil, exit.Because(exit.InputWrong, err)
 			}
 		}
@@ -242,8 +255,12 @@ func readBounded(name string, stdin io.Reader) ([]byte, error) {
 }
 
 // callComponent calls, again and again when it shall wait.
-func (p *prediction) callComponent(ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte) ([]byte, error) {
-	slow := time.AfterFunc(sayWaitingAfter, func() { fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …") })
+func (p *prediction) callComponent(
+	ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte,
+) ([]byte, error) {
+	slow := time.AfterFunc(sayWaitingAfter, func() {
+		fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …")
+	})
 	defer slow.Stop()
 	for {
 		answer, err := m.Predict(ctx, u, body)

@@ -1,5 +1,6 @@
-// Package command holds the commands of unip, each in a file of its own. A command takes its options from
-// internal/option, shows what it has to show by internal/output, and ends for a reason of internal/exit.
+// Package command holds the commands of unip, each in a file of its own. A command takes its
+// options from internal/option, shows what it has to show by internal/output, and ends for a reason
+// of internal/exit.
 package command
 
 import (
@@ -56,7 +57,8 @@ func New(build release.Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:   strings.Fields(name)[len(strings.Fields(name))-1],
 		Short: "Run modules of the HSE unified platform on Knative",
-		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and Kubernetes objects.
+		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and
+Kubernetes objects.
 
   unip translate -f manifests/ | ko apply -f -`,
 		SilenceErrors: true,
@@ -84,8 +86,8 @@ func New(build release.Build) *cobra.Command {
 	return root
 }
 
-// makeCompletionStrict makes wrong usage of cobra's own command for completion what it is elsewhere; cobra is content
-// with an unknown shell.
+// makeCompletionStrict makes wrong usage of cobra's own command for completion what it is
+// elsewhere; cobra is content with an unknown shell.
 func makeCompletionStrict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd() // cobra would make it later
 	for _, c := range root.Commands() {

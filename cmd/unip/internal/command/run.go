@@ -21,7 +21,8 @@ func runCommand() *cobra.Command {
 		Use:   "run PATH",
 		Short: "Start a run of the pipeline that is published at PATH",
 		Example: `  unip run train --input table=userdata/incoming/digits.csv --wait
-  unip run train --input table=userdata/incoming/digits.csv --output-to model=userdata/models/ --idempotency-key monday`,
+  unip run train --input table=userdata/incoming/digits.csv --output-to model=userdata/models/
+  unip run train --input table=userdata/incoming/digits.csv --idempotency-key monday`,
 		Args: exactArgs("PATH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := o.Client()
@@ -51,7 +52,8 @@ func runCommand() *cobra.Command {
 		},
 	}
 	o.AddFlags(c)
-	c.Flags().StringArrayVar(&inputs, "input", nil, "NAME=<box>/<group>/<file> or a folder, with a / at its end; several times")
+	c.Flags().StringArrayVar(&inputs, "input", nil,
+		"NAME=<box>/<group>/<file> or a folder, with a / at its end; several times")
 	c.Flags().StringArrayVar(&outputs, "output-to", nil, "NAME=<box>/<group>/; several times")
 	c.Flags().StringVar(&key, "idempotency-key", "", "the same key gives the same run")
 	c.Flags().BoolVar(&wait, "wait", false, "wait for the end and show the stages; exit code 1 when the run fails")

@@ -18,18 +18,21 @@ func schemaCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "schema [KIND]",
 		Short: "Write the JSON Schema of the manifests, for editors and other tools",
-		Long: `Schema writes the JSON Schema (2020-12) of one kind, or of all kinds together, to standard output; with
---dir, a file for each kind and one for all, named as kubeconform looks for them. A schema knows shapes; what goes beyond
-(references, circles, quantities) says unip validate.`,
+		Long: `Schema writes the JSON Schema (2020-12) of one kind, or of all kinds together, to standard output;
+with --dir, a file for each kind and one for all, named as kubeconform looks for them. A schema
+knows shapes; what goes beyond (references, circles, quantities) says unip validate.`,
 		Example: `  unip schema > unip.json      # in a manifest's first line: # yaml-language-server: $schema=unip.json
-  unip schema --dir schemas/   # kubeconform -schema-location default -schema-location 'schemas/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' manifests/`,
+  unip schema --dir schemas/
+  kubeconform -schema-location default \
+    -schema-location 'schemas/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' manifests/`,
 		ValidArgs: schema.Kinds(),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return exit.Errorf(exit.UsageWrong, "unexpected argument %q: one kind, or none for all", args[1])
 			}
 			if len(args) == 1 && schema.Of(args[0]) == nil {
-				return exit.Errorf(exit.UsageWrong, "unknown kind %q; the kinds are %s", args[0], strings.Join(schema.Kinds(), ", "))
+				return exit.Errorf(exit.UsageWrong, "unknown kind %q; the kinds are %s", args[0],
+					strings.Join(schema.Kinds(), ", "))
 			}
 			return nil
 		},

@@ -20,13 +20,13 @@ func translateCommand(build release.Build) *cobra.Command {
 		Use:     "translate -f FILE|FOLDER|-",
 		Aliases: []string{"render", "generate"},
 		Short:   "Translate manifests into Knative and Kubernetes objects",
-		Long: `Translate reads the manifests of one module and writes the objects that run it to standard output. Notes (fields without
-effect) and errors, each with its place, go to standard error; when there is an error nothing is written. The same input
-gives the same bytes.
+		Long: `Translate reads the manifests of one module and writes the objects that run it to standard output.
+Notes (fields without effect) and errors, each with its place, go to standard error; when there is
+an error nothing is written. The same input gives the same bytes.
 
-Objects of other groups in the folder (a ConfigMap, a Deployment) are carried through unchanged, with a note, if they are
-of a usual kind and lie in the module's own namespace. Rights, cluster-wide kinds and other namespaces are an error,
-unless --allow-foreign is given.`,
+Objects of other groups in the folder (a ConfigMap, a Deployment) are carried through unchanged,
+with a note, if they are of a usual kind and lie in the module's own namespace. Rights, cluster-wide
+kinds and other namespaces are an error, unless --allow-foreign is given.`,
 		Example: `  unip translate -f manifests/ | ko apply -f -        # a development build: ko makes unip's images
   unip translate -f manifests/ | kubectl apply -f -   # a release
   cat module.yaml | unip translate -f - -o json
@@ -55,7 +55,8 @@ unless --allow-foreign is given.`,
 	t.AddFlags(c)
 	t.AddObjectFlags(c, "unip's own images: ko (references that ko builds) or release; default what this build knows",
 		"leave the Namespace object out")
-	c.Flags().StringVarP(&form, "output", "o", "yaml", "yaml, json, or dir=FOLDER: a file per object and a kustomization.yaml")
+	c.Flags().StringVarP(&form, "output", "o", "yaml",
+		"yaml, json, or dir=FOLDER: a file per object and a kustomization.yaml")
 	option.Complete(c, "output", "yaml", "json", "dir=")
 	return c
 }

@@ -18,9 +18,10 @@ func validateCommand(build release.Build) *cobra.Command {
 		Use:     "validate -f FILE|FOLDER|-",
 		Aliases: []string{"lint"},
 		Short:   "Check manifests without a cluster",
-		Long: `Validate reads the manifests of one module and says all that is wrong with them, at once: what YAML cannot read, unknown
-fields, wrong types, references to what does not exist, and what Knative would refuse. Each object of another group that
-would be carried through is named. It exits with 1 when there is an error.`,
+		Long: `Validate reads the manifests of one module and says all that is wrong with them, at once: what YAML
+cannot read, unknown fields, wrong types, references to what does not exist, and what Knative would
+refuse. Each object of another group that would be carried through is named. It exits with 1 when
+there is an error.`,
 		Example: `  unip validate -f manifests/
   unip validate -f manifests/ -o json | jq '.[] | select(.severity == "error")'`,
 		Args: noArgs,

@@ -11,7 +11,8 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 )
 
-// knativeVersion is that of the API packages in go.mod, whose rules generated objects are checked by.
+// knativeVersion is that of the API packages in go.mod, whose rules generated objects are checked
+// by.
 const knativeVersion = "v0.50.0"
 
 func versionCommand(build release.Build) *cobra.Command {
@@ -33,7 +34,8 @@ func versionCommand(build release.Build) *cobra.Command {
 			if format.JSON() {
 				return output.WriteJSON(c.OutOrStdout(), v)
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit, v.Go, v.Knative)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit, v.Go,
+				v.Knative)
 			return err
 		},
 	}

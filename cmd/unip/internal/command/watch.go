@@ -64,14 +64,16 @@ func showChanges(w io.Writer) func(record.Run) {
 		for _, st := range run.Stages {
 			if states[st.Name] != st.Status && st.Status != runtimev1.Pending {
 				fmt.Fprintf(w, "%s  %s  %s  %s\n",
-					time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)), printable.Line(st.Message))
+					time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)),
+					printable.Line(st.Message))
 			}
 			states[st.Name] = st.Status
 		}
 	}
 }
 
-// finishWatch writes a run that has ended where data is wanted, and is its error unless it succeeded.
+// finishWatch writes a run that has ended where data is wanted, and is its error unless it
+// succeeded.
 func finishWatch(w io.Writer, format *option.Format, run record.Run) error {
 	if format.JSON() {
 		if err := output.WriteJSON(w, run); err != nil {

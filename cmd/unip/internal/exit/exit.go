@@ -1,5 +1,5 @@
-// Package exit says how a command ends. An exit code means the same in every command; the reasons that lead to it are
-// listed here, and docs/cli.md is written from the list.
+// Package exit says how a command ends. An exit code means the same in every command; the reasons
+// that lead to it are listed here, and docs/cli.md is written from the list.
 package exit
 
 import (
@@ -47,7 +47,8 @@ var reasons = [...]struct {
 	Unhealthy:   {No, "`doctor`: something is missing or wrong, and the cure has been named"},
 	NotServable: {No, "`serve`: the function cannot be started, or the port is taken"},
 	UsageWrong:  {WrongUsage, "the command line is wrong; nothing was done"},
-	Failed:      {Broken, "anything else: the cluster, the module, the network or unip itself failed; for `diff`, wrong manifests too"},
+	Failed: {Broken, "anything else: the cluster, the module, the network or unip itself failed; " +
+		"for `diff`, wrong manifests too"},
 }
 
 // Reasons lists all reasons, by their codes.
@@ -77,7 +78,8 @@ type Error struct {
 func (e *Error) Error() string { return e.err.Error() }
 func (e *Error) Unwrap() error { return e.err }
 
-// Because is err as the end of a command for the reason; nil stays nil. The outermost reason counts.
+// Because is err as the end of a command for the reason; nil stays nil. The outermost reason
+// counts.
 func Because(r Reason, err error) error {
 	if err == nil {
 		return nil
@@ -90,7 +92,8 @@ func Errorf(r Reason, format string, args ...any) error {
 	return Because(r, fmt.Errorf(format, args...))
 }
 
-// Shown is the end of a command whose user has seen already what is wrong. The text is for an error around it.
+// Shown is the end of a command whose user has seen already what is wrong. The text is for an error
+// around it.
 func Shown(r Reason, text string) error { return &Error{Reason: r, Shown: true, err: errors.New(text)} }
 
 // Of finds the reason in an error, and whether its text has been shown.

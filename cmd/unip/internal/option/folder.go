@@ -19,8 +19,8 @@ import (
 // extensions are those of manifests in a folder.
 var extensions = []string{".yaml", ".yml", ".json"}
 
-// maxInput bounds all manifests together in bytes, maxFiles their number: what is read takes many times its size in
-// memory.
+// maxInput bounds all manifests together in bytes, maxFiles their number: what is read takes many
+// times its size in memory.
 const maxInput, maxFiles = 64 << 20, 10_000
 
 // reader gathers files within the bounds.
@@ -30,7 +30,8 @@ type reader struct {
 	left  int64 // of maxInput
 }
 
-// add reads one file. One that is larger than it may be is cut there: the finding that says so comes with the others.
+// add reads one file. One that is larger than it may be is cut there: the finding that says so
+// comes with the others.
 func (r *reader) add(name string, from io.Reader) error {
 	if len(r.files) == maxFiles {
 		return fmt.Errorf("more than %d files of manifests", maxFiles)
@@ -70,7 +71,8 @@ func (m *Manifests) readAll(stdin io.Reader) ([]manifest.File, error) {
 	return r.files, nil
 }
 
-// addNamed reads what the command line names, whatever it is: a link, or a pipe like bash's <(command).
+// addNamed reads what the command line names, whatever it is: a link, or a pipe like bash's
+// <(command).
 func (r *reader) addNamed(name string) error {
 	if name = filepath.Clean(name); r.seen[name] {
 		return nil
@@ -84,9 +86,9 @@ func (r *reader) addNamed(name string) error {
 	return r.add(name, f)
 }
 
-// addFolder reads a folder's manifests. Who made the folder did not choose what the command may read: a link that
-// leads out of it is refused, and so is what is no file. Links to folders are not followed, so there is no loop. Sizes
-// are added up before anything is read.
+// addFolder reads a folder's manifests. Who made the folder did not choose what the command may
+// read: a link that leads out of it is refused, and so is what is no file. Links to folders are not
+// followed, so there is no loop. Sizes are added up before anything is read.
 func (r *reader) addFolder(dir string, recursive bool) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -174,8 +176,8 @@ func kindOf(m fs.FileMode) string {
 	return "no regular file"
 }
 
-// addRegular reads a file of a folder. It may have become something else since it was looked at, so the open does not
-// wait.
+// addRegular reads a file of a folder. It may have become something else since it was looked at, so
+// the open does not wait.
 func (r *reader) addRegular(root *os.Root, p, name string) error {
 	f, err := root.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -16,8 +16,8 @@ type Format struct {
 	allowed []string
 }
 
-// AddTo adds -o with the values that are allowed, of which the first is the default. Where that is empty, what people
-// read is the default and has no name.
+// AddTo adds -o with the values that are allowed, of which the first is the default. Where that is
+// empty, what people read is the default and has no name.
 func (f *Format) AddTo(c *cobra.Command, flags *pflag.FlagSet, usage string, allowed ...string) {
 	f.allowed = allowed
 	flags.StringVarP(&f.value, "output", "o", allowed[0], usage)

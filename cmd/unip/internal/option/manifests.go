@@ -26,8 +26,9 @@ func (m *Manifests) AddFlags(c *cobra.Command) {
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json") // the flag is there
 }
 
-// Read reads all files, in the order of their names. A folder without manifests is an error: it is the wrong folder. A
-// pipe may never end, and a read of it hears no signal: it is left when the context ends.
+// Read reads all files, in the order of their names. A folder without manifests is an error: it is
+// the wrong folder. A pipe may never end, and a read of it hears no signal: it is left when the
+// context ends.
 func (m *Manifests) Read(ctx context.Context, stdin io.Reader) ([]manifest.File, error) {
 	if len(m.Names) == 0 {
 		return nil, exit.Errorf(exit.UsageWrong, "-f is missing: a file or folder with manifests, or - for standard input")

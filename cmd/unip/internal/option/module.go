@@ -15,8 +15,8 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
 )
 
-// Module is how a module's HTTP API is reached, and who calls. All of it may stand in the environment, so that a
-// password is in no process list.
+// Module is how a module's HTTP API is reached, and who calls. All of it may stand in the
+// environment, so that a password is in no process list.
 type Module struct {
 	URL, Host     string
 	PasswordStdin bool
@@ -37,7 +37,8 @@ func (r *Module) AddFlags(c *cobra.Command) {
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password")
 	f.BoolVar(&r.PasswordStdin, "password-stdin", false, "the password comes on standard input")
 	f.StringVar(&r.tokenFile, "token-file", "",
-		"file with a token of the module's OpenID Connect issuer, in place of user and password (default: the token in UNIP_TOKEN)")
+		"file with a token of the module's OpenID Connect issuer, in place of user and password "+
+			"(default: the token in UNIP_TOKEN)")
 	f.StringVar(&r.Host, "host", os.Getenv("UNIP_HOST"),
 		"HTTP Host header, for a cluster whose names are not in DNS (default: UNIP_HOST)")
 	r.Output.AddTo(c, f, "json gives the answer as data", "", "json")
@@ -70,8 +71,8 @@ func HTTPClient(wait time.Duration) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// Login tells the client who calls: the token, or user and password. Flags win over the environment, and in the
-// environment the token wins.
+// Login tells the client who calls: the token, or user and password. Flags win over the
+// environment, and in the environment the token wins.
 func (r *Module) Login(m *module.Client) error {
 	f := r.command.PersistentFlags()
 	basic := f.Changed("user") || f.Changed("password-file") || r.PasswordStdin
@@ -83,7 +84,9 @@ func (r *Module) Login(m *module.Client) error {
 	case basic && r.user == "":
 		return exit.Errorf(exit.UsageWrong, "there is a password and no user: --user or UNIP_USER is missing")
 	case f.Changed("user") && strings.Contains(r.user, ":"):
-		return exit.Errorf(exit.UsageWrong, "--user takes the name alone: on a command line everybody on this machine can read a password; give it in UNIP_PASSWORD, --password-file or --password-stdin")
+		return exit.Errorf(exit.UsageWrong,
+			"--user takes the name alone: on a command line everybody on this machine can read a password; give it in "+
+				"UNIP_PASSWORD, --password-file or --password-stdin")
 	}
 	if !basic {
 		m.Token = strings.TrimSpace(os.Getenv("UNIP_TOKEN"))

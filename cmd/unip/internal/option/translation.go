@@ -38,11 +38,12 @@ func (t *Translation) AddFlags(c *cobra.Command) {
 	c.Flags().StringVar(&t.config, "config", "", "the installation's unip.yaml (default: that of the local cluster)")
 	c.Flags().BoolVar(&t.lenient, "lenient", false, "unknown fields are warnings, not errors")
 	c.Flags().BoolVar(&t.allowForeign, "allow-foreign", false,
-		"carry objects of other groups wherever they go: into other namespaces, and rights and other things of the whole cluster")
+		"carry objects of other groups wherever they go: into other namespaces, "+
+			"and rights and other things of the whole cluster")
 }
 
-// AddObjectFlags adds the flags of the commands that do something with the objects: --images and --no-namespace, which
-// imagesUsage and namespaceUsage explain.
+// AddObjectFlags adds the flags of the commands that do something with the objects: --images and
+// --no-namespace, which imagesUsage and namespaceUsage explain.
 func (t *Translation) AddObjectFlags(c *cobra.Command, imagesUsage, namespaceUsage string) {
 	c.Flags().StringVar(&t.images, "images", "", imagesUsage)
 	c.Flags().BoolVar(&t.noNamespace, "no-namespace", false, namespaceUsage)
@@ -117,7 +118,8 @@ func (t *Translation) imageNames() (resources.Images, error) {
 	case t.images == "", t.images == "release" && t.Build.HasImages():
 		return released, nil
 	case t.images == "release":
-		return released, exit.Errorf(exit.UsageWrong, "--images=release: this is a development build, which knows no released images")
+		return released, exit.Errorf(exit.UsageWrong,
+			"--images=release: this is a development build, which knows no released images")
 	}
 	return ko, exit.Errorf(exit.UsageWrong, "--images: %q is neither ko nor release", t.images)
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-// WriteJSON writes v indented, in printable characters. Nothing is written when v cannot be encoded.
+// WriteJSON writes v indented, in printable characters. Nothing is written when v cannot be
+// encoded.
 func WriteJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

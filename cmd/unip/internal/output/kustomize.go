@@ -14,9 +14,9 @@ import (
 //go:embed kustomizeconfig.yaml
 var kustomizeConfig []byte
 
-// WriteKustomization writes a file for each object, a kustomization.yaml that names them in their order, and the
-// configuration by which kustomize finds references in them. What else is in the folder stays, so a folder that holds
-// other objects' files is refused.
+// WriteKustomization writes a file for each object, a kustomization.yaml that names them in their
+// order, and the configuration by which kustomize finds references in them. What else is in the
+// folder stays, so a folder that holds other objects' files is refused.
 func WriteKustomization(dir string, objects []translate.Object) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manifests
 		return err

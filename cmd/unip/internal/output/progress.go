@@ -8,8 +8,8 @@ import (
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-// Progress tells on w how far a transfer of total bytes is: at most twice a second, once it takes longer than two
-// seconds. What it returns is called with the bytes so far.
+// Progress tells on w how far a transfer of total bytes is: at most twice a second, once it takes
+// longer than two seconds. What it returns is called with the bytes so far.
 func Progress(w io.Writer, name string, total int64) func(int64) {
 	began, last := time.Now(), time.Now()
 	return func(n int64) {

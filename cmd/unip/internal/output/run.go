@@ -34,7 +34,8 @@ func RunTree(run record.Run, now time.Time) string {
 			what = fmt.Sprintf("%d files, %s", st.Files, Size(st.Bytes))
 		}
 		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d), stateMark(st.Status),
-			printable.Line(st.Name), printable.Line(string(st.Status)), Duration(st.StartedAt, st.EndedAt, now), printable.Line(what))
+			printable.Line(st.Name), printable.Line(string(st.Status)), Duration(st.StartedAt, st.EndedAt, now),
+			printable.Line(what))
 	}
 	_ = w.Flush() // into memory
 	if run.Message != "" {

@@ -16,8 +16,8 @@ func Size(n int64) string {
 	return fmt.Sprintf("%d GiB", n)
 }
 
-// Duration is how long something has lasted that began at from; it ended at to, or goes on now where to is zero. It is
-// empty for what has not begun.
+// Duration is how long something has lasted that began at from; it ended at to, or goes on now
+// where to is zero. It is empty for what has not begun.
 func Duration(from, to, now time.Time) string {
 	if from.IsZero() {
 		return ""

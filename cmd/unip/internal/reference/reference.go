@@ -1,4 +1,5 @@
-// Package reference writes the reference of the command line, docs/cli.md, from the commands themselves.
+// Package reference writes the reference of the command line, docs/cli.md, from the commands
+// themselves.
 package reference
 
 import (
@@ -28,7 +29,7 @@ const environment = `
 | variable | in place of |
 |---|---|
 | ` + "`UNIP_URL`, `UNIP_USER`, `UNIP_HOST`" + ` | ` + "`--url`, `--user`, `--host`" + ` |
-| ` + "`UNIP_PASSWORD`" + ` | ` + "`--password-file`" + `: no password stands on a command line, where everybody on the machine can read it |
+| ` + "`UNIP_PASSWORD`" + ` | ` + "`--password-file`" + `; on a command line everybody on the machine could read it |
 | ` + "`UNIP_TOKEN`" + ` | ` + "`--token-file`" + `; it wins over user and password of the environment |
 | ` + "`KUBECONFIG`" + ` | ` + "`--kubeconfig`, as for kubectl" + ` |
 
@@ -36,8 +37,8 @@ Flags win over the environment.
 
 ## Other systems
 
-The tests run on Linux. For macOS and Windows unip builds. On Windows ` + "`unip serve`" + ` only says that it cannot be: a
-function's worker processes need Unix.
+The tests run on Linux. For macOS and Windows unip builds.
+On Windows ` + "`unip serve`" + ` only says that it cannot be: a function's worker processes need Unix.
 `
 
 // Markdown is the reference of a command line.

@@ -85,8 +85,8 @@ func calls(example string) [][]string {
 	return all
 }
 
-// shellWords splits a line as a shell does, as far as the examples need it; what stands within $( ) and <( ) are words of
-// the line.
+// shellWords splits a line as a shell does, as far as the examples need it; what stands within $( )
+// and <( ) are words of the line.
 func shellWords(line string) []string {
 	line, _, _ = strings.Cut(line, " #")
 	var all []string

@@ -1,7 +1,8 @@
 // Package rights reads from a Unix socket on which descriptors come with the bytes (SCM_RIGHTS).
 //
-// Descriptors are taken only while they are expected: at other times what comes is closed by the kernel. More than
-// Max, or so many that the kernel had to leave some out, are an error. Systems other than Unix pass none.
+// Descriptors are taken only while they are expected: at other times what comes is closed by the
+// kernel. More than Max, or so many that the kernel had to leave some out, are an error. Systems
+// other than Unix pass none.
 package rights
 
 import (

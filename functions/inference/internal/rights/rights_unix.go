@@ -36,7 +36,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take keeps the descriptors of a control message. What cannot be understood holds none: the kernel has written it.
+// take keeps the descriptors of a control message. What cannot be understood holds none: the kernel
+// has written it.
 func (r *Reader) take(control []byte) error {
 	if len(control) == 0 {
 		return nil
