@@ -70,6 +70,7 @@ func TestController(t *testing.T) {
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
 	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)
 	t.Run("a stage gets sessions for what it needs", c.startsStages)
+	t.Run("a run asks little of the API server", c.runAsksLittle)
 	t.Run("without the module's Role all waits, and goes on when it comes", c.waitsForTheRole)
 	t.Run("what is deleted after the Role goes without it", c.goesWithoutTheRole)
 	t.Run("events about what is not there cost nothing", c.forgedEventsCostNothing)

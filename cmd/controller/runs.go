@@ -46,9 +46,10 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("unip-controller"),
 		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
 	}
+	janitor := runs.Janitor{Client: mgr.GetClient(), Pods: pods, Settings: src, Transport: transport}
 	starts := &runs.Starts{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
 	schedules := &runs.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: starts}
-	for _, part := range []interface{ SetUp(manager.Manager) error }{r, runs.Janitor{Reconciler: r}, runs.Pipelines{Reconciler: r, Starts: starts}, schedules} {
+	for _, part := range []interface{ SetUp(manager.Manager) error }{r, janitor, runs.Pipelines{Reconciler: r, Starts: starts}, schedules} {
 		if err := part.SetUp(mgr); err != nil {
 			return err
 		}

@@ -25,8 +25,8 @@ const (
 	ReasonNotStarted       = "NotStarted"
 )
 
-// goesOn reports a failure after which the attempt would go on by itself, so that it has to be stopped.
-func goesOn(reason string) bool {
+// mayGoOn reports a failure after which the attempt may go on, so that it has to be stopped.
+func mayGoOn(reason string) bool {
 	return reason == ReasonDeadlineExceeded || reason == ReasonImagePull || reason == ReasonNotStarted
 }
 
@@ -59,25 +59,25 @@ func (x *step) judge(st *runtimev1.StageStatus) {
 	}
 }
 
-// askAgain asks for an attempt that was asked for and never seen, unless the answer was that this must wait.
+// askAgain asks for an attempt that was asked for and never seen, and says why it could not be made.
 func (x *step) askAgain(st *runtimev1.StageStatus) {
 	a, ok := x.seen.Answers[st.Job]
 	switch {
 	case ok && a.ForGood:
 		st.State, st.Reason, st.Message = runtimev1.Failed, ReasonNotStarted, a.Message
-		st.CompletionTime = &metav1.MicroTime{Time: x.now}
+		st.CompletionTime = x.at(x.now)
 		return
 	case ok && a.Reason != "":
 		st.Reason, st.Message = a.Reason, a.Message
 	case ok:
 		x.status.Message = a.Message
 	}
-	if at := a.At.Add(a.Again); ok && x.now.Before(at) && !a.At.After(x.now) {
-		x.lookAt(at)
-		return
+	again := askAgain
+	if ok {
+		again = a.Again
 	}
 	x.start(st)
-	x.lookAt(x.now.Add(tellAgain))
+	x.lookAt(x.now.Add(again))
 }
 
 // begun writes down that an attempt was seen.
@@ -97,6 +97,7 @@ func (x *step) working(st *runtimev1.StageStatus, a Attempt) {
 	if x.now.After(over) {
 		x.failed(st, failure{
 			reason: ReasonDeadlineExceeded, message: fmt.Sprintf("it ran longer than its timeout of %s", timeout),
+			goesOn: true,
 		})
 		return
 	}
@@ -114,6 +115,7 @@ func (x *step) blocked(st *runtimev1.StageStatus, a Attempt) {
 	}
 	f := failure{
 		reason: ReasonNotStarted, message: "its container could not be made: " + a.Message, ours: a.Part != Function,
+		goesOn: true,
 	}
 	if a.ImagePull {
 		f.reason, f.message = ReasonImagePull, fmt.Sprintf("the image %s cannot be had: %s", a.Image, a.Message)
@@ -150,7 +152,9 @@ func (x *step) ended(st *runtimev1.StageStatus, a Attempt) {
 type failure struct {
 	reason, message string
 	// ours: it is not the stage's doing, so its retries are not spent on it.
-	ours     bool
+	ours bool
+	// goesOn: the attempt would go on by itself.
+	goesOn   bool
 	exitCode *int32
 	at       time.Time
 }
@@ -205,7 +209,7 @@ func ofPod(a Attempt) failure {
 // failed ends an attempt, and the stage with it if it may have no further one.
 func (x *step) failed(st *runtimev1.StageStatus, f failure) {
 	st.Reason, st.Message, st.ExitCode, st.CompletionTime = f.reason, f.message, f.exitCode, x.at(f.at)
-	if goesOn(f.reason) {
+	if f.goesOn {
 		x.stop(st.Job)
 	}
 	if st.Attempt >= mayTry(st, f.ours) {

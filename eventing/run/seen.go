@@ -12,7 +12,8 @@ type Seen struct {
 
 	// Plan of a run that has no stages yet. Nil while nothing is known of it.
 	Plan *Plan
-	// Attempts are the present attempts of stages that run, by their names.
+	// Attempts are the present attempts of stages that run, by their names. One may be seen as it was some time ago, but
+	// is missing only if it is missing now.
 	Attempts map[string]Attempt
 	// Answers are what came of attempts that were asked for and could not be made, by their names.
 	Answers map[string]Answer
@@ -57,8 +58,7 @@ type Answer struct {
 	ForGood bool
 	// Reason in one word and Message in one sentence. Without a reason the message is the run's, not the stage's.
 	Reason, Message string
-	// At is when it was tried, Again the pause before it is tried again.
-	At    time.Time
+	// Again is the pause before it is tried again, unless something changes before.
 	Again time.Duration
 }
 

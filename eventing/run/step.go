@@ -23,6 +23,8 @@ const (
 	TellFor = 10 * time.Minute
 	// tellAgain is the pause before an event is given to the Broker again.
 	tellAgain = 30 * time.Second
+	// askAgain is the pause before an attempt that was not seen is asked for again, if nothing else causes a step.
+	askAgain = 10 * time.Second
 	// graceTaken is the grace period once the Broker is known to have taken the event.
 	graceTaken = 5 * time.Second
 	// roomAgain is the pause before a run that is one too many looks again.
@@ -220,7 +222,7 @@ func (x *step) wrapUp() {
 func (x *step) endsByItself(attempt string) bool {
 	for _, st := range x.status.Stages {
 		if st.Job == attempt {
-			return st.State == runtimev1.Succeeded || st.State == runtimev1.Failed && !goesOn(st.Reason)
+			return st.State == runtimev1.Succeeded || st.State == runtimev1.Failed && !mayGoOn(st.Reason)
 		}
 	}
 	return false

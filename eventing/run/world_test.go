@@ -685,9 +685,9 @@ func (d *driver) carryOut(actions []run.Action, failed func()) {
 func (d *driver) start(x run.StartAttempt) {
 	switch {
 	case d.chance(0.05):
-		d.answers[x.Name] = run.Answer{Message: "it waits: for a box", At: d.clock(), Again: 5 * time.Second}
+		d.answers[x.Name] = run.Answer{Message: "it waits: for a box", Again: 5 * time.Second}
 	case d.chance(0.05): //nolint:gocritic // it draws anew
-		d.answers[x.Name] = run.Answer{Reason: "Forbidden", Message: "a quota", At: d.clock(), Again: 10 * time.Second}
+		d.answers[x.Name] = run.Answer{Reason: "Forbidden", Message: "a quota", Again: 10 * time.Second}
 	case d.chance(0.01):
 		d.answers[x.Name] = run.Answer{ForGood: true, Message: "somebody else's"}
 	default:

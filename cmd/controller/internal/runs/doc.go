@@ -1,6 +1,7 @@
-// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, starts the stages that are due as
-// Jobs, reads their results from the pods, tells the module's Broker what happened, and keeps start records so that one
+// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, makes Jobs of the stages that are
+// due, reads their results from the pods, tells the module's Broker what happened, and keeps start records so that one
 // upload starts one run.
 //
-// outcome.go is pure: objects in, objects out. reconciler.go is the one place that writes a run's status.
+// What happens to a run is decided in eventing/run. The Reconciler here drives it: observe.go looks, reconciler.go steps
+// and is the one place that writes a run's status, carryout.go acts. attempt.go is pure: objects in, facts out.
 package runs

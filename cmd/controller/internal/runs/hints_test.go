@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
 )
 
 // Names that strangers make up, and runs that have ended, leave no trace: neither in the memory nor in the queue.
@@ -43,7 +45,7 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	if n := len(r.memory.runs); n != 0 {
 		t.Errorf("%d runs are remembered", n)
 	}
-	if r.memory.publishedAt(types.NamespacedName{Name: "none"}, "id"); len(r.memory.runs) != 0 {
+	if r.memory.recall(types.NamespacedName{Name: "none"}, &life.Seen{}); len(r.memory.runs) != 0 {
 		t.Error("a question is remembered")
 	}
 	hint("waiting")
@@ -80,9 +82,9 @@ func TestMessagesHoldNoControlCharacters(t *testing.T) {
 		if p.Status.InitContainerStatuses = s; name == "publish" {
 			p.Status.InitContainerStatuses, p.Status.ContainerStatuses = nil, s
 		}
-		o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, p.CreationTimestamp.Time)
-		if strings.ContainsAny(o.message, "\x1b\r\n\u202e") || !strings.Contains(o.message, `\x1b[2J`) {
-			t.Errorf("%s: %q", name, o.message)
+		st, _ := stepped(t, &batchv1.Job{}, p, time.Now())
+		if strings.ContainsAny(st.Message, "\x1b\r\n\u202e") || !strings.Contains(st.Message, `\x1b[2J`) {
+			t.Errorf("%s: %q", name, st.Message)
 		}
 	}
 	s := &runtimev1.PipelineRunStatus{Message: hostile, Stages: []runtimev1.StageStatus{{Reason: hostile, Message: hostile}}}

@@ -3,12 +3,14 @@ package runs
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,14 +18,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 // Janitor keeps the log of each stage's Job that has ended and only then lets Kubernetes remove the Job, after the installation's jobTTLSeconds. It works apart from the Reconciler, so that no stage
 // waits for the log of another.
-type Janitor struct{ *Reconciler }
+type Janitor struct {
+	Client    client.Client
+	Pods      kubernetes.Interface
+	Settings  *settings.Source
+	Transport http.RoundTripper
+}
 
-// SetUp adds it to the manager, after the Reconciler.
+// SetUp adds it to the manager.
 func (j Janitor) SetUp(mgr ctrl.Manager) error {
 	finished := predicate.NewPredicateFuncs(func(o client.Object) bool {
 		job, ok := o.(*batchv1.Job)

@@ -1,10 +1,13 @@
 package runs
 
 import (
+	"maps"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	life "github.com/unip-knative/unip/eventing/run"
 )
 
 // memory is what this process knows of runs and may forget at any time: a new leader only loses some seconds by it.
@@ -19,6 +22,10 @@ type known struct {
 	under     map[string]bool      // by event id: on its way
 	failed    map[string]time.Time // by event id: when publishing was given up
 	admitted  string               // the pipeline for which it counts as under way
+	newest    string               // the version of the run that was read or written last
+	recorded  bool                 // run.json was written, or has no place
+	answers   map[string]life.Answer
+	made      map[string]time.Time // by attempt: when this process has made it
 }
 
 func newMemory() *memory { return &memory{runs: map[types.NamespacedName]*known{}} }
@@ -26,7 +33,10 @@ func newMemory() *memory { return &memory{runs: map[types.NamespacedName]*known{
 func (m *memory) of(run types.NamespacedName) *known {
 	k, ok := m.runs[run]
 	if !ok {
-		k = &known{published: map[string]time.Time{}, under: map[string]bool{}, failed: map[string]time.Time{}}
+		k = &known{
+			published: map[string]time.Time{}, under: map[string]bool{}, failed: map[string]time.Time{},
+			answers: map[string]life.Answer{}, made: map[string]time.Time{},
+		}
 		m.runs[run] = k
 	}
 	return k
@@ -82,14 +92,63 @@ func (m *memory) publishedNow(run types.NamespacedName, id string, err error, no
 	k.published[id] = now
 }
 
-// publishedAt is when the Broker took the event, and zero if this process does not know.
-func (m *memory) publishedAt(run types.NamespacedName, id string) time.Time {
+// recall gives a step what this process knows of the run.
+func (m *memory) recall(run types.NamespacedName, seen *life.Seen) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.runs[run]
+	if !ok {
+		return
+	}
+	seen.Taken, seen.Answers, seen.Recorded = maps.Clone(k.published), maps.Clone(k.answers), k.recorded
+}
+
+// answer remembers why an attempt could not be made, and reports whether that is news.
+func (m *memory) answer(run types.NamespacedName, attempt string, a life.Answer) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(run)
+	before, known := k.answers[attempt]
+	k.answers[attempt] = a
+	return !known || before != a
+}
+
+// made remembers when an attempt was made.
+func (m *memory) made(run types.NamespacedName, attempt string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(run)
+	delete(k.answers, attempt)
+	k.made[attempt] = at
+}
+
+func (m *memory) madeAt(run types.NamespacedName, attempt string) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k, ok := m.runs[run]; ok {
-		return k.published[id]
+		return k.made[attempt]
 	}
 	return time.Time{}
+}
+
+func (m *memory) recorded(run types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(run).recorded = true
+}
+
+// newest remembers the version of the run that was read or written last; "" is none.
+func (m *memory) newest(run types.NamespacedName, version string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(run).newest = version
+}
+
+func (m *memory) isNewest(run types.NamespacedName, version string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.runs[run]
+	return ok && version != "" && k.newest == version
 }
 
 // admit counts the run among those of its pipeline that are under way, if there is room.

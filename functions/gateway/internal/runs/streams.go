@@ -94,7 +94,7 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 	for {
 		for i := range run.Status.Stages {
 			st := &run.Status.Stages[i]
-			if told[st.Name] || st.Job == "" || (name != "" && st.Name != name) {
+			if told[st.Name] || st.StartTime == nil || (name != "" && st.Name != name) {
 				continue
 			}
 			told[st.Name] = true

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
-func TestJudge(t *testing.T) {
+func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	exit := func(code int32, reason, message string) corev1.ContainerState {
@@ -28,6 +30,8 @@ func TestJudge(t *testing.T) {
 		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now.Add(-since))}}
 	}
 	ok := exit(0, "Completed", "")
+	long := exit(0, "Completed", "")
+	long.Terminated.FinishedAt = metav1.NewTime(now.Add(-time.Hour))
 	pod := func(fetch, user, publish corev1.ContainerState, mutate ...func(*corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-20 * time.Second))}}
 		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch}, {Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
@@ -49,6 +53,9 @@ func TestJudge(t *testing.T) {
 		}
 		return j
 	}
+	target := func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Message: "for a drain"}}
+	}
 	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} }
 	init := waiting("PodInitializing")
 	for name, c := range map[string]struct {
@@ -68,8 +75,10 @@ func TestJudge(t *testing.T) {
 		"no such program":                {job(""), pod(ok, exit(128, "StartError", "exec: not found"), init), runtimev1.Failed, "NotStarted", "exec: not found", false, false},
 		"too long":                       {job(""), pod(ok, running(time.Hour), init), runtimev1.Failed, "DeadlineExceeded", "timeout of 10m0s", false, true},
 		"image not there yet":            {job(""), pod(ok, waiting("ErrImagePull"), init), runtimev1.Running, "ErrImagePull", "because of it", false, false},
-		"image never there": {job(""), pod(ok, waiting("ImagePullBackOff"), init, func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }),
+		"image never there": {job(""), pod(long, waiting("ImagePullBackOff"), init),
 			runtimev1.Failed, "ImagePull", "the image im/age:1 cannot be had", false, true},
+		"image not there yet after a long fetch": {job(""), pod(ok, waiting("ErrImagePull"), init, func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }),
+			runtimev1.Running, "ErrImagePull", "because of it", false, false},
 		"image's name is none":      {job(""), pod(ok, waiting("InvalidImageName"), init), runtimev1.Failed, "ImagePull", "cannot be had", false, true},
 		"our own image not there":   {job(""), pod(waiting("InvalidImageName"), init, init), runtimev1.Failed, "ImagePull", "", true, true},
 		"input missing":             {job(""), pod(exit(1, "Error", `{"error":"input table: gone"}`), init, init), runtimev1.Failed, "InvalidInput", "input table: gone", false, false},
@@ -77,7 +86,12 @@ func TestJudge(t *testing.T) {
 		"a link in the outputs":     {job(""), pod(ok, ok, exit(1, "Error", `{"error":"output a: b is a link"}`)), runtimev1.Failed, "InvalidOutput", "b is a link", false, false},
 		"storage away in publish":   {job(""), pod(ok, ok, exit(3, "Error", `{"error":"timeout","retry":true}`)), runtimev1.Failed, "StorageError", "timeout", true, false},
 		"publish killed":            {job(""), pod(ok, ok, exit(137, "OOMKilled", "")), runtimev1.Failed, "StorageError", "exit code 137", true, false},
-		"evicted":                   {job(""), pod(ok, running(0), init, failed("Evicted")), runtimev1.Failed, "Evicted", "low on disk", true, false},
+		"evicted":                   {job(""), pod(ok, running(0), init, failed("Evicted"), target), runtimev1.Failed, "Evicted", "low on disk", true, false},
+		"drained":                   {job(""), pod(ok, exit(143, "Error", "bye"), init, target, deleted), runtimev1.Failed, "Evicted", "for a drain", true, false},
+		"drained while publishing":  {job(""), pod(ok, ok, exit(143, "Error", ""), target, deleted), runtimev1.Failed, "Evicted", "for a drain", true, false},
+		"drained after its end":     {job(""), pod(ok, ok, exit(0, "Completed", ""), target, deleted), runtimev1.Succeeded, "", "", false, false},
+		"over its own limit":        {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted")), runtimev1.Failed, "Evicted", "low on disk", false, false},
+		"on a dead node":            {job(""), pod(ok, running(time.Hour), init, deleted), runtimev1.Failed, "DeadlineExceeded", "timeout of 10m0s", false, true},
 		"pod's deadline":            {job(""), pod(ok, running(0), init, failed("DeadlineExceeded")), runtimev1.Failed, "DeadlineExceeded", "", false, false},
 		"node lost":                 {job(batchv1.JobFailed), nil, runtimev1.Failed, "PodLost", "said the Job", true, false},
 		"pod deleted, Job goes on":  {job(""), pod(ok, running(0), init, deleted), runtimev1.Running, "", "", false, false},
@@ -85,33 +99,52 @@ func TestJudge(t *testing.T) {
 		"Job gone":                  {nil, nil, runtimev1.Failed, "PodLost", "its Job has gone", true, false},
 		"Job complete, pod removed": {job(batchv1.JobComplete), nil, runtimev1.Succeeded, "", "", false, false},
 	} {
-		st := &runtimev1.StageStatus{Spec: runtimev1.Stage{TimeoutSeconds: 600}}
-		st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-		o := judge(st, c.job, c.pod, deadlines{imagePull: time.Minute}, now)
-		if o.state != c.state || o.reason != c.reason || !strings.Contains(o.message, c.message) || o.ours != c.ours || o.stop != c.stop {
-			t.Errorf("%s: %s %s %q, ours %v, stop %v", name, o.state, o.reason, o.message, o.ours, o.stop)
+		st, actions := stepped(t, c.job, c.pod, now)
+		stop := slices.ContainsFunc(actions, func(a life.Action) bool { _, ok := a.(life.StopAttempt); return ok })
+		state, message := st.State, st.Message
+		if state == runtimev1.Pending { // it is tried again, for which it has no retries of its own
+			state = runtimev1.Failed
 		}
-		if o.state.Done() && o.ended.IsZero() {
+		if state != c.state || st.Reason != c.reason || !strings.Contains(message, c.message) || (st.State == runtimev1.Pending) != c.ours || stop != c.stop {
+			t.Errorf("%s: %s %s %q, stop %v", name, st.State, st.Reason, st.Message, stop)
+		}
+		if state.Done() && st.CompletionTime == nil {
 			t.Errorf("%s: no end", name)
 		}
 	}
 }
 
+// stepped is a running stage without retries after a step that saw this Job and this pod of it.
+func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (runtimev1.StageStatus, []life.Action) {
+	t.Helper()
+	st := runtimev1.StageStatus{
+		Name: "s", State: runtimev1.Running, Attempt: 1, Job: "s-1", StartTime: &metav1.MicroTime{Time: now.Add(-time.Hour)},
+		Spec: runtimev1.Stage{TimeoutSeconds: 600},
+	}
+	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+	other := runtimev1.StageStatus{Name: "other", State: runtimev1.Pending, Needs: []string{"s"}}
+	o := &runtimev1.PipelineRun{Status: runtimev1.PipelineRunStatus{State: runtimev1.Running, Stages: []runtimev1.StageStatus{st, other}}}
+	s, actions := life.Step(o, life.Seen{
+		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute}, Attempts: map[string]life.Attempt{"s-1": readAttempt(job, pod)},
+	}, now)
+	return s.Stages[0], actions
+}
+
 // A stage says what it likes in its last words; only publish's exit counts as success.
-func TestJudgeBelievesNoWords(t *testing.T) {
+func TestOutcomesBelieveNoWords(t *testing.T) {
 	t.Parallel()
 	p := &corev1.Pod{}
 	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{
 		Name:  stage.FunctionContainer,
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}},
 	}}
-	if o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, time.Now()); o.state != runtimev1.Failed || o.result.Files != 0 {
-		t.Errorf("%+v", o)
+	if st, _ := stepped(t, &batchv1.Job{}, p, time.Now()); st.State != runtimev1.Failed || st.Files != 0 {
+		t.Errorf("%+v", st)
 	}
 }
 
 // A pod that a controller of an earlier release has made, with another name of the user's container, ends as one of now.
-func TestJudgePodsOfBefore(t *testing.T) {
+func TestOutcomesOfPodsOfBefore(t *testing.T) {
 	t.Parallel()
 	for name, user := range map[string]corev1.ContainerState{
 		"it failed":     {Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}},
@@ -121,8 +154,8 @@ func TestJudgePodsOfBefore(t *testing.T) {
 		of := func(container string) string {
 			p := &corev1.Pod{}
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: container, State: user}}
-			o := judge(&runtimev1.StageStatus{}, &batchv1.Job{}, p, deadlines{}, time.Time{})
-			return fmt.Sprint(o.state, o.reason, o.message, o.ours, o.stop)
+			st, actions := stepped(t, &batchv1.Job{}, p, time.Time{})
+			return fmt.Sprint(st.State, st.Reason, st.Message, len(actions))
 		}
 		if before, now := of("stage"), of(stage.FunctionContainer); before != now {
 			t.Errorf("%s: %s before, %s now", name, before, now)

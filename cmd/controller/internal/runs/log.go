@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
@@ -22,51 +20,6 @@ import (
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/stage"
 )
-
-// wrapUp does what is left to do for a run that has ended: no pod of it goes on, run.json is written, its session is gone, its events are told. It is repeated until all of that is done.
-func (p *pass) wrapUp() error {
-	s := &p.run.Status
-	if !s.Recorded {
-		var jobs batchv1.JobList
-		if err := p.liveList(&jobs); err != nil {
-			return err
-		}
-		for i := range jobs.Items {
-			if metav1.IsControlledBy(&jobs.Items[i], p.run) && !finishedJob(&jobs.Items[i]) && !p.endsByItself(&jobs.Items[i]) {
-				if err := p.deleteJob(jobs.Items[i].Name); err != nil {
-					return err
-				}
-			}
-		}
-		first := &runtimev1.Pipeline{}
-		if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}, first); err != nil {
-			first = nil
-		}
-		p.dropSessions(p.ctx, p.run)
-		if err := p.s3.writeRecord(p.ctx, p.buckets(), p.run, first); err != nil {
-			if !forGood(err) && p.now.Before(s.CompletionTime.Add(publishFor)) {
-				return err
-			}
-			p.Events.Eventf(p.run, nil, corev1.EventTypeWarning, "NoRecord", "Reconcile", "%s", oneLine(err.Error()))
-		}
-		s.Recorded = true
-	}
-	if len(s.Stages) > 0 && p.published() {
-		p.lookAt(p.now.Add(publishAgain))
-	}
-	p.lookAt(s.CompletionTime.Add(publishFor + time.Second)) // to forget it
-	return nil
-}
-
-// endsByItself reports a Job of a stage that has ended: the Job says so some seconds later.
-func (p *pass) endsByItself(j *batchv1.Job) bool {
-	for _, st := range p.run.Status.Stages {
-		if st.Job == j.Name {
-			return st.State == runtimev1.Succeeded || (st.State == runtimev1.Failed && st.Reason != ReasonDeadlineExceeded && st.Reason != ReasonImagePull && st.Reason != ReasonNotStarted)
-		}
-	}
-	return false
-}
 
 // errNoPlace is a place that no box has.
 var errNoPlace = errors.New("there can be no such place")

@@ -1,0 +1,65 @@
+package runs
+
+import (
+	"errors"
+	"regexp"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/pipeline"
+)
+
+// pipelineName is what a Pipeline's name may be, as its CRD has it.
+var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
+
+// chain reads the run's pipeline and those that it continues with.
+func (p *pass) chain() ([]pipeline.Pipeline, pipeline.End, error) {
+	first, err := p.readPipeline(p.run.Spec.Pipeline)
+	if err != nil {
+		return nil, pipeline.Missing, err
+	}
+	return pipeline.Follow(first, func(name string) (pipeline.Pipeline, bool, error) {
+		next, err := p.readPipeline(name)
+		return next, err == nil, err
+	})
+}
+
+func (p *pass) readPipeline(name string) (pipeline.Pipeline, error) {
+	if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+		missing := runtimev1.GroupVersion.WithResource("pipelines").GroupResource()
+		return pipeline.Pipeline{}, apierrors.NewNotFound(missing, name)
+	}
+	x := &runtimev1.Pipeline{}
+	err := p.Live.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: name}, x)
+	return pipeline.Pipeline{Name: name, Spec: &x.Spec}, err
+}
+
+// finder finds the buckets of boxes, each once in a pass.
+type finder struct {
+	*pass
+	known map[string]boxes.Bucket
+	// wait is what a box is not ready for, trouble an answer that says nothing of the run.
+	wait    string
+	trouble error
+}
+
+// find is the plan.FindBox of a pass.
+func (f *finder) find(box string) (string, bool, error) {
+	if b, ok := f.known[box]; ok {
+		return b.Name, b.Dataset, nil
+	}
+	b, err := f.buckets().Of(f.ctx, f.s3.Client, f.run.Namespace, box)
+	var refusal *boxes.Refusal
+	switch {
+	case err == nil:
+		f.known[box] = b
+	case !errors.As(err, &refusal):
+		f.trouble = err
+	case refusal.Wait:
+		f.wait = refusal.Reason
+	}
+	return b.Name, b.Dataset, err
+}

@@ -1,0 +1,205 @@
+package runs
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
+)
+
+// waitAgain is how soon a run looks again for what it waits for.
+const waitAgain = 5 * time.Second
+
+// observe looks at everything around the run that its next step may depend on.
+func (p *pass) observe() (life.Seen, error) {
+	c := p.s3.Config.Runs
+	seen := life.Seen{
+		Settings: life.Settings{
+			Grace: c.Grace(), ImagePull: c.ImagePull(),
+			AttemptName: func(stage string, number int) string { return plan.JobName(p.run, stage, number) },
+		},
+		Attempts: map[string]life.Attempt{}, Hint: p.hint,
+	}
+	p.memory.recall(p.key, &seen)
+	s := &p.run.Status
+	var err error
+	switch {
+	case s.State.Done():
+		seen.Going, err = p.going()
+		return seen, err
+	case p.run.Spec.Cancel:
+		return seen, nil
+	case len(s.Stages) == 0:
+		if seen.Plan, err = p.resolve(); err != nil {
+			return seen, err
+		}
+	}
+	for i := range s.Stages {
+		st := &s.Stages[i]
+		if st.State != runtimev1.Running {
+			continue
+		}
+		job, pod, err := p.attempt(st)
+		if err != nil {
+			return seen, err
+		}
+		a := readAttempt(job, pod)
+		if at := p.memory.madeAt(p.key, st.Job); !at.IsZero() {
+			a.Made = at // a Job's own time is in whole seconds
+		}
+		seen.Attempts[st.Job] = a
+	}
+	seen.Room = p.reserve(seen.Plan)
+	return seen, nil
+}
+
+// attempt finds the Job and the pod of a stage's present attempt. A Job that the cache does not know is asked for live:
+// it may have been made a moment ago.
+func (p *pass) attempt(st *runtimev1.StageStatus) (*batchv1.Job, *corev1.Pod, error) {
+	key := types.NamespacedName{Namespace: p.run.Namespace, Name: st.Job}
+	job := &batchv1.Job{}
+	err := p.Client.Get(p.ctx, key, job)
+	if apierrors.IsNotFound(err) {
+		err = p.Live.Get(p.ctx, key, job)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		job = nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("reading Job %s: %w", st.Job, err)
+	case !metav1.IsControlledBy(job, p.run):
+		if st.StartTime == nil {
+			return nil, nil, nil // making the attempt will say so
+		}
+		return nil, nil, fmt.Errorf("the Job %s is not of this run", st.Job)
+	}
+	var pods corev1.PodList
+	labels := client.MatchingLabels{runtimev1.RunLabel: p.run.Name, batchv1.JobNameLabel: st.Job}
+	if err := p.Client.List(p.ctx, &pods, client.InNamespace(p.run.Namespace), labels); err != nil {
+		return nil, nil, fmt.Errorf("reading the pods of Job %s: %w", st.Job, err)
+	}
+	var newest *corev1.Pod
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if job != nil && !metav1.IsControlledBy(pod, job) || job == nil && st.StartTime == nil {
+			continue // labels are anybody's to set
+		}
+		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
+			newest = pod
+		}
+	}
+	return job, newest, nil
+}
+
+// going are the Jobs of the run that go on. Until the run is recorded they are looked for live, so that none is missed
+// that was made at the moment of its end.
+func (p *pass) going() ([]string, error) {
+	var from client.Reader = p.Client
+	if !p.run.Status.Recorded {
+		from = p.Live
+	}
+	var jobs batchv1.JobList
+	err := from.List(p.ctx, &jobs, client.InNamespace(p.run.Namespace), client.MatchingLabels{runtimev1.RunLabel: p.run.Name})
+	if err != nil {
+		return nil, fmt.Errorf("reading the run's Jobs: %w", err)
+	}
+	var names []string
+	for i := range jobs.Items {
+		if j := &jobs.Items[i]; metav1.IsControlledBy(j, p.run) && !finishedJob(j) && j.DeletionTimestamp == nil {
+			names = append(names, j.Name)
+		}
+	}
+	return names, nil
+}
+
+// reserve counts the run among those of its pipeline that are under way, if it is or if there is room. A run that then
+// does not begin gives its place back.
+func (p *pass) reserve(pl *life.Plan) bool {
+	if life.UnderWay(&p.run.Status) {
+		return p.memory.admit(p.key, p.run.Spec.Pipeline, 0)
+	}
+	if len(p.run.Status.Stages) == 0 && (pl == nil || len(pl.Stages) == 0) {
+		return false
+	}
+	x := &runtimev1.Pipeline{}
+	key := types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}
+	if err := p.Client.Get(p.ctx, key, x); err != nil {
+		return true // its pipeline has gone meanwhile: the run was resolved before
+	}
+	return p.memory.admit(p.key, p.run.Spec.Pipeline, x.Spec.MaxParallelRuns)
+}
+
+// resolve makes the run's plan, which is done once. It pins the versions of its files and makes the module's run bucket.
+func (p *pass) resolve() (*life.Plan, error) {
+	chain, end, err := p.chain()
+	if apierrors.IsNotFound(err) {
+		why := "there is no Pipeline " + oneLine(p.run.Spec.Pipeline) + " (or one that it continues with)"
+		return &life.Plan{Refusal: why}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := finder{pass: p, known: map[string]boxes.Bucket{}}
+	pl, err := plan.Make(p.run, chain, end, found.find)
+	switch {
+	case found.trouble != nil:
+		return nil, found.trouble
+	case found.wait != "":
+		return &life.Plan{Wait: "it waits: " + oneLine(found.wait), Again: waitAgain}, nil
+	}
+	for i := range pl.Stages {
+		if err == nil {
+			_, err = plan.MakeSessions(p.run, &pl.Stages[i])
+		}
+	}
+	if err != nil {
+		return &life.Plan{Refusal: oneLine(err.Error())}, nil
+	}
+	if refusal, err := p.pin(pl.Stages); err != nil || refusal != "" {
+		return &life.Plan{Refusal: refusal}, err
+	}
+	ns := &corev1.Namespace{}
+	if err := p.Live.Get(p.ctx, types.NamespacedName{Name: p.run.Namespace}, ns); err != nil {
+		return nil, fmt.Errorf("reading the namespace: %w", err)
+	}
+	if err := p.s3.claimRunBucket(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
+		return nil, err
+	}
+	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil
+}
+
+// pin writes the versions of input files into the stages. A file that is not there, or is another one than the run
+// names, is a refusal.
+func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
+	for i := range stages {
+		for j := range stages[i].Inputs {
+			in := &stages[i].Inputs[j]
+			if in.Key == "" {
+				continue
+			}
+			etag, err := p.s3.etag(p.ctx, in.Bucket, in.Key)
+			named := p.run.Spec.Inputs[in.Name].Path
+			switch {
+			case errors.Is(err, errNoFile):
+				return fmt.Sprintf("input %s: there is no file %s", in.Name, named), nil
+			case err != nil:
+				return "", err
+			case in.ETag != "" && in.ETag != etag:
+				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name, named), nil
+			}
+			in.ETag = etag
+		}
+	}
+	return "", nil
+}
