@@ -8,9 +8,11 @@ import (
 
 // Tracing says where the spans of calls are sent.
 type Tracing struct {
-	// Endpoint of a collector that takes OTLP over HTTP, without /v1/traces. Default: none, and no spans are made.
+	// Endpoint of a collector that takes OTLP over HTTP, without /v1/traces. Default: none, and no
+	// spans are made.
 	Endpoint string `yaml:"endpoint"`
-	// SamplingRate is the share, 0 to 1, of the calls of which their caller has not decided whether they are traced. Default 0.1.
+	// SamplingRate is the share, 0 to 1, of the calls of which their caller has not decided whether
+	// they are traced. Default 0.1.
 	SamplingRate float64 `yaml:"samplingRate"`
 }
 
