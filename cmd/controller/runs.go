@@ -48,8 +48,11 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	}
 	janitor := runs.Janitor{Client: mgr.GetClient(), Pods: pods, Settings: src, Transport: transport}
 	starts := &runs.Starts{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
+	pipelines := runs.Pipelines{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport, Starts: starts,
+	}
 	schedules := &runs.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: starts}
-	for _, part := range []interface{ SetUp(manager.Manager) error }{r, janitor, runs.Pipelines{Reconciler: r, Starts: starts}, schedules} {
+	for _, part := range []interface{ SetUp(manager.Manager) error }{r, janitor, pipelines, schedules} {
 		if err := part.SetUp(mgr); err != nil {
 			return err
 		}

@@ -60,6 +60,47 @@ func Example() {
 	// problems 0
 }
 
+// A check gives each problem its own place and words; who needs a sentence only asks Describe.
+func ExampleGraph_Problems() {
+	g := pipeline.Of(pipeline.Pipeline{Name: "train", Spec: &runtimev1.PipelineSpec{
+		Variables: []runtimev1.Variable{{Name: "clean"}, {Name: "model"}},
+		Stages: []runtimev1.Stage{
+			{Name: "fit", Inputs: []string{"clean"}, Outputs: []string{"model"}},
+			{Name: "scale", Inputs: []string{"model"}, Outputs: []string{"clean"}},
+			{Name: "again", Outputs: []string{"model"}},
+		},
+	}})
+	for _, p := range g.Problems() {
+		switch p.Kind {
+		case pipeline.TwoWriters:
+			fmt.Println(p.Variable, "at the output of", g.Stages[p.Stages[1]].Spec.Name)
+		default:
+			fmt.Println(g.Describe(p))
+		}
+	}
+	// Output:
+	// model at the output of again
+	// stages wait for each other in a circle: fit waits for scale waits for fit
+}
+
+func ExampleFollow() {
+	module := map[string]*runtimev1.PipelineSpec{
+		"train": {ContinueWith: "report"}, "report": {ContinueWith: "train"}, "alone": {},
+	}
+	find := func(name string) (pipeline.Pipeline, bool, error) {
+		spec, ok := module[name]
+		return pipeline.Pipeline{Name: name, Spec: spec}, ok, nil
+	}
+	for _, first := range []string{"alone", "train"} {
+		p, _, _ := find(first)
+		chain, end, err := pipeline.Follow(p, find)
+		fmt.Println(len(chain), end == pipeline.Loops, err)
+	}
+	// Output:
+	// 1 false <nil>
+	// 2 true <nil>
+}
+
 func TestGraphs(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

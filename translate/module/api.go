@@ -102,8 +102,8 @@ func noteSpec(s *scope, x *manifest.APIComponent, kind string) {
 	}
 }
 
-// pipelineOf is the pipeline whose API it is, and what callers may name: variables of the pipeline or of
-// those that it continues with.
+// pipelineOf is the pipeline whose API it is, and what callers may name: variables of the pipeline
+// or of those that it continues with.
 func pipelineOf(s *scope, x *manifest.APIComponent, c chains) (target string, spec routes.Spec) {
 	ref := x.Spec.ExperimentPipeline
 	if ref == nil || ref.Name.Value == "" {
@@ -179,8 +179,8 @@ func (a apiVariables) check(where, list string, v manifest.APIVariable) {
 // pipelinesPath is where the API of runs is, unless the manifest says otherwise.
 const pipelinesPath = "pipelines"
 
-// pathOf is where an API is served. Files are always at "files", where clients look for them; runs at
-// "pipelines" unless the manifest says otherwise. taken are the paths of the APIs before.
+// pathOf is where an API is served. Files are always at "files", where clients look for them; runs
+// at "pipelines" unless the manifest says otherwise. taken are the paths of the APIs before.
 func pathOf(found *scope, spec manifest.APIComponentSpec, taken map[string]manifest.Position) string {
 	p := spec.RestfulAPI.Path
 	key := strings.Trim(p.Value, "/")

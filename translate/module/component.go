@@ -197,7 +197,8 @@ func anonymous(found *scope, m *manifest.Meta) bool {
 	return v == manifest.Allow
 }
 
-// scaling is what the autoscaler is told. A hard limit of calls at a time takes the place of a target.
+// scaling is what the autoscaler is told. A hard limit of calls at a time takes the place of a
+// target.
 func scaling(s *scope, m *manifest.Meta, limited bool) Scaling {
 	out := Scaling{Target: defaultTarget}
 	if limited {

@@ -29,8 +29,8 @@ type Foreign struct {
 
 func (f Foreign) String() string { return f.Object.GetKind() + " " + f.Object.GetName() }
 
-// decideForeign decides an object of another group, looked at as the API server would; anywhere carries it
-// wherever it goes.
+// decideForeign decides an object of another group, looked at as the API server would; anywhere
+// carries it wherever it goes.
 func decideForeign(s *scope, x *manifest.Foreign, anywhere bool) Foreign {
 	f := Foreign{
 		Position: x.Position, Object: unstructured.Unstructured{Object: x.Object},
@@ -94,7 +94,8 @@ func (f Foreign) where(config installation.Config) string {
 	return ""
 }
 
-// list reports what kubectl reads as a list, whatever its kind says: its decoder looks for this field.
+// list reports what kubectl reads as a list, whatever its kind says: its decoder looks for this
+// field.
 func (f Foreign) list() bool {
 	_, ok := f.Object.Object["items"]
 	return ok
@@ -137,8 +138,8 @@ func (f Foreign) reserved(o objects) bool {
 	return false
 }
 
-// reaches says how an object of a carried kind would reach beyond what a module's objects may, "" when it
-// does not.
+// reaches says how an object of a carried kind would reach beyond what a module's objects may, ""
+// when it does not.
 func (f Foreign) reaches(n installation.NetworkPolicies) string {
 	spec, _ := f.Object.Object["spec"].(map[string]any)
 	switch f.kind {

@@ -10,8 +10,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// What eventing/pipeline finds wrong with the graph of a pipeline, or of a chain of them, is told here in
-// the words of the manifests and at their places.
+// What eventing/pipeline finds wrong with the graph of a pipeline, or of a chain of them, is told
+// here in the words of the manifests and at their places.
 
 // chains finds the graphs of a module's pipelines together with those that they continue with.
 type chains struct {
@@ -76,8 +76,8 @@ func (c chains) declaredAt(f flow, variable string) manifest.Position {
 	return manifest.Position{}
 }
 
-// checkStages checks that a pipeline has stages, that each of its variables has one writer at most, and
-// that no stage waits for itself.
+// checkStages checks that a pipeline has stages, that each of its variables has one writer at most,
+// and that no stage waits for itself.
 func checkStages(found *scope, x *manifest.ExperimentPipelineSpec, g *pipeline.Graph) {
 	for _, p := range g.Problems() {
 		switch p.Kind {
@@ -131,8 +131,8 @@ func checkCircle(found *scope, at manifest.Position, chain []pipeline.Pipeline) 
 	found.Errorf(at, "spec.continueWith: pipelines continue each other in a circle: %s -> %s", chainNames(chain), chain[0].Name)
 }
 
-// checkJoined checks the first pipeline of a chain against the others; those among themselves are checked
-// with the first of them.
+// checkJoined checks the first pipeline of a chain against the others; those among themselves are
+// checked with the first of them.
 func checkJoined(found *scope, at manifest.Position, f flow) {
 	early := ""
 	for _, p := range f.Problems() {
@@ -156,8 +156,8 @@ func checkJoined(found *scope, at manifest.Position, f flow) {
 	}
 }
 
-// checkStageVariables checks what a stage reads and writes, and that the folders of its variables do not
-// lie in each other.
+// checkStageVariables checks what a stage reads and writes, and that the folders of its variables
+// do not lie in each other.
 func checkStageVariables(s *scope, where string, x *manifest.ExperimentPipelineSpec, st manifest.Stage) {
 	declared := map[string]manifest.Variable{}
 	for _, v := range x.Vars {
@@ -251,7 +251,8 @@ func noteWanted(s *scope, c chains) {
 	}
 }
 
-// givenTo are the variables that the rules and the APIs of a pipeline give, and whether it has an API.
+// givenTo are the variables that the rules and the APIs of a pipeline give, and whether it has an
+// API.
 func givenTo(read *manifest.Module, x *manifest.ExperimentPipeline) (given map[string]bool, api bool) {
 	given = map[string]bool{}
 	for _, r := range x.Uploads {

@@ -73,8 +73,8 @@ func checkModelPath(found *scope, p manifest.Text) bool {
 	return false
 }
 
-// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes for
-// that box whose mountPath is a prefix of it, which is given too, else the path itself.
+// objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes
+// for that box whose mountPath is a prefix of it, which is given too, else the path itself.
 func objectOf(connected []manifest.ConnectedBox, box, p string) (string, *manifest.MountS3Box) {
 	key, longest := strings.TrimPrefix(p, "/"), -1
 	var entry *manifest.MountS3Box

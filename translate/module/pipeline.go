@@ -232,8 +232,8 @@ func decideSchedule(s *scope, x *manifest.ExperimentPipeline, f flow) (line, zon
 	return line, zone
 }
 
-// defaultBox takes outputs for which nobody names a place: the first storage box of connectedBoxes that
-// may be written, else the module's first (by name) that no mountFrom names.
+// defaultBox takes outputs for which nobody names a place: the first storage box of connectedBoxes
+// that may be written, else the module's first (by name) that no mountFrom names.
 func defaultBox(o objects, spec *manifest.ExperimentPipelineSpec) string {
 	for _, b := range spec.ConnectedBoxes {
 		box := o.boxes[b.Name.Value]

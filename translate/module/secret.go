@@ -55,8 +55,8 @@ func checkSecretKey(found *scope, x *manifest.Secret, key string) {
 	}
 }
 
-// foreignType reports types of Secrets that somebody else fills or reads: Kubernetes, with a token of
-// any account of the namespace, or the controller.
+// foreignType reports types of Secrets that somebody else fills or reads: Kubernetes, with a token
+// of any account of the namespace, or the controller.
 func foreignType(t corev1.SecretType) bool {
 	return t == corev1.SecretTypeServiceAccountToken || strings.HasPrefix(string(t), manifest.Group+"/")
 }

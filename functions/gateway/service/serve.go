@@ -41,9 +41,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p != nil {
 			status = 499 // the caller went away, or the answer broke off
 		}
-		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status, "user",
-			entry.user,
-			"bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
+		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status,
+			"user", entry.user, "bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
 		if p != nil {
 			panic(p)
 		}

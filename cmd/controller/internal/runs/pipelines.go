@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -34,8 +35,11 @@ const BucketFinalizer = "unified-platform.cs.hse.ru/run-bucket"
 
 // Pipelines prepares a module for runs: its run bucket, and the session with which its gateway reads logs. It also completes starts that were broken off.
 type Pipelines struct {
-	*Reconciler
-	Starts *Starts
+	Client    client.Client // its reads come from the cache
+	Live      client.Reader
+	Settings  *settings.Source
+	Transport http.RoundTripper
+	Starts    *Starts
 }
 
 // checkEvery is how often a healthy Pipeline is looked at again.
@@ -44,7 +48,7 @@ const checkEvery = 15 * time.Minute
 // deleteBudget is how much of a pass goes into deleting objects.
 const deleteBudget = 20 * time.Second
 
-// SetUp adds it to the manager, after the Reconciler.
+// SetUp adds it to the manager.
 func (l Pipelines) SetUp(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("pipelines").
 		For(&runtimev1.Pipeline{}).
@@ -210,6 +214,6 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 	if equality.Semantic.DeepEqual(before.Status, p.Status) {
 		return nil
 	}
-	// With the resource version: the list of conditions is written as a whole, and Schedules writes one of them.
-	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner))
+	own := runtimev1.PipelineStatus{ObservedGeneration: p.Status.ObservedGeneration, Address: p.Status.Address}
+	return applyStatus(ctx, l.Client, pipelinesOwner, p, own, c.Type)
 }

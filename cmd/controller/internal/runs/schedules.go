@@ -117,16 +117,34 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return withoutRole(ctx, p.Namespace, err)
 	}
 	if !equality.Semantic.DeepEqual(before.Status, p.Status) {
-		// With the resource version: the list of conditions is written as a whole, and somebody else writes Ready.
-		err := l.Client.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+		err := applyStatus(ctx, l.Client, schedulesOwner, p, runtimev1.PipelineStatus{Schedule: p.Status.Schedule}, Scheduled)
 		if apierrors.IsConflict(err) {
-			return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil // what was started is found again by its record
+			return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil // it is another Pipeline of this name
 		}
 		if err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
+		if p.Status.Schedule == nil {
+			if err := l.dropOfBefore(ctx, req.NamespacedName); err != nil {
+				return reconcile.Result{}, err
+			}
+		}
 	}
 	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// dropOfBefore takes away what an earlier release has written into the status of a pipeline that has no schedule now: it
+// wrote as another field owner, so that applying nothing leaves it there.
+func (l *Schedules) dropOfBefore(ctx context.Context, pipeline types.NamespacedName) error {
+	p := &runtimev1.Pipeline{}
+	if err := l.Live.Get(ctx, pipeline, p); err != nil || p.Spec.Schedule != "" || p.Status.Schedule == nil {
+		return client.IgnoreNotFound(err)
+	}
+	before := p.DeepCopy()
+	p.Status.Schedule = nil
+	meta.RemoveStatusCondition(&p.Status.Conditions, Scheduled)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, patch, schedulesOwner))
 }
 
 // follow starts what is due, changes the status, and says after which time to look again; zero is never.

@@ -36,7 +36,7 @@ func serve(t *testing.T, h http.Handler) string {
 // knativeProxy is what activator and queue-proxy are made of (knative.dev/serving/pkg/http,
 // NewHeaderPruningReverseProxy): with a Director, X-Forwarded-For is appended to.
 func knativeProxy(target string) *httputil.ReverseProxy {
-	// nolint:staticcheck // as Knative does
+	//nolint:staticcheck // as Knative does
 	return &httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", target }}
 }
 
