@@ -53,7 +53,7 @@ knows shapes; what goes beyond (references, circles, quantities) says unip valid
 
 // writeSchemas writes a file for each kind, and one for all.
 func writeSchemas(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing secret
+	if err := os.MkdirAll(dir, 0o755); err != nil { // nothing secret
 		return err
 	}
 	write := func(name string, s map[string]any) error {
@@ -61,7 +61,7 @@ func writeSchemas(dir string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, name), append(b, '\n'), 0o644) //nolint:gosec // nothing secret
+		return os.WriteFile(filepath.Join(dir, name), append(b, '\n'), 0o644) // nothing secret
 	}
 	for _, k := range schema.Kinds() {
 		if err := write(strings.ToLower(k)+"_v1.json", schema.Of(k)); err != nil {

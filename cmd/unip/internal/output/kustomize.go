@@ -18,7 +18,7 @@ var kustomizeConfig []byte
 // order, and the configuration by which kustomize finds references in them. What else is in the
 // folder stays, so a folder that holds other objects' files is refused.
 func WriteKustomization(dir string, objects []translate.Object) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manifests
+	if err := os.MkdirAll(dir, 0o755); err != nil { // manifests
 		return err
 	}
 	before, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
