@@ -32,7 +32,8 @@ spec:
 	return []manifest.File{{Name: "module.yaml", Data: []byte(b.String())}}
 }
 
-// The three steps of a translation, a thousand documents each: reading alone, reading with all checks and objects, and writing.
+// The three steps of a translation, a thousand documents each: reading alone, reading with all
+// checks and objects, and writing.
 
 func BenchmarkRead(b *testing.B) {
 	files := thousand()

@@ -21,8 +21,9 @@ type object struct {
 	component *module.Component
 }
 
-// order is that of application: what others refer to comes first, and the controller's Role before what it works on; but after
-// the Secrets, for the RoleBinding makes it look for the module's key. Kinds that are not here come last.
+// order is that of application: what others refer to comes first, and the controller's Role before
+// what it works on; but after the Secrets, for the RoleBinding makes it look for the module's key.
+// Kinds that are not here come last.
 var order = []string{
 	"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker", "Pipeline",
 	"Trigger", "PingSource",
@@ -152,7 +153,8 @@ type identity struct {
 	namespace, name string
 }
 
-// checkCollisions finds objects of other groups that would be written in the place of a generated one, or of each other.
+// checkCollisions finds objects of other groups that would be written in the place of a generated
+// one, or of each other.
 func checkCollisions(found *manifest.Diagnostics, made []object) {
 	seen := map[identity]object{}
 	for _, foreigners := range []bool{false, true} { // generated objects come first

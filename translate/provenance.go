@@ -9,11 +9,12 @@ import (
 	"github.com/unip-knative/unip/translate/module"
 )
 
-// functionField is a field of the container with the user's image in a Service, as Knative writes its path.
+// functionField is a field of the container with the user's image in a Service, as Knative writes
+// its path.
 var functionField = regexp.MustCompile(`\bcontainers\[1\]\.(\w+)(?:\[(\d+)\])?`)
 
-// origin finds the manifest position that a field of a component's Service came from. What nobody has written is the
-// whole component's.
+// origin finds the manifest position that a field of a component's Service came from. What nobody
+// has written is the whole component's.
 func origin(c *module.Component, path string) manifest.Position {
 	f := functionField.FindStringSubmatch(path)
 	if f == nil {

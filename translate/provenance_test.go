@@ -7,7 +7,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// What Knative says of a field of the Service points at the line of the manifest that the field was made of.
+// What Knative says of a field of the Service points at the line of the manifest that the field was
+// made of.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	m, found := Decide([]manifest.File{{Name: "f", Data: []byte(`apiVersion: unified-platform.cs.hse.ru/v1

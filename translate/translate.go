@@ -51,9 +51,9 @@ func Decide(files []manifest.File, o Options) (*module.Module, manifest.Diagnost
 	return module.Decide(read, found, o.Config, module.Options{Lenient: o.Lenient, AllowForeign: o.AllowForeign})
 }
 
-// Make makes the objects of a module that has been decided, in the order in which they are applied. found are the
-// findings so far; those of Kubernetes' and Knative's own rules, and of names that are there twice, come to
-// them. When they hold an error, there are no objects.
+// Make makes the objects of a module that has been decided, in the order in which they are applied.
+// found are the findings so far; those of Kubernetes' and Knative's own rules, and of names that
+// are there twice, come to them. When they hold an error, there are no objects.
 func Make(m *module.Module, found manifest.Diagnostics, o Options) ([]Object, manifest.Diagnostics) {
 	made := makeAll(m, o)
 	found = slices.Clone(found)

@@ -27,7 +27,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/*/out.yaml and err.txt")
 
-// options are fixed, so that a golden file changes only when the translation does: not with worker.py.
+// options are fixed, so that a golden file changes only when the translation does: not with
+// worker.py.
 func options() translate.Options {
 	return translate.Options{
 		Config: installation.Default(),
@@ -36,7 +37,9 @@ func options() translate.Options {
 	}
 }
 
-// cases are the folders of testdata: in.yaml, and out.yaml (what is written), err.txt (what is said) or both. unip.yaml is the installation's; lenient and allow-foreign are empty files that stand for the flags.
+// cases are the folders of testdata: in.yaml, and out.yaml (what is written), err.txt (what is
+// said) or both. unip.yaml is the installation's; lenient and allow-foreign are empty files that
+// stand for the flags.
 func cases(t *testing.T) []string {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/*/in.yaml")
@@ -126,7 +129,8 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// Structs are written to YAML as they are, and to JSON by way of Kubernetes' converter: both are the same objects.
+// Structs are written to YAML as they are, and to JSON by way of Kubernetes' converter: both are
+// the same objects.
 func TestJSONIsYAML(t *testing.T) {
 	t.Parallel()
 	for _, dir := range cases(t) {

@@ -95,8 +95,8 @@ func literal(s string) bool {
 	return true
 }
 
-// steers reports control characters, line and paragraph separators, the byte order mark, and marks of
-// direction.
+// steers reports control characters, line and paragraph separators, the byte order mark, and marks
+// of direction.
 func steers(r rune) bool {
 	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0xfeff ||
 		unicode.Is(unicode.Bidi_Control, r)

@@ -1,4 +1,5 @@
-// Package graph draws a module: what calls, starts, reads and writes what. The same module gives the same text.
+// Package graph draws a module: what calls, starts, reads and writes what. The same module gives
+// the same text.
 package graph
 
 import (
@@ -24,8 +25,8 @@ type Graph struct {
 	Edges []Edge
 }
 
-// Of draws a module: its APIs, components, boxes, and its pipelines with their stages, joined by the variables that go
-// from one to the next.
+// Of draws a module: its APIs, components, boxes, and its pipelines with their stages, joined by
+// the variables that go from one to the next.
 func Of(m *module.Module) Graph {
 	g := &Graph{}
 	for _, b := range m.Boxes {

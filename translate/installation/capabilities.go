@@ -3,8 +3,8 @@ package installation
 import corev1 "k8s.io/api/core/v1"
 
 // UserCapabilities are what the container of a module's author keeps under baseline: images that
-// start as root do so to own files and to become somebody else. Nothing in them reaches the network:
-// with NET_RAW a function would read other callers' signatures off the wire.
+// start as root do so to own files and to become somebody else. Nothing in them reaches the
+// network: with NET_RAW a function would read other callers' signatures off the wire.
 func UserCapabilities() []corev1.Capability {
 	return []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "KILL"}
 }

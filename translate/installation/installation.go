@@ -1,5 +1,6 @@
-// Package installation is the configuration of one unip installation, the file unip.yaml: what the translator, the controller and the gateway
-// must know of the cluster around them. Every key has a default that works on the local cluster.
+// Package installation is the configuration of one unip installation, the file unip.yaml: what the
+// translator, the controller and the gateway must know of the cluster around them. Every key has a
+// default that works on the local cluster.
 package installation
 
 import (
@@ -35,8 +36,8 @@ type Config struct {
 
 // Storage is how boxes are looked after.
 type Storage struct {
-	// CountMinutes is how often the objects of a box are counted at the least, 1 to 1440. Default 10;
-	// a box whose changes the S3 server tells is counted soon after each.
+	// CountMinutes is how often the objects of a box are counted at the least, 1 to 1440. Default
+	// 10; a box whose changes the S3 server tells is counted soon after each.
 	CountMinutes int `yaml:"countMinutes"`
 }
 
@@ -68,11 +69,12 @@ func validateScale(key string, n int) error {
 
 // Limits of what callers may send.
 type Limits struct {
-	// BodyMiB is the largest body of a predict call, 1 to 250. Default 64. Larger data goes by file.
+	// BodyMiB is the largest body of a predict call, 1 to 250. Default 64. Larger data goes by
+	// file.
 	BodyMiB int `yaml:"bodyMiB"`
-	// UploadLinks is how many links for files of unknown size a user gets for one box within an hour
-	// from each pod of the gateway, 1 to 1000000. Default 10000. It bounds how far a box can be filled
-	// beyond its capacity; links for a size that is told beforehand are not counted.
+	// UploadLinks is how many links for files of unknown size a user gets for one box within an
+	// hour from each pod of the gateway, 1 to 1000000. Default 10000. It bounds how far a box can
+	// be filled beyond its capacity; links for a size that is told beforehand are not counted.
 	UploadLinks int `yaml:"uploadLinks"`
 }
 
@@ -115,13 +117,16 @@ const maxKeepDays = 89
 
 // Runs are the times of pipelines' runs.
 type Runs struct {
-	// ImagePullSeconds is how long a stage's image may fail to be pulled before the stage fails. Default 300.
+	// ImagePullSeconds is how long a stage's image may fail to be pulled before the stage fails.
+	// Default 300.
 	ImagePullSeconds int `yaml:"imagePullSeconds"`
 	// GraceSeconds is how long a step that is due waits for its event. Default 30.
 	GraceSeconds int `yaml:"graceSeconds"`
-	// JobTTLSeconds is how long the Job of a stage that has ended can still be looked at. Default 3600.
+	// JobTTLSeconds is how long the Job of a stage that has ended can still be looked at. Default
+	// 3600.
 	JobTTLSeconds int `yaml:"jobTTLSeconds"`
-	// KeepDays is how long the PipelineRun of a run that has ended stays. Default 30; run.json stays with the outputs.
+	// KeepDays is how long the PipelineRun of a run that has ended stays. Default 30; run.json
+	// stays with the outputs.
 	KeepDays int `yaml:"keepDays"`
 }
 
@@ -141,14 +146,18 @@ type S3 struct {
 	// PublicEndpoint as seen by callers of the modules' APIs. Default: Endpoint.
 	PublicEndpoint string `yaml:"publicEndpoint"`
 	Region         string `yaml:"region"`
-	// NotificationARN is the target, known to the S3 server, that posts to unip. Default arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
+	// NotificationARN is the target, known to the S3 server, that posts to unip. Default
+	// arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
 	NotificationARN string `yaml:"notificationARN"`
-	// SessionSeconds is the life of a pod's credentials, 900 (S3's own minimum) to 3600. Default 3600; they are renewed before half of it is
-	// over. Sessions that sign links live two hours in any case.
+	// SessionSeconds is the life of a pod's credentials, 900 (S3's own minimum) to 3600. Default
+	// 3600; they are renewed before half of it is over. Sessions that sign links live two hours in
+	// any case.
 	SessionSeconds int `yaml:"sessionSeconds"`
-	// SessionHours was that life in earlier releases. It is taken, and has no effect: an hour is the most.
+	// SessionHours was that life in earlier releases. It is taken, and has no effect: an hour is
+	// the most.
 	SessionHours int `yaml:"sessionHours"`
-	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or Delete.
+	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or
+	// Delete.
 	ReclaimPolicy ReclaimPolicy `yaml:"reclaimPolicy"`
 }
 
@@ -164,7 +173,8 @@ const (
 // Profile is a Pod Security level.
 type Profile string
 
-// The profiles: what users' containers must keep to. unip's own containers always keep to restricted, where their work allows.
+// The profiles: what users' containers must keep to. unip's own containers always keep to
+// restricted, where their work allows.
 const (
 	Baseline   Profile = "baseline"
 	Restricted Profile = "restricted"
@@ -172,22 +182,23 @@ const (
 
 // Defaults are written where a manifest is silent.
 type Defaults struct {
-	// Requests and Limits of a user's container that names none, as Kubernetes quantities by resource name.
+	// Requests and Limits of a user's container that names none, as Kubernetes quantities by
+	// resource name.
 	Requests map[string]string `yaml:"requests"`
 	Limits   map[string]string `yaml:"limits"`
 	// TimeoutSeconds of one predict call, 1 to 600.
 	TimeoutSeconds int `yaml:"timeoutSeconds"`
-	// MaxScale is the most pods of a component at once, 0 to 1000; 0 is no limit. Default 20, so that
-	// slow callers cannot take the whole cluster.
+	// MaxScale is the most pods of a component at once, 0 to 1000; 0 is no limit. Default 20, so
+	// that slow callers cannot take the whole cluster.
 	MaxScale int `yaml:"maxScale"`
 }
 
-// smallCPU is what a container asks for at most unless it says more: a limit alone would become the request,
-// and a limit of two CPUs would never fit a small node.
+// smallCPU is what a container asks for at most unless it says more: a limit alone would become the
+// request, and a limit of two CPUs would never fit a small node.
 var smallCPU = resource.MustParse("100m")
 
-// Resources are the limits that a container is given, or the installation's, with requests beside them: CPU as
-// above, everything else as its limit.
+// Resources are the limits that a container is given, or the installation's, with requests beside
+// them: CPU as above, everything else as its limit.
 func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequirements {
 	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
 	for name, q := range d.Requests {
@@ -205,7 +216,8 @@ func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequireme
 	return r
 }
 
-// Bounds of a session's life in seconds: S3's own least, and as long as a session may be of use to whoever gets hold of it.
+// Bounds of a session's life in seconds: S3's own least, and as long as a session may be of use to
+// whoever gets hold of it.
 const (
 	minSession = 900
 	maxSession = 3600
@@ -215,8 +227,9 @@ const (
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
-		Security:      Baseline,
+		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1",
+			NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
+		Security: Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
 			Limits:         map[string]string{"memory": "1Gi"},
@@ -227,9 +240,10 @@ func Default() Config {
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
 		OIDC:   OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
 		NetworkPolicies: NetworkPolicies{
-			Enabled:           true,
-			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external", "contour-internal"},
-			Egress:            Open,
+			Enabled: true,
+			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external",
+				"contour-internal"},
+			Egress: Open,
 		},
 		Tracing: Tracing{SamplingRate: 0.1},
 		Limits:  Limits{BodyMiB: UsualBody, UploadLinks: UsualUploadLinks},
@@ -257,14 +271,18 @@ func Parse(b []byte) (Config, error) {
 
 func (c Config) validate() error {
 	var errs []error
-	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint}, {"s3.publicEndpoint", c.S3.PublicEndpoint}} {
+	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint},
+		{"s3.publicEndpoint", c.S3.PublicEndpoint}} {
 		u, err := url.Parse(e.url)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || (u.Path != "" && u.Path != "/") {
-			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port", e.key, e.url))
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+			(u.Path != "" && u.Path != "/") {
+			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port",
+				e.key, e.url))
 		}
 	}
 	if s := c.S3.SessionSeconds; s < minSession || s > maxSession {
-		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s, minSession, maxSession))
+		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s,
+			minSession, maxSession))
 	}
 	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
 		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
@@ -275,24 +293,30 @@ func (c Config) validate() error {
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
-	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), validateScale("gateway.maxScale", c.Gateway.MaxScale))
+	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale),
+		validateScale("gateway.maxScale", c.Gateway.MaxScale))
 	if c.Broker.Class == "" {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}
-	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds, "jobTTLSeconds": c.Runs.JobTTLSeconds} {
+	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds,
+		"jobTTLSeconds": c.Runs.JobTTLSeconds} {
 		if n < 1 || n > 7*24*3600 {
 			errs = append(errs, fmt.Errorf("runs.%s: %d is not within 1 to %d", key, n, 7*24*3600))
 		}
 	}
 	if n := c.Runs.KeepDays; n < 1 || n > maxKeepDays {
-		errs = append(errs, fmt.Errorf("runs.keepDays: %d is not within 1 to %d: a run must not outlast the record that it was started", n, maxKeepDays))
+		errs = append(errs, fmt.Errorf(
+			"runs.keepDays: %d is not within 1 to %d: a run must not outlast the record that it was started", n,
+			maxKeepDays))
 	}
-	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests, "defaults.limits": c.Defaults.Limits} {
+	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests,
+		"defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {
 			if _, err := resource.ParseQuantity(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s.%s: %q is not a quantity", name, k, v))
 			}
 		}
 	}
-	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(), c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(),
+		c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

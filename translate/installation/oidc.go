@@ -8,15 +8,20 @@ import (
 	"strings"
 )
 
-// OIDC says whose tokens the APIs with auth.oidc take (OpenID Connect), and how the caller's name is found in one.
+// OIDC says whose tokens the APIs with auth.oidc take (OpenID Connect), and how the caller's name
+// is found in one.
 type OIDC struct {
-	// Issuer is the provider's issuer URL, exactly as its tokens and its discovery document spell it. A manifest may name another. Default: none, and manifests must name one.
+	// Issuer is the provider's issuer URL, exactly as its tokens and its discovery document spell
+	// it. A manifest may name another. Default: none, and manifests must name one.
 	Issuer string `yaml:"issuer"`
-	// ClientID is the client that a token must have been made for. A manifest may name another. Default: none, and manifests must name one.
+	// ClientID is the client that a token must have been made for. A manifest may name another.
+	// Default: none, and manifests must name one.
 	ClientID string `yaml:"clientId"`
-	// UserClaim is the claim with the user's name, at the top of the token. Default preferred_username.
+	// UserClaim is the claim with the user's name, at the top of the token. Default
+	// preferred_username.
 	UserClaim string `yaml:"userClaim"`
-	// UserPrefix stands before that name in the user's identity. Default "oidc:". It holds a colon, which no user name of HTTP Basic can have: so nobody is somebody else's namesake by accident.
+	// UserPrefix stands before that name in the user's identity. Default "oidc:". It holds a colon,
+	// which no user name of HTTP Basic can have: so nobody is somebody else's namesake by accident.
 	// "" says on purpose that users of the same name are the same people, however they log in.
 	UserPrefix string `yaml:"userPrefix"`
 }
@@ -28,7 +33,8 @@ var (
 	prefix = regexp.MustCompile(`^([A-Za-z0-9_./-]*:[A-Za-z0-9_./:-]*)?$`)
 )
 
-// maxClaim and maxPrefix bound userClaim and userPrefix, in bytes. (As {1,128} in the expression it would take longer to compile than all others together.)
+// maxClaim and maxPrefix bound userClaim and userPrefix, in bytes. (As {1,128} in the expression it
+// would take longer to compile than all others together.)
 const maxClaim, maxPrefix = 128, 64
 
 func (o OIDC) validate(clusterDomain string) error {
@@ -47,20 +53,26 @@ func (o OIDC) validate(clusterDomain string) error {
 		errs = append(errs, fmt.Errorf("oidc.userClaim: %q is not the name of a claim", o.UserClaim))
 	}
 	if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {
-		errs = append(errs, fmt.Errorf("oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
+		errs = append(errs, fmt.Errorf(
+			"oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
 	}
 	return errors.Join(errs...)
 }
 
-// CheckIssuer reports an error for an issuer that no gateway should believe: what is not an https URL without a query, and http anywhere but in the cluster (a host that ends in .svc, or in .svc and the
-// cluster's domain), for whoever can change the answers on the way could make tokens for everybody.
+// CheckIssuer reports an error for an issuer that no gateway should believe: what is not an https
+// URL without a query, and http anywhere but in the cluster (a host that ends in .svc, or in .svc
+// and the cluster's domain), for whoever can change the answers on the way could make tokens for
+// everybody.
 func CheckIssuer(issuer, clusterDomain string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
 		return fmt.Errorf("%q is not a URL of the form https://host/path", issuer)
 	}
-	if host := u.Hostname(); u.Scheme == "http" && !strings.HasSuffix(host, ".svc") && !strings.HasSuffix(host, ".svc."+clusterDomain) {
-		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer, clusterDomain)
+	if host := u.Hostname(); u.Scheme == "http" && !strings.HasSuffix(host, ".svc") &&
+		!strings.HasSuffix(host, ".svc."+clusterDomain) {
+		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer,
+			clusterDomain)
 	}
 	return nil
 }

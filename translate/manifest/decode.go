@@ -9,13 +9,15 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// At is the place of a value that was read. Embed it in a struct to have its place; Field gives those of the fields.
+// At is the place of a value that was read. Embed it in a struct to have its place; Field gives
+// those of the fields.
 type At struct {
 	Position
 	marks []mark
 }
 
-// mark is where one field is, in the file of the struct. There are few in a struct, so a list takes less room than maps and is searched as fast.
+// mark is where one field is, in the file of the struct. There are few in a struct, so a list takes
+// less room than maps and is searched as fast.
 type mark struct {
 	field      string
 	key, value spot
@@ -78,7 +80,8 @@ type decoder struct {
 	depth   int
 }
 
-// maxAliases and maxDepth bound what one document may make of few bytes: a "billion laughs" ends here.
+// maxAliases and maxDepth bound what one document may make of few bytes: a "billion laughs" ends
+// here.
 const maxAliases, maxMerged, maxDepth = 1000, 100_000, 64
 
 func (d *decoder) at(n *yaml.Node) Position { return Position{d.file, n.Line, n.Column} }
@@ -103,7 +106,8 @@ func (d *decoder) follow(n *yaml.Node) *yaml.Node {
 
 func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// decode fills v, which must be settable. path is the field's name for messages. It reports whether v could be filled.
+// decode fills v, which must be settable. path is the field's name for messages. It reports whether
+// v could be filled.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 	n = d.follow(n)
 	if d.depth++; d.depth > maxDepth {

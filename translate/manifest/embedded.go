@@ -12,10 +12,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxEmbedded bounds JSON in an annotation: all annotations of an object are at most 256 KiB in Kubernetes.
+// maxEmbedded bounds JSON in an annotation: all annotations of an object are at most 256 KiB in
+// Kubernetes.
 const maxEmbedded = 256 << 10
 
-// embedded decodes JSON that stands in a string, as strictly as the manifest around it. Every place in it is the string's.
+// embedded decodes JSON that stands in a string, as strictly as the manifest around it. Every place
+// in it is the string's.
 func (d *decoder) embedded(text Text, name string, v any) bool {
 	n, err := jsonNode(text)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// Whatever the bytes: reading ends, every finding has its file, findings come sorted, and every object that was read has a name and a namespace.
+// Whatever the bytes: reading ends, every finding has its file, findings come sorted, and every
+// object that was read has a name and a namespace.
 func FuzzRead(f *testing.F) {
 	seeds, err := filepath.Glob("../testdata/*/in.yaml")
 	if err != nil || len(seeds) == 0 {

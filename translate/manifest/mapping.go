@@ -10,7 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// pairs calls do for each key of a mapping, its merges ("<<") included; a key that is there twice is an error at the second.
+// pairs calls do for each key of a mapping, its merges ("<<") included; a key that is there twice
+// is an error at the second.
 func (d *decoder) pairs(n *yaml.Node, path string, do func(key, value *yaml.Node) bool) bool {
 	if n.Kind != yaml.MappingNode {
 		d.errorf(n, "%swant a mapping, not %s", prefixed(path), describe(n))
@@ -108,7 +109,8 @@ func prefixed(path string) string {
 	return path + ": "
 }
 
-// structure is what the decoder knows of a struct: its fields by their names in YAML, and where the embedded At is; -1: nowhere.
+// structure is what the decoder knows of a struct: its fields by their names in YAML, and where the
+// embedded At is; -1: nowhere.
 type structure struct {
 	fields map[string]structField
 	at     int
@@ -162,7 +164,8 @@ func suggest[T any](word string, fields map[string]T) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// distance is the number of letters to insert, delete or change (Levenshtein). Words are cut: nobody mistypes a hundred letters.
+// distance is the number of letters to insert, delete or change (Levenshtein). Words are cut:
+// nobody mistypes a hundred letters.
 func distance(a, b string) int {
 	a, b = a[:min(len(a), 100)], b[:min(len(b), 100)]
 	row := make([]int, len(b)+1)

@@ -10,7 +10,8 @@ import (
 	"github.com/unip-knative/unip/translate/internal/parallel"
 )
 
-// pieceSize is how long the pieces of a file are at least, in bytes. It depends on nothing, so that a file is read in the same way everywhere.
+// pieceSize is how long the pieces of a file are at least, in bytes. It depends on nothing, so that
+// a file is read in the same way everywhere.
 const pieceSize = 32 << 10
 
 // piece is some documents of a file.
@@ -23,7 +24,8 @@ type piece struct {
 	tally  tally
 }
 
-// readPieces reads a file's documents on all processors. It reports false, having done nothing, when something is not YAML or there are too many documents: then only reading from the beginning
+// readPieces reads a file's documents on all processors. It reports false, having done nothing,
+// when something is not YAML or there are too many documents: then only reading from the beginning
 // knows what to say.
 func readPieces(f File, size int, m *Module, found *Diagnostics, read *tally) bool {
 	pieces := cut(f.Data, size)
@@ -69,8 +71,10 @@ func shift(n *yaml.Node, lines int) {
 	}
 }
 
-// cut cuts a file before marks between documents. "---" at the beginning of a line is one wherever it stands: inside of a quoted text or brackets it is an error, which the piece before it then has.
-// A file with directives, which belong to the document behind the mark, or with line ends that only YAML takes for such, is one piece.
+// cut cuts a file before marks between documents. "---" at the beginning of a line is one wherever
+// it stands: inside of a quoted text or brackets it is an error, which the piece before it then
+// has. A file with directives, which belong to the document behind the mark, or with line ends that
+// only YAML takes for such, is one piece.
 func cut(data []byte, size int) []*piece {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	whole := bytes.HasPrefix(data, []byte("%")) || bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n"))

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A file that is read in pieces, down to single documents, gives what it gives when it is read from its beginning, places and findings included.
+// A file that is read in pieces, down to single documents, gives what it gives when it is read from
+// its beginning, places and findings included.
 func samePieces(t *testing.T, data []byte, size int) bool {
 	t.Helper()
 	read := func(how func(File, *Module, *Diagnostics, *tally) bool) (m *Module, found Diagnostics, count tally, ok bool) {

@@ -8,36 +8,45 @@ type ExperimentPipeline struct {
 	Uploads []UploadRule
 }
 
-// ExperimentPipelineSpec has variables, which are files and folders, and the stages that read and write them.
+// ExperimentPipelineSpec has variables, which are files and folders, and the stages that read and
+// write them.
 type ExperimentPipelineSpec struct {
 	At
-	// Vars: The variables. Becomes: variables of the Pipeline. Constraint: at most 256; each read must be written, mounted or given.
+	// Vars: The variables. Becomes: variables of the Pipeline. Constraint: at most 256; each read
+	// must be written, mounted or given.
 	Vars []Variable `yaml:"vars"`
-	// Stages: Required. The stages. Becomes: stages of the Pipeline, and a Job per run. Constraint: 1 to 64, without a circle.
+	// Stages: Required. The stages. Becomes: stages of the Pipeline, and a Job per run. Constraint:
+	// 1 to 64, without a circle.
 	Stages []Stage `yaml:"stages"`
-	// ConnectedBoxes: Boxes. Becomes: the first storage box is where outputs go; the paths have no effect (a note).
+	// ConnectedBoxes: Boxes. Becomes: the first storage box is where outputs go; the paths have no
+	// effect (a note).
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
-	// ContinueWith: The pipeline that comes after this one. Becomes: stages of the same run. Constraint: one of the manifests; no circle.
+	// ContinueWith: The pipeline that comes after this one. Becomes: stages of the same run.
+	// Constraint: one of the manifests; no circle.
 	ContinueWith *ContinueWith `yaml:"continueWith"`
 }
 
 // Variable is a file or a folder.
 type Variable struct {
 	At
-	// Name: Required. Its name; a container sees it as UNIP_PIPELINE_<NAME>. Constraint: letters, digits, "_", "." and "-", at most 63, a letter first.
+	// Name: Required. Its name; a container sees it as UNIP_PIPELINE_<NAME>. Constraint: letters,
+	// digits, "_", "." and "-", at most 63, a letter first.
 	Name Text `yaml:"name"`
 	// MountFrom: A place that it comes from when no caller gives it.
 	MountFrom *MountFrom `yaml:"mountFrom"`
-	// MountTo: Its folder in the container. Default: /unip/data/<name>. Constraint: an absolute path, none of the system's.
+	// MountTo: Its folder in the container. Default: /unip/data/<name>. Constraint: an absolute
+	// path, none of the system's.
 	MountTo Text `yaml:"mountTo"`
 }
 
-// MountFrom is a place in the developer's area of a box. A path that ends in "/" is a folder. Its fields have two names each.
+// MountFrom is a place in the developer's area of a box. A path that ends in "/" is a folder. Its
+// fields have two names each.
 type MountFrom struct {
 	At
 	// Box: The DataBox (or name). Constraint: one of the manifests.
 	Box Text `yaml:"box"`
-	// Path: The path in the developer's area of it (or s3Path); with a "/" at its end a folder. Constraint: clean; not below users/.
+	// Path: The path in the developer's area of it (or s3Path); with a "/" at its end a folder.
+	// Constraint: clean; not below users/.
 	Path Text `yaml:"path"`
 	// Name: Another word for box.
 	Name Text `yaml:"name"`
@@ -52,7 +61,8 @@ type Stage struct {
 	Name Text `yaml:"name"`
 	// Image: Required. The author's image.
 	Image *Image `yaml:"image"`
-	// Command: The command. Default: the image's. Becomes: command; a dollar stays a dollar, nothing expands $(…).
+	// Command: The command. Default: the image's. Becomes: command; a dollar stays a dollar,
+	// nothing expands $(…).
 	Command []string `yaml:"command"`
 	// Args: Arguments. Default: the image's. Becomes: args, likewise.
 	Args []string `yaml:"args"`
@@ -64,9 +74,11 @@ type Stage struct {
 	Inputs []Ref `yaml:"inputs"`
 	// Outputs: Variables that it writes. Constraint: one writer each.
 	Outputs []Ref `yaml:"outputs"`
-	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits, and requests beside them.
+	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits, and
+	// requests beside them.
 	ResourceLimits map[string]Text `yaml:"resourceLimits"`
-	// Timeout: How long one attempt may take. Default: 1h, or the annotation timeout. Becomes: activeDeadlineSeconds. Constraint: 1s to 720h.
+	// Timeout: How long one attempt may take. Default: 1h, or the annotation timeout. Becomes:
+	// activeDeadlineSeconds. Constraint: 1s to 720h.
 	Timeout *Duration `yaml:"timeout"`
 	// Retries: Further attempts after a failure. Default: 0. Constraint: 0 to 10.
 	Retries *int `yaml:"retries"`
@@ -75,7 +87,8 @@ type Stage struct {
 // ContinueWith names the pipeline that comes after this one: as a mapping, or as its bare name.
 type ContinueWith struct {
 	At
-	// ExperimentPipeline: Required. The pipeline. Constraint: the bare name may stand in place of this mapping.
+	// ExperimentPipeline: Required. The pipeline. Constraint: the bare name may stand in place of
+	// this mapping.
 	ExperimentPipeline *Ref `yaml:"experimentPipeline"`
 }
 
@@ -87,7 +100,8 @@ func (c *ContinueWith) Pipeline() Text {
 	return c.ExperimentPipeline.Name
 }
 
-// UploadRule starts a run when a user puts a file into a box. It is written in JSON, in an annotation: all places are the annotation's.
+// UploadRule starts a run when a user puts a file into a box. It is written in JSON, in an
+// annotation: all places are the annotation's.
 type UploadRule struct {
 	At
 	// Box: Required. The box.

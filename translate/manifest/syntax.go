@@ -14,11 +14,13 @@ import (
 	yaml4 "go.yaml.in/yaml/v4"
 )
 
-// maxSyntaxErrors bounds how often one file is taken up again behind an error: each time reads what is left of it.
+// maxSyntaxErrors bounds how often one file is taken up again behind an error: each time reads what
+// is left of it.
 const maxSyntaxErrors = 20
 
-// documents calls do with each YAML document of a file until do says no. What is not YAML is told as wrong, with its line and column (0 where nobody knows), and reading goes on
-// behind the next line that begins a document: one error does not hide those of later documents.
+// documents calls do with each YAML document of a file until do says no. What is not YAML is told
+// as wrong, with its line and column (0 where nobody knows), and reading goes on behind the next
+// line that begins a document: one error does not hide those of later documents.
 func documents(data []byte, do func(*yaml.Node) bool, wrong func(line, column int, message string)) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	lines := 0 // that have been passed
@@ -62,7 +64,9 @@ func begins(data []byte) bool {
 
 var yamlLine = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
-// syntaxError says where a stream stops being YAML, and why. yaml.v3 knows a line, often of something nearby; its successor knows the place, so it is asked about the document after the good ones.
+// syntaxError says where a stream stops being YAML, and why. yaml.v3 knows a line, often of
+// something nearby; its successor knows the place, so it is asked about the document after the good
+// ones.
 func syntaxError(err error, stream io.Reader, good int) (line, column int, message string) {
 	if p := yamlLine.FindStringSubmatch(err.Error()); p != nil {
 		line, _ = strconv.Atoi(p[1]) // "" is 0: the file as a whole

@@ -9,8 +9,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// issuer is that of a module. The identity of a token's user does not hold its issuer, so that a module
-// has one only: two would let different people of one name see each other's files.
+// issuer is that of a module. The identity of a token's user does not hold its issuer, so that a
+// module has one only: two would let different people of one name see each other's files.
 type issuer struct {
 	url string            // of the first API with auth.oidc
 	at  manifest.Position // where it stands
@@ -35,7 +35,8 @@ func (i *issuer) decideAuth(s *scope, api string, r *manifest.RestfulAPI) *route
 
 func basic(s *scope, auth *manifest.Auth) *routes.Basic {
 	if auth.Basic == nil || auth.Basic.Credentials.Value == "" {
-		s.Errorf(auth.Field("basic"), "spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
+		s.Errorf(auth.Field("basic"),
+			"spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
 		return nil
 	}
 	name := auth.Basic.Credentials
@@ -50,8 +51,8 @@ func basic(s *scope, auth *manifest.Auth) *routes.Basic {
 	return &routes.Basic{Credentials: name.Value}
 }
 
-// oidc are the rules for the tokens of an API. The manifest's words win over the installation's; "oidc:"
-// with nothing behind it takes all from there.
+// oidc are the rules for the tokens of an API. The manifest's words win over the installation's;
+// "oidc:" with nothing behind it takes all from there.
 func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 	const where = "spec.restfulApi.auth.oidc"
 	all, at := s.config.OIDC, auth.Key("oidc")

@@ -14,8 +14,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// container decides what all containers of users have in common: of an MLComponent (where is "spec")
-// and of a pipeline's stages ("spec.stages[0]").
+// container decides what all containers of users have in common: of an MLComponent (where is
+// "spec") and of a pipeline's stages ("spec.stages[0]").
 type container struct {
 	*scope
 	where string
@@ -110,8 +110,8 @@ func optional(r *manifest.NameRef) *bool {
 	return &yes
 }
 
-// limits are the container's resources: those of the manifest or the installation's, and the requests
-// that belong to them.
+// limits are the container's resources: those of the manifest or the installation's, and the
+// requests that belong to them.
 func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequirements {
 	list := corev1.ResourceList{}
 	for name, text := range limits {

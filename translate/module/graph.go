@@ -10,8 +10,8 @@ import (
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// What eventing/pipeline finds wrong with the graph of a pipeline, or of a chain of them, is told here in
-// the words of the manifests and at their places.
+// What eventing/pipeline finds wrong with the graph of a pipeline, or of a chain of them, is told
+// here in the words of the manifests and at their places.
 
 // chains finds the graphs of a module's pipelines together with those that they continue with.
 type chains struct {
@@ -76,8 +76,8 @@ func (c chains) declaredAt(f flow, variable string) manifest.Position {
 	return manifest.Position{}
 }
 
-// checkStages checks that a pipeline has stages, that each of its variables has one writer at most, and
-// that no stage waits for itself.
+// checkStages checks that a pipeline has stages, that each of its variables has one writer at most,
+// and that no stage waits for itself.
 func checkStages(found *scope, x *manifest.ExperimentPipelineSpec, g *pipeline.Graph) {
 	for _, p := range g.Problems() {
 		switch p.Kind {
@@ -128,16 +128,18 @@ func checkCircle(found *scope, at manifest.Position, chain []pipeline.Pipeline) 
 			return
 		}
 	}
-	found.Errorf(at, "spec.continueWith: pipelines continue each other in a circle: %s -> %s", chainNames(chain), chain[0].Name)
+	found.Errorf(at,
+		"spec.continueWith: pipelines continue each other in a circle: %s -> %s", chainNames(chain), chain[0].Name)
 }
 
-// checkJoined checks the first pipeline of a chain against the others; those among themselves are checked
-// with the first of them.
+// checkJoined checks the first pipeline of a chain against the others; those among themselves are
+// checked with the first of them.
 func checkJoined(found *scope, at manifest.Position, f flow) {
 	early := ""
 	for _, p := range f.Problems() {
 		if p.Kind == pipeline.TooManyStages {
-			found.Errorf(at, "spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages), pipeline.MaxStages)
+			found.Errorf(at,
+				"spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages), pipeline.MaxStages)
 		}
 		if len(p.Stages) < 2 || f.Stages[p.Stages[0]].Pipeline != 0 || f.Stages[p.Stages[1]].Pipeline == 0 {
 			continue
@@ -156,8 +158,8 @@ func checkJoined(found *scope, at manifest.Position, f flow) {
 	}
 }
 
-// checkStageVariables checks what a stage reads and writes, and that the folders of its variables do not
-// lie in each other.
+// checkStageVariables checks what a stage reads and writes, and that the folders of its variables
+// do not lie in each other.
 func checkStageVariables(s *scope, where string, x *manifest.ExperimentPipelineSpec, st manifest.Stage) {
 	declared := map[string]manifest.Variable{}
 	for _, v := range x.Vars {
@@ -204,7 +206,8 @@ func checkApart(found *scope, v, w manifest.Variable) {
 	}
 	a, b := placed(v), placed(w)
 	if pipeline.Nested(a, b) {
-		found.Errorf(v.Field("mountTo"), "variables %s and %s of one stage: %s and %s lie in each other; give them folders of their own",
+		found.Errorf(v.Field("mountTo"),
+			"variables %s and %s of one stage: %s and %s lie in each other; give them folders of their own",
 			a.Name, b.Name, pipeline.Folder(a), pipeline.Folder(b))
 	}
 }
@@ -244,14 +247,16 @@ func noteWanted(s *scope, c chains) {
 		}
 		for _, v := range f.Wanted() {
 			if !given[v] {
-				s.Notef(c.declaredAt(f, v), "variable %s: no stage writes it, and neither a mountFrom nor an API or an upload of %s "+
-					"gives it: only a PipelineRun made with kubectl can", v, name)
+				s.Notef(c.declaredAt(f, v),
+					"variable %s: no stage writes it, and neither a mountFrom nor an API or an upload of %s "+
+						"gives it: only a PipelineRun made with kubectl can", v, name)
 			}
 		}
 	}
 }
 
-// givenTo are the variables that the rules and the APIs of a pipeline give, and whether it has an API.
+// givenTo are the variables that the rules and the APIs of a pipeline give, and whether it has an
+// API.
 func givenTo(read *manifest.Module, x *manifest.ExperimentPipeline) (given map[string]bool, api bool) {
 	given = map[string]bool{}
 	for _, r := range x.Uploads {

@@ -1,9 +1,9 @@
-// Package module decides what a module is. From the manifests and the installation come the values of
-// everything that is made of them, each with its place, and all that is wrong or without effect.
+// Package module decides what a module is. From the manifests and the installation come the values
+// of everything that is made of them, each with its place, and all that is wrong or without effect.
 //
-// Each field is looked at once: what is found wrong with it and what becomes of it come from the same
-// function. What is decided is changed by nobody. No object is made here, and neither Knative nor a
-// client of a cluster is known: who runs a module elsewhere takes the same values.
+// Each field is looked at once: what is found wrong with it and what becomes of it come from the
+// same function. What is decided is changed by nobody. No object is made here, and neither Knative
+// nor a client of a cluster is known: who runs a module elsewhere takes the same values.
 package module
 
 import (
@@ -39,17 +39,19 @@ type Options struct {
 	AllowForeign bool
 }
 
-// scope is what is looked at beside an object: the other objects by their names, the installation, and
-// where findings go.
+// scope is what is looked at beside an object: the other objects by their names, the installation,
+// and where findings go.
 type scope struct {
 	*manifest.Diagnostics
 	objects
 	config installation.Config
 }
 
-// Decide decides a module that has been read; found are the findings of that. All findings come back
-// sorted. When there is an error among them, there is no module.
-func Decide(read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options) (*Module, manifest.Diagnostics) {
+// Decide decides a module that has been read; found are the findings of that. All findings come
+// back sorted. When there is an error among them, there is no module.
+func Decide(
+	read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options,
+) (*Module, manifest.Diagnostics) {
 	found = slices.Clone(found)
 	if o.Lenient {
 		found.Lenient()

@@ -50,8 +50,8 @@ func byName[T interface{ Head() *manifest.Header }](found *scope, all []T) map[s
 	return m
 }
 
-// maxService is the longest name of a Knative Service whose Revisions ("-00001") and their Deployments
-// ("-deployment") still are labels of DNS.
+// maxService is the longest name of a Knative Service whose Revisions ("-00001") and their
+// Deployments ("-deployment") still are labels of DNS.
 const maxService = 44
 
 // wrongName says what Kubernetes or unip does not allow about a name.
@@ -113,8 +113,9 @@ func oneNamespace(found *scope, read *manifest.Module) (namespace string, first 
 	return namespace, first
 }
 
-// belongsToCluster reports namespaces that are Kubernetes', Knative's, the ingress's or unip's own: a
-// module there would set their Pod Security level, and its objects could take the place of theirs.
+// belongsToCluster reports namespaces that are Kubernetes', Knative's, the ingress's or unip's own:
+// a module there would set their Pod Security level, and its objects could take the place of
+// theirs.
 func belongsToCluster(config installation.Config, ns string) bool {
 	return strings.HasPrefix(ns, "kube-") || strings.HasPrefix(ns, "knative-") || ns == names.SystemNamespace ||
 		slices.Contains(config.NetworkPolicies.IngressNamespaces, ns)

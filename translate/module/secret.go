@@ -29,7 +29,8 @@ func decideSecret(s *scope, x *manifest.Secret) Secret {
 			out.Name, out.Type)
 	}
 	if x.Data == nil && x.StringData == nil {
-		s.Notef(x.Position, "Secret %s has no data here: a Secret of that name must exist in namespace %s", out.Name, s.namespace)
+		s.Notef(x.Position,
+			"Secret %s has no data here: a Secret of that name must exist in namespace %s", out.Name, s.namespace)
 		return out
 	}
 	out.Data = make(map[string][]byte, len(x.Data)+len(x.StringData))
@@ -55,8 +56,8 @@ func checkSecretKey(found *scope, x *manifest.Secret, key string) {
 	}
 }
 
-// foreignType reports types of Secrets that somebody else fills or reads: Kubernetes, with a token of
-// any account of the namespace, or the controller.
+// foreignType reports types of Secrets that somebody else fills or reads: Kubernetes, with a token
+// of any account of the namespace, or the controller.
 func foreignType(t corev1.SecretType) bool {
 	return t == corev1.SecretTypeServiceAccountToken || strings.HasPrefix(string(t), manifest.Group+"/")
 }

@@ -27,7 +27,8 @@ func (u upload) wrong(format string, args ...any) {
 
 func decideUploads(s *scope, x *manifest.ExperimentPipeline, f flow, defaultBox string) []runtimev1.UploadRule {
 	if n := len(x.Uploads); n > maxUploads {
-		s.Errorf(x.Uploads[0].Position, "metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
+		s.Errorf(x.Uploads[0].Position,
+			"metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
 	}
 	var all []runtimev1.UploadRule
 	for i, r := range x.Uploads {
@@ -119,9 +120,9 @@ func (u upload) output(name, text string) (databox.Place, bool) {
 	return p, false
 }
 
-// checkLoop finds rules whose runs would start themselves again: by what they leave among the user's
-// files, in the folders that the rule names or, without a name, in <pipeline>/<run>/ of the pipeline's
-// default box, where a run.json always goes.
+// checkLoop finds rules whose runs would start themselves again: by what they leave among the
+// user's files, in the folders that the rule names or, without a name, in <pipeline>/<run>/ of the
+// pipeline's default box, where a run.json always goes.
 func (u upload) checkLoop(rule runtimev1.UploadRule, defaultBox string) {
 	for _, o := range rule.Outputs {
 		if !o.Developer && o.Box == rule.Box && strings.HasPrefix(o.Path, rule.Prefix) {

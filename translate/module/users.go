@@ -14,8 +14,9 @@ import (
 // anonymousUser is who calls an open API. Nobody can be it by a password.
 const anonymousUser = "anonymous"
 
-// checkUsers checks the users in the Secrets that APIs name, as far as those are among the manifests:
-// a user is a name in the whole module, whichever Secret it comes from, and a folder of each box.
+// checkUsers checks the users in the Secrets that APIs name, as far as those are among the
+// manifests: a user is a name in the whole module, whichever Secret it comes from, and a folder of
+// each box.
 func checkUsers(found *scope, m *Module) {
 	secrets := slices.Clone(m.Secrets)
 	slices.SortStableFunc(secrets, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
@@ -53,8 +54,8 @@ func credentialsAt(read *manifest.Module, secret string) (manifest.Position, boo
 // user is a name in a Secret, and in which of its keys and lines.
 type user struct{ name, where string }
 
-// usersOf reads a Secret as the gateway does (functions/gateway/internal/basic): a key per user, or lines
-// of htpasswd.
+// usersOf reads a Secret as the gateway does (functions/gateway/internal/basic): a key per user, or
+// lines of htpasswd.
 func usersOf(s Secret) []user {
 	var all []user
 	for _, key := range sortedKeys(s.Data) {

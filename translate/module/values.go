@@ -15,8 +15,8 @@ func Source(from corev1.EnvFromSource) (kind, name string, optional bool) {
 	return "ConfigMap", r.Name, r.Optional != nil && *r.Optional
 }
 
-// Values are the keys and values of an entry of envFrom, without its prefix; ok is false when the manifests do
-// not hold them.
+// Values are the keys and values of an entry of envFrom, without its prefix; ok is false when the
+// manifests do not hold them.
 func (m *Module) Values(from corev1.EnvFromSource) (values map[string]string, ok bool) {
 	values = map[string]string{}
 	kind, name, _ := Source(from)

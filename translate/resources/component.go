@@ -19,7 +19,8 @@ import (
 	"github.com/unip-knative/unip/translate/module"
 )
 
-// modelFolder is the folder that is mounted in the user's container: the model's own, or the one it lies in.
+// modelFolder is the folder that is mounted in the user's container: the model's own, or the one it
+// lies in.
 func modelFolder(m *module.Model) string {
 	if strings.HasSuffix(m.Path, "/") {
 		return path.Clean(m.Path)
@@ -48,19 +49,23 @@ const (
 	socket     = runDir + "/worker.sock"
 )
 
-// MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the port, the S3 session and the module's key; container `function`, the user's image running worker.py, with
-// neither. They share a folder for the socket, and the model's and that of the callers' files, which the user's container can only read.
+// MakeComponent makes the Knative Service of an MLComponent: container `server`, ours, with the
+// port, the S3 session and the module's key; container `function`, the user's image running
+// worker.py, with neither. They share a folder for the socket, and the model's and that of the
+// callers' files, which the user's container can only read.
 func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *servingv1.Service {
 	meta := m.meta(c.Name, c.Name, "mlcomponent")
 	meta.Labels["networking.knative.dev/visibility"] = "cluster-local"
 	timeout, optional := int64(c.TimeoutSeconds), true
 	spec := servingv1.RevisionSpec{
 		TimeoutSeconds: &timeout,
-		// An answer begins when the function has ended: Knative's default of 300 s would cut longer ones off.
+		// An answer begins when the function has ended: Knative's default of 300 s would cut longer
+		// ones off.
 		ResponseStartTimeoutSeconds: &timeout,
 		PodSpec: corev1.PodSpec{
 			ServiceAccountName: c.Name,
-			// Containers start one after the other, and the function's takes the longest: Python starts while the server's container is made.
+			// Containers start one after the other, and the function's takes the longest: Python
+			// starts while the server's container is made.
 			Containers: []corev1.Container{makeFunction(m, c), makeServer(m, c)},
 			Volumes: []corev1.Volume{
 				{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
@@ -111,7 +116,8 @@ func boxVolume(box string) string {
 	return names.Shorten(names.MaxLabel, "box", box, names.Hash(box))
 }
 
-// fileVolumes are for the files of a component's callers: the folder for them, the sessions of the boxes, and the module's namespace, which stands in URLs of files.
+// fileVolumes are for the files of a component's callers: the folder for them, the sessions of the
+// boxes, and the module's namespace, which stands in URLs of files.
 func fileVolumes(c module.Component) []corev1.Volume {
 	if len(c.Boxes) == 0 {
 		return nil

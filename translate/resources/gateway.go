@@ -24,7 +24,9 @@ func MakeRoutes(m Module, apis []routes.API, storage module.Storage) *corev1.Con
 
 const gatewayPort = 8080
 
-// MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are mounted as files from the Secrets that the APIs name; a Secret that does not exist (yet) lets nobody in.
+// MakeGateway makes the Knative Service that serves all APIs of a module. Users' passwords are
+// mounted as files from the Secrets that the APIs name; a Secret that does not exist (yet) lets
+// nobody in.
 func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *corev1.ConfigMap) *servingv1.Service {
 	optional := true
 	longest := routes.ColdStart
@@ -113,7 +115,8 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 	}
 }
 
-// podInfo tells the gateway its namespace. As an argument it would be wrong in a module that is moved to another one.
+// podInfo tells the gateway its namespace. As an argument it would be wrong in a module that is
+// moved to another one.
 func podInfo() corev1.VolumeSource {
 	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{
 		DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{

@@ -1,4 +1,5 @@
-// Package resources makes the objects of a module: one pure function per object, from what the manifests say to what Kubernetes and Knative are given. Nothing here reads, checks or orders.
+// Package resources makes the objects of a module: one pure function per object, from what the
+// manifests say to what Kubernetes and Knative are given. Nothing here reads, checks or orders.
 package resources
 
 import (
@@ -36,7 +37,8 @@ func (m Module) meta(name, component, kind string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: m.Namespace, Labels: m.labels(component, kind)}
 }
 
-// labels are the recommended ones of Kubernetes. They hold no version: they stand on templates too, where a change makes a new Revision.
+// labels are the recommended ones of Kubernetes. They hold no version: they stand on templates too,
+// where a change makes a new Revision.
 func (m Module) labels(component, kind string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":       component,
@@ -47,7 +49,8 @@ func (m Module) labels(component, kind string) map[string]string {
 	}
 }
 
-// MakeNamespace makes the module's namespace, with the Pod Security level that its pods must keep to.
+// MakeNamespace makes the module's namespace, with the Pod Security level that its pods must keep
+// to.
 func MakeNamespace(m Module) *corev1.Namespace {
 	labels := m.labels(m.Namespace, "module")
 	labels["pod-security.kubernetes.io/enforce"] = string(m.Config.Security)
@@ -57,7 +60,8 @@ func MakeNamespace(m Module) *corev1.Namespace {
 	}
 }
 
-// MakeServiceAccount makes the account of a component: it may do nothing, and no token of it is mounted.
+// MakeServiceAccount makes the account of a component: it may do nothing, and no token of it is
+// mounted.
 func MakeServiceAccount(m Module, component, kind string) *corev1.ServiceAccount {
 	no := false
 	return &corev1.ServiceAccount{
@@ -67,23 +71,26 @@ func MakeServiceAccount(m Module, component, kind string) *corev1.ServiceAccount
 	}
 }
 
-// MakeGatewayAccount makes the gateway's account. Only one that serves runs has a token: Knative refuses it at the pod, so it stands here.
+// MakeGatewayAccount makes the gateway's account. Only one that serves runs has a token: Knative
+// refuses it at the pod, so it stands here.
 func MakeGatewayAccount(m Module, runs bool) *corev1.ServiceAccount {
 	a := MakeServiceAccount(m, names.Gateway, "gateway")
 	a.AutomountServiceAccountToken = &runs
 	return a
 }
 
-// MakeModuleKey makes the Secret that the controller fills with the module's key. It is written without data, so that applying it again leaves the key alone.
+// MakeModuleKey makes the Secret that the controller fills with the module's key. It is written
+// without data, so that applying it again leaves the key alone.
 func MakeModuleKey(m Module) *corev1.Secret {
 	meta := m.meta(names.ModuleKey, m.Namespace, "module")
 	meta.Labels[names.ModuleKeyLabel] = "true"
 	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: names.ModuleKeyType}
 }
 
-// MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep the Secrets that it makes, and
-// run stages. A namespace's admin may hand out all of it. key says that the module has a key to be filled in; a RoleBinding
-// that changes with it makes the controller look at once.
+// MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep
+// the Secrets that it makes, and run stages. A namespace's admin may hand out all of it. key says
+// that the module has a key to be filled in; a RoleBinding that changes with it makes the
+// controller look at once.
 func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	role := &rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
@@ -108,8 +115,9 @@ func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) 
 	return role, binding
 }
 
-// MakeSecret makes a Secret of the manifests. All values come as data: of a key that stringData no longer has, the API server keeps the value, by whatever way it is applied, and with it a user whom
-// the manifests no longer have.
+// MakeSecret makes a Secret of the manifests. All values come as data: of a key that stringData no
+// longer has, the API server keeps the value, by whatever way it is applied, and with it a user
+// whom the manifests no longer have.
 func MakeSecret(m Module, s module.Secret) *corev1.Secret {
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -131,7 +139,8 @@ func MakeDataBox(m Module, b module.Box, sessions []platformv1.Session) *platfor
 	return out
 }
 
-// configMap makes an immutable ConfigMap whose name holds a hash of what is in it: other content is another object, and a Revision that refers to one keeps what it started with.
+// configMap makes an immutable ConfigMap whose name holds a hash of what is in it: other content is
+// another object, and a Revision that refers to one keeps what it started with.
 func (m Module) configMap(prefix, component, kind string, files map[string][]byte) *corev1.ConfigMap {
 	hash, data := sha256.New(), map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(files)) {

@@ -10,10 +10,13 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// MakeNetworkPolicy makes the NetworkPolicy of a module's pods of one kind: mlcomponent, gateway or stage. Pods that are not unip's own are not selected.
+// MakeNetworkPolicy makes the NetworkPolicy of a module's pods of one kind: mlcomponent, gateway or
+// stage. Pods that are not unip's own are not selected.
 //
-// Components and gateways are called by the ingress and by Knative only, past which nobody reaches the port of the function's server, and a stage by nobody. Pods with users' containers may not reach the
-// metadata servers of clouds. The gateway is unip's own code and calls Kubernetes, providers of tokens and S3, wherever they are: it has no rule for what it may reach.
+// Components and gateways are called by the ingress and by Knative only, past which nobody reaches
+// the port of the function's server, and a stage by nobody. Pods with users' containers may not
+// reach the metadata servers of clouds. The gateway is unip's own code and calls Kubernetes,
+// providers of tokens and S3, wherever they are: it has no rule for what it may reach.
 func MakeNetworkPolicy(m Module, kind string) *networkingv1.NetworkPolicy {
 	spec := networkingv1.NetworkPolicySpec{
 		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/component": kind, "app.kubernetes.io/managed-by": "unip"}},
@@ -35,7 +38,9 @@ func MakeNetworkPolicy(m Module, kind string) *networkingv1.NetworkPolicy {
 	}
 }
 
-// metadata are the addresses that no user's container reaches: link-local ones, among them nearly every cloud's metadata server (169.254.169.254), and those of Alibaba's, and of AWS's and Google's for IPv6.
+// metadata are the addresses that no user's container reaches: link-local ones, among them nearly
+// every cloud's metadata server (169.254.169.254), and those of Alibaba's, and of AWS's and
+// Google's for IPv6.
 var metadata = struct{ v4, v6 []string }{
 	v4: []string{"169.254.0.0/16", "100.100.100.200/32"},
 	v6: []string{"fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"},
@@ -61,7 +66,8 @@ func egress(c installation.Config) []networkingv1.NetworkPolicyPeer {
 	return peers
 }
 
-// dns is the way to the cluster's DNS, whichever pods it has and also where a cache of the node answers. Policies see the pods' ports: OpenShift's listen on 5353.
+// dns is the way to the cluster's DNS, whichever pods it has and also where a cache of the node
+// answers. Policies see the pods' ports: OpenShift's listen on 5353.
 func dns() networkingv1.NetworkPolicyEgressRule {
 	rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{namespaces(), block("169.254.20.10/32")}}
 	for _, port := range []int{53, 5353} {

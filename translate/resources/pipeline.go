@@ -28,8 +28,9 @@ func MakePipeline(m Module, name string, spec runtimev1.PipelineSpec) *runtimev1
 	}
 }
 
-// receiver is a path below the Pipeline's own address, at which the controller takes events. No namespace and no URL stands here, so that who moves or renames the objects of a module has not to look
-// into strings.
+// receiver is a path below the Pipeline's own address, at which the controller takes events. No
+// namespace and no URL stands here, so that who moves or renames the objects of a module has not to
+// look into strings.
 func receiver(pipeline, path string) duckv1.Destination {
 	return duckv1.Destination{
 		Ref: &duckv1.KReference{APIVersion: runtimev1.GroupVersion.String(), Kind: "Pipeline", Name: pipeline},
@@ -37,15 +38,17 @@ func receiver(pipeline, path string) duckv1.Destination {
 	}
 }
 
-// delivery is always whole: Knative takes a part of one as "no retries". The times fit the controller's, which answers at once; what it could not take goes to its dead letters, where it looks at what
-// the event named.
+// delivery is always whole: Knative takes a part of one as "no retries". The times fit the
+// controller's, which answers at once; what it could not take goes to its dead letters, where it
+// looks at what the event named.
 func delivery(sink duckv1.Destination) *eventingduck.DeliverySpec {
 	retry, policy := int32(5), eventingduck.BackoffPolicyExponential
 	delay, timeout := "PT0.2S", "PT10S"
 	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout, DeadLetterSink: &sink}
 }
 
-// MakeBroker makes the Broker of a module's events. Its own dead letters are of Triggers that others have made: unip's have their own.
+// MakeBroker makes the Broker of a module's events. Its own dead letters are of Triggers that
+// others have made: unip's have their own.
 func MakeBroker(m Module) *eventingv1.Broker {
 	b := &eventingv1.Broker{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Broker"},
@@ -66,7 +69,8 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 	}
 }
 
-// MakeChainTrigger makes the one Trigger by which a pipeline's runs move on and, with a schedule, begin: each event is filtered once per Trigger.
+// MakeChainTrigger makes the one Trigger by which a pipeline's runs move on and, with a schedule,
+// begin: each event is filtered once per Trigger.
 func MakeChainTrigger(m Module, pipeline string, scheduled bool) *eventingv1.Trigger {
 	types := []string{events.RunRequested, events.StageSucceeded, events.StageFailed}
 	if scheduled {
@@ -91,7 +95,8 @@ func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.Uplo
 	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
 }
 
-// MakePingSource makes what tells the module's Broker that a pipeline is due. The event says no more than its name; when a run starts is decided by the Pipeline's own schedule.
+// MakePingSource makes what tells the module's Broker that a pipeline is due. The event says no
+// more than its name; when a run starts is decided by the Pipeline's own schedule.
 func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sourcesv1.PingSource {
 	return &sourcesv1.PingSource{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "sources.knative.dev/v1", Kind: "PingSource"},
@@ -107,7 +112,8 @@ func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sou
 	}
 }
 
-// MakeGatewayRole makes what a gateway that serves runs may do in its namespace: make, look at and cancel runs, and read the logs of their pods.
+// MakeGatewayRole makes what a gateway that serves runs may do in its namespace: make, look at and
+// cancel runs, and read the logs of their pods.
 func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	role := &rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},

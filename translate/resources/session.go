@@ -27,7 +27,8 @@ func fileSession(b module.FileBox) platformv1.Session {
 	return sessionOf(databox.Calls)
 }
 
-// gatewaySessions are those of the gateway: with one it looks at files, with the others it signs links, each with no more than the link is for.
+// gatewaySessions are those of the gateway: with one it looks at files, with the others it signs
+// links, each with no more than the link is for.
 func gatewaySessions(s module.Storage, box string) []platformv1.Session {
 	all := []platformv1.Session{sessionOf(databox.Files)}
 	if s.Links {
@@ -77,8 +78,9 @@ type sessionFile struct {
 	file    string
 }
 
-// sessionVolume is a volume with sessions, each in a file. The controller makes their Secrets, whose names are the box's and a suffix; such names
-// stand in projected volumes and nowhere else, which tells tools that prefix a module's names where to prefix these too.
+// sessionVolume is a volume with sessions, each in a file. The controller makes their Secrets,
+// whose names are the box's and a suffix; such names stand in projected volumes and nowhere else,
+// which tells tools that prefix a module's names where to prefix these too.
 func sessionVolume(all ...sessionFile) corev1.VolumeSource {
 	optional := true
 	var sources []corev1.VolumeProjection

@@ -23,7 +23,8 @@ func literalEnv(env []corev1.EnvVar) []corev1.EnvVar {
 	return out
 }
 
-// security is the context of a container under a profile. Under restricted the image must say a uid other than root's.
+// security is the context of a container under a profile. Under restricted the image must say a uid
+// other than root's.
 func security(p installation.Profile) *corev1.SecurityContext {
 	no, yes := false, true
 	c := &corev1.SecurityContext{

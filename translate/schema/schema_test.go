@@ -128,7 +128,8 @@ func documents(t *testing.T, file string) []any {
 	}
 }
 
-// All that translates is valid by the schemas, together and by kind: the examples, and every golden case.
+// All that translates is valid by the schemas, together and by kind: the examples, and every golden
+// case.
 func TestWhatTranslatesIsValid(t *testing.T) {
 	t.Parallel()
 	whole, kinds := compile(t, All()), map[string]*jsonschema.Schema{}

@@ -14,7 +14,8 @@ import (
 
 type label struct{ key, value string }
 
-// unseen is an object's metadata without the labels that have been found right before: those of a module's objects are nearly all the same, and their rules are slow.
+// unseen is an object's metadata without the labels that have been found right before: those of a
+// module's objects are nearly all the same, and their rules are slow.
 type unseen struct {
 	metav1.Object
 	labels map[string]string
@@ -22,7 +23,8 @@ type unseen struct {
 
 func (u unseen) GetLabels() map[string]string { return u.labels }
 
-// kubernetes says what the API server would refuse of any object's metadata, by its own rules, and of the size of Secrets and ConfigMaps. Its rules for the rest of its kinds are no library.
+// kubernetes says what the API server would refuse of any object's metadata, by its own rules, and
+// of the size of Secrets and ConfigMaps. Its rules for the rest of its kinds are no library.
 func (r *Rules) kubernetes(o runtime.Object) []Problem {
 	m, ok := o.(metav1.Object)
 	if !ok {
@@ -56,7 +58,8 @@ func (r *Rules) kubernetes(o runtime.Object) []Problem {
 	return problems
 }
 
-// size is how much the values of a Secret or a ConfigMap take, in bytes; of objects that are carried through, in the form in which they are written.
+// size is how much the values of a Secret or a ConfigMap take, in bytes; of objects that are
+// carried through, in the form in which they are written.
 func size(o runtime.Object) (n int) {
 	switch x := o.(type) {
 	case *corev1.Secret:

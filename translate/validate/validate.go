@@ -1,5 +1,6 @@
-// Package validate runs Knative's own defaults and rules over generated objects, offline, with the feature flags that Knative ships: what passes here, Knative's webhook accepts. Of Kubernetes' own kinds it
-// checks what all objects have in common, by the API server's rules.
+// Package validate runs Knative's own defaults and rules over generated objects, offline, with the
+// feature flags that Knative ships: what passes here, Knative's webhook accepts. Of Kubernetes' own
+// kinds it checks what all objects have in common, by the API server's rules.
 package validate
 
 import (
@@ -19,16 +20,20 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 )
 
-// Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so those that differ only in what its rules do not look at are checked once. Safe for concurrent use.
+// Rules checks the objects of a module. To check a Service takes Knative most of a millisecond, so
+// those that differ only in what its rules do not look at are checked once. Safe for concurrent
+// use.
 type Rules struct {
 	services sync.Map // of []Problem by the hash of what is looked at
 	labels   sync.Map // keys are each a label that is right
 }
 
-// Problem is one thing that would be refused. Path is the field's in the object, as Knative writes it; "" is not known.
+// Problem is one thing that would be refused. Path is the field's in the object, as Knative writes
+// it; "" is not known.
 type Problem struct{ Path, Message string }
 
-// Object returns what Kubernetes or Knative would refuse about an object. The object is not changed.
+// Object returns what Kubernetes or Knative would refuse about an object. The object is not
+// changed.
 func (r *Rules) Object(o runtime.Object) []Problem {
 	return append(r.kubernetes(o), r.knative(o)...)
 }
@@ -59,8 +64,9 @@ func (r *Rules) knative(o runtime.Object) []Problem {
 	}
 }
 
-// essence is a Service without what Knative's rules do not look at: the values of labels, of arguments and of environment variables, and the name, which is a DNS label before it comes here. What it has
-// in common with the Service must not be changed.
+// essence is a Service without what Knative's rules do not look at: the values of labels, of
+// arguments and of environment variables, and the name, which is a DNS label before it comes here.
+// What it has in common with the Service must not be changed.
 func essence(x *servingv1.Service) *servingv1.Service {
 	s := *x
 	t := &s.Spec.Template
@@ -114,12 +120,14 @@ func check(o interface {
 	return problems
 }
 
-// shipped is a context with the configuration that Knative has when nobody has changed it; to read it takes longer than to check an object.
+// shipped is a context with the configuration that Knative has when nobody has changed it; to read
+// it takes longer than to check an object.
 var shipped = sync.OnceValue(func() context.Context {
 	defaults, _ := config.NewDefaultsConfigFromMap(nil) // of nothing come the defaults
 	features, _ := config.NewFeaturesConfigFromMap(nil)
 	ctx := apis.WithinCreate(context.Background())
 	ctx = config.ToContext(ctx, &config.Config{Defaults: defaults, Features: features})
-	// Eventing ships with delivery timeouts on; without its flags in the context our own Triggers would be refused.
+	// Eventing ships with delivery timeouts on; without its flags in the context our own Triggers
+	// would be refused.
 	return feature.ToContext(ctx, feature.Flags{feature.DeliveryTimeout: feature.Enabled})
 })

@@ -22,7 +22,8 @@ func service(change func(s *servingv1.Service, c *corev1.Container)) *servingv1.
 	return s
 }
 
-// What one Service is forgiven by being like another is never something that Knative looks at: its own verdict is the same with and without.
+// What one Service is forgiven by being like another is never something that Knative looks at: its
+// own verdict is the same with and without.
 func TestEssenceKeepsTheVerdict(t *testing.T) {
 	t.Parallel()
 	var rules Rules

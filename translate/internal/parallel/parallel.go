@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Do does n independent things, as many at a time as there are processors, and waits for all of them. The error is that of the first of them, by number, that failed.
+// Do does n independent things, as many at a time as there are processors, and waits for all of
+// them. The error is that of the first of them, by number, that failed.
 func Do(n int, do func(i int) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	errs := make([]error, n)

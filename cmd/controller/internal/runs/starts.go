@@ -26,6 +26,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -97,7 +98,7 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	}
 	bucket, object := box.Name, databox.UserPrefix(user)+file
 	o, err := store.StatObject(ctx, bucket, object, minio.StatObjectOptions{})
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+	if s3client.IsMissing(err) {
 		return nil // it was removed meanwhile
 	}
 	if err != nil {
@@ -146,8 +147,7 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 			return err
 		}
 		if err := put(ctx, store, bucket, "starts/"+key, b, true); err != nil {
-			var answer minio.ErrorResponse
-			if !errors.As(err, &answer) || (answer.StatusCode != http.StatusPreconditionFailed && answer.StatusCode != http.StatusConflict) {
+			if a := s3client.AnswerOf(err); a != s3client.OtherVersion && a != s3client.Conflict {
 				return err
 			}
 			// Somebody else has begun it at this moment.

@@ -77,7 +77,7 @@ var errNoFile = errors.New("there is no such file")
 func (s s3) etag(ctx context.Context, bucket, key string) (string, error) {
 	o, err := s.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
 	// A name that is too long, or that no object can have, is a 400.
-	if r := minio.ToErrorResponse(err); r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusBadRequest {
+	if a := s3client.AnswerOf(err); a == s3client.NotThere || a == s3client.BadRequest {
 		return "", errNoFile
 	}
 	if err != nil {

@@ -18,7 +18,9 @@ type code struct {
 
 type stamp struct{ size, time int64 }
 
-// changed looks, and gives the name of a file that is new, gone or another than at the last look, "" for none. Hidden folders, those of virtual environments and of installed packages are left out.
+// changed looks, and gives the name of a file that is new, gone or another than at the last look,
+// "" for none. Hidden folders, those of virtual environments and of installed packages are left
+// out.
 func (c *code) changed() string {
 	now := map[string]stamp{}
 	_ = filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {

@@ -1,5 +1,7 @@
-// Package devserver serves one inference function from a checkout, before there is an image: the server of functions/inference in this process, worker.py in processes of the developer's Python, a folder in the role of
-// the boxes. It starts the function again when its code or its model changes.
+// Package devserver serves one inference function from a checkout, before there is an image: the
+// server of functions/inference in this process, worker.py in processes of the developer's Python,
+// a folder in the role of the boxes. It starts the function again when its code or its model
+// changes.
 package devserver
 
 import (
@@ -22,18 +24,22 @@ import (
 
 // Options of a server.
 type Options struct {
-	// Component is the component's name; Inference and Loader are module:function, Loader may be "".
+	// Component is the component's name; Inference and Loader are module:function, Loader may be
+	// "".
 	Component, Inference, Loader string
-	// Python is the interpreter: a name that is looked for in PATH, or an absolute path. Dir is the working folder of the function, Env its environment.
+	// Python is the interpreter: a name that is looked for in PATH, or an absolute path. Dir is the
+	// working folder of the function, Env its environment.
 	Python, Dir string
 	Env         []string
 	Workers     int
 	Timeout     time.Duration // of one call
 	Model       *Model        // nil: without
 	Folders     *Folders      // for FILE values; nil: without
-	// Reload starts the function again when a file of Python below Dir changes. A changed model always does.
+	// Reload starts the function again when a file of Python below Dir changes. A changed model
+	// always does.
 	Reload bool
-	// Listener is where HTTP is served. Hosts are names of this machine by which it may be called besides.
+	// Listener is where HTTP is served. Hosts are names of this machine by which it may be called
+	// besides.
 	Listener net.Listener
 	Hosts    []string
 	// Output gets what the function prints.
@@ -57,7 +63,8 @@ type StartError struct{ Inference string }
 
 func (e *StartError) Error() string { return e.Inference + " cannot be started" }
 
-// Run serves until the context ends. A function that cannot be started is a *StartError, unless it is started again at the next change.
+// Run serves until the context ends. A function that cannot be started is a *StartError, unless it
+// is started again at the next change.
 func Run(ctx context.Context, o Options) error {
 	dir, err := os.MkdirTemp("", "unip-serve-")
 	if err != nil {
@@ -126,7 +133,8 @@ func refuse(w http.ResponseWriter, status int, slug, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status, "detail": detail,
+		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status,
+		"detail": detail,
 	})
 }
 
@@ -143,7 +151,10 @@ type generation struct {
 func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
 	socket := filepath.Join(s.dir, strconv.Itoa(n))
-	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout, Unsigned: true}
+	o := service.Options{
+		Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers,
+		Queue: queue, Timeout: s.Timeout, Unsigned: true,
+	}
 	if s.Model != nil {
 		o.Model = s.Model
 	}
@@ -161,7 +172,10 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	if g.service, err = service.New(o, log); err != nil {
 		return nil, err
 	}
-	args := []string{filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}
+	args := []string{
+		filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference,
+		"--workers", strconv.Itoa(s.Workers),
+	}
 	if s.Loader != "" {
 		args = append(args, "--model-loader", s.Loader)
 	}
@@ -181,7 +195,8 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	return g, nil
 }
 
-// look has the service look for its model; one that can never be used is told, and calls say it too.
+// look has the service look for its model; one that can never be used is told, and calls say it
+// too.
 func (s *server) look(g *generation) {
 	if err := g.service.Look(g.ctx); err != nil {
 		s.Log.Error("the model cannot be used", "error", err)
@@ -217,7 +232,8 @@ func (s *server) await(g *generation) {
 	}
 }
 
-// attend waits for what ends a generation: a change (again), the end of its processes, of the HTTP server, or of the context.
+// attend waits for what ends a generation: a change (again), the end of its processes, of the HTTP
+// server, or of the context.
 func (s *server) attend(ctx context.Context, g *generation, code *code, failed <-chan error) (again bool, err error) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -269,5 +285,6 @@ func (s *server) attend(ctx context.Context, g *generation, code *code, failed <
 	}
 }
 
-// cannotStart is worker.py's exit code when the function cannot be imported, its docstring is wrong or its model cannot be loaded; also Python's own when it cannot run worker.py.
+// cannotStart is worker.py's exit code when the function cannot be imported, its docstring is wrong
+// or its model cannot be loaded; also Python's own when it cannot run worker.py.
 const cannotStart = 1

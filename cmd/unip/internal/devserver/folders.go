@@ -17,7 +17,9 @@ import (
 // caller is who calls: here everybody is the same.
 const caller = "local"
 
-// Folders are folders in the role of the boxes that a component is connected to: <box>/<group…>/<file> of the file API is the file <Dir>/<box>/<group…>/<file>. It implements service.Storage.
+// Folders are folders in the role of the boxes that a component is connected to:
+// <box>/<group…>/<file> of the file API is the file <Dir>/<box>/<group…>/<file>. It implements
+// service.Storage.
 type Folders struct {
 	// Dir has a folder for each box.
 	Dir string

@@ -10,10 +10,11 @@ import (
 // maxHeader is that of the server in a cluster.
 const maxHeader = 64 << 10
 
-// guard lets no web page call: a page of another origin is refused (CSRF), and so is a host name that
-// is not of this machine, for a page can have its own name lead here (DNS rebinding). An address in
-// place of a name cannot be rebound: at a loopback address those of this machine are taken, with the
-// port, at another one every address. hosts are names that are taken besides, at any port.
+// guard lets no web page call: a page of another origin is refused (CSRF), and so is a host name
+// that is not of this machine, for a page can have its own name lead here (DNS rebinding). An
+// address in place of a name cannot be rebound: at a loopback address those of this machine are
+// taken, with the port, at another one every address. hosts are names that are taken besides, at
+// any port.
 func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -22,7 +23,9 @@ func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
 	h = origins.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host, at, hosts) {
-			refuse(w, http.StatusMisdirectedRequest, "host", "the host of the URL is not this server's: write localhost, 127.0.0.1 or [::1] with the port, or start with --allow-host")
+			refuse(w, http.StatusMisdirectedRequest, "host",
+				"the host of the URL is not this server's: write localhost, 127.0.0.1 or [::1] with the port, or start with "+
+					"--allow-host")
 			return
 		}
 		h.ServeHTTP(w, r)

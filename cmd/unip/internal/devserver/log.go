@@ -19,7 +19,8 @@ const (
 	msgCall    = "call" // one for each call
 )
 
-// NewHandler writes records for people, a line each: calls short, everything else with the component's name before it.
+// NewHandler writes records for people, a line each: calls short, everything else with the
+// component's name before it.
 func NewHandler(w io.Writer, component string) slog.Handler {
 	return &people{w: w, component: component}
 }
@@ -53,7 +54,8 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	case msgServing:
 		line = fmt.Sprintf("%s: %s at %s (openapi: %s)", p.component, r.Message, attr["url"], attr["openapi"])
 	case msgCall:
-		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"], attr["took"])
+		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"],
+			attr["took"])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,7 +63,8 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// gate is a handler until it is closed: what a generation says while it is being ended concerns nobody.
+// gate is a handler until it is closed: what a generation says while it is being ended concerns
+// nobody.
 type gate struct {
 	slog.Handler
 	closed atomic.Bool

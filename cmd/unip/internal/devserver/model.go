@@ -29,7 +29,8 @@ type Model struct {
 // maxFiles of a model that is a folder, as in a cluster.
 const maxFiles = 10_000
 
-// OpenModel looks for the object of a box, a folder's name ends in "/", below the folder of boxes: <boxes>/<box>/<object>.
+// OpenModel looks for the object of a box, a folder's name ends in "/", below the folder of boxes:
+// <boxes>/<box>/<object>.
 func OpenModel(boxes, box, object string) *Model {
 	name := filepath.Join(box, filepath.FromSlash(object))
 	m := &Model{boxes: boxes, name: name, path: filepath.Join(boxes, name), folder: strings.HasSuffix(object, "/")}
@@ -83,7 +84,8 @@ const (
 	changed
 )
 
-// poll looks once. A new version counts when the next look finds it the same: it may have been half written. A model that goes away stays loaded, as in a cluster.
+// poll looks once. A new version counts when the next look finds it the same: it may have been half
+// written. A model that goes away stays loaded, as in a cluster.
 func (m *Model) poll() event {
 	v := m.version()
 	m.mu.Lock()
@@ -103,7 +105,8 @@ func (m *Model) poll() event {
 	return changed
 }
 
-// version tells one state of the model's files from another, by names, sizes and times; "" is no model.
+// version tells one state of the model's files from another, by names, sizes and times; "" is no
+// model.
 func (m *Model) version() string {
 	root, err := os.OpenRoot(m.boxes)
 	if err != nil {

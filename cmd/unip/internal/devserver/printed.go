@@ -9,14 +9,16 @@ import (
 // maxLine bounds what is kept of a line that does not end, in bytes; the worker's are shorter.
 const maxLine = 64 << 10
 
-// printed shows people what the function prints. The worker writes it as records of JSON with the request's id, for a cluster's log; here the text alone is wanted, of an exception the traceback too. Other
-// lines stay as they are.
+// printed shows people what the function prints. The worker writes it as records of JSON with the
+// request's id, for a cluster's log; here the text alone is wanted, of an exception the traceback
+// too. Other lines stay as they are.
 type printed struct {
 	w    io.Writer
 	rest []byte // of a line that has not ended
 }
 
-// Printed is a writer for the output of the function's processes that writes it to w for people. It is for one goroutine at a time.
+// Printed is a writer for the output of the function's processes that writes it to w for people. It
+// is for one goroutine at a time.
 func Printed(w io.Writer) io.Writer { return &printed{w: w} }
 
 // Write takes any piece of the output.

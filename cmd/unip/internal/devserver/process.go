@@ -14,7 +14,8 @@ import (
 // graceful is how long the processes may take to end by themselves.
 const graceful = 3 * time.Second
 
-// process is worker.py's supervisor with its workers, in a process group of their own: a terminal's Ctrl-C is for unip, which then ends them.
+// process is worker.py's supervisor with its workers, in a process group of their own: a terminal's
+// Ctrl-C is for unip, which then ends them.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the supervisor has ended

@@ -151,11 +151,10 @@ func (c *call) refuseStorage(err error) {
 			"its credentials are not there yet")
 		return
 	}
-	r := minio.ToErrorResponse(err)
-	switch {
-	case r.StatusCode == http.StatusBadRequest: // of names that it has other rules for than S3, as MinIO for "a\\..\\b"
+	switch answer := s3.AnswerOf(err); {
+	case answer == s3.BadRequest: // of names that it has other rules for than S3, as MinIO for "a\\..\\b"
 		c.refuse(problem.BadRequest, http.StatusBadRequest, "", "the storage takes no such name")
-	case r.StatusCode == http.StatusNotFound:
+	case answer == s3.NotThere:
 		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case s3.IsRefused(err):
 		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read", "the box does not take this")
@@ -245,7 +244,7 @@ func (c *call) put() {
 		return
 	case err == nil:
 		status = http.StatusOK
-	case minio.ToErrorResponse(err).StatusCode != http.StatusNotFound:
+	case !s3.IsMissing(err):
 		c.refuseStorage(err)
 		return
 	}

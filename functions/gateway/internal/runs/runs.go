@@ -243,7 +243,7 @@ func (h *Handler) versionAt(ctx context.Context, p databox.Place, user string) (
 	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
 	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be
 	// there.
-	if code := minio.ToErrorResponse(err).StatusCode; code == http.StatusNotFound || code == http.StatusBadRequest {
+	if a := s3.AnswerOf(err); a == s3.NotThere || a == s3.BadRequest {
 		return "", errNothing
 	}
 	return o.ETag, err
