@@ -72,7 +72,7 @@ func calls(example string) [][]string {
 			switch {
 			case word == "unip" && !within:
 				within, call = true, nil
-			case within && strings.Contains(")|&;>", word):
+			case within && strings.Contains(")|&;>", word): //nolint:gocritic // any of these words
 				all, within = append(all, call), false
 			case within:
 				call = append(call, word)
