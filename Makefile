@@ -50,6 +50,7 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## formatting, go vet, golangci
 	go -C e2e/cluster vet ./...
 	$(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/actionlint
+	.ci/width
 
 .PHONY: check
 check: lint ## what to run before every commit: format, vet, lint, tests of the packages that start no process

@@ -59,9 +59,9 @@ spec:
   connectedBoxes: [{name: other, mountS3Box: {mountPath: /files}}]
 `
 
-// Who calls is decided by the gateway: a wrong password is refused, and a call past the gateway is not
-// answered, whatever its headers claim and whatever API the component has. Only a component that says
-// so answers it, to nobody in particular.
+// Who calls is decided by the gateway: a wrong password is refused, and a call past the gateway is
+// not answered, whatever its headers claim and whatever API the component has. Only a component
+// that says so answers it, to nobody in particular.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	m := cleared(t, "pu-e2e-pa-identity")
@@ -87,7 +87,8 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	predict(t, m, http.StatusOK, text("signed"))
-	for path, want := range map[string]int{"open": http.StatusOK, "hidden": http.StatusNotFound, "none": http.StatusNotFound} {
+	for path, want := range map[string]int{"open": http.StatusOK, "hidden": http.StatusNotFound,
+		"none": http.StatusNotFound} {
 		if a, err := m.Predict(t.Context(), path, "", "", text("x")); err != nil || a.Status != want {
 			t.Errorf("%s through the gateway: %v %v, want %d", path, a, err, want)
 		}
@@ -101,7 +102,8 @@ func TestIdentity(t *testing.T) {
 			"a claim":            {"X-Forwarded-User": {"root"}},
 			"a forged signature": {"Unip-Caller": {"forged.token.here"}},
 		} {
-			for _, call := range []string{"POST /predict", "GET /openapi.json", "GET /v2/models/" + c, "GET /v2/health/ready"} {
+			for _, call := range []string{"POST /predict", "GET /openapi.json", "GET /v2/models/" + c,
+				"GET /v2/health/ready"} {
 				a := in.call(c, call, header, nil)
 				if a.Status != http.StatusUnauthorized || problemType(t, a) != "unauthorized" {
 					t.Errorf("%s of %s inside the cluster with %s: %d %s", call, c, name, a.Status, a.Body)
@@ -117,7 +119,8 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("a component that allows it: %d %s", a.Status, a.Body)
 	}
 	file := live.Variable{Name: "text", Datatype: "FILE", Data: json.RawMessage(`"other/letters/a.txt"`)}
-	if a := in.call("allowed", "POST /predict", claim, []live.Variable{file}); a.Status != http.StatusForbidden || problemType(t, a) != "file-needs-user" {
+	if a := in.call("allowed", "POST /predict", claim, []live.Variable{file}); a.Status != http.StatusForbidden ||
+		problemType(t, a) != "file-needs-user" {
 		t.Errorf("a file for nobody: %d %s", a.Status, a.Body)
 	}
 	if users := usersInLog(t, m); users[user] != 1 || len(users) != 1 {
@@ -125,8 +128,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// A signature, as the gateway makes it and a thief may read it, is for one call: not for a second one,
-// and not for one a minute later.
+// A signature, as the gateway makes it and a thief may read it, is for one call: not for a second
+// one, and not for one a minute later.
 func TestSignaturesAreForOneCall(t *testing.T) {
 	t.Parallel()
 	m := cleared(t, "pu-e2e-pa-once")
@@ -138,7 +141,8 @@ func TestSignaturesAreForOneCall(t *testing.T) {
 	awaitReady(t, m)
 	predict(t, m, http.StatusOK, text("and the module's key is there"))
 	var secret corev1.Secret
-	if err := m.Get(t.Context(), types.NamespacedName{Namespace: m.Namespace, Name: names.ModuleKey}, &secret); err != nil {
+	if err := m.Get(t.Context(), types.NamespacedName{Namespace: m.Namespace, Name: names.ModuleKey},
+		&secret); err != nil {
 		t.Fatal(err)
 	}
 	in := pod{t, *m}
@@ -158,10 +162,12 @@ func TestSignaturesAreForOneCall(t *testing.T) {
 	if status, kind := send(now); status != http.StatusUnauthorized || kind != "unauthorized" {
 		t.Errorf("the same again: %d %s", status, kind)
 	}
-	if status, kind := send(sign(secret.Data["key"], "model", user, time.Now().Add(-70*time.Second))); status != http.StatusUnauthorized || kind != "caller-expired" {
+	if status, kind := send(sign(secret.Data["key"], "model", user,
+		time.Now().Add(-70*time.Second))); status != http.StatusUnauthorized || kind != "caller-expired" {
 		t.Errorf("a signature of 70 s ago: %d %s", status, kind)
 	}
-	if status, kind := send(sign(secret.Data["key"], "other", user, time.Now())); status != http.StatusUnauthorized || kind != "unauthorized" {
+	if status, kind := send(sign(secret.Data["key"], "other", user, time.Now())); status != http.StatusUnauthorized ||
+		kind != "unauthorized" {
 		t.Errorf("a signature for another component: %d %s", status, kind)
 	}
 }
@@ -179,7 +185,8 @@ func TestASlowStart(t *testing.T) {
 	}
 }
 
-// The function of a module keeps the capabilities that its files and users need, and none for the network.
+// The function of a module keeps the capabilities that its files and users need, and none for the
+// network.
 func TestCapabilitiesOfAFunction(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-caps", echo("echo:capabilities"))
@@ -199,7 +206,8 @@ func usersInLog(t *testing.T, m *live.Module) map[string]int {
 	t.Helper()
 	users := map[string]int{}
 	err := live.Await(t.Context(), 20*time.Second, "reading the access log", func(ctx ctx) error {
-		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server", "--tail=-1")
+		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server",
+			"--tail=-1")
 		if err != nil {
 			return err
 		}
@@ -239,7 +247,8 @@ type pod struct {
 func (p pod) call(component, call string, header http.Header, inputs []live.Variable) *live.Answer {
 	p.t.Helper()
 	method, path, _ := strings.Cut(call, " ")
-	r := live.Request{Method: method, Path: path, Host: component + "." + p.Namespace + ".svc.cluster.local", Header: header}
+	r := live.Request{Method: method, Path: path, Host: component + "." + p.Namespace + ".svc.cluster.local",
+		Header: header}
 	if method == http.MethodPost {
 		r.Body = map[string]any{"inputs": inputs}
 	}
@@ -265,11 +274,13 @@ func sign(key []byte, component, user string, at time.Time) string {
 	return signed + "." + e(mac.Sum(nil))
 }
 
-// clusterInside reaches the ingress for calls from inside the cluster, by its ClusterIP (the local cluster routes those to this machine).
+// clusterInside reaches the ingress for calls from inside the cluster, by its ClusterIP (the local
+// cluster routes those to this machine).
 func clusterInside(t *testing.T) *live.Cluster {
 	t.Helper()
 	var s corev1.Service
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "kingress-internal"}, &s); err != nil {
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "kingress-internal"},
+		&s); err != nil {
 		t.Fatal(err)
 	}
 	c := *cluster

@@ -24,7 +24,8 @@ import (
 func TestDeletedModuleWithoutTheControllersRole(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-norole"
-	m := applyRuns(t, ns, pipelineOf(ns, "brief", "table result", "", stage("copy", "table", "result", `cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_RESULT/"`)))
+	m := applyRuns(t, ns, pipelineOf(ns, "brief", "table result", "",
+		stage("copy", "table", "result", `cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_RESULT/"`)))
 	upload(t, m, "userdata/in/t.csv", "rows\n")
 	awaitRun(t, m, start(t, m, "brief", table, ""), runtimev1.Succeeded)
 	var secrets corev1.SecretList
@@ -32,7 +33,8 @@ func TestDeletedModuleWithoutTheControllersRole(t *testing.T) {
 		t.Fatalf("%d Secrets before the deletion: %v", len(secrets.Items), err)
 	}
 	// What is awake would end in its own time, which is not what this is about.
-	if err := errors.Join(m.AwaitAsleep(t.Context(), 3*time.Minute), m.AwaitGone(t.Context(), 2*time.Minute)); err != nil {
+	if err := errors.Join(m.AwaitAsleep(t.Context(), 3*time.Minute),
+		m.AwaitGone(t.Context(), 2*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Kubectl(t.Context(), "-n", ns, "delete", "rolebinding", "unip-controller"); err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// A module that kustomize has prefixed and moved to another namespace does all its work there: files, an upload that starts a run, the run's result in a box, predict with a model of a box.
+// A module that kustomize has prefixed and moved to another namespace does all its work there:
+// files, an upload that starts a run, the run's result in a box, predict with a model of a box.
 func TestKustomizedModule(t *testing.T) {
 	t.Parallel()
 	const written, ns = "pu-e2e-pa-written", "pu-e2e-pa-moved"
@@ -37,27 +38,31 @@ func TestKustomizedModule(t *testing.T) {
 	_, secret, _ := strings.Cut(runsHead, "---\n")
 	secret, _, _ = strings.Cut(secret, "---\n") // write has one of that name
 	more := strings.ReplaceAll(strings.Replace(runsHead, "---\n"+secret, "", 1), "NS", written) +
-		pipelineOf(written, "copy", "table result", `knative.unified-platform.cs.hse.ru/on-upload: '[{"box":"userdata","prefix":"incoming/","input":"table","outputs":{"result":"userdata:/results/"}}]'`,
+		pipelineOf(written, "copy", "table result",
+			`knative.unified-platform.cs.hse.ru/on-upload: '[{"box":"userdata","prefix":"incoming/","input":"table","outputs":{"result":"userdata:/results/"}}]'`,
 			stage("copy", "table", "result", `cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_RESULT/copied"`))
 	if err := os.WriteFile(filepath.Join(manifests, "more.yaml"), []byte(more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := m.Run(t.Context(), nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", manifests, "-o", "dir="+filepath.Join(dir, "base")); err != nil {
+	if _, err := m.Run(t.Context(), nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f",
+		manifests, "-o", "dir="+filepath.Join(dir, "base")); err != nil {
 		t.Fatal(err)
 	}
 	overlay := filepath.Join(dir, "overlay")
 	if err := os.Mkdir(overlay, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte("resources: [../base]\nnamePrefix: stage-\nnamespace: "+ns+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"),
+		[]byte("resources: [../base]\nnamePrefix: stage-\nnamespace: "+ns+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	objects, err := m.Run(t.Context(), nil, "kubectl", "kustomize", overlay)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Run(t.Context(), objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", "-"); err != nil {
+	if _, err := m.Run(t.Context(), objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f",
+		"-"); err != nil {
 		t.Fatal(err)
 	}
 	awaitReady(t, m)

@@ -1,6 +1,7 @@
 //go:build e2e
 
-// Package e2e tests unip on a real cluster: `make e2e` brings one up, deploys unip and runs these. Each test has a module of its own, in a namespace of its own.
+// Package e2e tests unip on a real cluster: `make e2e` brings one up, deploys unip and runs these.
+// Each test has a module of its own, in a namespace of its own.
 package e2e
 
 import (
@@ -100,7 +101,8 @@ metadata: {name: users, namespace: {{.Namespace}}}
 stringData: {ann: s3same}
 `))
 
-// cleared is a module of which nothing is left from an aborted run, and nothing will be left after the test.
+// cleared is a module of which nothing is left from an aborted run, and nothing will be left after
+// the test.
 func cleared(t *testing.T, ns string) *live.Module {
 	t.Helper()
 	m := cluster.Module(ns)
@@ -118,7 +120,8 @@ func cleared(t *testing.T, ns string) *live.Module {
 	return m
 }
 
-// apply brings a module with this component onto the cluster; the end of the test deletes it and waits until it is gone.
+// apply brings a module with this component onto the cluster; the end of the test deletes it and
+// waits until it is gone.
 func apply(t *testing.T, namespace string, c component) *live.Module {
 	t.Helper()
 	m := cleared(t, namespace)

@@ -56,7 +56,8 @@ func listen(t *testing.T, host string) string {
 func podIP(t *testing.T, m *live.Module) string {
 	t.Helper()
 	var pods corev1.PodList
-	if err := cluster.List(t.Context(), &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": "model"}); err != nil {
+	if err := cluster.List(t.Context(), &pods, client.InNamespace(m.Namespace),
+		client.MatchingLabels{"serving.knative.dev/service": "model"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range pods.Items {
@@ -68,8 +69,9 @@ func podIP(t *testing.T, m *live.Module) string {
 	return ""
 }
 
-// Past the ingress and Knative nobody reaches a component, neither a pod of another module nor the machine; and no user's container reaches a link-local address, while it reaches all others. On a cluster
-// that does not enforce NetworkPolicies this test fails, as it should.
+// Past the ingress and Knative nobody reaches a component, neither a pod of another module nor the
+// machine; and no user's container reaches a link-local address, while it reaches all others. On a
+// cluster that does not enforce NetworkPolicies this test fails, as it should.
 func TestNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	always := echo("echo:reach")
@@ -91,8 +93,11 @@ func TestNetworkPolicies(t *testing.T) {
 	server, queue := net.JoinHostPort(ip, "8002"), net.JoinHostPort(ip, "8012")
 	service := "model." + a.Namespace + ".svc.cluster.local:80"
 	s3, api := "minio.minio.svc.cluster.local:9000", "kubernetes.default.svc.cluster.local:443"
-	events, notifications := "unip-events.unip-system.svc.cluster.local:80", "s3-events.unip-system.svc.cluster.local:8080" // the controller's
-	wanted := map[string]bool{server: false, queue: false, service: true, s3: true, api: true, events: false, notifications: true}
+	// the controller's
+	events, notifications := "unip-events.unip-system.svc.cluster.local:80",
+		"s3-events.unip-system.svc.cluster.local:8080"
+	wanted := map[string]bool{server: false, queue: false, service: true, s3: true, api: true, events: false,
+		notifications: true}
 	if outside := os.Getenv("UNIP_OUTSIDE"); outside != "" { // the local cluster's
 		ordinary, linkLocal, _ := strings.Cut(outside, ",")
 		wanted[listen(t, ordinary)], wanted[listen(t, linkLocal)] = true, false
@@ -117,7 +122,8 @@ func TestNetworkPolicies(t *testing.T) {
 	}
 
 	// It was the policy.
-	if _, err := cluster.Kubectl(t.Context(), "-n", a.Namespace, "delete", "networkpolicy", "unip-mlcomponent"); err != nil {
+	if _, err := cluster.Kubectl(t.Context(), "-n", a.Namespace, "delete", "networkpolicy",
+		"unip-mlcomponent"); err != nil {
 		t.Fatal(err)
 	}
 	err := live.Await(t.Context(), 30*time.Second, "reaching the component without a policy", func(ctx ctx) error {
@@ -131,7 +137,8 @@ func TestNetworkPolicies(t *testing.T) {
 	}
 }
 
-// fromStage asks the same of a pod that has the labels of a stage. The network may come to know of it a moment after its start, so it tries until all is as it should be, for some seconds.
+// fromStage asks the same of a pod that has the labels of a stage. The network may come to know of
+// it a moment after its start, so it tries until all is as it should be, for some seconds.
 func fromStage(t *testing.T, m *live.Module, wanted map[string]bool) map[string]string {
 	t.Helper()
 	list, _ := json.Marshal(wanted) // always encodes
@@ -144,8 +151,10 @@ while True:
         break
 print(json.dumps(reached))
 `
-	out, err := cluster.Kubectl(t.Context(), "-n", m.Namespace, "run", "stage", "--image="+echoImage, "--restart=Never", "--labels=app.kubernetes.io/component=stage,app.kubernetes.io/managed-by=unip",
-		"--rm", "--attach", "--quiet", "--pod-running-timeout=1m", "--command", "--", "python3", "-c", script, string(list))
+	out, err := cluster.Kubectl(t.Context(), "-n", m.Namespace, "run", "stage", "--image="+echoImage, "--restart=Never",
+		"--labels=app.kubernetes.io/component=stage,app.kubernetes.io/managed-by=unip",
+		"--rm", "--attach", "--quiet", "--pod-running-timeout=1m", "--command", "--", "python3", "-c", script,
+		string(list))
 	if err != nil {
 		t.Fatal(err)
 	}

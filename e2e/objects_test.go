@@ -23,11 +23,15 @@ import (
 
 var inNamespace = regexp.MustCompile(`namespace: pu-[a-z0-9-]+`)
 
-// What is generated is ordinary: the API server, Knative's webhooks (default feature flags) and our CRDs accept every object of a module in a server-side dry run.
+// What is generated is ordinary: the API server, Knative's webhooks (default feature flags) and our
+// CRDs accept every object of a module in a server-side dry run.
 func TestServerSideDryRun(t *testing.T) {
 	t.Parallel()
-	var features corev1.ConfigMap // Serving ships it with an example only; Eventing's lists its defaults, which the cluster takes as they are
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "config-features"}, &features); err != nil {
+	// Serving ships it with an example only; Eventing's lists its defaults, which the cluster takes
+	// as they are
+	var features corev1.ConfigMap
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: "knative-serving", Name: "config-features"},
+		&features); err != nil {
 		t.Fatal(err)
 	}
 	for k, v := range features.Data {
@@ -45,13 +49,15 @@ func TestServerSideDryRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	dryRun := func(t *testing.T, objects []byte) {
-		// The webhooks try a pod of each Service, with its ServiceAccount: namespace and accounts are made, the rest is only tried.
+		// The webhooks try a pod of each Service, with its ServiceAccount: namespace and accounts
+		// are made, the rest is only tried.
 		var first, rest []string
 		for doc := range strings.SplitSeq(string(objects), "\n---\n") {
 			doc = inNamespace.ReplaceAllString(doc, "namespace: "+m.Namespace)
 			switch {
 			case strings.Contains("\n"+doc, "\nkind: Namespace\n"):
-			case strings.Contains("\n"+doc, "\napiVersion: example.org/"): // carried through as it is written; no cluster knows it
+			case strings.Contains("\n"+doc, "\napiVersion: example.org/"):
+				// carried through as it is written; no cluster knows it
 			case strings.Contains("\n"+doc, "\nkind: ServiceAccount\n"):
 				first = append(first, doc)
 			default:
@@ -65,7 +71,8 @@ func TestServerSideDryRun(t *testing.T) {
 			if len(step.docs) == 0 {
 				continue
 			}
-			args := append([]string{"apply", "--server-side", "--force-conflicts", "--field-manager=unip-dry-run", "-f", "-"}, step.flags...)
+			args := append([]string{"apply", "--server-side", "--force-conflicts", "--field-manager=unip-dry-run", "-f",
+				"-"}, step.flags...)
 			out, err := m.Run(t.Context(), []byte(strings.Join(step.docs, "\n---\n")), "kubectl", args...)
 			if err != nil {
 				t.Fatal(err)
@@ -75,14 +82,16 @@ func TestServerSideDryRun(t *testing.T) {
 	}
 	for name, path := range map[string]string{
 		"examples-digits": "examples/digits/manifests",
-		"echo":            write(t, "pu-e2e-pa-dryrun", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"}),
+		"echo": write(t, "pu-e2e-pa-dryrun", component{Image: echoImage, Inference: "echo:model_text",
+			Model: "model.txt"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects, err := m.Translate(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			resolved, err := m.Run(t.Context(), objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "resolve", "--sbom=none", "-f", "-")
+			resolved, err := m.Run(t.Context(), objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "resolve",
+				"--sbom=none", "-f", "-")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +113,8 @@ func TestServerSideDryRun(t *testing.T) {
 	}
 }
 
-// Deleting a module's namespace leaves nothing behind: no bucket either, where the installation says so.
+// Deleting a module's namespace leaves nothing behind: no bucket either, where the installation
+// says so.
 func TestDeletedModuleLeavesNothing(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-deleted", echo("echo:echo"))
@@ -134,7 +144,8 @@ func TestDeletedModuleLeavesNothing(t *testing.T) {
 	if err != nil || exists {
 		t.Errorf("bucket %s exists: %t, %v", session.Bucket, exists, err)
 	}
-	for _, kind := range []string{"ksvc", "databoxes", "pods", "secrets", "configmaps", "roles", "rolebindings", "triggers", "brokers"} {
+	for _, kind := range []string{"ksvc", "databoxes", "pods", "secrets", "configmaps", "roles", "rolebindings",
+		"triggers", "brokers"} {
 		out, err := m.Kubectl(t.Context(), "-n", m.Namespace, "get", kind, "-o", "name", "--ignore-not-found")
 		if err != nil || strings.TrimSpace(out) != "" {
 			t.Errorf("%s left behind: %s %v", kind, out, err)
@@ -150,10 +161,12 @@ func TestDeletedModuleLeavesNothing(t *testing.T) {
 func adminS3(t *testing.T, s databox.Session) *minio.Client {
 	t.Helper()
 	var secret corev1.Secret
-	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"}, &secret); err != nil {
+	if err := cluster.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"},
+		&secret); err != nil {
 		t.Fatal(err)
 	}
-	s.AccessKeyID, s.SecretAccessKey, s.SessionToken = string(secret.Data["accessKeyId"]), string(secret.Data["secretAccessKey"]), ""
+	s.AccessKeyID, s.SecretAccessKey, s.SessionToken = string(secret.Data["accessKeyId"]),
+		string(secret.Data["secretAccessKey"]), ""
 	c, err := live.Open(s)
 	if err != nil {
 		t.Fatal(err)

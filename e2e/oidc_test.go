@@ -78,7 +78,8 @@ metadata: {name: users, namespace: NS}
 stringData: {ann: s3same}
 `
 
-// Users log in at an OpenID Connect provider in the cluster and call with its tokens: each has files of their own, and a user of HTTP Basic of the same name is somebody else.
+// Users log in at an OpenID Connect provider in the cluster and call with its tokens: each has
+// files of their own, and a user of HTTP Basic of the same name is somebody else.
 func TestOpenIDConnect(t *testing.T) {
 	t.Parallel()
 	login := deployIdP(t)
@@ -90,7 +91,8 @@ func TestOpenIDConnect(t *testing.T) {
 		if token != "" {
 			h.Set("Authorization", "Bearer "+token)
 		}
-		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/" + path, Header: h, Body: body})
+		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/" + path, Header: h,
+			Body: body})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +101,9 @@ func TestOpenIDConnect(t *testing.T) {
 	inputs := map[string]any{"inputs": []live.Variable{text("hello")}}
 	ann, boris := login("ann", "s3same", "end-users"), login("boris", "s4same", "end-users")
 
-	for what, token := range map[string]string{"no token": "", "a token for another client": login("ann", "s3same", "other"), "a changed token": ann[:len(ann)-8] + "AAAAAAAA"} {
+	for what, token := range map[string]string{"no token": "",
+		"a token for another client": login("ann", "s3same", "other"),
+		"a changed token":            ann[:len(ann)-8] + "AAAAAAAA"} {
 		for _, path := range []string{"model/predict", "files/userdata/g/"} {
 			method := http.MethodGet
 			if path == "model/predict" {
@@ -107,7 +111,8 @@ func TestOpenIDConnect(t *testing.T) {
 			}
 			a := call(method, path, token, nil)
 			challenge := strings.Join(a.Header.Values("WWW-Authenticate"), "; ")
-			if a.Status != http.StatusUnauthorized || !strings.Contains(challenge, "Bearer ") || strings.Contains(challenge, "invalid_token") != (token != "") {
+			if a.Status != http.StatusUnauthorized || !strings.Contains(challenge, "Bearer ") ||
+				strings.Contains(challenge, "invalid_token") != (token != "") {
 				t.Errorf("%s: %s answers %d %s, WWW-Authenticate %q", path, what, a.Status, a.Body, challenge)
 			}
 		}
@@ -130,7 +135,8 @@ func TestOpenIDConnect(t *testing.T) {
 	}
 	unip := func(who string, args ...string) string {
 		t.Helper()
-		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_TOKEN=" + who, filepath.Join(m.Root, "bin", "unip")}
+		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_TOKEN=" + who,
+			filepath.Join(m.Root, "bin", "unip")}
 		if who == "" {
 			env = append([]string{"UNIP_USER=" + user, "UNIP_PASSWORD=" + password}, env...)
 		}
@@ -157,7 +163,8 @@ func TestOpenIDConnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.StatObject(t.Context(), session.Bucket, "users/oidc%3Aann/file_groups/g/a.txt", minio.StatObjectOptions{}); err != nil {
+	if _, err := box.StatObject(t.Context(), session.Bucket, "users/oidc%3Aann/file_groups/g/a.txt",
+		minio.StatObjectOptions{}); err != nil {
 		t.Errorf("ann's file is not where it should be: %v", err)
 	}
 }
@@ -177,11 +184,13 @@ func applyOIDC(t *testing.T, ns string) *live.Module {
 	return m
 }
 
-// deployIdP brings the provider onto the cluster. What it returns gets a token as the platform's clients do, by the password grant.
+// deployIdP brings the provider onto the cluster. What it returns gets a token as the platform's
+// clients do, by the password grant.
 func deployIdP(t *testing.T) func(user, password, client string) string {
 	t.Helper()
 	m := cleared(t, "unip-e2e-idp")
-	if _, err := m.Run(t.Context(), []byte(idp), os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", "-"); err != nil {
+	if _, err := m.Run(t.Context(), []byte(idp), os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f",
+		"-"); err != nil {
 		t.Fatal(err)
 	}
 	awaitReady(t, m)
@@ -191,10 +200,12 @@ func deployIdP(t *testing.T) func(user, password, client string) string {
 	}
 	return func(user, password, client string) string {
 		t.Helper()
-		form := url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {user}, "password": {password}}
+		form := url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {user},
+			"password": {password}}
 		var token string
 		err := live.Await(t.Context(), 30*time.Second, "logging in", func(ctx ctx) error {
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Ingress+"/token", strings.NewReader(form.Encode()))
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Ingress+"/token",
+				strings.NewReader(form.Encode()))
 			if err != nil {
 				return err
 			}
@@ -208,7 +219,8 @@ func deployIdP(t *testing.T) func(user, password, client string) string {
 			var a struct {
 				Token string `json:"access_token"`
 			}
-			if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 64<<10)).Decode(&a); err != nil || resp.StatusCode != http.StatusOK {
+			if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 64<<10)).Decode(&a); err != nil ||
+				resp.StatusCode != http.StatusOK {
 				return fmt.Errorf("the provider answers %s: %v", resp.Status, err)
 			}
 			token = a.Token

@@ -38,7 +38,8 @@ func stage(name, inputs, outputs, script string, more ...string) string {
 		return "[" + strings.Join(all, ", ") + "]"
 	}
 	command, _ := json.Marshal([]string{"sh", "-ec", script}) // strings always encode
-	s := fmt.Sprintf("    - name: %s\n      image: {existingImageName: %s}\n      command: %s\n      inputs: %s\n      outputs: %s\n", name, echoImage, command, refs(inputs), refs(outputs))
+	s := fmt.Sprintf(
+		"    - name: %s\n      image: {existingImageName: %s}\n      command: %s\n      inputs: %s\n      outputs: %s\n", name, echoImage, command, refs(inputs), refs(outputs))
 	for _, m := range more {
 		s += "      " + m + "\n"
 	}
@@ -129,7 +130,9 @@ func start(t *testing.T, m *live.Module, pipeline, body, key string) string {
 	if key != "" {
 		h.Set("Idempotency-Key", key)
 	}
-	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + m.Namespace + "/" + pipeline + "/run", User: user, Password: password, Header: h, Body: json.RawMessage(body)})
+	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost,
+		Path: "/" + m.Namespace + "/" + pipeline + "/run", User: user, Password: password, Header: h,
+		Body: json.RawMessage(body)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,14 +178,19 @@ func stageStatus(t *testing.T, run *runtimev1.PipelineRun, name string) runtimev
 const table = `{"inputs":{"table":"userdata/in/t.csv"}}`
 
 func diamondOf(ns, name, sleep string) string {
-	return pipelineOf(ns, name, "table prepared left right result", `knative.unified-platform.cs.hse.ru/on-upload: '[{"box":"userdata","prefix":"incoming/","suffix":".csv","input":"table"}]'`,
-		stage("prepare", "table", "prepared", sleep+`; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_PREPARED/"; echo prepared from "$UNIP_PIPELINE_TABLE"`),
+	return pipelineOf(ns, name, "table prepared left right result",
+		`knative.unified-platform.cs.hse.ru/on-upload: '[{"box":"userdata","prefix":"incoming/","suffix":".csv","input":"table"}]'`,
+		stage("prepare", "table", "prepared",
+			sleep+`; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_PREPARED/"; echo prepared from "$UNIP_PIPELINE_TABLE"`),
 		stage("left", "prepared", "left", `sleep 3; cat "$UNIP_PIPELINE_PREPARED"/* > "$UNIP_PIPELINE_LEFT/l"`),
-		stage("right", "prepared", "right", `sleep 3; mkdir "$UNIP_PIPELINE_RIGHT/sub dir"; echo right > "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1"`),
-		stage("join", "left right", "result", `cat "$UNIP_PIPELINE_LEFT/l" "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1" > "$UNIP_PIPELINE_RESULT/joined.txt"; python3 -c "import os; print(sum(k.startswith('UNIP_') for k in os.environ))" > "$UNIP_PIPELINE_RESULT/variables"`))
+		stage("right", "prepared", "right",
+			`sleep 3; mkdir "$UNIP_PIPELINE_RIGHT/sub dir"; echo right > "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1"`),
+		stage("join", "left right", "result",
+			`cat "$UNIP_PIPELINE_LEFT/l" "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1" > "$UNIP_PIPELINE_RESULT/joined.txt"; python3 -c "import os; print(sum(k.startswith('UNIP_') for k in os.environ))" > "$UNIP_PIPELINE_RESULT/variables"`))
 }
 
-// An upload starts one run, whatever the name of the file and however often it is told; its result and its run are its user's alone.
+// An upload starts one run, whatever the name of the file and however often it is told; its result
+// and its run are its user's alone.
 func TestUploadStartsOneRun(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-upload"
@@ -206,7 +214,8 @@ func TestUploadStartsOneRun(t *testing.T) {
 	}
 	left, right := stageStatus(t, run, "left"), stageStatus(t, run, "right")
 	if !left.StartTime.Before(right.CompletionTime) || !right.StartTime.Before(left.CompletionTime) {
-		t.Errorf("left %v to %v and right %v to %v do not overlap", left.StartTime, left.CompletionTime, right.StartTime, right.CompletionTime)
+		t.Errorf("left %v to %v and right %v to %v do not overlap", left.StartTime, left.CompletionTime,
+			right.StartTime, right.CompletionTime)
 	}
 	for _, c := range run.Status.Conditions {
 		if c.Type == "EventsLost" {
@@ -214,15 +223,19 @@ func TestUploadStartsOneRun(t *testing.T) {
 		}
 	}
 	for file, want := range map[string]string{"joined.txt": "rows\nright\n", "variables": "3\n"} {
-		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+file); err != nil || string(b) != want {
+		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+file); err != nil ||
+			string(b) != want {
 			t.Errorf("%s: %q %v, want %q", file, b, err, want)
 		}
 	}
-	if b, err := m.Download(t.Context(), user, password, "userdata/join/"+id+"/run.json"); err != nil || !strings.Contains(string(b), `"Succeeded"`) {
+	if b, err := m.Download(t.Context(), user, password, "userdata/join/"+id+"/run.json"); err != nil ||
+		!strings.Contains(string(b), `"Succeeded"`) {
 		t.Errorf("run.json: %s %v", b, err)
 	}
-	for path, want := range map[string]int{"pipelines/runs/" + id: 404, "files/userdata/incoming/": 200, "files/userdata/" + run.Status.Outputs["result"][len("userdata/"):] + "joined.txt": 404} {
-		a, err := m.Call(t.Context(), live.Request{Method: http.MethodGet, Path: "/" + ns + "/" + path, User: "boris", Password: "s4same"})
+	for path, want := range map[string]int{"pipelines/runs/" + id: 404, "files/userdata/incoming/": 200,
+		"files/userdata/" + run.Status.Outputs["result"][len("userdata/"):] + "joined.txt": 404} {
+		a, err := m.Call(t.Context(), live.Request{Method: http.MethodGet, Path: "/" + ns + "/" + path, User: "boris",
+			Password: "s4same"})
 		if err != nil || a.Status != want || strings.Contains(string(a.Body), "csv") {
 			t.Errorf("another user gets %s: %d %s %v", path, a.Status, a.Body, err)
 		}
@@ -239,7 +252,8 @@ func commands(t *testing.T, m *live.Module, id string) {
 	}
 	unip := func(want string, args ...string) {
 		t.Helper()
-		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_USER=" + user, "UNIP_PASSWORD=" + password, filepath.Join(m.Root, "bin", "unip")}
+		env := []string{"UNIP_URL=" + m.Ingress + "/" + m.Namespace, "UNIP_HOST=" + host, "UNIP_USER=" + user,
+			"UNIP_PASSWORD=" + password, filepath.Join(m.Root, "bin", "unip")}
 		out, err := m.Run(t.Context(), nil, "env", append(env, args...)...)
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("unip %v: %v\n%s\nwant %q", args, err, out, want)
@@ -260,7 +274,8 @@ func commands(t *testing.T, m *live.Module, id string) {
 	unip(`"status": "Succeeded"`, "runs", id, "-o", "json")
 	unip("prepared from /unip/data/table/", "logs", id, "--stage", "prepare")
 	unip("already", "cancel", id)
-	unip("join  Succeeded", "run", "join", "--input", "table=userdata/other/rows.csv", "--output-to", "result=userdata/results/", "--idempotency-key", "by hand", "--wait")
+	unip("join  Succeeded", "run", "join", "--input", "table=userdata/other/rows.csv", "--output-to",
+		"result=userdata/results/", "--idempotency-key", "by hand", "--wait")
 	unip("joined.txt", "files", "ls", "userdata/results/")
 	unip("", "files", "rm", "userdata/results/")
 	runs, err := m.Runs(t.Context())
@@ -276,8 +291,9 @@ func commands(t *testing.T, m *live.Module, id string) {
 	}
 }
 
-// toldAgain posts what anybody in the cluster could, by the Broker, and what only Eventing could, past the controller's NetworkPolicy: the upload's event again, before and after the run is deleted, and events
-// about others' files, unknown runs and finished stages.
+// toldAgain posts what anybody in the cluster could, by the Broker, and what only Eventing could,
+// past the controller's NetworkPolicy: the upload's event again, before and after the run is
+// deleted, and events about others' files, unknown runs and finished stages.
 func toldAgain(t *testing.T, m *live.Module, run *runtimev1.PipelineRun) {
 	script := `
 import sys, time, urllib.error, urllib.request, urllib.parse
@@ -309,7 +325,9 @@ post(broker, "pipeline.stage.failed.v1", pipeline="join", run=run, stage="join")
 `
 	tell := func(n string) {
 		t.Helper()
-		_, err := m.Kubectl(t.Context(), "-n", "knative-eventing", "run", m.Namespace+"-tell-"+n, "--image="+echoImage, "--restart=Never", "--rm", "--attach", "--quiet", "--command", "--", "python3", "-c", script, m.Namespace, run.Name, n)
+		_, err := m.Kubectl(t.Context(), "-n", "knative-eventing", "run", m.Namespace+"-tell-"+n, "--image="+echoImage,
+			"--restart=Never", "--rm", "--attach", "--quiet", "--command", "--", "python3", "-c", script, m.Namespace,
+			run.Name, n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +371,8 @@ func TestFailingStages(t *testing.T) {
 	ns := "pu-e2e-pa-fails"
 	then := func() string { return stage("later", "middle", "result", "true") }
 	one := func(name, script string, more ...string) string {
-		return pipelineOf(ns, name, "table middle result", "", stage("first", "table", "middle", script, more...), then())
+		return pipelineOf(ns, name, "table middle result", "", stage("first", "table", "middle", script, more...),
+			then())
 	}
 	m := applyRuns(t, ns,
 		one("exits", `echo "no rows in the table" >&2; exit 3`),
@@ -391,8 +410,10 @@ func TestFailingStages(t *testing.T) {
 			run := awaitRun(t, m, start(t, m, name, table, ""), runtimev1.Failed)
 			took := time.Since(began)
 			first, later := stageStatus(t, run, "first"), stageStatus(t, run, "later")
-			if first.Reason != c.reason || !strings.Contains(first.Message, c.message) || !strings.Contains(run.Status.Message, c.message) || first.Attempt != c.attempts {
-				t.Errorf("stage: %s %q in attempt %d; run: %q", first.Reason, first.Message, first.Attempt, run.Status.Message)
+			if first.Reason != c.reason || !strings.Contains(first.Message, c.message) ||
+				!strings.Contains(run.Status.Message, c.message) || first.Attempt != c.attempts {
+				t.Errorf("stage: %s %q in attempt %d; run: %q", first.Reason, first.Message, first.Attempt,
+					run.Status.Message)
 			}
 			if later.State != runtimev1.Skipped || later.Job != "" {
 				t.Errorf("the later stage: %s %s", later.State, later.Job)
@@ -404,15 +425,18 @@ func TestFailingStages(t *testing.T) {
 	}
 }
 
-// A second attempt leaves its own files only, and runs of a pipeline with max-parallel-runs take turns.
+// A second attempt leaves its own files only, and runs of a pipeline with max-parallel-runs take
+// turns.
 func TestRetriesAndTurns(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-turns"
 	m := applyRuns(t, ns,
 		pipelineOf(ns, "retries", "table result", "",
-			stage("fit", "table", "result", `case $(cat /etc/hostname) in *-1-?????) echo 1 > "$UNIP_PIPELINE_RESULT/part"; echo 1 > "$UNIP_PIPELINE_RESULT/model"; exit 1;; esac; echo 2 > "$UNIP_PIPELINE_RESULT/model"`, "retries: 1")),
+			stage("fit", "table", "result",
+				`case $(cat /etc/hostname) in *-1-?????) echo 1 > "$UNIP_PIPELINE_RESULT/part"; echo 1 > "$UNIP_PIPELINE_RESULT/model"; exit 1;; esac; echo 2 > "$UNIP_PIPELINE_RESULT/model"`, "retries: 1")),
 		pipelineOf(ns, "turns", "table result", `knative.unified-platform.cs.hse.ru/max-parallel-runs: "1"`,
-			stage("work", "table", "result", `date +%s.%N > "$UNIP_PIPELINE_RESULT/from"; sleep 1; date +%s.%N > "$UNIP_PIPELINE_RESULT/to"`)))
+			stage("work", "table", "result",
+				`date +%s.%N > "$UNIP_PIPELINE_RESULT/from"; sleep 1; date +%s.%N > "$UNIP_PIPELINE_RESULT/to"`)))
 	upload(t, m, "userdata/in/t.csv", "1")
 	retried := start(t, m, "retries", table, "")
 	var ids []string
@@ -432,7 +456,8 @@ func TestRetriesAndTurns(t *testing.T) {
 	var spans []span
 	for _, id := range ids {
 		f := resultFiles(t, m, awaitRun(t, m, id, runtimev1.Succeeded).Status.Outputs["result"])
-		spans = append(spans, span{f["from"], f["to"]}) // as text they sort as numbers: so many digits for the next 250 years
+		// as text they sort as numbers: so many digits for the next 250 years
+		spans = append(spans, span{f["from"], f["to"]})
 	}
 	slices.SortFunc(spans, func(a, b span) int { return strings.Compare(a.from, b.from) })
 	for i := 1; i < len(spans); i++ {
@@ -454,11 +479,13 @@ func resultFiles(t *testing.T, m *live.Module, place string) map[string]string {
 		t.Fatal(err)
 	}
 	files, prefix := map[string]string{}, databox.UserPrefix(user)+pl.Path
-	for o := range s3.ListObjects(t.Context(), session.Bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	for o := range s3.ListObjects(t.Context(), session.Bucket,
+		minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if o.Err != nil {
 			t.Fatal(o.Err)
 		}
-		b, err := m.Download(t.Context(), user, password, pl.Box+"/"+strings.TrimPrefix(o.Key, databox.UserPrefix(user)))
+		b, err := m.Download(t.Context(), user, password, pl.Box+"/"+strings.TrimPrefix(o.Key,
+			databox.UserPrefix(user)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -492,17 +519,21 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: "boris", Password: "s4same"})
+	a, err := m.Call(t.Context(), live.Request{Method: http.MethodPost,
+		Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: "boris", Password: "s4same"})
 	if err != nil || a.Status != http.StatusNotFound {
 		t.Errorf("another user's cancel: %d %s %v", a.Status, a.Body, err)
 	}
-	if a, err = m.Call(t.Context(), live.Request{Method: http.MethodPost, Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: user, Password: password}); err != nil || a.Status != http.StatusAccepted {
+	if a, err = m.Call(t.Context(), live.Request{Method: http.MethodPost,
+		Path: "/" + ns + "/pipelines/runs/" + id + "/cancel", User: user, Password: password}); err != nil ||
+		a.Status != http.StatusAccepted {
 		t.Fatalf("cancel: %d %s %v", a.Status, a.Body, err)
 	}
 	run := awaitRun(t, m, id, runtimev1.Cancelled)
 	err = live.Await(t.Context(), time.Minute, "the pods to go", func(ctx ctx) error {
 		var pods corev1.PodList
-		if err := m.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{runtimev1.RunLabel: id}); err != nil || len(pods.Items) > 0 {
+		if err := m.List(ctx, &pods, client.InNamespace(ns),
+			client.MatchingLabels{runtimev1.RunLabel: id}); err != nil || len(pods.Items) > 0 {
 			return errors.Join(err, fmt.Errorf("%d pods are left", len(pods.Items)))
 		}
 		return nil
@@ -518,7 +549,8 @@ func TestCancel(t *testing.T) {
 	t.Run("deleted", func(t *testing.T) { deleted(t, m) })
 }
 
-// deleted deletes a module that has run pipelines: nothing of it is left, its buckets included, for that is this installation's policy.
+// deleted deletes a module that has run pipelines: nothing of it is left, its buckets included, for
+// that is this installation's policy.
 func deleted(t *testing.T, m *live.Module) {
 	_, session, err := m.Bucket(t.Context(), "userdata")
 	if err != nil {
@@ -539,7 +571,8 @@ func deleted(t *testing.T, m *live.Module) {
 			t.Errorf("bucket %s exists: %t, %v", b, exists, err)
 		}
 	}
-	for _, kind := range []string{"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns", "jobs", "pods", "secrets", "triggers", "brokers", "inmemorychannels", "subscriptions"} {
+	for _, kind := range []string{"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns", "jobs", "pods",
+		"secrets", "triggers", "brokers", "inmemorychannels", "subscriptions"} {
 		out, err := m.Kubectl(t.Context(), "-n", m.Namespace, "get", kind, "-o", "name", "--ignore-not-found")
 		if err != nil || strings.TrimSpace(out) != "" {
 			t.Errorf("%s left behind: %s %v", kind, out, err)
@@ -547,7 +580,8 @@ func deleted(t *testing.T, m *live.Module) {
 	}
 }
 
-// Whoever dies between two steps, the run ends right: the controller, which forgets everything but what is written down, and the dispatcher of the Broker, which stores nothing.
+// Whoever dies between two steps, the run ends right: the controller, which forgets everything but
+// what is written down, and the dispatcher of the Broker, which stores nothing.
 func TestRunsSurviveDeaths(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-deaths"
@@ -558,8 +592,10 @@ func TestRunsSurviveDeaths(t *testing.T) {
 	m := applyRuns(t, ns, chain)
 	upload(t, m, "userdata/in/t.csv", "kept")
 	kill := map[string][]string{
-		"controller": {"-n", names.SystemNamespace, "delete", "pod", "-l", "app.kubernetes.io/name=unip-controller", "--now", "--wait=false"},
-		"dispatcher": {"-n", "knative-eventing", "delete", "pod", "-l", "messaging.knative.dev/role=dispatcher", "--now", "--wait=false"},
+		"controller": {"-n", names.SystemNamespace, "delete", "pod", "-l", "app.kubernetes.io/name=unip-controller",
+			"--now", "--wait=false"},
+		"dispatcher": {"-n", "knative-eventing", "delete", "pod", "-l", "messaging.knative.dev/role=dispatcher",
+			"--now", "--wait=false"},
 	}
 	for _, who := range []string{"controller", "dispatcher"} {
 		id := start(t, m, "steps", table, "")
@@ -584,7 +620,8 @@ func TestRunsSurviveDeaths(t *testing.T) {
 			}
 		}
 		run := awaitRun(t, m, id, runtimev1.Succeeded)
-		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+"f"); err != nil || string(b) != "kept" {
+		if b, err := m.Download(t.Context(), user, password, run.Status.Outputs["result"]+"f"); err != nil ||
+			string(b) != "kept" {
 			t.Errorf("%s killed: the result is %q %v", who, b, err)
 		}
 		for _, st := range run.Status.Stages {

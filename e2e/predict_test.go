@@ -17,7 +17,8 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// The main path: a scikit-learn model that sleeps at zero wakes up for a call, answers right, and sleeps again.
+// The main path: a scikit-learn model that sleeps at zero wakes up for a call, answers right, and
+// sleeps again.
 func TestPredictFromZero(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-digits", component{
@@ -56,7 +57,8 @@ func TestPredictFromZero(t *testing.T) {
 	}
 }
 
-// train trains the example's classifier in a pod and puts it into the box; it returns the 100 digits that the classifier has not seen.
+// train trains the example's classifier in a pod and puts it into the box; it returns the 100
+// digits that the classifier has not seen.
 func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 	t.Helper()
 	run := func(args ...string) string {
@@ -66,10 +68,13 @@ func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 		}
 		return out
 	}
-	run("run", "train", "--image="+digitsImage, "--image-pull-policy=Always", "--restart=Never", "--command", "--", "sleep", "600")
+	run("run", "train", "--image="+digitsImage, "--image-pull-policy=Always", "--restart=Never", "--command", "--",
+		"sleep", "600")
 	run("wait", "--for=condition=Ready", "pod/train", "--timeout=90s")
-	run("exec", "train", "--", "sh", "-ec", `mkdir /tmp/p /tmp/s; export UNIP_PIPELINE_TABLE=/tmp/t.csv UNIP_PIPELINE_PREPARED=/tmp/p UNIP_PIPELINE_SVM=/tmp/s
-		python3 -m digits.data --table /tmp/t.csv --held-out /tmp/h; python3 -m digits.prepare; python3 -m digits.fit svm; mv /tmp/s/model.joblib /tmp/m`)
+	run("exec", "train", "--", "sh", "-ec",
+		`mkdir /tmp/p /tmp/s; export UNIP_PIPELINE_TABLE=/tmp/t.csv UNIP_PIPELINE_PREPARED=/tmp/p UNIP_PIPELINE_SVM=/tmp/s
+		python3 -m digits.data --table /tmp/t.csv --held-out /tmp/h; python3 -m digits.prepare
+		python3 -m digits.fit svm; mv /tmp/s/model.joblib /tmp/m`)
 	var held struct {
 		Images [][]float64 `json:"images"`
 		Digits []int       `json:"digits"`
@@ -77,14 +82,16 @@ func train(t *testing.T, m *live.Module) (images [][]float64, digits []int) {
 	if err := json.Unmarshal([]byte(run("exec", "train", "--", "cat", "/tmp/h")), &held); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Put(t.Context(), "weights", "digits.joblib", []byte(run("exec", "train", "--", "cat", "/tmp/m"))); err != nil {
+	if err := m.Put(t.Context(), "weights", "digits.joblib",
+		[]byte(run("exec", "train", "--", "cat", "/tmp/m"))); err != nil {
 		t.Fatal(err)
 	}
 	run("delete", "pod", "train", "--now")
 	return held.Images, held.Digits
 }
 
-// A component whose model is not there yet is ready, says so to its callers, and picks the model up when it comes.
+// A component whose model is not there yet is ready, says so to its callers, and picks the model up
+// when it comes.
 func TestModelPutLater(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-later", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
@@ -130,14 +137,16 @@ func wantText(t *testing.T, m *live.Module, want string, within time.Duration) {
 func TestBrokenImportInRevisionStatus(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-broken", echo("nowhere_to_be_found:predict"))
-	// Knative looks at crashing pods when the Deployment changes: at the latest when its progress deadline (120 s here) is over.
+	// Knative looks at crashing pods when the Deployment changes: at the latest when its progress
+	// deadline (120 s here) is over.
 	err := live.Await(t.Context(), 4*time.Minute, "waiting for the revision to say why", func(ctx ctx) error {
 		var r servingv1.Revision
 		if err := m.Get(ctx, types.NamespacedName{Namespace: m.Namespace, Name: "model-00001"}, &r); err != nil {
 			return err
 		}
 		for _, c := range r.Status.Conditions {
-			if strings.Contains(c.Message, "nowhere_to_be_found") && strings.Contains(c.Message, "ModuleNotFoundError") {
+			if strings.Contains(c.Message, "nowhere_to_be_found") &&
+				strings.Contains(c.Message, "ModuleNotFoundError") {
 				t.Logf("%s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
 				return nil
 			}
@@ -160,12 +169,14 @@ func TestOpenAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Status != http.StatusOK || !strings.Contains(string(a.Body), `"openapi"`) || !strings.Contains(string(a.Body), "anything") {
+	if a.Status != http.StatusOK || !strings.Contains(string(a.Body), `"openapi"`) ||
+		!strings.Contains(string(a.Body), "anything") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
-// Long lists of numbers go through all of the way as they are, also those that are answered in pieces.
+// Long lists of numbers go through all of the way as they are, also those that are answered in
+// pieces.
 func TestLongListsOfNumbers(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-numbers", echo("echo:echo"))
@@ -180,7 +191,8 @@ func TestLongListsOfNumbers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []float64
-		if err := predict(t, m, http.StatusOK, live.Variable{Name: "x", Datatype: "FP64", Data: data}).Output("x", &got); err != nil {
+		if err := predict(t, m, http.StatusOK, live.Variable{Name: "x", Datatype: "FP64", Data: data}).Output("x",
+			&got); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(got, numbers) {

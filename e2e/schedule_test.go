@@ -39,7 +39,8 @@ spec:
 %[3]s`, ns, annotations, stage("tick", "", "result", `echo tick > "$UNIP_PIPELINE_RESULT/said"`))
 }
 
-// A schedule starts one run a minute by real pings, with nobody's name, into the developer's area; without the annotation its PingSource goes.
+// A schedule starts one run a minute by real pings, with nobody's name, into the developer's area;
+// without the annotation its PingSource goes.
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-schedule"
@@ -63,7 +64,8 @@ func TestSchedule(t *testing.T) {
 		}
 		return unip(t, m, 0, "apply", "-f", file)
 	}
-	if out := apply(`knative.unified-platform.cs.hse.ru/schedule: "* * * * *"`); !strings.Contains(out, "pingsource.sources.knative.dev/ticks-schedule created") {
+	if out := apply(`knative.unified-platform.cs.hse.ru/schedule: "* * * * *"`); !strings.Contains(out,
+		"pingsource.sources.knative.dev/ticks-schedule created") {
 		t.Errorf("apply says\n%s", out)
 	}
 	if got := unip(t, m, 0, "diff", "-f", file); got != "" {
@@ -80,12 +82,13 @@ func TestSchedule(t *testing.T) {
 	}
 	var runs []runtimev1.PipelineRun
 	for n := 1; n <= 2; n++ {
-		err := live.Await(t.Context(), 75*time.Second, fmt.Sprintf("run %d of the schedule", n), func(ctx ctx) (err error) {
-			if runs, err = m.Runs(ctx); err != nil || len(runs) < n {
-				return errors.Join(err, fmt.Errorf("%d runs", len(runs)))
-			}
-			return nil
-		})
+		err := live.Await(t.Context(), 75*time.Second, fmt.Sprintf("run %d of the schedule", n),
+			func(ctx ctx) (err error) {
+				if runs, err = m.Runs(ctx); err != nil || len(runs) < n {
+					return errors.Join(err, fmt.Errorf("%d runs", len(runs)))
+				}
+				return nil
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +97,8 @@ func TestSchedule(t *testing.T) {
 	for i := range runs {
 		at := due(&runs[i])
 		late := runs[i].CreationTimestamp.Sub(at)
-		// Of the first, the ping may have been missed: what sends pings is only now started by Knative.
+		// Of the first, the ping may have been missed: what sends pings is only now started by
+		// Knative.
 		if late < 0 || (i > 0 && late > 10*time.Second) || at.Second() != 0 {
 			t.Errorf("the run that was due at %s was made %s later", at, late)
 		}
@@ -115,13 +119,15 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("apply says\n%s", out)
 	}
 	for kind, no := range map[string]string{"pingsources": "ticks-schedule", "triggers": "dev.knative.sources.ping"} {
-		if out, err := m.Kubectl(t.Context(), "-n", ns, "get", kind, "-o", "yaml"); err != nil || strings.Contains(out, no) {
+		if out, err := m.Kubectl(t.Context(), "-n", ns, "get", kind, "-o", "yaml"); err != nil ||
+			strings.Contains(out, no) {
 			t.Errorf("%s without a schedule: %s %v", kind, out, err)
 		}
 	}
 	err := live.Await(t.Context(), 15*time.Second, "the end of the schedule", func(ctx ctx) error {
 		again := &runtimev1.Pipeline{}
-		if err := m.Get(ctx, client.ObjectKey{Namespace: ns, Name: "ticks"}, again); err != nil || again.Status.Schedule != nil {
+		if err := m.Get(ctx, client.ObjectKey{Namespace: ns, Name: "ticks"}, again); err != nil ||
+			again.Status.Schedule != nil {
 			return errors.Join(err, fmt.Errorf("status %+v", again.Status.Schedule))
 		}
 		return nil
@@ -134,7 +140,8 @@ func TestSchedule(t *testing.T) {
 // scheduledResult looks at what a scheduled run leaves, as a developer with kubectl can.
 func scheduledResult(t *testing.T, m *live.Module, id string) {
 	run := awaitRun(t, m, id, runtimev1.Succeeded)
-	if run.Spec.User != "" || run.Spec.Origin != "Schedule" || run.Status.Outputs["result"] != "results:/ticks/"+id+"/result/" {
+	if run.Spec.User != "" || run.Spec.Origin != "Schedule" ||
+		run.Status.Outputs["result"] != "results:/ticks/"+id+"/result/" {
 		t.Errorf("spec %+v, outputs %v", run.Spec, run.Status.Outputs)
 	}
 	s3, session, err := m.Bucket(t.Context(), "results")
@@ -159,7 +166,8 @@ func scheduledResult(t *testing.T, m *live.Module, id string) {
 			return err
 		}
 		var r struct{ Status, Origin, User string }
-		if err := json.Unmarshal([]byte(text), &r); err != nil || r.Status != "Succeeded" || r.Origin != "Schedule" || r.User != "" {
+		if err := json.Unmarshal([]byte(text), &r); err != nil || r.Status != "Succeeded" || r.Origin != "Schedule" ||
+			r.User != "" {
 			return errors.Join(err, errors.New(text))
 		}
 		return nil
@@ -167,7 +175,8 @@ func scheduledResult(t *testing.T, m *live.Module, id string) {
 	if err != nil {
 		t.Error(err)
 	}
-	for o := range s3.ListObjects(t.Context(), session.Bucket, minio.ListObjectsOptions{Prefix: "users/", Recursive: true}) {
+	for o := range s3.ListObjects(t.Context(), session.Bucket,
+		minio.ListObjectsOptions{Prefix: "users/", Recursive: true}) {
 		t.Errorf("among users' files: %s %v", o.Key, o.Err)
 	}
 }

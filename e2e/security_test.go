@@ -21,7 +21,8 @@ import (
 
 type ctx = context.Context
 
-// The user's code finds no S3 key, no key of the module and no token of Kubernetes, neither in its environment nor in its files.
+// The user's code finds no S3 key, no key of the module and no token of Kubernetes, neither in its
+// environment nor in its files.
 func TestNothingSecretInTheUsersContainer(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-secrets", component{Image: echoImage, Inference: "echo:surroundings", Model: "model.txt"})
@@ -50,7 +51,8 @@ func TestNothingSecretInTheUsersContainer(t *testing.T) {
 		t.Error("the component's own environment is missing: this test does not see what it should")
 	}
 	for path := range files {
-		if strings.Contains(path, "serviceaccount") || strings.Contains(path, "session") || strings.Contains(path, "key") {
+		if strings.Contains(path, "serviceaccount") || strings.Contains(path, "session") ||
+			strings.Contains(path, "key") {
 			t.Errorf("the user's container can read %s", path)
 		}
 	}
@@ -109,7 +111,8 @@ func TestBoxesAreApart(t *testing.T) {
 				return (<-weights.ListObjects(t.Context(), where, minio.ListObjectsOptions{})).Err
 			})
 			refused(t, "writing with "+string(use), func() error {
-				_, err := weights.PutObject(t.Context(), where, key, strings.NewReader("x"), 1, minio.PutObjectOptions{})
+				_, err := weights.PutObject(t.Context(), where, key, strings.NewReader("x"), 1,
+					minio.PutObjectOptions{})
 				return err
 			})
 		}
@@ -123,7 +126,8 @@ func refused(t *testing.T, what string, do func() error) {
 	}
 }
 
-// Credentials are made anew when their Secret is deleted or spoilt, and a pod that runs follows the file: it reads a model that only the new ones open.
+// Credentials are made anew when their Secret is deleted or spoilt, and a pod that runs follows the
+// file: it reads a model that only the new ones open.
 func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-renewal", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
@@ -142,13 +146,16 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	if err := m.Cluster.Delete(t.Context(), &secret); err != nil {
 		t.Fatal(err)
 	}
-	// Secrets are not watched: the controller looks every few minutes, and at once when the box was changed.
-	if _, err := m.Kubectl(t.Context(), "-n", m.Namespace, "annotate", "databox", "weights", "looked-at=now"); err != nil {
+	// Secrets are not watched: the controller looks every few minutes, and at once when the box was
+	// changed.
+	if _, err := m.Kubectl(t.Context(), "-n", m.Namespace, "annotate", "databox", "weights",
+		"looked-at=now"); err != nil {
 		t.Fatal(err)
 	}
 	var after databox.Session
 	err = live.Await(t.Context(), 30*time.Second, "waiting for new credentials", func(ctx ctx) (err error) {
-		if _, after, err = m.Box(ctx, "weights", databox.Model, "model.txt"); err == nil && after.AccessKeyID == before.AccessKeyID {
+		if _, after, err = m.Box(ctx, "weights", databox.Model, "model.txt"); err == nil &&
+			after.AccessKeyID == before.AccessKeyID {
 			err = fmt.Errorf("still the session %s", before.AccessKeyID)
 		}
 		return err
@@ -156,12 +163,14 @@ func TestRenewedCredentialsUnderARunningPod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// While calls keep the pod alive, kubelet brings the new file (its sync period: about a minute) and the model is found with it.
+	// While calls keep the pod alive, kubelet brings the new file (its sync period: about a minute)
+	// and the model is found with it.
 	err = live.Await(t.Context(), 3*time.Minute, "waiting for the pod to use the new session", func(ctx ctx) error {
 		if _, err := m.Predict(ctx, "model", user, password); err != nil {
 			return err
 		}
-		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server", "--tail=-1")
+		log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "-l", "serving.knative.dev/service=model", "-c", "server",
+			"--tail=-1")
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,8 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// A file of the caller's goes in and one comes out; server and function are of different users, and only the server has S3's keys.
+// A file of the caller's goes in and one comes out; server and function are of different users, and
+// only the server has S3's keys.
 func TestFilesOfACall(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-values", component{Image: echoImage, Inference: "echo:louder", Files: "other"})
@@ -54,22 +55,26 @@ func TestFilesOfACall(t *testing.T) {
 			t.Errorf("%s has %q", stored, got)
 		}
 	}
-	if got := problemType(t, predict(t, m, http.StatusNotFound, file("other/letters/none.txt"))); got != "file-not-found" {
+	if got := problemType(t, predict(t, m, http.StatusNotFound,
+		file("other/letters/none.txt"))); got != "file-not-found" {
 		t.Errorf("problem %s of a file that does not exist", got)
 	}
-	if got := problemType(t, predict(t, m, http.StatusNotFound, file("/"+m.Namespace+"/files/weights/letters/a.txt"))); got != "file-not-found" {
+	if got := problemType(t, predict(t, m, http.StatusNotFound,
+		file("/"+m.Namespace+"/files/weights/letters/a.txt"))); got != "file-not-found" {
 		t.Errorf("problem %s of a box that the component is not connected to", got)
 	}
 }
 
-// The Open Inference Protocol through the gateway, in JSON and in binary; and the metrics, the log and the request's id of these calls.
+// The Open Inference Protocol through the gateway, in JSON and in binary; and the metrics, the log
+// and the request's id of these calls.
 func TestOpenInferenceProtocol(t *testing.T) {
 	t.Parallel()
 	m := apply(t, "pu-e2e-pa-v2", echo("echo:doubled"))
 	awaitReady(t, m)
 	call := func(method, path string, header http.Header, body any) *live.Answer {
 		t.Helper()
-		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/model" + path, User: user, Password: password, Header: header, Body: body})
+		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/model" + path,
+			User: user, Password: password, Header: header, Body: body})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +92,8 @@ func TestOpenInferenceProtocol(t *testing.T) {
 	}
 	const infer = "/v2/models/model/infer"
 	var numbers []float32
-	a := call(http.MethodPost, infer, nil, map[string]any{"inputs": []any{map[string]any{"name": "numbers", "datatype": "FP32", "shape": []int{2}, "data": []float32{1, 2.5}}}})
+	a := call(http.MethodPost, infer, nil, map[string]any{"inputs": []any{map[string]any{"name": "numbers",
+		"datatype": "FP32", "shape": []int{2}, "data": []float32{1, 2.5}}}})
 	if err := a.Output("numbers", &numbers); err != nil || !slices.Equal(numbers, []float32{2, 5}) {
 		t.Errorf("%v %v", numbers, err)
 	}
@@ -96,9 +102,11 @@ func TestOpenInferenceProtocol(t *testing.T) {
 	head := `{"inputs":[{"name":"numbers","datatype":"FP32","shape":[2],"parameters":{"binary_data_size":8}}],"outputs":[{"name":"numbers","parameters":{"binary_data":true}}]}`
 	raw := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32([]byte(head), 0x3f800000), 0x40200000)
 	a = call(http.MethodPost, infer, http.Header{
-		"Inference-Header-Content-Length": {fmt.Sprint(len(head))}, "Content-Type": {"application/octet-stream"}, "X-Request-Id": {id},
+		"Inference-Header-Content-Length": {fmt.Sprint(len(head))}, "Content-Type": {"application/octet-stream"},
+		"X-Request-Id": {id},
 	}, live.Raw(raw))
-	if !bytes.HasSuffix(a.Body, binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 0x40000000), 0x40a00000)) || a.Header.Get("Inference-Header-Content-Length") == "" {
+	if !bytes.HasSuffix(a.Body, binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 0x40000000),
+		0x40a00000)) || a.Header.Get("Inference-Header-Content-Length") == "" {
 		t.Errorf("%q %v", a.Body, a.Header)
 	}
 	if got := a.Header.Get("X-Request-Id"); got != id {
@@ -106,18 +114,21 @@ func TestOpenInferenceProtocol(t *testing.T) {
 	}
 
 	var pods corev1.PodList
-	if err := m.List(t.Context(), &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": "model"}); err != nil || len(pods.Items) == 0 {
+	if err := m.List(t.Context(), &pods, client.InNamespace(m.Namespace),
+		client.MatchingLabels{"serving.knative.dev/service": "model"}); err != nil || len(pods.Items) == 0 {
 		t.Fatalf("%d pods of the component, %v", len(pods.Items), err)
 	}
 	// Knative may have made a second pod for the first calls: the calls are in one, or in both.
 	calls := 0
 	for _, pod := range pods.Items {
-		metrics, err := m.Kubectl(t.Context(), "get", "--raw", "/api/v1/namespaces/"+m.Namespace+"/pods/"+pod.Name+":9464/proxy/metrics")
+		metrics, err := m.Kubectl(t.Context(), "get", "--raw",
+			"/api/v1/namespaces/"+m.Namespace+"/pods/"+pod.Name+":9464/proxy/metrics")
 		if err != nil {
 			t.Logf("%s has no metrics (yet): %v", pod.Name, err) // and so has answered nothing
 			continue
 		}
-		_, count, _ := strings.Cut(metrics, `http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="200",http_route="/v2/models/{model}/infer"} `)
+		_, count, _ := strings.Cut(metrics,
+			`http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="200",http_route="/v2/models/{model}/infer"} `)
 		var n int
 		_, _ = fmt.Sscan(count, &n) // no such line is no call
 		calls += n
@@ -126,13 +137,16 @@ func TestOpenInferenceProtocol(t *testing.T) {
 		t.Errorf("%d calls in the metrics of %d pods, want 2", calls, len(pods.Items))
 	}
 	for _, container := range []string{"server", "function"} { // the function prints a line in each call
-		err := live.Await(t.Context(), 10*time.Second, "waiting for the request's id in the log of "+container, func(ctx ctx) error {
-			log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "--selector", "serving.knative.dev/service=model", "--tail=-1", "-c", container)
-			if err == nil && !strings.Contains(log, `"request_id":"`+id+`"`) && !strings.Contains(log, `"request_id": "`+id+`"`) {
-				err = fmt.Errorf("not in\n%s", log)
-			}
-			return err
-		})
+		err := live.Await(t.Context(), 10*time.Second, "waiting for the request's id in the log of "+container,
+			func(ctx ctx) error {
+				log, err := m.Kubectl(ctx, "-n", m.Namespace, "logs", "--selector", "serving.knative.dev/service=model",
+					"--tail=-1", "-c", container)
+				if err == nil && !strings.Contains(log, `"request_id":"`+id+`"`) &&
+					!strings.Contains(log, `"request_id": "`+id+`"`) {
+					err = fmt.Errorf("not in\n%s", log)
+				}
+				return err
+			})
 		if err != nil {
 			t.Error(err)
 		}

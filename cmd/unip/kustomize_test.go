@@ -16,13 +16,16 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
+	"github.com/unip-knative/unip/cmd/unip/internal/command"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// A prefix and another namespace, put on by the real kustomize, keep every reference right: each name that an object holds of another one is that of an object that is there,
-// or of one that the controller will make.
+// A prefix and another namespace, put on by the real kustomize, keep every reference right: each
+// name that an object holds of another one is that of an object that is there, or of one that the
+// controller will make.
 func TestKustomizeKeepsReferences(t *testing.T) {
 	t.Parallel()
 	for _, module := range []string{"../../examples/digits/manifests", "testdata/module"} {
@@ -31,7 +34,9 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			dir := t.TempDir()
 			base := translated(t, module, filepath.Join(dir, "base"))
 			overlay := filepath.Join(dir, "overlay")
-			write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [../base]\nnamePrefix: stage-\nnamespace: elsewhere\nimages:\n- {name: registry.localhost:5000/examples/digits, newTag: v2}\n")
+			write(t, filepath.Join(overlay, "kustomization.yaml"),
+				"resources: [../base]\nnamePrefix: stage-\nnamespace: elsewhere\n"+
+					"images:\n- {name: registry.localhost:5000/examples/digits, newTag: v2}\n")
 			moved := build(t, overlay)
 			if len(moved) != len(base) {
 				t.Fatalf("%d objects of %d", len(moved), len(base))
@@ -39,22 +44,24 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 			if left := strings.Count(text(t, moved), "/digits:v1"); left > 0 {
 				t.Errorf("%d images have kept their tag", left)
 			}
-			// Undone, it is the base again: nothing was changed that should not be, and every name was changed wherever it stands.
-			was := strings.NewReplacer("stage-", "", "elsewhere", namespaceOf(base), "digits:v2", "digits:v1").Replace(text(t, moved))
+			// Undone, it is the base again: nothing was changed that should not be, and every name
+			// was changed wherever it stands.
+			undo := strings.NewReplacer("stage-", "", "elsewhere", namespaceOf(base), "digits:v2", "digits:v1")
+			was := undo.Replace(text(t, moved))
 			if diff := cmp.Diff(text(t, base), was); diff != "" {
 				t.Errorf("more than names, images and the namespace (-base +moved):\n%s", diff)
 			}
-			known := map[string]bool{}
+			present := map[string]bool{}
 			for _, o := range moved {
-				known[o.GetKind()+"/"+o.GetName()] = true
+				present[o.GetKind()+"/"+o.GetName()] = true
 				if o.GetKind() == "DataBox" {
 					for _, s := range sessions(t, o) {
-						known["Secret/"+databox.Access(s.Use).Secret(o.GetName(), s.Object)] = true
+						present["Secret/"+databox.Access(s.Use).Secret(o.GetName(), s.Object)] = true
 					}
 				}
 			}
-			known["Secret/"+names.RunLogs] = true
-			known["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
+			present["Secret/"+names.RunLogs] = true
+			present["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
 			found := 0
 			for _, o := range moved {
 				if ns := o.GetNamespace(); ns != "elsewhere" && o.GetKind() != "Namespace" {
@@ -62,7 +69,7 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 				}
 				for _, r := range references(o) {
 					found++
-					if !known[r] {
+					if !present[r] {
 						t.Errorf("%s refers to %s, which is not there", cluster.Name(o), r)
 					}
 				}
@@ -87,7 +94,7 @@ func sessions(t *testing.T, box *cluster.Object) []platformv1.Session {
 // translated writes a module's base and reads its objects back through kustomize.
 func translated(t *testing.T, module, dir string) []*cluster.Object {
 	t.Helper()
-	c := command()
+	c := command.New(release.Build{})
 	c.SetArgs([]string{"translate", "-f", module, "-o", "dir=" + dir})
 	c.SetErr(io.Discard)
 	if err := c.Execute(); err != nil {
@@ -106,7 +113,7 @@ func build(t *testing.T, dir string) []*cluster.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := parse(b)
+	all, err := cluster.ParseYAML(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +148,8 @@ func namespaceOf(all []*cluster.Object) string {
 	return all[i].GetName()
 }
 
-// references are the names that an object holds of others, as Kind/name. The fields are those of Kubernetes' and Knative's APIs and of ours, wherever they stand.
+// references are the names that an object holds of others, as Kind/name. The fields are those of
+// Kubernetes' and Knative's APIs and of ours, wherever they stand.
 func references(o *cluster.Object) []string {
 	var all []string
 	add := func(kind string, v any) {

@@ -29,7 +29,9 @@ func ready(t *testing.T, c *clustertest.Server) func(*testscript.TestScript, boo
 	}
 }
 
-// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a namespace of its own. The first, of an operator, begins on a cluster that knows nothing of Knative and unip.
+// Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a
+// namespace of its own. The first, of an operator, begins on a cluster that knows nothing of
+// Knative and unip.
 func TestScriptsOnACluster(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t)
@@ -37,7 +39,10 @@ func TestScriptsOnACluster(t *testing.T) {
 	t.Cleanup(s3.Close)
 	all := commands()
 	all["ready"] = ready(t, c)
-	env := []string{"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin, release + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ",")}
+	env := []string{
+		"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin,
+		releaseVariable + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ","),
+	}
 	t.Run("operator", func(t *testing.T) {
 		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: all}, env...)
 	})

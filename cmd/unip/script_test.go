@@ -22,12 +22,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// release in a script's environment makes unip know released images, as the linker does for a release.
-const release = "UNIP_TEST_RELEASE"
+// releaseVariable in a script's environment makes unip know released images, as the linker does for
+// a release.
+const releaseVariable = "UNIP_TEST_RELEASE"
 
 func TestMain(m *testing.M) {
 	command := func() {
-		if os.Getenv(release) != "" {
+		if os.Getenv(releaseVariable) != "" {
 			imageInference, imageGateway = "registry.example/unip/inference:v1", "registry.example/unip/gateway:v1"
 		}
 		os.Exit(run())
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
 //	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
-//	until PATTERN COMMAND...                     runs a command, as exec, until it ends well and its standard output matches
+//	until PATTERN COMMAND...                     runs a command until it ends well and its standard output matches
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -85,7 +86,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository, $PORT a port that is free.
+// scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository,
+// $PORT a port that is free.
 func scripts(t *testing.T, p testscript.Params, env ...string) {
 	t.Helper()
 	examples, err := filepath.Abs("../../examples")
@@ -108,17 +110,18 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 // predictions is a module whose components are at different points of their lives.
 func predictions() http.Handler {
 	mux := http.NewServeMux()
-	said := func(w http.ResponseWriter, r *http.Request) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		_ = json.NewEncoder(w).Encode(map[string]any{"outputs": []any{
-			map[string]any{"name": "body", "data": string(b)}, map[string]any{"name": "credentials", "data": r.Header.Get("Authorization")},
+			map[string]any{"name": "body", "data": string(b)},
+			map[string]any{"name": "credentials", "data": r.Header.Get("Authorization")},
 		}})
 	}
 	var woken atomic.Bool
-	mux.HandleFunc("POST /ns/says/predict", said)
+	mux.HandleFunc("POST /ns/says/predict", echo)
 	mux.HandleFunc("POST /ns/wakes/predict", func(w http.ResponseWriter, r *http.Request) {
 		if woken.Swap(true) {
-			said(w, r)
+			echo(w, r)
 			return
 		}
 		w.Header().Set("Retry-After", "1")
@@ -131,7 +134,9 @@ func predictions() http.Handler {
 	})
 	mux.Handle("/ns/moved/predict", http.RedirectHandler("/ns/says/predict", http.StatusTemporaryRedirect))
 	mux.Handle("/ns/lost/predict", http.RedirectHandler("/ns/says/predict", http.StatusMovedPermanently))
-	mux.HandleFunc("/ns/text/predict", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no upstream", http.StatusBadGateway) })
+	mux.HandleFunc("/ns/text/predict", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no upstream", http.StatusBadGateway)
+	})
 	mux.HandleFunc("/ns/hangs/predict", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then the server sees that the caller has gone
 		<-r.Context().Done()
@@ -144,17 +149,22 @@ func steers() http.Handler {
 	answer := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 	const message = "boo\rfake \x1b[2J\nline"
 	run := map[string]any{
-		"run_id": "run-1", "pipeline": "train\x1b[2J", "status": "Failed", "message": message, "outputs": map[string]string{"a\x1b[2J": "b\nc"},
-		"stages": []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n", "message": message}},
+		"run_id": "run-1", "pipeline": "train\x1b[2J", "status": "Failed", "message": message,
+		"outputs": map[string]string{"a\x1b[2J": "b\nc"},
+		"stages":  []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n", "message": message}},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ns/files/box/g/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"files": []any{map[string]any{"name": "a\nb\x1b[2J"}, map[string]any{"name": "a\nb\x1b[2J\u202e\u009b"}}, "file_groups": []string{"g\x1b[2J"}})
+		answer(w, map[string]any{"files": []any{map[string]any{"name": "a\nb\x1b[2J"},
+			map[string]any{"name": "a\nb\x1b[2J\u202e\u009b"}}, "file_groups": []string{"g\x1b[2J"}})
 	})
 	mux.HandleFunc("POST /ns/train/run", func(w http.ResponseWriter, _ *http.Request) { answer(w, run) })
-	mux.HandleFunc("GET /ns/pipelines/runs", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"runs": []any{run}}) })
+	mux.HandleFunc("GET /ns/pipelines/runs", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{"runs": []any{run}})
+	})
 	mux.HandleFunc("GET /ns/pipelines/runs/run-1", func(w http.ResponseWriter, _ *http.Request) { answer(w, run) })
-	mux.HandleFunc("GET /ns/pipelines/runs/run-1/logs", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\x1b[2J") })
+	mux.HandleFunc("GET /ns/pipelines/runs/run-1/logs",
+		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\x1b[2J") })
 	mux.HandleFunc("GET /ns/pipelines/runs/run-2", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		answer(w, map[string]any{"title": "Not \x1b[31mFound", "detail": "no\nsuch run"})
@@ -162,7 +172,8 @@ func steers() http.Handler {
 	return mux
 }
 
-// Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which everybody is refused, with what they showed; $PREDICTS one of predictions.
+// Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which
+// everybody is refused, with what they showed; $PREDICTS one of predictions.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -174,17 +185,6 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(predicts.Close)
 	hostile := httptest.NewServer(steers())
 	t.Cleanup(hostile.Close)
-	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns", "PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
-}
-
-// What `unip version` says of Knative is what go.mod selects.
-func TestKnativeVersionIsThatOfGoMod(t *testing.T) {
-	t.Parallel()
-	mod, err := os.ReadFile("../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "knative.dev/serving " + knativeVersion + "\n"; !strings.Contains(string(mod), want) {
-		t.Errorf("go.mod does not require %q", want)
-	}
+	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns",
+		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
 }

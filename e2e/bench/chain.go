@@ -30,8 +30,9 @@ const (
 	links = 6
 )
 
-// chains measures the step from one user's process to the next in a chain of stages, beside a chain of bare Jobs of three containers each that do nothing, where a watcher creates the next Job as soon
-// as the last container of the one before has ended: what Kubernetes itself takes.
+// chains measures the step from one user's process to the next in a chain of stages, beside a chain
+// of bare Jobs of three containers each that do nothing, where a watcher creates the next Job as
+// soon as the last container of the one before has ended: what Kubernetes itself takes.
 func chains(ctx context.Context, c *live.Cluster) error {
 	m := c.Module("unip-bench-chain")
 	defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()
@@ -55,15 +56,18 @@ func chains(ctx context.Context, c *live.Cluster) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nupload to notification    %s (the S3 server's own delay)\nnotification to fetch     %s (spool, event, start record, run, event, Job, pod)\npublish's end to fetch    %s (commit's news, event, Job, pod)\n", quantiles(told), quantiles(began), quantiles(hops))
-	fmt.Printf("run created to 1st process %s\nstage to next stage      %s (user's process to user's process: publish, commit, events, Job, fetch)\nbare Job to bare Job     %s (three containers that do nothing)\nratio of the medians     %.2f\n",
+	fmt.Printf(
+		"\nupload to notification    %s (the S3 server's own delay)\nnotification to fetch     %s (spool, event, start record, run, event, Job, pod)\npublish's end to fetch    %s (commit's news, event, Job, pod)\n", quantiles(told), quantiles(began), quantiles(hops))
+	fmt.Printf(
+		"run created to 1st process %s\nstage to next stage      %s (user's process to user's process: publish, commit, events, Job, fetch)\nbare Job to bare Job     %s (three containers that do nothing)\nratio of the medians     %.2f\n",
 		quantiles(starts), quantiles(stages), quantiles(bare), median(stages).Seconds()/median(bare).Seconds())
 	return nil
 }
 
 func applyChain(ctx context.Context, m *live.Module) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: unified-platform.cs.hse.ru/v1\nkind: DataBox\nmetadata: {name: data, namespace: %[1]s}\nspec: {s3DefaultStorage: {}}\n---\napiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: noted, namespace: %[1]s, annotations: {knative.unified-platform.cs.hse.ru/on-upload: '[{\"box\":\"data\",\"prefix\":\"in/\",\"input\":\"f\"}]'}}\nspec:\n  vars: [{name: f}, {name: o}]\n  stages:\n    - {name: s, image: {existingImageName: \"%[2]s\"}, command: [\"true\"], inputs: [{name: f}], outputs: [{name: o}]}\n---\napiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: chain, namespace: %[1]s}\nspec:\n  vars: [", m.Namespace, chainImage)
+	fmt.Fprintf(&b,
+		"apiVersion: unified-platform.cs.hse.ru/v1\nkind: DataBox\nmetadata: {name: data, namespace: %[1]s}\nspec: {s3DefaultStorage: {}}\n---\napiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: noted, namespace: %[1]s, annotations: {knative.unified-platform.cs.hse.ru/on-upload: '[{\"box\":\"data\",\"prefix\":\"in/\",\"input\":\"f\"}]'}}\nspec:\n  vars: [{name: f}, {name: o}]\n  stages:\n    - {name: s, image: {existingImageName: \"%[2]s\"}, command: [\"true\"], inputs: [{name: f}], outputs: [{name: o}]}\n---\napiVersion: unified-platform.cs.hse.ru/v1\nkind: ExperimentPipeline\nmetadata: {name: chain, namespace: %[1]s}\nspec:\n  vars: [", m.Namespace, chainImage)
 	for i := range links {
 		fmt.Fprintf(&b, "{name: t%d}, ", i)
 	}
@@ -73,7 +77,8 @@ func applyChain(ctx context.Context, m *live.Module) error {
 		if i > 0 {
 			in = fmt.Sprintf("{name: t%d}", i-1)
 		}
-		fmt.Fprintf(&b, "    - {name: s%[1]d, image: {existingImageName: \"%[2]s\"}, command: [sh, -c, 'date +%%s.%%N | tee $UNIP_PIPELINE_T%[1]d/t'], inputs: [%[3]s], outputs: [{name: t%[1]d}]}\n", i, chainImage, in)
+		fmt.Fprintf(&b,
+			"    - {name: s%[1]d, image: {existingImageName: \"%[2]s\"}, command: [sh, -c, 'date +%%s.%%N | tee $UNIP_PIPELINE_T%[1]d/t'], inputs: [%[3]s], outputs: [{name: t%[1]d}]}\n", i, chainImage, in)
 	}
 	dir, err := os.MkdirTemp("", "unip-bench")
 	if err != nil {
@@ -89,7 +94,8 @@ func applyChain(ctx context.Context, m *live.Module) error {
 	return m.AwaitReady(ctx, 2*time.Minute)
 }
 
-// uploads uploads files that each start a run of one stage: how long until the controller hears of each, by its log, and from then until the stage's fetch begins.
+// uploads uploads files that each start a run of one stage: how long until the controller hears of
+// each, by its log, and from then until the stage's fetch begins.
 func uploads(ctx context.Context, m *live.Module) (told, began []time.Duration, err error) {
 	for i := range 10 {
 		// Not in step with the S3 server's own rounds.
@@ -134,7 +140,8 @@ func uploads(ctx context.Context, m *live.Module) (told, began []time.Duration, 
 
 // notified is when the controller first heard of an upload after at.
 func notified(ctx context.Context, m *live.Module, at time.Time) (time.Time, error) {
-	out, err := m.Kubectl(ctx, "-n", names.SystemNamespace, "logs", "deploy/unip-controller", "--since-time", at.Format(time.RFC3339))
+	out, err := m.Kubectl(ctx, "-n", names.SystemNamespace, "logs", "deploy/unip-controller", "--since-time",
+		at.Format(time.RFC3339))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -165,9 +172,12 @@ func own(ctx context.Context, m *live.Module, job, container string) (begin, end
 	return l.Time.Add(-time.Duration(l.MS) * time.Millisecond), l.Time, err
 }
 
-// stageChain runs the pipeline once; each stage logs when it ran. Hops are from the end of a publish to the begin of the next fetch.
-func stageChain(ctx context.Context, m *live.Module, n int) (steps, hops []time.Duration, first time.Duration, err error) {
-	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: fmt.Sprintf("chain-%d", n)}, Spec: runtimev1.PipelineRunSpec{Pipeline: "chain"}}
+// stageChain runs the pipeline once; each stage logs when it ran. Hops are from the end of a
+// publish to the begin of the next fetch.
+func stageChain(ctx context.Context, m *live.Module, n int) (steps, hops []time.Duration, first time.Duration,
+	err error) {
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace,
+		Name: fmt.Sprintf("chain-%d", n)}, Spec: runtimev1.PipelineRunSpec{Pipeline: "chain"}}
 	created := time.Now()
 	if err := m.Create(ctx, run); err != nil {
 		return nil, nil, 0, err
@@ -219,7 +229,8 @@ func gaps(times []time.Time) []time.Duration {
 	return all
 }
 
-// bareChain creates Jobs of three containers, each when the last container of the one before has ended.
+// bareChain creates Jobs of three containers, each when the last container of the one before has
+// ended.
 func bareChain(ctx context.Context, m *live.Module, n int) ([]time.Duration, error) {
 	pods, err := m.Watch(ctx, &corev1.PodList{}, client.InNamespace(m.Namespace), client.HasLabels{"bare"})
 	if err != nil {
@@ -280,8 +291,9 @@ func bareJob(namespace, name string) *batchv1.Job {
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"bare": name}},
 			Spec: corev1.PodSpec{
 				RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: new(false),
-				InitContainers: []corev1.Container{container("fetch", "true"), container(stage.FunctionContainer, "date", "+%s.%N")},
-				Containers:     []corev1.Container{container("publish", "true")},
+				InitContainers: []corev1.Container{container("fetch", "true"),
+					container(stage.FunctionContainer, "date", "+%s.%N")},
+				Containers: []corev1.Container{container("publish", "true")},
 			},
 		}},
 	}

@@ -21,7 +21,9 @@ import (
 const (
 	demoModule = "pu-ann-pa-digits"
 
-	// What a component is held against: a Go program that is nothing but an HTTP server. By its label it is found as a module's gateway is. The second has another container, as a component has, which does nothing.
+	// What a component is held against: a Go program that is nothing but an HTTP server. By its
+	// label it is found as a module's gateway is. The second has another container, as a component
+	// has, which does nothing.
 	trivial = `
 apiVersion: v1
 kind: Namespace
@@ -81,10 +83,13 @@ stringData: {ann: change-me}
 `
 )
 
-// cold measures what wakes from zero, one after the other, each while nothing else starts: the trivial Go service, alone and with an idle container beside it; a component that imports nothing, and the demo's, both
-// behind a gateway that is awake. In every fourth round the two are called with their gateways asleep as well.
+// cold measures what wakes from zero, one after the other, each while nothing else starts: the
+// trivial Go service, alone and with an idle container beside it; a component that imports nothing,
+// and the demo's, both behind a gateway that is awake. In every fourth round the two are called
+// with their gateways asleep as well.
 func cold(ctx context.Context, c *live.Cluster) error {
-	hello, two, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-two"), c.Module("unip-bench-nothing"), c.Module(demoModule)
+	hello, two, empty, digits := c.Module("unip-bench"), c.Module("unip-bench-two"), c.Module("unip-bench-nothing"),
+		c.Module(demoModule)
 	all := []*live.Module{hello, two, empty, digits}
 	if _, err := digits.Host(ctx); err != nil {
 		return fmt.Errorf("run `make demo` first: %w", err)
@@ -96,16 +101,24 @@ func cold(ctx context.Context, c *live.Cluster) error {
 		return err
 	}
 	callEmpty := func() (*live.Answer, error) {
-		return empty.Predict(ctx, "nothing", "ann", "change-me", live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
+		return empty.Predict(ctx, "nothing", "ann", "change-me",
+			live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
 	}
 	callDigits := func() (*live.Answer, error) { return callDigits(ctx, digits) }
 	kinds := []*wake{
-		{name: "trivial Go service", call: func() (*live.Answer, error) { return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
-		{name: "the same with two containers", call: func() (*live.Answer, error) { return two.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"}) }},
+		{name: "trivial Go service", call: func() (*live.Answer,
+			error) {
+			return hello.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"})
+		}},
+		{name: "the same with two containers", call: func() (*live.Answer,
+			error) {
+			return two.Call(ctx, live.Request{Method: http.MethodGet, Path: "/"})
+		}},
 		{name: "imports nothing", gateway: empty, call: callEmpty},
 		{name: "examples/digits", gateway: digits, call: callDigits},
 	}
-	asleep := []*wake{{name: "imports nothing, gateway asleep", call: callEmpty}, {name: "examples/digits, gateway asleep", call: callDigits}}
+	asleep := []*wake{{name: "imports nothing, gateway asleep", call: callEmpty},
+		{name: "examples/digits, gateway asleep", call: callDigits}}
 	var imports, interpreter []time.Duration
 	for i := range *rounds {
 		if err := wakeAll(ctx, all, slices.Concat(kinds[i%len(kinds):], kinds[:i%len(kinds)])); err != nil {
@@ -132,10 +145,13 @@ func cold(ctx context.Context, c *live.Cluster) error {
 	}
 	fmt.Println("\nfrom zero")
 	for _, k := range slices.Concat(kinds, asleep) {
-		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took), median(k.took).Seconds()/median(kinds[0].took).Seconds())
+		fmt.Printf("%-32s %s; %.2f of the trivial Go service\n", k.name, quantiles(k.took),
+			median(k.took).Seconds()/median(kinds[0].took).Seconds())
 	}
-	fmt.Printf("%-32s %s\n%-32s %s\n", "python3 -c 'import …' of digits'", quantiles(imports), "python3 -c pass", quantiles(interpreter))
-	fmt.Printf("digits is at %.2f of (1.25 x trivial + its imports) x 1.2\n", median(kinds[3].took).Seconds()/((median(kinds[0].took)*5/4+median(imports))*6/5).Seconds())
+	fmt.Printf("%-32s %s\n%-32s %s\n", "python3 -c 'import …' of digits'", quantiles(imports), "python3 -c pass",
+		quantiles(interpreter))
+	fmt.Printf("digits is at %.2f of (1.25 x trivial + its imports) x 1.2\n",
+		median(kinds[3].took).Seconds()/((median(kinds[0].took)*5/4+median(imports))*6/5).Seconds())
 	return nil
 }
 
@@ -154,7 +170,8 @@ func wakeAll(ctx context.Context, modules []*live.Module, kinds []*wake) error {
 	return nil
 }
 
-// quiet waits until the machine has had nothing to do for a while: what a start leaves to be done is not the next one's.
+// quiet waits until the machine has had nothing to do for a while: what a start leaves to be done
+// is not the next one's.
 func quiet(ctx context.Context) error {
 	const every, enough = 250 * time.Millisecond, 3
 	before, err := readIdle()
@@ -241,7 +258,8 @@ func applyCold(ctx context.Context, c *live.Cluster, hello, two, empty *live.Mod
 			return err
 		}
 	}
-	if _, err := c.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", filepath.Join(dir, "trivial.yaml")); err != nil {
+	if _, err := c.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f",
+		filepath.Join(dir, "trivial.yaml")); err != nil {
 		return err
 	}
 	if err := empty.Apply(ctx, filepath.Join(dir, "nothing")); err != nil {
@@ -256,10 +274,12 @@ func applyCold(ctx context.Context, c *live.Cluster, hello, two, empty *live.Mod
 }
 
 func callDigits(ctx context.Context, m *live.Module) (*live.Answer, error) {
-	return m.Predict(ctx, "digits", "ann", "change-me", live.Variable{Name: "image", Datatype: "FP32", Data: json.RawMessage("[" + strings.Repeat("0,", 63) + "0]")})
+	return m.Predict(ctx, "digits", "ann", "change-me", live.Variable{Name: "image", Datatype: "FP32",
+		Data: json.RawMessage("[" + strings.Repeat("0,", 63) + "0]")})
 }
 
-// importTimes are what a Python process takes in the component's own container, from exec to exit: one that imports what the demo's model and function import, and one that does nothing.
+// importTimes are what a Python process takes in the component's own container, from exec to exit:
+// one that imports what the demo's model and function import, and one that does nothing.
 func importTimes(ctx context.Context, m *live.Module) (imports, interpreter time.Duration, err error) {
 	const script = `
 import subprocess, time
@@ -272,13 +292,15 @@ print(took("import digits.serve, joblib, numpy, sklearn.svm"), took("pass"))`
 		return 0, 0, err
 	}
 	var pods corev1.PodList
-	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": "digits"}); err != nil {
+	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace),
+		client.MatchingLabels{"serving.knative.dev/service": "digits"}); err != nil {
 		return 0, 0, err
 	}
 	if len(pods.Items) == 0 {
 		return 0, 0, fmt.Errorf("no pod of digits")
 	}
-	out, err := m.Kubectl(ctx, "-n", m.Namespace, "exec", pods.Items[0].Name, "-c", "function", "--", "python3", "-c", script)
+	out, err := m.Kubectl(ctx, "-n", m.Namespace, "exec", pods.Items[0].Name, "-c", "function", "--", "python3", "-c",
+		script)
 	if err != nil {
 		return 0, 0, err
 	}

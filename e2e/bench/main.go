@@ -1,5 +1,7 @@
-// Command bench measures, in one run on the cluster of the environment: the step from stage to stage of a pipeline beside bare Jobs; predict from zero beside a trivial Go service that wakes from zero in turn
-// with it; predict warm through the gateway; the controller's memory. `make bench` runs it after `make demo` has left its module and model.
+// Command bench measures, in one run on the cluster of the environment: the step from stage to
+// stage of a pipeline beside bare Jobs; predict from zero beside a trivial Go service that wakes
+// from zero in turn with it; predict warm through the gateway; the controller's memory. `make
+// bench` runs it after `make demo` has left its module and model.
 package main
 
 import (
@@ -63,7 +65,8 @@ func warm(ctx context.Context, cluster *live.Cluster) error {
 		}
 		took = append(took, d)
 	}
-	fmt.Printf("\npredict warm             %s (one caller, through ingress, activator, gateway, component)\n", quantiles(took))
+	fmt.Printf("\npredict warm             %s (one caller, through ingress, activator, gateway, component)\n",
+		quantiles(took))
 	memory, err := controllerMemory(ctx, cluster)
 	if err != nil {
 		return err
@@ -92,7 +95,8 @@ func median(d []time.Duration) time.Duration {
 func quantiles(d []time.Duration) string {
 	d = slices.Sorted(slices.Values(d))
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, min %.1f, max %.1f, n %d", ms(median(d)), ms(d[len(d)*95/100]), ms(d[0]), ms(d[len(d)-1]), len(d))
+	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, min %.1f, max %.1f, n %d", ms(median(d)), ms(d[len(d)*95/100]),
+		ms(d[0]), ms(d[len(d)-1]), len(d))
 }
 
 // controllerMemory asks the kubelet, through the API server, what the controller's container holds.
@@ -117,7 +121,8 @@ func controllerMemory(ctx context.Context, c *live.Cluster) (uint64, error) {
 		return 0, err
 	}
 	for _, p := range summary.Pods {
-		if p.PodRef.Namespace == names.SystemNamespace && strings.HasPrefix(p.PodRef.Name, "unip-controller") && len(p.Containers) > 0 {
+		if p.PodRef.Namespace == names.SystemNamespace && strings.HasPrefix(p.PodRef.Name, "unip-controller") &&
+			len(p.Containers) > 0 {
 			return p.Containers[0].Memory.WorkingSetBytes, nil
 		}
 	}

@@ -33,7 +33,8 @@ var (
 	kube = program{
 		module: "kube", packages: []string{"."},
 		ldflags: versionFlags("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"),
-		links:   []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"},
+		links: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
+			"kube-proxy", "kubectl"},
 	}
 	containerd = program{
 		module: "containerd", flags: []string{"-tags=no_btrfs no_devmapper no_zfs"},
@@ -56,16 +57,20 @@ var (
 	programs = []program{kube, containerd, tools, minio}
 )
 
-// versionFlags sets the version by hand: a binary out of the module cache does not know its own, and kubelet reports it.
+// versionFlags sets the version by hand: a binary out of the module cache does not know its own,
+// and kubelet reports it.
 func versionFlags(packages ...string) string {
 	var b strings.Builder
 	for _, p := range packages {
-		fmt.Fprintf(&b, "-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=36 -X %[1]s.gitTreeState=clean ", p, kubeVersion)
+		fmt.Fprintf(&b,
+			"-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=36 -X %[1]s.gitTreeState=clean ", p,
+			kubeVersion)
 	}
 	return b.String()
 }
 
-// key is a hash of all that decides what comes out: the module's files, the flags, and Go's version.
+// key is a hash of all that decides what comes out: the module's files, the flags, and Go's
+// version.
 func (p program) key(root string) (string, error) {
 	files, err := hashFolder(filepath.Join(root, "e2e", "cluster", p.module))
 	if err != nil {
@@ -118,7 +123,8 @@ func (p program) build(ctx context.Context, root string) (built bool, err error)
 	return true, os.Rename(tmp, bin)
 }
 
-// lock waits until nobody else holds a file: who builds by `make cluster` and a test that needs one of its programs may come at the same time.
+// lock waits until nobody else holds a file: who builds by `make cluster` and a test that needs one
+// of its programs may come at the same time.
 func lock(ctx context.Context, file string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, err
@@ -145,7 +151,8 @@ func lock(ctx context.Context, file string) (unlock func(), err error) {
 	}
 }
 
-// goEnv keeps builds the same wherever they are started: no cgo, the toolchain that is here, no flags from outside.
+// goEnv keeps builds the same wherever they are started: no cgo, the toolchain that is here, no
+// flags from outside.
 func goEnv() []string {
 	return append(os.Environ(), "CGO_ENABLED=0", "GOTOOLCHAIN=local", "GOFLAGS=-buildvcs=false")
 }
@@ -198,7 +205,8 @@ func hashFolder(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// logged runs a command with its output in a log file of the cache; when it fails, the error shows the end of it.
+// logged runs a command with its output in a log file of the cache; when it fails, the error shows
+// the end of it.
 func logged(cmd *exec.Cmd, name string) error {
 	dir := filepath.Join(cacheDir(), "log")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -216,7 +224,8 @@ func logged(cmd *exec.Cmd, name string) error {
 	cmd.Stderr = f
 	if err := cmd.Run(); err != nil {
 		b, _ := os.ReadFile(path)
-		return fmt.Errorf("%s: %w; the end of %s:\n%s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, path, tail(string(b), 20))
+		return fmt.Errorf("%s: %w; the end of %s:\n%s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, path,
+			tail(string(b), 20))
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ func TestAddressesOfInstancesAreApart(t *testing.T) {
 	var ranges []netip.Prefix
 	for id := range maxInstances {
 		i := instance{ID: id}
-		ranges = append(ranges, netip.MustParsePrefix(i.podCIDR()), netip.MustParsePrefix(i.svcCIDR()), netip.MustParsePrefix(i.hostIP()+"/24").Masked())
+		ranges = append(ranges, netip.MustParsePrefix(i.podCIDR()), netip.MustParsePrefix(i.svcCIDR()),
+			netip.MustParsePrefix(i.hostIP()+"/24").Masked())
 		for _, ip := range []string{i.apiIP(), i.dnsIP()} {
 			if !netip.MustParsePrefix(i.svcCIDR()).Contains(netip.MustParseAddr(ip)) {
 				t.Errorf("%s is not in %s", ip, i.svcCIDR())
@@ -59,7 +60,8 @@ func TestConfigurationIsFilledInAndParses(t *testing.T) {
 
 func TestSplitPutsNamespacesFirstAndCheckedObjectsLast(t *testing.T) {
 	t.Parallel()
-	parts := split("kind: CustomResourceDefinition\n---\nkind: Namespace\n---\napiVersion: caching.internal.knative.dev/v1alpha1\nkind: Image\n---\nkind: Deployment\n---\n")
+	parts := split(
+		"kind: CustomResourceDefinition\n---\nkind: Namespace\n---\napiVersion: caching.internal.knative.dev/v1alpha1\nkind: Image\n---\nkind: Deployment\n---\n")
 	want := map[string]int{crdsYAML: 2, lateYAML: 1, coreYAML: 1}
 	for name, n := range want {
 		if len(parts[name]) != n {

@@ -9,9 +9,11 @@ import (
 	"strings"
 )
 
-// configure writes the configuration of the node's programs. It may be repeated; keys and passwords that are there stay.
+// configure writes the configuration of the node's programs. It may be repeated; keys and passwords
+// that are there stay.
 func (i instance) configure(bins map[string]string) error {
-	for _, d := range []string{"log", "run", "etcd", "var/lib", "var/log", "cni", "minio", "minio-queue", "certs.d/" + registryName} {
+	for _, d := range []string{"log", "run", "etcd", "var/lib", "var/log", "cni", "minio", "minio-queue",
+		"certs.d/" + registryName} {
 		if err := os.MkdirAll(i.dir(d), 0o700); err != nil {
 			return err
 		}
@@ -60,7 +62,8 @@ func (i instance) secret(name string) (string, error) {
 func (i instance) configFiles(bins map[string]string) map[string]string {
 	r := strings.NewReplacer(
 		"{dir}", i.dir(), "{name}", i.name(), "{node}", i.nodeIP(), "{pods}", i.podCIDR(), "{dns}", i.dnsIP(),
-		"{registry}", registryName, "{registryDir}", i.registryDir(), "{cni}", bins["containerd"], "{runc}", bins["runc"],
+		"{registry}", registryName, "{registryDir}", i.registryDir(), "{cni}", bins["containerd"], "{runc}",
+		bins["runc"],
 	)
 	files := map[string]string{}
 	for name, template := range configTemplates {

@@ -1,6 +1,7 @@
 package main
 
-// daemons are the programs of the node: first those that need nothing, later those that need the API server.
+// daemons are the programs of the node: first those that need nothing, later those that need the
+// API server.
 func (i instance) daemons() (first, later []daemon, err error) {
 	password, err := i.secret("minio-password")
 	if err != nil {
@@ -24,16 +25,20 @@ func (i instance) daemons() (first, later []daemon, err error) {
 			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
 			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + i.nodeIP(),
 			"--service-cluster-ip-range=" + i.svcCIDR(), "--service-node-port-range=30000-32767",
-			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"), "--client-ca-file=" + pki("ca.crt"),
+			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"),
+			"--client-ca-file=" + pki("ca.crt"),
 			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-			"--kubelet-client-certificate=" + pki("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet-client.key"),
+			"--kubelet-client-certificate=" + pki("apiserver-kubelet-client.crt"),
+			"--kubelet-client-key=" + pki("apiserver-kubelet-client.key"),
 			"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 			"--service-account-key-file=" + pki("sa.pub"), "--service-account-signing-key-file=" + pki("sa.key"),
-			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
+			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"),
+			"--requestheader-allowed-names=front-proxy-client",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-username-headers=X-Remote-User",
-			"--proxy-client-cert-file=" + pki("front-proxy-client.crt"), "--proxy-client-key-file=" + pki("front-proxy-client.key"),
+			"--proxy-client-cert-file=" + pki("front-proxy-client.crt"),
+			"--proxy-client-key-file=" + pki("front-proxy-client.key"),
 			"--allow-privileged", "--profiling=false", "--endpoint-reconciler-type=lease",
 		}},
 		{name: "minio", env: []string{
@@ -41,13 +46,15 @@ func (i instance) daemons() (first, later []daemon, err error) {
 			"MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on",
 			"MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP=http://s3-events.unip-system.svc.cluster.local:8080/v1/minio",
 			"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer " + token,
-			"MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_UNIP=" + i.dir("minio-queue"), "MINIO_NOTIFY_WEBHOOK_QUEUE_LIMIT_UNIP=100000",
+			"MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_UNIP=" + i.dir("minio-queue"),
+			"MINIO_NOTIFY_WEBHOOK_QUEUE_LIMIT_UNIP=100000",
 		}, args: []string{"minio", "server", "--address", i.nodeIP() + ":9000", "--quiet", i.dir("minio")}},
 	}
 	later = []daemon{
 		{name: "kube-controller-manager", args: []string{
 			"kube-controller-manager", "--kubeconfig=" + pki("kcm.kubeconfig"),
-			"--authentication-kubeconfig=" + pki("kcm.kubeconfig"), "--authorization-kubeconfig=" + pki("kcm.kubeconfig"),
+			"--authentication-kubeconfig=" + pki("kcm.kubeconfig"),
+			"--authorization-kubeconfig=" + pki("kcm.kubeconfig"),
 			"--leader-elect=false", "--use-service-account-credentials", "--root-ca-file=" + pki("ca.crt"),
 			"--service-account-private-key-file=" + pki("sa.key"), "--client-ca-file=" + pki("ca.crt"),
 			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"),
@@ -56,12 +63,14 @@ func (i instance) daemons() (first, later []daemon, err error) {
 		}},
 		{name: "kube-scheduler", args: []string{
 			"kube-scheduler", "--kubeconfig=" + pki("scheduler.kubeconfig"),
-			"--authentication-kubeconfig=" + pki("scheduler.kubeconfig"), "--authorization-kubeconfig=" + pki("scheduler.kubeconfig"),
+			"--authentication-kubeconfig=" + pki("scheduler.kubeconfig"),
+			"--authorization-kubeconfig=" + pki("scheduler.kubeconfig"),
 			"--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
 		}},
 		{name: "kubelet", args: []string{
 			"kubelet", "--config=" + i.dir("kubelet.yaml"), "--kubeconfig=" + pki("kubelet.kubeconfig"),
-			"--root-dir=/var/lib/kubelet", "--cert-dir=" + i.dir("pki"), "--node-ip=" + i.nodeIP(), "--hostname-override=node",
+			"--root-dir=/var/lib/kubelet", "--cert-dir=" + i.dir("pki"), "--node-ip=" + i.nodeIP(),
+			"--hostname-override=node",
 		}},
 		{name: "kube-proxy", args: []string{"kube-proxy", "--config=" + i.dir("proxy.yaml")}},
 	}

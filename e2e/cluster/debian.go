@@ -27,8 +27,10 @@ type imageSpec struct {
 	Workdir, User string
 }
 
-// buildImage makes an image of Debian's packages and some files, without a container engine: the packages are unpacked (no script of theirs runs), Python's are compiled, and the result is a layer.
-// The packages' layer is kept, by the list of packages with their versions; the same input gives the same bytes.
+// buildImage makes an image of Debian's packages and some files, without a container engine: the
+// packages are unpacked (no script of theirs runs), Python's are compiled, and the result is a
+// layer. The packages' layer is kept, by the list of packages with their versions; the same input
+// gives the same bytes.
 func (i instance) buildImage(ctx context.Context, spec imageSpec) error {
 	if i.foreign() != "" {
 		fmt.Fprintf(os.Stderr, "skipping image %s: the cluster of KUBECONFIG brings its own images\n", spec.Tag)
@@ -54,7 +56,8 @@ func (i instance) buildImage(ctx context.Context, spec imageSpec) error {
 	}
 	img, err := image(v1.Config{
 		User: spec.User, WorkingDir: spec.Workdir,
-		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"},
+		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
+			"PYTHONUNBUFFERED=1"},
 	}, packages, added)
 	if err != nil {
 		return err
@@ -90,8 +93,9 @@ func packagesLayer(ctx context.Context, packages []string) (v1.Layer, error) {
 	return tarball.LayerFromFile(file)
 }
 
-// downloadDebs brings the packages into the cache as if nothing were installed, and returns the files wanted: compilers, headers and Perl, which Python's packages name among what they depend on,
-// are left out.
+// downloadDebs brings the packages into the cache as if nothing were installed, and returns the
+// files wanted: compilers, headers and Perl, which Python's packages name among what they depend
+// on, are left out.
 func downloadDebs(ctx context.Context, packages []string) ([]string, error) {
 	sum := sha256.Sum256([]byte(strings.Join(packages, " ")))
 	dir := filepath.Join(cacheDir(), "debs", hex.EncodeToString(sum[:])[:16])
@@ -103,10 +107,12 @@ func downloadDebs(ctx context.Context, packages []string) ([]string, error) {
 			return nil, err
 		}
 		args := []string{
-			"-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache::archives=" + dir, "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root",
+			"-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache::archives=" + dir, "-o", "Debug::NoLocking=true",
+			"-o", "APT::Sandbox::User=root",
 			"install", "-y", "-q", "--no-install-recommends", "--download-only",
 		}
-		if err := logged(exec.CommandContext(ctx, "apt-get", append(args, packages...)...), "apt-download"); err != nil {
+		if err := logged(exec.CommandContext(ctx, "apt-get", append(args, packages...)...),
+			"apt-download"); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(dir+"/complete", nil, 0o644); err != nil {
@@ -130,10 +136,13 @@ func downloadDebs(ctx context.Context, packages []string) ([]string, error) {
 	return wanted, nil
 }
 
-// dropped is what an image does not need of a package; tests of Python's packages alone are a third of them.
+// dropped is what an image does not need of a package; tests of Python's packages alone are a third
+// of them.
 var dropped = []string{
-	"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/bug", "usr/share/perl*",
-	"usr/include", "usr/lib/python3/dist-packages/*/tests", "usr/lib/python3/dist-packages/*/*/tests", "usr/lib/python3/dist-packages/*/*/*/tests",
+	"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/bug",
+	"usr/share/perl*",
+	"usr/include", "usr/lib/python3/dist-packages/*/tests", "usr/lib/python3/dist-packages/*/*/tests",
+	"usr/lib/python3/dist-packages/*/*/*/tests",
 	"usr/lib/x86_64-linux-gnu/*.a",
 }
 
@@ -150,9 +159,11 @@ func makeLayer(ctx context.Context, debs []string, file string) error {
 		return err
 	}
 	defer os.RemoveAll(root)
-	// Debian's root is merged: /bin, /lib and the like are links into /usr. Made first, so that packages unpack through them.
+	// Debian's root is merged: /bin, /lib and the like are links into /usr. Made first, so that
+	// packages unpack through them.
 	for _, d := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := errors.Join(os.MkdirAll(filepath.Join(root, "usr", d), 0o755), os.Symlink("usr/"+d, filepath.Join(root, d))); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(root, "usr", d), 0o755),
+			os.Symlink("usr/"+d, filepath.Join(root, d))); err != nil {
 			return err
 		}
 	}
@@ -177,9 +188,11 @@ func makeLayer(ctx context.Context, debs []string, file string) error {
 	return os.Rename(tmp, file)
 }
 
-// unpack extracts a package; tar goes through the links of the merged root instead of replacing them.
+// unpack extracts a package; tar goes through the links of the merged root instead of replacing
+// them.
 func unpack(ctx context.Context, deb, root string) error {
-	cmd := exec.CommandContext(ctx, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner`, "sh", deb, root)
+	cmd := exec.CommandContext(ctx, "sh", "-c",
+		`dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner`, "sh", deb, root)
 	return logged(cmd, "unpack")
 }
 
@@ -206,7 +219,8 @@ func finishRoot(ctx context.Context, root string) error {
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n",
 		"etc/group":  "root:x:0:\nuser:x:1000:\n",
 	} {
-		if err := errors.Join(os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755), os.WriteFile(filepath.Join(root, name), []byte(content), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755),
+			os.WriteFile(filepath.Join(root, name), []byte(content), 0o644)); err != nil {
 			return err
 		}
 	}
@@ -218,10 +232,12 @@ func finishRoot(ctx context.Context, root string) error {
 	if err := os.Chmod(filepath.Join(root, "tmp"), 0o1777); err != nil {
 		return err
 	}
-	// Compiled once here rather than at every cold start. The files' times are lost in the layer, so the compiled ones must not look at them.
+	// Compiled once here rather than at every cold start. The files' times are lost in the layer,
+	// so the compiled ones must not look at them.
 	if exists(filepath.Join(root, "usr/bin/python3")) {
 		_ = logged(exec.CommandContext(ctx, "chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", "-j2",
-			"--invalidation-mode", "unchecked-hash", "/usr/lib/python3", "/usr/lib/python3.11"), "compileall") // files for other Pythons do not compile
+			// files for other Pythons do not compile
+			"--invalidation-mode", "unchecked-hash", "/usr/lib/python3", "/usr/lib/python3.11"), "compileall")
 	}
 	return nil
 }
@@ -252,10 +268,14 @@ func addedLayer(root string, add []string) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(b))), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(string(b))),
+			nil
+	})
 }
 
-// writeTar writes trees (by their place in the image) into a compressed tar: sorted, owned by root, without times.
+// writeTar writes trees (by their place in the image) into a compressed tar: sorted, owned by root,
+// without times.
 func writeTar(file string, trees map[string]string) (err error) {
 	f, err := os.Create(file)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// push puts an image into the instance's registry under the tag by which pods name it (registry.localhost:5000/…). Nothing is sent that is there.
+// push puts an image into the instance's registry under the tag by which pods name it
+// (registry.localhost:5000/…). Nothing is sent that is there.
 func (i instance) push(ctx context.Context, tag string, img v1.Image) (digest string, err error) {
 	ref, err := i.reference(tag)
 	if err != nil {
@@ -72,7 +73,8 @@ func layerOf(entries ...entry) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.data)), Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+		h := &tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.data)), Typeflag: tar.TypeReg,
+			Format: tar.FormatPAX}
 		if e.name[len(e.name)-1] == '/' {
 			h.Typeflag = tar.TypeDir
 		}
@@ -86,15 +88,20 @@ func layerOf(entries ...entry) (v1.Layer, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(b.Bytes())),
+			nil
+	})
 }
 
 const (
 	pauseImage = registryName + "/cluster/pause:1"
-	baseImage  = registryName + "/cluster/base:2" // another number when its content changes: images built on it are made anew
+	// another number when its content changes: images built on it are made anew
+	baseImage = registryName + "/cluster/base:2"
 )
 
-// pushBasics makes the two images that nothing works without: pause, which holds a pod's namespaces, and base, with what a static program needs beside it.
+// pushBasics makes the two images that nothing works without: pause, which holds a pod's
+// namespaces, and base, with what a static program needs beside it.
 func (i instance) pushBasics(ctx context.Context) error {
 	pause, err := i.compilePause(ctx)
 	if err != nil {
@@ -124,8 +131,9 @@ func (i instance) pushBasics(ctx context.Context) error {
 		entry{"etc/", 0o755, nil}, entry{"etc/ssl/", 0o755, nil}, entry{"etc/ssl/certs/", 0o755, nil},
 		entry{"etc/ssl/certs/ca-certificates.crt", 0o644, certs},
 		entry{"etc/nsswitch.conf", 0o644, []byte("hosts: files dns\n")},
-		entry{"etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n" +
-			"nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")},
+		entry{"etc/passwd", 0o644, []byte(
+			"root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n" +
+				"nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")},
 		entry{"etc/group", 0o644, []byte("root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n")},
 		entry{"home/", 0o755, nil}, entry{"home/nonroot/", 0o755, nil}, entry{"tmp/", 0o1777, nil},
 	)
@@ -134,7 +142,8 @@ func (i instance) pushBasics(ctx context.Context) error {
 	}
 	img, err = image(v1.Config{
 		User: "65532:65532", WorkingDir: "/home/nonroot",
-		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", "ZONEINFO=" + zonesFile},
+		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+			"ZONEINFO=" + zonesFile},
 	}, layer)
 	if err != nil {
 		return err
@@ -143,7 +152,8 @@ func (i instance) pushBasics(ctx context.Context) error {
 	return err
 }
 
-// zonesFile has the time zones, in the form in which Go brings them; Knative's webhook and its ping adapter look into it.
+// zonesFile has the time zones, in the form in which Go brings them; Knative's webhook and its ping
+// adapter look into it.
 const zonesFile = "/zoneinfo.zip"
 
 func timeZones(ctx context.Context) ([]byte, error) {
@@ -160,7 +170,8 @@ func (i instance) compilePause(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "pause"), "./pause")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "pause"),
+		"./pause")
 	cmd.Dir = filepath.Join(i.root, "e2e", "cluster")
 	cmd.Env = goEnv()
 	if err := logged(cmd, "build-pause"); err != nil {

@@ -9,22 +9,28 @@ import (
 	"strings"
 )
 
-// maxInstances is how many clusters may be on one machine at a time; the address ranges are cut for as many.
+// maxInstances is how many clusters may be on one machine at a time; the address ranges are cut for
+// as many.
 const maxInstances = 4
 
-// registryName is how everything in and around a cluster calls its registry. The suffix .localhost makes ko, crane and Knative speak plain HTTP to it.
+// registryName is how everything in and around a cluster calls its registry. The suffix .localhost
+// makes ko, crane and Knative speak plain HTTP to it.
 const registryName = "registry.localhost:5000"
 
-// instance is one cluster: its number decides its addresses, its namespace's name and where its state lies.
+// instance is one cluster: its number decides its addresses, its namespace's name and where its
+// state lies.
 type instance struct {
 	ID   int
 	root string // the checkout
 }
 
-func (i instance) name() string     { return fmt.Sprintf("unip%d", i.ID) } // network namespace, cgroup, and in the link's name
-func (i instance) link() string     { return "veth-" + i.name() }
-func (i instance) hostIP() string   { return fmt.Sprintf("198.18.%d.1", i.ID) }
-func (i instance) linkIP() string   { return fmt.Sprintf("169.254.77.%d", 1+i.ID) } // a link-local address of the machine, as metadata servers of clouds have one
+// network namespace, cgroup, and in the link's name
+func (i instance) name() string   { return fmt.Sprintf("unip%d", i.ID) }
+func (i instance) link() string   { return "veth-" + i.name() }
+func (i instance) hostIP() string { return fmt.Sprintf("198.18.%d.1", i.ID) }
+
+// a link-local address of the machine, as metadata servers of clouds have one
+func (i instance) linkIP() string   { return fmt.Sprintf("169.254.77.%d", 1+i.ID) }
 func (i instance) nodeIP() string   { return fmt.Sprintf("198.18.%d.2", i.ID) }
 func (i instance) podCIDR() string  { return fmt.Sprintf("198.18.%d.0/19", 64+32*i.ID) }
 func (i instance) svcNet() string   { return fmt.Sprintf("198.19.%d", 64*i.ID) }
@@ -71,7 +77,8 @@ func checkout() (string, error) {
 	}
 }
 
-// find returns the checkout's instance: the one given, the one it had before, or the first that no other checkout has.
+// find returns the checkout's instance: the one given, the one it had before, or the first that no
+// other checkout has.
 func find(given string) (instance, error) {
 	root, err := checkout()
 	if err != nil {
@@ -98,7 +105,8 @@ func find(given string) (instance, error) {
 		}
 	}
 	if free < 0 {
-		return instance{}, fmt.Errorf("all %d instances belong to other checkouts; see %s", maxInstances, filepath.Join(cacheDir(), "instances"))
+		return instance{}, fmt.Errorf("all %d instances belong to other checkouts; see %s", maxInstances,
+			filepath.Join(cacheDir(), "instances"))
 	}
 	return instance{free, root}, nil
 }

@@ -20,7 +20,8 @@ import (
 //go:embed manifests
 var manifests embed.FS
 
-// The rendered parts of a cluster, in the order in which they are applied. Images in them are named by digest.
+// The rendered parts of a cluster, in the order in which they are applied. Images in them are named
+// by digest.
 const (
 	crdsYAML    = "1-crds.yaml"
 	coreYAML    = "2-core.yaml"
@@ -44,7 +45,9 @@ func rendered(root string) (string, error) {
 	return filepath.Join(cacheDir(), "rendered-"+hex.EncodeToString(h.Sum(nil))[:16]), nil
 }
 
-// render builds the images of CoreDNS, of what enforces NetworkPolicies, of Knative and the ingress with ko and pushes them, unless that has been done; the instance's registry must run. step is told of each part.
+// render builds the images of CoreDNS, of what enforces NetworkPolicies, of Knative and the ingress
+// with ko and pushes them, unless that has been done; the instance's registry must run. step is
+// told of each part.
 func (i instance) render(ctx context.Context, step func(string, func() error) error) error {
 	out, err := rendered(i.root)
 	if err != nil || exists(out) {
@@ -59,7 +62,10 @@ func (i instance) render(ctx context.Context, step func(string, func() error) er
 		do   func() error
 	}{
 		{"images pause and base", func() error { return i.pushBasics(ctx) }},
-		{"image CoreDNS", func() error { return i.renderEmbedded(ctx, "coredns", "coredns.yaml", filepath.Join(tmp, dnsYAML)) }},
+		{"image CoreDNS", func() error {
+			return i.renderEmbedded(ctx, "coredns", "coredns.yaml",
+				filepath.Join(tmp, dnsYAML))
+		}},
 		{"image that enforces NetworkPolicies", func() error {
 			return i.renderEmbedded(ctx, "netpol", "network-policies.yaml", filepath.Join(tmp, netpolYAML))
 		}},
@@ -89,7 +95,8 @@ func (i instance) renderEmbedded(ctx context.Context, module, manifest, out stri
 	return i.ko(ctx, module, in, out)
 }
 
-// ko resolves a file's ko:// references in one of the nested modules, inside the network namespace, where the registry's name is known.
+// ko resolves a file's ko:// references in one of the nested modules, inside the network namespace,
+// where the registry's name is known.
 func (i instance) ko(ctx context.Context, module, in, out string) error {
 	f, err := os.Create(out)
 	if err != nil {
@@ -102,7 +109,8 @@ func (i instance) ko(ctx context.Context, module, in, out string) error {
 	if err := os.WriteFile(config, []byte("defaultLdflags: [-s, -w]\n"), 0o644); err != nil {
 		return err
 	}
-	cmd.Env = append(goEnv(), "KO_CONFIG_PATH="+config, "KO_DOCKER_REPO="+registryName+"/cluster", "KO_DEFAULTBASEIMAGE="+baseImage, "GOPROXY=off")
+	cmd.Env = append(goEnv(), "KO_CONFIG_PATH="+config, "KO_DOCKER_REPO="+registryName+"/cluster",
+		"KO_DEFAULTBASEIMAGE="+baseImage, "GOPROXY=off")
 	cmd.Stdout = f
 	if err := logged(cmd, "ko-"+strings.TrimSuffix(filepath.Base(out), ".yaml")); err != nil {
 		return err
@@ -123,7 +131,8 @@ func (i instance) command(ctx context.Context, name string, args ...string) *exe
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", i.name(), name}, args...)...)
 }
 
-// renderKnative renders Knative's own YAML: images resolved, made small for a small node, split by order of application.
+// renderKnative renders Knative's own YAML: images resolved, made small for a small node, split by
+// order of application.
 func (i instance) renderKnative(ctx context.Context, dir string) error {
 	work, err := os.MkdirTemp("", "unip-knative")
 	if err != nil {
@@ -145,7 +154,8 @@ func (i instance) renderKnative(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Remove(in), os.WriteFile(filepath.Join(work, "kustomization.yaml"), patches, 0o644)); err != nil {
+	if err := errors.Join(os.Remove(in), os.WriteFile(filepath.Join(work, "kustomization.yaml"), patches,
+		0o644)); err != nil {
 		return err
 	}
 	bins, err := binaries(i.root)
@@ -198,28 +208,33 @@ func split(all string) map[string][]string {
 	return parts
 }
 
-// knativeSources are the YAML files of Knative, by module; "!" takes files out again. (Module zips leave out symlinks, so the CRDs that serving links to come from the modules they live in.)
+// knativeSources are the YAML files of Knative, by module; "!" takes files out again. (Module zips
+// leave out symlinks, so the CRDs that serving links to come from the modules they live in.)
 var knativeSources = []struct {
 	module string
 	files  []string
 }{
 	{"knative.dev/serving", []string{
-		"config/core/300-resources/*.yaml", "config/core/*.yaml", "config/core/200-roles/*.yaml", "config/core/configmaps/*.yaml",
+		"config/core/300-resources/*.yaml", "config/core/*.yaml", "config/core/200-roles/*.yaml",
+		"config/core/configmaps/*.yaml",
 		"config/core/deployments/*.yaml", "config/core/webhooks/*.yaml", "!*-hpa.yaml",
 	}},
 	{"knative.dev/networking", []string{
-		"config/certificate.yaml", "config/domain-claim.yaml", "config/ingress.yaml", "config/serverlessservice.yaml", "config/config-network.yaml",
+		"config/certificate.yaml", "config/domain-claim.yaml", "config/ingress.yaml", "config/serverlessservice.yaml",
+		"config/config-network.yaml",
 	}},
 	{"knative.dev/caching", []string{"config/image.yaml"}},
 	{"knative.dev/eventing", []string{
-		"config/core/resources/*.yaml", "config/core/*.yaml", "config/core/roles/*.yaml", "config/core/configmaps/*.yaml",
+		"config/core/resources/*.yaml", "config/core/*.yaml", "config/core/roles/*.yaml",
+		"config/core/configmaps/*.yaml",
 		"config/core/deployments/*.yaml", "config/core/webhooks/*.yaml",
 		"config/channels/in-memory-channel/resources/*.yaml", "config/channels/in-memory-channel/*.yaml",
 		"config/channels/in-memory-channel/configmaps/*.yaml", "config/channels/in-memory-channel/deployments/*.yaml",
 		"config/channels/in-memory-channel/roles/*.yaml", "config/channels/in-memory-channel/webhooks/*.yaml",
 		"config/brokers/mt-channel-broker/deployments/*.yaml", "config/brokers/mt-channel-broker/roles/*.yaml",
 		"third_party/eventing-integrations-latest/*.yaml",
-		"!*hpa.yaml", "!request-reply.yaml", "!200-request-reply-serviceaccount.yaml", "!request-reply-clusterrole.yaml",
+		"!*hpa.yaml", "!request-reply.yaml", "!200-request-reply-serviceaccount.yaml",
+		"!request-reply-clusterrole.yaml",
 	}},
 }
 

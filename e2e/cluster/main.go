@@ -30,7 +30,8 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().StringVar(&id, "id", os.Getenv("UNIP_CLUSTER_ID"), "which of up to four clusters on this machine, 0 to 3 (default: this checkout's own)")
+	root.PersistentFlags().StringVar(&id, "id", os.Getenv("UNIP_CLUSTER_ID"),
+		"which of up to four clusters on this machine, 0 to 3 (default: this checkout's own)")
 	// with gives a command its instance.
 	with := func(do func(context.Context, instance, []string) error) func(*cobra.Command, []string) error {
 		return func(c *cobra.Command, args []string) error {
@@ -42,9 +43,10 @@ func command() *cobra.Command {
 		}
 	}
 	var asJSON bool
-	status := &cobra.Command{Use: "status", Short: "say what runs", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, i instance, _ []string) error {
-		return i.status(ctx, asJSON)
-	})}
+	status := &cobra.Command{Use: "status", Short: "say what runs", Args: cobra.NoArgs,
+		RunE: with(func(ctx context.Context, i instance, _ []string) error {
+			return i.status(ctx, asJSON)
+		})}
 	status.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 
 	var spec imageSpec
@@ -56,21 +58,31 @@ func command() *cobra.Command {
 	}
 	img.Flags().StringVar(&spec.Tag, "tag", "", "the image's name in the registry")
 	img.Flags().StringSliceVar(&spec.Packages, "debian", nil, "packages, with all that they depend on")
-	img.Flags().StringArrayVar(&spec.Add, "add", nil, "SOURCE:TARGET, a file or folder of this machine and its place in the image")
+	img.Flags().StringArrayVar(&spec.Add, "add", nil,
+		"SOURCE:TARGET, a file or folder of this machine and its place in the image")
 	img.Flags().StringVar(&spec.Workdir, "workdir", "/", "working directory")
 	img.Flags().StringVar(&spec.User, "user", "", "uid that the container runs as")
 	_ = img.MarkFlagRequired("tag") // the flag is there
 
 	root.AddCommand(
-		&cobra.Command{Use: "up", Short: "bring the cluster up; build what is missing; nothing to do is fine", Args: cobra.NoArgs, RunE: with(up)},
-		&cobra.Command{Use: "down", Short: "end the cluster and remove all it left on the machine but the cache", Args: cobra.NoArgs, RunE: with(down)},
+		&cobra.Command{Use: "up", Short: "bring the cluster up; build what is missing; nothing to do is fine",
+			Args: cobra.NoArgs, RunE: with(up)},
+		&cobra.Command{Use: "down", Short: "end the cluster and remove all it left on the machine but the cache",
+			Args: cobra.NoArgs, RunE: with(down)},
 		status,
-		&cobra.Command{Use: "env", Short: "print the environment that points kubectl, ko and the tests at the cluster: eval \"$(cluster env)\"", Args: cobra.NoArgs, RunE: with(env)},
-		&cobra.Command{Use: "exec -- COMMAND…", Short: "run a command where the registry's name resolves (ko needs that)", Args: cobra.MinimumNArgs(1), RunE: with(execute)},
-		&cobra.Command{Use: "build", Short: "build the cluster's programs into the cache, start nothing", Args: cobra.NoArgs, RunE: with(build)},
-		&cobra.Command{Use: "bin kube|minio|…", Short: "build one module's programs and print their folder (tests start an S3 or API server of their own)", Args: cobra.ExactArgs(1), RunE: with(bin)},
+		&cobra.Command{Use: "env",
+			Short: "print the environment that points kubectl, ko and the tests at the cluster: eval \"$(cluster env)\"", Args: cobra.NoArgs, RunE: with(env)},
+		&cobra.Command{Use: "exec -- COMMAND…",
+			Short: "run a command where the registry's name resolves (ko needs that)", Args: cobra.MinimumNArgs(1),
+			RunE: with(execute)},
+		&cobra.Command{Use: "build", Short: "build the cluster's programs into the cache, start nothing",
+			Args: cobra.NoArgs, RunE: with(build)},
+		&cobra.Command{Use: "bin kube|minio|…",
+			Short: "build one module's programs and print their folder (tests start an S3 or API server of their own)",
+			Args:  cobra.ExactArgs(1), RunE: with(bin)},
 		img,
-		&cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs, RunE: with(func(_ context.Context, i instance, _ []string) error { return i.runNode() })},
+		&cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs,
+			RunE: with(func(_ context.Context, i instance, _ []string) error { return i.runNode() })},
 	)
 	return root
 }
@@ -120,7 +132,8 @@ func bin(ctx context.Context, i instance, args []string) error {
 	return fmt.Errorf("there is no module %q", args[0])
 }
 
-// env prints shell commands. PATH comes first, so that the cluster's kubectl and ko are the ones used.
+// env prints shell commands. PATH comes first, so that the cluster's kubectl and ko are the ones
+// used.
 func env(_ context.Context, i instance, _ []string) error {
 	bins, err := binaries(i.root)
 	if err != nil {
@@ -140,7 +153,8 @@ func env(_ context.Context, i instance, _ []string) error {
 		{"UNIP_CLUSTER_INGRESS", i.ingress()},
 		{"UNIP_CLUSTER_NETNS", i.name()},
 		{"UNIP_S3_ENDPOINT", i.s3()},
-		{"UNIP_OUTSIDE", i.hostIP() + "," + i.linkIP()}, // addresses of the machine that pods have a way to: an ordinary one, a link-local one
+		// addresses of the machine that pods have a way to: an ordinary one, a link-local one
+		{"UNIP_OUTSIDE", i.hostIP() + "," + i.linkIP()},
 		{"KO_DOCKER_REPO", registryName + "/unip"},
 		{"KO_DEFAULTBASEIMAGE", baseImage},
 	} {

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// whole is the range that all instances share. The machine refuses to route it anywhere but to the nodes, so that nothing leaks out.
+// whole is the range that all instances share. The machine refuses to route it anywhere but to the
+// nodes, so that nothing leaks out.
 const whole = "198.18.0.0/15"
 
 func ip(ctx context.Context, args ...string) error {
@@ -21,7 +22,8 @@ func ip(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// networkUp makes the network namespace, its link to the machine, and the routes; what is there stays.
+// networkUp makes the network namespace, its link to the machine, and the routes; what is there
+// stays.
 func (i instance) networkUp(ctx context.Context) error {
 	if !exists("/run/netns/" + i.name()) {
 		if err := ip(ctx, "netns", "add", i.name()); err != nil {
@@ -30,7 +32,8 @@ func (i instance) networkUp(ctx context.Context) error {
 	}
 	steps := [][]string{{"route", "replace", "unreachable", whole}}
 	if !exists("/sys/class/net/" + i.link()) {
-		steps = append(steps, []string{"link", "add", i.link(), "type", "veth", "peer", "name", "eth0", "netns", i.name()})
+		steps = append(steps, []string{"link", "add", i.link(), "type", "veth", "peer", "name", "eth0", "netns",
+			i.name()})
 	}
 	steps = append(steps, [][]string{
 		{"addr", "replace", i.hostIP() + "/24", "dev", i.link()},
@@ -39,7 +42,8 @@ func (i instance) networkUp(ctx context.Context) error {
 		{"-n", i.name(), "link", "set", "lo", "up"},
 		{"-n", i.name(), "addr", "replace", i.nodeIP() + "/24", "dev", "eth0"},
 		{"-n", i.name(), "link", "set", "eth0", "up"},
-		// A ClusterIP needs some route before kube-proxy's output hook rewrites it: without this the node itself (API server -> webhook) finds no Service.
+		// A ClusterIP needs some route before kube-proxy's output hook rewrites it: without this
+		// the node itself (API server -> webhook) finds no Service.
 		{"-n", i.name(), "route", "replace", i.svcCIDR(), "dev", "eth0"},
 		{"-n", i.name(), "route", "replace", i.linkIP() + "/32", "via", i.hostIP()},
 		// The machine may reach Services and pods too, for tests.
@@ -54,27 +58,34 @@ func (i instance) networkUp(ctx context.Context) error {
 	if err := i.queueNewConnections(ctx); err != nil {
 		return err
 	}
-	// Names for the programs that run in the namespace by `ip netns exec`, which brings these files.
+	// Names for the programs that run in the namespace by `ip netns exec`, which brings these
+	// files.
 	etc := filepath.Join("/etc/netns", i.name())
 	if err := os.MkdirAll(etc, 0o755); err != nil {
 		return err
 	}
 	hosts := fmt.Sprintf("127.0.0.1 localhost\n%s registry.localhost node\n", i.nodeIP())
 	resolv := fmt.Sprintf("nameserver %s\nsearch svc.cluster.local cluster.local\n", i.dnsIP())
-	return errors.Join(os.WriteFile(filepath.Join(etc, "hosts"), []byte(hosts), 0o644), os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte(resolv), 0o644))
+	return errors.Join(os.WriteFile(filepath.Join(etc, "hosts"), []byte(hosts), 0o644),
+		os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte(resolv), 0o644))
 }
 
 // policyQueue is the number of the kernel's queue that manifests/network-policies.yaml reads.
 const policyQueue = "98"
 
-// queueNewConnections has the kernel ask kube-network-policies about each new connection from and to a pod. It would make such rules itself, but by an expression of nftables (queue) that not every kernel
-// has; this one is iptables' target. The node's own connections, probes among them, are let through, and all are while nobody reads the queue; so is UDP: of a
-// resolver's two questions at once from one socket the second got lost behind the queue, and each lookup then took 5 s.
+// queueNewConnections has the kernel ask kube-network-policies about each new connection from and
+// to a pod. It would make such rules itself, but by an expression of nftables (queue) that not
+// every kernel has; this one is iptables' target. The node's own connections, probes among them,
+// are let through, and all are while nobody reads the queue; so is UDP: of a resolver's two
+// questions at once from one socket the second got lost behind the queue, and each lookup then took
+// 5 s.
 func (i instance) queueNewConnections(ctx context.Context) error {
 	for _, side := range []string{"-s", "-d"} {
-		rule := []string{"POSTROUTING", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW", "-m", "owner", "!", "--uid-owner", "0", side, i.podCIDR(), "-j", "NFQUEUE", "--queue-num", policyQueue, "--queue-bypass"}
+		rule := []string{"POSTROUTING", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW", "-m", "owner", "!",
+			"--uid-owner", "0", side, i.podCIDR(), "-j", "NFQUEUE", "--queue-num", policyQueue, "--queue-bypass"}
 		iptables := func(do string) error {
-			out, err := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", i.name(), "iptables-nft", "-w", "-t", "mangle", do}, rule...)...).CombinedOutput()
+			out, err := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", i.name(), "iptables-nft", "-w",
+				"-t", "mangle", do}, rule...)...).CombinedOutput()
 			if err != nil {
 				return fmt.Errorf("iptables %s: %w: %s", do, err, strings.TrimSpace(string(out)))
 			}

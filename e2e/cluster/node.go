@@ -21,7 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startNode starts this program again as the node: PID 1 of new PID and mount namespaces, in the instance's network namespace. It returns when the process has been started and written down.
+// startNode starts this program again as the node: PID 1 of new PID and mount namespaces, in the
+// instance's network namespace. It returns when the process has been started and written down.
 func (i instance) startNode() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -65,14 +66,16 @@ func (i instance) runNode() error {
 	if os.Getpid() != 1 {
 		return errors.New("`node` is for `up` to start")
 	}
-	if err := errors.Join(i.mounts(), i.cgroups(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)); err != nil {
+	if err := errors.Join(i.mounts(), i.cgroups(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"),
+		0o644)); err != nil {
 		return err
 	}
 	bins, err := binaries(i.root)
 	if err != nil {
 		return err
 	}
-	path := strings.Join([]string{bins["kube"], bins["containerd"], bins["tools"], bins["minio"], "/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
+	path := strings.Join([]string{bins["kube"], bins["containerd"], bins["tools"], bins["minio"],
+		"/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
 	}
@@ -94,7 +97,8 @@ func (i instance) runNode() error {
 	select {}
 }
 
-// mounts gives the node a file system of its own where it matters: /proc, /run, kubelet's and containerd's places, and the names of the network namespace.
+// mounts gives the node a file system of its own where it matters: /proc, /run, kubelet's and
+// containerd's places, and the names of the network namespace.
 func (i instance) mounts() error {
 	m := func(src, dst, kind string, flags uintptr, data string) error {
 		if err := unix.Mount(src, dst, kind, flags, data); err != nil {
@@ -123,7 +127,8 @@ func (i instance) mounts() error {
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroups makes the group that all pods' groups hang under. On version 1: one in each hierarchy. On version 2 (untried): one, with the controllers handed down.
+// cgroups makes the group that all pods' groups hang under. On version 1: one in each hierarchy. On
+// version 2 (untried): one, with the controllers handed down.
 func (i instance) cgroups() error {
 	if exists(filepath.Join(cgroupRoot, "cgroup.controllers")) {
 		all, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
@@ -148,7 +153,8 @@ func (i instance) cgroups() error {
 			return err
 		}
 	}
-	for _, f := range []string{"cpuset.cpus", "cpuset.mems"} { // a new cpuset is empty, and nothing can run in an empty one
+	// a new cpuset is empty, and nothing can run in an empty one
+	for _, f := range []string{"cpuset.cpus", "cpuset.mems"} {
 		b, err := os.ReadFile(filepath.Join(cgroupRoot, "cpuset", f))
 		if err != nil {
 			return err
@@ -177,7 +183,8 @@ func (i instance) cgroupsDown() error {
 	return nil
 }
 
-// removeGroups removes a group and those below it, the innermost first. (The files in them are the kernel's.)
+// removeGroups removes a group and those below it, the innermost first. (The files in them are the
+// kernel's.)
 func removeGroups(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
@@ -263,8 +270,9 @@ func (i instance) awaitAPI(ctx context.Context, timeout time.Duration) error {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
 	client := &http.Client{
-		Timeout:   5 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true},
+		Timeout: 5 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: true},
 	}
 	return await(ctx, timeout, "API server", func() error {
 		resp, err := client.Get("https://" + i.nodeIP() + ":6443/readyz")

@@ -64,7 +64,8 @@ func (a *authority) issue(name string, ca *pair, t *x509.Certificate) *pair {
 		a.err = err
 		return &pair{}
 	}
-	p := &pair{key: key, certPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), keyBytes: keyPEM(key)}
+	p := &pair{key: key, certPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		keyBytes: keyPEM(key)}
 	if p.cert, err = x509.ParseCertificate(der); err != nil {
 		a.err = err
 	}
@@ -125,7 +126,8 @@ func writePKI(dir, nodeIP, apiIP string) error {
 	front := a.issue("front-proxy-ca", nil, &x509.Certificate{Subject: pkix.Name{CommonName: "front-proxy-ca"}})
 	a.client("front-proxy-client", front, "front-proxy-client")
 	a.server("apiserver", ca, []string{
-		"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+		"kubernetes.default.svc.cluster.local",
 	}, nodeIP, apiIP, "127.0.0.1")
 	a.server("kubelet", ca, []string{"node"}, nodeIP, "127.0.0.1")
 	a.client("apiserver-kubelet-client", ca, "apiserver-kubelet-client", "system:masters")

@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// A process is remembered by its number and its start time, so that a number that the kernel has given to another process is never mistaken for ours.
+// A process is remembered by its number and its start time, so that a number that the kernel has
+// given to another process is never mistaken for ours.
 
 func startTime(pid int) (string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", err
 	}
-	// The second field is the command in parentheses and may hold anything; the 22nd is the start time.
+	// The second field is the command in parentheses and may hold anything; the 22nd is the start
+	// time.
 	_, rest, ok := strings.Cut(string(b), ") ")
 	f := strings.Fields(rest)
 	if !ok || len(f) < 20 {
@@ -53,7 +55,8 @@ func (i instance) pid() int {
 
 func (i instance) running() bool { return i.pid() != 0 }
 
-// members are the processes in the instance's network namespace, and whatever else lives in their PID namespaces: all of the node, also when its number was never written down.
+// members are the processes in the instance's network namespace, and whatever else lives in their
+// PID namespaces: all of the node, also when its number was never written down.
 func (i instance) members() []int {
 	var ns syscall.Stat_t
 	if syscall.Stat("/run/netns/"+i.name(), &ns) != nil {

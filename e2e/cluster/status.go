@@ -48,7 +48,8 @@ func (i instance) status(ctx context.Context, asJSON bool) error {
 		fmt.Printf("cluster %d does not run\n", s.ID)
 		return nil
 	}
-	fmt.Printf("cluster %d runs, pid %d\nkubeconfig  %s\ningress     %s\nS3          %s\nstate       %s\n", s.ID, s.PID, s.Kubeconfig, s.Ingress, s.S3, s.State)
+	fmt.Printf("cluster %d runs, pid %d\nkubeconfig  %s\ningress     %s\nS3          %s\nstate       %s\n", s.ID, s.PID,
+		s.Kubeconfig, s.Ingress, s.S3, s.State)
 	for _, p := range s.NotReady {
 		fmt.Printf("not ready   %s\n", p)
 	}

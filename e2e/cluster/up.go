@@ -63,7 +63,8 @@ func up(ctx context.Context, i instance, _ []string) error {
 // prepare checks the machine and builds what is missing.
 func (i instance) prepare(ctx context.Context, s *steps) error {
 	if os.Geteuid() != 0 {
-		return errors.New("needs root: it makes network namespaces, mounts and cgroups for kubelet, containerd and runc")
+		return errors.New(
+			"needs root: it makes network namespaces, mounts and cgroups for kubelet, containerd and runc")
 	}
 	if err := i.packages(ctx, s); err != nil {
 		return err
@@ -71,7 +72,8 @@ func (i instance) prepare(ctx context.Context, s *steps) error {
 	return i.compile(ctx, s, programs...)
 }
 
-// debianPackages are what the node needs of the machine, by the program that shows that it is there.
+// debianPackages are what the node needs of the machine, by the program that shows that it is
+// there.
 var debianPackages = map[string]string{"runc": "runc", "nft": "nftables", "iptables-nft": "iptables", "ip": "iproute2"}
 
 func (i instance) packages(ctx context.Context, s *steps) error {
@@ -91,13 +93,15 @@ func (i instance) packages(ctx context.Context, s *steps) error {
 		if err := logged(exec.CommandContext(ctx, "apt-get", "update", "-q"), "apt-update"); err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)...)
+		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"install", "-y", "-q", "--no-install-recommends"},
+			missing...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		return logged(cmd, "apt-install")
 	})
 }
 
-// Disk that is needed when nothing is built yet (both module caches included), and what a running cluster takes.
+// Disk that is needed when nothing is built yet (both module caches included), and what a running
+// cluster takes.
 const (
 	diskCold = 18 << 30
 	diskWarm = 2 << 30
@@ -128,7 +132,8 @@ func (i instance) compile(ctx context.Context, s *steps, all ...program) error {
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(cacheDir(), &fs); err == nil && fs.Bavail*uint64(fs.Bsize) < need && len(todo) > 2 {
-		return fmt.Errorf("%d GiB of disk are needed below %s, %d GiB are free", need>>30, cacheDir(), fs.Bavail*uint64(fs.Bsize)>>30)
+		return fmt.Errorf("%d GiB of disk are needed below %s, %d GiB are free", need>>30, cacheDir(),
+			fs.Bavail*uint64(fs.Bsize)>>30)
 	}
 	if len(todo) > 0 || !exists(out) {
 		if err := s.do("downloading modules", func() error { return download(ctx, i.root) }); err != nil {
@@ -164,7 +169,8 @@ func (i instance) kubectlIn(ctx context.Context, stdin string, args ...string) (
 	if config == "" {
 		config = i.kubeconfig()
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bins["kube"], "kubectl"), append([]string{"--kubeconfig", config}, args...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bins["kube"], "kubectl"),
+		append([]string{"--kubeconfig", config}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -184,7 +190,8 @@ func (i instance) awaitNode(ctx context.Context) error {
 	})
 }
 
-// install applies CoreDNS, Knative, the ingress and what tells unip where S3 is. Repeating it changes nothing.
+// install applies CoreDNS, Knative, the ingress and what tells unip where S3 is. Repeating it
+// changes nothing.
 func (i instance) install(ctx context.Context, s *steps) error {
 	dir, err := rendered(i.root)
 	if err != nil {
@@ -203,7 +210,8 @@ func (i instance) install(ctx context.Context, s *steps) error {
 			if err := apply(crdsYAML); err != nil {
 				return err
 			}
-			_, err := i.kubectl(ctx, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/name in (knative-serving,knative-eventing)", "--timeout=60s")
+			_, err := i.kubectl(ctx, "wait", "--for=condition=Established", "crd", "-l",
+				"app.kubernetes.io/name in (knative-serving,knative-eventing)", "--timeout=60s")
 			return err
 		}},
 		{"NetworkPolicies, Knative, the ingress, S3", func() error {
@@ -211,7 +219,8 @@ func (i instance) install(ctx context.Context, s *steps) error {
 		}},
 		{"waiting for Knative", func() error {
 			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing"} {
-				if _, err := i.kubectl(ctx, "-n", ns, "wait", "--for=condition=Available", "deploy", "--all", "--timeout=240s"); err != nil {
+				if _, err := i.kubectl(ctx, "-n", ns, "wait", "--for=condition=Available", "deploy", "--all",
+					"--timeout=240s"); err != nil {
 					pods, _ := i.kubectl(ctx, "-n", ns, "get", "pods")
 					return fmt.Errorf("%w\n%s", err, pods)
 				}
@@ -237,7 +246,8 @@ func (i instance) installDNS(ctx context.Context, file string) error {
 	return err
 }
 
-// installS3 gives MinIO, a process of the node, a name in the cluster, and writes the installation's own configuration for it.
+// installS3 gives MinIO, a process of the node, a name in the cluster, and writes the
+// installation's own configuration for it.
 func (i instance) installS3(ctx context.Context) error {
 	password, err := i.secret("minio-password")
 	if err != nil {
@@ -252,7 +262,8 @@ func (i instance) installS3(ctx context.Context) error {
 		return err
 	}
 	_, err = i.kubectlIn(ctx, strings.NewReplacer(
-		"NODE_IP", i.nodeIP(), "S3_PUBLIC", i.s3(), "S3_USER", minioUser, "S3_PASSWORD", password, "S3_WEBHOOK_TOKEN", token,
+		"NODE_IP", i.nodeIP(), "S3_PUBLIC", i.s3(), "S3_USER", minioUser, "S3_PASSWORD", password, "S3_WEBHOOK_TOKEN",
+		token,
 	).Replace(string(b)), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	return err
 }
@@ -261,7 +272,9 @@ func (i instance) installS3(ctx context.Context) error {
 func (i instance) checkForeign(ctx context.Context, s *steps, config string) error {
 	for _, crd := range []string{"services.serving.knative.dev", "brokers.eventing.knative.dev"} {
 		if _, err := i.kubectl(ctx, "get", "crd", crd); err != nil {
-			return fmt.Errorf("KUBECONFIG=%s names a cluster without Knative (or unset KUBECONFIG for a local cluster): %w", config, err)
+			return fmt.Errorf(
+				"KUBECONFIG=%s names a cluster without Knative (or unset KUBECONFIG for a local cluster): %w", config,
+				err)
 		}
 	}
 	s.say("using the cluster of KUBECONFIG=%s: it has Knative Serving and Eventing", config)

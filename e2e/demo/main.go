@@ -1,5 +1,7 @@
-// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, an uploaded table starts the pipeline that trains a model, and predict is called from
-// zero through the gateway with digits that the model has never seen. It may run again and again. When a step fails it says which and why, and exits with 1.
+// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, an
+// uploaded table starts the pipeline that trains a model, and predict is called from zero through
+// the gateway with digits that the model has never seen. It may run again and again. When a step
+// fails it says which and why, and exits with 1.
 package main
 
 import (
@@ -85,7 +87,8 @@ func (d *demo) ready(ctx context.Context) (string, error) {
 	return "", d.AwaitReady(ctx, 3*time.Minute)
 }
 
-// table writes the table in a pod of the module's image, which has scikit-learn's digits, and takes it out with those that are not in it.
+// table writes the table in a pod of the module's image, which has scikit-learn's digits, and takes
+// it out with those that are not in it.
 func (d *demo) table(ctx context.Context) (string, error) {
 	const pod = "digits-table"
 	gone := func(ctx context.Context) error {
@@ -96,16 +99,19 @@ func (d *demo) table(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
-	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--image-pull-policy=Always", "--restart=Never", "--command", "--", "sleep", "600"); err != nil {
+	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--image-pull-policy=Always",
+		"--restart=Never", "--command", "--", "sleep", "600"); err != nil {
 		return "", err
 	}
-	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout=90s"); err != nil {
+	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod,
+		"--timeout=90s"); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, d.Diagnose(ctx))
 	}
 	exec := func(args ...string) ([]byte, error) {
 		return d.Run(ctx, nil, "kubectl", append([]string{"-n", namespace, "exec", pod, "--"}, args...)...)
 	}
-	if _, err := exec("python3", "-m", "digits.data", "--table", "/tmp/digits.csv", "--held-out", "/tmp/held-out.json"); err != nil {
+	if _, err := exec("python3", "-m", "digits.data", "--table", "/tmp/digits.csv", "--held-out",
+		"/tmp/held-out.json"); err != nil {
 		return "", err
 	}
 	var err error
@@ -167,7 +173,8 @@ func (d *demo) train(ctx context.Context) (string, error) {
 	if err := json.Unmarshal(report, &d.report); err != nil {
 		return "", fmt.Errorf("reading the report: %w", err)
 	}
-	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"], d.report.Best), nil
+	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"],
+		d.report.Best), nil
 }
 
 func (d *demo) sleep(ctx context.Context) (string, error) {
@@ -183,7 +190,8 @@ func (d *demo) predict(ctx context.Context, images ...[]float64) (*live.Answer, 
 		return nil, nil, err
 	}
 	shape := json.RawMessage(fmt.Sprintf("[%d,8,8]", len(images)))
-	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape, Data: data})
+	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape,
+		Data: data})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -199,7 +207,8 @@ func (d *demo) fromZero(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", picture(d.heldOut.Images[0]), digits, d.heldOut.Digits[0], a.Took.Seconds()), nil
+	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", picture(d.heldOut.Images[0]), digits,
+		d.heldOut.Digits[0], a.Took.Seconds()), nil
 }
 
 func (d *demo) warm(ctx context.Context) (string, error) {
@@ -207,7 +216,8 @@ func (d *demo) warm(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", digits, d.heldOut.Digits[1], float64(a.Took.Microseconds())/1000), nil
+	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", digits, d.heldOut.Digits[1],
+		float64(a.Took.Microseconds())/1000), nil
 }
 
 func (d *demo) accuracy(ctx context.Context) (string, error) {

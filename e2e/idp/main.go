@@ -1,5 +1,7 @@
-// Command idp is the OpenID Connect provider of the e2e tests: discovery, keys, and access tokens by the password grant, in the form in which the platform's clients get theirs from Keycloak. Its users stand on its command line
-// and its key lives as long as its process; it is a provider for nothing else.
+// Command idp is the OpenID Connect provider of the e2e tests: discovery, keys, and access tokens
+// by the password grant, in the form in which the platform's clients get theirs from Keycloak. Its
+// users stand on its command line and its key lives as long as its process; it is a provider for
+// nothing else.
 package main
 
 import (
@@ -34,7 +36,8 @@ func main() {
 	if err != nil {
 		log.Fatal("idp: ", err)
 	}
-	s := &http.Server{Addr: ":" + os.Getenv("PORT"), Handler: h, ReadHeaderTimeout: maxDelay} // PORT is Knative's contract
+	// PORT is Knative's contract
+	s := &http.Server{Addr: ":" + os.Getenv("PORT"), Handler: h, ReadHeaderTimeout: maxDelay}
 	log.Fatal("idp: ", s.ListenAndServe())
 }
 
@@ -58,7 +61,8 @@ func newProvider(issuer, users string) (http.Handler, error) {
 		}
 		p.users[name] = password
 	}
-	public := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: keyID, Algorithm: "RS256"}}}
+	public := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: keyID,
+		Algorithm: "RS256"}}}
 	public.SetIssuer(issuer)
 	mux := http.NewServeMux()
 	mux.Handle("/", public)
@@ -81,14 +85,16 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": p.issuer, "aud": "account", "azp": client, "typ": "Bearer", "sub": fmt.Sprintf("%x", name), "preferred_username": name, "iat": now.Unix(), "exp": now.Add(life).Unix(),
+		"iss": p.issuer, "aud": "account", "azp": client, "typ": "Bearer", "sub": fmt.Sprintf("%x", name),
+		"preferred_username": name, "iat": now.Unix(), "exp": now.Add(life).Unix(),
 	})
 	if err != nil {
 		answer(w, http.StatusInternalServerError, map[string]any{"error": "server_error"})
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"access_token": oidctest.SignIDToken(p.key, keyID, "RS256", string(claims)), "token_type": "Bearer", "expires_in": int(life.Seconds()),
+		"access_token": oidctest.SignIDToken(p.key, keyID, "RS256", string(claims)), "token_type": "Bearer",
+		"expires_in": int(life.Seconds()),
 	})
 }
 

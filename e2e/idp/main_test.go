@@ -39,7 +39,8 @@ func TestTokens(t *testing.T) {
 		}
 		return a.Token
 	}
-	login := url.Values{"grant_type": {"password"}, "client_id": {"end-users"}, "username": {"boris"}, "password": {"s4same"}}
+	login := url.Values{"grant_type": {"password"}, "client_id": {"end-users"}, "username": {"boris"},
+		"password": {"s4same"}}
 	token := ask(http.StatusOK, login)
 	p, err := oidc.NewProvider(t.Context(), srv.URL)
 	if err != nil {

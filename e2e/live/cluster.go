@@ -36,7 +36,9 @@ type Cluster struct {
 func Connect() (*Cluster, error) {
 	ingress := os.Getenv("UNIP_CLUSTER_INGRESS")
 	if os.Getenv("KUBECONFIG") == "" || ingress == "" {
-		return nil, errors.New("KUBECONFIG and UNIP_CLUSTER_INGRESS must name the cluster: run this by make, or eval \"$(bin/cluster env)\" first")
+		return nil,
+			errors.New(
+				"KUBECONFIG and UNIP_CLUSTER_INGRESS must name the cluster: run this by make, or eval \"$(bin/cluster env)\" first")
 	}
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
@@ -45,7 +47,8 @@ func Connect() (*Cluster, error) {
 	cfg.QPS, cfg.Burst = 50, 100
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, servingv1.AddToScheme, platformv1.AddToScheme, runtimev1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, servingv1.AddToScheme, platformv1.AddToScheme,
+		runtimev1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -60,7 +63,8 @@ func Connect() (*Cluster, error) {
 	return &Cluster{WithWatch: c, Ingress: strings.TrimSuffix(ingress, "/"), Root: strings.TrimSpace(string(root))}, nil
 }
 
-// Run runs a command of this machine in the checkout with stdin, and returns what it printed. The error carries its stderr.
+// Run runs a command of this machine in the checkout with stdin, and returns what it printed. The
+// error carries its stderr.
 func (c *Cluster) Run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.Root
@@ -79,9 +83,11 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Await calls check until it returns nil, the context ends, or the timeout is over; then the last error of check comes back with what.
+// Await calls check until it returns nil, the context ends, or the timeout is over; then the last
+// error of check comes back with what.
 func Await(ctx context.Context, timeout time.Duration, what string, check func(context.Context) error) error {
-	// A check may go on a little longer, so that what is still wanted is told, not that its own time was up.
+	// A check may go on a little longer, so that what is still wanted is told, not that its own
+	// time was up.
 	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
 	defer cancel()
 	late := time.NewTimer(timeout)

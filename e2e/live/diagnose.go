@@ -12,7 +12,8 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// Diagnose says what is wrong with a module: services and pods that are not ready, each with its reason, and the tail of their logs.
+// Diagnose says what is wrong with a module: services and pods that are not ready, each with its
+// reason, and the tail of their logs.
 func (m *Module) Diagnose(ctx context.Context) string {
 	var b strings.Builder
 	var services servingv1.ServiceList
@@ -66,7 +67,8 @@ func reason(s corev1.ContainerStatus) string {
 		}
 		return r
 	case s.State.Terminated != nil:
-		return fmt.Sprintf("ended with %d: %s %s", s.State.Terminated.ExitCode, s.State.Terminated.Reason, s.State.Terminated.Message)
+		return fmt.Sprintf("ended with %d: %s %s", s.State.Terminated.ExitCode, s.State.Terminated.Reason,
+			s.State.Terminated.Message)
 	default:
 		return "runs, not ready"
 	}

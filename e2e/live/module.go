@@ -33,7 +33,8 @@ type Module struct {
 // Module names a module. Nothing is applied yet.
 func (c *Cluster) Module(namespace string) *Module { return &Module{Cluster: c, Namespace: namespace} }
 
-// Apply translates the manifests (a file or a folder) and applies the result with ko, as the README shows it.
+// Apply translates the manifests (a file or a folder) and applies the result with ko, as the README
+// shows it.
 func (m *Module) Apply(ctx context.Context, path string) error {
 	objects, err := m.Translate(ctx, path)
 	if err != nil {
@@ -48,7 +49,8 @@ func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
 	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", path)
 }
 
-// AwaitReady waits until every box, Knative Service, Broker, Trigger and Pipeline of the module is ready. A Service that has failed for good ends the wait at once; its error says why.
+// AwaitReady waits until every box, Knative Service, Broker, Trigger and Pipeline of the module is
+// ready. A Service that has failed for good ends the wait at once; its error says why.
 func (m *Module) AwaitReady(ctx context.Context, timeout time.Duration) error {
 	err := Await(ctx, timeout, "module "+m.Namespace+" is not ready", func(ctx context.Context) error {
 		return errors.Join(m.boxesReady(ctx), m.servicesReady(ctx), m.eventingReady(ctx))
@@ -107,14 +109,16 @@ func (m *Module) servicesReady(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Replicas is how many pods a Knative Service's newest revision wants: 0 when it sleeps. A pod that is going away (Knative gives it 30 s) does not count.
+// Replicas is how many pods a Knative Service's newest revision wants: 0 when it sleeps. A pod that
+// is going away (Knative gives it 30 s) does not count.
 func (m *Module) Replicas(ctx context.Context, service string) (int, error) {
 	var s servingv1.Service
 	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: service}, &s); err != nil {
 		return 0, err
 	}
 	var pods corev1.PodList
-	err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels{"serving.knative.dev/service": service})
+	err := m.List(ctx, &pods, client.InNamespace(m.Namespace),
+		client.MatchingLabels{"serving.knative.dev/service": service})
 	if err != nil {
 		return 0, err
 	}
@@ -152,11 +156,13 @@ func (m *Module) AwaitAsleep(ctx context.Context, timeout time.Duration) error {
 	return m.AwaitZero(ctx, timeout, services...)
 }
 
-// AwaitGone waits until not even a pod on its way out is left, so that the next call is a cold start with nothing beside it.
+// AwaitGone waits until not even a pod on its way out is left, so that the next call is a cold
+// start with nothing beside it.
 func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
 	return Await(ctx, timeout, "pods going away", func(ctx context.Context) error {
 		var pods corev1.PodList
-		if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
+		if err := m.List(ctx, &pods, client.InNamespace(m.Namespace),
+			client.HasLabels{"serving.knative.dev/service"}); err != nil {
 			return err
 		}
 		var errs []error
@@ -196,15 +202,18 @@ func (m *Module) Bucket(ctx context.Context, box string) (*minio.Client, databox
 		return nil, databox.Session{}, err
 	}
 	s := databox.Session{
-		Endpoint: installed.S3.Endpoint, PublicEndpoint: installed.S3.PublicEndpoint, Region: installed.S3.Region, Bucket: b.Status.Bucket,
+		Endpoint: installed.S3.Endpoint, PublicEndpoint: installed.S3.PublicEndpoint, Region: installed.S3.Region,
+		Bucket:      b.Status.Bucket,
 		AccessKeyID: string(keys.Data["accessKeyId"]), SecretAccessKey: string(keys.Data["secretAccessKey"]),
 	}
 	c, err := Open(s)
 	return c, s, err
 }
 
-// Box opens a box with the session of a use that the controller put into its Secret; object is the model's, else empty.
-func (m *Module) Box(ctx context.Context, box string, use databox.Access, object string) (*minio.Client, databox.Session, error) {
+// Box opens a box with the session of a use that the controller put into its Secret; object is the
+// model's, else empty.
+func (m *Module) Box(ctx context.Context, box string, use databox.Access, object string) (*minio.Client,
+	databox.Session, error) {
 	var secret corev1.Secret
 	if err := m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: use.Secret(box, object)}, &secret); err != nil {
 		return nil, databox.Session{}, err
@@ -222,7 +231,8 @@ func Open(s databox.Session) (*minio.Client, error) {
 	secure := strings.HasPrefix(s.PublicEndpoint, "https://")
 	host := strings.TrimPrefix(strings.TrimPrefix(s.PublicEndpoint, "https://"), "http://")
 	return minio.New(strings.TrimSuffix(host, "/"), &minio.Options{
-		Creds: credentials.NewStaticV4(s.AccessKeyID, s.SecretAccessKey, s.SessionToken), Secure: secure, Region: s.Region,
+		Creds: credentials.NewStaticV4(s.AccessKeyID, s.SecretAccessKey, s.SessionToken), Secure: secure,
+		Region: s.Region,
 	})
 }
 
@@ -232,18 +242,21 @@ func (m *Module) Put(ctx context.Context, box, key string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("opening box %s: %w", box, err)
 	}
-	_, err = c.PutObject(ctx, s.Bucket, key, strings.NewReader(string(data)), int64(len(data)), minio.PutObjectOptions{})
+	_, err = c.PutObject(ctx, s.Bucket, key, strings.NewReader(string(data)), int64(len(data)),
+		minio.PutObjectOptions{})
 	return err
 }
 
 // starting are the pods of Services that are neither ready nor on their way out.
 func (m *Module) starting(ctx context.Context) error {
 	var pods corev1.PodList
-	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
+	if err := m.List(ctx, &pods, client.InNamespace(m.Namespace),
+		client.HasLabels{"serving.knative.dev/service"}); err != nil {
 		return err
 	}
 	for _, p := range pods.Items {
-		isReady := slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
+		isReady := slices.ContainsFunc(p.Status.Conditions,
+			func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
 		if p.DeletionTimestamp == nil && !isReady {
 			return fmt.Errorf("pod %s is not ready", p.Name)
 		}
@@ -251,11 +264,14 @@ func (m *Module) starting(ctx context.Context) error {
 	return nil
 }
 
-// Delete deletes the module and waits until its namespace is gone. Services go first: while pods are on their way out, Kubernetes looks at a namespace again only after half of their grace
+// Delete deletes the module and waits until its namespace is gone. Services go first: while pods
+// are on their way out, Kubernetes looks at a namespace again only after half of their grace
 // period, which is the calls' timeout.
 //
-// A container whose end comes in its first moments does not hear the signal: the first process of a container has no handler then, and the kernel drops signals for it that have none. Knative's queue-proxy
-// in such a pod goes on for the whole grace period, 300 or 600 s. So pods that start are given some seconds to be ready, and what is left after a minute is told, and killed.
+// A container whose end comes in its first moments does not hear the signal: the first process of a
+// container has no handler then, and the kernel drops signals for it that have none. Knative's
+// queue-proxy in such a pod goes on for the whole grace period, 300 or 600 s. So pods that start
+// are given some seconds to be ready, and what is left after a minute is told, and killed.
 func (m *Module) Delete(ctx context.Context) error {
 	_ = Await(ctx, 15*time.Second, "pods that start", m.starting) // some never do
 	if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "ksvc", "--all", "--ignore-not-found"); err != nil {
@@ -263,7 +279,8 @@ func (m *Module) Delete(ctx context.Context) error {
 	}
 	if err := m.AwaitGone(ctx, time.Minute); err != nil { // half a minute as a rule
 		fmt.Fprintf(os.Stderr, "%s: %v\n", m.Namespace, err)
-		if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "pods", "--selector=serving.knative.dev/service", "--grace-period=0", "--force", "--ignore-not-found"); err != nil {
+		if _, err := m.Kubectl(ctx, "-n", m.Namespace, "delete", "pods", "--selector=serving.knative.dev/service",
+			"--grace-period=0", "--force", "--ignore-not-found"); err != nil {
 			return err
 		}
 		if err := m.AwaitGone(ctx, time.Minute); err != nil {

@@ -57,12 +57,14 @@ type Request struct {
 // Raw is a body that is sent as it is.
 type Raw []byte
 
-// Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not errors. An empty 502 is the local ingress' own: it found a connection refused by a pod that has just
-// gone, which other ingresses try again themselves; so GET and PUT are sent again here.
+// Call sends a request through the cluster's ingress. Statuses other than 2xx are answers, not
+// errors. An empty 502 is the local ingress' own: it found a connection refused by a pod that has
+// just gone, which other ingresses try again themselves; so GET and PUT are sent again here.
 func (m *Module) Call(ctx context.Context, r Request) (*Answer, error) {
 	for range 3 {
 		a, err := m.call(ctx, r)
-		if err != nil || a.Status != http.StatusBadGateway || len(a.Body) > 0 || (r.Method != http.MethodGet && r.Method != http.MethodPut) {
+		if err != nil || a.Status != http.StatusBadGateway || len(a.Body) > 0 ||
+			(r.Method != http.MethodGet && r.Method != http.MethodPut) {
 			return a, err
 		}
 	}
@@ -119,7 +121,8 @@ func (m *Module) call(ctx context.Context, r Request) (*Answer, error) {
 // Host is the host name under which the cluster's ingress serves the module's gateway.
 func (m *Module) Host(ctx context.Context) (string, error) {
 	var all servingv1.ServiceList // by its label, for a module's names may have been prefixed
-	if err := m.List(ctx, &all, client.InNamespace(m.Namespace), client.MatchingLabels{"app.kubernetes.io/component": names.Gateway}); err != nil {
+	if err := m.List(ctx, &all, client.InNamespace(m.Namespace),
+		client.MatchingLabels{"app.kubernetes.io/component": names.Gateway}); err != nil {
 		return "", fmt.Errorf("finding the gateway: %w", err)
 	}
 	if len(all.Items) != 1 {

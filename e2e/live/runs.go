@@ -17,9 +17,11 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
-// Upload puts a file into a user's part of a box as every client does: a link from the file API, then the bytes to the storage. path is <box>/<group>/<file>, escaped.
+// Upload puts a file into a user's part of a box as every client does: a link from the file API,
+// then the bytes to the storage. path is <box>/<group>/<file>, escaped.
 func (m *Module) Upload(ctx context.Context, user, password, path string, data []byte) error {
-	a, err := m.Call(ctx, Request{Method: http.MethodPut, Path: "/" + m.Namespace + "/files/" + path + "?overwrite=true", User: user, Password: password})
+	a, err := m.Call(ctx, Request{Method: http.MethodPut,
+		Path: "/" + m.Namespace + "/files/" + path + "?overwrite=true", User: user, Password: password})
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,8 @@ func (m *Module) Upload(ctx context.Context, user, password, path string, data [
 
 // Download fetches a user's file.
 func (m *Module) Download(ctx context.Context, user, password, path string) ([]byte, error) {
-	a, err := m.Call(ctx, Request{Method: http.MethodGet, Path: "/" + m.Namespace + "/files/" + path, User: user, Password: password})
+	a, err := m.Call(ctx, Request{Method: http.MethodGet, Path: "/" + m.Namespace + "/files/" + path, User: user,
+		Password: password})
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +83,8 @@ func (m *Module) Runs(ctx context.Context) ([]runtimev1.PipelineRun, error) {
 }
 
 // AwaitRun waits until a run has ended; told, when it is not nil, hears of each change of a stage.
-func (m *Module) AwaitRun(ctx context.Context, name string, timeout time.Duration, told func(runtimev1.StageStatus)) (*runtimev1.PipelineRun, error) {
+func (m *Module) AwaitRun(ctx context.Context, name string, timeout time.Duration,
+	told func(runtimev1.StageStatus)) (*runtimev1.PipelineRun, error) {
 	run := &runtimev1.PipelineRun{}
 	states := map[string]runtimev1.State{}
 	err := Await(ctx, timeout, "run "+name, func(ctx context.Context) error {
@@ -116,7 +120,8 @@ func (m *Module) eventingReady(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("pipeline %s is not ready", p.Name))
 		}
 	}
-	for kind, group := range map[string]string{"Broker": "eventing.knative.dev", "Trigger": "eventing.knative.dev", "PingSource": "sources.knative.dev"} {
+	for kind, group := range map[string]string{"Broker": "eventing.knative.dev", "Trigger": "eventing.knative.dev",
+		"PingSource": "sources.knative.dev"} {
 		l := &unstructured.UnstructuredList{}
 		l.SetGroupVersionKind(schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind + "List"})
 		if err := m.List(ctx, l, client.InNamespace(m.Namespace)); err != nil {

@@ -1,9 +1,10 @@
-// Package printable makes other people's text safe to show: what a container, a user, a registry or a storage
-// has said, in a status, an event, a log or a terminal.
+// Package printable makes other people's text safe to show: what a container, a user, a registry or
+// a storage has said, in a status, an event, a log or a terminal.
 //
-// Whatever comes out is valid UTF-8. No character in it steers a terminal, ends a line that goes on, or turns
-// the direction of writing. Such a character, and a byte that is no UTF-8, is shown as Go writes it in a
-// string: \x1b, \n, \u202e, \xff. Text that is safe already stays as it is, so doing it twice changes nothing.
+// Whatever comes out is valid UTF-8. No character in it steers a terminal, ends a line that goes
+// on, or turns the direction of writing. Such a character, and a byte that is no UTF-8, is shown as
+// Go writes it in a string: \x1b, \n, \u202e, \xff. Text that is safe already stays as it is, so
+// doing it twice changes nothing.
 package printable
 
 import (
@@ -24,8 +25,9 @@ func Text(s string) string { return string(appendEscaped(nil, []byte(s), lineEnd
 // lineEndsAndTabs may stand in a text of several lines.
 const lineEndsAndTabs = "\n\t"
 
-// Summary is the beginning of the text on one line: white space between words becomes one blank. It has at
-// most maxBytes bytes, and "…" after them where something was left out. It reads no more than it needs.
+// Summary is the beginning of the text on one line: white space between words becomes one blank. It
+// has at most maxBytes bytes, and "…" after them where something was left out. It reads no more
+// than it needs.
 func Summary(s string, maxBytes int) string {
 	var out []byte
 	blank := false
@@ -49,8 +51,8 @@ func Summary(s string, maxBytes int) string {
 	return string(out)
 }
 
-// JSON is the same JSON for every reader, in printable characters. JSON itself escapes those below U+0020; the
-// others stand in strings and may be escaped there.
+// JSON is the same JSON for every reader, in printable characters. JSON itself escapes those below
+// U+0020; the others stand in strings and may be escaped there.
 func JSON(b []byte) []byte {
 	var out []byte
 	for _, r := range string(b) {

@@ -109,12 +109,14 @@ func TestJSONStaysWhatItIs(t *testing.T) {
 	}
 }
 
-// acts holds what no line may have in it: it steers, ends the line, or turns the direction of writing.
+// acts holds what no line may have in it: it steers, ends the line, or turns the direction of
+// writing.
 func acts(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Cs)
 }
 
-// No input leaves anything in it that a terminal would obey, and what is printable already is not touched again.
+// No input leaves anything in it that a terminal would obey, and what is printable already is not
+// touched again.
 func FuzzPrintable(f *testing.F) {
 	for _, s := range []string{"\x1b[2J", "a\nb", "\u202e", "\u2029", "\xff", `\x1b`, "я", "👩\u200d💻"} {
 		f.Add(s, 400)

@@ -2,7 +2,6 @@ package run_test
 
 import (
 	"flag"
-	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -208,21 +207,5 @@ func TestSimulationFindsMistakes(t *testing.T) {
 			}
 			t.Logf("seed %d: %s", seed, strings.Join(w.wrong, "; "))
 		})
-	}
-}
-
-// What decides over runs knows no cluster, no storage and no machinery of controllers.
-func TestArrows(t *testing.T) {
-	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Skip("there is no go command here")
-	}
-	for _, p := range strings.Fields(string(out)) {
-		for _, bad := range []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "knative.dev/", "github.com/minio/"} {
-			if strings.HasPrefix(p, bad) {
-				t.Errorf("eventing/run imports %s", p)
-			}
-		}
 	}
 }

@@ -1,7 +1,9 @@
-// Package schedule says when a pipeline is due: a cron line in a time zone, read as Knative's PingSource reads it, so that the ping and the controller's own clock mean the same moments.
+// Package schedule says when a pipeline is due: a cron line in a time zone, read as Knative's
+// PingSource reads it, so that the ping and the controller's own clock mean the same moments.
 //
-// A line has five fields (minute, hour, day of the month, month, day of the week; no seconds) or is a descriptor such as @daily. Clock changes are as in PingSource: an hour that a zone leaves out has no
-// due times, and one that it repeats has them twice.
+// A line has five fields (minute, hour, day of the month, month, day of the week; no seconds) or is
+// a descriptor such as @daily. Clock changes are as in PingSource: an hour that a zone leaves out
+// has no due times, and one that it repeats has them twice.
 package schedule
 
 import (
@@ -26,7 +28,8 @@ const Default = "UTC"
 // The parser of PingSource, but for its optional seconds.
 var parser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
-// beginning is a moment from which each possible schedule comes within the five years that the parser's library looks ahead: a leap year is in them.
+// beginning is a moment from which each possible schedule comes within the five years that the
+// parser's library looks ahead: a leap year is in them.
 var beginning = time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // Schedule is a cron line in a time zone. The zero Schedule is never due.
@@ -35,7 +38,8 @@ type Schedule struct {
 	line, zone string
 }
 
-// Split takes "CRON_TZ=Europe/Moscow 0 3 * * *" apart. Without a zone in front it is Default. Nothing of it is checked.
+// Split takes "CRON_TZ=Europe/Moscow 0 3 * * *" apart. Without a zone in front it is Default.
+// Nothing of it is checked.
 func Split(s string) (line, zone string) {
 	s = strings.TrimSpace(s)
 	rest, ok := strings.CutPrefix(s, prefix)
@@ -46,7 +50,8 @@ func Split(s string) (line, zone string) {
 	return strings.TrimSpace(line), zone
 }
 
-// Parse reads a line and a time zone of the IANA database; an empty zone is Default. What can never be due is an error.
+// Parse reads a line and a time zone of the IANA database; an empty zone is Default. What can never
+// be due is an error.
 func Parse(line, zone string) (Schedule, error) {
 	if zone == "" {
 		zone = Default
@@ -57,10 +62,12 @@ func Parse(line, zone string) (Schedule, error) {
 	case len(line) > maxLine:
 		return Schedule{}, fmt.Errorf("the schedule is longer than %d characters", maxLine)
 	case strings.Contains(line, "@every"):
-		return Schedule{}, errors.New("@every has no fixed times, so a run could not be told from one that was made before")
+		return Schedule{}, errors.New(
+			"@every has no fixed times, so a run could not be told from one that was made before")
 	case strings.Contains(line, "="):
 		// Also because the library's parser panics at a time zone with nothing behind it.
-		return Schedule{}, fmt.Errorf("%q: a time zone is written %sArea/City and a blank, in front of the fields", line, prefix)
+		return Schedule{}, fmt.Errorf("%q: a time zone is written %sArea/City and a blank, in front of the fields",
+			line, prefix)
 	}
 	where, err := time.LoadLocation(zone)
 	if err != nil || zone == "Local" { // which would be another one on each machine
@@ -88,13 +95,15 @@ func (s Schedule) String() string { return prefix + s.zone + " " + s.line }
 type Look struct {
 	// Due is the latest due time for which something is to be done; zero when there is none.
 	Due time.Time
-	// Missed is the first due time that is passed over, because it was too long ago or a later one has come since; zero when there is none.
+	// Missed is the first due time that is passed over, because it was too long ago or a later one
+	// has come since; zero when there is none.
 	Missed time.Time
 	// Next is the first due time after the moment.
 	Next time.Time
 }
 
-// Look looks at what came due after settled, until now. What is as old as window, or older, is passed over. It takes one step per due time within the window, however long ago settled is.
+// Look looks at what came due after settled, until now. What is as old as window, or older, is
+// passed over. It takes one step per due time within the window, however long ago settled is.
 func (s Schedule) Look(settled, now time.Time, window time.Duration) Look {
 	if s.cron == nil {
 		return Look{}

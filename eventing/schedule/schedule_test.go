@@ -20,24 +20,42 @@ func TestLook(t *testing.T) {
 	t.Parallel()
 	const never = ""
 	for name, c := range map[string]struct{ schedule, settled, now, due, missed, next string }{
-		"just due":                      {"*/30 * * * *", "2026-05-01T09:31:00Z", "2026-05-01T10:00:00Z", "2026-05-01T10:00:00Z", never, "2026-05-01T10:30:00Z"},
-		"not yet":                       {"*/30 * * * *", "2026-05-01T09:31:00Z", "2026-05-01T09:59:59Z", never, never, "2026-05-01T10:00:00Z"},
-		"first seen in that second":     {"*/30 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:00:00Z", never, never, "2026-05-01T10:30:00Z"},
-		"done already":                  {"*/30 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:01:00Z", never, never, "2026-05-01T10:30:00Z"},
-		"late within the hour":          {"0 3 * * *", "2026-04-30T03:00:00Z", "2026-05-01T03:59:59Z", "2026-05-01T03:00:00Z", never, "2026-05-02T03:00:00Z"},
-		"an hour late":                  {"0 3 * * *", "2026-04-30T03:00:00Z", "2026-05-01T04:00:00Z", never, "2026-05-01T03:00:00Z", "2026-05-02T03:00:00Z"},
-		"days late":                     {"0 3 * * *", "2026-04-01T03:00:00Z", "2026-05-01T03:10:00Z", "2026-05-01T03:00:00Z", "2026-04-02T03:00:00Z", "2026-05-02T03:00:00Z"},
-		"several within the hour":       {"*/10 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:35:00Z", "2026-05-01T10:30:00Z", "2026-05-01T10:10:00Z", "2026-05-01T10:40:00Z"},
-		"settled later than now":        {"* * * * *", "2026-05-01T10:05:00Z", "2026-05-01T10:00:00Z", never, never, "2026-05-01T10:01:00Z"},
-		"a month without the day":       {"0 0 31 * *", "2026-05-31T00:00:00Z", "2026-06-30T12:00:00Z", never, never, "2026-07-31T00:00:00Z"},
-		"leap day":                      {"0 0 29 2 *", "2026-05-31T00:00:00Z", "2026-06-30T12:00:00Z", never, never, "2028-02-29T00:00:00Z"},
-		"descriptor":                    {"@daily", "2026-05-01T00:00:00Z", "2026-05-02T00:00:01Z", "2026-05-02T00:00:00Z", never, "2026-05-03T00:00:00Z"},
-		"in a zone":                     {"CRON_TZ=Europe/Moscow 0 3 * * *", "2026-04-30T12:00:00Z", "2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", never, "2026-05-02T00:00:00Z"},
-		"summer time begins":            {"CRON_TZ=Europe/Berlin 30 3 * * *", "2026-03-28T02:30:00Z", "2026-03-29T01:30:00Z", "2026-03-29T01:30:00Z", never, "2026-03-30T01:30:00Z"},
-		"in an hour that is left out":   {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-03-28T01:30:00Z", "2026-03-29T01:30:00Z", never, never, "2026-03-30T00:30:00Z"},
-		"in an hour that comes twice":   {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z", never, "2026-10-25T01:30:00Z"},
-		"in its second coming":          {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-25T01:30:30Z", "2026-10-25T01:30:00Z", never, "2026-10-26T01:30:00Z"},
-		"hourly through a clock change": {"CRON_TZ=Europe/Berlin 0 * * * *", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:00:00Z", never, "2026-10-25T02:00:00Z"},
+		"just due": {"*/30 * * * *", "2026-05-01T09:31:00Z", "2026-05-01T10:00:00Z",
+			"2026-05-01T10:00:00Z", never, "2026-05-01T10:30:00Z"},
+		"not yet": {"*/30 * * * *", "2026-05-01T09:31:00Z", "2026-05-01T09:59:59Z", never, never,
+			"2026-05-01T10:00:00Z"},
+		"first seen in that second": {"*/30 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:00:00Z", never, never,
+			"2026-05-01T10:30:00Z"},
+		"done already": {"*/30 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:01:00Z", never, never,
+			"2026-05-01T10:30:00Z"},
+		"late within the hour": {"0 3 * * *", "2026-04-30T03:00:00Z", "2026-05-01T03:59:59Z",
+			"2026-05-01T03:00:00Z", never, "2026-05-02T03:00:00Z"},
+		"an hour late": {"0 3 * * *", "2026-04-30T03:00:00Z", "2026-05-01T04:00:00Z", never,
+			"2026-05-01T03:00:00Z", "2026-05-02T03:00:00Z"},
+		"days late": {"0 3 * * *", "2026-04-01T03:00:00Z", "2026-05-01T03:10:00Z",
+			"2026-05-01T03:00:00Z", "2026-04-02T03:00:00Z", "2026-05-02T03:00:00Z"},
+		"several within the hour": {"*/10 * * * *", "2026-05-01T10:00:00Z", "2026-05-01T10:35:00Z",
+			"2026-05-01T10:30:00Z", "2026-05-01T10:10:00Z", "2026-05-01T10:40:00Z"},
+		"settled later than now": {"* * * * *", "2026-05-01T10:05:00Z", "2026-05-01T10:00:00Z", never, never,
+			"2026-05-01T10:01:00Z"},
+		"a month without the day": {"0 0 31 * *", "2026-05-31T00:00:00Z", "2026-06-30T12:00:00Z", never, never,
+			"2026-07-31T00:00:00Z"},
+		"leap day": {"0 0 29 2 *", "2026-05-31T00:00:00Z", "2026-06-30T12:00:00Z", never, never,
+			"2028-02-29T00:00:00Z"},
+		"descriptor": {"@daily", "2026-05-01T00:00:00Z", "2026-05-02T00:00:01Z",
+			"2026-05-02T00:00:00Z", never, "2026-05-03T00:00:00Z"},
+		"in a zone": {"CRON_TZ=Europe/Moscow 0 3 * * *", "2026-04-30T12:00:00Z",
+			"2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", never, "2026-05-02T00:00:00Z"},
+		"summer time begins": {"CRON_TZ=Europe/Berlin 30 3 * * *", "2026-03-28T02:30:00Z",
+			"2026-03-29T01:30:00Z", "2026-03-29T01:30:00Z", never, "2026-03-30T01:30:00Z"},
+		"in an hour that is left out": {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-03-28T01:30:00Z",
+			"2026-03-29T01:30:00Z", never, never, "2026-03-30T00:30:00Z"},
+		"in an hour that comes twice": {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-24T00:30:00Z",
+			"2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z", never, "2026-10-25T01:30:00Z"},
+		"in its second coming": {"CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-25T00:30:00Z",
+			"2026-10-25T01:30:30Z", "2026-10-25T01:30:00Z", never, "2026-10-26T01:30:00Z"},
+		"hourly through a clock change": {"CRON_TZ=Europe/Berlin 0 * * * *", "2026-10-25T00:00:00Z",
+			"2026-10-25T01:00:00Z", "2026-10-25T01:00:00Z", never, "2026-10-25T02:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +81,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Whenever and however often somebody looks, as long as it is at least hourly: what was settled never comes again, and what came due within the window does.
+// Whenever and however often somebody looks, as long as it is at least hourly: what was settled
+// never comes again, and what came due within the window does.
 func TestEachDueTimeComesOnce(t *testing.T) {
 	t.Parallel()
 	s, err := Parse("*/20 * * * *", "Asia/Kathmandu")
@@ -118,9 +137,11 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Whatever is written in an annotation or a Pipeline: an error or a schedule that has a next time, never a panic.
+// Whatever is written in an annotation or a Pipeline: an error or a schedule that has a next time,
+// never a panic.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"0 3 * * *", "CRON_TZ=Europe/Moscow */5 1-3 1,2 jan mon-fri", "TZ=x", "CRON_TZ=", "@daily", "? * * * *", "*/0 * * * *", "@"} {
+	for _, s := range []string{"0 3 * * *", "CRON_TZ=Europe/Moscow */5 1-3 1,2 jan mon-fri", "TZ=x", "CRON_TZ=",
+		"@daily", "? * * * *", "*/0 * * * *", "@"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -24,8 +24,12 @@ func FuzzParse(f *testing.F) {
 		f.Add(b)
 	}
 	for _, s := range []string{
-		"", "null", "[]", "a: 1", "s3: {endpoint: 's3'}", "s3: {endpoint: 'http://'}", "s3: {endpoint: 'http://s3', publicEndpoint: 'file:///etc/passwd'}", "s3: {endpoint: &a [*a]}", "limits: {bodyMiB: 1e9}", "limits: {bodyMiB: 0}", "security: none", "---\n---\n", "\xff", "\x00",
-		"defaults: {requests: {cpu: 1e999999999}}", "defaults: {limits: {'': x}}", "runs: {keepDays: -1}", "tracing: {endpoint: '://'}", "oidc: {issuer: 'x'}", "networkPolicies: {egress: Restricted}", "broker: {class: ''}", "clusterDomain: 'a b'", "&a [*a,*a]",
+		"", "null", "[]", "a: 1", "s3: {endpoint: 's3'}", "s3: {endpoint: 'http://'}",
+		"s3: {endpoint: 'http://s3', publicEndpoint: 'file:///etc/passwd'}", "s3: {endpoint: &a [*a]}",
+		"limits: {bodyMiB: 1e9}", "limits: {bodyMiB: 0}", "security: none", "---\n---\n", "\xff", "\x00",
+		"defaults: {requests: {cpu: 1e999999999}}", "defaults: {limits: {'': x}}", "runs: {keepDays: -1}",
+		"tracing: {endpoint: '://'}", "oidc: {issuer: 'x'}", "networkPolicies: {egress: Restricted}",
+		"broker: {class: ''}", "clusterDomain: 'a b'", "&a [*a,*a]",
 	} {
 		f.Add([]byte(s))
 	}
@@ -42,7 +46,8 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("the storage is at %q", s)
 			}
 		}
-		if n := c.Limits.BodyMiB; n < 1 || n > 250 || c.Runs.KeepDays < 1 || c.Defaults.TimeoutSeconds < 1 || c.Defaults.TimeoutSeconds > 600 {
+		if n := c.Limits.BodyMiB; n < 1 || n > 250 || c.Runs.KeepDays < 1 || c.Defaults.TimeoutSeconds < 1 ||
+			c.Defaults.TimeoutSeconds > 600 {
 			t.Errorf("%+v", c)
 		}
 		if c.Security != installation.Baseline && c.Security != installation.Restricted {

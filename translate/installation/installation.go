@@ -227,8 +227,9 @@ const (
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3:            S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
-		Security:      Baseline,
+		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1",
+			NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
+		Security: Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
 			Limits:         map[string]string{"memory": "1Gi"},
@@ -239,9 +240,10 @@ func Default() Config {
 		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
 		OIDC:   OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
 		NetworkPolicies: NetworkPolicies{
-			Enabled:           true,
-			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external", "contour-internal"},
-			Egress:            Open,
+			Enabled: true,
+			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external",
+				"contour-internal"},
+			Egress: Open,
 		},
 		Tracing: Tracing{SamplingRate: 0.1},
 		Limits:  Limits{BodyMiB: UsualBody, UploadLinks: UsualUploadLinks},
@@ -269,14 +271,18 @@ func Parse(b []byte) (Config, error) {
 
 func (c Config) validate() error {
 	var errs []error
-	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint}, {"s3.publicEndpoint", c.S3.PublicEndpoint}} {
+	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint},
+		{"s3.publicEndpoint", c.S3.PublicEndpoint}} {
 		u, err := url.Parse(e.url)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || (u.Path != "" && u.Path != "/") {
-			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port", e.key, e.url))
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+			(u.Path != "" && u.Path != "/") {
+			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port",
+				e.key, e.url))
 		}
 	}
 	if s := c.S3.SessionSeconds; s < minSession || s > maxSession {
-		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s, minSession, maxSession))
+		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s,
+			minSession, maxSession))
 	}
 	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
 		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
@@ -287,24 +293,30 @@ func (c Config) validate() error {
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
-	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), validateScale("gateway.maxScale", c.Gateway.MaxScale))
+	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale),
+		validateScale("gateway.maxScale", c.Gateway.MaxScale))
 	if c.Broker.Class == "" {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}
-	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds, "jobTTLSeconds": c.Runs.JobTTLSeconds} {
+	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds,
+		"jobTTLSeconds": c.Runs.JobTTLSeconds} {
 		if n < 1 || n > 7*24*3600 {
 			errs = append(errs, fmt.Errorf("runs.%s: %d is not within 1 to %d", key, n, 7*24*3600))
 		}
 	}
 	if n := c.Runs.KeepDays; n < 1 || n > maxKeepDays {
-		errs = append(errs, fmt.Errorf("runs.keepDays: %d is not within 1 to %d: a run must not outlast the record that it was started", n, maxKeepDays))
+		errs = append(errs, fmt.Errorf(
+			"runs.keepDays: %d is not within 1 to %d: a run must not outlast the record that it was started", n,
+			maxKeepDays))
 	}
-	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests, "defaults.limits": c.Defaults.Limits} {
+	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests,
+		"defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {
 			if _, err := resource.ParseQuantity(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s.%s: %q is not a quantity", name, k, v))
 			}
 		}
 	}
-	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(), c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
+	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(),
+		c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

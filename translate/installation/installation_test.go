@@ -28,12 +28,15 @@ func TestNothingIsTheDefault(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	got, err := installation.Parse([]byte("clusterDomain: example.org\nsecurity: restricted\ns3: {endpoint: 'https://s3.example.org', reclaimPolicy: Delete}\ndefaults: {timeoutSeconds: 600}\n"))
+	got, err := installation.Parse(
+		[]byte("clusterDomain: example.org\nsecurity: restricted\ns3: {endpoint: 'https://s3.example.org', reclaimPolicy: Delete}\ndefaults: {timeoutSeconds: 600}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ClusterDomain != "example.org" || got.Security != installation.Restricted || got.S3.ReclaimPolicy != installation.Delete ||
-		got.S3.PublicEndpoint != "https://s3.example.org" || got.S3.Region != "us-east-1" || got.Defaults.TimeoutSeconds != 600 {
+	if got.ClusterDomain != "example.org" || got.Security != installation.Restricted ||
+		got.S3.ReclaimPolicy != installation.Delete ||
+		got.S3.PublicEndpoint != "https://s3.example.org" || got.S3.Region != "us-east-1" ||
+		got.Defaults.TimeoutSeconds != 600 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -86,11 +89,14 @@ func TestOIDC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := installation.OIDC{Issuer: "https://sso.example.org/realms/r", ClientID: "end-users", UserClaim: "preferred_username", UserPrefix: "oidc:"}
+	want := installation.OIDC{Issuer: "https://sso.example.org/realms/r", ClientID: "end-users",
+		UserClaim: "preferred_username", UserPrefix: "oidc:"}
 	if diff := cmp.Diff(want, got.OIDC); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, err = installation.Parse([]byte("oidc: {userClaim: 'https://example.org/name', userPrefix: ''}")); err != nil || got.OIDC.UserPrefix != "" {
+	if got, err = installation.Parse(
+		[]byte("oidc: {userClaim: 'https://example.org/name', userPrefix: ''}")); err != nil ||
+		got.OIDC.UserPrefix != "" {
 		t.Errorf("an empty prefix, on purpose: %+v, %v", got.OIDC, err)
 	}
 }

@@ -71,7 +71,8 @@ func (n NetworkPolicies) validate(endpoints map[string]string, clusterDomain str
 		errs = append(errs, fmt.Errorf("networkPolicies.egress: %q is neither Open nor Restricted", n.Egress))
 	}
 	if n.Enabled && !slices.Contains(n.IngressNamespaces, servingNamespace) {
-		errs = append(errs, fmt.Errorf("networkPolicies.ingressNamespaces: %s is missing, so nothing could wake a component up", servingNamespace))
+		errs = append(errs, fmt.Errorf(
+			"networkPolicies.ingressNamespaces: %s is missing, so nothing could wake a component up", servingNamespace))
 	}
 	for _, ns := range n.IngressNamespaces {
 		if said := validation.IsDNS1123Label(ns); said != nil {
@@ -80,12 +81,15 @@ func (n NetworkPolicies) validate(endpoints map[string]string, clusterDomain str
 	}
 	for _, c := range n.EgressCIDRs {
 		if p, err := netip.ParsePrefix(c); err != nil || p != p.Masked() {
-			errs = append(errs, fmt.Errorf("networkPolicies.egressCIDRs: %q is not a range such as 10.0.0.0/8 or 192.0.2.7/32", c))
+			errs = append(errs, fmt.Errorf(
+				"networkPolicies.egressCIDRs: %q is not a range such as 10.0.0.0/8 or 192.0.2.7/32", c))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(endpoints)) {
-		if _, ok := Address(endpoints[key]); n.Enabled && n.Egress == RestrictedEgress && !ok && InNamespace(endpoints[key], clusterDomain) == "" && len(n.EgressCIDRs) == 0 {
-			errs = append(errs, fmt.Errorf("networkPolicies.egressCIDRs: with egress Restricted, name the addresses of %s here: a NetworkPolicy knows no host names", key))
+		if _, ok := Address(endpoints[key]); n.Enabled && n.Egress == RestrictedEgress && !ok &&
+			InNamespace(endpoints[key], clusterDomain) == "" && len(n.EgressCIDRs) == 0 {
+			errs = append(errs, fmt.Errorf(
+				"networkPolicies.egressCIDRs: with egress Restricted, name the addresses of %s here: a NetworkPolicy knows no host names", key))
 		}
 	}
 	return errors.Join(errs...)

@@ -53,7 +53,8 @@ func (o OIDC) validate(clusterDomain string) error {
 		errs = append(errs, fmt.Errorf("oidc.userClaim: %q is not the name of a claim", o.UserClaim))
 	}
 	if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {
-		errs = append(errs, fmt.Errorf("oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
+		errs = append(errs, fmt.Errorf(
+			"oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
 	}
 	return errors.Join(errs...)
 }
@@ -64,11 +65,14 @@ func (o OIDC) validate(clusterDomain string) error {
 // everybody.
 func CheckIssuer(issuer, clusterDomain string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
 		return fmt.Errorf("%q is not a URL of the form https://host/path", issuer)
 	}
-	if host := u.Hostname(); u.Scheme == "http" && !strings.HasSuffix(host, ".svc") && !strings.HasSuffix(host, ".svc."+clusterDomain) {
-		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer, clusterDomain)
+	if host := u.Hostname(); u.Scheme == "http" && !strings.HasSuffix(host, ".svc") &&
+		!strings.HasSuffix(host, ".svc."+clusterDomain) {
+		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer,
+			clusterDomain)
 	}
 	return nil
 }

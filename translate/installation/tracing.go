@@ -18,8 +18,11 @@ type Tracing struct {
 
 func (t Tracing) validate() error {
 	var errs []error
-	if u, err := url.Parse(t.Endpoint); t.Endpoint != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-		errs = append(errs, errors.New("tracing.endpoint is not a URL of the form http://host:port or https://host:port"))
+	if u, err := url.Parse(t.Endpoint); t.Endpoint != "" &&
+		(err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
+			u.RawQuery != "" || u.Fragment != "") {
+		errs = append(errs, errors.New(
+			"tracing.endpoint is not a URL of the form http://host:port or https://host:port"))
 	}
 	if t.SamplingRate < 0 || t.SamplingRate > 1 || t.SamplingRate != t.SamplingRate { // NaN is not itself
 		errs = append(errs, fmt.Errorf("tracing.samplingRate: %v is not within 0 to 1", t.SamplingRate))

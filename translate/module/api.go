@@ -71,7 +71,8 @@ func form(s *scope, x *manifest.APIComponent) string {
 			x.Meta.Name.Value)
 		return ""
 	case len(forms) > 1:
-		s.Errorf(x.Spec.Key(forms[1]), "APIComponent %s: %s exclude each other", x.Meta.Name.Value, strings.Join(forms, " and "))
+		s.Errorf(x.Spec.Key(forms[1]),
+			"APIComponent %s: %s exclude each other", x.Meta.Name.Value, strings.Join(forms, " and "))
 		return ""
 	}
 	return forms[0]
@@ -113,10 +114,12 @@ func pipelineOf(s *scope, x *manifest.APIComponent, c chains) (target string, sp
 	name := ref.Name
 	p := s.pipelines[name.Value]
 	if s.read.Lacks("ExperimentPipeline", name.Value, p != nil) {
-		s.Errorf(name.At, "spec.experimentPipeline.name: there is no ExperimentPipeline %q%s", name.Value, thereAre(s.pipelines))
+		s.Errorf(name.At,
+			"spec.experimentPipeline.name: there is no ExperimentPipeline %q%s", name.Value, thereAre(s.pipelines))
 	}
 	if x.Spec.APISpec == nil {
-		s.Errorf(x.Spec.Position, "APIComponent %s: spec.apiSpec is missing: it says which variables of the pipeline callers name",
+		s.Errorf(x.Spec.Position,
+			"APIComponent %s: spec.apiSpec is missing: it says which variables of the pipeline callers name",
 			x.Meta.Name.Value)
 		return name.Value, spec
 	}
@@ -188,7 +191,8 @@ func pathOf(found *scope, spec manifest.APIComponentSpec, taken map[string]manif
 	case spec.Has(routes.KindFiles) && (key == "" || key == routes.FilesPath):
 		key = routes.FilesPath
 	case spec.Has(routes.KindFiles):
-		found.Errorf(p.At, "spec.restfulApi.path: %q: the file API is always at files, where the platform's clients look for it", p.Value)
+		found.Errorf(p.At,
+			"spec.restfulApi.path: %q: the file API is always at files, where the platform's clients look for it", p.Value)
 		return ""
 	case spec.Has(routes.KindPipelines) && (key == "" || key == pipelinesPath):
 		key = pipelinesPath

@@ -35,7 +35,8 @@ func (i *issuer) decideAuth(s *scope, api string, r *manifest.RestfulAPI) *route
 
 func basic(s *scope, auth *manifest.Auth) *routes.Basic {
 	if auth.Basic == nil || auth.Basic.Credentials.Value == "" {
-		s.Errorf(auth.Field("basic"), "spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
+		s.Errorf(auth.Field("basic"),
+			"spec.restfulApi.auth.basic.credentials is missing: the name of a Secret with one key per user")
 		return nil
 	}
 	name := auth.Basic.Credentials

@@ -27,7 +27,8 @@ func decideBox(s *scope, x *manifest.DataBox) Box {
 	storage, dataset := x.Spec.Has("s3DefaultStorage"), x.Spec.DatasetReference != nil
 	switch {
 	case storage && dataset:
-		s.Errorf(x.Spec.Key("datasetReference"), "DataBox %s: s3DefaultStorage and datasetReference exclude each other", out.Name)
+		s.Errorf(x.Spec.Key("datasetReference"),
+			"DataBox %s: s3DefaultStorage and datasetReference exclude each other", out.Name)
 	case storage:
 		out.Spec.S3DefaultStorage = &platformv1.S3DefaultStorage{Capacity: capacity(s, x.Spec.S3DefaultStorage)}
 	case dataset:

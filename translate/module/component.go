@@ -158,7 +158,8 @@ func noteMount(found *scope, s *manifest.MLService, b manifest.ConnectedBox) {
 	switch {
 	case s == nil || b.Name.Value == s.ModelBox.Value:
 	case b.MountDataset != nil:
-		found.Notef(b.Position, "connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container",
+		found.Notef(b.Position,
+			"connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container",
 			b.Name.Value)
 	case b.MountS3Box != nil:
 		found.Notef(b.Position, "connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input "+
@@ -191,7 +192,8 @@ func timeout(s *scope, m *manifest.Meta) int {
 func anonymous(found *scope, m *manifest.Meta) bool {
 	v, _ := manifest.AnonymousCalls.Of(m, found.Diagnostics)
 	if v == manifest.Allow {
-		found.Notef(m.Annotations[manifest.AnonymousCalls.Name].At, "%s answers any pod of the cluster, which then has no user",
+		found.Notef(m.Annotations[manifest.AnonymousCalls.Name].At,
+			"%s answers any pod of the cluster, which then has no user",
 			m.Name.Value)
 	}
 	return v == manifest.Allow

@@ -41,9 +41,11 @@ func decideForeign(s *scope, x *manifest.Foreign, anywhere bool) Foreign {
 	case f.Object.GetName() == "":
 		s.Errorf(f.Position, "%s has no metadata.name", x.Kind)
 	case f.list():
-		s.Errorf(f.Position, "%s has a field \"items\", so kubectl would apply what is in it instead: write each object as a document", f)
+		s.Errorf(f.Position,
+			"%s has a field \"items\", so kubectl would apply what is in it instead: write each object as a document", f)
 	case marked(x.Object):
-		s.Errorf(f.Position, "%s has a label by which unip knows its own objects: app.kubernetes.io/managed-by: unip, or one of %s",
+		s.Errorf(f.Position,
+			"%s has a label by which unip knows its own objects: app.kubernetes.io/managed-by: unip, or one of %s",
 			f, manifest.Group)
 	case !anywhere:
 		f.within(s)
@@ -69,8 +71,9 @@ func (f Foreign) within(s *scope) {
 	case ns != s.namespace:
 		refuse("is in namespace %s; a module's objects are in its own, %s", ns, s.namespace)
 	case f.reserved(s.objects):
-		s.Errorf(f.Position, "%s: the name is one of unip's own in this module; --allow-foreign allows it where no object of the "+
-			"module has it", f)
+		s.Errorf(f.Position,
+			"%s: the name is one of unip's own in this module; --allow-foreign allows it where no object of the "+
+				"module has it", f)
 	default:
 		if why := f.reaches(s.config.NetworkPolicies); why != "" {
 			refuse("%s", why)

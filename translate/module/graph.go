@@ -128,7 +128,8 @@ func checkCircle(found *scope, at manifest.Position, chain []pipeline.Pipeline) 
 			return
 		}
 	}
-	found.Errorf(at, "spec.continueWith: pipelines continue each other in a circle: %s -> %s", chainNames(chain), chain[0].Name)
+	found.Errorf(at,
+		"spec.continueWith: pipelines continue each other in a circle: %s -> %s", chainNames(chain), chain[0].Name)
 }
 
 // checkJoined checks the first pipeline of a chain against the others; those among themselves are
@@ -137,7 +138,8 @@ func checkJoined(found *scope, at manifest.Position, f flow) {
 	early := ""
 	for _, p := range f.Problems() {
 		if p.Kind == pipeline.TooManyStages {
-			found.Errorf(at, "spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages), pipeline.MaxStages)
+			found.Errorf(at,
+				"spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages), pipeline.MaxStages)
 		}
 		if len(p.Stages) < 2 || f.Stages[p.Stages[0]].Pipeline != 0 || f.Stages[p.Stages[1]].Pipeline == 0 {
 			continue
@@ -204,7 +206,8 @@ func checkApart(found *scope, v, w manifest.Variable) {
 	}
 	a, b := placed(v), placed(w)
 	if pipeline.Nested(a, b) {
-		found.Errorf(v.Field("mountTo"), "variables %s and %s of one stage: %s and %s lie in each other; give them folders of their own",
+		found.Errorf(v.Field("mountTo"),
+			"variables %s and %s of one stage: %s and %s lie in each other; give them folders of their own",
 			a.Name, b.Name, pipeline.Folder(a), pipeline.Folder(b))
 	}
 }
@@ -244,8 +247,9 @@ func noteWanted(s *scope, c chains) {
 		}
 		for _, v := range f.Wanted() {
 			if !given[v] {
-				s.Notef(c.declaredAt(f, v), "variable %s: no stage writes it, and neither a mountFrom nor an API or an upload of %s "+
-					"gives it: only a PipelineRun made with kubectl can", v, name)
+				s.Notef(c.declaredAt(f, v),
+					"variable %s: no stage writes it, and neither a mountFrom nor an API or an upload of %s "+
+						"gives it: only a PipelineRun made with kubectl can", v, name)
 			}
 		}
 	}

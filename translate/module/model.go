@@ -27,7 +27,8 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 	switch {
 	case box.Value == "" && p.Value == "":
 		if service.ModelLoader.Value != "" {
-			s.Errorf(service.ModelLoader.At, "spec.mlService.modelLoader: there is no model to load without modelBox and modelPath")
+			s.Errorf(service.ModelLoader.At,
+				"spec.mlService.modelLoader: there is no model to load without modelBox and modelPath")
 		}
 		return nil
 	case box.Value == "" || p.Value == "":
@@ -65,8 +66,9 @@ func checkModelPath(found *scope, p manifest.Text) bool {
 	case !path.IsAbs(p.Value) || (clean != p.Value && clean+"/" != p.Value):
 		found.Errorf(p.At, "spec.mlService.modelPath: %q is not a clean absolute path", p.Value)
 	case systemFolders.MatchString(folder):
-		found.Errorf(p.At, "spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, "+
-			"like /models/%s", folder, path.Base(clean))
+		found.Errorf(p.At,
+			"spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, "+
+				"like /models/%s", folder, path.Base(clean))
 	default:
 		return true
 	}

@@ -49,7 +49,9 @@ type scope struct {
 
 // Decide decides a module that has been read; found are the findings of that. All findings come
 // back sorted. When there is an error among them, there is no module.
-func Decide(read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options) (*Module, manifest.Diagnostics) {
+func Decide(
+	read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options,
+) (*Module, manifest.Diagnostics) {
 	found = slices.Clone(found)
 	if o.Lenient {
 		found.Lenient()

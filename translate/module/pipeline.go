@@ -102,7 +102,8 @@ func (c container) stage(st manifest.Stage, usual time.Duration) runtimev1.Stage
 	}
 	if t := st.Timeout; t != nil {
 		if t.Value < time.Second || t.Value > manifest.MaxStageTimeout {
-			c.Errorf(t.At, "%s.timeout: %s is not within 1s and %s, which is 30 days", c.where, t.Value, manifest.MaxStageTimeout)
+			c.Errorf(t.At,
+				"%s.timeout: %s is not within 1s and %s, which is 30 days", c.where, t.Value, manifest.MaxStageTimeout)
 		}
 		out.TimeoutSeconds = int64(t.Value / time.Second)
 	}
@@ -207,7 +208,8 @@ func mountTo(found *scope, where string, v manifest.Variable) string {
 		databox.HasControl(to.Value) || strings.Contains(to.Value, ":"):
 		found.Errorf(to.At, "%s.mountTo: %q is not a clean absolute path without a colon", where, to.Value)
 	case systemFolders.MatchString(folder+"/") && !strings.HasPrefix(folder, pipeline.DataDir+"/"):
-		found.Errorf(to.At, "%s.mountTo: the folder %s would hide the image's own; choose one of its own, like %s/%s or /data/%s",
+		found.Errorf(to.At,
+			"%s.mountTo: the folder %s would hide the image's own; choose one of its own, like %s/%s or /data/%s",
 			where, to.Value, pipeline.DataDir, v.Name.Value, v.Name.Value)
 	}
 	return to.Value
@@ -226,7 +228,8 @@ func decideSchedule(s *scope, x *manifest.ExperimentPipeline, f flow) (line, zon
 			"or \"CRON_TZ=Europe/Moscow 30 7 * * 1-5\", or @daily", manifest.Schedule.Name, err)
 	}
 	if missing := f.Wanted(); f.whole() && len(missing) > 0 {
-		s.Errorf(at, "metadata.annotations: %s: nobody gives a scheduled run %s: a variable that no stage writes needs a mountFrom",
+		s.Errorf(at,
+			"metadata.annotations: %s: nobody gives a scheduled run %s: a variable that no stage writes needs a mountFrom",
 			manifest.Schedule.Name, strings.Join(missing, ", "))
 	}
 	return line, zone

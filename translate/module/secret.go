@@ -29,7 +29,8 @@ func decideSecret(s *scope, x *manifest.Secret) Secret {
 			out.Name, out.Type)
 	}
 	if x.Data == nil && x.StringData == nil {
-		s.Notef(x.Position, "Secret %s has no data here: a Secret of that name must exist in namespace %s", out.Name, s.namespace)
+		s.Notef(x.Position,
+			"Secret %s has no data here: a Secret of that name must exist in namespace %s", out.Name, s.namespace)
 		return out
 	}
 	out.Data = make(map[string][]byte, len(x.Data)+len(x.StringData))

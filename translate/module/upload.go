@@ -27,7 +27,8 @@ func (u upload) wrong(format string, args ...any) {
 
 func decideUploads(s *scope, x *manifest.ExperimentPipeline, f flow, defaultBox string) []runtimev1.UploadRule {
 	if n := len(x.Uploads); n > maxUploads {
-		s.Errorf(x.Uploads[0].Position, "metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
+		s.Errorf(x.Uploads[0].Position,
+			"metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
 	}
 	var all []runtimev1.UploadRule
 	for i, r := range x.Uploads {

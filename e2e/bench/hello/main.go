@@ -1,4 +1,5 @@
-// Command hello is the trivial Go service that the benchmarks hold unip's cold start against; with the argument idle it is a container that does nothing.
+// Command hello is the trivial Go service that the benchmarks hold unip's cold start against; with
+// the argument idle it is a container that does nothing.
 package main
 
 import (

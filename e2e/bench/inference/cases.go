@@ -28,20 +28,25 @@ var (
 
 	cases = []testCase{
 		{
-			name: "1k", title: "1 KB JSON", tensor: func() tensor { return ofJSON(1 << 10) }, workers: []int{1, 2}, connections: []int{1, 16},
+			name: "1k", title: "1 KB JSON", tensor: func() tensor { return ofJSON(1 << 10) }, workers: []int{1, 2},
+			connections: []int{1, 16},
+			sides:       slices.Concat([]string{"unip", "unip-std"}, peerSides, []string{"go"}),
+		},
+		{
+			name: "100k", title: "100 KB JSON", tensor: func() tensor { return ofJSON(100 << 10) },
+			workers: []int{1, 2}, connections: []int{1, 16},
 			sides: slices.Concat([]string{"unip", "unip-std"}, peerSides, []string{"go"}),
 		},
 		{
-			name: "100k", title: "100 KB JSON", tensor: func() tensor { return ofJSON(100 << 10) }, workers: []int{1, 2}, connections: []int{1, 16},
-			sides: slices.Concat([]string{"unip", "unip-std"}, peerSides, []string{"go"}),
-		},
-		{
-			name: "embedding", title: "1024 numbers answered", tensor: func() tensor { return tensor{1024} }, embedding: 1024, workers: []int{1}, connections: []int{1, 16},
+			name: "embedding", title: "1024 numbers answered", tensor: func() tensor { return tensor{1024} },
+			embedding: 1024, workers: []int{1}, connections: []int{1, 16},
 			sides: slices.Concat([]string{"unip", "unip-std"}, peerSides),
 		},
 		{
-			// One worker and one connection: a call of the slowest side takes seconds, and sixteen of them at once gigabytes.
-			name: "10m", title: "10 MB tensor", tensor: func() tensor { return ofBytes(10 << 20) }, workers: []int{1}, connections: []int{1}, minCalls: 2,
+			// One worker and one connection: a call of the slowest side takes seconds, and sixteen
+			// of them at once gigabytes.
+			name: "10m", title: "10 MB tensor", tensor: func() tensor { return ofBytes(10 << 20) }, workers: []int{1},
+			connections: []int{1}, minCalls: 2,
 			sides: slices.Concat([]string{"unip", "unip-std", "unip-binary", "unip-binary-std"}, peerSides),
 		},
 	}
@@ -108,7 +113,8 @@ func (b *bench) measure(ctx context.Context, c testCase, workers int) ([]result,
 	for _, n := range c.connections {
 		all[n] = map[string][]figures{}
 		for round := range *rounds + 1 { // the first warms up
-			fmt.Fprintf(os.Stderr, "%s, %d workers, %d connections: round %d of %d\n", c.title, workers, n, round, *rounds)
+			fmt.Fprintf(os.Stderr, "%s, %d workers, %d connections: round %d of %d\n", c.title, workers, n, round,
+				*rounds)
 			for k := range up {
 				i := up[(k+round)%len(up)] // no side always comes after the same one's leftovers in the caches
 				f, err := i.once(ctx, n, c.minCalls, round == 0)
@@ -157,14 +163,16 @@ func (i *instance) once(ctx context.Context, connections, minCalls int, warm boo
 	}
 	calls := float64(l.calls)
 	return figures{
-		rate: calls / l.wall.Seconds(), p50: float64(l.p50.Nanoseconds()) / 1e3, p99: float64(l.p99.Nanoseconds()) / 1e3,
+		rate: calls / l.wall.Seconds(), p50: float64(l.p50.Nanoseconds()) / 1e3,
+		p99: float64(l.p99.Nanoseconds()) / 1e3,
 		cpu: (after.cpu - before.cpu).Seconds() * 1000 / calls,
 	}, nil
 }
 
 func (b *bench) environment() (environment, error) {
 	b.started++
-	e := environment{server: b.server, worker: b.worker, python: *python, dir: filepath.Join(b.dir, "peers"), own: filepath.Join(b.dir, fmt.Sprint(b.started))}
+	e := environment{server: b.server, worker: b.worker, python: *python, dir: filepath.Join(b.dir, "peers"),
+		own: filepath.Join(b.dir, fmt.Sprint(b.started))}
 	if err := os.Mkdir(e.own, 0o700); err != nil {
 		return e, err
 	}

@@ -13,14 +13,16 @@ import (
 	"time"
 )
 
-// callTime bounds one call, and maxAnswer the body of its answer; both are far above what any side needs.
+// callTime bounds one call, and maxAnswer the body of its answer; both are far above what any side
+// needs.
 const (
 	callTime  = time.Minute
 	maxAnswer = 128 << 20
 )
 
-// connection is a keep-alive HTTP/1.1 client over a bare TCP connection: net/http's client would take as much CPU as some of the servers. A server that closes after its answer (gunicorn's sync workers do)
-// is connected to again, within the time of the call.
+// connection is a keep-alive HTTP/1.1 client over a bare TCP connection: net/http's client would
+// take as much CPU as some of the servers. A server that closes after its answer (gunicorn's sync
+// workers do) is connected to again, within the time of the call.
 type connection struct {
 	address string
 	conn    net.Conn
@@ -35,7 +37,8 @@ func (c *connection) close() {
 	}
 }
 
-// call sends a request, which is whole: line, headers, body. The answer's body is valid until the next call.
+// call sends a request, which is whole: line, headers, body. The answer's body is valid until the
+// next call.
 func (c *connection) call(request []byte) (status int, body []byte, err error) {
 	if c.conn == nil {
 		if c.conn, err = net.DialTimeout("tcp", c.address, callTime); err != nil {
@@ -133,7 +136,8 @@ type load struct {
 	p50, p99 time.Duration
 }
 
-// drive calls over some connections, each of which sends its next request when it has the answer to the last, until the time is over, but at least minCalls in all. Each answer must be want.
+// drive calls over some connections, each of which sends its next request when it has the answer to
+// the last, until the time is over, but at least minCalls in all. Each answer must be want.
 func drive(address string, request, want []byte, connections, minCalls int, d time.Duration) (load, error) {
 	var (
 		mu    sync.Mutex

@@ -1,5 +1,8 @@
-// Command inference measures a call of the inference server (functions/inference with its worker.py, as plain processes) beside FastAPI, Flask and aiohttp serving the same function, and a bare Go handler that echoes:
-// calls a second, latency, CPU time and peak memory, in one run on one machine. `make bench-inference` installs the peers from Debian's packages and runs it; docs/benchmarks.md says what is equal between the sides.
+// Command inference measures a call of the inference server (functions/inference with its
+// worker.py, as plain processes) beside FastAPI, Flask and aiohttp serving the same function, and a
+// bare Go handler that echoes: calls a second, latency, CPU time and peak memory, in one run on one
+// machine. `make bench-inference` installs the peers from Debian's packages and runs it;
+// docs/benchmarks.md says what is equal between the sides.
 //
 // Progress goes to stderr, the table, in Markdown, to stdout.
 package main
@@ -97,7 +100,8 @@ func run(ctx context.Context) error {
 // pinned marks the process that pin has put on its CPU.
 const pinned = "UNIP_BENCH_PINNED"
 
-// pin starts this program again on the client's CPU: the runtime of Go then counts one CPU, and every thread has it.
+// pin starts this program again on the client's CPU: the runtime of Go then counts one CPU, and
+// every thread has it.
 func pin() error {
 	if os.Getenv(pinned) != "" {
 		return nil
@@ -111,7 +115,8 @@ func pin() error {
 		return err
 	}
 	args := append([]string{"taskset", "-c", clientCPU, self}, os.Args[1:]...)
-	return fmt.Errorf("pinning the client to CPU %s (two CPUs are needed): %w", clientCPU, syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1")))
+	return fmt.Errorf("pinning the client to CPU %s (two CPUs are needed): %w", clientCPU,
+		syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1")))
 }
 
 // versions says what the peers are, and whether Python has orjson.
@@ -126,7 +131,8 @@ print("Python " + platform.python_version(), *map(version, "fastapi starlette py
 		return false, "", fmt.Errorf("asking %s for its packages: %w", *python, err)
 	}
 	text = strings.TrimSpace(string(out))
-	for _, name := range []string{"fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "flask", "gunicorn", "aiohttp", "prometheus-client", "numpy"} {
+	for _, name := range []string{"fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "flask", "gunicorn",
+		"aiohttp", "prometheus-client", "numpy"} {
 		if strings.Contains(text, "no "+name) {
 			return false, "", fmt.Errorf("%s has no %s: `make bench-inference` installs it", *python, name)
 		}
@@ -139,15 +145,16 @@ func serveEcho(address string) error {
 	if err != nil {
 		return err
 	}
-	return (&http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
-	})}).Serve(l)
+	return (&http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body)
+		})}).Serve(l)
 }
 
 func sideKeys() []string {

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// The client has a CPU of its own; all processes of the sides share the other one, so that one side's calls are not paid by a second core and the client's work is in no figure.
+// The client has a CPU of its own; all processes of the sides share the other one, so that one
+// side's calls are not paid by a second core and the client's work is in no figure.
 const serverCPU, clientCPU = "0", "1"
 
 // command is a process of a side.
@@ -36,7 +37,8 @@ func launch(c command, dir, output string) (*process, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p := &process{cmd: exec.Command("taskset", append([]string{"-c", serverCPU}, c.args...)...), output: output, ended: make(chan struct{})}
+	p := &process{cmd: exec.Command("taskset", append([]string{"-c", serverCPU}, c.args...)...), output: output,
+		ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), c.env...)
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for this program, which then ends them

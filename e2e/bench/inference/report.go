@@ -5,16 +5,19 @@ import (
 	"io"
 )
 
-// report writes the table, and below it what this comparison is for: ratios to FastAPI, and the distance to the bare handler. FastAPI's figure is in each ratio the better one of its two forms.
+// report writes the table, and below it what this comparison is for: ratios to FastAPI, and the
+// distance to the bare handler. FastAPI's figure is in each ratio the better one of its two forms.
 func report(w io.Writer, results []result) {
-	fmt.Fprint(w, "| request | workers | connections | | calls/s | p50 µs | p99 µs | CPU s / 1000 calls | peak MiB | calls/s, of FastAPI's | calls per CPU s, of FastAPI's |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(w,
+		"| request | workers | connections | | calls/s | p50 µs | p99 µs | CPU s / 1000 calls | peak MiB | calls/s, of FastAPI's | calls per CPU s, of FastAPI's |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		rate, cpu := "", ""
 		if best := fastAPI(results, r); best != nil {
 			rate, cpu = fmt.Sprintf("%.2f", r.rate/best.rate), fmt.Sprintf("%.2f", best.cpu/r.cpu)
 		}
 		fmt.Fprintf(w, "| %s | %d | %d | %s | %s | %.0f | %.0f | %.3f | %.0f | %s | %s |\n",
-			r.title, r.workers, r.connections, r.side.name, count(r.rate), r.p50, r.p99, r.cpu, float64(r.peak)/(1<<20), rate, cpu)
+			r.title, r.workers, r.connections, r.side.name, count(r.rate), r.p50, r.p99, r.cpu, float64(r.peak)/(1<<20),
+			rate, cpu)
 	}
 	fmt.Fprintln(w)
 	for _, r := range results {
@@ -22,7 +25,8 @@ func report(w io.Writer, results []result) {
 		if best == nil || plain == nil || !r.side.ours {
 			continue
 		}
-		fmt.Fprintf(w, "- %s, workers %d, connections %d, %s: %.2f times the calls per CPU second of FastAPI's best form, %.2f of its plain one; p99 %.2f of its best",
+		fmt.Fprintf(w,
+			"- %s, workers %d, connections %d, %s: %.2f times the calls per CPU second of FastAPI's best form, %.2f of its plain one; p99 %.2f of its best",
 			r.title, r.workers, r.connections, r.side.name, best.cpu/r.cpu, plain.cpu/r.cpu, r.p99/best.p99)
 		if bare != nil && r.connections == 1 {
 			fmt.Fprintf(w, "; p50 %.0f µs above the bare handler", r.p50-bare.p50)
@@ -31,7 +35,8 @@ func report(w io.Writer, results []result) {
 	}
 }
 
-// fastAPI gives the better of each figure of FastAPI's two forms in the row's own case, nil if none was measured.
+// fastAPI gives the better of each figure of FastAPI's two forms in the row's own case, nil if none
+// was measured.
 func fastAPI(results []result, row result) *figures {
 	async, plain := find(results, row, "fastapi"), find(results, row, "fastapi-plain")
 	switch {
@@ -40,7 +45,8 @@ func fastAPI(results []result, row result) *figures {
 	case plain == nil:
 		return async
 	}
-	return &figures{max(async.rate, plain.rate), min(async.p50, plain.p50), min(async.p99, plain.p99), min(async.cpu, plain.cpu)}
+	return &figures{max(async.rate, plain.rate), min(async.p50, plain.p50), min(async.p99, plain.p99),
+		min(async.cpu, plain.cpu)}
 }
 
 // find gives the figures of a side in the row's own case, nil if it was not measured.

@@ -41,12 +41,15 @@ const component = "sum"
 var sides = []side{
 	{key: "unip", ours: true, name: "unip", path: "/predict", commands: unip()},
 	{key: "unip-std", ours: true, name: "unip, image without orjson", path: "/predict", commands: unip("-S")},
-	{key: "unip-binary", ours: true, name: "unip, binary tensor", path: "/v2/models/" + component + "/infer", binary: true, commands: unip()},
-	{key: "unip-binary-std", ours: true, name: "unip, binary tensor, image without numpy", path: "/v2/models/" + component + "/infer", binary: true, commands: unip("-S")},
+	{key: "unip-binary", ours: true, name: "unip, binary tensor", path: "/v2/models/" + component + "/infer",
+		binary: true, commands: unip()},
+	{key: "unip-binary-std", ours: true, name: "unip, binary tensor, image without numpy",
+		path: "/v2/models/" + component + "/infer", binary: true, commands: unip("-S")},
 	{key: "fastapi", name: "FastAPI, `async def`", path: "/predict", commands: uvicorn},
 	{key: "fastapi-plain", name: "FastAPI, `def`", path: "/plain/predict", commands: uvicorn},
 	{key: "flask", name: "Flask, gunicorn", path: "/predict", commands: gunicorn("on_flask:app")},
-	{key: "aiohttp", name: "aiohttp, gunicorn", path: "/predict", commands: gunicorn("on_aiohttp:app", "--worker-class", "aiohttp.GunicornUVLoopWebWorker")},
+	{key: "aiohttp", name: "aiohttp, gunicorn", path: "/predict",
+		commands: gunicorn("on_aiohttp:app", "--worker-class", "aiohttp.GunicornUVLoopWebWorker")},
 	{key: "go", name: "bare Go echo", path: "/", echoes: true, commands: func(e environment, _ int) []command {
 		self, _ := os.Executable() // Linux always knows
 		return []command{{args: []string{self, "--echo", e.address()}}}
@@ -55,13 +58,16 @@ var sides = []side{
 
 func (e environment) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(e.port)) }
 
-// unip are server and worker as the two containers of a pod run them. The flag -S keeps Python from what its distribution or image has installed.
+// unip are server and worker as the two containers of a pod run them. The flag -S keeps Python from
+// what its distribution or image has installed.
 func unip(flags ...string) func(e environment, workers int) []command {
 	return func(e environment, workers int) []command {
 		n, socket := strconv.Itoa(workers), filepath.Join(e.own, "socket")
-		worker := append(append([]string{e.python}, flags...), e.worker, "--socket", socket, "--inference", "function:predict", "--workers", n)
+		worker := append(append([]string{e.python}, flags...), e.worker, "--socket", socket, "--inference",
+			"function:predict", "--workers", n)
 		return []command{
-			{args: []string{e.server, "--component", component, "--port", strconv.Itoa(e.port), "--socket", socket, "--key", filepath.Join(e.own, "key"), "--anonymous-calls", "--workers", n},
+			{args: []string{e.server, "--component", component, "--port", strconv.Itoa(e.port), "--socket", socket,
+				"--key", filepath.Join(e.own, "key"), "--anonymous-calls", "--workers", n},
 				env: []string{"GOMEMLIMIT=460MiB"}}, // as in its container, of 512 MiB
 			{args: worker},
 		}
@@ -70,14 +76,16 @@ func unip(flags ...string) func(e environment, workers int) []command {
 
 func uvicorn(e environment, workers int) []command {
 	return []command{{
-		args: []string{e.python, "-m", "uvicorn", "on_fastapi:app", "--loop", "uvloop", "--http", "httptools", "--port", strconv.Itoa(e.port), "--workers", strconv.Itoa(workers)},
-		env:  shared(e, workers),
+		args: []string{e.python, "-m", "uvicorn", "on_fastapi:app", "--loop", "uvloop", "--http", "httptools", "--port",
+			strconv.Itoa(e.port), "--workers", strconv.Itoa(workers)},
+		env: shared(e, workers),
 	}}
 }
 
 func gunicorn(app string, flags ...string) func(e environment, workers int) []command {
 	return func(e environment, workers int) []command {
-		args := []string{e.python, "-m", "gunicorn", app, "--bind", e.address(), "--access-logfile", "-", "--workers", strconv.Itoa(workers)}
+		args := []string{e.python, "-m", "gunicorn", app, "--bind", e.address(), "--access-logfile", "-", "--workers",
+			strconv.Itoa(workers)}
 		return []command{{args: append(args, flags...), env: shared(e, workers)}}
 	}
 }
@@ -90,7 +98,8 @@ func shared(e environment, workers int) []string {
 	return []string{"PROMETHEUS_MULTIPROC_DIR=" + e.own}
 }
 
-// tensor is what is sent. Its elements are sixty-fourths, which every form carries exactly and whose sum is exact in any order.
+// tensor is what is sent. Its elements are sixty-fourths, which every form carries exactly and
+// whose sum is exact in any order.
 type tensor []float32
 
 func (t tensor) sum() float64 {
@@ -107,7 +116,8 @@ func element(i int) float32 { return float32(uint32(i)*2654435761>>26) / 64 }
 // ofJSON is a tensor whose request in JSON has about that many bytes.
 func ofJSON(size int) tensor {
 	t := tensor{}
-	for length := len(t.json()); length < size; length += len(strconv.FormatFloat(float64(t[len(t)-1]), 'g', -1, 32)) + 1 {
+	for length := len(t.json()); length < size; length += len(strconv.FormatFloat(float64(t[len(t)-1]), 'g', -1,
+		32)) + 1 {
 		t = append(t, element(len(t)))
 	}
 	return t
@@ -121,13 +131,15 @@ func ofBytes(size int) tensor {
 	return t
 }
 
-// question is what a call asks for: the sum of the tensor, or an embedding, as many numbers as its one element says.
+// question is what a call asks for: the sum of the tensor, or an embedding, as many numbers as its
+// one element says.
 type question struct {
 	tensor
 	embedding int
 }
 
-// embedded is a number of an embedding, the same in function.py: a fixed pattern with as many digits as numbers of models have.
+// embedded is a number of an embedding, the same in function.py: a fixed pattern with as many
+// digits as numbers of models have.
 func embedded(i int) float64 { return float64(uint32(i)*2654435761)/(1<<32) - 0.5 }
 
 func (t tensor) json() []byte { return question{t, 0}.json() }
@@ -158,8 +170,11 @@ func (q question) request(s side) []byte {
 		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		return b.Bytes()
 	}
-	head := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"FP32","shape":[%d],"parameters":{"binary_data_size":%d}}]}`, len(t), 4*len(t))
-	fmt.Fprintf(&b, "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", len(head), len(head)+4*len(t), head)
+	head := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"FP32","shape":[%d],"parameters":{"binary_data_size":%d}}]}`,
+		len(t), 4*len(t))
+	fmt.Fprintf(&b,
+		"Content-Type: application/octet-stream\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s",
+		len(head), len(head)+4*len(t), head)
 	for _, v := range t {
 		b.Write(binary.LittleEndian.AppendUint32(b.AvailableBuffer(), math.Float32bits(v)))
 	}
@@ -172,7 +187,8 @@ var errAbsent = errors.New("answers 404: not built in")
 // startTime bounds how long a side takes from its start to its first right answer.
 const startTime = 60 * time.Second
 
-// instance is a side that is up for one case, with its question and the answer that it gives to it, which has been found right.
+// instance is a side that is up for one case, with its question and the answer that it gives to it,
+// which has been found right.
 type instance struct {
 	side
 	processes       []*process
@@ -199,7 +215,8 @@ func start(ctx context.Context, s side, e environment, workers int, q question) 
 	}
 	c := &connection{address: i.address}
 	defer c.close()
-	status, first := 0, question{tensor: tensor{element(0)}}.request(s) // small: who refuses a large one may close before it is written
+	// small: who refuses a large one may close before it is written
+	status, first := 0, question{tensor: tensor{element(0)}}.request(s)
 	err := await(ctx, startTime, func() bool {
 		var err error
 		status, _, err = c.call(first)

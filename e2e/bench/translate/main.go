@@ -1,7 +1,11 @@
-// Command translate measures `unip translate` beside `helm template` and `kustomize build` on modules of 1 to 4000 documents, in one run on one machine: wall time, CPU time and peak memory.
+// Command translate measures `unip translate` beside `helm template` and `kustomize build` on
+// modules of 1 to 4000 documents, in one run on one machine: wall time, CPU time and peak memory.
 //
-// Equivalent means: the same number of documents goes in. For helm a chart has that many templates' worth of Deployments made by one loop over values, and another a template file for each, as charts are written;
-// for kustomize a base has that many Deployments in one file and gets a name prefix. unip makes a checked Knative Service with its ServiceAccount of each document, which is more than either of them does.
+// Equivalent means: the same number of documents goes in. For helm a chart has that many templates'
+// worth of Deployments made by one loop over values, and another a template file for each, as
+// charts are written; for kustomize a base has that many Deployments in one file and gets a name
+// prefix. unip makes a checked Knative Service with its ServiceAccount of each document, which is
+// more than either of them does.
 package main
 
 import (
@@ -51,7 +55,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("start-up (`unip version`): %.1f ms\n\n", ms(start.wall))
-	fmt.Println("| documents | | wall ms | CPU ms | peak MiB | wall / unip | CPU / unip |\n|---|---|---|---|---|---|---|")
+	fmt.Println(
+		"| documents | | wall ms | CPU ms | peak MiB | wall / unip | CPU / unip |\n|---|---|---|---|---|---|---|")
 	var thousand time.Duration
 	for _, n := range []int{1, 10, 100, 1000, 4000} {
 		files, err := write(filepath.Join(dir, fmt.Sprint(n)), n)
@@ -86,7 +91,8 @@ func run(ctx context.Context) error {
 			if i == 0 {
 				own = u
 			}
-			fmt.Printf("| %d | %s | %.1f | %.1f | %.1f | %.1f | %.1f |\n", n, s.name, ms(u.wall), ms(u.cpu), float64(u.memory)/1024, u.wall.Seconds()/own.wall.Seconds(), u.cpu.Seconds()/own.cpu.Seconds())
+			fmt.Printf("| %d | %s | %.1f | %.1f | %.1f | %.1f | %.1f |\n", n, s.name, ms(u.wall), ms(u.cpu),
+				float64(u.memory)/1024, u.wall.Seconds()/own.wall.Seconds(), u.cpu.Seconds()/own.cpu.Seconds())
 		}
 		if n == 1000 {
 			thousand = own.wall
@@ -165,14 +171,17 @@ spec:
 `
 
 func write(dir string, n int) (inputs, error) {
-	in := inputs{filepath.Join(dir, "module.yaml"), filepath.Join(dir, "loop"), filepath.Join(dir, "chart"), filepath.Join(dir, "base")}
+	in := inputs{filepath.Join(dir, "module.yaml"), filepath.Join(dir, "loop"), filepath.Join(dir, "chart"),
+		filepath.Join(dir, "base")}
 	const chart = "apiVersion: v2\nname: module\nversion: 0.1.0\n"
 	texts := map[string]string{
-		filepath.Join(in.loop, "Chart.yaml"):         chart,
-		filepath.Join(in.loop, "values.yaml"):        fmt.Sprintf("count: %d\n", n),
-		filepath.Join(in.loop, "templates/d.yaml"):   "{{- range $i := until (int .Values.count) }}\n---\n" + fmt.Sprintf(deployment, "{{ $i }}") + "{{- end }}\n",
-		filepath.Join(in.chart, "Chart.yaml"):        chart,
-		filepath.Join(in.base, "kustomization.yaml"): "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: a-\nresources: [all.yaml]\n",
+		filepath.Join(in.loop, "Chart.yaml"):  chart,
+		filepath.Join(in.loop, "values.yaml"): fmt.Sprintf("count: %d\n", n),
+		filepath.Join(in.loop, "templates/d.yaml"): "{{- range $i := until (int .Values.count) }}\n---\n" +
+			fmt.Sprintf(deployment, "{{ $i }}") + "{{- end }}\n",
+		filepath.Join(in.chart, "Chart.yaml"): chart,
+		filepath.Join(in.base,
+			"kustomization.yaml"): "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: a-\nresources: [all.yaml]\n",
 	}
 	var module, base []string
 	for i := range n {
@@ -180,7 +189,8 @@ func write(dir string, n int) (inputs, error) {
 		module, base = append(module, fmt.Sprintf(component, i)), append(base, d)
 		texts[filepath.Join(in.chart, fmt.Sprintf("templates/%d.yaml", i))] = d
 	}
-	texts[in.module], texts[filepath.Join(in.base, "all.yaml")] = strings.Join(module, "---\n"), strings.Join(base, "---\n")
+	texts[in.module], texts[filepath.Join(in.base, "all.yaml")] = strings.Join(module, "---\n"),
+		strings.Join(base, "---\n")
 	for name, text := range texts {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			return in, err

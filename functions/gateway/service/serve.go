@@ -31,7 +31,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := logEntry{trace: forward.Trace(r, g.sampled)}
 	defer func() {
 		p := recover()
-		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { // a panic value, never wrapped
+		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { //nolint:errorlint // a panic value, never wrapped
 			slog.Error("call panicked", "panic", fmt.Sprint(p))
 			problem.Answer(rec, r, problem.Internal, http.StatusInternalServerError, "",
 				"a mistake of the gateway; its log says more")

@@ -81,7 +81,8 @@ func Example() {
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	for _, user := range []string{"", "ann", "Аня Иванова", `q"uo\te`, "oidc:a/b@c", strings.Repeat("u", caller.MaxUser)} {
+	for _, user := range []string{"", "ann", "Аня Иванова", `q"uo\te`, "oidc:a/b@c",
+		strings.Repeat("u", caller.MaxUser)} {
 		c := claims()
 		c.User = user
 		got, err := caller.Verify(key, sign(t, c), "POST", "/predict", "leaf", now)
@@ -224,8 +225,9 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte{7}, 64)
 	for name, h := range map[string]string{
-		"alg none":                b64(`{"alg":"none","typ":"unip-caller+jwt"}`) + "." + b64(string(payload)) + ".",
-		"alg none and a sign":     b64(`{"alg":"none","typ":"unip-caller+jwt"}`) + "." + b64(string(payload)) + "." + b64(strings.Repeat("x", 32)),
+		"alg none": b64(`{"alg":"none","typ":"unip-caller+jwt"}`) + "." + b64(string(payload)) + ".",
+		"alg none and a sign": b64(`{"alg":"none","typ":"unip-caller+jwt"}`) + "." + b64(string(payload)) + "." +
+			b64(strings.Repeat("x", 32)),
 		"alg HS512, same key":     forge(t, long, jose.HS512, typ, good),
 		"no type":                 forge(t, key, jose.HS256, "", good),
 		"another type":            forge(t, key, jose.HS256, "JWT", good),

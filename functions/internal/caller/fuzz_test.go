@@ -39,7 +39,8 @@ func FuzzSign(f *testing.F) {
 		}
 		for _, other := range [][3]string{{method + "x", path, component}, {method, path + "/", component},
 			{method, path, component + "x"}} {
-			if _, err := caller.Verify(key, header, other[0], other[1], other[2], now); !errors.Is(err, caller.ErrInvalid) {
+			if _, err := caller.Verify(key, header, other[0], other[1], other[2], now); !errors.Is(err,
+				caller.ErrInvalid) {
 				t.Errorf("%+v is good for %q: %v", c, other, err)
 			}
 		}

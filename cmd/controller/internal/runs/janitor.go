@@ -78,6 +78,6 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		return withoutRole(ctx, job.Namespace, err)
 	}
 	before := job.DeepCopy()
-	job.Spec.TTLSecondsAfterFinished = new(int32(s.Config.Runs.JobTTLSeconds)) //nolint:gosec // checked to be within a week
+	job.Spec.TTLSecondsAfterFinished = new(int32(s.Config.Runs.JobTTLSeconds)) // checked to be within a week
 	return withoutRole(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before), fieldOwner)))
 }

@@ -43,7 +43,7 @@ func applyStatus(
 	u.SetUID(p.UID)
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership)
 	if err != nil {
-		return client.IgnoreNotFound(err) //nolint:wrapcheck // the callers tell conflicts apart
+		return client.IgnoreNotFound(err) // the callers tell conflicts apart
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
-// Package cluster brings the objects of a module to a cluster and away from it: server-side apply with a field manager of its own, a comparison by the API server's own dry run, removal of what the
-// module no longer has, and the wait until everything is ready. It knows objects, not manifests.
+// Package cluster brings the objects of a module to a cluster and away from it: server-side apply
+// with a field manager of its own, a comparison by the API server's own dry run, removal of what
+// the module no longer has, and the wait until everything is ready. It knows objects, not
+// manifests.
 package cluster
 
 import (
@@ -49,7 +51,8 @@ type Cluster struct {
 	version discovery.ServerVersionInterface
 }
 
-// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty. What the API server has to warn of is written to warnings, each thing once.
+// Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
+// What the API server has to warn of is written to warnings, each thing once.
 func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, error) {
 	config, err := Config(kubeconfig, kubeContext)
 	if err != nil {
@@ -71,7 +74,8 @@ func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, erro
 func Config(kubeconfig, kubeContext string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubeContext}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to talk to: %w", err)
 	}
@@ -85,7 +89,8 @@ func Name(o *Object) string {
 	return schema.GroupKind{Group: k.Group, Kind: strings.ToLower(k.Kind)}.String() + "/" + o.GetName()
 }
 
-// Result is what was done to one object, or would be: "created", "configured", "unchanged", "deleted", "kept".
+// Result is what was done to one object, or would be: "created", "configured", "unchanged",
+// "deleted", "kept".
 type Result struct {
 	Object string `json:"object"`
 	Result string `json:"result"`
@@ -100,7 +105,8 @@ func (c *Cluster) get(ctx context.Context, o *Object) (*Object, error) {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case meta.IsNoMatchError(err):
-		return nil, fmt.Errorf("%s: the cluster does not know %s; `unip doctor` says what is missing", Name(o), o.GroupVersionKind())
+		return nil, fmt.Errorf("%s: the cluster does not know %s; `unip doctor` says what is missing",
+			Name(o), o.GroupVersionKind())
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", Name(o), err)
 	}
@@ -150,7 +156,8 @@ func (c *Cluster) ApplyAll(ctx context.Context, objects []*Object, force bool, t
 	return nil
 }
 
-// generated are the kinds that a translation makes, in the order of their removal: what calls others first. DataBoxes are not among them: a box holds data.
+// generated are the kinds that a translation makes, in the order of their removal: what calls
+// others first. DataBoxes are not among them: a box holds data.
 var generated = []schema.GroupVersionKind{
 	{Group: "serving.knative.dev", Version: "v1", Kind: "Service"},
 	{Group: "sources.knative.dev", Version: "v1", Kind: "PingSource"},
@@ -172,8 +179,10 @@ var (
 
 var boxKind = schema.GroupVersionKind{Group: "unified-platform.cs.hse.ru", Version: "v1", Kind: "DataBox"}
 
-// Surplus finds the objects of the namespace that a translation has made and the module no longer has, in the order of their removal. Boxes come last and only for boxes. What somebody else made
-// stays: only objects with the labels of the module count, and of Secrets only those without an owner.
+// Surplus finds the objects of the namespace that a translation has made and the module no longer
+// has, in the order of their removal. Boxes come last and only for boxes. What somebody else made
+// stays: only objects with the labels of the module count, and of Secrets only those without an
+// owner.
 func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Object, boxes bool) ([]*Object, error) {
 	wanted := map[string]bool{}
 	for _, o := range objects {
@@ -199,13 +208,16 @@ func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Obje
 }
 
 // list reads all objects of a kind; a kind that the cluster does not know has none.
-func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVersionKind, options ...client.ListOption) ([]*Object, error) {
+func (c *Cluster) list(
+	ctx context.Context, namespace string, k schema.GroupVersionKind, options ...client.ListOption,
+) ([]*Object, error) {
 	var all []*Object
 	next := ""
 	for {
 		l := &unstructured.UnstructuredList{}
 		l.SetGroupVersionKind(k.GroupVersion().WithKind(k.Kind + "List"))
-		err := c.List(ctx, l, append([]client.ListOption{client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)}, options...)...)
+		page := []client.ListOption{client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)}
+		err := c.List(ctx, l, append(page, options...)...)
 		if meta.IsNoMatchError(err) {
 			return nil, nil
 		}
@@ -222,8 +234,10 @@ func (c *Cluster) list(ctx context.Context, namespace string, k schema.GroupVers
 	}
 }
 
-// Delete removes objects one after the other and waits for the end of each: of several Triggers of one Broker that go at once, Knative's in-memory channel keeps subscribers. A ConfigMap that a
-// Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes when the Revision has gone.
+// Delete removes objects one after the other and waits for the end of each: of several Triggers of
+// one Broker that go at once, Knative's in-memory channel keeps subscribers. A ConfigMap that a
+// Revision still mounts is kept, to go with a later removal; or, with unmounted, its turn comes
+// when the Revision has gone.
 func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool, tell func(Result)) error {
 	for _, o := range objects {
 		var by string
@@ -251,7 +265,7 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 		if err != nil {
 			return fmt.Errorf("deleting %s: %w", Name(o), err)
 		}
-		if err := c.gone(ctx, o); err != nil {
+		if err := c.awaitEnd(ctx, o); err != nil {
 			return err
 		}
 		tell(Result{Object: Name(o), Result: "deleted"})
@@ -259,15 +273,17 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 	return nil
 }
 
-// gone waits until an object is gone, and with a Knative Service its pods: a namespace that goes while pods are on their way out is looked at again only after half of their grace period.
-func (c *Cluster) gone(ctx context.Context, o *Object) error {
+// awaitEnd waits until an object is gone, and with a Knative Service its pods: a namespace that goes
+// while pods are on their way out is looked at again only after half of their grace period.
+func (c *Cluster) awaitEnd(ctx context.Context, o *Object) error {
 	err := poll(ctx, func() (bool, error) {
 		live, err := c.get(ctx, o)
 		return live == nil || live.GetUID() != o.GetUID() && o.GetUID() != "", err
 	})
 	if err == nil && o.GroupVersionKind() == generated[0] {
 		err = poll(ctx, func() (bool, error) {
-			pods, err := c.list(ctx, o.GetNamespace(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, client.MatchingLabels{"serving.knative.dev/service": o.GetName()})
+			pods, err := c.list(ctx, o.GetNamespace(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"},
+				client.MatchingLabels{"serving.knative.dev/service": o.GetName()})
 			return len(pods) == 0, err
 		})
 	}
@@ -282,7 +298,8 @@ func (c *Cluster) mountedBy(ctx context.Context, configMap *Object) (string, err
 	if k := configMap.GroupVersionKind(); k.Group != "" || k.Kind != "ConfigMap" {
 		return "", nil
 	}
-	revisions, err := c.list(ctx, configMap.GetNamespace(), schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
+	revisions, err := c.list(ctx, configMap.GetNamespace(),
+		schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"})
 	if err != nil {
 		return "", err
 	}

@@ -12,20 +12,23 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Difference is what an application would change of one object. Before is empty for an object that would be created, After for one that would be removed.
+// Difference is what an application would change of one object. Before is empty for an object that
+// would be created, After for one that would be removed.
 type Difference struct {
 	Object string `json:"object"`
 	Diff   string `json:"diff"`
 }
 
-// Diff asks the API server, by a dry run, what would come of applying the objects and removing the surplus ones, and compares. Only what an application can change is compared: no status and none
-// of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do. In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
+// Diff asks the API server, by a dry run, what would come of applying the objects and removing the
+// surplus ones, and compares. Only what an application can change is compared: no status and none
+// of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do.
+// In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
 // A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
 	var all []Difference
 	missing := map[string]bool{}
 	add := func(o, before, after *Object) error {
-		d, err := difference(Name(o), before, after)
+		d, err := compare(Name(o), before, after)
 		if d != "" {
 			all = append(all, Difference{Name(o), d})
 		}
@@ -61,12 +64,12 @@ func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bo
 	return all, nil
 }
 
-func difference(name string, before, after *Object) (string, error) {
-	a, err := text(before)
+func compare(name string, before, after *Object) (string, error) {
+	a, err := comparableYAML(before)
 	if err != nil {
 		return "", err
 	}
-	b, err := text(after)
+	b, err := comparableYAML(after)
 	if err != nil || a == b {
 		return "", err
 	}
@@ -79,20 +82,20 @@ func difference(name string, before, after *Object) (string, error) {
 	return d, nil
 }
 
-// text is an object for people to compare; "" for none.
-func text(o *Object) (string, error) {
+// comparableYAML is an object for people to compare; "" for none.
+func comparableYAML(o *Object) (string, error) {
 	if o == nil {
 		return "", nil
 	}
 	o = o.DeepCopy()
-	for _, f := range [][]string{{"status"}, {"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "uid"}, {"metadata", "generation"}, {"metadata", "creationTimestamp"}, {"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"}} {
+	for _, f := range bookkeeping {
 		unstructured.RemoveNestedField(o.Object, f...)
 	}
 	if k := o.GroupVersionKind(); k.Group == "" && k.Kind == "Secret" {
 		for _, field := range []string{"data", "stringData"} {
 			values, _ := o.Object[field].(map[string]any)
 			for key, v := range values {
-				values[key] = masked(fmt.Sprint(v))
+				values[key] = mask(fmt.Sprint(v))
 			}
 		}
 	}
@@ -100,11 +103,22 @@ func text(o *Object) (string, error) {
 	return string(b), err
 }
 
+// bookkeeping are the fields that the server, or kubectl, keeps for itself.
+var bookkeeping = [][]string{
+	{"status"},
+	{"metadata", "managedFields"},
+	{"metadata", "resourceVersion"},
+	{"metadata", "uid"},
+	{"metadata", "generation"},
+	{"metadata", "creationTimestamp"},
+	{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
+}
+
 // salt makes marks of Secrets' values comparable within this process only.
 var salt = newSalt()
 
-// masked stands for a value that must not be shown.
-func masked(value string) string {
+// mask stands for a value that must not be shown.
+func mask(value string) string {
 	sum := sha256.Sum256(append(salt, value...))
 	return "*** (" + hex.EncodeToString(sum[:2]) + ")"
 }

@@ -41,52 +41,76 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 		tell(f)
 	}
 	reached := false
-	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up", func() (string, error) {
-		v, err := c.version.ServerVersion()
-		if reached = err == nil; !reached {
-			return "", err
-		}
-		return c.Host + " answers; version " + v.GitVersion, nil
-	})
+	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up",
+		func() (string, error) {
+			v, err := c.version.ServerVersion()
+			if reached = err == nil; !reached {
+				return "", err
+			}
+			return c.Host + " answers; version " + v.GitVersion, nil
+		})
 	if !reached {
 		return // nothing else can be seen, and nothing of it is to blame
 	}
 	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
 	const config = "apply unip's config/ (`ko apply -f config/`, or the release's YAML)"
 	check("Knative Serving", install, func() (string, error) {
-		return c.running(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"}, "knative-serving", "controller", "activator", "autoscaler", "webhook")
+		return c.checkRunning(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"},
+			"knative-serving",
+			"controller", "activator", "autoscaler", "webhook")
 	})
 	check("Knative Eventing", install, func() (string, error) {
-		return c.running(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev", "pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
+		return c.checkRunning(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev",
+			"pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
 	})
 	check("unip", config, func() (string, error) {
-		return c.running(ctx, []string{"databoxes.unified-platform.cs.hse.ru", "pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"}, systemNamespace, "unip-controller")
+		return c.checkRunning(ctx, []string{"databoxes.unified-platform.cs.hse.ru",
+			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"},
+			systemNamespace, "unip-controller")
 	})
 	var conf installation.Config
-	check("configuration", "correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong", func() (message string, err error) {
-		conf, message, err = c.installation(ctx)
-		return message, err
-	})
-	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config", func() (string, error) { return c.brokerClass(ctx, conf.Broker.Class) })
-	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+"/unip-config and in the unip.yaml that translate is given", func() (string, error) { return c.ingress(ctx, conf.NetworkPolicies) })
-	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken", func() (string, error) { return c.s3Keys(ctx) })
-	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+"/unip-config is its address for callers outside the cluster", func() (string, error) { return s3Answers(ctx, conf.S3.PublicEndpoint) })
-	check("modules", "apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`", func() (string, error) { return c.modules(ctx) })
-	check("boxes and their notifications", "the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN", func() (string, error) { return c.boxes(ctx) })
+	check("configuration",
+		"correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong",
+		func() (message string, err error) {
+			conf, message, err = c.readConfig(ctx)
+			return message, err
+		})
+	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config",
+		func() (string, error) { return c.checkBrokerClass(ctx, conf.Broker.Class) })
+	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+
+		"/unip-config and in the unip.yaml that translate is given",
+		func() (string, error) { return c.checkIngress(ctx, conf.NetworkPolicies) })
+	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken",
+		func() (string, error) { return c.checkS3Keys(ctx) })
+	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+
+		"/unip-config is its address for callers outside the cluster",
+		func() (string, error) { return checkS3Answers(ctx, conf.S3.PublicEndpoint) })
+	check("modules",
+		"apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`",
+		func() (string, error) { return c.checkModules(ctx) })
+	check("boxes and their notifications",
+		"the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN",
+		func() (string, error) { return c.checkBoxes(ctx) })
 }
 
-// running wants CRDs and Deployments that are available.
-func (c *Cluster) running(ctx context.Context, crds []string, namespace string, deployments ...string) (string, error) {
+var crdKind = schema.GroupVersionKind{
+	Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition",
+}
+
+// checkRunning wants CRDs and Deployments that are available.
+func (c *Cluster) checkRunning(ctx context.Context, crds []string, namespace string, deployments ...string) (string,
+	error) {
 	version := ""
 	for _, name := range crds {
-		o, err := c.named(ctx, schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, "", name)
+		o, err := c.getExisting(ctx, crdKind, "", name)
 		if err != nil {
 			return "", err
 		}
 		version = o.GetLabels()["app.kubernetes.io/version"]
 	}
 	for _, name := range deployments {
-		o, err := c.named(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, namespace, name)
+		o, err := c.getExisting(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, namespace,
+			name)
 		if err != nil {
 			return "", err
 		}
@@ -101,7 +125,7 @@ func (c *Cluster) running(ctx context.Context, crds []string, namespace string, 
 	return message, nil
 }
 
-func object(k schema.GroupVersionKind, namespace, name string) *Object {
+func newObject(k schema.GroupVersionKind, namespace, name string) *Object {
 	o := &Object{}
 	o.SetGroupVersionKind(k)
 	o.SetNamespace(namespace)
@@ -109,9 +133,9 @@ func object(k schema.GroupVersionKind, namespace, name string) *Object {
 	return o
 }
 
-// named reads an object that has to be there.
-func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespace, name string) (*Object, error) {
-	o := object(k, namespace, name)
+// getExisting reads an object that has to be there.
+func (c *Cluster) getExisting(ctx context.Context, k schema.GroupVersionKind, namespace, name string) (*Object, error) {
+	o := newObject(k, namespace, name)
 	live, err := c.get(ctx, o)
 	if err == nil && live == nil {
 		err = fmt.Errorf("there is no %s", strings.TrimPrefix(namespace+" "+Name(o), " "))
@@ -119,10 +143,11 @@ func (c *Cluster) named(ctx context.Context, k schema.GroupVersionKind, namespac
 	return live, err
 }
 
-// installation is the cluster's configuration, and in words where it comes from; with an error it is the default one, of which the other checks make the best.
-func (c *Cluster) installation(ctx context.Context) (conf installation.Config, from string, err error) {
+// readConfig is the cluster's configuration, and in words where it comes from; with an error it
+// is the default one, of which the other checks make the best.
+func (c *Cluster) readConfig(ctx context.Context) (conf installation.Config, from string, err error) {
 	conf, _ = installation.Parse(nil) // of nothing come the defaults
-	o := object(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
+	o := newObject(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
 	if o, err = c.get(ctx, o); err != nil || o == nil {
 		return conf, "there is no ConfigMap " + systemNamespace + "/unip-config, so the defaults hold", err
 	}
@@ -135,23 +160,29 @@ func (c *Cluster) installation(ctx context.Context) (conf installation.Config, f
 }
 
 // brokerControllers are the Deployments that make Brokers of a class.
-var brokerControllers = map[string]string{"MTChannelBasedBroker": "mt-broker-controller", "Kafka": "kafka-controller", "KafkaNamespaced": "kafka-controller"}
+var brokerControllers = map[string]string{
+	"MTChannelBasedBroker": "mt-broker-controller",
+	"Kafka":                "kafka-controller",
+	"KafkaNamespaced":      "kafka-controller",
+}
 
-func (c *Cluster) brokerClass(ctx context.Context, class string) (string, error) {
-	name, known := brokerControllers[class]
-	if !known {
+func (c *Cluster) checkBrokerClass(ctx context.Context, class string) (string, error) {
+	name, listed := brokerControllers[class]
+	if !listed {
 		return class + ": a class that this command does not know", nil
 	}
-	_, err := c.running(ctx, nil, "knative-eventing", name)
+	_, err := c.checkRunning(ctx, nil, "knative-eventing", name)
 	return class, err
 }
 
-// ingress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes into the status of an Ingress says in which namespace its pods are.
-func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPolicies) (string, error) {
+// checkIngress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes
+// into the status of an Ingress says in which namespace its pods are.
+func (c *Cluster) checkIngress(ctx context.Context, policies installation.NetworkPolicies) (string, error) {
 	if !policies.Enabled {
 		return "modules have no NetworkPolicies", nil
 	}
-	all, err := c.list(ctx, "", schema.GroupVersionKind{Group: "networking.internal.knative.dev", Version: "v1alpha1", Kind: "Ingress"})
+	all, err := c.list(ctx, "", schema.GroupVersionKind{Group: "networking.internal.knative.dev", Version: "v1alpha1",
+		Kind: "Ingress"})
 	if err != nil {
 		return "", err
 	}
@@ -171,7 +202,8 @@ func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPoli
 	inside := slices.Sorted(maps.Keys(found))
 	for _, ns := range inside {
 		if !slices.Contains(policies.IngressNamespaces, ns) {
-			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only", ns, strings.Join(policies.IngressNamespaces, ", "))
+			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only",
+				ns, strings.Join(policies.IngressNamespaces, ", "))
 		}
 	}
 	if len(inside) == 0 {
@@ -180,8 +212,8 @@ func (c *Cluster) ingress(ctx context.Context, policies installation.NetworkPoli
 	return "its pods are in " + strings.Join(inside, ", "), nil
 }
 
-func (c *Cluster) s3Keys(ctx context.Context) (string, error) {
-	o, err := c.named(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, systemNamespace, "unip-s3")
+func (c *Cluster) checkS3Keys(ctx context.Context) (string, error) {
+	o, err := c.getExisting(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, systemNamespace, "unip-s3")
 	if err != nil {
 		return "", err
 	}
@@ -194,8 +226,9 @@ func (c *Cluster) s3Keys(ctx context.Context) (string, error) {
 	return "all three are there", nil
 }
 
-// s3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an answer.
-func s3Answers(ctx context.Context, endpoint string) (string, error) {
+// checkS3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an
+// answer.
+func checkS3Answers(ctx context.Context, endpoint string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
@@ -213,14 +246,14 @@ func s3Answers(ctx context.Context, endpoint string) (string, error) {
 	return endpoint + " answers", nil
 }
 
-func (c *Cluster) boxes(ctx context.Context) (string, error) {
+func (c *Cluster) checkBoxes(ctx context.Context) (string, error) {
 	all, err := c.list(ctx, "", boxKind)
 	if err != nil {
 		return "", err
 	}
 	var wrong []string
 	for _, b := range all {
-		if ok, why := state(b); !ok {
+		if ok, why := readiness(b); !ok {
 			wrong = append(wrong, fmt.Sprintf("%s/%s: %s", b.GetNamespace(), b.GetName(), why))
 		}
 	}
@@ -230,9 +263,9 @@ func (c *Cluster) boxes(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d, all ready", len(all)), nil
 }
 
-// modules looks for those in which the controller may not work: their manifests were applied by a version of unip that did not
-// write its Role, or somebody has removed it.
-func (c *Cluster) modules(ctx context.Context) (string, error) {
+// checkModules looks for those in which the controller may not work: their manifests were applied by a
+// version of unip that did not write its Role, or somebody has removed it.
+func (c *Cluster) checkModules(ctx context.Context) (string, error) {
 	found, may := map[string]bool{}, map[string]bool{}
 	for _, k := range []schema.GroupVersionKind{boxKind, generated[0], pipelineKind} {
 		all, err := c.list(ctx, "", k)
@@ -259,7 +292,8 @@ func (c *Cluster) modules(ctx context.Context) (string, error) {
 		}
 	}
 	if len(without) > 0 {
-		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without), len(found), names.Controller, strings.Join(without, ", "))
+		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without),
+			len(found), names.Controller, strings.Join(without, ", "))
 	}
 	return fmt.Sprintf("%d, the controller may work in all of them", len(found)), nil
 }

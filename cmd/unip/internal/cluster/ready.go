@@ -11,13 +11,16 @@ import (
 )
 
 // awaited are the kinds with a condition Ready.
-var awaited = map[string]bool{"DataBox": true, "Service": true, "Broker": true, "Trigger": true, "Pipeline": true, "PingSource": true}
+var awaited = map[string]bool{
+	"DataBox": true, "Service": true, "Broker": true, "Trigger": true, "Pipeline": true, "PingSource": true,
+}
 
 // unseen is the reason of an object of which nothing is known.
 const unseen = "not looked at yet"
 
-// state is what an object says of itself: ready, and if not why. Of an older generation it says nothing.
-func state(o *Object) (ready bool, why string) {
+// readiness is what an object says of itself: ready, and if not why. Of an older generation it says
+// nothing.
+func readiness(o *Object) (ready bool, why string) {
 	observed, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
 	if observed < o.GetGeneration() {
 		return false, unseen
@@ -47,8 +50,9 @@ func orEmpty(v any) any {
 	return v
 }
 
-// AwaitReady waits until all objects that have a condition Ready say so, and tells of each, and of each new reason why one is not. At the end of the context the error, an ErrNotReady, names
-// those that are left, with their reasons.
+// AwaitReady waits until all objects that have a condition Ready say so, and tells of each, and of
+// each new reason why one is not. At the end of the context the error, an ErrNotReady, names those
+// that are left, with their reasons.
 func (c *Cluster) AwaitReady(ctx context.Context, objects []*Object, tell func(object, news string)) error {
 	why := map[string]string{}
 	var waiting []*Object
@@ -66,7 +70,7 @@ func (c *Cluster) AwaitReady(ctx context.Context, objects []*Object, tell func(o
 			}
 			ready, reason := false, "it is gone"
 			if live != nil {
-				ready, reason = state(live)
+				ready, reason = readiness(live)
 			}
 			if ready {
 				tell(Name(o), "ready")

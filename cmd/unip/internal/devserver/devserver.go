@@ -133,7 +133,8 @@ func refuse(w http.ResponseWriter, status int, slug, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status, "detail": detail,
+		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status,
+		"detail": detail,
 	})
 }
 
@@ -150,7 +151,10 @@ type generation struct {
 func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	g := &generation{log: &gate{Handler: s.Log.Handler()}, ready: make(chan struct{})}
 	socket := filepath.Join(s.dir, strconv.Itoa(n))
-	o := service.Options{Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers, Queue: queue, Timeout: s.Timeout, Unsigned: true}
+	o := service.Options{
+		Component: s.Component, Socket: socket, Key: filepath.Join(s.dir, "key"), Workers: s.Workers,
+		Queue: queue, Timeout: s.Timeout, Unsigned: true,
+	}
 	if s.Model != nil {
 		o.Model = s.Model
 	}
@@ -168,7 +172,10 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	if g.service, err = service.New(o, log); err != nil {
 		return nil, err
 	}
-	args := []string{filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference, "--workers", strconv.Itoa(s.Workers)}
+	args := []string{
+		filepath.Join(s.dir, worker.Main), "--socket", socket, "--inference", s.Inference,
+		"--workers", strconv.Itoa(s.Workers),
+	}
 	if s.Loader != "" {
 		args = append(args, "--model-loader", s.Loader)
 	}

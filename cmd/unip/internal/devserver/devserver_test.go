@@ -53,7 +53,8 @@ def predict():
 	done := make(chan error, 1)
 	go func() {
 		done <- Run(ctx, Options{
-			Component: "leaf", Inference: "m:predict", Python: "python3", Dir: dir, Env: os.Environ(), Workers: 2, Timeout: time.Hour,
+			Component: "leaf", Inference: "m:predict", Python: "python3", Dir: dir, Env: os.Environ(), Workers: 2,
+			Timeout:  time.Hour,
 			Listener: l, Output: writing, Log: slog.New(slog.DiscardHandler),
 		})
 		writing.Close()
@@ -148,7 +149,8 @@ func TestModelThatComesAndChanges(t *testing.T) {
 			write(t, file, "half, whole") // while it is written, it is no model
 			steps(same, came, same)
 			first := fetch()
-			if first.Size != int64(len("half, whole")) || first.ETag == "" || first.Path != filepath.Join(boxes, "weights", object) || m.Missing() != "" {
+			if first.Size != int64(len("half, whole")) || first.ETag == "" ||
+				first.Path != filepath.Join(boxes, "weights", object) || m.Missing() != "" {
 				t.Errorf("%+v", first)
 			}
 			write(t, file, "another")

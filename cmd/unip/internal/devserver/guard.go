@@ -23,7 +23,9 @@ func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
 	h = origins.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host, at, hosts) {
-			refuse(w, http.StatusMisdirectedRequest, "host", "the host of the URL is not this server's: write localhost, 127.0.0.1 or [::1] with the port, or start with --allow-host")
+			refuse(w, http.StatusMisdirectedRequest, "host",
+				"the host of the URL is not this server's: write localhost, 127.0.0.1 or [::1] with the port, or start with "+
+					"--allow-host")
 			return
 		}
 		h.ServeHTTP(w, r)

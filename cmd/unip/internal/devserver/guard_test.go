@@ -18,7 +18,8 @@ import (
 // A page whose own name leads to this machine, and one of another origin, cannot call the function.
 func TestWebPagesCannotCall(t *testing.T) {
 	t.Parallel()
-	loopback, everywhere := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8002}, &net.TCPAddr{IP: net.IPv4zero, Port: 8002}
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8002}
+	everywhere := &net.TCPAddr{IP: net.IPv4zero, Port: 8002}
 	for _, c := range []struct {
 		at   net.Addr
 		host string
@@ -79,7 +80,9 @@ func TestFoldersOfBoxesAreNotLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &Folders{Dir: boxes}
-	for name, want := range map[string]bool{"g/fine.txt": true, "g/within.txt": true, "g/link.txt": false, "out/secret.txt": false, "g/pipe": false} {
+	for name, want := range map[string]bool{
+		"g/fine.txt": true, "g/within.txt": true, "g/link.txt": false, "out/secret.txt": false, "g/pipe": false,
+	} {
 		place := service.Place{Box: "box", Path: name}
 		v, err := f.Stat(t.Context(), "", place)
 		if (err == nil) != want {
@@ -97,10 +100,12 @@ func TestFoldersOfBoxesAreNotLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := f.Store(t.Context(), "", []service.Content{{Place: service.Place{Box: "box", Path: "out/stored.txt"}, File: file, Size: 4}}); err == nil {
+	contentOutside := service.Content{Place: service.Place{Box: "box", Path: "out/stored.txt"}, File: file, Size: 4}
+	if err := f.Store(t.Context(), "", []service.Content{contentOutside}); err == nil {
 		t.Error("a file is stored outside")
 	}
-	if err := f.Store(t.Context(), "", []service.Content{{Place: service.Place{Box: "new", Path: "g/stored.txt"}, File: file, Size: 4}}); err != nil {
+	contentWithin := service.Content{Place: service.Place{Box: "new", Path: "g/stored.txt"}, File: file, Size: 4}
+	if err := f.Store(t.Context(), "", []service.Content{contentWithin}); err != nil {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(boxes, "new/g/stored.txt")); string(b) != "fine" {

@@ -54,7 +54,8 @@ func (p *people) Handle(_ context.Context, r slog.Record) error {
 	case msgServing:
 		line = fmt.Sprintf("%s: %s at %s (openapi: %s)", p.component, r.Message, attr["url"], attr["openapi"])
 	case msgCall:
-		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"], attr["took"])
+		line = fmt.Sprintf("%s %s %s %s %s", r.Time.Format(time.TimeOnly), attr["method"], attr["path"], attr["status"],
+			attr["took"])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

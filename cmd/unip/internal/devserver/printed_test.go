@@ -13,8 +13,9 @@ func TestPrinted(t *testing.T) {
 		"{\"a\": 1}\n": "{\"a\": 1}\n",
 		"{broken\n":    "{broken\n",
 		"\n\n":         "\n\n",
-		`{"time": "t", "level": "INFO", "msg": "one \"two\"", "request_id": "r"}` + "\nthree\n":                             "one \"two\"\nthree\n",
-		`{"time": "t", "level": "ERROR", "msg": "the function raised X", "traceback": "Traceback:\n  a\nX\n"}` + "\nnext\n": "Traceback:\n  a\nX\nnext\n",
+		`{"time": "t", "level": "INFO", "msg": "one \"two\"", "request_id": "r"}` + "\nthree\n": "one \"two\"\nthree\n",
+		`{"time": "t", "level": "ERROR", "msg": "the function raised X", "traceback": "Traceback:\n  a\nX\n"}` +
+			"\nnext\n": "Traceback:\n  a\nX\nnext\n",
 		long + "\n": long + "\n",
 	} {
 		for _, size := range []int{1, 7, len(in)} {

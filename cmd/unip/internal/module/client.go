@@ -142,7 +142,7 @@ func refusal(res *http.Response) *Error {
 	return e
 }
 
-func (c *Client) json(
+func (c *Client) callJSON(
 	ctx context.Context, method, path string, query url.Values, body, answer any, header map[string]string,
 ) error {
 	res, err := c.call(ctx, method, path, query, body, header)
@@ -205,13 +205,13 @@ func (c *Client) PutLink(ctx context.Context, path string, size int64, overwrite
 		q.Set("overwrite", "true")
 	}
 	var f File
-	return f, c.json(ctx, http.MethodPut, "/files/"+escape(path), q, nil, &f, nil)
+	return f, c.callJSON(ctx, http.MethodPut, "/files/"+escape(path), q, nil, &f, nil)
 }
 
 // Stat says what is known of a file, with links.
 func (c *Client) Stat(ctx context.Context, path string) (File, error) {
 	var f File
-	return f, c.json(ctx, http.MethodGet, "/files/"+escape(path), nil, nil, &f, nil)
+	return f, c.callJSON(ctx, http.MethodGet, "/files/"+escape(path), nil, nil, &f, nil)
 }
 
 // List gives one page of a group (its path ends in "/").
@@ -221,7 +221,7 @@ func (c *Client) List(ctx context.Context, path, next string) (Listing, error) {
 		q.Set("continue", next)
 	}
 	var l Listing
-	return l, c.json(ctx, http.MethodGet, "/files/"+escape(path), q, nil, &l, nil)
+	return l, c.callJSON(ctx, http.MethodGet, "/files/"+escape(path), q, nil, &l, nil)
 }
 
 // Remove deletes a file, or all of a group.
@@ -230,7 +230,7 @@ func (c *Client) Remove(ctx context.Context, path string) error {
 		var more struct {
 			More bool `json:"more"`
 		}
-		if err := c.json(ctx, http.MethodDelete, "/files/"+escape(path), nil, nil, &more, nil); err != nil || !more.More {
+		if err := c.callJSON(ctx, http.MethodDelete, "/files/"+escape(path), nil, nil, &more, nil); err != nil || !more.More {
 			return err
 		}
 	}
@@ -246,7 +246,7 @@ func (c *Client) Start(
 	}
 	var r record.Run
 	body := map[string]any{"inputs": inputs, "outputs": outputs}
-	return r, c.json(ctx, http.MethodPost, "/"+escape(strings.Trim(path, "/"))+"/run", nil, body, &r, h)
+	return r, c.callJSON(ctx, http.MethodPost, "/"+escape(strings.Trim(path, "/"))+"/run", nil, body, &r, h)
 }
 
 // Runs gives one page of the caller's runs, newest first.
@@ -266,19 +266,19 @@ func (c *Client) Runs(
 		Runs []record.Run `json:"runs"`
 		Next string       `json:"next"`
 	}
-	return a.Runs, a.Next, c.json(ctx, http.MethodGet, "/pipelines/runs", q, nil, &a, nil)
+	return a.Runs, a.Next, c.callJSON(ctx, http.MethodGet, "/pipelines/runs", q, nil, &a, nil)
 }
 
 // Run gives one run.
 func (c *Client) Run(ctx context.Context, id string) (record.Run, error) {
 	var r record.Run
-	return r, c.json(ctx, http.MethodGet, "/pipelines/runs/"+escape(id), nil, nil, &r, nil)
+	return r, c.callJSON(ctx, http.MethodGet, "/pipelines/runs/"+escape(id), nil, nil, &r, nil)
 }
 
 // Cancel ends a run.
 func (c *Client) Cancel(ctx context.Context, id string) (record.Run, error) {
 	var r record.Run
-	return r, c.json(ctx, http.MethodPost, "/pipelines/runs/"+escape(id)+"/cancel", nil, nil, &r, nil)
+	return r, c.callJSON(ctx, http.MethodPost, "/pipelines/runs/"+escape(id)+"/cancel", nil, nil, &r, nil)
 }
 
 // Logs streams the log of one stage, or of all; the stream is the caller's to close.

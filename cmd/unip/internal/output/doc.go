@@ -1,2 +1,3 @@
-// Package output holds how the commands show what they have to show.
+// Package output holds how the commands show what they have to show: as JSON, in folders, and for
+// people as tables, drawings, sizes and times.
 package output

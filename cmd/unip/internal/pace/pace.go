@@ -1,7 +1,10 @@
-// Package pace holds the garbage collector back until the heap has grown to Floor: a command that ends before, as nearly all do, never collects; one that grows beyond goes on as if nothing had been.
+// Package pace holds the garbage collector back until the heap has grown to Floor: a command that
+// ends before, as nearly all do, never collects; one that grows beyond goes on as if nothing had
+// been.
 //
-// It does so while it is initialised: Go initialises packages as early as their imports allow, in the order of their paths, so this one comes before the schemes of Kubernetes, which alone would make the
-// collector run twice. GOGC and GOMEMLIMIT in the environment are obeyed.
+// It does so while it is initialised: Go initialises packages as early as their imports allow, in
+// the order of their paths, so this one comes before the schemes of Kubernetes, which alone would
+// make the collector run twice. GOGC and GOMEMLIMIT in the environment are obeyed.
 package pace
 
 import (
@@ -11,7 +14,8 @@ import (
 	"runtime/debug"
 )
 
-// Floor is how much memory, in bytes, the Go runtime may hold before the first collection. With the program's own pages, some 40 MiB, a run stays near 100 MiB.
+// Floor is how much memory, in bytes, the Go runtime may hold before the first collection. With the
+// program's own pages, some 40 MiB, a run stays near 100 MiB.
 const Floor = 56 << 20
 
 // usual is Go's own pace: a collection when the heap has doubled.

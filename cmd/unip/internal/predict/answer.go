@@ -12,7 +12,9 @@ import (
 // maxValues of a list that are shown.
 const maxValues = 10
 
-// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first values, and how many there are. An answer of another form stays as it is. Characters that steer a terminal are escaped.
+// Text writes an answer for people: a line NAME: VALUE for each output; of long lists the first
+// values, and how many there are. An answer of another form stays as it is. Characters that steer a
+// terminal are escaped.
 func Text(answer []byte) string {
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber()
@@ -28,22 +30,22 @@ func Text(answer []byte) string {
 	}
 	var b strings.Builder
 	for _, o := range a.Outputs {
-		fmt.Fprintf(&b, "%s: %s\n", printable.Line(o.Name), printable.Text(value(o.Data, o.Shape)))
+		fmt.Fprintf(&b, "%s: %s\n", printable.Line(o.Name), printable.Text(valueText(o.Data, o.Shape)))
 	}
 	return b.String()
 }
 
-func value(data, shape any) string {
+func valueText(data, shape any) string {
 	list, ok := data.([]any)
 	switch {
 	case !ok:
-		return one(data)
+		return scalarText(data)
 	case len(list) == 1:
-		return one(list[0])
+		return scalarText(list[0])
 	}
 	shown := make([]string, 0, maxValues)
 	for _, x := range list[:min(len(list), maxValues)] {
-		shown = append(shown, one(x))
+		shown = append(shown, scalarText(x))
 	}
 	s := "[" + strings.Join(shown, ", ")
 	if len(list) > maxValues {
@@ -55,8 +57,8 @@ func value(data, shape any) string {
 	return s + "]"
 }
 
-// one is a single value: text as it is, everything else as JSON.
-func one(v any) string {
+// scalarText is a single value: text as it is, everything else as JSON.
+func scalarText(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}

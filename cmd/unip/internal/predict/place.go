@@ -9,20 +9,22 @@ import (
 	"unicode/utf8"
 )
 
-// Place is where a JSON pointer (RFC 6901) points in a document: LINE:COLUMN, both from 1, columns in characters. Of a value that is not there, it is the place of what should hold it. "" when the document is
-// no JSON there.
+// Place is where a JSON pointer (RFC 6901) points in a document: LINE:COLUMN, both from 1, columns
+// in characters. Of a value that is not there, it is the place of what should hold it. "" when the
+// document is no JSON there.
 func Place(document []byte, pointer string) string {
 	l := locator{document: document, decoder: json.NewDecoder(bytes.NewReader(document))}
 	var path []string
 	if pointer != "" {
 		path = strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	}
-	at, ok := l.find(path)
+	at, ok := l.locate(path)
 	if !ok {
 		return ""
 	}
 	before := document[:at]
-	return fmt.Sprintf("%d:%d", 1+bytes.Count(before, []byte("\n")), 1+utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):]))
+	return fmt.Sprintf("%d:%d", 1+bytes.Count(before, []byte("\n")),
+		1+utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):]))
 }
 
 type locator struct {
@@ -30,8 +32,8 @@ type locator struct {
 	decoder  *json.Decoder
 }
 
-// find reads the next value and gives the offset of what path leads to in it.
-func (l *locator) find(path []string) (int, bool) {
+// locate reads the next value and gives the offset of what path leads to in it.
+func (l *locator) locate(path []string) (int, bool) {
 	at := int(l.decoder.InputOffset())
 	for at < len(l.document) && strings.IndexByte(" \t\r\n,:", l.document[at]) >= 0 {
 		at++
@@ -58,7 +60,7 @@ func (l *locator) find(path []string) (int, bool) {
 			name, _ = key.(string)
 		}
 		if name == want {
-			return l.find(path[1:])
+			return l.locate(path[1:])
 		}
 		var skipped json.RawMessage
 		if l.decoder.Decode(&skipped) != nil {

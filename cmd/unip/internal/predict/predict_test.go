@@ -88,9 +88,11 @@ func TestInputs(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	const document = "{\n  \"ключ\": [1, {\"a/b\": 2}], \"inputs\": [\n    {\"name\": \"x\"},\n    {\"name\" : 5}\n  ]\n}\n"
+	const document = "{\n  \"ключ\": [1, {\"a/b\": 2}], \"inputs\": [\n" +
+		"    {\"name\": \"x\"},\n    {\"name\" : 5}\n  ]\n}\n"
 	for pointer, want := range map[string]string{
-		"": "1:1", "/inputs": "2:38", "/inputs/0": "3:5", "/inputs/0/data": "3:5", "/inputs/1/name": "4:15", "/inputs/7": "2:38", "/ключ/1/a~1b": "2:23", "/inputs/1/name/deeper": "4:15", "/none": "1:1",
+		"": "1:1", "/inputs": "2:38", "/inputs/0": "3:5", "/inputs/0/data": "3:5", "/inputs/1/name": "4:15",
+		"/inputs/7": "2:38", "/ключ/1/a~1b": "2:23", "/inputs/1/name/deeper": "4:15", "/none": "1:1",
 	} {
 		if got := Place([]byte(document), pointer); got != want {
 			t.Errorf("%q: %s, want %s", pointer, got, want)

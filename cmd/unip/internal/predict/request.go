@@ -1,4 +1,5 @@
-// Package predict makes the body of a predict call from what somebody types, finds the place in it that a problem points at, and writes the answer for people. It calls nobody.
+// Package predict makes the body of a predict call from what somebody types, finds the place in it
+// that a problem points at, and writes the answer for people. It calls nobody.
 package predict
 
 import (
@@ -35,15 +36,18 @@ type Input struct {
 	Data     any    `json:"data"`
 }
 
-// Datatypes that an input can have: the platform's, and the numeric ones of the Open Inference Protocol.
+// Datatypes that an input can have: the platform's, and the numeric ones of the Open Inference
+// Protocol.
 var Datatypes = []string{
 	"FP32", "FP64", "INT32", "str", "dict", "FILE",
 	"BOOL", "BYTES", "FP16", "BF16", "INT8", "INT16", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
 }
 
-// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; read gives the content of a FILE. Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else is text: whole
-// numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and what is neither is dict.
-func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, error) {
+// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; readFile gives the content of a FILE.
+// Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else
+// is text: whole numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and
+// what is neither is dict.
+func ParseInput(arg string, readFile func(name string) ([]byte, error)) (Input, error) {
 	key, value, ok := strings.Cut(arg, "=")
 	name, datatype, typed := key, "", false
 	if i := strings.LastIndex(key, ":"); i >= 0 {
@@ -56,12 +60,14 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 		return Input{}, fmt.Errorf("%q: unknown datatype %q; known are %s", key, datatype, strings.Join(Datatypes, ", "))
 	}
 	if file, ok := strings.CutPrefix(value, "@"); ok && datatype != "FILE" {
-		b, err := read(file)
+		b, err := readFile(file)
 		if err != nil {
 			return Input{}, fmt.Errorf("input %s: %w", name, err)
 		}
 		if value = string(b); !utf8.ValidString(value) || strings.Contains(value, "\x00") {
-			return Input{}, fmt.Errorf("input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>", name, file, name)
+			return Input{}, fmt.Errorf(
+				"input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>", name,
+				file, name)
 		}
 	}
 	in := Input{Name: name, Datatype: datatype}
@@ -69,7 +75,7 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 		in.Data = value
 		return in, nil
 	}
-	v, err := parse(value)
+	v, err := parseJSON(value)
 	if !typed {
 		if _, word := v.(bool); err != nil || word || v == nil { // true, false and null are words
 			v = value
@@ -88,7 +94,7 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 	}
 	flat, shape, err := flatten(v)
 	if err == nil && in.Datatype != "str" {
-		err = numeric(in.Datatype, flat)
+		err = checkNumbers(in.Datatype, flat)
 	}
 	if err != nil {
 		return Input{}, fmt.Errorf("input %s: %w", name, err)
@@ -97,8 +103,8 @@ func ParseInput(arg string, read func(name string) ([]byte, error)) (Input, erro
 	return in, nil
 }
 
-// parse reads one JSON value; numbers keep their digits.
-func parse(s string) (any, error) {
+// parseJSON reads one JSON value; numbers keep their digits.
+func parseJSON(s string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(s))
 	d.UseNumber()
 	var v any
@@ -157,7 +163,8 @@ func datatypeOf(v any) string {
 // maxDepth of nested lists.
 const maxDepth = 32
 
-// flatten makes a flat list of nested ones, whose lengths must agree; a single value is a list of one.
+// flatten makes a flat list of nested ones, whose lengths must agree; a single value is a list of
+// one.
 func flatten(v any) (flat []any, shape []int, err error) {
 	if _, list := v.([]any); !list {
 		return []any{v}, []int{1}, nil
@@ -199,14 +206,15 @@ func flatten(v any) (flat []any, shape []int, err error) {
 	return flat, shape, nil
 }
 
-// numeric checks that all values can be of a numeric datatype.
-func numeric(datatype string, flat []any) error {
+// checkNumbers checks that all values can be of a numeric datatype.
+func checkNumbers(datatype string, flat []any) error {
 	for i, x := range flat {
 		n, number := x.(json.Number)
 		_, truth := x.(bool)
 		whole := number && !strings.ContainsAny(string(n), ".eE")
 		switch {
-		case datatype == "BOOL" && truth, strings.HasPrefix(datatype, "FP") && number, datatype == "BF16" && number, strings.Contains(datatype, "INT") && whole:
+		case datatype == "BOOL" && truth, strings.HasPrefix(datatype, "FP") && number, datatype == "BF16" && number,
+			strings.Contains(datatype, "INT") && whole:
 			continue
 		}
 		b, err := json.Marshal(x)

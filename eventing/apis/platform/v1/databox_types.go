@@ -5,8 +5,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated by
-// commas or blanks.
+// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated
+// by commas or blanks.
 const SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 // DefaultCapacity is the space of a storage box that names none.
@@ -21,7 +21,8 @@ func (b *DataBox) Capacity() int64 {
 	return q.Value()
 }
 
-// DataBox is a named place in S3 of one module: a bucket of its own, or a reference to a dataset of another module.
+// DataBox is a named place in S3 of one module: a bucket of its own, or a reference to a dataset of
+// another module.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -52,7 +53,8 @@ type DataBoxSpec struct {
 	// DatasetReference makes the box a read-only view of another module's dataset.
 	// +optional
 	DatasetReference *DatasetReference `json:"datasetReference,omitempty"`
-	// Sessions are what the module's pods hold of the box: the controller makes one Secret for each, and no other. Written by unip translate.
+	// Sessions are what the module's pods hold of the box: the controller makes one Secret for
+	// each, and no other. Written by unip translate.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
@@ -63,8 +65,9 @@ type DataBoxSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="(self.use == 'model') == has(self.object)",message="object is the model's, and only the model's"
 type Session struct {
-	// Use: files (the file API lists and deletes), put-links and get-links (it signs links), calls and calls-read (FILE inputs and outputs of
-	// calls), model (one object or folder). A dataset has files, get-links and model.
+	// Use: files (the file API lists and deletes), put-links and get-links (it signs links), calls
+	// and calls-read (FILE inputs and outputs of calls), model (one object or folder). A dataset
+	// has files, get-links and model.
 	// +kubebuilder:validation:Enum=files;put-links;get-links;calls;calls-read;model
 	Use string `json:"use"`
 	// Object is the key of a model; ending in "/" it is the prefix of a folder.
@@ -97,7 +100,8 @@ type NamespacedName struct {
 
 // Condition types and reasons of a DataBox.
 const (
-	// ConditionReady is True when the bucket exists, is this namespace's, and valid credentials lie in the Secrets of its sessions.
+	// ConditionReady is True when the bucket exists, is this namespace's, and valid credentials lie
+	// in the Secrets of its sessions.
 	ConditionReady = "Ready"
 
 	ReasonReady            = "Ready"
@@ -105,8 +109,9 @@ const (
 	ReasonBucketNotOurs    = "BucketNotOurs"    // a bucket of that name belongs to somebody else
 	ReasonCredentialsError = "CredentialsError" // the session could not be made
 	ReasonNotShared        = "NotShared"        // the dataset's owner does not share it with this namespace
-	ReasonApplyAgain       = "ApplyAgain"       // the module's Role for the controller is missing: its manifests must be applied again
-	ReasonDeleting         = "Deleting"         // the box was deleted, and its objects are going
+	// the module's Role for the controller is missing: its manifests must be applied again
+	ReasonApplyAgain = "ApplyAgain"
+	ReasonDeleting   = "Deleting" // the box was deleted, and its objects are going
 )
 
 // DataBoxStatus is what the controller has seen and made.
@@ -125,7 +130,8 @@ type DataBoxStatus struct {
 	// Used is the space that the objects of a storage box take, in bytes; a little behind.
 	// +optional
 	Used *resource.Quantity `json:"used,omitempty"`
-	// CredentialsExpire is when the first of the sessions in the box's Secrets ends; they are renewed before half of their life is over.
+	// CredentialsExpire is when the first of the sessions in the box's Secrets ends; they are
+	// renewed before half of their life is over.
 	// +optional
 	CredentialsExpire *metav1.Time `json:"credentialsExpire,omitempty"`
 }

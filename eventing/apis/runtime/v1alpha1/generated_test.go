@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is generated from these types is checked in; this is what `go generate` would make of them now.
+// What is generated from these types is checked in; this is what `go generate` would make of them
+// now.
 func TestGeneratedFilesAreFresh(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -18,7 +19,8 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	}
 	generate := func(args ...string) []byte {
 		t.Helper()
-		cmd := exec.Command("go", append([]string{"tool", "-modfile=../../../../.ci/tools/go.mod", "controller-gen"}, args...)...)
+		cmd := exec.Command("go", append([]string{"tool", "-modfile=../../../../.ci/tools/go.mod", "controller-gen"},
+			args...)...)
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil {

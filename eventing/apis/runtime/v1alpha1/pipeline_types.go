@@ -5,8 +5,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pipeline is an ExperimentPipeline that has been checked: its variables, its stages, and what an upload starts. The order of stages follows from the
-// variables: a stage comes after those that write what it reads.
+// Pipeline is an ExperimentPipeline that has been checked: its variables, its stages, and what an
+// upload starts. The order of stages follows from the variables: a stage comes after those that
+// write what it reads.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -38,11 +39,13 @@ type PipelineSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	Stages []Stage `json:"stages"`
-	// DefaultBox is the box that takes outputs for which a run names no place. Without one such outputs stay in the run bucket only.
+	// DefaultBox is the box that takes outputs for which a run names no place. Without one such
+	// outputs stay in the run bucket only.
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$`
 	// +optional
 	DefaultBox string `json:"defaultBox,omitempty"`
-	// ContinueWith is the pipeline that a run of this one goes on with: one run, the variables of one name are one variable.
+	// ContinueWith is the pipeline that a run of this one goes on with: one run, the variables of
+	// one name are one variable.
 	// +kubebuilder:validation:Pattern=`^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$`
 	// +optional
 	ContinueWith string `json:"continueWith,omitempty"`
@@ -50,7 +53,8 @@ type PipelineSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	OnUpload []UploadRule `json:"onUpload,omitempty"`
-	// Schedule is a cron line of five fields, or a descriptor such as @daily, by which runs start that nobody asks for. They have no user.
+	// Schedule is a cron line of five fields, or a descriptor such as @daily, by which runs start
+	// that nobody asks for. They have no user.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	Schedule string `json:"schedule,omitempty"`
@@ -66,13 +70,16 @@ type PipelineSpec struct {
 
 // Variable is one file or folder.
 type Variable struct {
-	// Name as in the API. A container sees it as UNIP_PIPELINE_<NAME>, in upper case, other characters than letters and digits as "_".
+	// Name as in the API. A container sees it as UNIP_PIPELINE_<NAME>, in upper case, other
+	// characters than letters and digits as "_".
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	Name string `json:"name"`
-	// MountFrom is where a variable comes from when the caller does not name it: the developer's constant data.
+	// MountFrom is where a variable comes from when the caller does not name it: the developer's
+	// constant data.
 	// +optional
 	MountFrom *BoxPath `json:"mountFrom,omitempty"`
-	// MountTo is the path in the container: of the folder for a folder, of the folder that the file lies in for a file. Default /unip/data/<name>.
+	// MountTo is the path in the container: of the folder for a folder, of the folder that the file
+	// lies in for a file. Default /unip/data/<name>.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	MountTo string `json:"mountTo,omitempty"`
@@ -103,7 +110,8 @@ type Stage struct {
 	// +listType=map
 	// +listMapKey=name
 	Env []EnvVar `json:"env,omitempty"`
-	// EnvFrom takes all keys of Secrets and ConfigMaps of the module as environment variables. Objects that unip manages are refused.
+	// EnvFrom takes all keys of Secrets and ConfigMaps of the module as environment variables.
+	// Objects that unip manages are refused.
 	// +optional
 	// +listType=atomic
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
@@ -166,7 +174,8 @@ type UploadRule struct {
 	Outputs []UploadOutput `json:"outputs,omitempty"`
 }
 
-// UploadOutput is the folder that takes one output. The box stands in a field of its own, so that tools which rename objects find it.
+// UploadOutput is the folder that takes one output. The box stands in a field of its own, so that
+// tools which rename objects find it.
 type UploadOutput struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	Variable string `json:"variable"`
@@ -175,7 +184,8 @@ type UploadOutput struct {
 	// Path ends in "/".
 	// +kubebuilder:validation:MaxLength=1200
 	Path string `json:"path"`
-	// Developer means the developer's area of the box; otherwise the path is among the uploading user's files.
+	// Developer means the developer's area of the box; otherwise the path is among the uploading
+	// user's files.
 	// +optional
 	Developer bool `json:"developer,omitempty"`
 }
@@ -197,7 +207,8 @@ type PipelineStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Address is where the controller takes events of this pipeline: a Trigger may have the Pipeline as its subscriber (it is an Addressable of Knative).
+	// Address is where the controller takes events of this pipeline: a Trigger may have the
+	// Pipeline as its subscriber (it is an Addressable of Knative).
 	// +optional
 	Address *Address `json:"address,omitempty"`
 	// Schedule is how far the schedule has been followed.
@@ -212,9 +223,11 @@ type Address struct {
 
 // ScheduleStatus is how far a schedule has been followed.
 type ScheduleStatus struct {
-	// Line is the schedule that is followed, with its time zone. Another one is followed from when it is first seen.
+	// Line is the schedule that is followed, with its time zone. Another one is followed from when
+	// it is first seen.
 	Line string `json:"line"`
-	// SettledTime: what was due until then starts nothing any more. It has, or it was passed over, or the schedule had not been seen yet.
+	// SettledTime: what was due until then starts nothing any more. It has, or it was passed over,
+	// or the schedule had not been seen yet.
 	SettledTime metav1.Time `json:"settledTime"`
 	// LastScheduleTime is the due time of the last run, not when that began.
 	// +optional

@@ -2,7 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// PipelineLabel on a run and its Jobs names the pipeline, RunLabel on its Jobs the run, StageLabel the stage (a chain's "<pipeline>/<stage>" with a "." for the slash).
+// PipelineLabel on a run and its Jobs names the pipeline, RunLabel on its Jobs the run, StageLabel
+// the stage (a chain's "<pipeline>/<stage>" with a "." for the slash).
 const (
 	PipelineLabel = "knative.unified-platform.cs.hse.ru/pipeline"
 	RunLabel      = "knative.unified-platform.cs.hse.ru/run"
@@ -45,7 +46,8 @@ type PipelineRunSpec struct {
 	// Pipeline is the name of the Pipeline in the same namespace.
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`
 	Pipeline string `json:"pipeline"`
-	// Inputs are files ("<box>/<group>/<file>") and folders ("<box>/<group>/") by variable, among the files of User; "<box>:/<path>" is in the developer's area.
+	// Inputs are files ("<box>/<group>/<file>") and folders ("<box>/<group>/") by variable, among
+	// the files of User; "<box>:/<path>" is in the developer's area.
 	// +kubebuilder:validation:MaxProperties=4096
 	// +kubebuilder:default={}
 	Inputs map[string]InputPath `json:"inputs"`
@@ -53,7 +55,8 @@ type PipelineRunSpec struct {
 	// +kubebuilder:validation:MaxProperties=4096
 	// +kubebuilder:default={}
 	Outputs map[string]string `json:"outputs"`
-	// User whose files are meant; a developer's run may have none and then only names the developer's area.
+	// User whose files are meant; a developer's run may have none and then only names the
+	// developer's area.
 	// +kubebuilder:default=""
 	User string `json:"user"`
 	// IdempotencyKey as the caller gave it.
@@ -74,7 +77,8 @@ type InputPath struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1200
 	Path string `json:"path"`
-	// ETag pins the version of a file; without it the version is the one that is there when the run begins.
+	// ETag pins the version of a file; without it the version is the one that is there when the run
+	// begins.
 	// +optional
 	ETag string `json:"etag,omitempty"`
 }
@@ -82,7 +86,8 @@ type InputPath struct {
 // State of a run or of a stage.
 type State string
 
-// The states. A stage is Pending while it waits for others, and Skipped when the run has ended without it.
+// The states. A stage is Pending while it waits for others, and Skipped when the run has ended
+// without it.
 const (
 	Pending   State = "Pending"
 	Running   State = "Running"
@@ -106,7 +111,8 @@ type PipelineRunStatus struct {
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
-	// Stages as they were resolved when the run began, in an order in which they could run one after the other; what changes in the Pipeline later does not touch the run.
+	// Stages as they were resolved when the run began, in an order in which they could run one
+	// after the other; what changes in the Pipeline later does not touch the run.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -121,7 +127,8 @@ type PipelineRunStatus struct {
 	// Recorded says that run.json lies beside the outputs.
 	// +optional
 	Recorded bool `json:"recorded,omitempty"`
-	// Conditions: Succeeded (Unknown while the run goes on), EventsLost (a step had to be done without its event).
+	// Conditions: Succeeded (Unknown while the run goes on), EventsLost (a step had to be done
+	// without its event).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -150,7 +157,8 @@ type StageStatus struct {
 
 	// +optional
 	State State `json:"state,omitempty"`
-	// Reason is one word, as Kubernetes': Error, OOMKilled, ImagePull, DeadlineExceeded, Evicted, StorageError, InvalidOutput.
+	// Reason is one word, as Kubernetes': Error, OOMKilled, ImagePull, DeadlineExceeded, Evicted,
+	// StorageError, InvalidOutput.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// +optional

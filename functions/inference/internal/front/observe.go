@@ -104,7 +104,7 @@ func (s *Server) caught(rec *answered.Writer, r *http.Request, p any) (broken bo
 	if p == nil {
 		return false
 	}
-	if p != http.ErrAbortHandler { // a panic value, never wrapped
+	if p != http.ErrAbortHandler { //nolint:errorlint // a panic value, never wrapped
 		s.Log.Error("request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 	if rec.Status != 0 {

@@ -1,15 +1,13 @@
 // Package rights reads from a Unix socket on which descriptors come with the bytes (SCM_RIGHTS).
 //
-// Descriptors are taken only while they are expected: at other times what comes is closed by the kernel. More than Max, or so many that the kernel had to leave some out, are an error.
+// Descriptors are taken only while they are expected: at other times what comes is closed by the
+// kernel. More than Max, or so many that the kernel had to leave some out, are an error. Systems
+// other than Unix pass none.
 package rights
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"os"
-	"syscall"
 )
 
 // Max is how many descriptors may come with one message.
@@ -25,58 +23,11 @@ type Reader struct {
 // NewReader reads from conn, and expects no descriptors.
 func NewReader(conn *net.UnixConn) *Reader { return &Reader{conn: conn} }
 
-// Expect begins to take descriptors.
-func (r *Reader) Expect() {
-	r.room = make([]byte, syscall.CmsgSpace(Max*4))
-}
-
 // Taken ends it and returns those that have come, which are the caller's to close.
 func (r *Reader) Taken() []*os.File {
 	all := r.taken
 	r.taken, r.room = nil, nil
 	return all
-}
-
-// Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) {
-	if r.room == nil {
-		return r.conn.Read(p)
-	}
-	n, control, flags, _, err := r.conn.ReadMsgUnix(p, r.room) // with MSG_CMSG_CLOEXEC
-	n, control = max(n, 0), max(control, 0)                    // they are -1 where there is an error
-	if e := r.take(r.room[:control]); e != nil {
-		return n, e
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		return n, io.EOF // as Read of a connection says it, without what was being done
-	case err != nil:
-		return n, err
-	case flags&syscall.MSG_CTRUNC != 0 || len(r.taken) > Max:
-		return n, fmt.Errorf("more than %d descriptors came with one message", Max)
-	}
-	return n, nil
-}
-
-// take keeps the descriptors of a control message. What cannot be understood holds none: the kernel has written it.
-func (r *Reader) take(control []byte) error {
-	if len(control) == 0 {
-		return nil
-	}
-	messages, err := syscall.ParseSocketControlMessage(control)
-	if err != nil {
-		return fmt.Errorf("reading a control message: %w", err)
-	}
-	for _, m := range messages {
-		descriptors, err := syscall.ParseUnixRights(&m)
-		if err != nil {
-			continue // of another type
-		}
-		for _, d := range descriptors {
-			r.taken = append(r.taken, os.NewFile(uintptr(d), "received"))
-		}
-	}
-	return nil
 }
 
 // Close closes all of them.

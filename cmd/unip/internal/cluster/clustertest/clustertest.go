@@ -1,9 +1,11 @@
 //go:build integration
 
-// Package clustertest gives tests a real API server of their own, on loopback, that ends with the test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
+// Package clustertest gives tests a real API server of their own, on loopback, that ends with the
+// test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
 // Knative or unip runs there, so nothing becomes ready by itself: Ready says it in their place.
 //
-// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets it).
+// The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets
+// it).
 package clustertest
 
 import (
@@ -48,7 +50,8 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{Bin: os.Getenv("KUBEBUILDER_ASSETS")}
 	if s.Bin == "" {
-		t.Fatal("KUBEBUILDER_ASSETS does not name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl; `make test-integration` sets it, or: export KUBEBUILDER_ASSETS=$(bin/cluster bin kube)")
+		t.Fatal("KUBEBUILDER_ASSETS does not name a folder with etcd, kube-apiserver, kube-controller-manager " +
+			"and kubectl; `make test-integration` sets it, or: export KUBEBUILDER_ASSETS=$(bin/cluster bin kube)")
 	}
 	var err error
 	if s.CRDs, err = definitions(t.Context()); err != nil {
@@ -82,7 +85,8 @@ func Start(t testing.TB) *Server {
 
 // definitions finds the files of the CRDs in the modules that go.mod selects.
 func definitions(ctx context.Context) ([]string, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/unip-knative/unip", "knative.dev/serving", "knative.dev/eventing", "knative.dev/networking")
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/unip-knative/unip",
+		"knative.dev/serving", "knative.dev/eventing", "knative.dev/networking")
 	out, err := list.Output()
 	dirs := strings.Fields(string(out))
 	if err != nil || len(dirs) != 4 {
@@ -105,7 +109,8 @@ func definitions(ctx context.Context) ([]string, error) {
 // endNamespaces runs the controller without which a deleted namespace stays for ever.
 func (s *Server) endNamespaces(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.Bin, "kube-controller-manager"), "--kubeconfig="+s.Kubeconfig, "--controllers=namespace-controller", "--leader-elect=false", "--secure-port=0",
+	cmd := exec.Command(filepath.Join(s.Bin, "kube-controller-manager"), "--kubeconfig="+s.Kubeconfig,
+		"--controllers=namespace-controller", "--leader-elect=false", "--secure-port=0",
 		"--kube-api-qps=200", "--kube-api-burst=400")
 	name := filepath.Join(t.TempDir(), "kube-controller-manager.log")
 	log, err := os.Create(name)
@@ -138,12 +143,15 @@ func (s *Server) endNamespaces(t testing.TB) {
 // Install makes the server know Knative's and unip's resources.
 func (s *Server) Install(t testing.TB) {
 	t.Helper()
-	if _, err := envtest.InstallCRDs(s.config, envtest.CRDInstallOptions{Paths: s.CRDs, ErrorIfPathMissing: true, MaxTime: Patience}); err != nil {
+	if _, err := envtest.InstallCRDs(s.config, envtest.CRDInstallOptions{Paths: s.CRDs, ErrorIfPathMissing: true,
+		MaxTime: Patience}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Ready writes into the status of an object, as soon as it is there, what its controller would: that it is ready; or with a reason, that it is not. The object is named as unip does, kind.group/name.
+// Ready writes into the status of an object, as soon as it is there, what its controller would:
+// that it is ready; or with a reason, that it is not. The object is named as unip does,
+// kind.group/name.
 func (s *Server) Ready(ctx context.Context, namespace, object, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
@@ -172,7 +180,8 @@ func (s *Server) ready(ctx context.Context, gvk schema.GroupVersionKind, key cli
 	if err := s.Get(ctx, key, o); err != nil {
 		return err
 	}
-	ready := map[string]any{"type": "Ready", "status": "True", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339), "reason": "Ready", "message": ""}
+	ready := map[string]any{"type": "Ready", "status": "True",
+		"lastTransitionTime": time.Now().UTC().Format(time.RFC3339), "reason": "Ready", "message": ""}
 	if reason != "" {
 		ready["status"], ready["reason"], ready["message"] = "False", reason, "as the test wants it"
 	}

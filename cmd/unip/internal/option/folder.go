@@ -1,7 +1,6 @@
-package main
+package option
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,59 +12,27 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/cobra"
-
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
-// input is which manifests a command reads.
-type input struct {
-	names     []string
-	recursive bool
-}
-
-func (in *input) flags(c *cobra.Command) {
-	c.Flags().StringSliceVarP(&in.names, "filename", "f", nil, "file or folder with manifests, or - for standard input; may be given several times")
-	c.Flags().BoolVarP(&in.recursive, "recursive", "R", false, "read the folders below as well")
-	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json") // the flag is there
-}
-
+// extensions are those of manifests in a folder.
 var extensions = []string{".yaml", ".yml", ".json"}
 
-// read reads all files, in the order of their names. A folder without manifests is an error: it is the wrong folder. A pipe may never end, and a read of it hears no signal: it is left when the context ends.
-func (in *input) read(ctx context.Context, stdin io.Reader) ([]manifest.File, error) {
-	if len(in.names) == 0 {
-		return nil, &usageError{errors.New("-f is missing: a file or folder with manifests, or - for standard input")}
-	}
-	type result struct {
-		files []manifest.File
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		files, err := in.readAll(stdin)
-		done <- result{files, err}
-	}()
-	select {
-	case r := <-done:
-		return r.files, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("reading %s: interrupted", strings.Join(in.names, ", "))
-	}
-}
-
-// maxInput bounds all manifests together in bytes, maxFiles their number: what is read takes many times its size in memory.
+// maxInput bounds all manifests together in bytes, maxFiles their number: what is read takes many
+// times its size in memory.
 const maxInput, maxFiles = 64 << 20, 10_000
 
-// reading gathers files within the bounds.
-type reading struct {
+// reader gathers files within the bounds.
+type reader struct {
 	files []manifest.File
 	seen  map[string]bool
 	left  int64 // of maxInput
 }
 
-// add reads one file. One that is larger than it may be is cut there: the finding that says so comes with the others.
-func (r *reading) add(name string, from io.Reader) error {
+// add reads one file. One that is larger than it may be is cut there: the finding that says so
+// comes with the others.
+func (r *reader) add(name string, from io.Reader) error {
 	if len(r.files) == maxFiles {
 		return fmt.Errorf("more than %d files of manifests", maxFiles)
 	}
@@ -80,9 +47,9 @@ func (r *reading) add(name string, from io.Reader) error {
 	return nil
 }
 
-func (in *input) readAll(stdin io.Reader) ([]manifest.File, error) {
-	r := &reading{seen: map[string]bool{}, left: maxInput}
-	for _, name := range in.names {
+func (m *Manifests) readAll(stdin io.Reader) ([]manifest.File, error) {
+	r := &reader{seen: map[string]bool{}, left: maxInput}
+	for _, name := range m.Names {
 		if name == "-" {
 			if err := r.add("<stdin>", stdin); err != nil {
 				return nil, err
@@ -93,19 +60,20 @@ func (in *input) readAll(stdin io.Reader) ([]manifest.File, error) {
 		switch {
 		case err != nil:
 		case info.IsDir():
-			err = r.folder(name, in.recursive)
+			err = r.addFolder(name, m.Recursive)
 		default:
-			err = r.named(name)
+			err = r.addNamed(name)
 		}
 		if err != nil {
-			return nil, &inputError{err.Error()}
+			return nil, exit.Because(exit.InputWrong, err)
 		}
 	}
 	return r.files, nil
 }
 
-// named reads what the command line names, whatever it is: a link, or a pipe like bash's <(command).
-func (r *reading) named(name string) error {
+// addNamed reads what the command line names, whatever it is: a link, or a pipe like bash's
+// <(command).
+func (r *reader) addNamed(name string) error {
 	if name = filepath.Clean(name); r.seen[name] {
 		return nil
 	}
@@ -118,16 +86,16 @@ func (r *reading) named(name string) error {
 	return r.add(name, f)
 }
 
-// folder reads a folder's manifests. Who made the folder did not choose what the command may read: a
-// link that leads out of it is refused, and so is what is no file. Links to folders are not followed,
-// so there is no loop. Sizes are added up before anything is read.
-func (r *reading) folder(dir string, recursive bool) error {
+// addFolder reads a folder's manifests. Who made the folder did not choose what the command may
+// read: a link that leads out of it is refused, and so is what is no file. Links to folders are not
+// followed, so there is no loop. Sizes are added up before anything is read.
+func (r *reader) addFolder(dir string, recursive bool) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	found, err := list(root, dir, recursive)
+	found, err := listManifests(root, dir, recursive)
 	if err != nil {
 		return err
 	}
@@ -137,15 +105,15 @@ func (r *reading) folder(dir string, recursive bool) error {
 			continue
 		}
 		r.seen[name] = true
-		if err := r.regular(root, p, name); err != nil {
+		if err := r.addRegular(root, p, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// list finds the manifests of a folder, in the order of their names.
-func list(root *os.Root, dir string, recursive bool) ([]string, error) {
+// listManifests finds the manifests of a folder, in the order of their names.
+func listManifests(root *os.Root, dir string, recursive bool) ([]string, error) {
 	var found []string
 	var size int64
 	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
@@ -157,7 +125,7 @@ func list(root *os.Root, dir string, recursive bool) ([]string, error) {
 		case d.IsDir() || !slices.Contains(extensions, strings.ToLower(path.Ext(p))):
 			return nil
 		}
-		info, err := inside(root, p, filepath.Join(dir, filepath.FromSlash(p)))
+		info, err := statWithin(root, p, filepath.Join(dir, filepath.FromSlash(p)))
 		if err != nil {
 			return err
 		}
@@ -176,8 +144,8 @@ func list(root *os.Root, dir string, recursive bool) ([]string, error) {
 	return found, err
 }
 
-// inside looks at a file of a folder, without opening it.
-func inside(root *os.Root, p, name string) (fs.FileInfo, error) {
+// statWithin looks at a file of a folder, without opening it.
+func statWithin(root *os.Root, p, name string) (fs.FileInfo, error) {
 	link, err := root.Lstat(p)
 	if err != nil {
 		return nil, err
@@ -208,8 +176,9 @@ func kindOf(m fs.FileMode) string {
 	return "no regular file"
 }
 
-// regular reads a file of a folder. It may have become something else since it was looked at, so the open does not wait.
-func (r *reading) regular(root *os.Root, p, name string) error {
+// addRegular reads a file of a folder. It may have become something else since it was looked at, so
+// the open does not wait.
+func (r *reader) addRegular(root *os.Root, p, name string) error {
 	f, err := root.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err

@@ -1,47 +1,44 @@
-package main
+package command
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
+	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
-
 func filesCommand() *cobra.Command {
-	r := &remote{}
+	o := &option.Module{}
 	c := &cobra.Command{
 		Use: "files", Short: "Your files in the module's boxes",
 		Example: `  unip files ls userdata/incoming/
   unip files put table.csv userdata/incoming/table.csv`,
 		Long: "A path is <box>/<group>/<file>; one that ends in / is a group. Every file is in a group.",
-		Args: noCommand,
+		Args: commandArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	r.flags(c)
-	c.AddCommand(filesLs(r), filesPut(r), filesGet(r), filesRm(r))
+	o.AddFlags(c)
+	c.AddCommand(filesLsCommand(o), filesPutCommand(o), filesGetCommand(o), filesRmCommand(o))
 	return c
 }
 
-func filesLs(r *remote) *cobra.Command {
+func filesLsCommand(o *option.Module) *cobra.Command {
 	return &cobra.Command{
-		Use: "ls BOX/[GROUP/]", Short: "List the files and groups in a group", Args: exactly("BOX/[GROUP/]"),
+		Use: "ls BOX/[GROUP/]", Short: "List the files and groups in a group", Args: exactArgs("BOX/[GROUP/]"),
 		Example: `  unip files ls userdata/
   unip files ls userdata/incoming/ -o json | jq -r '.files[].name'`,
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := r.client()
+			m, err := o.Client()
 			if err != nil {
 				return err
 			}
@@ -49,29 +46,29 @@ func filesLs(r *remote) *cobra.Command {
 			for next := ""; ; {
 				page, err := m.List(c.Context(), strings.TrimSuffix(args[0], "/")+"/", next)
 				if err != nil {
-					return said(err)
+					return asRefused(err)
 				}
 				all.Files, all.Groups = append(all.Files, page.Files...), append(all.Groups, page.Groups...)
 				if next = page.Next; next == "" {
 					break
 				}
 			}
-			if r.output == "json" {
-				return writeJSON(c.OutOrStdout(), all)
+			if o.Output.JSON() {
+				return output.WriteJSON(c.OutOrStdout(), all)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, g := range all.Groups {
 				fmt.Fprintf(w, "\t\t%s/\n", printable.Line(g))
 			}
 			for _, f := range all.Files {
-				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, ago(f.LastModified), printable.Line(f.Name))
+				fmt.Fprintf(w, "%d\t%s\t%s\n", f.Size, output.LocalTime(f.LastModified), printable.Line(f.Name))
 			}
 			return w.Flush()
 		},
 	}
 }
 
-func filesPut(r *remote) *cobra.Command {
+func filesPutCommand(o *option.Module) *cobra.Command {
 	var overwrite, link bool
 	c := &cobra.Command{
 		Use: "put [FILE] BOX/GROUP/FILE", Short: "Upload a file",
@@ -79,12 +76,12 @@ func filesPut(r *remote) *cobra.Command {
   curl -T table.csv "$(unip files put userdata/incoming/table.csv --link)"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 && (len(args) != 1 || !link) {
-				return &usageError{errors.New("wanted: FILE BOX/GROUP/FILE, or BOX/GROUP/FILE --link")}
+				return exit.Errorf(exit.UsageWrong, "wanted: FILE BOX/GROUP/FILE, or BOX/GROUP/FILE --link")
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := r.client()
+			m, err := o.Client()
 			if err != nil {
 				return err
 			}
@@ -95,14 +92,14 @@ func filesPut(r *remote) *cobra.Command {
 			if link {
 				f, err := m.PutLink(c.Context(), to, -1, overwrite)
 				if err != nil {
-					return said(err)
+					return asRefused(err)
 				}
 				fmt.Fprintln(c.OutOrStdout(), printable.Line(f.Put))
 				return nil
 			}
 			local, err := os.Open(args[0])
 			if err != nil {
-				return &inputError{err.Error()}
+				return exit.Because(exit.InputWrong, err)
 			}
 			defer local.Close()
 			info, err := local.Stat()
@@ -110,13 +107,13 @@ func filesPut(r *remote) *cobra.Command {
 				err = fmt.Errorf("%s is not a file", args[0])
 			}
 			if err != nil {
-				return &inputError{err.Error()}
+				return exit.Because(exit.InputWrong, err)
 			}
 			f, err := m.PutLink(c.Context(), to, info.Size(), overwrite)
 			if err != nil {
-				return said(err)
+				return asRefused(err)
 			}
-			return m.Upload(c.Context(), f.Put, local, info.Size(), progress(c, to, info.Size()))
+			return m.Upload(c.Context(), f.Put, local, info.Size(), output.Progress(c.ErrOrStderr(), to, info.Size()))
 		},
 	}
 	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace a file that exists")
@@ -124,7 +121,7 @@ func filesPut(r *remote) *cobra.Command {
 	return c
 }
 
-func filesGet(r *remote) *cobra.Command {
+func filesGetCommand(o *option.Module) *cobra.Command {
 	var link bool
 	c := &cobra.Command{
 		Use: "get BOX/GROUP/FILE [FILE]", Short: "Download a file",
@@ -132,24 +129,24 @@ func filesGet(r *remote) *cobra.Command {
   curl -s "$(unip files get userdata/incoming/table.csv --link)" | head`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return &usageError{errors.New("wanted: BOX/GROUP/FILE [FILE]")}
+				return exit.Errorf(exit.UsageWrong, "wanted: BOX/GROUP/FILE [FILE]")
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := r.client()
+			m, err := o.Client()
 			if err != nil {
 				return err
 			}
 			f, err := m.Stat(c.Context(), args[0])
 			switch {
 			case err != nil:
-				return said(err)
+				return asRefused(err)
 			case link:
 				fmt.Fprintln(c.OutOrStdout(), printable.Line(f.Get))
 				return nil
-			case r.output == "json":
-				return writeJSON(c.OutOrStdout(), f)
+			case o.Output.JSON():
+				return output.WriteJSON(c.OutOrStdout(), f)
 			}
 			to := path.Base(args[0])
 			if len(args) == 2 {
@@ -158,38 +155,25 @@ func filesGet(r *remote) *cobra.Command {
 			if i, err := os.Stat(to); err == nil && i.IsDir() {
 				to = filepath.Join(to, path.Base(args[0]))
 			}
-			return m.Download(c.Context(), f.Get, to, progress(c, to, f.Size))
+			return m.Download(c.Context(), f.Get, to, output.Progress(c.ErrOrStderr(), to, f.Size))
 		},
 	}
 	c.Flags().BoolVar(&link, "link", false, "print the link by which the file can be read, instead of reading it")
 	return c
 }
 
-func filesRm(r *remote) *cobra.Command {
+func filesRmCommand(o *option.Module) *cobra.Command {
 	return &cobra.Command{
-		Use: "rm BOX/GROUP/FILE|BOX/GROUP/", Short: "Delete a file, or a group with all its files", Args: exactly("BOX/GROUP/FILE"),
+		Use: "rm BOX/GROUP/FILE|BOX/GROUP/", Short: "Delete a file, or a group with all its files",
+		Args: exactArgs("BOX/GROUP/FILE"),
 		Example: `  unip files rm userdata/incoming/table.csv
   unip files rm userdata/incoming/`,
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := r.client()
+			m, err := o.Client()
 			if err != nil {
 				return err
 			}
-			return said(m.Remove(c.Context(), args[0]))
+			return asRefused(m.Remove(c.Context(), args[0]))
 		},
-	}
-}
-
-// progress tells on stderr how far a transfer is, at most twice a second, once it takes longer than two seconds.
-func progress(c *cobra.Command, name string, total int64) func(int64) {
-	began, last := time.Now(), time.Now()
-	return func(n int64) {
-		now := time.Now()
-		if now.Sub(began) < 2*time.Second || (now.Sub(last) < 500*time.Millisecond && n < total) {
-			return
-		}
-		last = now
-		rate := float64(n) / now.Sub(began).Seconds()
-		fmt.Fprintf(c.ErrOrStderr(), "%s: %s of %s, %s/s\n", printable.Line(name), size(n), size(total), size(int64(rate)))
 	}
 }

@@ -1,10 +1,11 @@
-package main
+package command
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/devserver"
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
@@ -24,53 +28,61 @@ import (
 
 // serving is what `unip serve` is told.
 type serving struct {
-	translation
-	component, dir, python, boxes, address, output string
-	hosts                                          []string
-	port                                           int
-	reload                                         bool
+	option.Translation
+	component, dir, python, boxes, address string
+	hosts                                  []string
+	port                                   int
+	reload                                 bool
+	format                                 option.Format
 }
 
-func serveCommand() *cobra.Command {
-	s := &serving{}
+func serveCommand(build release.Build) *cobra.Command {
+	s := &serving{Translation: option.Translation{Build: build}}
 	c := &cobra.Command{
 		Use:   "serve -f FILE|FOLDER|-",
 		Short: "Serve an MLComponent's function on this machine, from its code",
-		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does, without a cluster and without an image: the same server, with your Python and the code in --dir. The environment
-is your own with the manifest's env. A model is looked for below --boxes, a folder per DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster,
-and when it comes or changes, it is loaded. FILE values of calls are files below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function prints, and a line per call, go to standard error.
-Web pages of other origins cannot call, and the URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address of this machine; other names need --allow-host.
-Links that lead out of --boxes are not followed. It ends with Ctrl-C; with 1 when the function cannot be started.`,
+		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does,
+without a cluster and without an image: the same server, with your Python and the code in --dir. The
+environment is your own with the manifest's env. A model is looked for below --boxes, a folder per
+DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with
+503, as in a cluster, and when it comes or changes, it is loaded. FILE values of calls are files
+below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function
+prints, and a line per call, go to standard error. Web pages of other origins cannot call, and the
+URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address
+of this machine; other names need --allow-host. Links that lead out of --boxes are not followed. It
+ends with Ctrl-C; with 1 when the function cannot be started.`,
 		Example: `  unip serve -f manifests/ --dir . --reload
   unip serve -f manifests/ --component digits --python .venv/bin/python --boxes testdata/boxes --port 8080
   unip predict http://127.0.0.1:8002 --input text=hello`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
 	}
-	s.flags(c)
+	s.AddFlags(c)
 	f := c.Flags()
 	f.StringVar(&s.component, "component", "", "which MLComponent (default: the only one)")
 	f.StringVar(&s.dir, "dir", ".", "the function's working folder, where its modules are found")
 	f.StringVar(&s.python, "python", "python3", "the Python that runs it, 3.8 or later, such as .venv/bin/python")
 	f.StringVar(&s.boxes, "boxes", "boxes", "folder with a folder for each DataBox")
 	f.IntVar(&s.port, "port", 0, "port of HTTP (default: servicePort, 8002)")
-	f.StringVar(&s.address, "address", "127.0.0.1", "address at which to listen; with 0.0.0.0 everybody who reaches this machine can call")
+	f.StringVar(&s.address, "address", "127.0.0.1",
+		"address at which to listen; with 0.0.0.0 everybody who reaches this machine can call")
 	f.StringSliceVar(&s.hosts, "allow-host", nil,
 		"a host name by which callers may call besides localhost, such as that of a port that is passed on; several times")
 	f.BoolVar(&s.reload, "reload", false, "start the function again when a .py file below --dir changes")
-	f.StringVarP(&s.output, "output", "o", "text", "text or json, of what goes to standard error")
-	complete(c, "output", "text", "json")
-	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"), c.RegisterFlagCompletionFunc("component", s.completeComponent)) // the flags are there
+	s.format.AddTo(c, f, "text or json, of what goes to standard error", "text", "json")
+	// the flags are there
+	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"),
+		c.RegisterFlagCompletionFunc("component", s.completeComponent))
 	return c
 }
 
 // completeComponent names the components of the manifests that are given so far.
 func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var names []string
-	if slices.Contains(s.names, "-") { // not the shell's to read
+	if slices.Contains(s.Names, "-") { // not the shell's to read
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if files, err := s.read(c.Context(), c.InOrStdin()); err == nil {
+	if files, err := s.Read(c.Context(), c.InOrStdin()); err == nil {
 		m, _ := manifest.Read(files)
 		for _, x := range m.Components {
 			names = append(names, x.Meta.Name.Value)
@@ -80,10 +92,10 @@ func (s *serving) completeComponent(c *cobra.Command, _ []string, _ string) ([]s
 }
 
 func (s *serving) run(c *cobra.Command) error {
-	if err := outputs(s.output); err != nil {
+	if err := s.format.Check(); err != nil {
 		return err
 	}
-	m, err := s.decide(c)
+	m, err := s.Decide(c)
 	if err != nil {
 		return err
 	}
@@ -92,14 +104,16 @@ func (s *serving) run(c *cobra.Command) error {
 		return err
 	}
 	o := devserver.Options{
-		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers, Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
-		Reload: s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr), Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
+		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers,
+		Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
+		Reload:  s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
+		Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
-	if s.output == "json" {
+	if s.format.JSON() {
 		o.Output, o.Log = os.Stderr, slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	}
 	if o.Dir, o.Python, err = s.places(); err != nil {
-		return &inputError{err.Error()}
+		return exit.Because(exit.InputWrong, err)
 	}
 	o.Env = environment(m, x, c.ErrOrStderr())
 	if x.Model != nil {
@@ -114,13 +128,14 @@ func (s *serving) run(c *cobra.Command) error {
 	if s.port != 0 {
 		port = s.port
 	}
-	if o.Listener, err = (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(s.address, strconv.Itoa(port))); err != nil {
-		return &inputError{fmt.Sprintf("%v; --port chooses another port", err)}
+	address := net.JoinHostPort(s.address, strconv.Itoa(port))
+	if o.Listener, err = (&net.ListenConfig{}).Listen(c.Context(), "tcp", address); err != nil {
+		return exit.Errorf(exit.NotServable, "%v; --port chooses another port", err)
 	}
 	err = devserver.Run(c.Context(), o)
 	var start *devserver.StartError
 	if errors.As(err, &start) {
-		return &inputError{err.Error()}
+		return exit.Because(exit.NotServable, err)
 	}
 	return err
 }
@@ -136,11 +151,13 @@ func (s *serving) choose(all []module.Component) (module.Component, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return module.Component{}, &inputError{"there is no MLComponent in the manifests"}
+		return module.Component{}, exit.Errorf(exit.InputWrong, "there is no MLComponent in the manifests")
 	case s.component == "":
-		return module.Component{}, &usageError{fmt.Errorf("--component is missing: one of %s", strings.Join(names, ", "))}
+		return module.Component{}, exit.Errorf(exit.UsageWrong, "--component is missing: one of %s",
+			strings.Join(names, ", "))
 	}
-	return module.Component{}, &usageError{fmt.Errorf("--component: there is no MLComponent %q; there is %s", s.component, strings.Join(names, ", "))}
+	return module.Component{}, exit.Errorf(exit.UsageWrong, "--component: there is no MLComponent %q; there is %s",
+		s.component, strings.Join(names, ", "))
 }
 
 // places are the working folder and the Python; a path is meant from the current folder.
@@ -171,7 +188,8 @@ func (s *serving) model(m module.Model, log *slog.Logger) (*devserver.Model, err
 	local := devserver.OpenModel(boxes, m.Box, m.Object)
 	shown := filepath.Join(s.boxes, m.Box, filepath.FromSlash(m.Object))
 	if why := local.Missing(); why != "" {
-		log.Warn(fmt.Sprintf("in place of the model %s: %s; %s, and calls are answered with 503 until it comes", m.Path, shown, why))
+		log.Warn(fmt.Sprintf("in place of the model %s: %s; %s, and calls are answered with 503 until it comes", m.Path,
+			shown, why))
 	} else {
 		log.Info(fmt.Sprintf("in place of the model %s: %s", m.Path, shown))
 	}
@@ -202,14 +220,16 @@ func environment(m *module.Module, x module.Component, stderr io.Writer) []strin
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
 	})
-	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1") // prints come at once; the checkout stays as it is
+	// prints come at once; the checkout stays as it is
+	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	for i, from := range x.EnvFrom {
 		values, ok := m.Values(from)
 		if kind, name, optional := module.Source(from); !ok && !optional {
-			fmt.Fprintf(stderr, "%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n",
+			fmt.Fprintf(stderr,
+				"%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n",
 				x.Places.EnvFrom[i], kind, name)
 		}
-		for _, key := range sorted(values) {
+		for _, key := range slices.Sorted(maps.Keys(values)) {
 			env = append(env, from.Prefix+key+"="+values[key])
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -19,24 +19,28 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/predict"
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
 const (
-	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told otherwise.
+	// maxRequest bounds what is read for a request; an inference server takes 64 MiB unless told
+	// otherwise.
 	maxRequest = 256 << 20
-	// quiet is how long a call goes on before it is said that it does.
-	quiet = 2 * time.Second
-	// refusedAgain is when an address that nobody listens at is tried again, longestWait the most that a server can ask for.
-	refusedAgain, longestWait = 200 * time.Millisecond, 30 * time.Second
+	// sayWaitingAfter is how long a call goes on before it is said that it does.
+	sayWaitingAfter = 2 * time.Second
+	// redialAfter is when an address that nobody listens at is tried again, maxRetryAfter the most
+	// that a server can ask for.
+	redialAfter, maxRetryAfter = 200 * time.Millisecond, 30 * time.Second
 )
 
 // prediction is what `unip predict` is told.
 type prediction struct {
-	remote
+	option.Module
 	file, parameters, modelKey string
 	inputs, fields             []string
 	timeout                    time.Duration
@@ -48,67 +52,81 @@ func predictCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "predict URL|PATH",
 		Short: "Call the inference function of an MLComponent",
-		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its API in the module of --url. The request is a file as it is (-f), or made of --input:
+		Long: `Predict calls an MLComponent: at a URL, with or without /predict at its end, or at the PATH of its
+API in the module of --url. The request is a file as it is (-f), or made of --input:
 
-  --input NAME=VALUE           a JSON number, list, object or string is that, everything else text; whole numbers are INT32, others FP64
+  --input NAME=VALUE           a JSON number, list, object or string is that, everything else
+                               text; whole numbers are INT32, others FP64
   --input NAME=@FILE           the same of a file's content, of standard input with @-
-  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is a path in a box, <box>/<group>/<file>
+  --input NAME:DATATYPE=VALUE  a datatype of your choice: FP32, str, dict …; of FILE the value is
+                               a path in a box, <box>/<group>/<file>
 
-The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call is refused, what is wrong goes to standard error, with its place in the file, and the exit code is 1; it is 3 when the
-component, or the way to it, failed.`,
+The answer is written as NAME: VALUE, long lists shortened; with -o json as it came. When the call
+is refused, what is wrong goes to standard error, with its place in the file, and the exit code is
+1; it is 3 when the component, or the way to it, failed.`,
 		Example: `  unip predict http://127.0.0.1:8002 --input text=hello
   unip predict digits --url https://mlops.example.org/pu-ann-pa-digits -u ann -f request.json -o json
   unip predict digits --input 'image=[0, 0, 5, 13]' --output-field digit --wait`,
-		Args: exactly("URL|PATH"),
+		Args: exactArgs("URL|PATH"),
 		RunE: func(c *cobra.Command, args []string) error { return p.run(c, args[0]) },
 	}
-	p.flags(c)
+	p.AddFlags(c)
 	f := c.Flags()
 	f.StringVarP(&p.file, "filename", "f", "", "file with the request, or - for standard input; it is sent as it is")
 	f.StringArrayVar(&p.inputs, "input", nil, "an input, NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; several times")
 	f.StringArrayVar(&p.fields, "output-field", nil, "an output that is wanted; several times (default: all)")
 	f.StringVar(&p.parameters, "parameters", "", "the request's parameters, a JSON list or object, or @FILE")
 	f.StringVar(&p.modelKey, "model-key", "", "the request's model_key")
-	f.DurationVar(&p.timeout, "timeout", 10*time.Minute, "how long all of it may take: the component wakes up, loads its model, and the function runs")
-	f.BoolVar(&p.wait, "wait", false, "until the timeout, try again when nobody listens at the address, or the server says when to come again (503 with Retry-After)")
+	f.DurationVar(&p.timeout, "timeout", 10*time.Minute,
+		"how long all of it may take: the component wakes up, loads its model, and the function runs")
+	f.BoolVar(&p.wait, "wait", false,
+		"until the timeout, try again when nobody listens at the address, "+
+			"or the server says when to come again (503 with Retry-After)")
 	_ = c.MarkFlagFilename("filename", "json") // the flag is there
 	return c
 }
 
 func (p *prediction) run(c *cobra.Command, target string) error {
-	if p.output != "" && p.output != "json" {
-		return &usageError{fmt.Errorf("-o %s: there is only json", p.output)}
+	if err := p.Output.Check(); err != nil {
+		return err
 	}
-	u, err := p.target(target)
+	u, err := p.targetURL(target)
 	if err != nil {
 		return err
 	}
-	m := &module.Client{Host: p.host, HTTP: client(0)} // the context bounds it
-	m.HTTP.CheckRedirect = sameCall
-	if p.passwordStdin && p.stdin() {
-		return &usageError{errors.New("standard input is the password already (--password-stdin): the request must come from a file")}
+	m := &module.Client{Host: p.Host, HTTP: option.HTTPClient(0)} // the context bounds it
+	m.HTTP.CheckRedirect = followSameCall
+	if p.PasswordStdin && p.readsStdin() {
+		return exit.Errorf(exit.UsageWrong,
+			"standard input is the password already (--password-stdin): the request must come from a file")
 	}
-	if err := p.login(m); err != nil {
+	if err := p.Login(m); err != nil {
 		return err
 	}
-	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !loopback(u.Hostname()) {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
+	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !isLoopback(u.Hostname()) {
+		fmt.Fprintf(c.ErrOrStderr(),
+			"warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
 	}
-	body, err := p.body(c.InOrStdin())
+	body, err := p.requestBody(c.InOrStdin())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), p.timeout)
 	defer cancel()
-	answer, err := p.call(ctx, c.ErrOrStderr(), m, u.String(), body)
+	answer, err := p.callComponent(ctx, c.ErrOrStderr(), m, u.String(), body)
 	if err != nil {
-		return p.refused(ctx, c.ErrOrStderr(), err, body)
+		return p.explainError(ctx, c.ErrOrStderr(), err, body)
 	}
-	if p.output != "json" {
+	if !p.Output.JSON() {
 		_, err = io.WriteString(c.OutOrStdout(), predict.Text(answer))
 		return err
 	}
-	if output.IsTerminal(c.OutOrStdout()) {
+	return writeAnswer(c.OutOrStdout(), answer)
+}
+
+// writeAnswer writes an answer as it came; on a terminal in printable characters.
+func writeAnswer(w io.Writer, answer []byte) error {
+	if output.IsTerminal(w) {
 		if json.Valid(answer) {
 			answer = printable.JSON(answer)
 		} else {
@@ -118,24 +136,28 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	if n := len(answer); n > 0 && answer[n-1] != '\n' {
 		answer = append(answer, '\n')
 	}
-	_, err = c.OutOrStdout().Write(answer)
+	_, err := w.Write(answer)
 	return err
 }
 
-// target is the URL of predict: a URL, or the path of an API in the module.
-func (p *prediction) target(s string) (*url.URL, error) {
+// targetURL is the URL of predict: a URL, or the path of an API in the module.
+func (p *prediction) targetURL(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
-		if p.url == "" {
-			return nil, &usageError{fmt.Errorf("%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: https://<host>/<namespace>", s)}
+		if p.URL == "" {
+			return nil, exit.Errorf(exit.UsageWrong,
+				"%q is no URL (http://… or https://…); for the path of an API, --url or UNIP_URL must name the module: "+
+					"https://<host>/<namespace>", s)
 		}
-		s = strings.TrimSuffix(p.url, "/") + "/" + strings.Trim(s, "/")
+		s = strings.TrimSuffix(p.URL, "/") + "/" + strings.Trim(s, "/")
 	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-		return nil, &usageError{fmt.Errorf("%q is not a URL with http or https", s)}
+		return nil, exit.Errorf(exit.UsageWrong, "%q is not a URL with http or https", s)
 	case u.User != nil:
-		return nil, &usageError{errors.New("the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and UNIP_PASSWORD, --password-file or --password-stdin")}
+		return nil, exit.Errorf(exit.UsageWrong,
+			"the URL has a user in it: on a command line everybody on this machine can read a password; use --user, and "+
+				"UNIP_PASSWORD, --password-file or --password-stdin")
 	}
 	if !strings.HasSuffix(u.Path, "/predict") {
 		u = u.JoinPath("predict")
@@ -143,26 +165,29 @@ func (p *prediction) target(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// sameCall follows a redirect only if what is sent stays what it is: the method and, once https, https.
-func sameCall(to *http.Request, via []*http.Request) error {
+// followSameCall follows a redirect only if what is sent stays what it is: the method and, once
+// https, https.
+func followSameCall(to *http.Request, via []*http.Request) error {
 	switch first := via[0]; {
 	case len(via) == 10:
 		return errors.New("10 redirects, and no end")
 	case to.Method != first.Method:
-		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL", to.URL.Redacted())
+		return fmt.Errorf("it redirects to %s, and not as a call that goes on there (307, 308); call that URL",
+			to.URL.Redacted())
 	case first.URL.Scheme == "https" && to.URL.Scheme != "https":
 		return fmt.Errorf("it redirects from https to %s", to.URL.Redacted())
 	}
 	return nil
 }
 
-func loopback(host string) bool {
+// isLoopback reports that a host is this machine.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }
 
-// stdin reports whether standard input is part of the request.
-func (p *prediction) stdin() bool {
+// readsStdin reports whether standard input is part of the request.
+func (p *prediction) readsStdin() bool {
 	used := p.file == "-" || p.parameters == "@-"
 	for _, in := range p.inputs {
 		used = used || strings.HasSuffix(in, "=@-")
@@ -170,24 +195,25 @@ func (p *prediction) stdin() bool {
 	return used
 }
 
-// body is the request.
-func (p *prediction) body(stdin io.Reader) ([]byte, error) {
-	read := func(name string) ([]byte, error) { return readBounded(name, stdin) }
+// requestBody is the request: a file as it is, or made of the flags.
+func (p *prediction) requestBody(stdin io.Reader) ([]byte, error) {
+	readFile := func(name string) ([]byte, error) { return readBounded(name, stdin) }
 	if p.file != "" {
 		if len(p.inputs)+len(p.fields) > 0 || p.parameters != "" || p.modelKey != "" {
-			return nil, &usageError{errors.New("-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")}
+			return nil, exit.Errorf(exit.UsageWrong,
+				"-f is the whole request: --input, --output-field, --parameters and --model-key stand in its place")
 		}
-		b, err := read(p.file)
+		b, err := readFile(p.file)
 		if err != nil {
-			return nil, &inputError{err.Error()}
+			return nil, exit.Because(exit.InputWrong, err)
 		}
 		return b, nil
 	}
 	r := predict.Request{Inputs: []predict.Input{}, ModelKey: p.modelKey}
 	for _, arg := range p.inputs {
-		in, err := predict.ParseInput(arg, read)
+		in, err := predict.ParseInput(arg, readFile)
 		if err != nil {
-			return nil, &inputError{"--input: " + err.Error()}
+			return nil, exit.Errorf(exit.InputWrong, "--input: %w", err)
 		}
 		r.Inputs = append(r.Inputs, in)
 	}
@@ -198,18 +224,19 @@ func (p *prediction) body(stdin io.Reader) ([]byte, error) {
 		b := []byte(p.parameters)
 		if file, ok := strings.CutPrefix(p.parameters, "@"); ok {
 			var err error
-			if b, err = read(file); err != nil {
-				return nil, &inputError{err.Error()}
+			if b, err = readFile(file); err != nil {
+				return nil, exit.Because(exit.InputWrong, err)
 			}
 		}
 		var err error
 		if r.Parameters, err = predict.Parameters(b); err != nil {
-			return nil, &inputError{"--parameters: " + err.Error()}
+			return nil, exit.Errorf(exit.InputWrong, "--parameters: %w", err)
 		}
 	}
 	return json.Marshal(r)
 }
 
+// readBounded reads a file, or standard input for -.
 func readBounded(name string, stdin io.Reader) ([]byte, error) {
 	from := stdin
 	if name != "-" {
@@ -227,21 +254,25 @@ func readBounded(name string, stdin io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// call calls, again and again when it shall wait.
-func (p *prediction) call(ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte) ([]byte, error) {
-	slow := time.AfterFunc(quiet, func() { fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …") })
+// callComponent calls, again and again when it shall wait.
+func (p *prediction) callComponent(
+	ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte,
+) ([]byte, error) {
+	slow := time.AfterFunc(sayWaitingAfter, func() {
+		fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …")
+	})
 	defer slow.Stop()
 	for {
 		answer, err := m.Predict(ctx, u, body)
-		var said *module.Error
+		var answered *module.Error
 		again := time.Duration(0)
 		switch {
 		case err == nil || !p.wait:
 			return answer, err
 		case errors.Is(err, syscall.ECONNREFUSED):
-			again = refusedAgain
-		case errors.As(err, &said) && said.Status == http.StatusServiceUnavailable:
-			again = min(said.RetryAfter, longestWait)
+			again = redialAfter
+		case errors.As(err, &answered) && answered.Status == http.StatusServiceUnavailable:
+			again = min(answered.RetryAfter, maxRetryAfter)
 		}
 		if again == 0 {
 			return nil, err
@@ -254,8 +285,8 @@ func (p *prediction) call(ctx context.Context, stderr io.Writer, m *module.Clien
 
 var inputPointer = regexp.MustCompile(`^/inputs/(\d+)(/|$)`)
 
-// refused tells what is wrong, with the place of each fault in the request.
-func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, body []byte) error {
+// explainError tells what is wrong, with the place of each fault in the request.
+func (p *prediction) explainError(ctx context.Context, stderr io.Writer, err error, body []byte) error {
 	var e *module.Error
 	if !errors.As(err, &e) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -287,7 +318,7 @@ func (p *prediction) refused(ctx context.Context, stderr io.Writer, err error, b
 	}
 	text := printable.Line(e.Error())
 	if e.Status < http.StatusInternalServerError {
-		return &inputError{text}
+		return exit.Errorf(exit.Refused, "%s", text)
 	}
 	return errors.New(text)
 }

@@ -1,0 +1,68 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
+	"github.com/unip-knative/unip/eventing/printable"
+)
+
+func applyCommand(build release.Build) *cobra.Command {
+	var d deployment
+	d.Build = build
+	var wait bool
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "apply -f FILE|FOLDER|-",
+		Short: "Bring a module to the cluster and wait until it is ready",
+		Long: `Apply translates the manifests of one module, writes the objects by server-side apply with the field
+manager "unip", removes what unip made before and the module no longer has, and waits until every
+box, Service, Broker, Trigger and Pipeline is ready, with the reasons of those that are not yet.
+Nothing is written when the manifests hold an error. What goes is removed one by one; DataBoxes only
+with --prune-boxes; a ConfigMap that a Revision still refers to stays until that has gone.`,
+		Example: `  unip apply -f manifests/
+  unip diff -f manifests/ || unip apply -f manifests/ --timeout 10m`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := d.format.Check(); err != nil {
+				return err
+			}
+			t, err := d.open(c, true)
+			if err != nil {
+				return err
+			}
+			r := &results{c: c, json: d.format.JSON()}
+			return r.finish(d.apply(c, t, r, wait, timeout))
+		},
+	}
+	d.addFlags(c)
+	d.addChangeFlags(c)
+	c.Flags().BoolVar(&wait, "wait", true, "wait until everything is ready")
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait")
+	return c
+}
+
+func (d *deployment) apply(c *cobra.Command, t *target, r *results, wait bool, timeout time.Duration) error {
+	ctx := c.Context()
+	if err := t.ApplyAll(ctx, t.objects, d.forceConflicts, r.add); err != nil {
+		return err
+	}
+	surplus, err := d.surplus(ctx, t)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := t.Delete(ctx, surplus, false, r.add); err != nil || !wait {
+		return err
+	}
+	began := time.Now()
+	return t.AwaitReady(ctx, t.objects, func(object, news string) {
+		fmt.Fprintf(c.ErrOrStderr(), "%6.1f s  %s: %s\n", time.Since(began).Seconds(), printable.Line(object),
+			printable.Line(news))
+	})
+}

@@ -1,0 +1,31 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/eventing/printable"
+)
+
+// asRefused gives an answer of the module that says no its reason; every other error stays what it
+// is.
+func asRefused(err error) error {
+	var e *module.Error
+	if errors.As(err, &e) && e.Status < 500 {
+		return exit.Errorf(exit.Refused, "%s", printable.Line(e.Error()))
+	}
+	return err
+}
+
+// pause waits, unless the context ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
