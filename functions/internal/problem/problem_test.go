@@ -23,9 +23,7 @@ func ExampleWrite() {
 	fmt.Println(w.Code, w.Header().Get("Content-Type"), w.Header().Get("Retry-After"))
 	_, _ = w.Body.WriteTo(os.Stdout)
 	// Output: 503 application/problem+json 1
-	// {"type":"https://unified-platform.cs.hse.ru/problems/model-not-found","title":"Model not
-	// found","status":503,"detail":"box weights has no object
-	// leaf.onnx","instance":"/leaf/predict"}
+	// {"type":"https://unified-platform.cs.hse.ru/problems/model-not-found","title":"Model not found","status":503,"detail":"box weights has no object leaf.onnx","instance":"/leaf/predict"}
 }
 
 // Clients of the Open Inference Protocol read "error".
