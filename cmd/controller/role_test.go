@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
@@ -237,6 +238,34 @@ func (c *cluster) forgedEventsCostNothing(t *testing.T) {
 	}
 }
 
+// refusesHugeQuantities tries quantities with which whoever decodes the object would compute for hours: the
+// controller, for one. The test itself makes the objects without Go types for that reason.
+func (c *cluster) refusesHugeQuantities(t *testing.T, ns string) {
+	const huge = "1e99998888899999"
+	object := func(apiVersion, kind string, spec map[string]any) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": "huge", "namespace": ns}, "spec": spec,
+		}}
+	}
+	for _, resources := range []string{"limits", "requests"} {
+		p := object(runtimev1.GroupVersion.String(), "Pipeline", map[string]any{
+			"variables": []any{},
+			"stages": []any{map[string]any{
+				"name": "only", "image": "image", "timeoutSeconds": int64(1),
+				"resources": map[string]any{resources: map[string]any{"cpu": huge}},
+			}},
+		})
+		if err := c.Create(t.Context(), p); !apierrors.IsInvalid(err) {
+			t.Errorf("a stage's %s: %v", resources, err)
+		}
+	}
+	box := object(platformv1.GroupVersion.String(), "DataBox",
+		map[string]any{"s3DefaultStorage": map[string]any{"capacity": huge}})
+	if err := c.Create(t.Context(), box); !apierrors.IsInvalid(err) {
+		t.Errorf("a box's capacity: %v", err)
+	}
+}
+
 // refusesImpossibleRuns tries names that are paths. Objects of before the CRDs knew of that come to an end, too.
 func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 	const ns = "impossible-runs"
@@ -265,6 +294,7 @@ func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	c.refusesHugeQuantities(t, ns)
 	climbing := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "climbing"}, Spec: runtimev1.PipelineRunSpec{Pipeline: "../x"}}
 	if err := c.Create(t.Context(), climbing); !apierrors.IsInvalid(err) {
 		t.Errorf("spec.pipeline: %v", err)

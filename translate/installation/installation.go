@@ -14,6 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/unip-knative/unip/eventing/quantity"
 )
 
 // Config is the whole file.
@@ -312,7 +314,7 @@ func (c Config) validate() error {
 	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests,
 		"defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {
-			if _, err := resource.ParseQuantity(v); err != nil {
+			if _, err := quantity.Parse(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s.%s: %q is not a quantity", name, k, v))
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/quantity"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -45,7 +46,7 @@ func capacity(found *scope, x *manifest.Storage) *resource.Quantity {
 	if x != nil && x.Capacity != nil {
 		text = x.Capacity.Value
 	}
-	q, err := resource.ParseQuantity(text)
+	q, err := quantity.Parse(text)
 	if err != nil || q.Sign() <= 0 {
 		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is not a size; write 1G, 500Mi or the like", text)
 	}

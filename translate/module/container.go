@@ -7,10 +7,10 @@ import (
 
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/quantity"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -124,7 +124,7 @@ func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequir
 			c.Errorf(text.At, "%s.resourceLimits: %q is not the name of a resource; write DOMAIN/NAME, like nvidia.com/gpu",
 				c.where, name)
 		}
-		q, err := resource.ParseQuantity(text.Value)
+		q, err := quantity.Parse(text.Value)
 		if err != nil || q.Sign() < 0 {
 			c.Errorf(text.At, "%s.resourceLimits.%s: %q is not a quantity; write \"500m\", 2Gi or the like",
 				c.where, name, text.Value)

@@ -10,4 +10,4 @@
 package v1
 
 //go:generate go tool -modfile=../../../../.ci/tools/go.mod controller-gen object paths=.
-//go:generate sh -c "go tool -modfile=../../../../.ci/tools/go.mod controller-gen crd:maxDescLen=400 paths=. output:stdout > ../../../../config/200-databox.yaml"
+//go:generate sh -c "go tool -modfile=../../../../.ci/tools/go.mod controller-gen crd:maxDescLen=400 paths=. output:stdout | go run ../../../quantity/bound > ../../../../config/200-databox.yaml"

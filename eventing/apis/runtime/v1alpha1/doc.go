@@ -10,4 +10,4 @@
 package v1alpha1
 
 //go:generate go tool -modfile=../../../../.ci/tools/go.mod controller-gen object paths=.
-//go:generate sh -c "go tool -modfile=../../../../.ci/tools/go.mod controller-gen crd:maxDescLen=200 paths=. output:stdout > ../../../../config/201-runtime.yaml"
+//go:generate sh -c "go tool -modfile=../../../../.ci/tools/go.mod controller-gen crd:maxDescLen=200 paths=. output:stdout | go run ../../../quantity/bound > ../../../../config/201-runtime.yaml"
