@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,7 +97,7 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 	}
 	p.RequireExplicitExec = true
 	p.Setup = func(e *testscript.Env) error {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listen()
 		if err != nil {
 			return err
 		}
@@ -187,4 +188,15 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(hostile.Close)
 	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns",
 		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
+}
+
+// listen takes a free port below those that the kernel gives to outgoing connections, which would take
+// it once it is let go of.
+func listen() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
