@@ -5,6 +5,7 @@ package quantity
 import (
 	"bytes"
 	"errors"
+	"math"
 	"regexp"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -20,13 +21,24 @@ var ErrForm = errors.New("not a quantity")
 
 var pattern = regexp.MustCompile(Pattern)
 
-// Parse reads a quantity. The error is ErrForm.
+// most is the largest number that Kubernetes computes and writes exactly; of greater ones it loses the
+// suffix.
+var most = *resource.NewQuantity(math.MaxInt64, resource.DecimalSI)
+
+// Parse reads a quantity, of 2^63-1 at the most on either side of zero. The error is ErrForm.
 func Parse(s string) (resource.Quantity, error) {
 	if !pattern.MatchString(s) {
 		return resource.Quantity{}, ErrForm
 	}
 	q, err := resource.ParseQuantity(s)
 	if err != nil {
+		return resource.Quantity{}, ErrForm
+	}
+	size := q.DeepCopy()
+	if size.Sign() < 0 {
+		size.Neg()
+	}
+	if size.Cmp(most) > 0 {
 		return resource.Quantity{}, ErrForm
 	}
 	return q, nil
