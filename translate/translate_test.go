@@ -22,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/translate/encode"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
+	"github.com/unip-knative/unip/translate/module"
 	"github.com/unip-knative/unip/translate/resources"
 )
 
@@ -246,11 +247,12 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 			if !ok || s.Name == "gateway" {
 				continue
 			}
-			c, ok := m.Component(s.Name)
-			if !ok {
+			i := slices.IndexFunc(m.Components, func(c module.Component) bool { return c.Name == s.Name })
+			if i < 0 {
 				t.Errorf("%s: no component %s", dir, s.Name)
 				continue
 			}
+			c := m.Components[i]
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
 			want := []string{
 				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers),

@@ -65,18 +65,19 @@ func (g *Graph) add(p Pipeline, at int, s *runtimev1.Stage) {
 	i := len(g.Stages)
 	g.Stages = append(g.Stages, Stage{Name: name, Pipeline: at, Spec: s})
 	for _, v := range s.Inputs {
-		g.readers[v] = appendOnce(g.readers[v], i)
+		g.readers[v] = appendStage(g.readers[v], i)
 	}
 	for _, v := range s.Outputs {
-		g.writers[v] = appendOnce(g.writers[v], i)
+		g.writers[v] = appendStage(g.writers[v], i)
 	}
 }
 
-func appendOnce(all []int, i int) []int {
-	if slices.Contains(all, i) {
-		return all
+// appendStage adds a stage to those before it, unless it is there: a stage may name a variable twice.
+func appendStage(before []int, i int) []int {
+	if n := len(before); n > 0 && before[n-1] == i {
+		return before
 	}
-	return append(all, i)
+	return append(before, i)
 }
 
 // Variable is a variable of the chain. Its MountTo is of one of the pipelines: see Declared.
@@ -115,8 +116,8 @@ func (g *Graph) Readers(variable string) []int { return g.readers[variable] }
 func (g *Graph) Needs(stage int) []int {
 	var needs []int
 	for _, v := range g.Stages[stage].Spec.Inputs {
-		if w, ok := g.Writer(v); ok && w != stage {
-			needs = appendOnce(needs, w)
+		if w, ok := g.Writer(v); ok && w != stage && !slices.Contains(needs, w) {
+			needs = append(needs, w)
 		}
 	}
 	return needs
@@ -173,25 +174,21 @@ func (g *Graph) declaredWhere(is func(name string, written bool) bool) []string 
 func (g *Graph) Order() []int {
 	order := make([]int, 0, len(g.Stages))
 	done := make([]bool, len(g.Stages))
-	waits := func(i int) bool {
-		return done[i] || slices.ContainsFunc(g.Needs(i), func(n int) bool { return !done[n] })
-	}
-	for {
-		next := slices.IndexFunc(g.indices(), func(i int) bool { return !waits(i) })
-		if next < 0 {
-			return order
-		}
+	for next := g.ready(done); next >= 0; next = g.ready(done) {
 		done[next] = true
 		order = append(order, next)
 	}
+	return order
 }
 
-func (g *Graph) indices() []int {
-	all := make([]int, len(g.Stages))
-	for i := range all {
-		all[i] = i
+// ready is the first stage that is not done and waits for none that is not; -1 when there is none.
+func (g *Graph) ready(done []bool) int {
+	for i := range g.Stages {
+		if !done[i] && !slices.ContainsFunc(g.Needs(i), func(n int) bool { return !done[n] }) {
+			return i
+		}
 	}
-	return all
+	return -1
 }
 
 // Circle is stages each of which waits for the next, and the last for the first, which is the smallest;

@@ -251,6 +251,14 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]bool{
+		"a": true, "train-2": true, "": false, "../x": false, "A": false, "2a": false, "a-": false, "a\n": false,
+		strings.Repeat("a", 40): true, strings.Repeat("a", 41): false,
+	} {
+		if pipeline.IsName(in) != want {
+			t.Errorf("IsName(%q) is not %t", in, want)
+		}
+	}
+	for in, want := range map[string]bool{
 		"a": true, "A.b-c_d9": true, "": false, "9a": false, "a b": false, "ä": false, "a\n": false,
 		strings.Repeat("a", 63): true, strings.Repeat("a", 64): false,
 	} {

@@ -38,9 +38,14 @@ const (
 const DataDir = "/unip/data"
 
 var (
+	pipelineName = regexp.MustCompile(fmt.Sprintf(`^[a-z]([-a-z0-9]{0,%d}[a-z0-9])?$`, MaxName-2))
 	variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 	notInEnv     = regexp.MustCompile(`[^A-Z0-9]`)
 )
+
+// IsName reports whether a pipeline may have the name: a letter, then letters, digits and -, the last one
+// no -, MaxName in all.
+func IsName(s string) bool { return pipelineName.MatchString(s) }
 
 // IsVariableName reports whether a variable may have the name: a letter, then letters, digits and . _ -,
 // MaxVariableName in all.

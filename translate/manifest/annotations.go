@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/unip-knative/unip/eventing/routes"
 )
 
 // Prefix is that of unip's own annotations; another one with it is an error.
@@ -75,7 +77,7 @@ var (
 	Timeout = seconds(Annotation{
 		Name: "timeout", Kind: "MLComponent", Text: "How long one call may take.",
 		Default: "the installation's (300s)", Becomes: "timeoutSeconds", Bounds: "a time from 1s to 600s, Knative's maximum",
-	}, 0, time.Second, 600*time.Second)
+	}, 0, time.Second, routes.MaxTimeout)
 	ScaleDownDelay = duration(Annotation{
 		Name: "scale-down-delay", Kind: "MLComponent", Text: "How long an idle instance stays.",
 		Default: "Knative's", Becomes: "autoscaling.knative.dev/scale-down-delay",

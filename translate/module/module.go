@@ -85,12 +85,3 @@ func Decide(
 	}
 	return m, found
 }
-
-// Component of a name.
-func (m *Module) Component(name string) (Component, bool) {
-	i := slices.IndexFunc(m.Components, func(c Component) bool { return c.Name == name })
-	if i < 0 {
-		return Component{}, false
-	}
-	return m.Components[i], true
-}

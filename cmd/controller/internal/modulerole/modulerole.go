@@ -66,6 +66,7 @@ func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
 		if err := c.List(ctx, all, client.InNamespace(binding.GetNamespace())); err != nil {
 			return // the next look comes by itself
 		}
+		// It fails for what is no list, and with the function's own errors.
 		_ = meta.EachListItem(all, func(o runtime.Object) error {
 			if x, ok := o.(client.Object); ok {
 				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(x)}, wakeAfter)

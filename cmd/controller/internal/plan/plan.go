@@ -31,14 +31,15 @@ func Make(run *runtimev1.PipelineRun, chain []pipeline.Pipeline, end pipeline.En
 		return Plan{}, err
 	}
 	g := pipeline.Of(chain...)
-	if err := checkLimits(g); err != nil {
+	problems := g.Problems()
+	if err := checkLimits(g, problems); err != nil {
 		return Plan{}, err
 	}
 	r := resolver{run: run, chain: chain, graph: g, find: find}
 	if err := r.checkNames(); err != nil {
 		return Plan{}, err
 	}
-	if err := checkOrder(g); err != nil {
+	if err := checkOrder(g, problems); err != nil {
 		return Plan{}, err
 	}
 	p := Plan{Outputs: map[string]string{}}
@@ -72,8 +73,8 @@ func checkEnd(chain []pipeline.Pipeline, end pipeline.End) error {
 }
 
 // checkLimits reports a number of stages that no run may have, and a variable with two writers.
-func checkLimits(g *pipeline.Graph) error {
-	for _, p := range g.Problems() {
+func checkLimits(g *pipeline.Graph, problems []pipeline.Problem) error {
+	for _, p := range problems {
 		switch p.Kind {
 		case pipeline.NoStages, pipeline.TooManyStages, pipeline.TwoWriters:
 			return errors.New(g.Describe(p))
@@ -85,8 +86,8 @@ func checkLimits(g *pipeline.Graph) error {
 
 // checkOrder reports stages that would wait for ever. That a stage reads what a later pipeline writes is
 // unusual, and yet it has an order.
-func checkOrder(g *pipeline.Graph) error {
-	for _, p := range g.Problems() {
+func checkOrder(g *pipeline.Graph, problems []pipeline.Problem) error {
+	for _, p := range problems {
 		switch p.Kind {
 		case pipeline.ReadsItself:
 			return errors.New(g.Describe(p))

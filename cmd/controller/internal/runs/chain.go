@@ -2,7 +2,6 @@ package runs
 
 import (
 	"errors"
-	"regexp"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,9 +10,6 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
-
-// pipelineName is what a Pipeline's name may be, as its CRD has it.
-var pipelineName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
 // chain reads the run's pipeline and those that it continues with.
 func (p *pass) chain() ([]pipeline.Pipeline, pipeline.End, error) {
@@ -28,7 +24,7 @@ func (p *pass) chain() ([]pipeline.Pipeline, pipeline.End, error) {
 }
 
 func (p *pass) readPipeline(name string) (pipeline.Pipeline, error) {
-	if !pipelineName.MatchString(name) { // the API server does not ask for what has no name
+	if !pipeline.IsName(name) { // the API server does not ask for what has no name
 		missing := runtimev1.GroupVersion.WithResource("pipelines").GroupResource()
 		return pipeline.Pipeline{}, apierrors.NewNotFound(missing, name)
 	}

@@ -61,7 +61,7 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 		if err != nil {
 			return fmt.Errorf("reading the log of pod %s: %w", pod.Name, err)
 		}
-		var attempt int
+		var attempt int // 0 where somebody has changed the Job's label: the log is kept all the same
 		_, _ = fmt.Sscan(job.Labels[stage.AttemptLabel], &attempt)
 		key := stage.LogKey(job.Labels[runtimev1.RunLabel], strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
 		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})

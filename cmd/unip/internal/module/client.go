@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,12 +60,6 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%s%s (%d)", e.Title, e.Detail, e.Status)
 	}
 	return fmt.Sprintf("%s (%d)", http.StatusText(e.Status), e.Status)
-}
-
-// Is404 reports an answer "not found".
-func Is404(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
 // call makes one call below the module's URL; path is escaped. The body of a good answer is the

@@ -192,13 +192,6 @@ func (p *Pool) State() State {
 	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()), Serving: int(p.serving.Load())}
 }
 
-// Wants reports whether the component has a model that no worker has been given.
-func (p *Pool) Wants() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.model && p.path == ""
-}
-
 // acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come back.
 const acceptAgain = 100 * time.Millisecond
 
