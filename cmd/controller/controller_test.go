@@ -105,7 +105,7 @@ func start(t *testing.T) *cluster {
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace, "system:authenticated"},
 	}
 	cfg.Wrap(c.asked.count)
-	c.events, c.s3Events = freeAddress(t), freeAddress(t)
+	c.events, c.s3Events = miniotest.FreeAddress(t), miniotest.FreeAddress(t)
 	c.operator(t, "webhookToken", webhookToken)
 
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
@@ -242,7 +242,8 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 		},
 	} {
 		before := c.secret(t, "mend", databox.Calls.Secret("weights", ""))
-		must(t, harm(before.DeepCopy()))
+		harmed := before.DeepCopy()
+		must(t, harm(harmed))
 		c.touch(t, b) // Secrets are not watched: the next look comes with any change, or in minutes
 		eventually(t, "a Secret "+how, func() error {
 			s := &corev1.Secret{}
@@ -250,7 +251,8 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 				return err
 			}
 			x, err := databox.ParseSession(s.Data[databox.SessionKey])
-			if err != nil || string(s.Data[databox.SessionKey]) == string(before.Data[databox.SessionKey]) || x.Endpoint != c.s3.Endpoint ||
+			now, was, spoilt := string(s.Data[databox.SessionKey]), string(before.Data[databox.SessionKey]), string(harmed.Data[databox.SessionKey])
+			if err != nil || now == was || now == spoilt || x.Endpoint != c.s3.Endpoint ||
 				s.Labels[boxes.SecretLabel] != "weights" || !metav1.IsControlledBy(s, b) {
 				return fmt.Errorf("%v, %v", s.ObjectMeta, err)
 			}

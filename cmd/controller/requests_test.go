@@ -71,7 +71,9 @@ func (c *cluster) runAsksLittle(t *testing.T) {
 			return s.Stages[i].State == runtimev1.Running && s.Stages[i].StartTime != nil
 		})
 		job := &batchv1.Job{}
-		must(t, c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: r.Status.Stages[i].Job}, job))
+		eventually(t, "the stage's Job", func() error {
+			return c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: r.Status.Stages[i].Job}, job)
+		})
 		c.kubelet(t, job)
 		c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.Stages[i].State == runtimev1.Succeeded })
 		c.tell(t, fmt.Sprintf("/namespaces/%s/pipelines/%s/events", ns, "train"), events.StageSucceeded, map[string]string{"Run": r.Name})

@@ -115,13 +115,13 @@ func (c *cluster) waitsForTheRole(t *testing.T) {
 	c.role(t, ns)
 	c.waitFor(t, b, platformv1.ReasonReady)
 	c.waitForPipeline(t, p, "Ready")
-	c.waitForRun(t, r, runtimev1.Running, "")
-	if r.Status.Message != "" {
-		t.Errorf("the run still says %q", r.Status.Message)
-	}
-	if jobs := c.jobs(t, ns); len(jobs) != 1 || !metav1.IsControlledBy(&jobs[0], r) {
-		t.Errorf("%d Jobs", len(jobs))
-	}
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Running && s.Message == "" })
+	eventually(t, "the run's Job", func() error { // it is made after the status says so
+		if jobs := c.jobs(t, ns); len(jobs) != 1 || !metav1.IsControlledBy(&jobs[0], r) {
+			return fmt.Errorf("%d Jobs", len(jobs))
+		}
+		return nil
+	})
 	eventually(t, "the module's key", func() error {
 		if n := len(c.secret(t, ns, names.ModuleKey).Data[names.ModuleKeyData]); n != 32 {
 			return fmt.Errorf("%d bytes", n)

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/tags"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -134,9 +135,11 @@ func (c *cluster) startsStages(t *testing.T) {
 	})
 	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(later), later))
 
-	secret := c.secret(t, ns, names.StageSession("train-1", "fit"))
 	job := &batchv1.Job{}
-	must(t, c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: r.Status.Stages[0].Job}, job))
+	eventually(t, "the stage's Job", func() error { // it is made after the status says so, and after its sessions
+		return c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: r.Status.Stages[0].Job}, job)
+	})
+	secret := c.secret(t, ns, names.StageSession("train-1", "fit"))
 	for _, v := range job.Spec.Template.Spec.Volumes {
 		if v.Secret != nil && v.Secret.SecretName != secret.Name {
 			t.Errorf("the pod has Secret %s", v.Secret.SecretName)
@@ -172,7 +175,10 @@ func (c *cluster) startsStages(t *testing.T) {
 	r.Spec.Cancel = true
 	must(t, c.Patch(t.Context(), r, client.MergeFrom(before)))
 	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Cancelled && s.Recorded })
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), &corev1.Secret{}); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("the sessions of a run that has ended: %v", err)
-	}
+	eventually(t, "the end of the sessions of a run that has ended", func() error {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), &corev1.Secret{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("they are there (%v)", err)
+		}
+		return nil
+	})
 }

@@ -5,7 +5,6 @@ package attack
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/e2e/live"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
 
 // A page of another site, opened in a browser that knows the password, changes nothing and starts
@@ -76,12 +76,7 @@ func TestWebPagesAndServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := miniotest.FreeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--port", strings.Split(address, ":")[1])
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -90,7 +85,7 @@ func TestWebPagesAndServe(t *testing.T) {
 	}
 	t.Cleanup(func() { cancel(); _ = c.Wait() })
 	url := "http://" + address + "/predict"
-	err = live.Await(t.Context(), 30*time.Second, "unip serve", func(context.Context) error {
+	err := live.Await(t.Context(), 30*time.Second, "unip serve", func(context.Context) error {
 		r, err := http.Get("http://" + address + "/readyz")
 		if err == nil && r.StatusCode != http.StatusOK {
 			err = fmt.Errorf("%s", r.Status)

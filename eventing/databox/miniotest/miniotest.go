@@ -10,6 +10,7 @@ package miniotest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -41,7 +42,7 @@ type Server struct {
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
 	program := find(t)
-	address := freeAddress(t)
+	address := FreeAddress(t)
 	dir := t.TempDir()
 	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
 	cmd.Env = append(append(os.Environ(),
@@ -119,14 +120,20 @@ func (s *Server) Put(t testing.TB, bucket, key, content string) {
 	}
 }
 
-func freeAddress(t testing.TB) string {
+// FreeAddress is one of the loopback interface that nobody listens on. Its port lies below those that the
+// kernel gives to outgoing connections, which would take it before the server does that it is for.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
 
 func find(t testing.TB) string {
