@@ -25,7 +25,8 @@ type object struct {
 // what it works on; but after the Secrets, for the RoleBinding makes it look for the module's key.
 // Kinds that are not here come last.
 var order = []string{
-	"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker", "Pipeline",
+	"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker",
+	"Pipeline",
 	"Trigger", "PingSource",
 }
 
@@ -52,7 +53,8 @@ func (k *maker) add(from manifest.Position, all ...Object) {
 
 // makeAll makes all objects of a module.
 func makeAll(m *module.Module, o Options) []object {
-	k := &maker{Module: m, shared: resources.Module{Namespace: m.Namespace, Config: o.Config, Images: o.Images, Worker: o.Worker}}
+	k := &maker{Module: m, shared: resources.Module{Namespace: m.Namespace, Config: o.Config, Images: o.Images,
+		Worker: o.Worker}}
 	if m.Namespace != "" && !o.NoNamespace {
 		k.add(m.At, resources.MakeNamespace(k.shared))
 	}
@@ -119,7 +121,8 @@ func (k *maker) components() {
 	k.add(k.At, worker)
 	for i := range k.Components {
 		c := &k.Components[i]
-		k.add(c.Position, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"), resources.MakeComponent(k.shared, *c, worker))
+		k.add(c.Position, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"),
+			resources.MakeComponent(k.shared, *c, worker))
 		k.objects[len(k.objects)-1].component = c
 	}
 }
@@ -127,7 +130,8 @@ func (k *maker) components() {
 func (k *maker) gateway(from manifest.Position) {
 	apis, runs := k.Routes(), len(k.Storage.Pipelines) > 0
 	routes := resources.MakeRoutes(k.shared, apis, k.Storage)
-	k.add(from, resources.MakeGatewayAccount(k.shared, runs), routes, resources.MakeGateway(k.shared, apis, k.Storage, routes))
+	k.add(from, resources.MakeGatewayAccount(k.shared, runs), routes,
+		resources.MakeGateway(k.shared, apis, k.Storage, routes))
 	if runs {
 		role, binding := resources.MakeGatewayRole(k.shared)
 		k.add(from, role, binding)
@@ -137,7 +141,8 @@ func (k *maker) gateway(from manifest.Position) {
 func (k *maker) pipelines() {
 	for _, p := range k.Pipelines {
 		k.add(p.Position,
-			resources.MakePipeline(k.shared, p.Name, p.Spec), resources.MakeChainTrigger(k.shared, p.Name, p.Spec.Schedule != ""))
+			resources.MakePipeline(k.shared, p.Name, p.Spec),
+			resources.MakeChainTrigger(k.shared, p.Name, p.Spec.Schedule != ""))
 		for i, r := range p.Spec.OnUpload {
 			k.add(p.Position, resources.MakeUploadTrigger(k.shared, p.Name, i, r))
 		}

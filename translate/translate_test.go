@@ -211,7 +211,8 @@ func TestEncodingsOfTheSameManifests(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"byte order mark": append([]byte("\ufeff"), in.Data...),
 		"CRLF":            bytes.ReplaceAll(in.Data, []byte("\n"), []byte("\r\n")),
-		"end markers":     append(bytes.ReplaceAll(in.Data, []byte("\n---\n"), []byte("\n...\n---\n")), "...\n---\n# nothing\n"...),
+		"end markers": append(bytes.ReplaceAll(in.Data, []byte("\n---\n"), []byte("\n...\n---\n")),
+			"...\n---\n# nothing\n"...),
 	} {
 		got, said := run(t, o, manifest.File{Name: "in.yaml", Data: data})
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -255,7 +256,8 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 			c := m.Components[i]
 			server, function := s.Spec.Template.Spec.Containers[0].Args, s.Spec.Template.Spec.Containers[1].Args
 			want := []string{
-				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds), fmt.Sprintf("--workers=%d", c.Workers),
+				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds),
+				fmt.Sprintf("--workers=%d", c.Workers),
 				"--inference=" + c.Inference,
 			}
 			if c.Model != nil {

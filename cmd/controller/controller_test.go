@@ -43,7 +43,8 @@ import (
 // patience is how long anything may take on a busy machine.
 const patience = 40 * time.Second
 
-// cluster is a real API server with the CRD, and a real S3 server, with the controller at work between them.
+// cluster is a real API server with the CRD, and a real S3 server, with the controller at work
+// between them.
 type cluster struct {
 	client.Client
 	s3  *miniotest.Server
@@ -54,8 +55,9 @@ type cluster struct {
 	s3Events string // where it takes notifications
 }
 
-// TestController tells the life of boxes and keys in order: what an operator does to the whole installation is seen by all of them. It needs the
-// programs etcd and kube-apiserver in the folder KUBEBUILDER_ASSETS (`make test-integration` sets it).
+// TestController tells the life of boxes and keys in order: what an operator does to the whole
+// installation is seen by all of them. It needs the programs etcd and kube-apiserver in the folder
+// KUBEBUILDER_ASSETS (`make test-integration` sets it).
 func TestController(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
@@ -74,7 +76,8 @@ func TestController(t *testing.T) {
 	t.Run("without the module's Role all waits, and goes on when it comes", c.waitsForTheRole)
 	t.Run("what is deleted after the Role goes without it", c.goesWithoutTheRole)
 	t.Run("events about what is not there cost nothing", c.forgedEventsCostNothing)
-	t.Run("impossible pipelines and runs are refused by the API server, and end if they are there", c.refusesImpossibleRuns)
+	t.Run("impossible pipelines and runs are refused by the API server, and end if they are there",
+		c.refusesImpossibleRuns)
 	t.Run("Secrets that nobody holds go", c.keepsNoOtherSecrets)
 	t.Run("what is in a box is counted", c.countsBoxes)
 	t.Run("a model among users' files is refused", c.refusesUsersFilesAsModel)
@@ -86,23 +89,27 @@ func TestController(t *testing.T) {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml", "../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml",
+		"../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
+		platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
 	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
 	c.apply(t, "../../config/300-rbac.yaml")
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 600}", c.s3.Endpoint))
+	c.operator(t, "unip.yaml", fmt.Sprintf(
+		"s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 600}", c.s3.Endpoint))
 	// The controller has the rights of its account and no more.
 	cfg, c.asked = rest.CopyConfig(cfg), &requests{}
 	cfg.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + names.SystemNamespace + ":" + names.Controller,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace, "system:authenticated"},
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace,
+			"system:authenticated"},
 	}
 	cfg.Wrap(c.asked.count)
 	c.events, c.s3Events = miniotest.FreeAddress(t), miniotest.FreeAddress(t)
@@ -112,7 +119,9 @@ func start(t *testing.T) *cluster {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0", metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: c.events, s3Events: c.s3Events})
+		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
+			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: c.events,
+			s3Events: c.s3Events})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -152,31 +161,36 @@ func (c *cluster) becomesReady(t *testing.T) {
 	server := c.open(t, "live", "weights", databox.GetLinks)
 	_, err := server.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
 	must(t, err)
-	if _, err := server.StatObject(ctx, databox.BucketName("early", "weights"), "x", minio.StatObjectOptions{}); !s3.IsRefused(err) {
+	if _, err := server.StatObject(ctx, databox.BucketName("early", "weights"), "x",
+		minio.StatObjectOptions{}); !s3.IsRefused(err) {
 		t.Errorf("another box's bucket: %v", err)
 	}
 	_, err = server.PutObject(ctx, b.Status.Bucket, file, strings.NewReader("m"), 1, minio.PutObjectOptions{})
 	if !s3.IsRefused(err) {
 		t.Errorf("writing with a session that reads: %v", err)
 	}
-	links, err := databox.ParseSession(c.secret(t, "live", databox.GetLinks.Secret("weights", "")).Data[databox.SessionKey])
+	links, err := databox.ParseSession(c.secret(t, "live",
+		databox.GetLinks.Secret("weights", "")).Data[databox.SessionKey])
 	must(t, err)
 	if left := time.Until(links.Expiration); left < 119*time.Minute {
 		t.Errorf("the session of links ends in %v", left)
 	}
 }
 
-// keepsNoOtherSecrets: what a release before has left goes, and what the spec names no more; another box's stay.
+// keepsNoOtherSecrets: what a release before has left goes, and what the spec names no more;
+// another box's stay.
 func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 	b, other := c.box(t, "less", "weights"), c.box(t, "less", "other")
 	c.waitFor(t, b, platformv1.ReasonReady)
 	c.waitFor(t, other, platformv1.ReasonReady)
 	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "less", Name: "weights.databox.write", Labels: map[string]string{boxes.SecretLabel: "weights"},
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b, platformv1.GroupVersion.WithKind("DataBox"))},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b,
+			platformv1.GroupVersion.WithKind("DataBox"))},
 	}}
 	must(t, c.Create(t.Context(), old))
-	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "less", Name: "foreign", Labels: map[string]string{boxes.SecretLabel: "weights"}}}
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "less", Name: "foreign",
+		Labels: map[string]string{boxes.SecretLabel: "weights"}}}
 	must(t, c.Create(t.Context(), foreign))
 	before := b.DeepCopy()
 	b.Spec.Sessions = []platformv1.Session{{Use: string(databox.Files)}}
@@ -189,7 +203,8 @@ func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 			got = append(got, s.Name)
 		}
 		want := []string{
-			"foreign", "other.databox.calls", "other.databox.get-links", databox.Model.Secret("other", "models/"), "weights.databox.files",
+			"foreign", "other.databox.calls", "other.databox.get-links", databox.Model.Secret("other", "models/"),
+			"weights.databox.files",
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			return errors.New(d)
@@ -208,14 +223,16 @@ func (c *cluster) keepsNoOtherSecrets(t *testing.T) {
 
 // refusesUsersFilesAsModel: the spec is an editor's to write.
 func (c *cluster) refusesUsersFilesAsModel(t *testing.T) {
-	b := c.boxWith(t, "greedy", "weights", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
-		{Use: string(databox.Model), Object: "users/"}, {Use: string(databox.Files)},
-	}})
+	b := c.boxWith(t, "greedy", "weights", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{},
+		Sessions: []platformv1.Session{
+			{Use: string(databox.Model), Object: "users/"}, {Use: string(databox.Files)},
+		}})
 	c.waitFor(t, b, platformv1.ReasonCredentialsError)
 	if m := ready(b).Message; !strings.Contains(m, "users' files") {
 		t.Errorf("message %q", m)
 	}
-	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: databox.Model.Secret("weights", "users/")}, &corev1.Secret{})
+	err := c.Get(t.Context(), client.ObjectKey{Namespace: "greedy", Name: databox.Model.Secret("weights", "users/")},
+		&corev1.Secret{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("there is a session of all users' files: %v", err)
 	}
@@ -251,7 +268,8 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 				return err
 			}
 			x, err := databox.ParseSession(s.Data[databox.SessionKey])
-			now, was, spoilt := string(s.Data[databox.SessionKey]), string(before.Data[databox.SessionKey]), string(harmed.Data[databox.SessionKey])
+			now, was, spoilt := string(s.Data[databox.SessionKey]), string(before.Data[databox.SessionKey]),
+				string(harmed.Data[databox.SessionKey])
 			if err != nil || now == was || now == spoilt || x.Endpoint != c.s3.Endpoint ||
 				s.Labels[boxes.SecretLabel] != "weights" || !metav1.IsControlledBy(s, b) {
 				return fmt.Errorf("%v, %v", s.ObjectMeta, err)
@@ -280,7 +298,8 @@ func (c *cluster) refusesForeignBuckets(t *testing.T) {
 		t.Errorf("the message has no cure: %q", m)
 	}
 	for _, a := range []databox.Access{databox.Calls, databox.GetLinks} {
-		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: a.Secret("weights", "")}, &corev1.Secret{})
+		err := c.Get(t.Context(), client.ObjectKey{Namespace: "foreign", Name: a.Secret("weights", "")},
+			&corev1.Secret{})
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("there are credentials for somebody else's bucket: %v", err)
 		}
@@ -306,13 +325,16 @@ func (c *cluster) shares(t *testing.T) {
 	_, err := server.StatObject(t.Context(), source.Status.Bucket, "leaf", minio.StatObjectOptions{})
 	must(t, err)
 	c.s3.Put(t, source.Status.Bucket, "users/ann/file_groups/g/f", "private")
-	if _, err := server.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f", minio.StatObjectOptions{}); !s3.IsRefused(err) {
+	if _, err := server.StatObject(t.Context(), source.Status.Bucket, "users/ann/file_groups/g/f",
+		minio.StatObjectOptions{}); !s3.IsRefused(err) {
 		t.Errorf("a user's file of the owner's: %v", err)
 	}
-	// A bucket that is somebody else's all of a sudden: of a later namespace of the name, or of another cluster.
+	// A bucket that is somebody else's all of a sudden: of a later namespace of the name, or of
+	// another cluster.
 	was, err := c.s3.GetBucketTagging(t.Context(), source.Status.Bucket)
 	must(t, err)
-	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: "owner", databox.TagNamespaceUID: "another", databox.TagBox: "leaves"}, false)
+	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: "owner", databox.TagNamespaceUID: "another",
+		databox.TagBox: "leaves"}, false)
 	must(t, err)
 	must(t, c.s3.SetBucketTagging(t.Context(), source.Status.Bucket, theirs))
 	c.touch(t, view)
@@ -344,15 +366,18 @@ func (c *cluster) haveNoSecrets(t *testing.T, ns string) {
 func (c *cluster) makesKeys(t *testing.T) {
 	c.namespace(t, "keys")
 	secret := func(name string, typ corev1.SecretType, data map[string][]byte) *corev1.Secret {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keys", Name: name, Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: typ, Data: data}
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "keys", Name: name,
+			Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: typ, Data: data}
 		must(t, c.Create(t.Context(), s))
 		return s
 	}
 	long := strings.Repeat("k", 40)
-	kept := secret("kept", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte(long), "other": []byte("x")})
+	kept := secret("kept", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte(long),
+		"other": []byte("x")})
 	foreign := secret("foreign", corev1.SecretTypeOpaque, nil)
 	empty := secret("empty", names.ModuleKeyType, nil)
-	short := secret("short", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte("short"), "other": []byte("x")})
+	short := secret("short", names.ModuleKeyType, map[string][]byte{names.ModuleKeyData: []byte("short"),
+		"other": []byte("x")})
 	for _, s := range []*corev1.Secret{empty, short} {
 		eventually(t, "key of "+s.Name, func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(s), s))
@@ -362,7 +387,8 @@ func (c *cluster) makesKeys(t *testing.T) {
 			return nil
 		})
 	}
-	if string(empty.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) || string(short.Data["other"]) != "x" {
+	if string(empty.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) ||
+		string(short.Data["other"]) != "x" {
 		t.Error("keys are not random, or something beside the key was changed")
 	}
 	// What is taken away later is found by a look at the module: here its RoleBinding has changed.
@@ -374,12 +400,14 @@ func (c *cluster) makesKeys(t *testing.T) {
 	metav1.SetMetaDataLabel(&binding.ObjectMeta, "applied", "again")
 	must(t, c.Update(t.Context(), binding))
 	eventually(t, "another key of short", func() error {
-		if s := c.secret(t, "keys", "short"); len(s.Data[names.ModuleKeyData]) != 32 || string(s.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) {
+		if s := c.secret(t, "keys", "short"); len(s.Data[names.ModuleKeyData]) != 32 ||
+			string(s.Data[names.ModuleKeyData]) == string(short.Data[names.ModuleKeyData]) {
 			return errors.New("there is none")
 		}
 		return nil
 	})
-	// The same manifest again, without data, as every deployment applies it; a further change shows that it was looked at.
+	// The same manifest again, without data, as every deployment applies it; a further change shows
+	// that it was looked at.
 	again := empty.DeepCopy()
 	again.Labels["applied"] = "again"
 	must(t, c.Patch(t.Context(), again, client.MergeFrom(empty)))
@@ -405,15 +433,18 @@ func (c *cluster) makesKeys(t *testing.T) {
 
 func (c *cluster) followsSchedules(t *testing.T) {
 	c.namespace(t, "scheduled")
-	for name, want := range map[string]struct{ line, reason string }{"wrong": {"61 * * * *", runs.InvalidSchedule}, "right": {"0 3 * * *", runs.Scheduled}} {
+	for name, want := range map[string]struct{ line, reason string }{"wrong": {"61 * * * *", runs.InvalidSchedule},
+		"right": {"0 3 * * *", runs.Scheduled}} {
 		p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "scheduled", Name: name}}
-		p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{}, Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 1}}, Schedule: want.line}
+		p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{},
+			Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 1}}, Schedule: want.line}
 		must(t, c.Create(t.Context(), p))
 		// Two reconcilers write conditions of one object.
 		eventually(t, "the conditions of "+name, func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(p), p))
 			s := meta.FindStatusCondition(p.Status.Conditions, runs.Scheduled)
-			if s == nil || s.Reason != want.reason || !meta.IsStatusConditionTrue(p.Status.Conditions, "Ready") || (p.Status.Schedule == nil) != (name == "wrong") {
+			if s == nil || s.Reason != want.reason || !meta.IsStatusConditionTrue(p.Status.Conditions, "Ready") ||
+				(p.Status.Schedule == nil) != (name == "wrong") {
 				return fmt.Errorf("%+v", p.Status)
 			}
 			return nil
@@ -426,11 +457,17 @@ func (c *cluster) refusesImpossibleBoxes(t *testing.T) {
 	storage := &platformv1.S3DefaultStorage{}
 	ref := &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{Name: "x", Namespace: "y"}}
 	for what, b := range map[string]*platformv1.DataBox{
-		"neither form":     {ObjectMeta: metav1.ObjectMeta{Name: "a"}},
-		"both forms":       {ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage, DatasetReference: ref}},
-		"a dot":            {ObjectMeta: metav1.ObjectMeta{Name: "a.b"}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
-		"64 characters":    {ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("a", 64)}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
-		"half a reference": {ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{DatasetComponentRef: platformv1.NamespacedName{Name: "x"}}}},
+		"neither form": {ObjectMeta: metav1.ObjectMeta{Name: "a"}},
+		"both forms": {ObjectMeta: metav1.ObjectMeta{Name: "a"},
+			Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage, DatasetReference: ref}},
+		"a dot": {ObjectMeta: metav1.ObjectMeta{Name: "a.b"},
+			Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
+		"64 characters": {ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("a", 64)},
+			Spec: platformv1.DataBoxSpec{S3DefaultStorage: storage}},
+		"half a reference": {ObjectMeta: metav1.ObjectMeta{Name: "a"},
+			Spec: platformv1.DataBoxSpec{
+				DatasetReference: &platformv1.DatasetReference{
+					DatasetComponentRef: platformv1.NamespacedName{Name: "x"}}}},
 	} {
 		b.Namespace = "impossible"
 		if err := c.Create(t.Context(), b); !apierrors.IsInvalid(err) {

@@ -1,8 +1,9 @@
-// Command controller is unip's one always-on Deployment: it makes the buckets and credentials of DataBoxes and the key of each module, carries out the runs of pipelines, and receives what the
+// Command controller is unip's one always-on Deployment: it makes the buckets and credentials of
+// DataBoxes and the key of each module, carries out the runs of pipelines, and receives what the
 // modules' Triggers and the S3 server have to say.
 //
-// Of several replicas one works (a Lease in the controller's namespace); the others wait. It starts without an S3 server, S3 keys or config:
-// the boxes then say what is missing.
+// Of several replicas one works (a Lease in the controller's namespace); the others wait. It starts
+// without an S3 server, S3 keys or config: the boxes then say what is missing.
 package main
 
 import (
@@ -48,11 +49,14 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.config, "config", "/etc/unip/config/unip.yaml", "the installation's config; may be missing")
-	flag.StringVar(&o.s3Keys, "s3-credentials", "/etc/unip/s3", "folder with the files accessKeyId and secretAccessKey; may be missing")
+	flag.StringVar(&o.s3Keys, "s3-credentials", "/etc/unip/s3",
+		"folder with the files accessKeyId and secretAccessKey; may be missing")
 	flag.StringVar(&o.health, "health-address", ":8081", "where /healthz and /readyz are served")
-	flag.StringVar(&o.metrics, "metrics-address", "0", `where /metrics is served without authentication, ":8080" for example; "0" is nowhere`)
+	flag.StringVar(&o.metrics, "metrics-address", "0",
+		`where /metrics is served without authentication, ":8080" for example; "0" is nowhere`)
 	flag.StringVar(&o.leaseNamespace, "lease-namespace", "", "namespace of the leader's Lease; default: the pod's own")
-	flag.StringVar(&o.stageImage, "stage-image", os.Getenv("UNIP_STAGE_IMAGE"), "image of the containers fetch and publish of a stage's Job; default: UNIP_STAGE_IMAGE")
+	flag.StringVar(&o.stageImage, "stage-image", os.Getenv("UNIP_STAGE_IMAGE"),
+		"image of the containers fetch and publish of a stage's Job; default: UNIP_STAGE_IMAGE")
 	flag.StringVar(&o.events, "events-address", ":8082", "where the modules' Triggers deliver events")
 	flag.StringVar(&o.s3Events, "s3-events-address", ":8083", "where the S3 server posts its notifications")
 	flag.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
@@ -99,7 +103,8 @@ func run(ctx context.Context, cfg *rest.Config, o options) error {
 
 func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme, runtimev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme,
+		runtimev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("scheme: %w", err)
 		}
@@ -110,7 +115,8 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 	}
 	runs := cache.ByObject{Label: labels.NewSelector().Add(*ofRuns)}
 	cfg = rest.CopyConfig(cfg)
-	// Some ten boxes looked at in a second, when settings change for all of them; the API server's own fairness is behind this.
+	// Some ten boxes looked at in a second, when settings change for all of them; the API server's
+	// own fairness is behind this.
 	cfg.QPS, cfg.Burst = 50, 100
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
@@ -120,10 +126,12 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 		LeaderElectionID:              "unip-controller",
 		LeaderElectionNamespace:       o.leaseNamespace,
 		LeaderElectionReleaseOnCancel: true, // nothing runs after Start has returned
-		// The priority queue of controller-runtime v0.23.1 can block for ever when it is shut down with items in it: its handing out of an
-		// item waits, under the queue's lock, for a worker that has left. The Lease is then not released, and the next leader waits for it.
+		// The priority queue of controller-runtime v0.23.1 can block for ever when it is shut down
+		// with items in it: its handing out of an item waits, under the queue's lock, for a worker
+		// that has left. The Lease is then not released, and the next leader waits for it.
 		Controller: ctrlconfig.Controller{UsePriorityQueue: new(false)},
-		// Never a cache of Secrets: there is no right to list them but in modules that have the controller's Role.
+		// Never a cache of Secrets: there is no right to list them but in modules that have the
+		// controller's Role.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
@@ -140,7 +148,8 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 
 func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
 	b := &boxes.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"), Settings: src, Transport: transport,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"),
+		Settings: src, Transport: transport,
 	}
 	if err := b.SetUp(mgr); err != nil {
 		return fmt.Errorf("boxes: %w", err)
@@ -156,7 +165,8 @@ func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTrippe
 	if err := mgr.Add(manager.RunnableFunc(src.Follow)); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck,
+		"readyz": mgr.AddReadyzCheck} {
 		if err := add(name, healthz.Ping); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -26,7 +26,8 @@ func (c *cluster) kubelet(t *testing.T, job *batchv1.Job) {
 	spec := job.Spec.Template.Spec
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: job.Namespace, Name: job.Name + "-pod", Labels: maps.Clone(job.Spec.Template.Labels),
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job,
+			batchv1.SchemeGroupVersion.WithKind("Job"))},
 	}, Spec: spec}
 	p.Labels[batchv1.JobNameLabel] = job.Name
 	must(t, c.Create(t.Context(), p))
@@ -48,13 +49,15 @@ func (c *cluster) kubelet(t *testing.T, job *batchv1.Job) {
 	}
 }
 
-// runAsksLittle: a run of two stages, each of which is looked at many times, costs the API server few requests.
+// runAsksLittle: a run of two stages, each of which is looked at many times, costs the API server
+// few requests.
 func (c *cluster) runAsksLittle(t *testing.T) {
 	const ns, most = "modest", 36
 	data := c.box(t, ns, "data")
 	c.waitFor(t, data, platformv1.ReasonReady)
 	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "train"}, Spec: runtimev1.PipelineSpec{
-		Variables: []runtimev1.Variable{{Name: "x", MountFrom: &runtimev1.BoxPath{Box: "data", Path: "in/"}}, {Name: "y"}, {Name: "z"}},
+		Variables: []runtimev1.Variable{{Name: "x", MountFrom: &runtimev1.BoxPath{Box: "data", Path: "in/"}},
+			{Name: "y"}, {Name: "z"}},
 		Stages: []runtimev1.Stage{
 			{Name: "first", Image: "image", Inputs: []string{"x"}, Outputs: []string{"y"}, TimeoutSeconds: 60},
 			{Name: "second", Image: "image", Inputs: []string{"y"}, Outputs: []string{"z"}, TimeoutSeconds: 60},
@@ -75,14 +78,21 @@ func (c *cluster) runAsksLittle(t *testing.T) {
 			return c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: r.Status.Stages[i].Job}, job)
 		})
 		c.kubelet(t, job)
-		c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.Stages[i].State == runtimev1.Succeeded })
-		c.tell(t, fmt.Sprintf("/namespaces/%s/pipelines/%s/events", ns, "train"), events.StageSucceeded, map[string]string{"Run": r.Name})
+		c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+			return s.Stages[i].State == runtimev1.Succeeded
+		})
+		c.tell(t, fmt.Sprintf("/namespaces/%s/pipelines/%s/events", ns, "train"), events.StageSucceeded,
+			map[string]string{"Run": r.Name})
 	}
-	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Succeeded && s.Recorded })
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+		return s.State == runtimev1.Succeeded &&
+			s.Recorded
+	})
 	time.Sleep(time.Second) // what follows by itself
 	asked := map[string]int{}
 	all := c.asked.since(before, func(path string) bool {
-		return strings.Contains(path, "/namespaces/"+ns) && !strings.Contains(path, "/events") && !strings.Contains(path, "/databoxes")
+		return strings.Contains(path, "/namespaces/"+ns) && !strings.Contains(path, "/events") &&
+			!strings.Contains(path, "/databoxes")
 	})
 	for _, a := range all {
 		method, path, _ := strings.Cut(a, " ")

@@ -29,7 +29,8 @@ import (
 func (c *cluster) pipeline(t *testing.T, namespace, name string) *runtimev1.Pipeline {
 	t.Helper()
 	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{}, Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 60}}}
+	p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{},
+		Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 60}}}
 	must(t, c.Create(t.Context(), p))
 	return p
 }
@@ -37,7 +38,8 @@ func (c *cluster) pipeline(t *testing.T, namespace, name string) *runtimev1.Pipe
 func (c *cluster) run(t *testing.T, namespace, name, pipeline string) *runtimev1.PipelineRun {
 	t.Helper()
 	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	r.Spec = runtimev1.PipelineRunSpec{Pipeline: pipeline, Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{}}
+	r.Spec = runtimev1.PipelineRunSpec{Pipeline: pipeline, Inputs: map[string]runtimev1.InputPath{},
+		Outputs: map[string]string{}}
 	must(t, c.Create(t.Context(), r))
 	return r
 }
@@ -94,7 +96,8 @@ func (c *cluster) jobs(t *testing.T, namespace string) []batchv1.Job {
 func (c *cluster) waitsForTheRole(t *testing.T) {
 	const ns = "norole"
 	c.bareNamespace(t, ns)
-	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: names.ModuleKey, Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: names.ModuleKeyType}
+	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: names.ModuleKey,
+		Labels: map[string]string{names.ModuleKeyLabel: "true"}}, Type: names.ModuleKeyType}
 	must(t, c.Create(t.Context(), key))
 	b, p := c.box(t, ns, "weights"), c.pipeline(t, ns, "train")
 	r := c.run(t, ns, "train-1", "train")
@@ -115,7 +118,10 @@ func (c *cluster) waitsForTheRole(t *testing.T) {
 	c.role(t, ns)
 	c.waitFor(t, b, platformv1.ReasonReady)
 	c.waitForPipeline(t, p, "Ready")
-	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Running && s.Message == "" })
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+		return s.State == runtimev1.Running &&
+			s.Message == ""
+	})
 	eventually(t, "the run's Job", func() error { // it is made after the status says so
 		if jobs := c.jobs(t, ns); len(jobs) != 1 || !metav1.IsControlledBy(&jobs[0], r) {
 			return fmt.Errorf("%d Jobs", len(jobs))
@@ -130,8 +136,8 @@ func (c *cluster) waitsForTheRole(t *testing.T) {
 	})
 }
 
-// goesWithoutTheRole goes on with the module of waitsForTheRole: whatever goes first when a namespace is deleted, nothing else
-// waits for it. Kubernetes itself removes what is owned.
+// goesWithoutTheRole goes on with the module of waitsForTheRole: whatever goes first when a
+// namespace is deleted, nothing else waits for it. Kubernetes itself removes what is owned.
 func (c *cluster) goesWithoutTheRole(t *testing.T) {
 	const ns = "norole"
 	b, p, r := &platformv1.DataBox{}, &runtimev1.Pipeline{}, &runtimev1.PipelineRun{}
@@ -156,7 +162,8 @@ func (c *cluster) goesWithoutTheRole(t *testing.T) {
 		t.Errorf("owners of Secrets: %v", owners)
 	}
 
-	must(t, c.Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: names.Controller}}))
+	must(t, c.Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns,
+		Name: names.Controller}}))
 	c.waitFor(t, b, platformv1.ReasonApplyAgain)
 	before := r.DeepCopy()
 	r.Spec.Cancel = true
@@ -238,13 +245,15 @@ func (c *cluster) forgedEventsCostNothing(t *testing.T) {
 	}
 }
 
-// refusesHugeQuantities tries quantities with which whoever decodes the object would compute for hours: the
-// controller, for one. The test itself makes the objects without Go types for that reason.
+// refusesHugeQuantities tries quantities with which whoever decodes the object would compute for
+// hours: the controller, for one. The test itself makes the objects without Go types for that
+// reason.
 func (c *cluster) refusesHugeQuantities(t *testing.T, ns string) {
 	const huge = "1e99998888899999"
 	object := func(apiVersion, kind string, spec map[string]any) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": "huge", "namespace": ns}, "spec": spec,
+			"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": "huge", "namespace": ns},
+			"spec": spec,
 		}}
 	}
 	for _, resources := range []string{"limits", "requests"} {
@@ -266,7 +275,8 @@ func (c *cluster) refusesHugeQuantities(t *testing.T, ns string) {
 	}
 }
 
-// refusesImpossibleRuns tries names that are paths. Objects of before the CRDs knew of that come to an end, too.
+// refusesImpossibleRuns tries names that are paths. Objects of before the CRDs knew of that come to
+// an end, too.
 func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 	const ns = "impossible-runs"
 	c.namespace(t, ns)
@@ -281,10 +291,17 @@ func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 		"a source": func(s *runtimev1.PipelineSpec) {
 			s.Variables = []runtimev1.Variable{{Name: "x", MountFrom: &runtimev1.BoxPath{Box: "../x"}}}
 		},
-		"a rule's box":   func(s *runtimev1.PipelineSpec) { s.OnUpload = []runtimev1.UploadRule{{Box: "../x", Input: "x"}} },
-		"a rule's input": func(s *runtimev1.PipelineSpec) { s.OnUpload = []runtimev1.UploadRule{{Box: "x", Input: "../x"}} },
+		"a rule's box": func(s *runtimev1.PipelineSpec) {
+			s.OnUpload = []runtimev1.UploadRule{{Box: "../x",
+				Input: "x"}}
+		},
+		"a rule's input": func(s *runtimev1.PipelineSpec) {
+			s.OnUpload = []runtimev1.UploadRule{{Box: "x",
+				Input: "../x"}}
+		},
 		"a rule's output": func(s *runtimev1.PipelineSpec) {
-			s.OnUpload = []runtimev1.UploadRule{{Box: "x", Input: "x", Outputs: []runtimev1.UploadOutput{{Variable: "x", Box: "../x"}}}}
+			s.OnUpload = []runtimev1.UploadRule{{Box: "x", Input: "x",
+				Outputs: []runtimev1.UploadOutput{{Variable: "x", Box: "../x"}}}}
 		},
 	} {
 		p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "impossible"}}
@@ -295,7 +312,8 @@ func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 		}
 	}
 	c.refusesHugeQuantities(t, ns)
-	climbing := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "climbing"}, Spec: runtimev1.PipelineRunSpec{Pipeline: "../x"}}
+	climbing := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "climbing"},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: "../x"}}
 	if err := c.Create(t.Context(), climbing); !apierrors.IsInvalid(err) {
 		t.Errorf("spec.pipeline: %v", err)
 	}
@@ -320,10 +338,12 @@ func (c *cluster) refusesImpossibleRuns(t *testing.T) {
 		}
 	})
 	chained := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "chained"}}
-	chained.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{}, Stages: []runtimev1.Stage{stage}, ContinueWith: "../x"}
+	chained.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{}, Stages: []runtimev1.Stage{stage},
+		ContinueWith: "../x"}
 	eventually(t, "the older CRD", func() error { chained.ResourceVersion = ""; return c.Create(t.Context(), chained) })
 	misplaced := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "misplaced"}}
-	misplaced.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{{Name: "x"}}, Stages: []runtimev1.Stage{stage}, DefaultBox: "../x"}
+	misplaced.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{{Name: "x"}},
+		Stages: []runtimev1.Stage{stage}, DefaultBox: "../x"}
 	must(t, c.Create(t.Context(), misplaced))
 	eventually(t, "the older CRD", func() error { return c.Create(t.Context(), climbing) })
 	patterns(func(spec *apiextensionsv1.JSONSchemaProps) {

@@ -31,13 +31,15 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two receivers.
+// setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two
+// receivers.
 func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
 	pods, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
 		return err
 	}
-	brokers := &broker.Finder{Live: mgr.GetAPIReader(), Config: func() installation.Config { return src.Current().Config }}
+	brokers := &broker.Finder{Live: mgr.GetAPIReader(),
+		Config: func() installation.Config { return src.Current().Config }}
 	publisher, err := events.NewPublisher(brokers.URL)
 	if err != nil {
 		return err
@@ -68,7 +70,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	hints := runs.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: starts.Upload, Leading: leading}
 	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
 	counter := &usage.Counter{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"), Settings: src, Transport: transport,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"),
+		Settings: src, Transport: transport,
 		SystemBucket: func(ctx context.Context) (string, error) {
 			s, err := spool.open(ctx)
 			return s.Bucket, err
@@ -78,7 +81,8 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 		return err
 	}
 	notifications := &uploads.Receiver{
-		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish, Changed: counter.Changed,
+		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish,
+		Changed: counter.Changed,
 		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
 			return boxOf(ctx, mgr.GetClient(), bucket)
 		},
@@ -105,8 +109,8 @@ type everywhere struct{ manager.RunnableFunc }
 
 func (everywhere) NeedLeaderElection() bool { return false }
 
-// A receiver's connections, in all and of one address. Knative's dispatcher has one address and may have a connection for each
-// event that it delivers; a connection takes some 10 KiB.
+// A receiver's connections, in all and of one address. Knative's dispatcher has one address and may
+// have a connection for each event that it delivers; a connection takes some 10 KiB.
 const (
 	maxConnections      = 2048
 	maxConnectionsOfOne = 1024
@@ -144,7 +148,8 @@ func serve(address string, h http.Handler) manager.RunnableFunc {
 	}
 }
 
-// boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's and its namespace's.
+// boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's
+// and its namespace's.
 func boxOf(ctx context.Context, c client.Client, bucket string) (string, string, bool, error) {
 	var all platformv1.DataBoxList
 	if err := c.List(ctx, &all); err != nil {
@@ -187,7 +192,8 @@ func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
 	if err := s.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, ns); err != nil {
 		return out, fmt.Errorf("reading the controller's namespace: %w", err)
 	}
-	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
+	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region,
+		databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
 	if err != nil {
 		return out, fmt.Errorf("the spool: %w", err)
 	}

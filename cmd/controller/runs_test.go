@@ -24,20 +24,24 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// pipelineOfBoxes makes one with a stage "fit: x -> model" that takes x from a box when the run names none.
+// pipelineOfBoxes makes one with a stage "fit: x -> model" that takes x from a box when the run
+// names none.
 func (c *cluster) pipelineOfBoxes(t *testing.T, ns, name, defaultBox, from string) {
 	t.Helper()
 	c.namespace(t, ns)
 	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: runtimev1.PipelineSpec{
-		Variables:  []runtimev1.Variable{{Name: "x", MountFrom: &runtimev1.BoxPath{Box: from, Path: "data/"}}, {Name: "model"}},
-		Stages:     []runtimev1.Stage{{Name: "fit", Image: "image", Inputs: []string{"x"}, Outputs: []string{"model"}, TimeoutSeconds: 60}},
+		Variables: []runtimev1.Variable{{Name: "x", MountFrom: &runtimev1.BoxPath{Box: from, Path: "data/"}},
+			{Name: "model"}},
+		Stages: []runtimev1.Stage{{Name: "fit", Image: "image", Inputs: []string{"x"}, Outputs: []string{"model"},
+			TimeoutSeconds: 60}},
 		DefaultBox: defaultBox,
 	}}
 	must(t, c.Create(t.Context(), p))
 }
 
 // waitForRunThat reads r until it is as wanted.
-func (c *cluster) waitForRunThat(t *testing.T, r *runtimev1.PipelineRun, wanted func(runtimev1.PipelineRunStatus) bool) {
+func (c *cluster) waitForRunThat(t *testing.T, r *runtimev1.PipelineRun,
+	wanted func(runtimev1.PipelineRunStatus) bool) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("run %s/%s", r.Namespace, r.Name), func() error {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
@@ -53,7 +57,8 @@ func (c *cluster) waitForRunThat(t *testing.T, r *runtimev1.PipelineRun, wanted 
 // giveAway tags a bucket as that of a former namespace of the same name.
 func (c *cluster) giveAway(t *testing.T, bucket, ns, box string) {
 	t.Helper()
-	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: ns, databox.TagNamespaceUID: "a-former-one", databox.TagBox: box}, false)
+	theirs, err := tags.NewTags(map[string]string{databox.TagNamespace: ns, databox.TagNamespaceUID: "a-former-one",
+		databox.TagBox: box}, false)
 	must(t, err)
 	must(t, c.s3.SetBucketTagging(t.Context(), bucket, theirs))
 }
@@ -68,8 +73,9 @@ func (c *cluster) keys(t *testing.T, bucket string) []string {
 	return all
 }
 
-// runsOpenNoBucketOfOthers: what Retain left of a former namespace is neither read nor written by runs of the
-// next one, run.json included, whether its box was found out already or is still taken for ready.
+// runsOpenNoBucketOfOthers: what Retain left of a former namespace is neither read nor written by
+// runs of the next one, run.json included, whether its box was found out already or is still taken
+// for ready.
 func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 	const ns = "heirs"
 	ended := func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Failed && s.Recorded }
@@ -118,8 +124,8 @@ func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 	}
 }
 
-// startsStages: a stage gets sessions for what it reads and writes and for nothing else, its pod no other
-// Secret. A box that is not ready yet is waited for.
+// startsStages: a stage gets sessions for what it reads and writes and for nothing else, its pod no
+// other Secret. A box that is not ready yet is waited for.
 func (c *cluster) startsStages(t *testing.T) {
 	const ns = "stages"
 	c.pipelineOfBoxes(t, ns, "train", "later", "data")
@@ -159,14 +165,16 @@ func (c *cluster) startsStages(t *testing.T) {
 	_, err := fetch.StatObject(t.Context(), data.Status.Bucket, "data/f", minio.StatObjectOptions{})
 	must(t, err)
 	for _, m := range []*minio.Client{fetch, publish} {
-		if _, err := m.StatObject(t.Context(), data.Status.Bucket, "users/ann/file_groups/in/t.csv", minio.StatObjectOptions{}); !s3.IsRefused(err) {
+		if _, err := m.StatObject(t.Context(), data.Status.Bucket, "users/ann/file_groups/in/t.csv",
+			minio.StatObjectOptions{}); !s3.IsRefused(err) {
 			t.Errorf("a user's file: %v", err)
 		}
 	}
 	o := minio.PutObjectOptions{}
 	_, err = publish.PutObject(t.Context(), later.Status.Bucket, "train/train-1/model/m", strings.NewReader("m"), 1, o)
 	must(t, err)
-	if _, err = publish.PutObject(t.Context(), later.Status.Bucket, "models/m", strings.NewReader("m"), 1, o); !s3.IsRefused(err) {
+	if _, err = publish.PutObject(t.Context(), later.Status.Bucket, "models/m", strings.NewReader("m"), 1,
+		o); !s3.IsRefused(err) {
 		t.Errorf("another place in the box: %v", err)
 	}
 
@@ -174,7 +182,10 @@ func (c *cluster) startsStages(t *testing.T) {
 	before := r.DeepCopy()
 	r.Spec.Cancel = true
 	must(t, c.Patch(t.Context(), r, client.MergeFrom(before)))
-	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Cancelled && s.Recorded })
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+		return s.State == runtimev1.Cancelled &&
+			s.Recorded
+	})
 	eventually(t, "the end of the sessions of a run that has ended", func() error {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), &corev1.Secret{}); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("they are there (%v)", err)

@@ -138,7 +138,8 @@ func (c *cluster) tell(t *testing.T, path, kind string, extensions map[string]st
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.events+path, nil)
 	must(t, err)
-	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/anybody", "Ce-Type": kind} {
+	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/anybody",
+		"Ce-Type": kind} {
 		req.Header.Set(k, v)
 	}
 	for k, v := range extensions {
@@ -153,9 +154,11 @@ func (c *cluster) tell(t *testing.T, path, kind string, extensions map[string]st
 
 func (c *cluster) box(t *testing.T, ns, name string) *platformv1.DataBox {
 	t.Helper()
-	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}, Sessions: []platformv1.Session{
-		{Use: string(databox.Calls)}, {Use: string(databox.GetLinks)}, {Use: string(databox.Model), Object: "models/"},
-	}})
+	return c.boxWith(t, ns, name, platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{},
+		Sessions: []platformv1.Session{
+			{Use: string(databox.Calls)}, {Use: string(databox.GetLinks)},
+			{Use: string(databox.Model), Object: "models/"},
+		}})
 }
 
 func (c *cluster) boxWith(t *testing.T, ns, name string, spec platformv1.DataBoxSpec) *platformv1.DataBox {

@@ -31,7 +31,8 @@ func (c *cluster) countsBoxes(t *testing.T) {
 		eventually(t, fmt.Sprintf("%d bytes are counted", used), func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), b))
 			u, _, err := s3.ReadUsage(t.Context(), c.s3.Client, at)
-			if err != nil || b.Status.Used == nil || b.Status.Used.Value() != used || u.Used != used || u.Capacity != 1000 {
+			if err != nil || b.Status.Used == nil || b.Status.Used.Value() != used || u.Used != used ||
+				u.Capacity != 1000 {
 				return fmt.Errorf("status %v, usage %+v, %w", b.Status.Used, u, err)
 			}
 			return nil
@@ -40,7 +41,8 @@ func (c *cluster) countsBoxes(t *testing.T) {
 	counted(0)
 	// Of two new files one is told: its size counts at once, the other's when the bucket is listed.
 	for _, key := range []string{"models/m", databox.UserPrefix("ann") + "g/f"} {
-		_, err := c.s3.PutObject(t.Context(), b.Status.Bucket, key, strings.NewReader(strings.Repeat("x", 700)), 700, minio.PutObjectOptions{})
+		_, err := c.s3.PutObject(t.Context(), b.Status.Bucket, key, strings.NewReader(strings.Repeat("x", 700)), 700,
+			minio.PutObjectOptions{})
 		must(t, err)
 	}
 	c.notify(t, b.Status.Bucket, "models/m", 700)
@@ -53,9 +55,12 @@ const webhookToken = "of-the-webhook"
 // notify tells the controller of a new object, as MinIO does.
 func (c *cluster) notify(t *testing.T, bucket, key string, size int64) {
 	t.Helper()
-	body := fmt.Sprintf(`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":%q},"object":{"key":%q,"size":%d}}}]}`, bucket, url.QueryEscape(key), size)
+	body := fmt.Sprintf(
+		`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":%q},"object":{"key":%q,"size":%d}}}]}`,
+		bucket, url.QueryEscape(key), size)
 	eventually(t, "the notification is taken", func() error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.s3Events+"/v1/minio", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.s3Events+"/v1/minio",
+			strings.NewReader(body))
 		must(t, err)
 		req.Header.Set("Authorization", "Bearer "+webhookToken)
 		resp, err := http.DefaultClient.Do(req)

@@ -61,7 +61,8 @@ func TestKustomizeKeepsReferences(t *testing.T) {
 				}
 			}
 			present["Secret/"+names.RunLogs] = true
-			present["ServiceAccount/"+names.Controller] = true // of the controller's own namespace: neither prefixed nor moved
+			// of the controller's own namespace: neither prefixed nor moved
+			present["ServiceAccount/"+names.Controller] = true
 			found := 0
 			for _, o := range moved {
 				if ns := o.GetNamespace(); ns != "elsewhere" && o.GetKind() != "Namespace" {

@@ -152,7 +152,8 @@ func steers() http.Handler {
 	run := map[string]any{
 		"run_id": "run-1", "pipeline": "train\x1b[2J", "status": "Failed", "message": message,
 		"outputs": map[string]string{"a\x1b[2J": "b\nc"},
-		"stages":  []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n", "message": message}},
+		"stages": []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n",
+			"message": message}},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ns/files/box/g/", func(w http.ResponseWriter, _ *http.Request) {
@@ -190,8 +191,8 @@ func TestScripts(t *testing.T) {
 		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
 }
 
-// listen takes a free port below those that the kernel gives to outgoing connections, which would take
-// it once it is let go of.
+// listen takes a free port below those that the kernel gives to outgoing connections, which would
+// take it once it is let go of.
 func listen() (l net.Listener, err error) {
 	for range 100 {
 		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {

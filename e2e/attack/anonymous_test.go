@@ -48,7 +48,8 @@ func TestAnonymousHosts(t *testing.T) {
 	tried(t, len(hosts))
 	for _, host := range hosts {
 		for _, path := range []string{"/predict", "/" + namespace + "/default"} {
-			status, _, body := exchange(t, strings.TrimPrefix(w.Ingress, "http://"), "POST "+path+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n"+predict)
+			status, _, body := exchange(t, strings.TrimPrefix(w.Ingress, "http://"),
+				"POST "+path+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n"+predict)
 			check(t, host+path, status, body, 400, 404, 421)
 		}
 	}
@@ -98,23 +99,34 @@ func TestAnonymousSmuggling(t *testing.T) {
 		{"chunked twice", line + "Transfer-Encoding: chunked, chunked\r\n\r\n" + smuggled, []int{400, 501}},
 		{"a blank before the colon", line + "Transfer-Encoding : chunked\r\n\r\n" + smuggled, []int{400}},
 		{"a bad chunk", line + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n", []int{400, 502}},
-		{"a long chunk extension", line + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 64<<10) + "\r\n{\r\n0\r\n\r\n", []int{400, 502}},
+		{"a long chunk extension", line + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x",
+			64<<10) + "\r\n{\r\n0\r\n\r\n", []int{400, 502}},
 		{"a folded header", line + "X-A: 1\r\n 2\r\nConnection: close\r\n" + predict, []int{200, 400, 500}},
 		{"a header with a blank", line + "X A: 1\r\n" + predict, []int{400}},
 		{"a header with a NUL", line + "X-A: 1\x002\r\n" + predict, []int{400}},
 		{"no host", "POST /" + namespace + "/open/predict HTTP/1.1\r\n" + predict, []int{400}},
 		{"two hosts", line + host + predict, []int{400}},
 		{"a header of 2 MiB", line + "X-A: " + strings.Repeat("x", 2<<20) + "\r\n" + predict, []int{400, 431, 0}},
-		{"a path of 100 KiB", "GET /" + strings.Repeat("x", 100<<10) + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{400, 404, 414, 431}},
-		{"a signature over its limit", line + "Unip-Caller: " + strings.Repeat("x", 5<<10) + "\r\nConnection: close\r\n" + predict, []int{500}},
-		{"an absolute URI of another host", "POST http://model." + namespace + ".svc.cluster.local/predict HTTP/1.1\r\n" + host + "Connection: close\r\n" + predict, []int{400, 404}},
+		{"a path of 100 KiB", "GET /" + strings.Repeat("x",
+			100<<10) + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{400, 404, 414, 431}},
+		{"a signature over its limit", line + "Unip-Caller: " + strings.Repeat("x",
+			5<<10) + "\r\nConnection: close\r\n" + predict, []int{500}},
+		{"an absolute URI of another host",
+			"POST http://model." + namespace + ".svc.cluster.local/predict HTTP/1.1\r\n" + host +
+				"Connection: close\r\n" + predict, []int{400, 404}},
 		{"an asterisk", "OPTIONS * HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{200, 400, 404, 405}},
-		{"TRACE", "TRACE /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{400, 405}},
-		{"CONNECT", "CONNECT model." + namespace + ".svc.cluster.local:80 HTTP/1.1\r\n" + host + "\r\n", []int{400, 404, 405}},
-		{"an unknown method", "FOO /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{400, 405}},
+		{"TRACE", "TRACE /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n",
+			[]int{400, 405}},
+		{"CONNECT", "CONNECT model." + namespace + ".svc.cluster.local:80 HTTP/1.1\r\n" + host + "\r\n",
+			[]int{400, 404, 405}},
+		{"an unknown method", "FOO /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n",
+			[]int{400, 405}},
 		{"GET", "GET /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{405}},
-		{"h2c", "GET /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", []int{405}},
-		{"a websocket", "GET /" + namespace + "/open/predict HTTP/1.1\r\n" + host + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAA\r\n\r\n", []int{405}},
+		{"h2c", "GET /" + namespace + "/open/predict HTTP/1.1\r\n" + host +
+			"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+			[]int{405}},
+		{"a websocket", "GET /" + namespace + "/open/predict HTTP/1.1\r\n" + host +
+			"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAA\r\n\r\n", []int{405}},
 		{"HTTP/0.9", "GET /\r\n", []int{400, 0}},
 		{"another protocol", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", []int{400, 0}},
 	}
@@ -136,7 +148,8 @@ func TestAnonymousSmuggling(t *testing.T) {
 func (w *world) restarts(t *testing.T) (n int32) {
 	t.Helper()
 	var pods corev1.PodList
-	if err := w.List(t.Context(), &pods, client.InNamespace(namespace), client.MatchingLabels{"serving.knative.dev/service": "gateway"}); err != nil {
+	if err := w.List(t.Context(), &pods, client.InNamespace(namespace),
+		client.MatchingLabels{"serving.knative.dev/service": "gateway"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range pods.Items {
@@ -183,7 +196,8 @@ func TestAnonymousSlowBodies(t *testing.T) {
 	cases := []struct {
 		path  string
 		every time.Duration // between bytes
-	}{{"openup/run", time.Hour}, {"openup", 5 * time.Second}, {"open/predict", time.Hour}, {"open/v2/models/model/infer", 5 * time.Second}}
+	}{{"openup/run", time.Hour}, {"openup", 5 * time.Second}, {"open/predict", time.Hour},
+		{"open/v2/models/model/infer", 5 * time.Second}}
 	tried(t, len(cases))
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%s every %s", c.path, c.every), func(t *testing.T) {
@@ -194,14 +208,17 @@ func TestAnonymousSlowBodies(t *testing.T) {
 			}
 			defer conn.Close()
 			start := time.Now()
-			_, _ = fmt.Fprintf(conn, "POST /%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", namespace, c.path, w.host)
+			_, _ = fmt.Fprintf(conn,
+				"POST /%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+				namespace, c.path, w.host)
 			last := start
 			err = live.Await(t.Context(), 100*time.Second, "the end of the call", func(ctx context.Context) error {
 				if time.Since(last) > c.every {
 					last = time.Now()
 					_, _ = conn.Write([]byte(" "))
 				}
-				log, err := w.Kubectl(ctx, "-n", namespace, "logs", "-l", "serving.knative.dev/service=gateway", "-c", "gateway", "--tail=-1")
+				log, err := w.Kubectl(ctx, "-n", namespace, "logs", "-l", "serving.knative.dev/service=gateway", "-c",
+					"gateway", "--tail=-1")
 				if err != nil {
 					return err
 				}
@@ -211,7 +228,8 @@ func TestAnonymousSlowBodies(t *testing.T) {
 						Status    int
 						Seconds   float64
 					}
-					if json.Unmarshal([]byte(line), &call) == nil && call.Msg == "call" && call.Path == "/"+namespace+"/"+c.path && call.Seconds > 10 && call.Status >= 400 {
+					if json.Unmarshal([]byte(line), &call) == nil && call.Msg == "call" &&
+						call.Path == "/"+namespace+"/"+c.path && call.Seconds > 10 && call.Status >= 400 {
 						t.Logf("ended with %d after %.0f s", call.Status, call.Seconds)
 						return nil
 					}
@@ -234,7 +252,8 @@ func TestAnonymousGuessing(t *testing.T) {
 	tried(t, guesses)
 	guess := func(i int) int {
 		a, err := w.Call(t.Context(), live.Request{
-			Method: http.MethodGet, Path: "/" + namespace + "/files/userdata/in/", User: "eve", Password: fmt.Sprintf("guess-%d", i), Header: http.Header{"X-Forwarded-For": {fmt.Sprintf("10.0.0.%d", i)}},
+			Method: http.MethodGet, Path: "/" + namespace + "/files/userdata/in/", User: "eve",
+			Password: fmt.Sprintf("guess-%d", i), Header: http.Header{"X-Forwarded-For": {fmt.Sprintf("10.0.0.%d", i)}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -265,9 +284,9 @@ func TestAnonymousGuessing(t *testing.T) {
 	if got.Status != http.StatusOK && got.Status != http.StatusNotFound {
 		t.Errorf("the right password from elsewhere: %d %.300s", got.Status, got.Body)
 	}
-	// On the local cluster both come by the node's address, which has failures by now: the first login
-	// waits, but not longer than a failure makes wait. That two addresses are counted apart is a test
-	// of package attempts.
+	// On the local cluster both come by the node's address, which has failures by now: the first
+	// login waits, but not longer than a failure makes wait. That two addresses are counted apart
+	// is a test of package attempts.
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("the right password from elsewhere took %s", took.Round(time.Millisecond))
 	}

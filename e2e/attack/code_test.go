@@ -23,7 +23,8 @@ var atOnce = make(chan struct{}, 6)
 // start uploads code and starts the run of a stage that executes it.
 func (w *world) start(t *testing.T, user, code string) string {
 	t.Helper()
-	return w.startFile(t, user, "stage", "userdata/code/"+strings.ToLower(strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(t.Name()))+".py", code)
+	return w.startFile(t, user, "stage", "userdata/code/"+strings.ToLower(strings.NewReplacer("/", "-", " ", "-", ",",
+		"").Replace(t.Name()))+".py", code)
 }
 
 func (w *world) startFile(t *testing.T, user, pipeline, path, content string) string {
@@ -83,7 +84,8 @@ func TestStageOutputs(t *testing.T) {
 		{"a relative link", "os.rmdir(d); os.symlink('../session/..data', d)"},
 		{"a link to the root", "os.rmdir(d); os.symlink('/', d)"},
 		{"a link to proc", "os.rmdir(d); os.symlink('/proc/self', d)"},
-		{"a link to another folder of its own", "os.mkdir('/unip/data/x'); open('/unip/data/x/f', 'w').write('x'); os.rmdir(d); os.symlink('/unip/data/x', d)"},
+		{"a link to another folder of its own",
+			"os.mkdir('/unip/data/x'); open('/unip/data/x/f', 'w').write('x'); os.rmdir(d); os.symlink('/unip/data/x', d)"},
 		{"a FIFO", "os.rmdir(d); os.mkfifo(d)"},
 		{"a socket", "os.rmdir(d); s = socket.socket(socket.AF_UNIX); s.bind(d)"},
 		{"a file", "os.rmdir(d); open(d, 'w').write('x')"},
@@ -92,7 +94,8 @@ func TestStageOutputs(t *testing.T) {
 		{"a link to a folder in it", "os.symlink('/unip/session', d + '/f')"},
 		{"a FIFO in it", "os.mkfifo(d + '/f')"},
 		{"a socket in it", "s = socket.socket(socket.AF_UNIX); s.bind(d + '/f')"},
-		{"a link in the place of all data", "os.chmod('/unip/data', 0o777); os.rmdir(d); os.symlink('/unip', '/unip/data/l'); os.symlink('l/session', d)"},
+		{"a link in the place of all data",
+			"os.chmod('/unip/data', 0o777); os.rmdir(d); os.symlink('/unip', '/unip/data/l'); os.symlink('l/session', d)"},
 	}
 	tried(t, len(cases))
 	for _, c := range cases {
@@ -214,7 +217,8 @@ func TestStageWords(t *testing.T) {
 	tried(t, 3)
 	atOnce <- struct{}{}
 	defer func() { <-atOnce }()
-	id := w.start(t, "ann", "import os\nopen(os.environ['UNIP_PIPELINE_RES'] + '/plain', 'w').write('x')\nprint('\\x1b]0;title\\x07log')\nraise SystemExit('\\x1b[2Jboo\\rfake line\\x9b31m')")
+	id := w.start(t, "ann",
+		"import os\nopen(os.environ['UNIP_PIPELINE_RES'] + '/plain', 'w').write('x')\nprint('\\x1b]0;title\\x07log')\nraise SystemExit('\\x1b[2Jboo\\rfake line\\x9b31m')")
 	run := w.ended(t, id)
 	if m := run.Status.Message + run.Status.Stages[0].Message; control(m) || strings.Contains(m, "\n") {
 		t.Errorf("the status says %q", m)
@@ -234,7 +238,8 @@ func TestStageWords(t *testing.T) {
 	}
 	// A name with a line break is not published; one with an escape neither.
 	for i, name := range []string{`a\nb`, `\x1b[2J`} {
-		run := w.ended(t, w.startFile(t, "ann", "stage", fmt.Sprintf("userdata/code/name%d.py", i), "import os\nopen(os.environ['UNIP_PIPELINE_RES'] + '/"+name+"', 'w').write('x')"))
+		run := w.ended(t, w.startFile(t, "ann", "stage", fmt.Sprintf("userdata/code/name%d.py", i),
+			"import os\nopen(os.environ['UNIP_PIPELINE_RES'] + '/"+name+"', 'w').write('x')"))
 		if run.Status.State != runtimev1.Failed || run.Status.Stages[0].Reason != "InvalidOutput" {
 			t.Errorf("a file %s: %s %s", name, run.Status.State, run.Status.Message)
 		}
@@ -244,7 +249,8 @@ func TestStageWords(t *testing.T) {
 // unip runs a command as a user without access to the cluster does.
 func (w *world) unip(t *testing.T, user string, args ...string) string {
 	t.Helper()
-	env := []string{"UNIP_URL=" + w.Ingress + "/" + namespace, "UNIP_HOST=" + w.host, "UNIP_USER=" + user, "UNIP_PASSWORD=" + passwords[user], w.Root + "/bin/unip"}
+	env := []string{"UNIP_URL=" + w.Ingress + "/" + namespace, "UNIP_HOST=" + w.host, "UNIP_USER=" + user,
+		"UNIP_PASSWORD=" + passwords[user], w.Root + "/bin/unip"}
 	out, err := w.Run(t.Context(), nil, "env", append(env, args...)...)
 	if err != nil {
 		t.Errorf("unip %v: %v", args, err)
@@ -269,7 +275,8 @@ func TestStageCommandIsLiteral(t *testing.T) {
 		}
 		return nil
 	})
-	if want := `['$(UNIP_PIPELINE_CODE)', '$(UNIP_PIPELINE_CODE)', '$$(X)', '$UNIP_PIPELINE_CODE']`; err != nil || !strings.Contains(log, want) {
+	if want := `['$(UNIP_PIPELINE_CODE)', '$(UNIP_PIPELINE_CODE)', '$$(X)', '$UNIP_PIPELINE_CODE']`; err != nil ||
+		!strings.Contains(log, want) {
 		t.Errorf("%v: the stage's arguments are %s, want %s", err, log, want)
 	}
 }
@@ -294,7 +301,9 @@ for path in paths[:1]:
             s.close()
         answer.append(b)
 `
-	garbage := []string{"", "00", "ff", strings.Repeat("00", 64), strings.Repeat("ff", 64), "47455420", "0000000000000000ffffffffffffffff", strings.Repeat("0b", 4096), "7b7d0a", "01ffffffffffffff" + strings.Repeat("41", 1000)}
+	garbage := []string{"", "00", "ff", strings.Repeat("00", 64), strings.Repeat("ff", 64), "47455420",
+		"0000000000000000ffffffffffffffff", strings.Repeat("0b", 4096), "7b7d0a",
+		"01ffffffffffffff" + strings.Repeat("41", 1000)}
 	tried(t, len(garbage))
 	var sent []string
 	python(t, w.Module, "open", "", code, garbage, &sent)
@@ -324,7 +333,8 @@ func TestFunctionFiles(t *testing.T) {
 	}
 	tried(t, len(cases))
 	for _, c := range cases {
-		a := execute(t, w.Module, "closed", "ann", "import os\n"+c.make+"\noutputs = [{'name': 'out', 'datatype': 'FILE', 'data': p}]", nil)
+		a := execute(t, w.Module, "closed", "ann",
+			"import os\n"+c.make+"\noutputs = [{'name': 'out', 'datatype': 'FILE', 'data': p}]", nil)
 		var path string
 		if c.name == "memory" && a.Output("out", &path) == nil { // to the kernel it is a regular file of no bytes
 			if b, err := w.Download(t.Context(), "ann", passwords["ann"], path); err != nil || len(b) > 0 {

@@ -41,7 +41,8 @@ var asEditor = sync.OnceValues(func() (client.Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, ns := range []string{namespace, neighbour} {
-		if _, err := cluster.Kubectl(ctx, "-n", ns, "create", "rolebinding", editor, "--clusterrole=edit", "--user="+editor); err != nil && !strings.Contains(err.Error(), "already exists") {
+		if _, err := cluster.Kubectl(ctx, "-n", ns, "create", "rolebinding", editor, "--clusterrole=edit",
+			"--user="+editor); err != nil && !strings.Contains(err.Error(), "already exists") {
 			return nil, err
 		}
 	}
@@ -57,7 +58,8 @@ var asEditor = sync.OnceValues(func() (client.Client, error) {
 	}
 	// The API server learns of a binding a moment later.
 	return c, live.Await(ctx, 20*time.Second, "the editor's rights", func(ctx context.Context) error {
-		return errors.Join(c.List(ctx, &runtimev1.PipelineList{}, client.InNamespace(namespace)), c.List(ctx, &runtimev1.PipelineList{}, client.InNamespace(neighbour)))
+		return errors.Join(c.List(ctx, &runtimev1.PipelineList{}, client.InNamespace(namespace)),
+			c.List(ctx, &runtimev1.PipelineList{}, client.InNamespace(neighbour)))
 	})
 })
 
@@ -73,7 +75,8 @@ func edits(t *testing.T) client.Client {
 // outcomeOf creates a pipeline (nil for none) and a run of it as the editor does: the API server
 // refuses one of them, or the run fails before anything of it has run. What is only harmless may
 // start, but does not succeed: its stage succeeds if it finds a session.
-func outcomeOf(t *testing.T, w *world, name string, pipeline *runtimev1.Pipeline, run *runtimev1.PipelineRun, harmless bool) {
+func outcomeOf(t *testing.T, w *world, name string, pipeline *runtimev1.Pipeline, run *runtimev1.PipelineRun,
+	harmless bool) {
 	t.Helper()
 	c := edits(t)
 	if pipeline != nil {
@@ -108,11 +111,13 @@ func outcomeOf(t *testing.T, w *world, name string, pipeline *runtimev1.Pipeline
 		return
 	}
 	var jobs batchv1.JobList
-	if err := w.List(t.Context(), &jobs, client.InNamespace(run.Namespace), client.MatchingLabels{runtimev1.RunLabel: run.Name}); err != nil {
+	if err := w.List(t.Context(), &jobs, client.InNamespace(run.Namespace),
+		client.MatchingLabels{runtimev1.RunLabel: run.Name}); err != nil {
 		t.Fatal(err)
 	}
 	if err != nil || run.Status.State != runtimev1.Failed || run.Status.Message == "" || len(jobs.Items) > 0 {
-		t.Errorf("%s: %v; the run is %s with %d Jobs: %s", name, err, run.Status.State, len(jobs.Items), run.Status.Message)
+		t.Errorf("%s: %v; the run is %s with %d Jobs: %s", name, err, run.Status.State, len(jobs.Items),
+			run.Status.Message)
 	}
 }
 
@@ -134,8 +139,10 @@ func pipelineOf(change func(*runtimev1.PipelineSpec)) *runtimev1.Pipeline {
 	p := &runtimev1.Pipeline{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-", Namespace: namespace},
 		Spec: runtimev1.PipelineSpec{
-			Variables: []runtimev1.Variable{{Name: "in", MountFrom: &runtimev1.BoxPath{Box: "userdata", Path: "models/secret"}}, {Name: "res"}}, DefaultBox: "userdata",
-			Stages: []runtimev1.Stage{{Name: "run", Image: image, Command: []string{"python3", "-c", findSession}, Inputs: []string{"in"}, Outputs: []string{"res"}, TimeoutSeconds: 60}},
+			Variables: []runtimev1.Variable{{Name: "in", MountFrom: &runtimev1.BoxPath{Box: "userdata",
+				Path: "models/secret"}}, {Name: "res"}}, DefaultBox: "userdata",
+			Stages: []runtimev1.Stage{{Name: "run", Image: image, Command: []string{"python3", "-c", findSession},
+				Inputs: []string{"in"}, Outputs: []string{"res"}, TimeoutSeconds: 60}},
 		},
 	}
 	change(&p.Spec)
@@ -149,7 +156,8 @@ func TestEditorPipelines(t *testing.T) {
 	w := enter(t)
 	secret := func(name string) func(*runtimev1.PipelineSpec) {
 		return func(p *runtimev1.PipelineSpec) {
-			p.Stages[0].EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
+			p.Stages[0].EnvFrom = []corev1.EnvFromSource{
+				{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
 		}
 	}
 	mountTo := func(path string) func(*runtimev1.PipelineSpec) {
@@ -186,13 +194,17 @@ func TestEditorPipelines(t *testing.T) {
 		{"an environment with =", env("A=B", "x"), false},
 		{"an environment with a line break", env("A\nB", "x"), false},
 		{"two writers", func(p *runtimev1.PipelineSpec) {
-			p.Stages = append(p.Stages, runtimev1.Stage{Name: "again", Image: image, Outputs: []string{"res"}, TimeoutSeconds: 60})
+			p.Stages = append(p.Stages, runtimev1.Stage{Name: "again", Image: image, Outputs: []string{"res"},
+				TimeoutSeconds: 60})
 		}, false},
 		{"a circle", func(p *runtimev1.PipelineSpec) { p.Stages[0].Inputs = append(p.Stages[0].Inputs, "res") }, false},
 		{"an unknown variable", func(p *runtimev1.PipelineSpec) { p.Stages[0].Inputs = []string{"other"} }, false},
 		{"no stages", func(p *runtimev1.PipelineSpec) { p.Stages = nil }, false},
 		{"a stage with dots", func(p *runtimev1.PipelineSpec) { p.Stages[0].Name = "../x" }, false},
-		{"a variable with dots", func(p *runtimev1.PipelineSpec) { p.Variables[0].Name, p.Stages[0].Inputs = "../x", []string{"../x"} }, false},
+		{"a variable with dots", func(p *runtimev1.PipelineSpec) {
+			p.Variables[0].Name, p.Stages[0].Inputs = "../x",
+				[]string{"../x"}
+		}, false},
 		{"itself next", func(p *runtimev1.PipelineSpec) { p.ContinueWith = "../x" }, false},
 		{"a negative timeout", func(p *runtimev1.PipelineSpec) { p.Stages[0].TimeoutSeconds = -1 }, false},
 		{"negative memory", func(p *runtimev1.PipelineSpec) {
@@ -206,7 +218,8 @@ func TestEditorPipelines(t *testing.T) {
 	for _, c := range cases {
 		wg.Go(func() {
 			p := pipelineOf(c.change)
-			outcomeOf(t, w, c.name, p, &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-", Namespace: namespace}}, c.harmless)
+			outcomeOf(t, w, c.name, p, &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-",
+				Namespace: namespace}}, c.harmless)
 		})
 	}
 	wg.Wait()
@@ -225,24 +238,36 @@ func TestEditorRuns(t *testing.T) {
 		{"as bob", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "bob", Inputs: code(bobsFile)}},
 		{"as bob in capitals", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "BOB", Inputs: code(bobsFile)}},
 		{"as anonymous", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "anonymous", Inputs: code(bobsFile)}},
-		{"as the gateway", runtimev1.PipelineRunSpec{Pipeline: "stage", User: "system:serviceaccount:" + namespace + ":gateway", Inputs: code(bobsFile)}},
-		{"from the API", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "API", Inputs: code("userdata:/models/secret")}},
-		{"from an upload", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Upload", Inputs: code("userdata:/models/secret")}},
-		{"from a schedule", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Schedule", Inputs: code("userdata:/models/secret")}},
-		{"from nowhere", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "x", Inputs: code("userdata:/models/secret")}},
-		{"bob's file by users/", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/bob/file_groups/in/secret.csv")}},
+		{"as the gateway", runtimev1.PipelineRunSpec{Pipeline: "stage",
+			User: "system:serviceaccount:" + namespace + ":gateway", Inputs: code(bobsFile)}},
+		{"from the API", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "API",
+			Inputs: code("userdata:/models/secret")}},
+		{"from an upload", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Upload",
+			Inputs: code("userdata:/models/secret")}},
+		{"from a schedule", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "Schedule",
+			Inputs: code("userdata:/models/secret")}},
+		{"from nowhere", runtimev1.PipelineRunSpec{Pipeline: "stage", Origin: "x",
+			Inputs: code("userdata:/models/secret")}},
+		{"bob's file by users/", runtimev1.PipelineRunSpec{Pipeline: "stage",
+			Inputs: code("userdata:/users/bob/file_groups/in/secret.csv")}},
 		{"all users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users/")}},
 		{"all users without a slash", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/users")}},
 		{"dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/../users/bob/")}},
 		{"a whole box", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/")}},
 		{"no user's file", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code(bobsFile)}},
-		{"the own name, bob's file", runtimev1.PipelineRunSpec{Pipeline: "stage", User: editor, Inputs: code("userdata/../bob/file_groups/in/secret.csv")}},
+		{"the own name, bob's file", runtimev1.PipelineRunSpec{Pipeline: "stage", User: editor,
+			Inputs: code("userdata/../bob/file_groups/in/secret.csv")}},
 		{"an input that is none", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"x": {Path: bobsFile}}}},
-		{"an output among users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/users/bob/file_groups/in/"}}},
-		{"an output by dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/a/../users/"}}},
-		{"a whole box as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/"}}},
-		{"a file as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"), Outputs: map[string]string{"res": "userdata:/x"}}},
-		{"another version", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: in{"code": {Path: "userdata:/models/secret", ETag: "x"}}}},
+		{"an output among users", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"),
+			Outputs: map[string]string{"res": "userdata:/users/bob/file_groups/in/"}}},
+		{"an output by dots", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"),
+			Outputs: map[string]string{"res": "userdata:/a/../users/"}}},
+		{"a whole box as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"),
+			Outputs: map[string]string{"res": "userdata:/"}}},
+		{"a file as output", runtimev1.PipelineRunSpec{Pipeline: "stage", Inputs: code("userdata:/models/secret"),
+			Outputs: map[string]string{"res": "userdata:/x"}}},
+		{"another version", runtimev1.PipelineRunSpec{Pipeline: "stage",
+			Inputs: in{"code": {Path: "userdata:/models/secret", ETag: "x"}}}},
 		{"no pipeline", runtimev1.PipelineRunSpec{}},
 		{"../x as pipeline", runtimev1.PipelineRunSpec{Pipeline: "../x"}},
 		{"a/b as pipeline", runtimev1.PipelineRunSpec{Pipeline: "a/b"}},
@@ -253,12 +278,14 @@ func TestEditorRuns(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, c := range cases {
 		wg.Go(func() {
-			outcomeOf(t, w, c.name, nil, &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-", Namespace: namespace}, Spec: c.spec}, false)
+			outcomeOf(t, w, c.name, nil, &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-",
+				Namespace: namespace}, Spec: c.spec}, false)
 		})
 	}
 	wg.Wait()
 	// A status that is given at creation, or patched, is nobody's word.
-	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-", Namespace: namespace}, Spec: runtimev1.PipelineRunSpec{Pipeline: "none"}}
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "attack-", Namespace: namespace},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: "none"}}
 	run.Status.State, run.Status.Outputs = runtimev1.Succeeded, map[string]string{"res": "userdata:/users/bob/"}
 	if err := edits(t).Create(t.Context(), run); err != nil {
 		t.Fatal(err)
@@ -266,8 +293,11 @@ func TestEditorRuns(t *testing.T) {
 	if run.Status.State == runtimev1.Succeeded {
 		t.Error("a run came with a status of its own")
 	}
-	for name, patch := range map[string]string{"its user": `{"spec":{"user":"bob"}}`, "its pipeline": `{"spec":{"pipeline":"stage"}}`} {
-		if err := edits(t).Patch(t.Context(), run.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(patch))); !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) {
+	for name, patch := range map[string]string{"its user": `{"spec":{"user":"bob"}}`,
+		"its pipeline": `{"spec":{"pipeline":"stage"}}`} {
+		if err := edits(t).Patch(t.Context(), run.DeepCopy(),
+			client.RawPatch("application/merge-patch+json", []byte(patch))); !apierrors.IsInvalid(err) &&
+			!apierrors.IsForbidden(err) {
 			t.Errorf("patching %s: %v", name, err)
 		}
 	}
@@ -284,7 +314,10 @@ func TestEditorBrokers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var posts atomic.Int32
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { posts.Add(1) }), ReadHeaderTimeout: time.Second}}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		posts.Add(1)
+	}), ReadHeaderTimeout: time.Second}}
 	s.Start()
 	t.Cleanup(s.Close)
 	broker := &unstructured.Unstructured{}
@@ -302,7 +335,9 @@ func TestEditorBrokers(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	status := map[string]any{"address": map[string]any{"url": s.URL + "/latest/meta-data?x="}, "conditions": []any{map[string]any{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}}}
+	status := map[string]any{"address": map[string]any{"url": s.URL + "/latest/meta-data?x="},
+		"conditions": []any{map[string]any{"type": "Ready", "status": "True",
+			"lastTransitionTime": "2026-01-01T00:00:00Z"}}}
 	if err := unstructured.SetNestedMap(broker.Object, status, "status"); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +345,8 @@ func TestEditorBrokers(t *testing.T) {
 		t.Fatal(err)
 	}
 	tried(t, 1)
-	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "broker-", Namespace: neighbour}, Spec: runtimev1.PipelineRunSpec{Pipeline: "nothing"}}
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "broker-", Namespace: neighbour},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: "nothing"}}
 	if err := admin.Create(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +376,8 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 	c := edits(t)
 	const box = "former"
 	bucket := databox.BucketName(namespace, box)
-	if err := w.s3.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil && minio.ToErrorResponse(err).Code != "BucketAlreadyOwnedByYou" {
+	if err := w.s3.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil &&
+		minio.ToErrorResponse(err).Code != "BucketAlreadyOwnedByYou" {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -352,11 +389,13 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	former, err := tags.MapToBucketTags(map[string]string{databox.TagNamespace: namespace, databox.TagNamespaceUID: "00000000-0000-0000-0000-000000000000", databox.TagBox: box})
+	former, err := tags.MapToBucketTags(map[string]string{databox.TagNamespace: namespace,
+		databox.TagNamespaceUID: "00000000-0000-0000-0000-000000000000", databox.TagBox: box})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.s3.SetBucketTagging(t.Context(), bucket, former), w.putKey(t.Context(), bucket, formerKey, formersSecret)); err != nil {
+	if err := errors.Join(w.s3.SetBucketTagging(t.Context(), bucket, former),
+		w.putKey(t.Context(), bucket, formerKey, formersSecret)); err != nil {
 		t.Fatal(err)
 	}
 	b := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Name: box, Namespace: namespace}}
@@ -382,10 +421,12 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 	from := func(path string) *runtimev1.Pipeline {
 		return pipelineOf(func(p *runtimev1.PipelineSpec) {
 			p.DefaultBox, p.Variables[0].MountFrom = box, &runtimev1.BoxPath{Box: box, Path: path}
-			p.Stages[0].Command = []string{"sh", "-c", "cat $UNIP_PIPELINE_IN $UNIP_PIPELINE_IN/*; echo defaced > $UNIP_PIPELINE_RES/f"}
+			p.Stages[0].Command = []string{"sh", "-c",
+				"cat $UNIP_PIPELINE_IN $UNIP_PIPELINE_IN/*; echo defaced > $UNIP_PIPELINE_RES/f"}
 		})
 	}
-	cases := map[string]*runtimev1.Pipeline{"a file": from(formerKey), "a folder": from("data/"), "as default": pipelineOf(func(p *runtimev1.PipelineSpec) { p.DefaultBox = box })}
+	cases := map[string]*runtimev1.Pipeline{"a file": from(formerKey), "a folder": from("data/"),
+		"as default": pipelineOf(func(p *runtimev1.PipelineSpec) { p.DefaultBox = box })}
 	tried(t, len(cases)+1)
 	var wg sync.WaitGroup
 	for name, p := range cases {
@@ -394,7 +435,8 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: p.Name + "-", Namespace: namespace}, Spec: runtimev1.PipelineRunSpec{Pipeline: p.Name}}
+			run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: p.Name + "-",
+				Namespace: namespace}, Spec: runtimev1.PipelineRunSpec{Pipeline: p.Name}}
 			if err := c.Create(t.Context(), run); err != nil {
 				t.Error(err)
 				return
@@ -402,7 +444,8 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 			// It fails, or waits for a box that is the module's: no stage of it is given the
 			// bucket.
 			_ = live.Await(t.Context(), 25*time.Second, "the end", func(ctx context.Context) error {
-				if err := w.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil || (!run.Status.State.Done() && len(run.Status.Stages) == 0) {
+				if err := w.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil ||
+					(!run.Status.State.Done() && len(run.Status.Stages) == 0) {
 					return errors.Join(err, errors.New("not yet"))
 				}
 				return nil

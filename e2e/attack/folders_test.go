@@ -69,7 +69,8 @@ func TestManifestFolders(t *testing.T) {
 			must(err)
 			link(d, "x.yaml", to)
 		}, "leads out of the folder"},
-		{"a link by a link", func(d string) { link(d, "up", ".."); link(d, "x.yaml", "up/outside.yaml") }, "leads out of the folder"},
+		{"a link by a link", func(d string) { link(d, "up", ".."); link(d, "x.yaml", "up/outside.yaml") },
+			"leads out of the folder"},
 		{"a link to itself", func(d string) { link(d, "x.yaml", "x.yaml") }, "x.yaml"},
 		{"a link to nothing", func(d string) { link(d, "x.yaml", "nothing.yaml") }, "x.yaml"},
 		{"a link to a folder", func(d string) { link(d, "x.yaml", ".") }, "a folder, not a file"},
@@ -108,20 +109,29 @@ func TestManifestFolders(t *testing.T) {
 				write(d, fmt.Sprint(i, ".yaml"), "")
 			}
 		}, "more than 10000 files"},
-		{"links below it", func(d string) { write(d, "below/box.txt", ""); link(d, "below/x.yaml", outside) }, "leads out of the folder"},
+		{"links below it", func(d string) { write(d, "below/box.txt", ""); link(d, "below/x.yaml", outside) },
+			"leads out of the folder"},
 		{"a ConfigMap with items", object("apiVersion: v1\nkind: ConfigMap\n" + meta + items), `has a field "items"`},
 		{"a Secret with items", object("apiVersion: v1\nkind: Secret\n" + meta + items), `has a field "items"`},
-		{"a ConfigMap without items in them", object("apiVersion: v1\nkind: ConfigMap\n" + meta + "items: []\n"), `has a field "items"`},
+		{"a ConfigMap without items in them", object("apiVersion: v1\nkind: ConfigMap\n" + meta + "items: []\n"),
+			`has a field "items"`},
 		{"a List", object("apiVersion: v1\nkind: List\n" + items), "more.yaml"},
 		{"a ConfigMapList", object("apiVersion: v1\nkind: ConfigMapList\n" + meta + items), "more.yaml"},
-		{"a ConfigMap elsewhere", object("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n"), "its own"},
-		{"a ConfigMap of two namespaces", object("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: pu-x-pa-y, namespace: kube-system}\n"), "more.yaml"},
+		{"a ConfigMap elsewhere", object(
+			"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n"), "its own"},
+		{"a ConfigMap of two namespaces",
+			object("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: pu-x-pa-y, namespace: kube-system}\n"), "more.yaml"},
 		{"a ClusterRoleBinding in JSON", func(d string) {
-			write(d, "x.json", `{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":"pwn"}}`)
+			write(d, "x.json",
+				`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":"pwn"}}`)
 		}, "of no kind that a module carries"},
-		{"the Namespace itself", object("apiVersion: v1\nkind: Namespace\nmetadata: {name: pu-x-pa-y}\n"), "of no kind that a module carries"},
-		{"a Service of a name elsewhere", object("apiVersion: v1\nkind: Service\n" + meta + "spec: {type: ExternalName, externalName: kubernetes.default.svc}\n"), "no ClusterIP"},
-		{"a token's Secret", object("apiVersion: v1\nkind: Secret\n" + meta + "type: kubernetes.io/service-account-token\n"), "ServiceAccount"},
+		{"the Namespace itself", object("apiVersion: v1\nkind: Namespace\nmetadata: {name: pu-x-pa-y}\n"),
+			"of no kind that a module carries"},
+		{"a Service of a name elsewhere",
+			object("apiVersion: v1\nkind: Service\n" + meta +
+				"spec: {type: ExternalName, externalName: kubernetes.default.svc}\n"), "no ClusterIP"},
+		{"a token's Secret", object(
+			"apiVersion: v1\nkind: Secret\n" + meta + "type: kubernetes.io/service-account-token\n"), "ServiceAccount"},
 	}
 	tried(t, 2*len(cases))
 	for _, c := range cases {

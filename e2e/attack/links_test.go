@@ -21,7 +21,8 @@ import (
 )
 
 func basic(user string) map[string]string {
-	return map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+passwords[user]))}
+	return map[string]string{"Authorization": "Basic " +
+		base64.StdEncoding.EncodeToString([]byte(user+":"+passwords[user]))}
 }
 
 // send sends a request to the storage.
@@ -71,7 +72,8 @@ func TestLinksCopyNothing(t *testing.T) {
 	userdata, weights := databox.BucketName(namespace, "userdata"), databox.BucketName(namespace, "weights")
 	bobs := "/" + userdata + "/users/bob/file_groups/in/secret.csv"
 	sources := []string{
-		bobs, strings.TrimPrefix(bobs, "/"), url.QueryEscape(bobs), bobs + "?versionId=null", "/" + userdata + "/users/ann/file_groups/in/diary.txt", "/" + userdata + "/" + modelsKey,
+		bobs, strings.TrimPrefix(bobs, "/"), url.QueryEscape(bobs), bobs + "?versionId=null",
+		"/" + userdata + "/users/ann/file_groups/in/diary.txt", "/" + userdata + "/" + modelsKey,
 		"/" + weights + "/" + modelsKey, "/" + userdata + "/users/ann/../bob/file_groups/in/secret.csv",
 		"/" + userdata + "//users/bob/file_groups/in/secret.csv",
 	}
@@ -119,7 +121,8 @@ func TestLinksAreForOneCall(t *testing.T) {
 		{"HEAD by the PUT link", "HEAD", put, "", nil}, {"POST by the PUT link", "POST", put, "", nil},
 		{"PUT by the GET link", "PUT", get, "x", nil}, {"DELETE by the GET link", "DELETE", get, "", nil},
 		{"bob's key", "GET", change(get, key(bucket+"/users/bob/file_groups/in/secret.csv")), "", nil},
-		{"bob's key by dots", "GET", change(get, key(bucket+"/users/ann/file_groups/in/../../../bob/file_groups/in/secret.csv")), "", nil},
+		{"bob's key by dots", "GET",
+			change(get, key(bucket+"/users/ann/file_groups/in/../../../bob/file_groups/in/secret.csv")), "", nil},
 		{"bob's key to write", "PUT", change(put, key(bucket+"/users/bob/file_groups/in/secret.csv")), "x", nil},
 		{"a model", "PUT", change(put, key(bucket+"/"+modelsKey)), "x", nil},
 		{"the bucket's list", "GET", change(get, key(bucket+"/")), "", nil},
@@ -174,7 +177,8 @@ func TestLinksShowANarrowPolicy(t *testing.T) {
 	w := enter(t)
 	get, put := w.links(t, "ann", annsFile)
 	tried(t, 2)
-	for name, c := range map[string]struct{ link, verb string }{"GET": {get, "s3:GetObject"}, "PUT": {put, "s3:PutObject"}} {
+	for name, c := range map[string]struct{ link, verb string }{"GET": {get, "s3:GetObject"},
+		"PUT": {put, "s3:PutObject"}} {
 		u, err := url.Parse(c.link)
 		if err != nil {
 			t.Fatal(err)
@@ -249,22 +253,26 @@ func TestLinksOfADataset(t *testing.T) {
 	}
 	call := func(method, path string) (int, string) {
 		t.Helper()
-		return send(t, method, w.Ingress+"/"+neighbour+"/files/"+path, "", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:"+neighboursPasswordForAnn)), "Host", host)
+		return send(t, method, w.Ingress+"/"+neighbour+"/files/"+path, "", "Authorization",
+			"Basic "+base64.StdEncoding.EncodeToString([]byte("ann:"+neighboursPasswordForAnn)), "Host", host)
 	}
 	for _, path := range paths {
 		status, body := call(http.MethodGet, path)
-		if status == http.StatusOK && (strings.Contains(body, "diary") || strings.Contains(body, "secret.csv") || strings.Contains(body, `"users`) || strings.Contains(body, `"bob`)) {
+		if status == http.StatusOK && (strings.Contains(body, "diary") || strings.Contains(body, "secret.csv") ||
+			strings.Contains(body, `"users`) || strings.Contains(body, `"bob`)) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 		if !strings.HasSuffix(path, "/") {
 			check(t, path, status, body, 400, 403, 404)
 		}
 	}
-	for _, c := range [][2]string{{http.MethodPut, "ref/in/new"}, {http.MethodDelete, "ref/in/diary.txt"}, {http.MethodDelete, "ref/users/ann/"}} {
+	for _, c := range [][2]string{{http.MethodPut, "ref/in/new"}, {http.MethodDelete, "ref/in/diary.txt"},
+		{http.MethodDelete, "ref/users/ann/"}} {
 		status, body := call(c[0], c[1])
 		check(t, c[0]+" "+c[1], status, body, 400, 403, 404)
 	}
-	if _, err := w.s3.StatObject(t.Context(), databox.BucketName(namespace, "userdata"), databox.UserPrefix("ann")+"in/diary.txt", minio.StatObjectOptions{}); err != nil {
+	if _, err := w.s3.StatObject(t.Context(), databox.BucketName(namespace, "userdata"),
+		databox.UserPrefix("ann")+"in/diary.txt", minio.StatObjectOptions{}); err != nil {
 		t.Errorf("ann's file afterwards: %v", err)
 	}
 }

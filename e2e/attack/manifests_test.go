@@ -55,7 +55,8 @@ var words = map[string]string{
 
 func try(text string) manifest.Diagnostics {
 	_, found := translate.Translate([]manifest.File{{Name: "m.yaml", Data: []byte(text)}}, translate.Options{
-		Config: installation.Default(), Images: resources.Images{Inference: "ko://x/i", Gateway: "ko://x/g"}, Worker: map[string][]byte{"worker.py": []byte("#\n")},
+		Config: installation.Default(), Images: resources.Images{Inference: "ko://x/i", Gateway: "ko://x/g"},
+		Worker: map[string][]byte{"worker.py": []byte("#\n")},
 	})
 	return found
 }
@@ -128,19 +129,27 @@ func TestManifestWords(t *testing.T) {
 func TestManifestObjects(t *testing.T) {
 	t.Parallel()
 	object := func(apiVersion, kind, name, namespace string) string {
-		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: %s}\n", apiVersion, kind, name, namespace)
+		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: %s}\n", apiVersion, kind, name,
+			namespace)
 	}
 	const rbac, own = "rbac.authorization.k8s.io/v1", "pu-x-pa-y"
 	for _, text := range []string{
-		object(rbac, "ClusterRoleBinding", "pwn", `""`) + "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: User, name: eve}]\n",
-		object(rbac, "ClusterRole", "pwn", `""`), object(rbac, "Role", "pwn", own), object(rbac, "RoleBinding", "pwn", own), object(rbac, "RoleBinding", "unip-controller", own),
+		object(rbac, "ClusterRoleBinding", "pwn", `""`) +
+			"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: User, name: eve}]\n",
+		object(rbac, "ClusterRole", "pwn", `""`), object(rbac, "Role", "pwn", own),
+		object(rbac, "RoleBinding", "pwn", own), object(rbac, "RoleBinding", "unip-controller", own),
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: pu-x-pa-y, labels: {pod-security.kubernetes.io/enforce: privileged}}\n",
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n",
-		object("v1", "Secret", "unip-s3", "unip-system"), object("v1", "ConfigMap", "unip-config", "unip-system"), object("apps/v1", "DaemonSet", "miner", "kube-system"), object("v1", "Pod", "x", "default"),
-		object("v1", "PersistentVolume", "pv", `""`), object("v1", "Node", "n", `""`), object("storage.k8s.io/v1", "StorageClass", "s", `""`),
-		object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "databoxes.unified-platform.cs.hse.ru", `""`), object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "w", `""`),
-		object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "unip-runs-user", `""`), object("apiregistration.k8s.io/v1", "APIService", "v1.x", `""`),
-		object("scheduling.k8s.io/v1", "PriorityClass", "p", `""`), object("certificates.k8s.io/v1", "CertificateSigningRequest", "c", `""`),
+		object("v1", "Secret", "unip-s3", "unip-system"), object("v1", "ConfigMap", "unip-config", "unip-system"),
+		object("apps/v1", "DaemonSet", "miner", "kube-system"), object("v1", "Pod", "x", "default"),
+		object("v1", "PersistentVolume", "pv", `""`), object("v1", "Node", "n", `""`),
+		object("storage.k8s.io/v1", "StorageClass", "s", `""`),
+		object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "databoxes.unified-platform.cs.hse.ru", `""`),
+		object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "w", `""`),
+		object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "unip-runs-user", `""`),
+		object("apiregistration.k8s.io/v1", "APIService", "v1.x", `""`),
+		object("scheduling.k8s.io/v1", "PriorityClass", "p", `""`),
+		object("certificates.k8s.io/v1", "CertificateSigningRequest", "c", `""`),
 		"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: pwn}}\n",
 	} {
 		first := strings.ReplaceAll(strings.SplitN(text, "metadata: ", 2)[1], "\n", " ")
@@ -153,7 +162,8 @@ func TestManifestBombs(t *testing.T) {
 	t.Parallel()
 	aliases := "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for i := 'b'; i <= 'k'; i++ {
-		aliases += fmt.Sprintf("%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n", i, i, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1)
+		aliases += fmt.Sprintf("%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n", i, i, i-1, i-1, i-1, i-1, i-1,
+			i-1, i-1, i-1, i-1)
 	}
 	for name, text := range map[string]string{
 		"aliases":            aliases,

@@ -40,20 +40,27 @@ func TestNeighbourCallsUnsigned(t *testing.T) {
 	var want []int
 	for _, component := range []string{"model", "alone"} { // with open, closed and hidden APIs; without any
 		base := "http://" + component + "." + namespace + ".svc.cluster.local"
-		for _, path := range []string{"/predict", "/v2/models/" + component + "/infer", "/v2/repository/index", "//predict", "/%70redict", "/predict?x=1"} {
-			calls, want = append(calls, inside{Method: "POST", URL: base + path, Body: pointer(noInputs)}), append(want, 401)
+		for _, path := range []string{"/predict", "/v2/models/" + component + "/infer", "/v2/repository/index",
+			"//predict", "/%70redict", "/predict?x=1"} {
+			calls, want = append(calls, inside{Method: "POST", URL: base + path, Body: pointer(noInputs)}),
+				append(want, 401)
 		}
-		for _, path := range []string{"/", "/openapi.json", "/openapi", "/v2", "/v2/health/live", "/v2/models/" + component, "/metrics", "/healthz/", "/healthz/x", "/readyz/../predict", "/debug/pprof/"} {
+		for _, path := range []string{"/", "/openapi.json", "/openapi", "/v2", "/v2/health/live",
+			"/v2/models/" + component, "/metrics", "/healthz/", "/healthz/x", "/readyz/../predict", "/debug/pprof/"} {
 			calls, want = append(calls, inside{URL: base + path}), append(want, 401)
 		}
-		for _, c := range [][2]string{{"POST", "/healthz"}, {"PUT", "/readyz"}, {"DELETE", "/predict"}, {"OPTIONS", "/predict"}} {
+		for _, c := range [][2]string{{"POST", "/healthz"}, {"PUT", "/readyz"}, {"DELETE", "/predict"},
+			{"OPTIONS", "/predict"}} {
 			calls, want = append(calls, inside{Method: c[0], URL: base + c[1], Body: pointer("")}), append(want, 401)
 		}
-		for _, c := range [][2]string{{"GET", "/healthz"}, {"HEAD", "/healthz"}, {"GET", "/readyz"}, {"HEAD", "/readyz"}} {
+		for _, c := range [][2]string{{"GET", "/healthz"}, {"HEAD", "/healthz"}, {"GET", "/readyz"},
+			{"HEAD", "/readyz"}} {
 			calls, want = append(calls, inside{Method: c[0], URL: base + c[1]}), append(want, 200)
 		}
-		for _, h := range []string{"X-Forwarded-User", "Unip-User", "K-Network-Probe", "X-Forwarded-For", "K-Kubelet-Probe"} {
-			calls, want = append(calls, inside{Method: "POST", URL: base + "/predict", Body: pointer(noInputs), Headers: map[string]string{h: "bob"}}), append(want, 401)
+		for _, h := range []string{"X-Forwarded-User", "Unip-User", "K-Network-Probe", "X-Forwarded-For",
+			"K-Kubelet-Probe"} {
+			calls, want = append(calls, inside{Method: "POST", URL: base + "/predict", Body: pointer(noInputs),
+				Headers: map[string]string{h: "bob"}}), append(want, 401)
 		}
 	}
 	tried(t, len(calls))
@@ -63,7 +70,8 @@ func TestNeighbourCallsUnsigned(t *testing.T) {
 		switch c := calls[i]; {
 		case c.Headers["K-Network-Probe"] != "" || c.Headers["K-Kubelet-Probe"] != "":
 			right = append(right, 200, 400) // Knative's own proxies answer these
-		case slices.ContainsFunc([]string{"//predict", "/../predict"}, func(p string) bool { return strings.HasSuffix(c.URL, p) }):
+		case slices.ContainsFunc([]string{"//predict", "/../predict"},
+			func(p string) bool { return strings.HasSuffix(c.URL, p) }):
 			right = append(right, 307, 404) // to a path that is refused
 		case want[i] == 401 && !slices.ContainsFunc(served, func(p string) bool {
 			return strings.Contains(c.URL, p) && c.Method != "DELETE" && c.Method != "OPTIONS"
@@ -89,19 +97,22 @@ func fresh() string {
 func (w *world) sign(t *testing.T, change map[string]any) string {
 	t.Helper()
 	var secret corev1.Secret
-	if err := w.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: names.ModuleKey}, &secret); err != nil {
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: names.ModuleKey},
+		&secret); err != nil {
 		t.Fatal(err)
 	}
 	key := secret.Data["key"]
 	if k, ok := change["key"].([]byte); ok {
 		key = k
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key}, (&jose.SignerOptions{}).WithType("unip-caller+jwt"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key},
+		(&jose.SignerOptions{}).WithType("unip-caller+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": "gateway", "sub": "bob", "aud": "model", "htm": "POST", "htu": "/predict", "iat": now, "exp": now + 60, "jti": fresh()}
+	claims := map[string]any{"iss": "gateway", "sub": "bob", "aud": "model", "htm": "POST", "htu": "/predict",
+		"iat": now, "exp": now + 60, "jti": fresh()}
 	for k, v := range change {
 		if k != "key" {
 			claims[k] = v
@@ -130,7 +141,9 @@ func TestNeighbourReplaysSignatures(t *testing.T) {
 	now := time.Now().Unix()
 	base := "http://model." + namespace + ".svc.cluster.local"
 	post := func(path, signature string) inside {
-		return inside{Method: "POST", URL: base + path, Body: pointer(`{"inputs":[{"name":"code","datatype":"str","data":"answer = 1"}]}`), Headers: map[string]string{"Unip-Caller": signature, "Content-Type": "application/json"}}
+		return inside{Method: "POST", URL: base + path,
+			Body:    pointer(`{"inputs":[{"name":"code","datatype":"str","data":"answer = 1"}]}`),
+			Headers: map[string]string{"Unip-Caller": signature, "Content-Type": "application/json"}}
 	}
 	good := w.sign(t, nil)
 	first := w.fromNeighbour(t, []inside{post("/predict", good)})[0]
@@ -152,8 +165,10 @@ func TestNeighbourReplaysSignatures(t *testing.T) {
 		{"another path", post("/v2/models/model/infer", w.sign(t, nil))},
 		{"another spelling of the path", post("/%70redict", w.sign(t, nil))},
 		{"two slashes", post("//predict", w.sign(t, nil))},
-		{"another method", inside{Method: "PUT", URL: base + "/predict", Body: pointer(""), Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
-		{"another component", inside{Method: "POST", URL: strings.Replace(base, "model", "alone", 1) + "/predict", Body: pointer(noInputs), Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
+		{"another method", inside{Method: "PUT", URL: base + "/predict", Body: pointer(""),
+			Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
+		{"another component", inside{Method: "POST", URL: strings.Replace(base, "model", "alone", 1) + "/predict",
+			Body: pointer(noInputs), Headers: map[string]string{"Unip-Caller": w.sign(t, nil)}}},
 		{"for another component", post("/predict", w.sign(t, map[string]any{"aud": "alone"}))},
 		{"another issuer", post("/predict", w.sign(t, map[string]any{"iss": "neighbour"}))},
 		{"another key", post("/predict", w.sign(t, map[string]any{"key": []byte(strings.Repeat("k", 32))}))},
@@ -183,7 +198,8 @@ func TestNeighbourReachesNoPod(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	var pods corev1.PodList
-	if err := w.List(t.Context(), &pods, client.InNamespace(namespace), client.HasLabels{"serving.knative.dev/service"}); err != nil {
+	if err := w.List(t.Context(), &pods, client.InNamespace(namespace),
+		client.HasLabels{"serving.knative.dev/service"}); err != nil {
 		t.Fatal(err)
 	}
 	var addresses []string
@@ -220,7 +236,8 @@ with ThreadPoolExecutor(32) as pool:
 // controller took to look at it.
 func (w *world) failAtOnce(t *testing.T) time.Duration {
 	t.Helper()
-	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "none-", Namespace: neighbour}, Spec: runtimev1.PipelineRunSpec{Pipeline: "none"}}
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{GenerateName: "none-", Namespace: neighbour},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: "none"}}
 	if err := w.Create(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
@@ -254,9 +271,11 @@ start = time.monotonic()
 answer = [sum(200 <= c[0] < 300 for c in calls([event(i) for i in range(1600)], 8)), time.monotonic() - start]
 `
 	var posted []float64
-	python(t, w.neighbour, "evil", "", code, "http://broker-ingress.knative-eventing.svc.cluster.local/"+namespace+"/default", &posted)
+	python(t, w.neighbour, "evil", "", code,
+		"http://broker-ingress.knative-eventing.svc.cluster.local/"+namespace+"/default", &posted)
 	after := w.failAtOnce(t)
-	t.Logf("%v events taken in %.1f s; a run is looked at after %s, before it was %s", posted[0], posted[1], after, before)
+	t.Logf("%v events taken in %.1f s; a run is looked at after %s, before it was %s", posted[0], posted[1], after,
+		before)
 	if posted[0] < n {
 		t.Errorf("the Broker took %v of %d events", posted[0], n)
 	}
@@ -280,12 +299,14 @@ func TestNeighbourForgesUploads(t *testing.T) {
 	var calls []inside
 	for _, user := range []string{"bob", "../bob", "../", "", "bob/file_groups/..", "%62ob", "anonymous", "%D0%A4"} {
 		for _, subject := range []string{"in/secret.csv", "../in/secret.csv"} {
-			calls = append(calls, inside{Method: "POST", URL: "http://broker-ingress.knative-eventing.svc.cluster.local/" + namespace + "/default", Body: pointer("{}"), Headers: map[string]string{
-				"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Content-Type": "application/json",
-				"Ce-Type": "ru.hse.cs.unified-platform.databox.object.created.v1",
-				"Ce-Box":  "userdata", "Ce-User": fmt.Sprintf("%q", user)[1 : len(fmt.Sprintf("%q", user))-1],
-				"Ce-Subject": subject,
-			}})
+			calls = append(calls, inside{Method: "POST",
+				URL:  "http://broker-ingress.knative-eventing.svc.cluster.local/" + namespace + "/default",
+				Body: pointer("{}"), Headers: map[string]string{
+					"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Content-Type": "application/json",
+					"Ce-Type": "ru.hse.cs.unified-platform.databox.object.created.v1",
+					"Ce-Box":  "userdata", "Ce-User": fmt.Sprintf("%q", user)[1 : len(fmt.Sprintf("%q", user))-1],
+					"Ce-Subject": subject,
+				}})
 		}
 	}
 	tried(t, len(calls))
@@ -307,11 +328,13 @@ func TestWebhookOfStrangers(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	var secret corev1.Secret
-	if err := w.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"}, &secret); err != nil {
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: names.SystemNamespace, Name: "unip-s3"},
+		&secret); err != nil {
 		t.Fatal(err)
 	}
 	token := string(secret.Data["webhookToken"])
-	record := `{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"` + databox.BucketName(namespace, "userdata") + `"},"object":{"key":"users%2Fbob%2Ffile_groups%2Fin%2Fsecret.csv"}}}]}`
+	record := `{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"` + databox.BucketName(namespace,
+		"userdata") + `"},"object":{"key":"users%2Fbob%2Ffile_groups%2Fin%2Fsecret.csv"}}}]}`
 	base := "http://s3-events.unip-system.svc.cluster.local:8080"
 	var calls []inside
 	var want [][]int
@@ -320,7 +343,8 @@ func TestWebhookOfStrangers(t *testing.T) {
 		if authorization != "" {
 			h["Authorization"] = authorization
 		}
-		calls, want = append(calls, inside{Method: method, URL: base + path, Headers: h, Body: pointer(body)}), append(want, statuses)
+		calls, want = append(calls, inside{Method: method, URL: base + path, Headers: h, Body: pointer(body)}),
+			append(want, statuses)
 	}
 	for _, a := range []string{
 		"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + token[:len(token)-1], "Bearer " + token + "x",
@@ -328,7 +352,8 @@ func TestWebhookOfStrangers(t *testing.T) {
 	} {
 		add("POST", "/v1/minio", a, record, 401)
 	}
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/minio/", "//v1/minio", "/v1/../v1/minio", "/v1/minio/x", "/v1/nothing", "/metrics", "/debug/pprof/", "/namespaces/" + namespace + "/pipelines/stage/uploads/0"} {
+	for _, path := range []string{"/", "/v1", "/v1/", "/v1/minio/", "//v1/minio", "/v1/../v1/minio", "/v1/minio/x",
+		"/v1/nothing", "/metrics", "/debug/pprof/", "/namespaces/" + namespace + "/pipelines/stage/uploads/0"} {
 		add("POST", path, "Bearer wrong", record, 301, 307, 308, 401, 404)
 	}
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS"} {
@@ -337,6 +362,7 @@ func TestWebhookOfStrangers(t *testing.T) {
 	add("POST", "/v1/minio", "Bearer wrong", strings.Repeat("x", 20<<20), 401, 413, 0)
 	tried(t, len(calls))
 	for i, o := range w.fromNeighbour(t, calls) {
-		check(t, fmt.Sprintf("%s %s %q", calls[i].Method, calls[i].URL, calls[i].Headers["Authorization"]), o.Status, o.Body, want[i]...)
+		check(t, fmt.Sprintf("%s %s %q", calls[i].Method, calls[i].URL, calls[i].Headers["Authorization"]), o.Status,
+			o.Body, want[i]...)
 	}
 }

@@ -121,7 +121,8 @@ func backwards(values map[string]string) (given [][2]string) {
 func printable(values map[string]string) map[string]string {
 	clean := map[string]string{}
 	for value, place := range values {
-		if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) { // JSON carries the others otherwise
+		// JSON carries the others otherwise
+		if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			clean[value] = place
 		}
 	}
@@ -171,7 +172,8 @@ func TestFunctionAsksWithoutAKey(t *testing.T) {
 	bucket := session.Endpoint + "/" + databox.BucketName(namespace, "userdata")
 	const api = "https://kubernetes.default.svc"
 	urls := []string{
-		session.Endpoint + "/", bucket, bucket + "?list-type=2", bucket + "?policy", bucket + "?acl", bucket + "?tagging",
+		session.Endpoint + "/", bucket, bucket + "?list-type=2", bucket + "?policy", bucket + "?acl",
+		bucket + "?tagging",
 		bucket + "/users/bob/file_groups/in/secret.csv", bucket + "/" + modelsKey,
 		bucket + "/users/bob/file_groups/in/secret.csv?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=x",
 		api + "/api/v1/secrets", api + "/api/v1/namespaces/" + namespace + "/secrets",
@@ -232,7 +234,8 @@ func TestTextsHoldNoSecret(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"files/userdata/in/", "files/userdata/in/none", "files/nothing/in/", "pipelines/runs", "pipelines/runs/none", "stage/openapi.json",
+		"files/userdata/in/", "files/userdata/in/none", "files/nothing/in/", "pipelines/runs", "pipelines/runs/none",
+		"stage/openapi.json",
 		"open/openapi.json", "closed/openapi.json", "open/v2/models/model", "open/metrics", "healthz", "readyz",
 	} {
 		a := w.call(t, http.MethodGet, "ann", path, nil)

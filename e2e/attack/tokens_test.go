@@ -22,8 +22,9 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// startIssuer is an OpenID Connect provider in this process, which lives as long. Inside the cluster
-// it has a name, once nameIssuer has given it one: gateways ask issuers there without TLS only.
+// startIssuer is an OpenID Connect provider in this process, which lives as long. Inside the
+// cluster it has a name, once nameIssuer has given it one: gateways ask issuers there without TLS
+// only.
 func startIssuer() (i inputs.Issuer, address string, err error) {
 	host, _, _ := strings.Cut(os.Getenv("UNIP_OUTSIDE"), ",")
 	if host == "" {
@@ -38,8 +39,10 @@ func startIssuer() (i inputs.Issuer, address string, err error) {
 		return i, "", err
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	i = inputs.Issuer{URL: "http://issuer." + neighbour + ".svc.cluster.local:" + port, Client: "end-users", KeyID: "one", Key: key}
-	p := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: i.KeyID, Algorithm: "RS256"}}}
+	i = inputs.Issuer{URL: "http://issuer." + neighbour + ".svc.cluster.local:" + port, Client: "end-users",
+		KeyID: "one", Key: key}
+	p := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: i.KeyID,
+		Algorithm: "RS256"}}}
 	p.SetIssuer(i.URL)
 	go func() { _ = (&http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}).Serve(l) }()
 	return i, l.Addr().String(), nil
@@ -85,7 +88,8 @@ func TestAnonymousTokens(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	goes := func(context.Context) error {
-		a := w.call(t, http.MethodPost, "", "tokens/predict", live.Raw(`{"inputs":[{"name":"code","datatype":"str","data":"answer = 1"}]}`),
+		a := w.call(t, http.MethodPost, "", "tokens/predict",
+			live.Raw(`{"inputs":[{"name":"code","datatype":"str","data":"answer = 1"}]}`),
 			"Authorization", "Bearer "+w.issuer.Token(nil))
 		if a.Status != http.StatusOK {
 			return fmt.Errorf("%d %.300s", a.Status, a.Body)
@@ -117,8 +121,8 @@ func TestAnonymousTokens(t *testing.T) {
 	}
 }
 
-// However a login is spelled, it is the user's with the right password, or nobody's. Wrong passwords
-// slow down those that come after them, so all are tried as a user of their own.
+// However a login is spelled, it is the user's with the right password, or nobody's. Wrong
+// passwords slow down those that come after them, so all are tried as a user of their own.
 func TestAnonymousLogins(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -156,8 +160,10 @@ func TestAnonymousSignatures(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	s := w.sign(t, nil)
-	body := fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(readsBobsFile), readsBobsFile)
-	chunked := fmt.Sprintf("Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: Unip-Caller\r\n\r\n%x\r\n%s\r\n0\r\nUnip-Caller: %s",
+	body := fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(readsBobsFile),
+		readsBobsFile)
+	chunked := fmt.Sprintf(
+		"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: Unip-Caller\r\n\r\n%x\r\n%s\r\n0\r\nUnip-Caller: %s",
 		len(readsBobsFile), readsBobsFile, s)
 	spellings := []string{
 		"Unip-Caller: " + s, "unip-caller: " + s, "UNIP-CALLER: " + s, "uNiP-cAlLeR:" + s, "Unip_Caller: " + s,
@@ -165,7 +171,8 @@ func TestAnonymousSignatures(t *testing.T) {
 		"Unip-Caller: " + s + "\r\nUnip-Caller: " + s, "Unip-Caller: \r\nUnip-Caller: " + s,
 		"Unip-Caller: " + s + "\r\nConnection: Unip-Caller", "Connection: close, Unip-Caller\r\nUnip-Caller: " + s,
 		"Unip-Caller: Bearer " + s, "Unip-Caller: " + s + "=", "Unip-Caller: " + s[:len(s)-1], "Unip-Caller : " + s,
-		"Unip-Caller: x\r\n " + s, "Authorization: Unip-Caller " + s, "Authorization: Bearer " + s, "Cookie: Unip-Caller=" + s,
+		"Unip-Caller: x\r\n " + s, "Authorization: Unip-Caller " + s, "Authorization: Bearer " + s,
+		"Cookie: Unip-Caller=" + s,
 		"Forwarded: for=gateway;Unip-Caller=" + s,
 	}
 	tried(t, 3*(len(spellings)+1))

@@ -21,7 +21,8 @@ func TestUserPathsOfFiles(t *testing.T) {
 	cases := inputs.Read("files", namespace)
 	tried(t, len(cases))
 	for _, c := range cases {
-		status, _, body := w.raw(t, "GET /"+namespace+"/files/"+c.Input, "Authorization: "+basic("ann")["Authorization"])
+		status, _, body := w.raw(t, "GET /"+namespace+"/files/"+c.Input,
+			"Authorization: "+basic("ann")["Authorization"])
 		check(t, c.Place+" "+c.Input, status, body, c.Want...)
 	}
 }
@@ -32,11 +33,13 @@ func TestUserBodiesOfPredict(t *testing.T) {
 	w := enter(t)
 	cases := inputs.Read("predict", namespace)
 	deep := strings.Repeat("[", 100_000)
-	for _, body := range []string{deep, `{"inputs":` + deep + `}`, `{"inputs":[{"name":"x","datatype":"FP64","data":[` + strings.Repeat("9", 1<<20) + `]}]}`} {
+	for _, body := range []string{deep, `{"inputs":` + deep + `}`,
+		`{"inputs":[{"name":"x","datatype":"FP64","data":[` + strings.Repeat("9", 1<<20) + `]}]}`} {
 		cases = append(cases, inputs.Case{Input: body, Want: []int{400, 500}, Place: "made"})
 	}
 	files := strings.Repeat(`{"name":"f","datatype":"FILE","data":"`+annsFile+`"},`, 65)
-	cases = append(cases, inputs.Case{Input: `{"inputs":[` + strings.TrimSuffix(files, ",") + `]}`, Want: []int{400}, Place: "65 files"})
+	cases = append(cases, inputs.Case{Input: `{"inputs":[` + strings.TrimSuffix(files, ",") + `]}`, Want: []int{400},
+		Place: "65 files"})
 	tried(t, len(cases))
 	for _, c := range cases {
 		a := w.call(t, http.MethodPost, "ann", "closed/predict", live.Raw(c.Input))
@@ -91,13 +94,16 @@ func TestUserRunsOfOthers(t *testing.T) {
 func TestUserRequestIDs(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
-	ids := []string{"../../bob/file_groups/x", "..", ".", "/", "a/b", "a\tb", "%2e%2e", strings.Repeat("x", 129), "${HOME}", "é"}
+	ids := []string{"../../bob/file_groups/x", "..", ".", "/", "a/b", "a\tb", "%2e%2e", strings.Repeat("x", 129),
+		"${HOME}", "é"}
 	tried(t, len(ids))
 	const code = `
 open("/tmp/out.txt", "w").write("out")
 outputs = [{"name": "out", "datatype": "FILE", "data": "/tmp/out.txt"}]`
 	for _, id := range ids {
-		a := w.call(t, http.MethodPost, "ann", "closed/predict", map[string]any{"inputs": []any{map[string]string{"name": "code", "datatype": "str", "data": code}}}, "X-Request-Id", id)
+		a := w.call(t, http.MethodPost, "ann", "closed/predict",
+			map[string]any{"inputs": []any{map[string]string{"name": "code", "datatype": "str", "data": code}}},
+			"X-Request-Id", id)
 		if a.Status == http.StatusBadRequest {
 			continue
 		}
@@ -107,7 +113,8 @@ outputs = [{"name": "out", "datatype": "FILE", "data": "/tmp/out.txt"}]`
 			continue
 		}
 		parts := strings.Split(path, "/")
-		if len(parts) != 4 || parts[0] != "userdata" || parts[1] != "model" || parts[2] == ".." || parts[2] == "." || parts[3] != "out.txt" {
+		if len(parts) != 4 || parts[0] != "userdata" || parts[1] != "model" || parts[2] == ".." || parts[2] == "." ||
+			parts[3] != "out.txt" {
 			t.Errorf("id %q: the file went to %q", id, path)
 		}
 	}

@@ -47,7 +47,8 @@ func TestWebPages(t *testing.T) {
 	}
 	// No site may read answers; and what is no browser's goes on.
 	for _, path := range []string{"closed/predict", "files/" + annsFile} {
-		a := w.call(t, http.MethodOptions, "ann", path, nil, "Origin", "https://evil.example", "Access-Control-Request-Method", "POST")
+		a := w.call(t, http.MethodOptions, "ann", path, nil, "Origin", "https://evil.example",
+			"Access-Control-Request-Method", "POST")
 		for k := range a.Header {
 			if strings.HasPrefix(k, "Access-Control-Allow") {
 				t.Errorf("OPTIONS %s: %s", path, k)
@@ -55,10 +56,12 @@ func TestWebPages(t *testing.T) {
 		}
 	}
 	own := "http://" + w.host
-	if a := w.call(t, http.MethodGet, "ann", "files/"+annsFile, nil, "Origin", own, "Sec-Fetch-Site", "same-origin"); a.Status != http.StatusOK {
+	if a := w.call(t, http.MethodGet, "ann", "files/"+annsFile, nil, "Origin", own, "Sec-Fetch-Site",
+		"same-origin"); a.Status != http.StatusOK {
 		t.Errorf("a page of the own site: %d %s", a.Status, a.Body)
 	}
-	if a := w.call(t, http.MethodPut, "ann", "files/userdata/in/own?overwrite=true", nil, "Origin", own); a.Status != http.StatusOK && a.Status != http.StatusCreated {
+	if a := w.call(t, http.MethodPut, "ann", "files/userdata/in/own?overwrite=true", nil, "Origin",
+		own); a.Status != http.StatusOK && a.Status != http.StatusCreated {
 		t.Errorf("a page of the own site that writes: %d %s", a.Status, a.Body)
 	}
 }
@@ -78,7 +81,8 @@ func TestWebPagesAndServe(t *testing.T) {
 	}
 	address := miniotest.FreeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--port", strings.Split(address, ":")[1])
+	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--port",
+		strings.Split(address, ":")[1])
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -106,7 +110,8 @@ func TestWebPagesAndServe(t *testing.T) {
 		status, body := send(t, http.MethodPost, url, noInputs, append(h, "Content-Type", "text/plain")...)
 		check(t, strings.Join(h, ": "), status, body, 400, 403, 421)
 	}
-	for _, h := range [][]string{{"Host", "localhost:" + strings.Split(address, ":")[1]}, {"Origin", "http://" + address}, {}} {
+	for _, h := range [][]string{{"Host", "localhost:" + strings.Split(address, ":")[1]},
+		{"Origin", "http://" + address}, {}} {
 		status, body := send(t, http.MethodPost, url, noInputs, append(h, "Content-Type", "application/json")...)
 		check(t, "the developer "+strings.Join(h, ": "), status, body, 200)
 	}

@@ -97,7 +97,10 @@ func TestMain(m *testing.M) {
 		sum += counts[name]
 	}
 	fmt.Printf("%5d  inputs in %s\n", sum, time.Since(start).Round(time.Second))
-	if whole := !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.run") || strings.HasPrefix(a, "-test.list") }); whole && sum < wantInputs {
+	if whole := !slices.ContainsFunc(os.Args, func(a string) bool {
+		return strings.HasPrefix(a, "-test.run") ||
+			strings.HasPrefix(a, "-test.list")
+	}); whole && sum < wantInputs {
 		fmt.Printf("a whole run tries %d inputs at least\n", wantInputs)
 		code = 1
 	}
@@ -198,12 +201,14 @@ func (w *world) storage(ctx context.Context) (*minio.Client, error) {
 		return nil, fmt.Errorf("UNIP_S3_ENDPOINT must be the storage's URL: %w", err)
 	}
 	return minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(string(secret.Data["accessKeyId"]), string(secret.Data["secretAccessKey"]), ""), Secure: u.Scheme == "https", Region: "us-east-1",
+		Creds:  credentials.NewStaticV4(string(secret.Data["accessKeyId"]), string(secret.Data["secretAccessKey"]), ""),
+		Secure: u.Scheme == "https", Region: "us-east-1",
 	})
 }
 
 func (w *world) putKey(ctx context.Context, bucket, key, content string) error {
-	_, err := w.s3.PutObject(ctx, bucket, key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
+	_, err := w.s3.PutObject(ctx, bucket, key, strings.NewReader(content), int64(len(content)),
+		minio.PutObjectOptions{})
 	return err
 }
 
@@ -214,7 +219,8 @@ func (w *world) call(t *testing.T, method, user, path string, body any, header .
 	for i := 0; i < len(header); i += 2 {
 		h.Add(header[i], header[i+1])
 	}
-	a, err := w.Call(t.Context(), live.Request{Method: method, Path: "/" + namespace + "/" + path, User: user, Password: passwords[user], Header: h, Body: body})
+	a, err := w.Call(t.Context(), live.Request{Method: method, Path: "/" + namespace + "/" + path, User: user,
+		Password: passwords[user], Header: h, Body: body})
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -268,7 +274,8 @@ func exchange(t *testing.T, address, request string) (status int, header http.He
 // raw sends a request of one line and a few headers to the module's gateway.
 func (w *world) raw(t *testing.T, line string, lines ...string) (int, http.Header, string) {
 	t.Helper()
-	return exchange(t, strings.TrimPrefix(w.Ingress, "http://"), line+" HTTP/1.1\r\nHost: "+w.host+"\r\nConnection: close\r\n"+strings.Join(append(lines, "\r\n"), "\r\n"))
+	return exchange(t, strings.TrimPrefix(w.Ingress, "http://"),
+		line+" HTTP/1.1\r\nHost: "+w.host+"\r\nConnection: close\r\n"+strings.Join(append(lines, "\r\n"), "\r\n"))
 }
 
 // python runs code inside the function of a module: given is what the code finds under that name,
@@ -301,7 +308,8 @@ func execute(t *testing.T, m *live.Module, path, user, code string, given any, m
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := m.Predict(t.Context(), path, user, passwords[user], append(more, text("code", code), text("given", string(g)))...)
+	a, err := m.Predict(t.Context(), path, user, passwords[user],
+		append(more, text("code", code), text("given", string(g)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

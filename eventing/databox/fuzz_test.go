@@ -13,8 +13,10 @@ import (
 // other user's begin with the same bytes, and the key leads back to both.
 func FuzzUsersKeys(f *testing.F) {
 	for _, s := range [][3]string{
-		{"ann", "bob", "g/a"}, {"..", ".", "g/.."}, {"../bob", "bob", "../bob/file_groups/g"}, {"a/file_groups/b", "a", "b/file_groups/c"},
-		{"a", "A", "g/ a"}, {"Аня", "\xff", "g/\x00"}, {"a%2Fb", "a/b", "g/%2e%2e/x"}, {"*", "?", "${aws:username}/*"}, {"a b", "a+b", "g/+ "},
+		{"ann", "bob", "g/a"}, {"..", ".", "g/.."}, {"../bob", "bob", "../bob/file_groups/g"},
+		{"a/file_groups/b", "a", "b/file_groups/c"},
+		{"a", "A", "g/ a"}, {"Аня", "\xff", "g/\x00"}, {"a%2Fb", "a/b", "g/%2e%2e/x"}, {"*", "?", "${aws:username}/*"},
+		{"a b", "a+b", "g/+ "},
 	} {
 		f.Add(s[0], s[1], s[2])
 	}
@@ -43,8 +45,10 @@ func FuzzUsersKeys(f *testing.F) {
 // outside of users/.
 func FuzzSplitKey(f *testing.F) {
 	for _, s := range []string{
-		"users/ann/file_groups/g/a", "users/a%2fb/file_groups/g/a", "users/%61nn/file_groups/x", "users//file_groups/x", "users/ann/file_groups/", "users/%/file_groups/x",
-		"users/", "users", "Users/ann/file_groups/x", "/users/ann/file_groups/x", "models/m.joblib", "", "users/../models/x", "users/./file_groups/x", "users/a+b/file_groups/x",
+		"users/ann/file_groups/g/a", "users/a%2fb/file_groups/g/a", "users/%61nn/file_groups/x", "users//file_groups/x",
+		"users/ann/file_groups/", "users/%/file_groups/x",
+		"users/", "users", "Users/ann/file_groups/x", "/users/ann/file_groups/x", "models/m.joblib", "",
+		"users/../models/x", "users/./file_groups/x", "users/a+b/file_groups/x",
 	} {
 		f.Add(s)
 	}
@@ -65,7 +69,8 @@ func FuzzSplitKey(f *testing.F) {
 // A place that is understood is written in one way only and never leaves the area that it names.
 func FuzzParsePlace(f *testing.F) {
 	for _, s := range []string{
-		"b/g/f", "b/g/", "b/", "b:/m/x", "b:/", ":/x", "b::/x", "/g/f", "b/../users/bob", "b/g/../../x", "b/./f", "b//f", "b/g//", "b:/users/bob/file_groups/x", "b/g/\x00", "b/\xff/f",
+		"b/g/f", "b/g/", "b/", "b:/m/x", "b:/", ":/x", "b::/x", "/g/f", "b/../users/bob", "b/g/../../x", "b/./f",
+		"b//f", "b/g//", "b:/users/bob/file_groups/x", "b/g/\x00", "b/\xff/f",
 		"b/" + strings.Repeat("a", databox.MaxKey), "b:/..", "b", "",
 	} {
 		f.Add(s)
@@ -83,10 +88,12 @@ func FuzzParsePlace(f *testing.F) {
 			t.Errorf("%q: %+v", s, p)
 		}
 		file := strings.TrimSuffix(p.Path, "/")
-		if !(p.Developer && p.Path == "") && (path.Clean("/"+file) != "/"+file || file == "" || len(file) > databox.MaxKey) {
+		if !(p.Developer && p.Path == "") && (path.Clean("/"+file) != "/"+file || file == "" ||
+			len(file) > databox.MaxKey) {
 			t.Errorf("%q: path %q", s, p.Path)
 		}
-		if key := p.Key("ann"); !p.Developer && (!strings.HasPrefix(key, "users/ann/file_groups/") || strings.Contains("/"+key+"/", "/../")) {
+		if key := p.Key("ann"); !p.Developer && (!strings.HasPrefix(key, "users/ann/file_groups/") ||
+			strings.Contains("/"+key+"/", "/../")) {
 			t.Errorf("%q: key %q", s, key)
 		}
 		if p.Folder() != (p.Path == "" || strings.HasSuffix(p.Path, "/")) {
@@ -100,8 +107,10 @@ func FuzzParsePlace(f *testing.F) {
 func FuzzParseSession(f *testing.F) {
 	const good = `{"endpoint":"http://s3:9000","region":"r","bucket":"b","accessKeyId":"k","secretAccessKey":"TOP-SECRET","expiration":"2026-01-02T03:04:05Z"}`
 	for _, s := range []string{
-		good, good + good, good + " x", `{"endpoint":"TOP-SECRET"}`, `{"secretAccessKey":["TOP-SECRET"]}`, `{"expiration":"TOP-SECRET"}`, "", "null", "[]", "\xff", strings.Replace(good, "http://s3:9000", "://", 1),
-		strings.Replace(good, "http://s3:9000", "http://TOP-SECRET@s3", 1), strings.Replace(good, "2026", "9999", 1), strings.Repeat(" ", 65<<10),
+		good, good + good, good + " x", `{"endpoint":"TOP-SECRET"}`, `{"secretAccessKey":["TOP-SECRET"]}`,
+		`{"expiration":"TOP-SECRET"}`, "", "null", "[]", "\xff", strings.Replace(good, "http://s3:9000", "://", 1),
+		strings.Replace(good, "http://s3:9000", "http://TOP-SECRET@s3", 1), strings.Replace(good, "2026", "9999", 1),
+		strings.Repeat(" ", 65<<10),
 	} {
 		f.Add([]byte(s))
 	}
@@ -120,7 +129,9 @@ func FuzzParseSession(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := databox.ParseSession(again); len(again) <= 64<<10 && (err != nil || !got.Expiration.Equal(s.Expiration) || got.SecretAccessKey != s.SecretAccessKey || got.Endpoint != s.Endpoint) {
+		if got, err := databox.ParseSession(again); len(again) <= 64<<10 &&
+			(err != nil || !got.Expiration.Equal(s.Expiration) || got.SecretAccessKey != s.SecretAccessKey ||
+				got.Endpoint != s.Endpoint) {
 			t.Errorf("%q does not come back: %v", b, err)
 		}
 	})

@@ -152,7 +152,8 @@ func Policy(grants ...Grant) (string, error) {
 	}
 	s := strings.TrimSuffix(b.String(), "\n")
 	if len(s) > MaxPolicy {
-		return "", fmt.Errorf("%w: %d grants make %d bytes, S3 takes %d", ErrPolicyTooLong, len(grants), len(s), MaxPolicy)
+		return "", fmt.Errorf("%w: %d grants make %d bytes, S3 takes %d", ErrPolicyTooLong, len(grants), len(s),
+			MaxPolicy)
 	}
 	return s, nil
 }
@@ -292,7 +293,8 @@ func checkTogether(grants []Grant) error {
 		}
 		for _, g := range grants {
 			inUsers := func(p string) bool { return strings.HasPrefix(p, UsersArea) }
-			if g.Bucket == whole.Bucket && (g.area() == users || inUsers(g.Prefix) || slices.ContainsFunc(g.Keys, inUsers)) {
+			if g.Bucket == whole.Bucket && (g.area() == users || inUsers(g.Prefix) ||
+				slices.ContainsFunc(g.Keys, inUsers)) {
 				return fmt.Errorf("%w: the developer's whole area and users' files of bucket %s need a session each",
 					ErrGrant, g.Bucket)
 			}

@@ -15,11 +15,15 @@ func TestPolicy(t *testing.T) {
 	const list = `{"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::b"]`
 	for want, g := range map[string]databox.Grant{
 		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/a&b","arn:aws:s3:::b/p/*"]},` +
-			list + `,"Condition":{"StringLike":{"s3:prefix":"p/*"}}}`: {Bucket: "b", Access: databox.Read, Keys: []string{"a&b"}, Prefix: "p/"},
-		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/$k"]}`:  {Bucket: "b", Access: databox.Read, Keys: []string{"$k"}},
-		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/m/v"]}`: {Bucket: "b", Access: databox.Model, Keys: []string{"m/v"}},
+			list + `,"Condition":{"StringLike":{"s3:prefix":"p/*"}}}`: {Bucket: "b", Access: databox.Read,
+			Keys: []string{"a&b"}, Prefix: "p/"},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/$k"]}`: {Bucket: "b",
+			Access: databox.Read, Keys: []string{"$k"}},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/m/v"]}`: {Bucket: "b",
+			Access: databox.Model, Keys: []string{"m/v"}},
 		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/m/*"]},` +
-			list + `,"Condition":{"StringLike":{"s3:prefix":"m/*"}}}`: {Bucket: "b", Access: databox.Model, Prefix: "m/"},
+			list + `,"Condition":{"StringLike":{"s3:prefix":"m/*"}}}`: {Bucket: "b", Access: databox.Model,
+			Prefix: "m/"},
 		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/*"]},` + list + `},` +
 			`{"Effect":"Deny","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/users/*"]},` +
 			`{"Effect":"Deny","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::b"],"Condition":{"StringLike":{"s3:prefix":"users/*"}}}`: {
@@ -44,27 +48,42 @@ func TestGrantsThatAreRefused(t *testing.T) {
 		grants []databox.Grant
 		want   error
 	}{
-		"an unknown access":          {[]databox.Grant{{Bucket: "b", Access: "admin"}}, databox.ErrGrant},
-		"no bucket":                  {[]databox.Grant{{Access: databox.Read}}, databox.ErrGrant},
-		"a star in a key":            {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a*"}}}, databox.ErrPattern},
-		"a question mark in a key":   {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a?"}}}, databox.ErrPattern},
-		"a variable in a prefix":     {[]databox.Grant{{Bucket: "b", Access: databox.Write, Prefix: "${aws:username}/"}}, databox.ErrPattern},
-		"a key that is not UTF-8":    {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a\xff"}}}, databox.ErrPattern},
-		"an empty key":               {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{""}}}, databox.ErrGrant},
-		"all users":                  {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users/"}}, databox.ErrGrant},
-		"all users, and more":        {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "us"}}, databox.ErrGrant},
-		"users whose names begin so": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users/an"}}, databox.ErrGrant},
-		"a user without a name":      {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users//"}}, databox.ErrGrant},
-		"paths for the file API":     {[]databox.Grant{{Bucket: "b", Access: databox.Files, Prefix: "users/ann/"}}, databox.ErrGrant},
-		"a model of nothing":         {[]databox.Grant{{Bucket: "b", Access: databox.Model}}, databox.ErrGrant},
-		"a model at the root":        {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "/"}}, databox.ErrGrant},
-		"a model of all users":       {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "users/"}}, databox.ErrGrant},
-		"a model of a user":          {[]databox.Grant{{Bucket: "b", Access: databox.Model, Keys: []string{"users/ann/file_groups/m"}}}, databox.ErrGrant},
-		"a model without its end":    {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "mod"}}, databox.ErrGrant},
+		"an unknown access": {[]databox.Grant{{Bucket: "b", Access: "admin"}}, databox.ErrGrant},
+		"no bucket":         {[]databox.Grant{{Access: databox.Read}}, databox.ErrGrant},
+		"a star in a key": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a*"}}},
+			databox.ErrPattern},
+		"a question mark in a key": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a?"}}},
+			databox.ErrPattern},
+		"a variable in a prefix": {[]databox.Grant{{Bucket: "b", Access: databox.Write,
+			Prefix: "${aws:username}/"}}, databox.ErrPattern},
+		"a key that is not UTF-8": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{"a\xff"}}},
+			databox.ErrPattern},
+		"an empty key": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{""}}},
+			databox.ErrGrant},
+		"all users": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users/"}},
+			databox.ErrGrant},
+		"all users, and more": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "us"}},
+			databox.ErrGrant},
+		"users whose names begin so": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users/an"}},
+			databox.ErrGrant},
+		"a user without a name": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Prefix: "users//"}},
+			databox.ErrGrant},
+		"paths for the file API": {[]databox.Grant{{Bucket: "b", Access: databox.Files, Prefix: "users/ann/"}},
+			databox.ErrGrant},
+		"a model of nothing": {[]databox.Grant{{Bucket: "b", Access: databox.Model}}, databox.ErrGrant},
+		"a model at the root": {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "/"}},
+			databox.ErrGrant},
+		"a model of all users": {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "users/"}},
+			databox.ErrGrant},
+		"a model of a user": {[]databox.Grant{{Bucket: "b", Access: databox.Model,
+			Keys: []string{"users/ann/file_groups/m"}}}, databox.ErrGrant},
+		"a model without its end": {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "mod"}},
+			databox.ErrGrant},
 		"the developer's and a user's": {[]databox.Grant{
 			{Bucket: "b", Access: databox.Read}, {Bucket: "b", Access: databox.Write, Prefix: "users/ann/file_groups/"},
 		}, databox.ErrGrant},
-		"too much": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{long, long, long}}}, databox.ErrPolicyTooLong},
+		"too much": {[]databox.Grant{{Bucket: "b", Access: databox.Read, Keys: []string{long, long, long}}},
+			databox.ErrPolicyTooLong},
 	} {
 		if p, err := databox.Policy(tc.grants...); p != "" || !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, %s", name, err, p)

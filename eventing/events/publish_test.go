@@ -42,7 +42,8 @@ func newBroker(t *testing.T, answer func(n int) int) *broker {
 }
 
 func step(i int) events.Step {
-	return events.Step{Type: events.StageSucceeded, Namespace: "ns", Pipeline: "p", Run: "r", RunUID: "u", Stage: fmt.Sprint(i), Time: time.Unix(0, 0)}
+	return events.Step{Type: events.StageSucceeded, Namespace: "ns", Pipeline: "p", Run: "r", RunUID: "u",
+		Stage: fmt.Sprint(i), Time: time.Unix(0, 0)}
 }
 
 func publisher(t *testing.T, where map[string]string) *events.Publisher {
@@ -206,7 +207,8 @@ func TestIDsTellNewsApart(t *testing.T) {
 	b.Type = events.StageFailed
 	c := step(1)
 	c.Attempt = 2
-	o, o2 := events.Object{Bucket: "b", Key: "k/1", Box: "x", Path: "1", Namespace: "n"}, events.Object{Bucket: "b/k", Key: "1", Box: "x", Path: "1", Namespace: "n"}
+	o, o2 := events.Object{Bucket: "b", Key: "k/1", Box: "x", Path: "1", Namespace: "n"},
+		events.Object{Bucket: "b/k", Key: "1", Box: "x", Path: "1", Namespace: "n"}
 	e1, err1 := o.Event()
 	e2, err2 := o2.Event()
 	if err := errors.Join(err1, err2); err != nil {

@@ -84,7 +84,8 @@ func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "
 // Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no
 // container of a user gets one.
 func Managed(name string) bool {
-	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") || strings.HasSuffix(name, runSession)
+	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") ||
+		strings.HasSuffix(name, runSession)
 }
 
 // Shorten joins the parts with "-". When the result is longer than limit, it is cut and ends in a

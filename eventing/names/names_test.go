@@ -61,7 +61,8 @@ func word(r *rand.Rand) string {
 // No name that a manifest's object can have is that of a box's credentials.
 func TestCredentialsAreNoLabel(t *testing.T) {
 	t.Parallel()
-	links, model := names.SessionSecret("weights", "put-links", ""), names.SessionSecret("weights", "model", "m/v.joblib")
+	links, model := names.SessionSecret("weights", "put-links", ""),
+		names.SessionSecret("weights", "model", "m/v.joblib")
 	if links != "weights.databox.put-links" || model != "weights.databox.model-"+names.Hash("m/v.joblib") {
 		t.Errorf("%s, %s", links, model)
 	}

@@ -1,5 +1,5 @@
-// Package notification holds what an S3 server tells when objects change, whatever its dialect. Each
-// folder below it reads one dialect; README.md says how to add another one.
+// Package notification holds what an S3 server tells when objects change, whatever its dialect.
+// Each folder below it reads one dialect; README.md says how to add another one.
 package notification
 
 import (

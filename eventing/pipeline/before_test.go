@@ -113,7 +113,8 @@ func chainBefore(all map[string]pipeline.Pipeline, name string) (chain []string,
 	return chain, false
 }
 
-// Modules of up to 24 pipelines that continue each other as it comes: to an end, in circles, into nothing.
+// Modules of up to 24 pipelines that continue each other as it comes: to an end, in circles, into
+// nothing.
 func TestChainsLikeBefore(t *testing.T) {
 	t.Parallel()
 	seen := map[pipeline.End]int{}
@@ -177,7 +178,8 @@ func TestLikeBefore(t *testing.T) {
 		if got, want := g.Wanted(), wantedBefore(chain); !slices.Equal(got, want) {
 			t.Fatalf("seed %d: wanted %v, before %v", seed, got, want)
 		}
-		problems := slices.DeleteFunc(g.Problems(), func(p pipeline.Problem) bool { return p.Kind == pipeline.ReadTooEarly })
+		problems := slices.DeleteFunc(g.Problems(),
+			func(p pipeline.Problem) bool { return p.Kind == pipeline.ReadTooEarly })
 		if (err != nil) != (len(problems) > 0) {
 			t.Fatalf("seed %d: before %v, now %+v", seed, err, problems)
 		}

@@ -26,9 +26,9 @@ const (
 	TooLong
 )
 
-// Follow is the chain that begins with a pipeline, MaxChain at the most. Next is the name that the last
-// one continues with, "" for a whole chain. find gives a pipeline by its name; its error ends the search
-// and is returned as it is.
+// Follow is the chain that begins with a pipeline, MaxChain at the most. Next is the name that the
+// last one continues with, "" for a whole chain. find gives a pipeline by its name; its error ends
+// the search and is returned as it is.
 func Follow(first Pipeline, find func(name string) (Pipeline, bool, error)) (chain []Pipeline, end End, err error) {
 	chain = []Pipeline{first}
 	for {

@@ -28,7 +28,8 @@ func find(t *testing.T, at any, way ...any) any {
 	return at
 }
 
-// The CRD of Pipelines has the limits of this package: the API server refuses what these rules refuse.
+// The CRD of Pipelines has the limits of this package: the API server refuses what these rules
+// refuse.
 func TestTheCRDHasTheLimits(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("../../config/201-runtime.yaml")
@@ -60,8 +61,10 @@ func TestTheCRDHasTheLimits(t *testing.T) {
 		{append(stage, "inputs", "maxItems"), pipeline.MaxVariables},
 		{append(stage, "outputs", "maxItems"), pipeline.MaxVariables},
 		{append(stage, "retries", "maximum"), pipeline.MaxRetries},
-		{append(stage, "name", "pattern"), fmt.Sprintf("^[a-z0-9]([-a-z0-9]{0,%d}[a-z0-9])?$", pipeline.MaxStageName-2)},
-		{append(variable, "name", "pattern"), fmt.Sprintf("^[A-Za-z][A-Za-z0-9_.-]{0,%d}$", pipeline.MaxVariableName-1)},
+		{append(stage, "name", "pattern"), fmt.Sprintf("^[a-z0-9]([-a-z0-9]{0,%d}[a-z0-9])?$",
+			pipeline.MaxStageName-2)},
+		{append(variable, "name", "pattern"), fmt.Sprintf("^[A-Za-z][A-Za-z0-9_.-]{0,%d}$",
+			pipeline.MaxVariableName-1)},
 		{[]any{"continueWith", "pattern"}, fmt.Sprintf("^([a-z]([-a-z0-9]{0,%d}[a-z0-9])?)?$", pipeline.MaxName-2)},
 	} {
 		if got := find(t, spec, c.way...); fmt.Sprint(got) != fmt.Sprint(c.want) {

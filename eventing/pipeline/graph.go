@@ -9,7 +9,8 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
-// Graph is the stages of a chain and what flows between them. Stages are told by their index in Stages.
+// Graph is the stages of a chain and what flows between them. Stages are told by their index in
+// Stages.
 type Graph struct {
 	// Stages in the order in which they are written, pipeline after pipeline.
 	Stages []Stage
@@ -48,8 +49,8 @@ func Of(chain ...Pipeline) *Graph {
 	return g
 }
 
-// join adds a declaration. Of several of one name the first counts, or the first that says where the
-// variable comes from.
+// join adds a declaration. Of several of one name the first counts, or the first that says where
+// the variable comes from.
 func (g *Graph) join(v runtimev1.Variable) {
 	before, declared := g.variables[v.Name]
 	if !declared || (before.MountFrom == nil && v.MountFrom != nil) {
@@ -72,7 +73,8 @@ func (g *Graph) add(p Pipeline, at int, s *runtimev1.Stage) {
 	}
 }
 
-// appendStage adds a stage to those before it, unless it is there: a stage may name a variable twice.
+// appendStage adds a stage to those before it, unless it is there: a stage may name a variable
+// twice.
 func appendStage(before []int, i int) []int {
 	if n := len(before); n > 0 && before[n-1] == i {
 		return before
@@ -89,8 +91,8 @@ func (g *Graph) Variable(name string) (runtimev1.Variable, bool) {
 // Variables are the names of all variables, sorted.
 func (g *Graph) Variables() []string { return sorted(g.variables) }
 
-// Declared is a variable as the pipeline of a stage declares it, which says where it lies in the stage's
-// container.
+// Declared is a variable as the pipeline of a stage declares it, which says where it lies in the
+// stage's container.
 func (g *Graph) Declared(stage int, name string) (runtimev1.Variable, bool) {
 	all := g.chain[g.Stages[stage].Pipeline].Spec.Variables
 	i := slices.IndexFunc(all, func(v runtimev1.Variable) bool { return v.Name == name })
@@ -132,8 +134,8 @@ func (g *Graph) Names(stages []int) []string {
 	return names
 }
 
-// Wanted are the variables that a run must be given, sorted: some stage reads them, none writes them, and
-// no mountFrom says where they come from.
+// Wanted are the variables that a run must be given, sorted: some stage reads them, none writes
+// them, and no mountFrom says where they come from.
 func (g *Graph) Wanted() []string {
 	var wanted []string
 	for _, name := range sorted(g.readers) {
@@ -145,8 +147,8 @@ func (g *Graph) Wanted() []string {
 	return wanted
 }
 
-// Inputs are the variables that a run may be given, and Outputs those that it leaves, each in the order of
-// their declarations. A variable that no stage uses is neither.
+// Inputs are the variables that a run may be given, and Outputs those that it leaves, each in the
+// order of their declarations. A variable that no stage uses is neither.
 func (g *Graph) Inputs() []string {
 	return g.declaredWhere(func(name string, written bool) bool { return !written && len(g.readers[name]) > 0 })
 }
@@ -169,8 +171,8 @@ func (g *Graph) declaredWhere(is func(name string, written bool) bool) []string 
 	return names
 }
 
-// Order is the stages in an order in which they could run one after the other: as they are written, as
-// far as possible. What waits in a circle, and what waits for that, is left out.
+// Order is the stages in an order in which they could run one after the other: as they are written,
+// as far as possible. What waits in a circle, and what waits for that, is left out.
 func (g *Graph) Order() []int {
 	order := make([]int, 0, len(g.Stages))
 	done := make([]bool, len(g.Stages))
@@ -191,8 +193,8 @@ func (g *Graph) ready(done []bool) int {
 	return -1
 }
 
-// Circle is stages each of which waits for the next, and the last for the first, which is the smallest;
-// nil when there are none.
+// Circle is stages each of which waits for the next, and the last for the first, which is the
+// smallest; nil when there are none.
 func (g *Graph) Circle() []int {
 	const entered, left = 1, 2
 	state := make([]int, len(g.Stages))
@@ -234,7 +236,8 @@ const (
 	TwoWriters
 	// ReadsItself: the one stage of Stages reads Variable and writes it.
 	ReadsItself
-	// ReadTooEarly: the first of Stages reads Variable, which only the second writes, of a later pipeline.
+	// ReadTooEarly: the first of Stages reads Variable, which only the second writes, of a later
+	// pipeline.
 	ReadTooEarly
 	// InCircle: each of Stages waits for the next, the last for the first.
 	InCircle
@@ -247,8 +250,8 @@ type Problem struct {
 	Stages   []int
 }
 
-// Problems are what is wrong, in the order of the kinds, variables sorted. Of circles there is one at the
-// most.
+// Problems are what is wrong, in the order of the kinds, variables sorted. Of circles there is one
+// at the most.
 func (g *Graph) Problems() []Problem {
 	var all []Problem
 	switch n := len(g.Stages); {
@@ -292,7 +295,8 @@ func (g *Graph) Describe(p Problem) string {
 	case ReadsItself:
 		return fmt.Sprintf("variable %s is both an input and an output of stage %s", p.Variable, names[0])
 	case ReadTooEarly:
-		return fmt.Sprintf("stage %s reads %s, which is only written later, by stage %s", names[0], p.Variable, names[1])
+		return fmt.Sprintf("stage %s reads %s, which is only written later, by stage %s", names[0], p.Variable,
+			names[1])
 	case InCircle:
 		return "stages wait for each other in a circle: " + strings.Join(append(names, names[0]), " waits for ")
 	default:

@@ -13,8 +13,9 @@ import (
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
-// parse reads a pipeline from lines: "name [> next]", then one line a stage, "stage: inputs -> outputs".
-// A name with an * has a mountFrom; every name that stands anywhere is declared, in its order.
+// parse reads a pipeline from lines: "name [> next]", then one line a stage, "stage: inputs ->
+// outputs". A name with an * has a mountFrom; every name that stands anywhere is declared, in its
+// order.
 func parse(text string) pipeline.Pipeline {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	name, next, _ := strings.Cut(strings.TrimSpace(lines[0]), " > ")
@@ -287,8 +288,10 @@ func TestFolders(t *testing.T) {
 		v, w   runtimev1.Variable
 		nested bool
 	}{
-		{at("a", "/x"), at("b", "/x/y"), true}, {at("a", "/x/y"), at("b", "/x"), true}, {at("a", "/x"), at("b", "/x/"), true},
-		{at("a", "/x"), at("b", "/xy"), false}, {at("a", ""), at("b", ""), false}, {at("a", "/unip/data"), at("b", ""), true},
+		{at("a", "/x"), at("b", "/x/y"), true}, {at("a", "/x/y"), at("b", "/x"), true},
+		{at("a", "/x"), at("b", "/x/"), true},
+		{at("a", "/x"), at("b", "/xy"), false}, {at("a", ""), at("b", ""), false},
+		{at("a", "/unip/data"), at("b", ""), true},
 	} {
 		if pipeline.Nested(c.v, c.w) != c.nested {
 			t.Errorf("%+v and %+v", c.v, c.w)

@@ -1,13 +1,14 @@
-// Package pipeline holds the rules of a pipeline's graph: which stages write and read a variable, what
-// waits for what, what a run must be given, where a variable lies in a container, and how large all of
-// that may be. It is the one place with these rules. translate, unip graph, the controller and the
-// gateway ask it, so that what is refused offline is what the cluster refuses, too.
+// Package pipeline holds the rules of a pipeline's graph: which stages write and read a variable,
+// what waits for what, what a run must be given, where a variable lies in a container, and how
+// large all of that may be. It is the one place with these rules. translate, unip graph, the
+// controller and the gateway ask it, so that what is refused offline is what the cluster refuses,
+// too.
 //
-// A run goes through a chain: its pipeline and those that it continues with. Variables of one name are
-// one variable in the whole chain.
+// A run goes through a chain: its pipeline and those that it continues with. Variables of one name
+// are one variable in the whole chain.
 //
-// Everything here is pure: no client, no clock, and the same chain gives the same answers in the same
-// order.
+// Everything here is pure: no client, no clock, and the same chain gives the same answers in the
+// same order.
 package pipeline
 
 import (
@@ -21,7 +22,8 @@ import (
 
 // Limits. The CRD of Pipelines has those of one pipeline as well.
 const (
-	// MaxChain is how many pipelines a run may go through, MaxStages how many stages they have together.
+	// MaxChain is how many pipelines a run may go through, MaxStages how many stages they have
+	// together.
 	MaxChain, MaxStages = 16, 64
 	// MaxVariables is of one pipeline.
 	MaxVariables = 256
@@ -43,12 +45,12 @@ var (
 	notInEnv     = regexp.MustCompile(`[^A-Z0-9]`)
 )
 
-// IsName reports whether a pipeline may have the name: a letter, then letters, digits and -, the last one
-// no -, MaxName in all.
+// IsName reports whether a pipeline may have the name: a letter, then letters, digits and -, the
+// last one no -, MaxName in all.
 func IsName(s string) bool { return pipelineName.MatchString(s) }
 
-// IsVariableName reports whether a variable may have the name: a letter, then letters, digits and . _ -,
-// MaxVariableName in all.
+// IsVariableName reports whether a variable may have the name: a letter, then letters, digits and .
+// _ -, MaxVariableName in all.
 func IsVariableName(s string) bool { return len(s) <= MaxVariableName && variableName.MatchString(s) }
 
 // EnvName is the environment variable that holds a variable's path in the container. Two names of

@@ -46,8 +46,8 @@ func generate(seed uint64) []pipeline.Pipeline {
 	return all
 }
 
-// An order holds every stage once, after all that it needs, and leaves one out only behind a circle; what
-// is wanted is read, never written, and comes from nowhere else.
+// An order holds every stage once, after all that it needs, and leaves one out only behind a
+// circle; what is wanted is read, never written, and comes from nowhere else.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
@@ -57,7 +57,8 @@ func TestProperties(t *testing.T) {
 		done := map[int]bool{}
 		for _, i := range order {
 			if done[i] || slices.ContainsFunc(g.Needs(i), func(n int) bool { return !done[n] }) {
-				t.Fatalf("seed %d: order %v: %d is there twice, or before what it needs: %v", seed, order, i, g.Needs(i))
+				t.Fatalf("seed %d: order %v: %d is there twice, or before what it needs: %v", seed, order, i,
+					g.Needs(i))
 			}
 			done[i] = true
 		}

@@ -82,7 +82,8 @@ func TestSummaryIsCut(t *testing.T) {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
-	for _, s := range []string{strings.Repeat("я", 1<<20), strings.Repeat("\x1b", 1<<20), strings.Repeat("a\n", 1<<20)} {
+	for _, s := range []string{strings.Repeat("я", 1<<20), strings.Repeat("\x1b", 1<<20),
+		strings.Repeat("a\n", 1<<20)} {
 		got := printable.Summary(s, 400)
 		if len(got) > 400+len("…") || !utf8.ValidString(got) || !strings.HasSuffix(got, "…") {
 			t.Errorf("%d bytes: %q", len(got), got)

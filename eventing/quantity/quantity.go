@@ -1,5 +1,5 @@
-// Package quantity reads Kubernetes' quantities from other people's text, within bounds: Kubernetes'
-// own parser computes with every digit of a number, so that 1e999999999 takes it hours.
+// Package quantity reads Kubernetes' quantities from other people's text, within bounds:
+// Kubernetes' own parser computes with every digit of a number, so that 1e999999999 takes it hours.
 package quantity
 
 import (
@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Pattern is what a quantity may be: as Kubernetes writes it, with 32 digits on each side of the point
-// and two of an exponent.
+// Pattern is what a quantity may be: as Kubernetes writes it, with 32 digits on each side of the
+// point and two of an exponent.
 const Pattern = `^(\+|-)?(([0-9]{1,32}(\.[0-9]{0,32})?)|(\.[0-9]{1,32}))` +
 	`(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]{1,2}))?$`
 
@@ -21,8 +21,8 @@ var ErrForm = errors.New("not a quantity")
 
 var pattern = regexp.MustCompile(Pattern)
 
-// most is the largest number that Kubernetes computes and writes exactly; of greater ones it loses the
-// suffix.
+// most is the largest number that Kubernetes computes and writes exactly; of greater ones it loses
+// the suffix.
 var most = *resource.NewQuantity(math.MaxInt64, resource.DecimalSI)
 
 // Parse reads a quantity, of 2^63-1 at the most on either side of zero. The error is ErrForm.
@@ -48,8 +48,8 @@ func Parse(s string) (resource.Quantity, error) {
 const unbounded = `^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))` +
 	`(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$`
 
-// Bound gives the quantities of a CRD that controller-gen has made the bounds of Pattern, so that no
-// object comes into the cluster that its readers would compute with for hours.
+// Bound gives the quantities of a CRD that controller-gen has made the bounds of Pattern, so that
+// no object comes into the cluster that its readers would compute with for hours.
 func Bound(crd []byte) []byte {
 	return bytes.ReplaceAll(crd, []byte(unbounded), []byte(Pattern))
 }

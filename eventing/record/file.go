@@ -34,7 +34,8 @@ func FileOf(run *runtimev1.PipelineRun) File {
 	}
 	for i := range run.Status.Stages {
 		st := &run.Status.Stages[i]
-		f.Stages = append(f.Stages, FileStage{Stage: stageOf(st), Image: st.Spec.Image, Files: st.Files, Bytes: st.Bytes})
+		f.Stages = append(f.Stages, FileStage{Stage: stageOf(st), Image: st.Spec.Image, Files: st.Files,
+			Bytes: st.Bytes})
 	}
 	return f
 }

@@ -46,7 +46,8 @@ type Stage struct {
 // Of is a run without its stages. One that the controller has not seen yet is Pending.
 func Of(run *runtimev1.PipelineRun) Run {
 	r := Run{
-		ID: run.Name, Pipeline: run.Spec.Pipeline, Status: StateOf(run), Message: run.Status.Message, Origin: run.Spec.Origin,
+		ID: run.Name, Pipeline: run.Spec.Pipeline, Status: StateOf(run), Message: run.Status.Message,
+		Origin:    run.Spec.Origin,
 		CreatedAt: run.CreationTimestamp.UTC(),
 		StartedAt: timeOf(run.Status.StartTime), EndedAt: timeOf(run.Status.CompletionTime),
 		Inputs: map[string]string{}, Outputs: map[string]string{},

@@ -24,8 +24,9 @@ func run() *runtimev1.PipelineRun {
 		},
 		Status: runtimev1.PipelineRunStatus{
 			State: runtimev1.Failed, Message: "stage fit failed",
-			StartTime: new(metav1.NewTime(born.Add(time.Second))), CompletionTime: new(metav1.NewTime(born.Add(time.Minute))),
-			Outputs: map[string]string{"model": "data/train/train-1/model/"},
+			StartTime:      new(metav1.NewTime(born.Add(time.Second))),
+			CompletionTime: new(metav1.NewTime(born.Add(time.Minute))),
+			Outputs:        map[string]string{"model": "data/train/train-1/model/"},
 			Stages: []runtimev1.StageStatus{
 				{
 					Name: "fit", Needs: []string{"load"}, State: runtimev1.Failed, Attempt: 2, ExitCode: new(int32(0)),

@@ -34,8 +34,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
 	want := routes.File{
 		APIs: []routes.API{{
-			Name: "a", Kind: routes.KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30, IdentityPassThrough: true,
-			TrustedOrigins: []string{"https://app.example.org:8443"},
+			Name: "a", Kind: routes.KindMLComponent, Path: "p", Target: "t", TimeoutSeconds: 30,
+			IdentityPassThrough: true,
+			TrustedOrigins:      []string{"https://app.example.org:8443"},
 			Auth: &routes.Auth{
 				Basic: &routes.Basic{Credentials: "users"},
 				OIDC: &routes.OIDC{
@@ -113,20 +114,26 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		"no issuer": {api(`30`, `30,"auth":{"oidc":{"clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`),
 			`issuer "" is not a URL`},
 		"an issuer in a file": {api(`30`,
-			`30,"auth":{"oidc":{"issuer":"file:///etc/x","clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`), `is not a URL`},
+			`30,"auth":{"oidc":{"issuer":"file:///etc/x","clientId":"c","userClaim":"sub","userPrefix":"oidc:"}}`),
+			`is not a URL`},
 		"no client": {api(`30`,
-			`30,"auth":{"oidc":{"issuer":"https://a.example","userClaim":"sub","userPrefix":"oidc:"}}`), "the tokens of every client"},
+			`30,"auth":{"oidc":{"issuer":"https://a.example","userClaim":"sub","userPrefix":"oidc:"}}`),
+			"the tokens of every client"},
 		"no claim": {api(`30`,
-			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`), "not the name of a claim"},
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userPrefix":"oidc:"}}`),
+			"not the name of a claim"},
 		"a claim with a quote": {api(`30`,
-			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`), "not the name of a claim"},
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"a\"b","userPrefix":"oidc:"}}`),
+			"not the name of a claim"},
 		"a prefix like a name": {api(`30`,
-			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`), "no colon"},
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`),
+			"no colon"},
 		"an origin with a path": {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
 		"an origin of all":      {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
 		"no origin":             {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
 		"an origin in capitals": {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
-		"a double path":         {`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
+		"a double path": {
+			`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
 		if _, err := parse([]byte(tc.in)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %q", name, err, tc.want)
@@ -141,8 +148,12 @@ func TestWrongFilesAreRefused(t *testing.T) {
 // one way and no other API has, and a way to log in if it has auth at all.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		every, every + "{}", `{}`, `null`, `[]`, "", "\xff", `{"apis":null}`, `{"apis":[{"name":"a","kind":"files","path":"files","auth":{}}]}`, `{"apis":[{"name":"a","kind":"files","path":"files","auth":null}]}`, `{"apis":[{"name":"a","kind":"files","path":"files","Auth":{"basic":{"credentials":"../x"}}}]}`,
-		`{"apis":[{"name":"a","kind":"mlComponent","path":"a/../b","target":"x","timeoutSeconds":1}]}`, `{"apis":[{"name":"a","kind":"mlComponent","path":"a","target":"x.evil","timeoutSeconds":1}]}`, `{"x":1}`,
+		every, every + "{}", `{}`, `null`, `[]`, "", "\xff", `{"apis":null}`,
+		`{"apis":[{"name":"a","kind":"files","path":"files","auth":{}}]}`,
+		`{"apis":[{"name":"a","kind":"files","path":"files","auth":null}]}`,
+		`{"apis":[{"name":"a","kind":"files","path":"files","Auth":{"basic":{"credentials":"../x"}}}]}`,
+		`{"apis":[{"name":"a","kind":"mlComponent","path":"a/../b","target":"x","timeoutSeconds":1}]}`,
+		`{"apis":[{"name":"a","kind":"mlComponent","path":"a","target":"x.evil","timeoutSeconds":1}]}`, `{"x":1}`,
 		`{"apis":[{"name":"a","kind":"files","path":"files","auth":{"oidc":{"issuer":"https://i","clientId":"c","userClaim":"sub","userPrefix":"p:"}}}]}`,
 	} {
 		f.Add([]byte(s))
@@ -154,7 +165,8 @@ func FuzzParse(f *testing.F) {
 		}
 		seen := map[string]bool{}
 		for _, a := range file.APIs {
-			if a.Name == "" || seen[a.Path] || path.Clean("/"+a.Path) != "/"+a.Path || strings.ContainsAny(a.Path, "%;\\ ?#") {
+			if a.Name == "" || seen[a.Path] || path.Clean("/"+a.Path) != "/"+a.Path ||
+				strings.ContainsAny(a.Path, "%;\\ ?#") {
 				t.Errorf("API %+v", a)
 			}
 			seen[a.Path] = true

@@ -59,7 +59,8 @@ func (x *step) judge(st *runtimev1.StageStatus) {
 	}
 }
 
-// askAgain asks for an attempt that was asked for and never seen, and says why it could not be made.
+// askAgain asks for an attempt that was asked for and never seen, and says why it could not be
+// made.
 func (x *step) askAgain(st *runtimev1.StageStatus) {
 	a, ok := x.seen.Answers[st.Job]
 	switch {
@@ -105,7 +106,8 @@ func (x *step) working(st *runtimev1.StageStatus, a Attempt) {
 	x.lookAt(over.Add(slack))
 }
 
-// blocked gives a container that cannot be made its time. Kubernetes goes on trying for ever; the deadline ends it.
+// blocked gives a container that cannot be made its time. Kubernetes goes on trying for ever; the
+// deadline ends it.
 func (x *step) blocked(st *runtimev1.StageStatus, a Attempt) {
 	over := a.Since.Add(x.seen.ImagePull)
 	if !a.Hopeless && x.now.Before(over) {

@@ -20,7 +20,8 @@ func (x *step) news() []events.Step {
 		}
 	}
 	types := map[runtimev1.State]string{
-		runtimev1.Succeeded: events.RunSucceeded, runtimev1.Failed: events.RunFailed, runtimev1.Cancelled: events.RunCancelled,
+		runtimev1.Succeeded: events.RunSucceeded, runtimev1.Failed: events.RunFailed,
+		runtimev1.Cancelled: events.RunCancelled,
 	}
 	if t := types[s.State]; t != "" {
 		e := x.event(t)
@@ -74,8 +75,8 @@ func (x *step) causes(st *runtimev1.StageStatus) []string {
 	return ids
 }
 
-// announcements are the events that the Broker is not known to have taken. Of a run that has ended long ago there are
-// none.
+// announcements are the events that the Broker is not known to have taken. Of a run that has ended
+// long ago there are none.
 func (x *step) announcements() []Action {
 	if done := x.status.CompletionTime; done != nil && x.now.Sub(done.Time) > TellFor {
 		return nil
@@ -94,7 +95,8 @@ func (x *step) told(id string) bool {
 	return taken || slices.Contains(x.status.Published, id)
 }
 
-// takePublished writes down which events the Broker has taken, and reports whether some are missing.
+// takePublished writes down which events the Broker has taken, and reports whether some are
+// missing.
 func (x *step) takePublished() (missing bool) {
 	s := &x.status
 	for _, e := range x.news() {

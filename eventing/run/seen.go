@@ -12,12 +12,13 @@ type Seen struct {
 
 	// Plan of a run that has no stages yet. Nil while nothing is known of it.
 	Plan *Plan
-	// Attempts are the present attempts of stages that run, by their names. One may be seen as it was some time ago, but
-	// is missing only if it is missing now.
+	// Attempts are the present attempts of stages that run, by their names. One may be seen as it
+	// was some time ago, but is missing only if it is missing now.
 	Attempts map[string]Attempt
 	// Answers are what came of attempts that were asked for and could not be made, by their names.
 	Answers map[string]Answer
-	// Going are the names of all attempts of a run that has ended which still go on and which nobody has stopped.
+	// Going are the names of all attempts of a run that has ended which still go on and which
+	// nobody has stopped.
 	Going []string
 	// Hint: an event has named the run since the last Step.
 	Hint bool
@@ -35,13 +36,15 @@ type Settings struct {
 	Grace time.Duration
 	// ImagePull is how long an attempt may wait for a container that cannot be made.
 	ImagePull time.Duration
-	// AttemptName names an attempt of a stage: always alike, and unlike any other attempt of any run.
+	// AttemptName names an attempt of a stage: always alike, and unlike any other attempt of any
+	// run.
 	AttemptName func(stage string, number int) string
 }
 
 // Plan is what a run shall do. One of the three is set.
 type Plan struct {
-	// Stages in an order in which they could run one after the other, and the places of outputs by variable.
+	// Stages in an order in which they could run one after the other, and the places of outputs by
+	// variable.
 	Stages  []runtimev1.StageStatus
 	Outputs map[string]string
 	// Refusal says why the run can never be carried out.
@@ -56,7 +59,8 @@ type Plan struct {
 type Answer struct {
 	// ForGood: it never can.
 	ForGood bool
-	// Reason in one word and Message in one sentence. Without a reason the message is the run's, not the stage's.
+	// Reason in one word and Message in one sentence. Without a reason the message is the run's,
+	// not the stage's.
 	Reason, Message string
 	// Again is the pause before it is tried again, unless something changes before.
 	Again time.Duration
@@ -120,7 +124,8 @@ type Attempt struct {
 	// Made is when the attempt came into being, zero while it is missing.
 	Made  time.Time
 	Phase Phase
-	// Since is when the phase began: of Blocked when the container could have been made, of Ended the end. Zero is now.
+	// Since is when the phase began: of Blocked when the container could have been made, of Ended
+	// the end. Zero is now.
 	Since time.Time
 	Part  Part
 	// Disrupted: the pod was put out for the sake of others or of its node.
@@ -128,7 +133,8 @@ type Attempt struct {
 	// Reason and Message in the words of whoever said so.
 	Reason, Message string
 
-	// Image of a container that is Blocked, ImagePull when it is the image that is missing, Hopeless when waiting cannot help.
+	// Image of a container that is Blocked, ImagePull when it is the image that is missing,
+	// Hopeless when waiting cannot help.
 	Image     string
 	ImagePull bool
 	Hopeless  bool
@@ -136,7 +142,8 @@ type Attempt struct {
 	// Cause and ExitCode of an end.
 	Cause    Cause
 	ExitCode int32
-	// Retry and BoxFull are what Fetch and Publish say of their failure, in Message. Without a message they said nothing.
+	// Retry and BoxFull are what Fetch and Publish say of their failure, in Message. Without a
+	// message they said nothing.
 	Retry, BoxFull bool
 	// Files and Bytes that Publish left.
 	Files int

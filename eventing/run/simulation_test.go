@@ -25,7 +25,8 @@ func simulate(seed uint64, step stepper) *world {
 	return w
 }
 
-// firstWrong runs the seeds from 1 on until something is wrong, and gives the lowest such world it has found.
+// firstWrong runs the seeds from 1 on until something is wrong, and gives the lowest such world it
+// has found.
 func firstWrong(most uint64, step stepper) (wrong uint64, found *world) {
 	var next atomic.Uint64
 	var mu sync.Mutex
@@ -55,8 +56,8 @@ func firstWrong(most uint64, step stepper) (wrong uint64, found *world) {
 	return wrong, found
 }
 
-// Every run that was accepted ends, whatever happens around it. What else must hold is looked at as the world lives:
-// see write, make and judge.
+// Every run that was accepted ends, whatever happens around it. What else must hold is looked at as
+// the world lives: see write, make and judge.
 func TestSimulation(t *testing.T) {
 	if *oneSeed != 0 {
 		w := newWorld(*oneSeed, run.Step)

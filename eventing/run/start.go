@@ -10,8 +10,8 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
-// startDue asks for the attempts that are due: of a stage whose needs have succeeded, once the event came that says so,
-// or when it has not come within the grace period.
+// startDue asks for the attempts that are due: of a stage whose needs have succeeded, once the
+// event came that says so, or when it has not come within the grace period.
 func (x *step) startDue() {
 	for i := range x.status.Stages {
 		st := &x.status.Stages[i]
@@ -51,8 +51,9 @@ func (x *step) stage(name string) *runtimev1.StageStatus {
 	return &x.status.Stages[i] // needs are made of stages' names
 }
 
-// mayStartAt is when a stage that is due may start, and whether that is without its event. A due time that no clock can
-// have given, for it lies too far ahead, holds nothing up: the clock was set back.
+// mayStartAt is when a stage that is due may start, and whether that is without its event. A due
+// time that no clock can have given, for it lies too far ahead, holds nothing up: the clock was set
+// back.
 func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 	due := st.DueTime.Time
 	switch {
@@ -84,7 +85,8 @@ func (x *step) ask(st *runtimev1.StageStatus) {
 	x.start(st)
 }
 
-// start has an attempt made. The one before is stopped first, for a crash may have come before it was.
+// start has an attempt made. The one before is stopped first, for a crash may have come before it
+// was.
 func (x *step) start(st *runtimev1.StageStatus) {
 	if st.Attempt > 1 {
 		x.starts = append(x.starts, StopAttempt{Name: x.seen.AttemptName(st.Name, st.Attempt-1)})

@@ -23,7 +23,8 @@ const (
 	TellFor = 10 * time.Minute
 	// tellAgain is the pause before an event is given to the Broker again.
 	tellAgain = 30 * time.Second
-	// askAgain is the pause before an attempt that was not seen is asked for again, if nothing else causes a step.
+	// askAgain is the pause before an attempt that was not seen is asked for again, if nothing else
+	// causes a step.
 	askAgain = 10 * time.Second
 	// graceTaken is the grace period once the Broker is known to have taken the event.
 	graceTaken = 5 * time.Second
@@ -51,9 +52,11 @@ func Step(run *runtimev1.PipelineRun, seen Seen, now time.Time) (runtimev1.Pipel
 	return x.status, x.allActions()
 }
 
-// UnderWay reports a run that counts against its pipeline's limit: it has begun an attempt, and it has not ended.
+// UnderWay reports a run that counts against its pipeline's limit: it has begun an attempt, and it
+// has not ended.
 func UnderWay(s *runtimev1.PipelineRunStatus) bool {
-	return !s.State.Done() && slices.ContainsFunc(s.Stages, func(st runtimev1.StageStatus) bool { return st.Attempt > 0 })
+	return !s.State.Done() && slices.ContainsFunc(s.Stages,
+		func(st runtimev1.StageStatus) bool { return st.Attempt > 0 })
 }
 
 type step struct {
@@ -107,7 +110,8 @@ func (x *step) proceed() {
 	}
 }
 
-// begin takes over the plan, once and for all. What is wrong with it ends the run before anything of it has run.
+// begin takes over the plan, once and for all. What is wrong with it ends the run before anything
+// of it has run.
 func (x *step) begin() {
 	s, p := &x.status, x.seen.Plan
 	if s.StartTime == nil {
@@ -139,8 +143,8 @@ func (x *step) begin() {
 	}
 }
 
-// finish ends the run when nothing more can come of it: with the first stage that failed for good, or when all have
-// succeeded.
+// finish ends the run when nothing more can come of it: with the first stage that failed for good,
+// or when all have succeeded.
 func (x *step) finish() bool {
 	all := x.status.Stages
 	if i := slices.IndexFunc(all, inState(runtimev1.Failed)); i >= 0 {
@@ -181,7 +185,8 @@ func (x *step) end(state runtimev1.State, message string) {
 			x.stop(st.Job)
 		}
 	}
-	c := metav1.Condition{Type: ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(state), Message: message}
+	c := metav1.Condition{Type: ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(state),
+		Message: message}
 	if state == runtimev1.Succeeded {
 		c.Status = metav1.ConditionTrue
 	}
@@ -190,7 +195,8 @@ func (x *step) end(state runtimev1.State, message string) {
 	x.lookAt(x.now.Add(10 * time.Millisecond)) // to wrap up
 }
 
-// wrapUp does what is left for a run that has ended, until none of its attempts goes on and it is recorded and told.
+// wrapUp does what is left for a run that has ended, until none of its attempts goes on and it is
+// recorded and told.
 func (x *step) wrapUp() {
 	s := &x.status
 	until := s.CompletionTime.Add(TellFor)
@@ -218,7 +224,8 @@ func (x *step) wrapUp() {
 	}
 }
 
-// endsByItself reports the attempt of a stage that has ended: its holder says so some seconds later.
+// endsByItself reports the attempt of a stage that has ended: its holder says so some seconds
+// later.
 func (x *step) endsByItself(attempt string) bool {
 	for _, st := range x.status.Stages {
 		if st.Job == attempt {

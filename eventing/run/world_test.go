@@ -18,8 +18,8 @@ import (
 // stepper is run.Step, or one with a mistake in it.
 type stepper func(*runtimev1.PipelineRun, run.Seen, time.Time) (runtimev1.PipelineRunStatus, []run.Action)
 
-// world is everything around one run: its stored object, its attempts, storage, a Broker, and the drivers that step it.
-// What happens is decided by the seed alone.
+// world is everything around one run: its stored object, its attempts, storage, a Broker, and the
+// drivers that step it. What happens is decided by the seed alone.
 type world struct {
 	*rand.Rand
 	step stepper
@@ -198,8 +198,10 @@ func (w *world) judge() {
 			w.fault("no event was lost: %s", c.Message)
 		}
 	}
-	if s.State != runtimev1.Succeeded || len(s.Published) != len(s.Stages)+2 || w.sessions || w.passes > 60+30*len(s.Stages) {
-		w.fault("nothing went wrong: %s %s, events %v, sessions %v, %d passes", s.State, s.Message, s.Published, w.sessions, w.passes)
+	if s.State != runtimev1.Succeeded || len(s.Published) != len(s.Stages)+2 || w.sessions ||
+		w.passes > 60+30*len(s.Stages) {
+		w.fault("nothing went wrong: %s %s, events %v, sessions %v, %d passes", s.State, s.Message, s.Published,
+			w.sessions, w.passes)
 	}
 }
 
@@ -254,7 +256,8 @@ func (w *world) write(read *runtimev1.PipelineRun, s runtimev1.PipelineRunStatus
 	w.store(next)
 	w.log("written: %s %q", s.State, s.Message)
 	for _, st := range s.Stages {
-		w.log("    %s %s attempt %d seen %v: %s %s", st.Name, st.State, st.Attempt, st.StartTime != nil, st.Reason, st.Message)
+		w.log("    %s %s attempt %d seen %v: %s %s", st.Name, st.State, st.Attempt, st.StartTime != nil, st.Reason,
+			st.Message)
 	}
 	return nil
 }
@@ -441,7 +444,8 @@ func (w *world) fate(a *attempt) {
 		t = t.Add(w.upTo(3 * time.Minute))
 	}
 	if w.chance(0.1) {
-		p := run.Attempt{Phase: run.Blocked, Part: run.Part(1 + w.IntN(3)), ImagePull: w.chance(0.5), Hopeless: w.chance(0.1), Message: "no"}
+		p := run.Attempt{Phase: run.Blocked, Part: run.Part(1 + w.IntN(3)), ImagePull: w.chance(0.5),
+			Hopeless: w.chance(0.1), Message: "no"}
 		add(time.Second, p)
 		if w.chance(0.5) {
 			return // for ever
@@ -449,7 +453,8 @@ func (w *world) fate(a *attempt) {
 		t = t.Add(w.upTo(4 * time.Minute))
 	}
 	if w.chance(0.05) {
-		end(time.Second, run.Pod, run.Attempt{Cause: run.Cause(w.IntN(6)), Disrupted: w.chance(0.3), Message: "the node"})
+		end(time.Second, run.Pod, run.Attempt{Cause: run.Cause(w.IntN(6)), Disrupted: w.chance(0.3),
+			Message: "the node"})
 		return
 	}
 	add(time.Second, run.Attempt{Phase: run.Fetching})
@@ -463,12 +468,14 @@ func (w *world) fate(a *attempt) {
 	case w.chance(0.05):
 		return // for ever
 	case w.chance(0.15):
-		end(work, run.Function, run.Attempt{ExitCode: 1, Cause: run.Cause(w.IntN(3)), Disrupted: w.chance(0.2), Message: "ValueError"})
+		end(work, run.Function, run.Attempt{ExitCode: 1, Cause: run.Cause(w.IntN(3)), Disrupted: w.chance(0.2),
+			Message: "ValueError"})
 		return
 	}
 	add(work, run.Attempt{Phase: run.Publishing})
 	if w.chance(0.1) {
-		end(time.Second, run.Publish, run.Attempt{ExitCode: 1, Retry: w.chance(0.5), BoxFull: w.chance(0.3), Message: "full"})
+		end(time.Second, run.Publish, run.Attempt{ExitCode: 1, Retry: w.chance(0.5), BoxFull: w.chance(0.3),
+			Message: "full"})
 		return
 	}
 	w.after(t.Add(500*time.Millisecond).Sub(w.now), func() { w.commit(a) })
@@ -698,7 +705,8 @@ func (d *driver) start(x run.StartAttempt) {
 	d.after(0, d.wake)
 }
 
-// announce gives an event to the Broker, which may take it or not, lose it, deliver it late, twice, and out of order.
+// announce gives an event to the Broker, which may take it or not, lose it, deliver it late, twice,
+// and out of order.
 func (d *driver) announce(id string) {
 	if d.under[id] {
 		return

@@ -6,7 +6,8 @@
 //
 //	runs/<run>/<stage>/<attempt>/<output>/<path>   the files of one attempt
 //	runs/<run>/<stage>/<attempt>.log               the end of one attempt's log (text)
-//	runs/<run>/<stage>/commit                      the Commit of the attempt that won; written once, by a conditional PUT
+//	runs/<run>/<stage>/commit                      the Commit of the attempt that won; written once,
+//	                                               by a conditional PUT
 //
 // A chain's stage is named "<pipeline>/<stage>"; its slash is part of the key.
 package stage

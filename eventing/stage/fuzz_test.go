@@ -18,14 +18,16 @@ import (
 
 // A path that a commit may name stays in its folder, on disk and in S3.
 func FuzzCheckPath(f *testing.F) {
-	for _, s := range []string{"a", "a/b", "", ".", "..", "../a", "a/../b", "/a", "a//b", "a/", "a/./b", "...", "..a", "a\x00b", "\xff", "a\\..\\b", strings.Repeat("a", stage.MaxName+1)} {
+	for _, s := range []string{"a", "a/b", "", ".", "..", "../a", "a/../b", "/a", "a//b", "a/", "a/./b", "...", "..a",
+		"a\x00b", "\xff", "a\\..\\b", strings.Repeat("a", stage.MaxName+1)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
 		if stage.CheckPath(p) != nil {
 			return
 		}
-		if !filepath.IsLocal(p) || strings.ContainsRune(p, 0) || len(p) > stage.MaxName || path.Join("x/y", p) != "x/y/"+p {
+		if !filepath.IsLocal(p) || strings.ContainsRune(p, 0) || len(p) > stage.MaxName ||
+			path.Join("x/y", p) != "x/y/"+p {
 			t.Errorf("%q is taken", p)
 		}
 	})
@@ -38,8 +40,11 @@ func FuzzDecodePlan(f *testing.F) {
 		`{"inputs":[{"name":"i","session":"fetch-0.json","bucket":"b","key":"k","etag":"e"}],"outputs":["o"]}`,
 		`{"inputs":[{"name":"i","session":"fetch-0.json","bucket":"b","prefix":"p/"},{"name":"j","session":"fetch-1.json","bucket":"b","commit":"c","output":"o"}]}`,
 		`{"run":"r","stage":"p/s","attempt":1,"bucket":"b","session":"publish-0.json","outputs":[{"name":"o","copies":[{"bucket":"c","prefix":"a$$(X)/","session":"publish-1.json"}]}]}`,
-		`{"inputs":[{"name":"../i","session":"fetch-0.json","bucket":"b","key":"k"}]}`, `{"inputs":[{"name":"i","session":"../x","bucket":"b","key":"k"}]}`, `{"inputs":[{"name":"i","session":"s","bucket":"b","key":"a/.."}]}`,
-		`{"outputs":["/"]}`, `{"outputs":["a/../b"]}`, `{"outputs":[".."]}`, `{"x":1}`, `{} {}`, `null`, `[]`, `{"inputs":null}`, "\xff", `{"attempt":1e400}`,
+		`{"inputs":[{"name":"../i","session":"fetch-0.json","bucket":"b","key":"k"}]}`,
+		`{"inputs":[{"name":"i","session":"../x","bucket":"b","key":"k"}]}`,
+		`{"inputs":[{"name":"i","session":"s","bucket":"b","key":"a/.."}]}`,
+		`{"outputs":["/"]}`, `{"outputs":["a/../b"]}`, `{"outputs":[".."]}`, `{"x":1}`, `{} {}`, `null`, `[]`,
+		`{"inputs":null}`, "\xff", `{"attempt":1e400}`,
 	} {
 		f.Add(s)
 	}
@@ -102,7 +107,8 @@ func mustJSON(t *testing.T, v any) string {
 // Whatever went wrong, what the controller is told of it fits and can be read: its beginning, in
 // one line.
 func FuzzResult(f *testing.F) {
-	for _, s := range []string{"", "no", strings.Repeat("\x1b", 5000), strings.Repeat("ж", 3000), "\xff\xfe", strings.Repeat("<", 4096)} {
+	for _, s := range []string{"", "no", strings.Repeat("\x1b", 5000), strings.Repeat("ж", 3000), "\xff\xfe",
+		strings.Repeat("<", 4096)} {
 		f.Add(s, int64(1))
 	}
 	f.Fuzz(func(t *testing.T, text string, n int64) {

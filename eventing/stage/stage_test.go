@@ -54,7 +54,8 @@ func TestPlansAreChecked(t *testing.T) {
 		`{"bucket":"c","prefix":"","session":"w"}`: "a prefix ending in /", // never a whole bucket
 		`{"bucket":"c","prefix":"a/"}`:             "not a file's name",
 	} {
-		if err := Decode(fmt.Sprintf(publish, copies), &PublishPlan{}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Decode(fmt.Sprintf(publish, copies), &PublishPlan{}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", copies, err, want)
 		}
 	}
@@ -75,7 +76,8 @@ func TestResultHasNoControlCharacters(t *testing.T) {
 
 func TestCheckPath(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"", ".", "..", "../a", "/a", "a//b", "a/../b", "a/", "./a", "a\x00b", strings.Repeat("a", MaxName+1)} {
+	for _, bad := range []string{"", ".", "..", "../a", "/a", "a//b", "a/../b", "a/", "./a", "a\x00b",
+		strings.Repeat("a", MaxName+1)} {
 		if CheckPath(bad) == nil {
 			t.Errorf("%.20q is accepted", bad)
 		}

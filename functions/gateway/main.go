@@ -94,7 +94,8 @@ func (o *options) place(namespaceFile, service string) error {
 	}
 	prefix, ok := strings.CutSuffix(service, names.Gateway)
 	if !ok {
-		return fmt.Errorf("K_SERVICE is %q, but the gateway's Knative Service is named %s, with nothing behind it", service,
+		return fmt.Errorf("K_SERVICE is %q, but the gateway's Knative Service is named %s, with nothing behind it",
+			service,
 			names.Gateway)
 	}
 	o.namespace, o.prefix = string(b), prefix
@@ -116,9 +117,10 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	srv := &http.Server{
-		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		WriteTimeout: writeTimeout,
-		ErrorLog:     slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		WriteTimeout:   writeTimeout,
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ListenAndServe() }()

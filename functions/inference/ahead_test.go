@@ -19,7 +19,8 @@ def f(inputs):
     return [{"name": "nonce", "data": nonce}]
 `
 
-// The only worker has calls in its socket when it dies: the call that it ran fails, and each of the others is run once, and answered.
+// The only worker has calls in its socket when it dies: the call that it ran fails, and each of the
+// others is run once, and answered.
 func TestDeathsOfTheOnlyWorker(t *testing.T) {
 	t.Parallel()
 	const callers, calls, mortality = 16, 20, 40
@@ -36,8 +37,10 @@ func TestDeathsOfTheOnlyWorker(t *testing.T) {
 				if (caller*calls+call)%mortality == mortality/2 {
 					what, status = "exit", 502
 				}
-				a, err := c.post(t.Context(), `{"inputs":[{"name":"what","data":"`+what+`"},{"name":"nonce","data":"`+nonce+`"}]}`)
-				if err != nil || a.status != status || status == 200 && (len(a.Outputs) != 1 || a.Outputs[0].Data != nonce) {
+				a, err := c.post(t.Context(),
+					`{"inputs":[{"name":"what","data":"`+what+`"},{"name":"nonce","data":"`+nonce+`"}]}`)
+				if err != nil || a.status != status || status == 200 &&
+					(len(a.Outputs) != 1 || a.Outputs[0].Data != nonce) {
 					t.Errorf("%s %s: %d %s, error %v", what, nonce, a.status, a.body, err)
 				}
 			}

@@ -27,11 +27,13 @@ func (b *boxFlags) Set(s string) error {
 	return nil
 }
 
-// filesOf are the files of the component's callers. When the module's names have been prefixed (by kustomize, say), so has the component's, and those of boxes in URLs.
+// filesOf are the files of the component's callers. When the module's names have been prefixed (by
+// kustomize, say), so has the component's, and those of boxes in URLs.
 func filesOf(o options, log *slog.Logger) (*service.Files, error) {
 	prefix, ok := strings.CutSuffix(o.component, o.name)
 	if !ok {
-		return nil, fmt.Errorf("the component is named %q, but its manifest has %q, with nothing behind it", o.component, o.name)
+		return nil, fmt.Errorf("the component is named %q, but its manifest has %q, with nothing behind it",
+			o.component, o.name)
 	}
 	if o.name == "" {
 		prefix = ""
@@ -44,5 +46,6 @@ func filesOf(o options, log *slog.Logger) (*service.Files, error) {
 	for i, b := range o.boxes {
 		boxes[i] = service.Box{Name: prefix + b.Name, ReadOnly: b.ReadOnly}
 	}
-	return &service.Files{Dir: o.files, Boxes: boxes, Namespace: string(namespace), Storage: &filebox.Boxes{Dir: o.sessions, Prefix: prefix, Log: log}}, nil
+	return &service.Files{Dir: o.files, Boxes: boxes, Namespace: string(namespace),
+		Storage: &filebox.Boxes{Dir: o.sessions, Prefix: prefix, Log: log}}, nil
 }

@@ -37,7 +37,8 @@ func TestFilesOfAPrefixedModule(t *testing.T) {
 	}
 	o := options{component: "stage-leaf", name: "leaf", namespace: namespace, boxes: boxFlags{{Name: "visitors"}}}
 	f, err := filesOf(o, slog.New(slog.DiscardHandler))
-	if err != nil || !reflect.DeepEqual(f.Boxes, service.Boxes{{Name: "stage-visitors"}}) || f.Namespace != "pu-ann-staging" {
+	if err != nil || !reflect.DeepEqual(f.Boxes, service.Boxes{{Name: "stage-visitors"}}) ||
+		f.Namespace != "pu-ann-staging" {
 		t.Errorf("%+v %v", f, err)
 	}
 	o.component = "leaf-stage"

@@ -53,7 +53,8 @@ func TestUnsignedCallsAreRefused(t *testing.T) {
 			"a probe's name": {"User-Agent", "kube-probe/1.34", "K-Network-Probe", "queue"},
 		} {
 			status, body := c.send(method, path, header...)
-			if status != http.StatusUnauthorized || !strings.Contains(body, "gateway") || !strings.Contains(body, "anonymous-calls") {
+			if status != http.StatusUnauthorized || !strings.Contains(body, "gateway") ||
+				!strings.Contains(body, "anonymous-calls") {
 				t.Errorf("%s with %s: %d %s", call, name, status, body)
 			}
 		}
@@ -65,7 +66,8 @@ func TestUnsignedCallsAreRefused(t *testing.T) {
 		}
 	}
 	// The gateway signs for nobody, too: that is what an API without auth is.
-	h, err := caller.Sign([]byte(key), caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
+	h, err := caller.Sign([]byte(key), caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict",
+		IssuedAt: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

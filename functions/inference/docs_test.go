@@ -10,7 +10,8 @@ import (
 
 var block = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
 
-// What docs/inference.md shows is so: its function, its calls by curl, and the answers that follow them.
+// What docs/inference.md shows is so: its function, its calls by curl, and the answers that follow
+// them.
 func TestDocumentedCalls(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/inference.md")

@@ -20,7 +20,8 @@ func (c *component) drains(t *testing.T, within time.Duration) {
 	}
 }
 
-// A server that answers nothing ends at once, whatever connections there are: kept alive, opened and silent, in the middle of headers.
+// A server that answers nothing ends at once, whatever connections there are: kept alive, opened
+// and silent, in the middle of headers.
 func TestAnIdleServerEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo").awaitReady()
@@ -32,7 +33,8 @@ func TestAnIdleServerEndsAtOnce(t *testing.T) {
 	c.drains(t, time.Second)
 }
 
-// One that answers a call ends right after it, with the caller answered; what comes meanwhile is not taken.
+// One that answers a call ends right after it, with the caller answered; what comes meanwhile is
+// not taken.
 func TestAServerEndsRightAfterItsLastCall(t *testing.T) {
 	t.Parallel()
 	c := start(t, dying, "f").awaitReady()
@@ -59,7 +61,8 @@ func TestAServerEndsRightAfterItsLastCall(t *testing.T) {
 // A body that comes too slowly is given up; one that is never read does not hold anything.
 func TestSlowBodies(t *testing.T) {
 	t.Parallel()
-	c := start(t, echo, "echo", func(o *setup) { o.timeout = time.Second }).awaitReady() // a body has the function's time
+	// a body has the function's time
+	c := start(t, echo, "echo", func(o *setup) { o.timeout = time.Second }).awaitReady()
 	begin := time.Now()
 	resp := c.raw(t, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
 	if resp == nil || resp.StatusCode != 408 || !resp.Close {
@@ -85,7 +88,8 @@ func TestAccessLogCanBeOff(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int64{-1, 0, maxMaxBody + 1} {
-		if err := run(context.Background(), options{maxBody: size}, io.Discard); err == nil || !strings.Contains(err.Error(), "--max-body") {
+		if err := run(context.Background(), options{maxBody: size}, io.Discard); err == nil ||
+			!strings.Contains(err.Error(), "--max-body") {
 			t.Errorf("%d: %v", size, err)
 		}
 	}

@@ -69,7 +69,8 @@ def f(inputs):
 
 func about(what string) string { return `{"inputs":[{"name":"w","data":"` + what + `"}]}` }
 
-// Whatever the function does to its process, the caller hears what happened and the next call is answered.
+// Whatever the function does to its process, the caller hears what happened and the next call is
+// answered.
 func TestWhatTheFunctionDoesToItsProcess(t *testing.T) {
 	t.Parallel()
 	c := start(t, hurting, "f", func(o *setup) { o.timeout = 3 * time.Second }).awaitReady()
@@ -83,8 +84,10 @@ func TestWhatTheFunctionDoesToItsProcess(t *testing.T) {
 		{"os._exit", 502, "function-died", "the function's process ended with exit code 4"},
 		{"killed", 502, "function-died", "the function's process was killed by signal 9 (killed)"},
 		{"abort", 502, "function-died", "the function's process was killed by signal 6 (aborted)"},
-		{"close", 502, "function-died", "the function's process lost its connection to the server: the function closed it or wrote to it"},
-		{"write", 502, "function-died", "the function's process lost its connection to the server: the function closed it or wrote to it"},
+		{"close", 502, "function-died",
+			"the function's process lost its connection to the server: the function closed it or wrote to it"},
+		{"write", 502, "function-died",
+			"the function's process lost its connection to the server: the function closed it or wrote to it"},
 		{"fork and die", 502, "function-died", "the function's process ended with exit code 5"},
 		{"interrupt", 502, "function-died", "the function's process ended with exit code 1"},
 		{"both return", 200, "", ""},
@@ -106,14 +109,16 @@ func TestWhatTheFunctionDoesToItsProcess(t *testing.T) {
 		if took := time.Since(begin); took > 8*time.Second {
 			t.Errorf("%s: answered after %s", x.what, took)
 		}
-		for _, word := range []string{"next", "and the next"} { // a child that answered on its parent's connection would be heard here
+		// a child that answered on its parent's connection would be heard here
+		for _, word := range []string{"next", "and the next"} {
 			if a := c.predict(200, about(word)); len(a.Outputs) != 1 || a.Outputs[0].Data != word {
 				t.Errorf("after %s: %q was answered with %s", x.what, word, a.body)
 			}
 		}
 	}
 	output := c.output.String()
-	for _, want := range []string{"Fatal Python error: Segmentation fault", "enough", "a call overran its time", "in f"} {
+	for _, want := range []string{"Fatal Python error: Segmentation fault", "enough", "a call overran its time",
+		"in f"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("the log lacks %q", want)
 		}
@@ -136,7 +141,8 @@ func alive(t *testing.T, pid string) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-// What the function prints goes to the log with the request's id, a record a line; tracebacks too; before and after a call text passes as it is.
+// What the function prints goes to the log with the request's id, a record a line; tracebacks too;
+// before and after a call text passes as it is.
 func TestPrintsCarryTheRequestsID(t *testing.T) {
 	t.Parallel()
 	c := start(t, "print('imported')\n"+hurting, "f").awaitReady()
@@ -170,8 +176,10 @@ func TestPrintsCarryTheRequestsID(t *testing.T) {
 	}
 	x := "INFO req-1 stdout " + strings.Repeat("x", 40)
 	want := []string{
-		"INFO req-1 stdout one", "INFO req-1 stdout two", "INFO req-1 stdout three", "INFO req-1 stdout 100%", "INFO req-1 stderr to stderr", "INFO req-1 stderr by logging",
-		"INFO req-1 stdout привет \ufffd" + strings.Repeat("x", 40-8), x, x, "ERROR req-2  the function raised KeyError: 'the reaso",
+		"INFO req-1 stdout one", "INFO req-1 stdout two", "INFO req-1 stdout three", "INFO req-1 stdout 100%",
+		"INFO req-1 stderr to stderr", "INFO req-1 stderr by logging",
+		"INFO req-1 stdout привет \ufffd" + strings.Repeat("x", 40-8), x, x,
+		"ERROR req-2  the function raised KeyError: 'the reaso",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -194,7 +202,8 @@ func TestOthersAreUnharmedByAnOverrun(t *testing.T) {
 	wg.Wait()
 }
 
-// Workers that are killed while they wait for a call are replaced and no caller hears of it; the supervisor's end is told to those whose calls are under way.
+// Workers that are killed while they wait for a call are replaced and no caller hears of it; the
+// supervisor's end is told to those whose calls are under way.
 func TestKilledFromOutside(t *testing.T) {
 	t.Parallel()
 	c := start(t, hurting, "f", func(o *setup) { o.workers = 2 }).awaitReady()
@@ -224,7 +233,8 @@ func TestKilledFromOutside(t *testing.T) {
 		t.Error("ready without a worker")
 	}
 	for _, pid := range workers {
-		eventually(t, "the end of a worker whose supervisor is gone", func() bool { return !alive(t, strconv.Itoa(pid)) })
+		eventually(t, "the end of a worker whose supervisor is gone",
+			func() bool { return !alive(t, strconv.Itoa(pid)) })
 	}
 }
 
@@ -246,7 +256,8 @@ func children(t *testing.T, pid int) []int {
 	return all
 }
 
-// worker.py is PID 1 of its container, to which the kernel gives no signal without a handler: it has one before it has imported anything slow.
+// worker.py is PID 1 of its container, to which the kernel gives no signal without a handler: it
+// has one before it has imported anything slow.
 func TestWorkerHearsSIGTERMFromTheFirst(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("worker/worker.py")
@@ -257,8 +268,10 @@ func TestWorkerHearsSIGTERMFromTheFirst(t *testing.T) {
 	if !strings.Contains(strings.SplitN(code, "import ", 2)[0], "signal.signal(signal.SIGTERM,") {
 		t.Error("worker.py imports more than os and signal before it handles SIGTERM")
 	}
-	// As PID 1 of a namespace of its own, without a server: it waits for one, and ends all the same.
-	name, args := "python3", []string{"worker/worker.py", "--socket", filepath.Join(t.TempDir(), "none"), "--inference", "m:f"}
+	// As PID 1 of a namespace of its own, without a server: it waits for one, and ends all the
+	// same.
+	name, args := "python3", []string{"worker/worker.py", "--socket", filepath.Join(t.TempDir(), "none"), "--inference",
+		"m:f"}
 	if os.Getuid() == 0 {
 		name, args = "unshare", append([]string{"--pid", "--fork", "--kill-child", name}, args...)
 	}
@@ -340,10 +353,12 @@ func systemPython(t *testing.T) string {
 	return path
 }
 
-// worker.py is run by whatever Python the user's image has, from 3.8 on: by all that are here, and its grammar is 3.8's.
+// worker.py is run by whatever Python the user's image has, from 3.8 on: by all that are here, and
+// its grammar is 3.8's.
 func TestOtherPythons(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("python3", "-c", "import ast, glob\nfor f in glob.glob('worker/*.py'): ast.parse(open(f).read(), f, feature_version=(3, 8))").CombinedOutput()
+	out, err := exec.Command("python3", "-c",
+		"import ast, glob\nfor f in glob.glob('worker/*.py'): ast.parse(open(f).read(), f, feature_version=(3, 8))").CombinedOutput()
 	if err != nil {
 		t.Errorf("not Python 3.8: %s", out)
 	}
@@ -354,8 +369,12 @@ func TestOtherPythons(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("3.%d", minor), func(t *testing.T) {
 			t.Parallel()
-			c := start(t, hurting, "f", func(o *setup) { o.timeout = 4 * time.Second; o.python = []string{python, "-B"} }).awaitReady()
-			for what, want := range map[string]int{"null": 502, "both return": 200, "raise": 500, "print": 200, "hang": 504, "recursion": 500} {
+			c := start(t, hurting, "f", func(o *setup) {
+				o.timeout = 4 * time.Second
+				o.python = []string{python, "-B"}
+			}).awaitReady()
+			for what, want := range map[string]int{"null": 502, "both return": 200, "raise": 500, "print": 200,
+				"hang": 504, "recursion": 500} {
 				c.predict(want, about(what), "X-Request-Id", "r")
 				c.predict(200, about("next"))
 			}
@@ -369,7 +388,8 @@ func TestOtherPythons(t *testing.T) {
 // pythonOf finds Python 3.minor, in PATH or among pyenv's; "" when it is not here.
 func pythonOf(minor int) string {
 	name := fmt.Sprintf("python3.%d", minor)
-	found, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"), fmt.Sprintf(".pyenv/versions/3.%d.*/bin/%s", minor, name)))
+	found, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"),
+		fmt.Sprintf(".pyenv/versions/3.%d.*/bin/%s", minor, name)))
 	for _, path := range append(found, name) {
 		if exec.Command(path, "-c", "").Run() == nil {
 			return path
@@ -378,7 +398,8 @@ func pythonOf(minor int) string {
 	return ""
 }
 
-// A child of the C library's fork, which Python does not know of, keeps the connection open; what the worker had answered before its end still counts. Here the worker is the test itself.
+// A child of the C library's fork, which Python does not know of, keeps the connection open; what
+// the worker had answered before its end still counts. Here the worker is the test itself.
 func TestEndOfAWorkerWhoseConnectionStaysOpen(t *testing.T) {
 	t.Parallel()
 	c := start(t, hurting, "f", func(o *setup) { o.timeout = 20 * time.Second }).awaitReady()
@@ -391,7 +412,8 @@ func TestEndOfAWorkerWhoseConnectionStaysOpen(t *testing.T) {
 	}
 }
 
-// raw sends bytes to the server as they are and returns what it answers until it closes the connection; nil for no answer.
+// raw sends bytes to the server as they are and returns what it answers until it closes the
+// connection; nil for no answer.
 func (c *component) raw(t *testing.T, send string) *http.Response {
 	t.Helper()
 	conn := c.dial(t)

@@ -80,7 +80,8 @@ func TestFileOut(t *testing.T) {
 		"one":      {"a.csv": {"1,2", "text/csv; charset=utf-8"}},
 		"typed":    {"a.bin": {"x", "image/x-own"}},
 		"bad type": {"a.json": {"x", "application/json"}},
-		"two":      {"r.txt": {"A", "text/plain; charset=utf-8"}, "r-2.txt": {"B", "text/plain; charset=utf-8"}, "r-3.txt": {"B", "text/plain; charset=utf-8"}},
+		"two": {"r.txt": {"A", "text/plain; charset=utf-8"}, "r-2.txt": {"B", "text/plain; charset=utf-8"},
+			"r-3.txt": {"B", "text/plain; charset=utf-8"}},
 		"path":     {"p.txt": {"P", "text/plain; charset=utf-8"}},
 		"bytes":    {"b.txt": {"B", "text/plain; charset=utf-8"}},
 		"relative": {"rel.txt": {"R", "text/plain; charset=utf-8"}},
@@ -152,7 +153,8 @@ func TestFileOutIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "visitors")
 	c, _ := startFiles(t, returning, withBoxes(t, s, "visitors"))
-	for _, what := range []string{"missing", "folder", "pipe", "device", "number", "none", "nul", "second is missing", "not encoded", "too many", "too large"} {
+	for _, what := range []string{"missing", "folder", "pipe", "device", "number", "none", "nul", "second is missing",
+		"not encoded", "too many", "too large"} {
 		a := c.predict(500, returns(what), signed(t, "ann")...)
 		if a.slug() != "invalid-result" || a.Detail == "" {
 			t.Errorf("%s: %s", what, a.body)
@@ -169,7 +171,8 @@ func TestFileOutIsRefused(t *testing.T) {
 	s.buckets["weights"] = s.Bucket(t)
 	none := start(t, returning, "f", withBoxes(t, s, "weights:read"))
 	none.write("key", key)
-	for name, c := range map[string]*component{"a box that can only be read": none.awaitReady(), "no box": start(t, returning, "f").awaitReady()} {
+	for name, c := range map[string]*component{"a box that can only be read": none.awaitReady(),
+		"no box": start(t, returning, "f").awaitReady()} {
 		header := signed(t, "ann")
 		if name == "no box" {
 			header = nil
@@ -180,7 +183,8 @@ func TestFileOutIsRefused(t *testing.T) {
 	}
 }
 
-// A function's process may send anything over its connection. None of it becomes an object, and none of it stays open here.
+// A function's process may send anything over its connection. None of it becomes an object, and
+// none of it stays open here.
 func TestAFunctionThatSpeaksForTheWorker(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "visitors")
@@ -220,10 +224,12 @@ def f(inputs):
     return []
 `
 	c, _ := startFiles(t, source, withBoxes(t, s, "visitors"))
-	whats := []string{"up", "slash", "empty", "dots", "twice", "more files", "fewer files", "no files", "a socket", "a pipe", "a folder", "only written", "only a path", "no object", "too many"}
+	whats := []string{"up", "slash", "empty", "dots", "twice", "more files", "fewer files", "no files", "a socket",
+		"a pipe", "a folder", "only written", "only a path", "no object", "too many"}
 	for _, what := range whats {
 		a, err := c.post(t.Context(), returns(what), signed(t, "ann")...)
-		if err != nil || a.status < 500 || !slices.Contains([]string{"invalid-result", "storage-unavailable", "function-died"}, a.slug()) {
+		if err != nil || a.status < 500 || !slices.Contains([]string{"invalid-result", "storage-unavailable",
+			"function-died"}, a.slug()) {
 			t.Errorf("%s: %v %s", what, err, a.body)
 		}
 	}
@@ -236,7 +242,8 @@ def f(inputs):
 	}
 }
 
-// opened counts this process's descriptors of files, without sockets: connections to the storage are kept for later calls.
+// opened counts this process's descriptors of files, without sockets: connections to the storage
+// are kept for later calls.
 func opened(t *testing.T) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -297,7 +304,8 @@ func TestFilesIntoAFullBox(t *testing.T) {
 	s.usage["visitors"] = databox.UsageOf(s.Bucket(t), "pu-ann", "visitors")
 	fill := func(used int64) {
 		t.Helper()
-		if err := s3.WriteUsage(t.Context(), s.Client, s.usage["visitors"], databox.Usage{Capacity: 100, Used: used}); err != nil {
+		if err := s3.WriteUsage(t.Context(), s.Client, s.usage["visitors"],
+			databox.Usage{Capacity: 100, Used: used}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,7 +318,8 @@ func TestFilesIntoAFullBox(t *testing.T) {
 		// A component of its own: how full a box is, is remembered for a moment.
 		component, _ := startFiles(t, returning, withBoxes(t, s, "visitors", "other"))
 		a := component.predict(c.want, returns("two"), signed(t, "ann")...)
-		if c.want == 507 && (a.slug() != "box-full" || !strings.Contains(a.body, "visitors") || a.header.Get("Retry-After") != "") {
+		if c.want == 507 && (a.slug() != "box-full" || !strings.Contains(a.body, "visitors") ||
+			a.header.Get("Retry-After") != "") {
 			t.Errorf("at %d of 100 bytes: %s", c.used, a.body)
 		}
 		if all := s.keys(t, "visitors"); len(all) != c.left {

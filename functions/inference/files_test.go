@@ -28,7 +28,8 @@ import (
 // signed is the header of a call by a user.
 func signed(t *testing.T, user string) []string {
 	t.Helper()
-	h, err := caller.Sign([]byte(key), caller.Claims{User: user, Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
+	h, err := caller.Sign([]byte(key), caller.Claims{User: user, Audience: "leaf", Method: "POST", Path: "/predict",
+		IssuedAt: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,8 @@ func (s *storage) keys(t *testing.T, box string) []string {
 	return all
 }
 
-// withBoxes connects a component to boxes, "name" or "name:read", with sessions as the controller makes them.
+// withBoxes connects a component to boxes, "name" or "name:read", with sessions as the controller
+// makes them.
 func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,7 +109,8 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		grants := []databox.Grant{{Bucket: s.buckets[name], Access: access}}
 		usage, counted := s.usage[name]
 		if counted {
-			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}})
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read,
+				Keys: []string{usage.Key}})
 		}
 		policy, err := databox.Policy(grants...)
 		if err != nil {
@@ -126,15 +129,18 @@ func withBoxes(t *testing.T, s *storage, boxes ...string) func(*setup) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "boxes", name), 0o755), os.WriteFile(filepath.Join(dir, "boxes", name, databox.SessionKey), content, 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "boxes", name), 0o755),
+			os.WriteFile(filepath.Join(dir, "boxes", name, databox.SessionKey), content, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "files"), 0o777), os.WriteFile(filepath.Join(dir, "namespace"), []byte("pu-ann"), 0o644)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "files"), 0o777),
+		os.WriteFile(filepath.Join(dir, "namespace"), []byte("pu-ann"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	return func(o *setup) {
-		o.boxes, o.sessions, o.files, o.namespace = flags, filepath.Join(dir, "boxes"), filepath.Join(dir, "files"), filepath.Join(dir, "namespace")
+		o.boxes, o.sessions, o.files, o.namespace = flags, filepath.Join(dir, "boxes"), filepath.Join(dir, "files"),
+			filepath.Join(dir, "namespace")
 	}
 }
 
@@ -149,7 +155,9 @@ func startFiles(t *testing.T, source string, change ...func(*setup)) (*component
 
 // file is a FILE input.
 func file(place string) string {
-	b, _ := json.Marshal(map[string]any{"inputs": []map[string]string{{"name": "x", "datatype": "FILE", "data": place, "content_type": "text/plain"}}}) // strings always encode
+	// strings always encode
+	b, _ := json.Marshal(map[string]any{"inputs": []map[string]string{{"name": "x", "datatype": "FILE", "data": place,
+		"content_type": "text/plain"}}})
 	return string(b)
 }
 
@@ -193,8 +201,11 @@ func TestFileIn(t *testing.T) {
 	s.put(t, "weights", "users/ann/file_groups/photos/a.txt", "weights")
 	c, o := startFiles(t, readingFiles, withBoxes(t, s, "weights:read", "visitors", "other"))
 	for place, want := range map[string]string{
-		"photos/a.txt": "ann's", "visitors/photos/a.txt": "ann's", "other/photos/a.txt": "other", "weights/photos/a.txt": "weights", "photos/deep/Файл 1+2%.txt": "deep",
-		"/pu-ann/files/visitors/photos/deep/%D0%A4%D0%B0%D0%B9%D0%BB%201+2%25.txt": "deep", "https://x.example/pu-ann/files/other/photos/a.txt": "other", "/files/visitors/photos/empty": "",
+		"photos/a.txt": "ann's", "visitors/photos/a.txt": "ann's", "other/photos/a.txt": "other",
+		"weights/photos/a.txt": "weights", "photos/deep/Файл 1+2%.txt": "deep",
+		"/pu-ann/files/visitors/photos/deep/%D0%A4%D0%B0%D0%B9%D0%BB%201+2%25.txt": "deep",
+		"https://x.example/pu-ann/files/other/photos/a.txt":                        "other",
+		"/files/visitors/photos/empty":                                             "",
 	} {
 		a := c.predict(200, file(place), signed(t, "ann")...)
 		if len(a.Outputs) != 1 {
@@ -202,7 +213,8 @@ func TestFileIn(t *testing.T) {
 		}
 		got, _ := a.Outputs[0].Data.(map[string]any)
 		path, _ := got["path"].(string)
-		if got["text"] != want || got["abs"] != true || got["mode"] != "0o644" || got["folder"] != "0o755" || got["datatype"] != "FILE" || got["content_type"] != "text/plain" ||
+		if got["text"] != want || got["abs"] != true || got["mode"] != "0o644" || got["folder"] != "0o755" ||
+			got["datatype"] != "FILE" || got["content_type"] != "text/plain" ||
 			!strings.HasPrefix(path, o.files+"/") || (strings.Contains(place, "a.txt") && got["base"] != "a.txt") {
 			t.Errorf("%s: %v", place, got)
 		}
@@ -212,7 +224,8 @@ func TestFileIn(t *testing.T) {
 		t.Errorf("another user: %s", a.body)
 	}
 	// Escapes of JSON, and two inputs that name one file.
-	a := c.predict(200, `{"inputs":[{"name":"a","datatype":"F\u0049LE","data":"photos\/a.txt"},{"name":"n","datatype":"FILE","data":"visitors/photos/a.txt"}]}`, signed(t, "ann")...)
+	a := c.predict(200,
+		`{"inputs":[{"name":"a","datatype":"F\u0049LE","data":"photos\/a.txt"},{"name":"n","datatype":"FILE","data":"visitors/photos/a.txt"}]}`, signed(t, "ann")...)
 	if len(a.Outputs) != 2 || a.Outputs[0].Data.(map[string]any)["path"] != a.Outputs[1].Data.(map[string]any)["path"] {
 		t.Errorf("%s", a.body)
 	}
@@ -228,30 +241,40 @@ func TestFileInIsRefused(t *testing.T) {
 	s.put(t, "secret", "users/ann/file_groups/g/a", "not connected")
 	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"))
 	for place, want := range map[string]string{
-		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", `g/a\..\b`: "404 file-not-found", "/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
-		"boris/file_groups/g/b": "404 file-not-found", "visitors/../boris/file_groups/g/b": "400 invalid-request", "../../boris/file_groups/g/b": "400 invalid-request",
-		"g/../../../boris/file_groups/g/b": "400 invalid-request", "../../../models/m": "400 invalid-request", "visitors:/models/m": "404 file-not-found", "models/m": "404 file-not-found",
-		"/files/visitors/%2e%2e/%2e%2e/boris/file_groups/g/b": "400 invalid-request", "/files/visitors/g/..%2f..%2fboris": "400 invalid-request", "/files/visitors/g//a": "400 invalid-request",
-		"/etc/passwd": "400 invalid-request", "file:///etc/passwd": "400 invalid-request", "a": "400 invalid-request", "": "400 invalid-request", "g/": "400 invalid-request", "visitors/g/": "400 invalid-request",
-		"g/\x00": "400 invalid-request", "g/a\n": "400 invalid-request", "g/" + strings.Repeat("x", 300): "400 invalid-request", strings.Repeat("g/", 450) + "a": "400 invalid-request",
+		"g/b": "404 file-not-found", "secret/g/a": "404 file-not-found", `g/a\..\b`: "404 file-not-found",
+		"/pu-ann/files/secret/g/a": "404 file-not-found", "/pu-boris/files/visitors/g/a": "404 file-not-found",
+		"boris/file_groups/g/b": "404 file-not-found", "visitors/../boris/file_groups/g/b": "400 invalid-request",
+		"../../boris/file_groups/g/b":      "400 invalid-request",
+		"g/../../../boris/file_groups/g/b": "400 invalid-request", "../../../models/m": "400 invalid-request",
+		"visitors:/models/m": "404 file-not-found", "models/m": "404 file-not-found",
+		"/files/visitors/%2e%2e/%2e%2e/boris/file_groups/g/b": "400 invalid-request",
+		"/files/visitors/g/..%2f..%2fboris":                   "400 invalid-request",
+		"/files/visitors/g//a":                                "400 invalid-request",
+		"/etc/passwd":                                         "400 invalid-request",
+		"file:///etc/passwd":                                  "400 invalid-request", "a": "400 invalid-request",
+		"": "400 invalid-request", "g/": "400 invalid-request", "visitors/g/": "400 invalid-request",
+		"g/\x00": "400 invalid-request", "g/a\n": "400 invalid-request",
+		"g/" + strings.Repeat("x", 300): "400 invalid-request", strings.Repeat("g/", 450) + "a": "400 invalid-request",
 	} {
 		a, err := c.post(t.Context(), file(place), signed(t, "ann")...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(a.status, " ", a.slug()); got != want || len(a.Errors) != 1 || a.Errors[0].Pointer != "/inputs/0/data" || strings.Contains(a.body, "boris") {
+		if got := fmt.Sprint(a.status, " ", a.slug()); got != want || len(a.Errors) != 1 ||
+			a.Errors[0].Pointer != "/inputs/0/data" || strings.Contains(a.body, "boris") {
 			t.Errorf("%q: %s, want %s", place, a.body, want)
 		}
 	}
 	for body, want := range map[string]string{
-		`{"inputs":[{"name":"x","datatype":"FILE","data":7}]}`:                                                                            "400 invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","datatype":"FILE","data":["g/a"]}]}`:                                                                      "400 invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"x","datatype":"FILE"}]}`:                                                                                     "400 invalid-request /inputs/0/data",
-		`{"inputs":[{"name":"y","data":1},{"name":"x","datatype":"FILE","data":null}]}`:                                                   "400 invalid-request /inputs/1/data",
-		`{"inputs":[` + strings.Repeat(`{"name":"x","datatype":"FILE","data":"g/a"},`, 64) + `{"name":"x","datatype":"FILE","data":""}]}`: "400 invalid-request /inputs",
-		`{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"}]`:                                                                         "400 invalid-json ",
-		`{"inputs":[{"datatype":"FILE","data":"g/a"}]}`:                                                                                   "400 invalid-request /inputs/0/name",
-		`{"inputs":[{"name":"x","datatype":"file","data":"g/a"}]}`:                                                                        "400 invalid-request /inputs/0/datatype",
+		`{"inputs":[{"name":"x","datatype":"FILE","data":7}]}`:                          "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","datatype":"FILE","data":["g/a"]}]}`:                    "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"x","datatype":"FILE"}]}`:                                   "400 invalid-request /inputs/0/data",
+		`{"inputs":[{"name":"y","data":1},{"name":"x","datatype":"FILE","data":null}]}`: "400 invalid-request /inputs/1/data",
+		`{"inputs":[` + strings.Repeat(`{"name":"x","datatype":"FILE","data":"g/a"},`,
+			64) + `{"name":"x","datatype":"FILE","data":""}]}`: "400 invalid-request /inputs",
+		`{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"}]`:  "400 invalid-json ",
+		`{"inputs":[{"datatype":"FILE","data":"g/a"}]}`:            "400 invalid-request /inputs/0/name",
+		`{"inputs":[{"name":"x","datatype":"file","data":"g/a"}]}`: "400 invalid-request /inputs/0/datatype",
 	} {
 		a, err := c.post(t.Context(), body, signed(t, "ann")...)
 		if err != nil {
@@ -266,7 +289,8 @@ func TestFileInIsRefused(t *testing.T) {
 		}
 	}
 	for name, header := range map[string][]string{"without a signature": nil, "of an API that is open": signed(t, "")} {
-		if a := c.predict(403, file("g/a"), header...); a.slug() != "file-needs-user" || a.Errors[0].Pointer != "/inputs/0/datatype" {
+		if a := c.predict(403, file("g/a"), header...); a.slug() != "file-needs-user" ||
+			a.Errors[0].Pointer != "/inputs/0/datatype" {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
@@ -284,7 +308,8 @@ func TestFilesOfACallAreRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "visitors")
 	s.put(t, "visitors", "users/ann/file_groups/g/a", "the content")
-	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"), func(o *setup) { o.timeout = time.Second; o.queue = 1 })
+	c, o := startFiles(t, readingFiles, withBoxes(t, s, "visitors"),
+		func(o *setup) { o.timeout = time.Second; o.queue = 1 })
 	call := func(name string) string { return strings.Replace(file("g/a"), `"name":"x"`, `"name":"`+name+`"`, 1) }
 	for name, want := range map[string]int{"raise": 500, "exit": 502, "sleep": 504} {
 		c.predict(want, call(name), signed(t, "ann")...)
@@ -357,7 +382,8 @@ func TestALargeFileInAndOut(t *testing.T) {
 	t.Parallel()
 	const size = 200_000_000
 	s := newStorage(t, "visitors")
-	if _, err := s.PutObject(t.Context(), s.buckets["visitors"], "users/ann/file_groups/g/large", io.LimitReader(&digits{}, size), size, minio.PutObjectOptions{}); err != nil {
+	if _, err := s.PutObject(t.Context(), s.buckets["visitors"], "users/ann/file_groups/g/large",
+		io.LimitReader(&digits{}, size), size, minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	source := `
@@ -400,7 +426,8 @@ func TestUnsignedCallsHaveNoFiles(t *testing.T) {
 	c, _ := startFiles(t, "def f(inputs=None):\n    return []\n", withBoxes(t, s, "visitors"))
 	c.predict(200, "{}")
 	for _, user := range []string{"ann", "anonymous"} {
-		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`, "X-Forwarded-User", user)
+		a := c.predict(403, `{"inputs":[{"name":"x","datatype":"FILE","data":"visitors/in/x.txt"}]}`,
+			"X-Forwarded-User", user)
 		if a.slug() != "file-needs-user" {
 			t.Errorf("%s: %s", user, a.body)
 		}

@@ -1,5 +1,6 @@
-// Command inference is the container `server` of an MLComponent: the HTTP front of one Python function. It holds the S3 session and the module's key, which the function's container
-// does not; the two share a Unix socket and the folder of the model.
+// Command inference is the container `server` of an MLComponent: the HTTP front of one Python
+// function. It holds the S3 session and the module's key, which the function's container does not;
+// the two share a Unix socket and the folder of the model.
 package main
 
 import (
@@ -21,8 +22,10 @@ import (
 
 // options are the flags; the translator writes them.
 type options struct {
-	component, socket, key      string
-	name, namespace             string // as the manifests have them: the component's name without a prefix; the file with the module's namespace
+	component, socket, key string
+	// as the manifests have them: the component's name without a prefix; the file with the module's
+	// namespace
+	name, namespace             string
 	files, sessions             string
 	boxes                       boxFlags
 	session, object, file, path string
@@ -41,20 +44,25 @@ func main() {
 	flag.StringVar(&o.socket, "socket", "/unip/run/worker.sock", "Unix socket for the workers")
 	flag.StringVar(&o.key, "key", "/unip/key/key", "file with the module's key")
 	flag.StringVar(&o.session, "session", "/unip/session/model.json", "file with the S3 session of the model's box")
-	flag.StringVar(&o.object, "model-object", "", "key of the model in its box; ending in / it is a folder; empty for none")
+	flag.StringVar(&o.object, "model-object", "",
+		"key of the model in its box; ending in / it is a folder; empty for none")
 	flag.StringVar(&o.file, "model-file", "", "where the model goes in this container")
 	flag.StringVar(&o.path, "model-path", "", "the same place in the function's container")
-	flag.StringVar(&o.name, "name", "", "name of the component in its manifest; what -component has before it, names of boxes have, too")
+	flag.StringVar(&o.name, "name", "",
+		"name of the component in its manifest; what -component has before it, names of boxes have, too")
 	flag.StringVar(&o.namespace, "namespace-file", "/unip/pod/namespace", "file with the module's namespace")
 	flag.Var(&o.boxes, "box", "a box that the component is connected to, NAME or NAME:read; may be given again")
 	flag.StringVar(&o.sessions, "boxes", "/unip/boxes", "folder with one folder per box, with its session")
-	flag.StringVar(&o.files, "files", "/unip/files", "folder for the files of calls, under the same path in the function's container, where it can be read")
+	flag.StringVar(&o.files, "files", "/unip/files",
+		"folder for the files of calls, under the same path in the function's container, where it can be read")
 	flag.IntVar(&o.workers, "workers", 1, "how many workers there are")
 	flag.IntVar(&o.queue, "queue", 100, "how many calls may wait for each worker")
 	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
-	flag.StringVar(&o.metrics, "metrics-address", ":9464", `where /metrics is served without authentication; "0" is nowhere`)
+	flag.StringVar(&o.metrics, "metrics-address", ":9464",
+		`where /metrics is served without authentication; "0" is nowhere`)
 	flag.Int64Var(&o.maxBody, "max-body", 64<<20, "the largest body of a request in bytes, at most 250 MiB")
-	flag.BoolVar(&o.anonymous, "anonymous-calls", false, "answer calls without the gateway's signature, too; they have no user and no files")
+	flag.BoolVar(&o.anonymous, "anonymous-calls", false,
+		"answer calls without the gateway's signature, too; they have no user and no files")
 	flag.BoolVar(&o.accessLog, "access-log", true, "write a line of the log for each request")
 	flag.Parse()
 	limitMemory()
@@ -62,7 +70,8 @@ func main() {
 	defer stop()
 	if err := run(ctx, o, os.Stdout); err != nil {
 		slog.New(slog.NewJSONHandler(os.Stdout, nil)).Error("server ends", "error", err)
-		_ = os.WriteFile("/dev/termination-log", []byte(err.Error()), 0o644) // what cannot be written there is in the log
+		// what cannot be written there is in the log
+		_ = os.WriteFile("/dev/termination-log", []byte(err.Error()), 0o644)
 		os.Exit(1)
 	}
 }
@@ -74,7 +83,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	so := service.Options{
-		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout, MaxBody: o.maxBody,
+		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout,
+		MaxBody:  o.maxBody,
 		Unsigned: o.anonymous,
 	}
 	if o.accessLog {

@@ -9,10 +9,12 @@ import (
 	"testing"
 )
 
-// What is no request is answered with a problem (RFC 9457) that says what is wrong and where: {body, "slug pointer", detail}.
+// What is no request is answered with a problem (RFC 9457) that says what is wrong and where:
+// {body, "slug pointer", detail}.
 var malformedBodies = []struct{ body, want, detail string }{
 	{"", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
-	{"{", "invalid-json ", "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
+	{"{", "invalid-json ",
+		"the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
 	{"}", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"{}}", "invalid-json ", "the body is not JSON: Extra data: line 1 column 3 (char 2)"},
 	{"{} {}", "invalid-json ", "the body is not JSON: Extra data: line 1 column 4 (char 3)"},
@@ -20,33 +22,53 @@ var malformedBodies = []struct{ body, want, detail string }{
 	{"nothing", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"inputs=1&x=2", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"<xml/>", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
-	{"\xff\xfe", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"},
-	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xc3\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xc3 in position 31: invalid continuation byte"},
-	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xed\xa0\x80\"}]}", "invalid-json ", "the body is not JSON: 'utf-8' codec can't decode byte 0xed in position 31: invalid continuation byte"},
-	{"\xef\xbb\xbf{}", "invalid-json ", "the body is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)"},
-	{"{\x00}\x00", "invalid-json ", "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
+	{"\xff\xfe", "invalid-json ",
+		"the body is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"},
+	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xc3\"}]}", "invalid-json ",
+		"the body is not JSON: 'utf-8' codec can't decode byte 0xc3 in position 31: invalid continuation byte"},
+	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xed\xa0\x80\"}]}", "invalid-json ",
+		"the body is not JSON: 'utf-8' codec can't decode byte 0xed in position 31: invalid continuation byte"},
+	{"\xef\xbb\xbf{}", "invalid-json ",
+		"the body is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)"},
+	{"{\x00}\x00", "invalid-json ",
+		"the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
 	{"\x00", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{`{"inputs":[}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 12 (char 11)"},
 	{`{"inputs":[1,]}`, "invalid-json ", "the body is not JSON: "},
 	{`{"inputs":[],}`, "invalid-json ", "the body is not JSON: "},
-	{`{'inputs':[]}`, "invalid-json ", "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
-	{`{inputs:[]}`, "invalid-json ", "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
+	{`{'inputs':[]}`, "invalid-json ",
+		"the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
+	{`{inputs:[]}`, "invalid-json ",
+		"the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
 	{`{"inputs":}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 11 (char 10)"},
 	{`{"inputs" []}`, "invalid-json ", "the body is not JSON: Expecting ':' delimiter: line 1 column 11 (char 10)"},
-	{`{"inputs":[] "x":1}`, "invalid-json ", "the body is not JSON: Expecting ',' delimiter: line 1 column 14 (char 13)"},
-	{`{"inputs":[]// x` + "\n}", "invalid-json ", "the body is not JSON: Expecting ',' delimiter: line 1 column 13 (char 12)"},
-	{`{"inputs":[{"name":"x","data":"` + "\n" + `"}]}`, "invalid-json ", "the body is not JSON: Invalid control character at: line 1 column 32 (char 31)"},
-	{`{"inputs":[{"name":"x","data":"\x"}]}`, "invalid-json ", `the body is not JSON: Invalid \escape: line 1 column 32 (char 31)`},
+	{`{"inputs":[] "x":1}`, "invalid-json ",
+		"the body is not JSON: Expecting ',' delimiter: line 1 column 14 (char 13)"},
+	{`{"inputs":[]// x` + "\n}", "invalid-json ",
+		"the body is not JSON: Expecting ',' delimiter: line 1 column 13 (char 12)"},
+	{`{"inputs":[{"name":"x","data":"` + "\n" + `"}]}`, "invalid-json ",
+		"the body is not JSON: Invalid control character at: line 1 column 32 (char 31)"},
+	{`{"inputs":[{"name":"x","data":"\x"}]}`, "invalid-json ",
+		`the body is not JSON: Invalid \escape: line 1 column 32 (char 31)`},
 	{`{"inputs":[{"name":"x","data":"\u12"}]}`, "invalid-json ", `the body is not JSON: Invalid \uXXXX escape: `},
-	{`{"inputs":[{"name":"x","data":"unended`, "invalid-json ", "the body is not JSON: Unterminated string starting at: line 1 column 31 (char 30)"},
-	{`{"inputs":[{"name":"x","data":01}]}`, "invalid-json ", "the body is not JSON: Expecting ',' delimiter: line 1 column 32 (char 31)"},
-	{`{"inputs":[{"name":"x","data":+1}]}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
-	{`{"inputs":[{"name":"x","data":.5}]}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
-	{`{"inputs":[{"name":"x","data":0x1}]}`, "invalid-json ", "the body is not JSON: Expecting ',' delimiter: line 1 column 32 (char 31)"},
-	{`{"inputs":[{"name":"x","data":True}]}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
-	{`{"inputs":[{"name":"x","data":undefined}]}`, "invalid-json ", "the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
-	{"{\"inputs\":" + strings.Repeat("[", 100_000), "invalid-json ", "the body is not JSON: maximum recursion depth exceeded"},
-	{strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "invalid-json ", "the body is not JSON: maximum recursion depth exceeded"},
+	{`{"inputs":[{"name":"x","data":"unended`, "invalid-json ",
+		"the body is not JSON: Unterminated string starting at: line 1 column 31 (char 30)"},
+	{`{"inputs":[{"name":"x","data":01}]}`, "invalid-json ",
+		"the body is not JSON: Expecting ',' delimiter: line 1 column 32 (char 31)"},
+	{`{"inputs":[{"name":"x","data":+1}]}`, "invalid-json ",
+		"the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
+	{`{"inputs":[{"name":"x","data":.5}]}`, "invalid-json ",
+		"the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
+	{`{"inputs":[{"name":"x","data":0x1}]}`, "invalid-json ",
+		"the body is not JSON: Expecting ',' delimiter: line 1 column 32 (char 31)"},
+	{`{"inputs":[{"name":"x","data":True}]}`, "invalid-json ",
+		"the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
+	{`{"inputs":[{"name":"x","data":undefined}]}`, "invalid-json ",
+		"the body is not JSON: Expecting value: line 1 column 31 (char 30)"},
+	{"{\"inputs\":" + strings.Repeat("[", 100_000), "invalid-json ",
+		"the body is not JSON: maximum recursion depth exceeded"},
+	{strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "invalid-json ",
+		"the body is not JSON: maximum recursion depth exceeded"},
 	{strings.Repeat(`{"a":`, 100_000), "invalid-json ", "the body is not JSON: maximum recursion depth exceeded"},
 
 	{"[]", "invalid-request ", "the body must be an object with inputs"},
@@ -65,7 +87,8 @@ var malformedBodies = []struct{ body, want, detail string }{
 	{`{"inputs":["x"]}`, "invalid-request /inputs/0", "an input must be an object with name and data"},
 	{`{"inputs":[null]}`, "invalid-request /inputs/0", "an input must be an object with name and data"},
 	{`{"inputs":[[]]}`, "invalid-request /inputs/0", "an input must be an object with name and data"},
-	{`{"inputs":[{"name":"x","data":1},7]}`, "invalid-request /inputs/1", "an input must be an object with name and data"},
+	{`{"inputs":[{"name":"x","data":1},7]}`, "invalid-request /inputs/1",
+		"an input must be an object with name and data"},
 	{`{"inputs":[{}]}`, "invalid-request /inputs/0/name", "an input must have a name"},
 	{`{"inputs":[{"data":1}]}`, "invalid-request /inputs/0/name", "an input must have a name"},
 	{`{"inputs":[{"Name":"x","data":1}]}`, "invalid-request /inputs/0/name", "an input must have a name"},
@@ -76,17 +99,28 @@ var malformedBodies = []struct{ body, want, detail string }{
 	{`{"inputs":[{"name":"x"}]}`, "invalid-request /inputs/0/data", "input x has no data"},
 	{`{"inputs":[{"name":"x","Data":1}]}`, "invalid-request /inputs/0/data", "input x has no data"},
 	{`{"inputs":[{"name":"x","data":1},{"name":"y"}]}`, "invalid-request /inputs/1/data", "input y has no data"},
-	{`{"inputs":[{"name":"x","data":1,"datatype":"FP32"}]}`, "invalid-request /inputs/0/data", "data of FP32 input x must be a list"},
-	{`{"inputs":[{"name":"x","data":"1","datatype":"INT32"}]}`, "invalid-request /inputs/0/data", "data of INT32 input x must be a list"},
-	{`{"inputs":[{"name":"x","data":{},"datatype":"FP64"}]}`, "invalid-request /inputs/0/data", "data of FP64 input x must be a list"},
-	{`{"inputs":[{"name":"x","data":null,"datatype":"BOOL"}]}`, "invalid-request /inputs/0/data", "data of BOOL input x must be a list"},
-	{`{"inputs":[{"name":"x","data":1,"datatype":"float"}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype 'float'"},
-	{`{"inputs":[{"name":"x","data":[1],"datatype":"fp32"}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype 'fp32'"},
-	{`{"inputs":[{"name":"x","data":"x","datatype":"STR"}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype 'STR'"},
-	{`{"inputs":[{"name":"x","data":[1],"datatype":" FP32"}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype ' FP32'"},
-	{`{"inputs":[{"name":"x","data":1,"datatype":""}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype ''"},
-	{`{"inputs":[{"name":"x","data":1,"datatype":7}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype 7"},
-	{`{"inputs":[{"name":"x","data":1,"datatype":true}]}`, "invalid-request /inputs/0/datatype", "input x: unknown datatype True"},
+	{`{"inputs":[{"name":"x","data":1,"datatype":"FP32"}]}`, "invalid-request /inputs/0/data",
+		"data of FP32 input x must be a list"},
+	{`{"inputs":[{"name":"x","data":"1","datatype":"INT32"}]}`, "invalid-request /inputs/0/data",
+		"data of INT32 input x must be a list"},
+	{`{"inputs":[{"name":"x","data":{},"datatype":"FP64"}]}`, "invalid-request /inputs/0/data",
+		"data of FP64 input x must be a list"},
+	{`{"inputs":[{"name":"x","data":null,"datatype":"BOOL"}]}`, "invalid-request /inputs/0/data",
+		"data of BOOL input x must be a list"},
+	{`{"inputs":[{"name":"x","data":1,"datatype":"float"}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype 'float'"},
+	{`{"inputs":[{"name":"x","data":[1],"datatype":"fp32"}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype 'fp32'"},
+	{`{"inputs":[{"name":"x","data":"x","datatype":"STR"}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype 'STR'"},
+	{`{"inputs":[{"name":"x","data":[1],"datatype":" FP32"}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype ' FP32'"},
+	{`{"inputs":[{"name":"x","data":1,"datatype":""}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype ''"},
+	{`{"inputs":[{"name":"x","data":1,"datatype":7}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype 7"},
+	{`{"inputs":[{"name":"x","data":1,"datatype":true}]}`, "invalid-request /inputs/0/datatype",
+		"input x: unknown datatype True"},
 	{`{"inputs":[],"parameters":1}`, "invalid-request /parameters", "parameters must be a list"},
 	{`{"inputs":[],"parameters":"x"}`, "invalid-request /parameters", "parameters must be a list"},
 	{`{"inputs":[],"parameters":false}`, "invalid-request /parameters", "parameters must be a list"},
@@ -106,18 +140,21 @@ func TestMalformedBodies(t *testing.T) {
 		if got := a.slug() + " " + pointer; got != x.want {
 			t.Errorf("%.60q: %s %q, want %s", x.body, got, a.Detail, x.want)
 		}
-		// Of Python's own words about JSON only the beginning is compared: what follows differs between its versions.
+		// Of Python's own words about JSON only the beginning is compared: what follows differs
+		// between its versions.
 		if !strings.HasPrefix(a.Detail, x.detail) || x.want != "invalid-json " && a.Detail != x.detail {
 			t.Errorf("%.60q: %q, want %q", x.body, a.Detail, x.detail)
 		}
-		if h := a.header; h.Get("Content-Type") != "application/problem+json" || h.Get("Cache-Control") != "no-store" || h.Get("X-Request-Id") == "" {
+		if h := a.header; h.Get("Content-Type") != "application/problem+json" || h.Get("Cache-Control") != "no-store" ||
+			h.Get("X-Request-Id") == "" {
 			t.Errorf("%.60q: %v", x.body, h)
 		}
 	}
 	c.predict(200, `{"inputs":[]}`) // it still answers
 }
 
-// What clients of the platform send loosely, and what only the function can judge, is accepted; {body, the outputs of a function that returns its inputs}.
+// What clients of the platform send loosely, and what only the function can judge, is accepted;
+// {body, the outputs of a function that returns its inputs}.
 func TestTolerated(t *testing.T) {
 	t.Parallel()
 	c := startPython(t, "-S", echo, "echo").awaitReady()
@@ -127,14 +164,19 @@ func TestTolerated(t *testing.T) {
 		{`{"inputs":[{"name":"x","data":1,"name":"y"}]}`, `[{"name":"y","data":1}]`},
 		{`{"inputs":[{"name":"x","data":[NaN,Infinity,-Infinity]}]}`, `[{"name":"x","data":[null,null,null]}]`},
 		{`{"inputs":[{"name":"x","data":1e400}]}`, `[{"name":"x","data":null}]`},
-		{`{"inputs":[{"name":"x","data":123456789012345678901234567890}]}`, `[{"name":"x","data":123456789012345678901234567890}]`},
+		{`{"inputs":[{"name":"x","data":123456789012345678901234567890}]}`,
+			`[{"name":"x","data":123456789012345678901234567890}]`},
 		{`{"inputs":[{"name":"x","data":"\ud800"}]}`, `[{"name":"x","data":"\ud800"}]`},
 		{`{"inputs":[{"name":"x","data":"\u0000"}]}`, `[{"name":"x","data":"\u0000"}]`},
-		{`{"inputs":[{"name":"x","datatype":"FP32","data":["text",null,{}],"shape":"nonsense"}]}`, `[{"name":"x","datatype":"FP32","data":["text",null,{}],"shape":"nonsense"}]`},
-		{`{"inputs":[{"name":"x","datatype":"FP32","data":[1,2,3],"shape":[-1,0]}]}`, `[{"name":"x","datatype":"FP32","data":[1,2,3],"shape":[-1,0]}]`},
-		{`{"inputs":[{"name":"x","datatype":null,"data":null,"shape":null,"content_type":7}]}`, `[{"name":"x","datatype":null,"data":null,"shape":null,"content_type":7}]`},
+		{`{"inputs":[{"name":"x","datatype":"FP32","data":["text",null,{}],"shape":"nonsense"}]}`,
+			`[{"name":"x","datatype":"FP32","data":["text",null,{}],"shape":"nonsense"}]`},
+		{`{"inputs":[{"name":"x","datatype":"FP32","data":[1,2,3],"shape":[-1,0]}]}`,
+			`[{"name":"x","datatype":"FP32","data":[1,2,3],"shape":[-1,0]}]`},
+		{`{"inputs":[{"name":"x","datatype":null,"data":null,"shape":null,"content_type":7}]}`,
+			`[{"name":"x","datatype":null,"data":null,"shape":null,"content_type":7}]`},
 		{`{"inputs":[{"name":"x","data":1}],"output_fields":[1,null,{"name":["x"]},{}]}`, `[{"name":"x","data":1}]`},
-		{`{"inputs":[{"name":"x","data":1}],"output_fields":{"x":1},"parameters":{"a":1},"model_key":["any"]}`, `[{"name":"x","data":1}]`},
+		{`{"inputs":[{"name":"x","data":1}],"output_fields":{"x":1},"parameters":{"a":1},"model_key":["any"]}`,
+			`[{"name":"x","data":1}]`},
 		{`{"inputs":[{"name":"x","data":1}],"parameters":[1,null,"x"]}`, `[{"name":"x","data":1}]`},
 		{" \t\r\n{\"inputs\":[]}\n ", `[]`},
 	} {
@@ -145,7 +187,8 @@ func TestTolerated(t *testing.T) {
 	}
 }
 
-// What is no HTTP is answered by Go's server, in plain text, and the connection is closed: {bytes sent, status, the body's beginning, Connection: close}. "-" is no answer at all.
+// What is no HTTP is answered by Go's server, in plain text, and the connection is closed: {bytes
+// sent, status, the body's beginning, Connection: close}. "-" is no answer at all.
 func TestMalformedHTTP(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo", func(o *setup) { o.maxBody = 1 << 20 }).awaitReady()
@@ -155,54 +198,98 @@ func TestMalformedHTTP(t *testing.T) {
 		status int
 		body   string
 	}{
-		"no request line":              {"\r\n\r\n", 400, "400 Bad Request"},
-		"garbage":                      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "400 Bad Request"},
-		"two words":                    {"POST /predict\r\n\r\n", 400, "400 Bad Request"},
-		"HTTP/3.0":                     {"POST /predict HTTP/3.0\r\n" + host + "\r\n", 505, "505 HTTP Version Not Supported"},
-		"HTTP/0.9":                     {"GET /healthz HTTP/0.9\r\n\r\n", 505, "505 HTTP Version Not Supported"},
-		"bad version":                  {"GET /healthz HTTX/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
-		"bad method":                   {"PO(ST /predict HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
-		"bad escape":                   {"POST /%zz HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
-		"blank in path":                {"POST /pre dict HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
-		"no Host":                      {"POST /predict HTTP/1.1\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
-		"two Hosts":                    {"POST /predict HTTP/1.1\r\n" + host + host + "\r\n", 400, "400 Bad Request"},
-		"bad Host":                     {"POST /predict HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "400 Bad Request: malformed Host header"},
-		"header without colon":         {"POST /predict HTTP/1.1\r\n" + host + "nothing\r\n\r\n", 400, "400 Bad Request"},
-		"blank before colon":           {"POST /predict HTTP/1.1\r\n" + host + "X-A : 1\r\n\r\n", 400, "400 Bad Request"},
-		"NUL in header":                {"POST /predict HTTP/1.1\r\n" + host + "X-A: \x00\r\n\r\n", 400, "400 Bad Request"},
-		"folded header":                {"GET /healthz HTTP/1.1\r\n" + host + "X-A: 1\r\n 2\r\n\r\n", 200, ""},
-		"headers too large":            {"POST /predict HTTP/1.1\r\n" + host + "X-A: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
-		"negative length":              {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400, "400 Bad Request"},
-		"length of words":              {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: ten\r\n\r\n", 400, "400 Bad Request"},
-		"length beyond int64":          {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999\r\n\r\n", 400, "400 Bad Request"},
-		"two lengths":                  {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "400 Bad Request"},
-		"unknown transfer encoding":    {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501, "Unsupported transfer encoding"},
-		"two transfer encodings":       {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "Unsupported transfer encoding"},
-		"unknown expectation":          {"POST /predict HTTP/1.1\r\n" + host + "Expect: miracle\r\nContent-Length: 13\r\n\r\n" + ok, 417, ""},
-		"no end of chunks":             {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request"},
-		"chunk shorter than it says":   {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\n0\r\n\r\n", 400, "bad-request"},
-		"chunk of a negative length":   {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400, "bad-request"},
-		"chunk of an endless length":   {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400, "bad-request"},
-		"announced too large":          {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 1048577\r\n\r\n", 413, "body-too-large"},
-		"announced much too large":     {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 9223372036854775807\r\n\r\n", 413, "body-too-large"},
-		"too large, waits to be asked": {"POST /predict HTTP/1.1\r\n" + host + "Expect: 100-continue\r\nContent-Length: 1048577\r\n\r\n", 413, "body-too-large"},
-		"chunks too large":             {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n100001\r\n" + strings.Repeat(" ", 1<<20+1) + "\r\n0\r\n\r\n", 413, "body-too-large"},
-		"as large as may be":           {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 1048576\r\n\r\n" + ok + strings.Repeat(" ", 1<<20-len(ok)), 200, `{"outputs":[]}`},
-		"chunked":                      {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\n" + ok[:5] + "\r\n8\r\n" + ok[5:] + "\r\n0\r\nX-Trailer: 1\r\n\r\n", 200, `{"outputs":[]}`},
-		"HTTP/1.0":                     {"POST /predict HTTP/1.0\r\nContent-Length: 13\r\n\r\n" + ok, 200, `{"outputs":[]}`},
-		"HTTP/1.0 without a length":    {"POST /predict HTTP/1.0\r\n\r\n" + ok, 400, "invalid-json"},
-		"no body":                      {"POST /predict HTTP/1.1\r\n" + host + "\r\n", 400, "invalid-json"},
-		"more than the length":         {"POST /predict HTTP/1.1\r\n" + host + "Connection: close\r\nContent-Length: 13\r\n\r\n" + ok + "garbage", 200, `{"outputs":[]}`},
-		"another content type":         {"POST /predict HTTP/1.1\r\n" + host + "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\n" + ok, 200, `{"outputs":[]}`},
-		"absolute URL":                 {"POST http://y/predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 200, `{"outputs":[]}`},
-		"another method":               {"PUT /predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 405, "method-not-allowed"},
-		"CONNECT":                      {"CONNECT x:1 HTTP/1.1\r\n" + host + "\r\n", 404, "404 page not found"},
-		"star":                         {"OPTIONS * HTTP/1.1\r\n" + host + "\r\n", 200, ""},
-		"dots":                         {"POST /a/../predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 307, ""},
-		"another path":                 {"POST /predict/ HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 404, "not-found"},
-		"metrics are not public":       {"GET /metrics HTTP/1.1\r\n" + host + "\r\n", 404, "not-found"},
-		"upgrade":                      {"GET /healthz HTTP/1.1\r\n" + host + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200, ""},
-		"HTTP/2 at once":               {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, ""},
+		"no request line": {"\r\n\r\n", 400, "400 Bad Request"},
+		"garbage": {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400,
+			"400 Bad Request"},
+		"two words": {"POST /predict\r\n\r\n", 400, "400 Bad Request"},
+		"HTTP/3.0": {"POST /predict HTTP/3.0\r\n" + host + "\r\n", 505,
+			"505 HTTP Version Not Supported"},
+		"HTTP/0.9":      {"GET /healthz HTTP/0.9\r\n\r\n", 505, "505 HTTP Version Not Supported"},
+		"bad version":   {"GET /healthz HTTX/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
+		"bad method":    {"PO(ST /predict HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
+		"bad escape":    {"POST /%zz HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
+		"blank in path": {"POST /pre dict HTTP/1.1\r\n" + host + "\r\n", 400, "400 Bad Request"},
+		"no Host": {"POST /predict HTTP/1.1\r\n\r\n", 400,
+			"400 Bad Request: missing required Host header"},
+		"two Hosts": {"POST /predict HTTP/1.1\r\n" + host + host + "\r\n", 400, "400 Bad Request"},
+		"bad Host": {"POST /predict HTTP/1.1\r\nHost: a b\r\n\r\n", 400,
+			"400 Bad Request: malformed Host header"},
+		"header without colon": {"POST /predict HTTP/1.1\r\n" + host + "nothing\r\n\r\n", 400,
+			"400 Bad Request"},
+		"blank before colon": {"POST /predict HTTP/1.1\r\n" + host + "X-A : 1\r\n\r\n", 400,
+			"400 Bad Request"},
+		"NUL in header": {"POST /predict HTTP/1.1\r\n" + host + "X-A: \x00\r\n\r\n", 400,
+			"400 Bad Request"},
+		"folded header": {"GET /healthz HTTP/1.1\r\n" + host + "X-A: 1\r\n 2\r\n\r\n", 200, ""},
+		"headers too large": {"POST /predict HTTP/1.1\r\n" + host + "X-A: " + strings.Repeat("a",
+			100<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
+		"negative length": {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400,
+			"400 Bad Request"},
+		"length of words": {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: ten\r\n\r\n", 400,
+			"400 Bad Request"},
+		"length beyond int64": {
+			"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999\r\n\r\n", 400,
+			"400 Bad Request"},
+		"two lengths": {
+			"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400,
+			"400 Bad Request"},
+		"unknown transfer encoding": {"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501,
+			"Unsupported transfer encoding"},
+		"two transfer encodings": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501,
+			"Unsupported transfer encoding"},
+		"unknown expectation": {
+			"POST /predict HTTP/1.1\r\n" + host + "Expect: miracle\r\nContent-Length: 13\r\n\r\n" + ok, 417, ""},
+		"no end of chunks": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request"},
+		"chunk shorter than it says": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\n0\r\n\r\n", 400,
+			"bad-request"},
+		"chunk of a negative length": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400, "bad-request"},
+		"chunk of an endless length": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400,
+			"bad-request"},
+		"announced too large": {"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 1048577\r\n\r\n", 413,
+			"body-too-large"},
+		"announced much too large": {
+			"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 9223372036854775807\r\n\r\n", 413, "body-too-large"},
+		"too large, waits to be asked": {
+			"POST /predict HTTP/1.1\r\n" + host + "Expect: 100-continue\r\nContent-Length: 1048577\r\n\r\n", 413,
+			"body-too-large"},
+		"chunks too large": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n100001\r\n" + strings.Repeat(" ",
+				1<<20+1) + "\r\n0\r\n\r\n", 413, "body-too-large"},
+		"as large as may be": {
+			"POST /predict HTTP/1.1\r\n" + host + "Content-Length: 1048576\r\n\r\n" + ok + strings.Repeat(" ",
+				1<<20-len(ok)), 200, `{"outputs":[]}`},
+		"chunked": {
+			"POST /predict HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\n" + ok[:5] + "\r\n8\r\n" +
+				ok[5:] + "\r\n0\r\nX-Trailer: 1\r\n\r\n", 200, `{"outputs":[]}`},
+		"HTTP/1.0": {"POST /predict HTTP/1.0\r\nContent-Length: 13\r\n\r\n" + ok, 200,
+			`{"outputs":[]}`},
+		"HTTP/1.0 without a length": {"POST /predict HTTP/1.0\r\n\r\n" + ok, 400, "invalid-json"},
+		"no body":                   {"POST /predict HTTP/1.1\r\n" + host + "\r\n", 400, "invalid-json"},
+		"more than the length": {
+			"POST /predict HTTP/1.1\r\n" + host + "Connection: close\r\nContent-Length: 13\r\n\r\n" + ok + "garbage",
+			200, `{"outputs":[]}`},
+		"another content type": {
+			"POST /predict HTTP/1.1\r\n" + host + "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\n" + ok, 200,
+			`{"outputs":[]}`},
+		"absolute URL": {
+			"POST http://y/predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 200, `{"outputs":[]}`},
+		"another method": {"PUT /predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 405,
+			"method-not-allowed"},
+		"CONNECT": {"CONNECT x:1 HTTP/1.1\r\n" + host + "\r\n", 404, "404 page not found"},
+		"star":    {"OPTIONS * HTTP/1.1\r\n" + host + "\r\n", 200, ""},
+		"dots": {"POST /a/../predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok,
+			307, ""},
+		"another path": {"POST /predict/ HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 404,
+			"not-found"},
+		"metrics are not public": {"GET /metrics HTTP/1.1\r\n" + host + "\r\n", 404, "not-found"},
+		"upgrade": {
+			"GET /healthz HTTP/1.1\r\n" + host + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200, ""},
+		"HTTP/2 at once": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,7 +309,8 @@ func TestMalformedHTTP(t *testing.T) {
 					Type, Title, Detail string
 					Status              int
 				}
-				if err := json.Unmarshal(b, &p); err != nil || p.Status != x.status || p.Title == "" || p.Detail == "" || !strings.HasSuffix(p.Type, "/"+x.body) {
+				if err := json.Unmarshal(b, &p); err != nil || p.Status != x.status || p.Title == "" ||
+					p.Detail == "" || !strings.HasSuffix(p.Type, "/"+x.body) {
 					t.Errorf("%s: %v", b, err)
 				}
 			}
@@ -233,7 +321,8 @@ func TestMalformedHTTP(t *testing.T) {
 	}
 }
 
-// Of two requests on one connection each has its own answer, in turn; a caller that leaves in the middle of a body or before the answer disturbs nobody.
+// Of two requests on one connection each has its own answer, in turn; a caller that leaves in the
+// middle of a body or before the answer disturbs nobody.
 func TestPipeliningAndEarlyEnds(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo").awaitReady()
@@ -247,9 +336,14 @@ func TestPipeliningAndEarlyEnds(t *testing.T) {
 			t.Errorf("%d: %s", i, got)
 		}
 	}
-	for _, part := range []string{"P", "POST /predict HTTP/1.1\r\nHost:", "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"} {
+	for _, part := range []string{"P", "POST /predict HTTP/1.1\r\nHost:",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"} {
 		c.leave(t, part)
 	}
 	c.predict(200, `{"inputs":[]}`)
-	eventually(t, "no request under way", func() bool { return strings.Contains(scrape(t, c), "http_server_active_requests 0") })
+	eventually(t, "no request under way", func() bool {
+		return strings.Contains(scrape(t, c),
+			"http_server_active_requests 0")
+	})
 }

@@ -29,7 +29,8 @@ func scrape(t *testing.T, c *component) string {
 	return string(b)
 }
 
-// The table of metrics in docs/inference.md is what the server has: names, types, labels and their values, no more and no less.
+// The table of metrics in docs/inference.md is what the server has: names, types, labels and their
+// values, no more and no less.
 func TestMetricsAreThoseOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	c := start(t, dying, "f", func(o *setup) { o.workers = 2 }).awaitReady()
@@ -43,7 +44,8 @@ func TestMetricsAreThoseOfTheDocumentation(t *testing.T) {
 	}
 	documented := map[string]bool{}
 	labels := ""
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (histogram|gauge|counter) \\| (.*?) \\|").FindAllStringSubmatch(string(docs), -1) {
+	for _, row := range regexp.MustCompile(
+		"(?m)^\\| `([a-z_]+)` \\| (histogram|gauge|counter) \\| (.*?) \\|").FindAllStringSubmatch(string(docs), -1) {
 		name, kind := row[1], row[2]
 		documented[name] = true
 		if !strings.Contains(got, "# TYPE "+name+" "+kind+"\n") {
@@ -76,9 +78,11 @@ func TestMetricsAreThoseOfTheDocumentation(t *testing.T) {
 	for _, want := range []string{
 		`http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="200",http_route="/predict"} 1`,
 		`http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="502",http_route="/predict"} 1`,
-		`unip_function_duration_seconds_count{outcome="answer"} 1`, `unip_function_duration_seconds_count{outcome="died"} 1`,
+		`unip_function_duration_seconds_count{outcome="answer"} 1`,
+		`unip_function_duration_seconds_count{outcome="died"} 1`,
 		`unip_function_duration_seconds_count{outcome="problem"} 1`, `unip_worker_restarts_total{reason="exit"} 1`,
-		`unip_queue_wait_seconds_count 3`, `unip_queue_limit 200`, `unip_start_seconds{phase="import"}`, `unip_start_seconds{phase="first_call"}`, `process_open_fds`,
+		`unip_queue_wait_seconds_count 3`, `unip_queue_limit 200`, `unip_start_seconds{phase="import"}`,
+		`unip_start_seconds{phase="first_call"}`, `process_open_fds`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s", want)
@@ -98,12 +102,14 @@ func TestStrangeMethodsAreOneSeries(t *testing.T) {
 			t.Errorf("%s: %+v", method, resp)
 		}
 	}
-	if got := scrape(t, c); !strings.Contains(got, `{http_request_method="_OTHER",http_response_status_code="405",http_route="/predict"} 3`) {
+	if got := scrape(t, c); !strings.Contains(got,
+		`{http_request_method="_OTHER",http_response_status_code="405",http_route="/predict"} 3`) {
 		t.Errorf("%s", got)
 	}
 }
 
-// A request's span continues the caller's trace and says what became of it. Not parallel: tracing is set up by the environment.
+// A request's span continues the caller's trace and says what became of it. Not parallel: tracing
+// is set up by the environment.
 func TestSpansContinueTheCallersTrace(t *testing.T) {
 	spans := make(chan *collector.ExportTraceServiceRequest, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -125,10 +131,12 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 	for _, a := range append(span.Attributes, request.ResourceSpans[0].Resource.Attributes...) {
 		attributes[a.Key] = a.Value.String()
 	}
-	if span.Name != "POST /predict" || string(span.ParentSpanId) != "\xb7\xad\x6b\x71\x69\x20\x33\x31" || string(span.TraceId) != "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" {
+	if span.Name != "POST /predict" || string(span.ParentSpanId) != "\xb7\xad\x6b\x71\x69\x20\x33\x31" ||
+		string(span.TraceId) != "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" {
 		t.Errorf("%+v", span)
 	}
-	for key, want := range map[string]string{"http.response.status_code": "200", "http.route": "/predict", "service.name": "leaf", "unip.request_id": `"r"`} {
+	for key, want := range map[string]string{"http.response.status_code": "200", "http.route": "/predict",
+		"service.name": "leaf", "unip.request_id": `"r"`} {
 		if !strings.Contains(attributes[key], want) {
 			t.Errorf("%s is %s", key, attributes[key])
 		}

@@ -42,8 +42,9 @@ def f(model):
 func (c *component) session(s *miniotest.Server, bucket string) {
 	c.t.Helper()
 	b, err := json.Marshal(databox.Session{
-		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
-		Expiration: time.Now().Add(time.Hour),
+		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey,
+		SecretAccessKey: miniotest.SecretKey,
+		Expiration:      time.Now().Add(time.Hour),
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -108,7 +109,8 @@ func TestModel(t *testing.T) {
 		s.Put(t, bucket, "m/a/b.txt", "1")
 		s.Put(t, bucket, "m/c.txt", "2")
 		s.Put(t, bucket, "mm/d.txt", "another")
-		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
+		c := start(t,
+			"import os\ndef f(model):\n return [{'name': 'n', 'data': sorted(os.path.relpath(os.path.join(d, n), model) for d, _, ns in os.walk(model) for n in ns)}]\n",
 			"f", func(o *setup) { o.object = "m/" })
 		c.write("model/a/.fetch-1", "half a file, of a server that was killed")
 		c.session(s, bucket)
@@ -122,7 +124,8 @@ func TestModel(t *testing.T) {
 		for i := range 60 {
 			s.Put(t, bucket, fmt.Sprintf("m/%d/%d.txt", i%7, i), fmt.Sprint(i))
 		}
-		c := start(t, "import os\ndef f(model):\n return [{'name': 'n', 'data': sum(int(open(os.path.join(d, n)).read()) for d, _, ns in os.walk(model) for n in ns)}]\n",
+		c := start(t,
+			"import os\ndef f(model):\n return [{'name': 'n', 'data': sum(int(open(os.path.join(d, n)).read()) for d, _, ns in os.walk(model) for n in ns)}]\n",
 			"f", func(o *setup) { o.object = "m/" })
 		c.session(s, bucket)
 		if a := c.awaitReady().predict(200, "{}"); len(a.Outputs) != 1 || a.Outputs[0].Data != 59.0*60/2 {
@@ -133,9 +136,11 @@ func TestModel(t *testing.T) {
 		t.Parallel()
 		bucket := s.Bucket(t)
 		s.Put(t, bucket, "m.txt", strings.Repeat("0123456789abcdef", 50<<16))
-		c := start(t, "import hashlib\ndef f(model):\n return [{'name': 'h', 'data': hashlib.sha256(open(model, 'rb').read()).hexdigest()}]\n", "f", withModel)
+		c := start(t,
+			"import hashlib\ndef f(model):\n return [{'name': 'h', 'data': hashlib.sha256(open(model, 'rb').read()).hexdigest()}]\n", "f", withModel)
 		c.session(s, bucket)
-		if a := c.awaitReady().predict(200, "{}"); a.Outputs[0].Data != sum(strings.Repeat("0123456789abcdef", 50<<16)) {
+		if a := c.awaitReady().predict(200, "{}"); a.Outputs[0].Data != sum(strings.Repeat("0123456789abcdef",
+			50<<16)) {
 			t.Errorf("%s", a.body)
 		}
 	})
@@ -151,7 +156,8 @@ func TestModel(t *testing.T) {
 		t.Parallel()
 		bucket := s.Bucket(t)
 		c := start(t, reading, "f", withModel)
-		c.write("session.json", `{"endpoint":"`+s.Endpoint+`","region":"us-east-1","bucket":"`+bucket+`","accessKeyId":"gone","secretAccessKey":"gone-gone"}`)
+		c.write("session.json", `{"endpoint":"`+s.Endpoint+`","region":"us-east-1","bucket":"`+bucket+
+			`","accessKeyId":"gone","secretAccessKey":"gone-gone"}`)
 		s.Put(t, bucket, "m.txt", "weights")
 		eventually(t, "a refused session", func() bool {
 			a, err := c.post(t.Context(), "{}")
@@ -165,18 +171,21 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// A model that can never be served as it is ends the server with the reason, which is its container's termination message and so in the Revision's status.
+// A model that can never be served as it is ends the server with the reason, which is its
+// container's termination message and so in the Revision's status.
 func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
 	bucket := s.Bucket(t)
 	sums, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{
-		Creds: credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""), Region: "us-east-1", TrailingHeaders: true,
+		Creds: credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""), Region: "us-east-1",
+		TrailingHeaders: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sums.PutObject(t.Context(), bucket, "m.txt", strings.NewReader("weights"), 7, minio.PutObjectOptions{Checksum: minio.ChecksumCRC32C}); err != nil {
+	if _, err := sums.PutObject(t.Context(), bucket, "m.txt", strings.NewReader("weights"), 7,
+		minio.PutObjectOptions{Checksum: minio.ChecksumCRC32C}); err != nil {
 		t.Fatal(err)
 	}
 	to, err := url.Parse(s.Endpoint)
@@ -203,12 +212,16 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 			c.write("app/m.py", "")
 			c.session(&miniotest.Server{Endpoint: x.endpoint}, bucket)
 			o := options{
-				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freePort(t), workers: 1, queue: 1, timeout: time.Second,
-				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file), metrics: "0", maxBody: 1 << 20,
+				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freePort(t), workers: 1, queue: 1,
+				timeout: time.Second,
+				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file),
+				metrics: "0", maxBody: 1 << 20,
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 			defer cancel()
-			if err := run(ctx, o, io.Discard); err == nil || !strings.Contains(err.Error(), "the model cannot be used: ") || !strings.Contains(err.Error(), x.reason) {
+			if err := run(ctx, o, io.Discard); err == nil ||
+				!strings.Contains(err.Error(), "the model cannot be used: ") ||
+				!strings.Contains(err.Error(), x.reason) {
 				t.Errorf("%v, want %s", err, x.reason)
 			}
 		})

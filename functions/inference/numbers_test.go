@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// numbersSeen answers with a sum of what its inputs look like to Python, the types of the elements included, and with how often the worker was given lists of numbers in binary.
+// numbersSeen answers with a sum of what its inputs look like to Python, the types of the elements
+// included, and with how often the worker was given lists of numbers in binary.
 const numbersSeen = `
 import hashlib, unip_call
 numbers = unip_call.beside("lists")
@@ -42,7 +43,8 @@ func seen(t *testing.T, body string) (data string, taken int) {
 	return strings.Trim(fmt.Sprint(a.Outputs[0].Data), "[]"), int(n)
 }
 
-// A function gets the same lists whether the server has read their numbers or the worker has: the same body with an escape in a key is one that the server does not read.
+// A function gets the same lists whether the server has read their numbers or the worker has: the
+// same body with an escape in a key is one that the server does not read.
 func TestLongListsOfNumbers(t *testing.T) {
 	t.Parallel()
 	for name, flag := range map[string]string{"with what the image has": "-B", "with the standard library only": "-S"} {
@@ -59,7 +61,9 @@ func TestLongListsOfNumbers(t *testing.T) {
 					"predict": func(inputs string) string { return c.predict(200, `{"inputs":[`+inputs+`]}`).body },
 					"infer":   func(inputs string) string { return c.infer(200, `{"inputs":[`+inputs+`]}`, 0).body },
 				} {
-					input := fmt.Sprintf(`{"name":"x","datatype":"%s","shape":[%d],"data":[%s]}`, map[bool]string{true: "INT64", false: "FP64"}[name == "integers" || name == "wide"], strings.Count(list, ",")+1, list)
+					input := fmt.Sprintf(`{"name":"x","datatype":"%s","shape":[%d],"data":[%s]}`,
+						map[bool]string{true: "INT64", false: "FP64"}[name == "integers" || name == "wide"],
+						strings.Count(list, ",")+1, list)
 					data, taken := seen(t, call(input))
 					same, not := seen(t, call(strings.Replace(input, `"data"`, `"d\u0061ta"`, 1)))
 					if data != same || taken != 1 || not != 0 {
@@ -74,14 +78,16 @@ func TestLongListsOfNumbers(t *testing.T) {
 				t.Errorf("%.300s", a.body)
 			}
 			body := `{"inputs":[{"name":"a","data":[` + long
-			if a := c.predict(400, body+`}]}`); a.slug() != "invalid-json" || !strings.Contains(a.Detail, fmt.Sprintf("(char %d)", len(body))) {
+			if a := c.predict(400, body+`}]}`); a.slug() != "invalid-json" ||
+				!strings.Contains(a.Detail, fmt.Sprintf("(char %d)", len(body))) {
 				t.Errorf("%.300s: the place is not that in the body", a.body)
 			}
 		})
 	}
 }
 
-// numbersGiven answers with lists of numbers of every form, and the same once more in a form that the worker writes as JSON itself, as text.
+// numbersGiven answers with lists of numbers of every form, and the same once more in a form that
+// the worker writes as JSON itself, as text.
 const numbersGiven = `
 import array, json
 try:
@@ -139,22 +145,29 @@ def f(inputs):
     return [{"name": "text", "datatype": "str", "data": text}, {"name": "data", "data": data}, {"name": "again", "data": data}] + more
 `
 
-// Answers have the same numbers, in the same words, whether the server has written them or the worker.
+// Answers have the same numbers, in the same words, whether the server has written them or the
+// worker.
 func TestLongListsOfNumbersAnswered(t *testing.T) {
 	t.Parallel()
 	inBinary := map[string]map[string]bool{"numpy": {}, "the standard library only": {}, "what the image has": {}}
-	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "strided", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"} {
+	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "strided", "int8", "int16",
+		"int32", "int64", "uint8", "uint16", "uint32", "uint64"} {
 		inBinary["numpy"][what] = true
 	}
-	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "big-endian", "bool", "strided", "few of numpy", "none of numpy", "masked", "matrix", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"} { // without numpy the list of floats
+	// without numpy the list of floats
+	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "big-endian", "bool", "strided",
+		"few of numpy", "none of numpy", "masked", "matrix", "int8", "int16", "int32", "int64", "uint8", "uint16",
+		"uint32", "uint64"} {
 		inBinary["the standard library only"][what] = true
 	}
-	for name, python := range map[string][]string{"numpy": {pythonWithNumpy(t), "-B"}, "the standard library only": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
+	for name, python := range map[string][]string{"numpy": {pythonWithNumpy(t), "-B"},
+		"the standard library only": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startWith(t, python[0], python[1], numbersGiven, "f").awaitReady()
 			for _, what := range []string{
-				"floats", "nan", "mixed", "few", "integers", "tuple", "nested", "float32", "float64", "numpy nan", "big-endian", "bool", "strided", "few of numpy", "none of numpy", "masked", "matrix",
+				"floats", "nan", "mixed", "few", "integers", "tuple", "nested", "float32", "float64", "numpy nan",
+				"big-endian", "bool", "strided", "few of numpy", "none of numpy", "masked", "matrix",
 				"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 			} {
 				a := c.predict(200, `{"inputs":[{"name":"w","data":"`+what+`"}]}`)
@@ -168,7 +181,8 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 					t.Fatal(err)
 				}
 				// orjson, where the image has it, writes other words than json.
-				if name != "what the image has" && strings.Count(a.body, `"data":`+text) != 2 || !reflect.DeepEqual(a.Outputs[1].Data, want) || !reflect.DeepEqual(a.Outputs[2].Data, want) {
+				if name != "what the image has" && strings.Count(a.body, `"data":`+text) != 2 ||
+					!reflect.DeepEqual(a.Outputs[1].Data, want) || !reflect.DeepEqual(a.Outputs[2].Data, want) {
 					t.Errorf("%s: %.300s, want twice %.300s", what, a.body, text)
 				}
 				n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data
@@ -178,10 +192,12 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 				if n := a.header.Get("Content-Length"); n != fmt.Sprint(len(a.body)) {
 					t.Errorf("%s: Content-Length %q of %d", what, n, len(a.body))
 				}
-				if what == "nested" || what == "none of numpy" || what == "masked" || what == "matrix" { // infer has its own rules for these
+				// infer has its own rules for these
+				if what == "nested" || what == "none of numpy" || what == "masked" || what == "matrix" {
 					continue
 				}
-				v2 := c.infer(200, `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":["`+what+`"]}]}`, 0).body
+				v2 := c.infer(200, `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":["`+what+`"]}]}`,
+					0).body
 				if name != "what the image has" && strings.Count(v2, `"data":`+text) != 2 {
 					t.Errorf("%s, infer: %.600s, want twice %.300s", what, v2, text)
 				}
@@ -193,7 +209,8 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 // A long answer comes in pieces, whole.
 func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 	t.Parallel()
-	c := startPython(t, "-S", `def f(): return [{"name": "a", "data": [i + 0.5 for i in range(1000000)]}, {"name": "b", "datatype": "str", "data": "end"}]`, "f").awaitReady()
+	c := startPython(t, "-S",
+		`def f(): return [{"name": "a", "data": [i + 0.5 for i in range(1000000)]}, {"name": "b", "datatype": "str", "data": "end"}]`, "f").awaitReady()
 	a := c.predict(200, `{}`)
 	if len(a.Outputs) != 2 || a.Outputs[1].Data != "end" {
 		t.Fatalf("%.300s", a.body)
@@ -207,9 +224,13 @@ func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 	if len(data) != 1000000 || a.header.Get("Content-Length") != "" {
 		t.Errorf("%d numbers, Content-Length %q", len(data), a.header.Get("Content-Length"))
 	}
-	eventually(t, "the line of the access log", func() bool { return strings.Contains(c.log.String(), fmt.Sprintf(`"bytes":%d`, len(a.body))) })
+	eventually(t, "the line of the access log", func() bool {
+		return strings.Contains(c.log.String(),
+			fmt.Sprintf(`"bytes":%d`, len(a.body)))
+	})
 	c = startPython(t, "-S", numbersGiven, "f").awaitReady()
-	if a := c.predict(200, `{"inputs":[{"name":"w","data":"nan elsewhere"}]}`); len(a.Outputs) != 2 || !reflect.DeepEqual(a.Outputs[1].Data, []any{nil}) {
+	if a := c.predict(200, `{"inputs":[{"name":"w","data":"nan elsewhere"}]}`); len(a.Outputs) != 2 ||
+		!reflect.DeepEqual(a.Outputs[1].Data, []any{nil}) {
 		t.Errorf("%.300s", a.body)
 	}
 	// There are bounds to what goes in binary; the rest is written by the worker.

@@ -52,11 +52,13 @@ func TestTolerance(t *testing.T) {
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo").awaitReady()
-	if a := c.predict(413, `{"inputs":[{"name":"x","data":"`+strings.Repeat("x", 64<<20)+`"}]}`); a.slug() != "body-too-large" {
+	if a := c.predict(413, `{"inputs":[{"name":"x","data":"`+strings.Repeat("x",
+		64<<20)+`"}]}`); a.slug() != "body-too-large" {
 		t.Errorf("%.200s", a.body)
 	}
 	big := strings.Repeat("y", 20<<20)
-	if a := c.predict(200, `{"inputs":[{"name":"x","data":"`+big+`"}]}`); len(a.Outputs) != 1 || a.Outputs[0].Data != big {
+	if a := c.predict(200, `{"inputs":[{"name":"x","data":"`+big+`"}]}`); len(a.Outputs) != 1 ||
+		a.Outputs[0].Data != big {
 		t.Error("20 MiB did not come back whole")
 	}
 }
@@ -64,7 +66,8 @@ func TestBodyLimit(t *testing.T) {
 func TestWrongMethodAndPath(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo").awaitReady()
-	for path, want := range map[string]int{"/predict": 405, "/nothing": 404, "/": 404, "/openapi.json": 200, "/openapi": 200, "/healthz": 200} {
+	for path, want := range map[string]int{"/predict": 405, "/nothing": 404, "/": 404, "/openapi.json": 200,
+		"/openapi": 200, "/healthz": 200} {
 		resp, err := http.Get(c.url + path)
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +128,8 @@ func testResults(t *testing.T, c *component) {
 		}
 	}
 	for what, want := range map[string]string{
-		"none": "invalid-result", "text": "invalid-result", "no name": "invalid-result", "object": "invalid-result", "raise": "function-error",
+		"none": "invalid-result", "text": "invalid-result", "no name": "invalid-result", "object": "invalid-result",
+		"raise": "function-error",
 	} {
 		a := c.predict(500, `{"inputs":[{"name":"w","data":"`+what+`"}]}`)
 		if a.slug() != want || a.Detail == "" || strings.Contains(a.body, "Traceback") {
@@ -270,7 +274,8 @@ func TestOpenAPIFromTheDocstring(t *testing.T) {
 	var doc struct {
 		Info struct{ Title, Description string }
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || doc.Info.Title != "leaf" || doc.Info.Description != "Answers with its inputs." {
+	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || doc.Info.Title != "leaf" ||
+		doc.Info.Description != "Answers with its inputs." {
 		t.Errorf("%+v %v", doc, err)
 	}
 }

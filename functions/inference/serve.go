@@ -21,15 +21,20 @@ const (
 	headerTime, maxHeader = 10 * time.Second, 64 << 10
 	// idleTime is longer than queue-proxy's, which should be the one to close.
 	idleTime = 2 * time.Minute
-	// quiet is how long there must have been no request after SIGTERM until connections that have not sent one yet, or not the whole of its headers, are closed too: net/http would wait 5 s for those.
+	// quiet is how long there must have been no request after SIGTERM until connections that have
+	// not sent one yet, or not the whole of its headers, are closed too: net/http would wait 5 s
+	// for those.
 	quiet = 200 * time.Millisecond
-	// drainMore is how long calls may go on after SIGTERM beyond the time of a function; kubelet kills sooner.
+	// drainMore is how long calls may go on after SIGTERM beyond the time of a function; kubelet
+	// kills sooner.
 	drainMore = 10 * time.Second
-	// maxMaxBody is the limit of --max-body: a frame to the worker has 256 MiB, of which other things need a little.
+	// maxMaxBody is the limit of --max-body: a frame to the worker has 256 MiB, of which other
+	// things need a little.
 	maxMaxBody = 250 << 20
 )
 
-// serve answers until the context ends, and then what has begun: it returns as soon as no request is being answered.
+// serve answers until the context ends, and then what has begun: it returns as soon as no request
+// is being answered.
 func serve(ctx context.Context, port int, s *service.Service, timeout time.Duration, log *slog.Logger) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
 	if err != nil {
@@ -71,11 +76,13 @@ func serve(ctx context.Context, port int, s *service.Service, timeout time.Durat
 
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serveMetrics answers Prometheus until the context ends. Without its port the server still does its work, so that is only told.
+// serveMetrics answers Prometheus until the context ends. Without its port the server still does
+// its work, so that is only told.
 func serveMetrics(ctx context.Context, address string, h http.Handler, log *slog.Logger) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)
@@ -88,11 +95,14 @@ func serveMetrics(ctx context.Context, address string, h http.Handler, log *slog
 	}
 }
 
-// pace of the collector where the memory has a limit: a collection when the heap has grown to so many percent more than is in use. Calls leave little behind: it need not be looked for
-// after every few hundred of them.
+// pace of the collector where the memory has a limit: a collection when the heap has grown to so
+// many percent more than is in use. Calls leave little behind: it need not be looked for after
+// every few hundred of them.
 const pace = 400
 
-// limitMemory tells Go's collector of the container's memory limit: bodies come in tens of megabytes, and without it their garbage would be as large as they. Far from the limit it can take its time.
+// limitMemory tells Go's collector of the container's memory limit: bodies come in tens of
+// megabytes, and without it their garbage would be as large as they. Far from the limit it can take
+// its time.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		b, err := os.ReadFile("/sys/fs/cgroup/memory.max")

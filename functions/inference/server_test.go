@@ -22,7 +22,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/worker"
 )
 
-// component is a server in this process with real Python workers, as the two containers of a pod are.
+// component is a server in this process with real Python workers, as the two containers of a pod
+// are.
 type component struct {
 	t   *testing.T
 	dir string // what /unip is in a pod
@@ -74,7 +75,8 @@ func start(t *testing.T, source, function string, change ...func(*setup)) *compo
 	return startPython(t, "-B", source, function, change...)
 }
 
-// startPython does it with a flag for the Python of the workers: -S keeps it from everything outside the standard library.
+// startPython does it with a flag for the Python of the workers: -S keeps it from everything
+// outside the standard library.
 func startPython(t *testing.T, flag, source, function string, change ...func(*setup)) *component {
 	t.Helper()
 	return startWith(t, "python3", flag, source, function, change...)
@@ -90,8 +92,10 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		c.write(name, string(source))
 	}
 	o := setup{options: options{
-		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t), workers: 1, queue: 100, timeout: 10 * time.Second,
-		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"), path: filepath.Join(c.dir, "model"),
+		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t),
+		workers: 1, queue: 100, timeout: 10 * time.Second,
+		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"),
+		path:    filepath.Join(c.dir, "model"),
 		metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), maxBody: 64 << 20, accessLog: true, anonymous: true,
 	}}
 	loader := ""
@@ -116,7 +120,8 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 	if command == nil {
 		command = []string{python, flag}
 	}
-	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference", "m:"+function,
+	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference",
+		"m:"+function,
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
 	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app

@@ -47,17 +47,25 @@ def f(inputs):
 
 // wants are what a kind of call may be answered with when nobody kills its worker.
 var wants = map[string]int{
-	"nothing": 200, "numbers": 200, "sleep": 200, "print": 200, "fork": 200, "thread": 200, "memory": 200, "raise": 500, "exit": 502, "sys.exit": 502, "null": 502, "fork and die": 502, "overrun": 504,
+	"nothing": 200, "numbers": 200, "sleep": 200, "print": 200, "fork": 200, "thread": 200, "memory": 200, "raise": 500,
+	"exit": 502, "sys.exit": 502, "null": 502, "fork and die": 502, "overrun": 504,
 }
 
-// usage of what must not grow: descriptors and goroutines of the server, which is this process, its heap without the logs that the test keeps, and the processes below the supervisor with the descriptors and the memory of that.
+// usage of what must not grow: descriptors and goroutines of the server, which is this process, its
+// heap without the logs that the test keeps, and the processes below the supervisor with the
+// descriptors and the memory of that.
 type usage struct{ files, goroutines, heap, processes, supervisorFiles, supervisorMemory int }
 
-// Random crashes, kills from outside, slow callers and callers who leave: each answer carries its question's nonce, none is lost, and when all is quiet again nothing has been left behind.
+// Random crashes, kills from outside, slow callers and callers who leave: each answer carries its
+// question's nonce, none is lost, and when all is quiet again nothing has been left behind.
 //
-// Without the packages of the machine, so that the server writes the lists of answers, as in most images.
+// Without the packages of the machine, so that the server writes the lists of answers, as in most
+// images.
 func TestSoak(t *testing.T) { // alone: it counts this process's own descriptors
-	c := startPython(t, "-S", soaked, "f", func(o *setup) { o.workers, o.timeout, o.queue, o.accessLog = 3, 5*time.Second, 100, false })
+	c := startPython(t, "-S", soaked, "f", func(o *setup) {
+		o.workers, o.timeout, o.queue, o.accessLog = 3,
+			5*time.Second, 100, false
+	})
 	c.awaitReady()
 	kinds := []string{"nothing", "nothing", "numbers", "sleep", "print", "fork", "thread", "memory", "raise"}
 	rare := []string{"exit", "sys.exit", "null", "fork and die", "overrun"}
@@ -74,7 +82,8 @@ func TestSoak(t *testing.T) { // alone: it counts this process's own descriptors
 			list = `[` + strings.Repeat(number+",", 3000) + number + `]`
 			more = `,{"name":"numbers","data":` + list + `}`
 		}
-		a, err := c.post(ctx, `{"inputs":[{"name":"what","data":"`+kind+`"},{"name":"nonce","data":"`+nonce+`"}`+more+`]}`)
+		a, err := c.post(ctx, `{"inputs":[{"name":"what","data":"`+kind+`"},{"name":"nonce","data":"`+nonce+`"}`+more+
+			`]}`)
 		if err != nil {
 			if ctx.Err() == nil {
 				t.Errorf("%s %s: no answer: %v", kind, nonce, err)
@@ -119,7 +128,8 @@ func TestSoak(t *testing.T) { // alone: it counts this process's own descriptors
 		if hurt {
 			wg.Go(func() { // kills
 				for ctx.Err() == nil {
-					if all := children(t, c.worker.Process.Pid); len(all) > 0 && syscall.Kill(all[rand.IntN(len(all))], syscall.SIGKILL) == nil {
+					if all := children(t, c.worker.Process.Pid); len(all) > 0 &&
+						syscall.Kill(all[rand.IntN(len(all))], syscall.SIGKILL) == nil {
 						killed.Add(1)
 					}
 					pause(ctx, time.Duration(rand.IntN(2000))*time.Millisecond)
@@ -158,9 +168,11 @@ func TestSoak(t *testing.T) { // alone: it counts this process's own descriptors
 	t.Logf("before %+v", before)
 	t.Logf("after  %+v", after)
 	for name, grown := range map[string]bool{
-		"descriptors": after.files > before.files+5, "goroutines": after.goroutines > before.goroutines+5, "heap": after.heap > 2*before.heap+16<<20,
-		"processes": after.processes > before.processes, "descriptors of the supervisor": after.supervisorFiles > before.supervisorFiles,
-		"memory of the supervisor": after.supervisorMemory > before.supervisorMemory+4<<20,
+		"descriptors": after.files > before.files+5, "goroutines": after.goroutines > before.goroutines+5,
+		"heap":                          after.heap > 2*before.heap+16<<20,
+		"processes":                     after.processes > before.processes,
+		"descriptors of the supervisor": after.supervisorFiles > before.supervisorFiles,
+		"memory of the supervisor":      after.supervisorMemory > before.supervisorMemory+4<<20,
 	} {
 		if grown {
 			t.Errorf("%s leak", name)
@@ -187,7 +199,8 @@ func (c *component) slowly(ctx context.Context, t *testing.T) {
 	defer conn.Close()
 	nonce := fmt.Sprint(rand.Uint64())
 	body := `{"inputs":[{"name":"what","data":"nothing"},{"name":"nonce","data":"` + nonce + `"}]}`
-	request := fmt.Sprintf("POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	request := fmt.Sprintf("POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+		len(body), body)
 	leaves := rand.IntN(2) == 0
 	for at := 0; at < len(request); at += 20 {
 		if leaves && at > rand.IntN(2*len(request)) {
@@ -209,7 +222,8 @@ func (c *component) slowly(ctx context.Context, t *testing.T) {
 	t.Errorf("a slow caller was not answered: %v", scanner.Err())
 }
 
-// quiet waits until nothing runs and there is nothing left of what ran, as far as it goes away, and counts.
+// quiet waits until nothing runs and there is nothing left of what ran, as far as it goes away, and
+// counts.
 func (c *component) quiet(t *testing.T) usage {
 	t.Helper()
 	client.CloseIdleConnections()
@@ -219,7 +233,8 @@ func (c *component) quiet(t *testing.T) usage {
 	for same < 20 && time.Now().Before(deadline) {
 		runtime.GC()
 		u = c.usage(t)
-		if same++; u.files != last.files || u.goroutines != last.goroutines || u.processes != last.processes || u.processes != 3 {
+		if same++; u.files != last.files || u.goroutines != last.goroutines || u.processes != last.processes ||
+			u.processes != 3 {
 			same = 0
 		}
 		last = u
@@ -234,7 +249,8 @@ func (c *component) usage(t *testing.T) usage {
 	runtime.ReadMemStats(&m)
 	pid := c.worker.Process.Pid
 	return usage{
-		files: entries("/proc/self/fd"), goroutines: runtime.NumGoroutine(), heap: int(m.HeapAlloc) - c.output.memory() - c.log.memory(), processes: c.processes(t),
+		files: entries("/proc/self/fd"), goroutines: runtime.NumGoroutine(),
+		heap: int(m.HeapAlloc) - c.output.memory() - c.log.memory(), processes: c.processes(t),
 		supervisorFiles: entries(fmt.Sprintf("/proc/%d/fd", pid)), supervisorMemory: resident(pid),
 	}
 }

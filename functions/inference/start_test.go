@@ -32,7 +32,8 @@ func (c *component) wantEnd(reason string) {
 func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct{ source, function, reason string }{
-		"missing module":   {"import nowhere_to_be_found", "f", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"},
+		"missing module": {"import nowhere_to_be_found", "f",
+			"ModuleNotFoundError: No module named 'nowhere_to_be_found'"},
 		"syntax error":     {"def f(:", "f", "SyntaxError"},
 		"missing function": {"", "f", "AttributeError"},
 		"not a function":   {"f = 1", "f", "m:f is not a function"},
@@ -47,7 +48,8 @@ func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
 	}
 }
 
-// Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone first.
+// Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone
+// first.
 func TestWorkerEndsOnSIGTERMWithoutAServer(t *testing.T) {
 	t.Parallel()
 	c := start(t, echo, "echo").awaitReady()
@@ -92,17 +94,20 @@ func TestWhoCalls(t *testing.T) {
 		"another path":      {sign(func(c *caller.Claims) { c.Path = "/v2" }), "unauthorized"},
 		"the same again":    {once, "unauthorized"},
 		"more than 60 s old": {
-			sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life - caller.Leeway - time.Second) }), "caller-expired",
+			sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life - caller.Leeway - time.Second) }),
+			"caller-expired",
 		},
 	} {
 		if a := c.predict(401, "{}", caller.Header, tc.header); a.slug() != tc.slug {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
-	c.predict(200, "{}", caller.Header, sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life + 10*time.Second) }))
+	c.predict(200, "{}", caller.Header,
+		sign(func(c *caller.Claims) { c.IssuedAt = time.Now().Add(-caller.Life + 10*time.Second) }))
 	c.stopServer() // and what it has not written yet is written
 	log := c.log.String()
-	if strings.Count(log, `"status":200,"user":"ann"`) != 2 || strings.Count(log, `"status":200,"user":""`) != 1 || strings.Contains(log, "root") {
+	if strings.Count(log, `"status":200,"user":"ann"`) != 2 || strings.Count(log, `"status":200,"user":""`) != 1 ||
+		strings.Contains(log, "root") {
 		t.Error("the log does not say who called")
 	}
 }

@@ -60,7 +60,8 @@ func (c *component) infer(want int, body string, head int, header ...string) inf
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a := inferAnswer{answer: answer{status: resp.StatusCode, header: resp.Header, body: string(b)}, binary: map[string][]byte{}}
+	a := inferAnswer{answer: answer{status: resp.StatusCode, header: resp.Header, body: string(b)},
+		binary: map[string][]byte{}}
 	if a.status != want {
 		c.t.Errorf("%.200s: %d %.500s, want %d", body, a.status, a.body, want)
 	}
@@ -131,13 +132,15 @@ func TestV2Endpoints(t *testing.T) {
 		"/v2/models/leaf/ready":            `{"name":"leaf","ready":true}`,
 		"/v2/models/leaf/versions/1/ready": `{"name":"leaf","ready":true}`,
 	} {
-		if status, header, body := c.get(http.MethodGet, path); status != 200 || !sameJSON(t, body, want) || header.Get("Content-Type") != "application/json" {
+		if status, header, body := c.get(http.MethodGet, path); status != 200 || !sameJSON(t, body, want) ||
+			header.Get("Content-Type") != "application/json" {
 			t.Errorf("GET %s: %d %s, want %s", path, status, body, want)
 		}
 		if status, _, body := c.get(http.MethodHead, path); status != 200 || body != "" {
 			t.Errorf("HEAD %s: %d %s", path, status, body)
 		}
-		if status, header, body := c.get(http.MethodPost, path); status != 405 || header.Get("Allow") != "GET, HEAD" || !strings.Contains(body, `"error":"the path has only GET, HEAD"`) {
+		if status, header, body := c.get(http.MethodPost, path); status != 405 || header.Get("Allow") != "GET, HEAD" ||
+			!strings.Contains(body, `"error":"the path has only GET, HEAD"`) {
 			t.Errorf("POST %s: %d %s", path, status, body)
 		}
 	}
@@ -153,7 +156,8 @@ func TestV2Endpoints(t *testing.T) {
 	} {
 		status, header, body := c.get(http.MethodGet, path)
 		var p struct{ Detail, Error string }
-		if err := json.Unmarshal([]byte(body), &p); err != nil || status != 404 || p.Detail != want || p.Error != want || header.Get("Content-Type") != "application/problem+json" {
+		if err := json.Unmarshal([]byte(body), &p); err != nil || status != 404 || p.Detail != want ||
+			p.Error != want || header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("GET %s: %d %s", path, status, body)
 		}
 	}
@@ -193,7 +197,8 @@ func TestV2BeforeTheFunctionIsImported(t *testing.T) {
 		return resp.StatusCode == 200
 	})
 	for _, path := range []string{"/v2/health/ready", "/v2/models/leaf", "/v2/models/leaf/ready"} {
-		if status, _, body := c.get(http.MethodGet, path); status != 503 || !strings.Contains(body, `"error":"the function is not imported yet"`) {
+		if status, _, body := c.get(http.MethodGet, path); status != 503 ||
+			!strings.Contains(body, `"error":"the function is not imported yet"`) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
@@ -236,30 +241,37 @@ var tensors = []struct{ kind, raw, json string }{
 
 const echoV2 = "def echo(inputs): return inputs\n"
 
-// Every datatype goes in and comes out as JSON and in binary, in an image with numpy and in one without it.
+// Every datatype goes in and comes out as JSON and in binary, in an image with numpy and in one
+// without it.
 func TestV2RoundTrips(t *testing.T) {
 	t.Parallel()
-	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"}, "standard library": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
+	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"},
+		"standard library": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startWith(t, python[0], python[1], echoV2, "echo").awaitReady()
 			for _, x := range tensors {
 				asJSON := fmt.Sprintf(`{"name":"x","datatype":%q,"shape":[3,1],"data":%s}`, x.kind, x.json)
-				inBinary := fmt.Sprintf(`{"name":"x","datatype":%q,"shape":[3,1],"parameters":{"binary_data_size":%d}}`, x.kind, len(x.raw))
+				inBinary := fmt.Sprintf(`{"name":"x","datatype":%q,"shape":[3,1],"parameters":{"binary_data_size":%d}}`,
+					x.kind, len(x.raw))
 				for _, wanted := range []bool{false, true} {
 					for _, given := range []bool{false, true} {
 						input, tail, head := asJSON, "", 0
 						body := func() string {
-							return fmt.Sprintf(`{"id":"7","inputs":[%s],"outputs":[{"name":"x","parameters":{"binary_data":%t}}]}`, input, wanted)
+							return fmt.Sprintf(
+								`{"id":"7","inputs":[%s],"outputs":[{"name":"x","parameters":{"binary_data":%t}}]}`,
+								input, wanted)
 						}
 						if given {
 							input, tail = inBinary, x.raw
 							head = len(body())
 						}
 						a := c.infer(200, body()+tail, head)
-						want := `{"id":"7","model_name":"leaf","model_version":"1","outputs":[` + map[bool]string{false: asJSON, true: inBinary}[wanted] + `]}`
+						want := `{"id":"7","model_name":"leaf","model_version":"1","outputs":[` +
+							map[bool]string{false: asJSON, true: inBinary}[wanted] + `]}`
 						if !sameJSON(t, a.head, want) {
-							t.Errorf("%s, in binary %t, out binary %t: %s, want %s", x.kind, given, wanted, a.head, want)
+							t.Errorf("%s, in binary %t, out binary %t: %s, want %s", x.kind, given, wanted, a.head,
+								want)
 						}
 						if got, ok := a.binary["x"]; ok != wanted || wanted && string(got) != x.raw {
 							t.Errorf("%s, in binary %t, out binary %t: %x, want %x", x.kind, given, wanted, got, x.raw)
@@ -293,10 +305,12 @@ func TestV2FunctionSeesTheBytesInPlace(t *testing.T) {
 		{"name":"e","datatype":"BF16","shape":[1],"parameters":{"binary_data_size":2}},{"name":"f","datatype":"FP64","shape":[1,2],"data":[[1,2]]}]}`
 	tail := le([]float32{1, 2}) + "\x01" + le([]int64{3, 4}) + le(uint16(0x3c00)) + le(uint16(0x3f80))
 	for name, x := range map[string]struct{ python, flag, want string }{
-		"numpy": {pythonWithNumpy(t), "-B", `["FP32: ndarray float32 1d read-only view aligned of 2, first 1.0","BOOL: ndarray bool 1d read-only view aligned of 1, first True",
+		"numpy": {pythonWithNumpy(t), "-B",
+			`["FP32: ndarray float32 1d read-only view aligned of 2, first 1.0","BOOL: ndarray bool 1d read-only view aligned of 1, first True",
 			"INT64: ndarray int64 1d read-only aligned of 2, first 3","FP16: ndarray float16 1d read-only aligned of 1, first 1.0","BF16: ndarray float32 1d read-only view aligned of 1, first 1.0",
 			"FP64: list of 2, first 1"]`},
-		"standard library": {"python3", "-S", `["FP32: memoryview f read-only of 2, first 1.0","BOOL: memoryview ? read-only of 1, first True","INT64: memoryview q read-only of 2, first 3",
+		"standard library": {"python3", "-S",
+			`["FP32: memoryview f read-only of 2, first 1.0","BOOL: memoryview ? read-only of 1, first True","INT64: memoryview q read-only of 2, first 3",
 			"FP16: array of 1, first 1.0","BF16: memoryview f read-only of 1, first 1.0","FP64: list of 2, first 1"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -320,19 +334,23 @@ func TestV2LargeTensor(t *testing.T) {
 		numbers[i] = float32(i)
 	}
 	raw := le(numbers)
-	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"}, "standard library": {"python3", "-S"}} {
+	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"},
+		"standard library": {"python3", "-S"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startWith(t, python[0], python[1], echoV2, "echo").awaitReady()
-			head := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"FP32","shape":[%d],"parameters":{"binary_data_size":%d}}],"parameters":{"binary_data_output":true}}`, len(numbers), len(raw))
-			if a := c.infer(200, head+raw, len(head)); string(a.binary["x"]) != raw || a.header.Get("Content-Length") != strconv.Itoa(len(a.body)) {
+			head := fmt.Sprintf(
+				`{"inputs":[{"name":"x","datatype":"FP32","shape":[%d],"parameters":{"binary_data_size":%d}}],"parameters":{"binary_data_output":true}}`, len(numbers), len(raw))
+			if a := c.infer(200, head+raw, len(head)); string(a.binary["x"]) != raw ||
+				a.header.Get("Content-Length") != strconv.Itoa(len(a.body)) {
 				t.Errorf("%d bytes did not come back whole: %s", len(raw), a.head)
 			}
 		})
 	}
 }
 
-// The platform's str and dict, as the docstring names them, come as BYTES of one element, and go as such.
+// The platform's str and dict, as the docstring names them, come as BYTES of one element, and go as
+// such.
 func TestV2TextAsTheDocstringHasIt(t *testing.T) {
 	t.Parallel()
 	c := start(t, describedEcho+`
@@ -348,7 +366,8 @@ def seen(inputs):
     """
     return {"seen": [repr((v["datatype"], v["data"])) for v in inputs]}
 `, "seen").awaitReady()
-	a := c.infer(200, `{"inputs":[{"name":"hint","datatype":"BYTES","shape":[1],"data":["привет"]},{"name":"hint","datatype":"BYTES","shape":[1,1],"data":[["x"]]},
+	a := c.infer(200,
+		`{"inputs":[{"name":"hint","datatype":"BYTES","shape":[1],"data":["привет"]},{"name":"hint","datatype":"BYTES","shape":[1,1],"data":[["x"]]},
 		{"name":"hint","datatype":"BYTES","shape":[2],"data":["a","b"]},{"name":"options","datatype":"BYTES","shape":[1],"data":["{\"a\":1}"]},{"name":"other","datatype":"BYTES","shape":[1],"data":["z"]}]}`, 0)
 	want := `["('str', 'привет')","('str', 'x')","('BYTES', ['a', 'b'])","('dict', {'a': 1})","('BYTES', ['z'])"]`
 	if got, err := json.Marshal(a.Outputs[0].Data); err != nil || !sameJSON(t, string(got), want) {
@@ -375,18 +394,26 @@ def f(parameters, output_fields, model_key):
 	if got, err := json.Marshal(a.Outputs[0].Data); err != nil || string(got) != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if a := c.infer(200, `{"inputs":[]}`, 0); len(a.Outputs) != 3 || a.Outputs[0].Data.([]any)[0] != `{"p": [], "o": [], "k": null}` {
+	if a := c.infer(200, `{"inputs":[]}`, 0); len(a.Outputs) != 3 ||
+		a.Outputs[0].Data.([]any)[0] != `{"p": [], "o": [], "k": null}` {
 		t.Errorf("%s", a.body)
 	}
-	a = c.infer(200, `{"inputs":[],"parameters":{"binary_data_output":true},"outputs":[{"name":"c","parameters":{"binary_data":false}},{"name":"b"}]}`, 0)
-	if !sameJSON(t, a.head, `{"model_name":"leaf","model_version":"1","outputs":[{"name":"c","datatype":"FP64","shape":[1],"data":[0.5]},
-		{"name":"b","datatype":"INT32","shape":[2],"parameters":{"binary_data_size":8}}]}`) || string(a.binary["b"]) != le([]int32{1, 2}) {
+	a = c.infer(200,
+		`{"inputs":[],"parameters":{"binary_data_output":true},"outputs":[{"name":"c","parameters":{"binary_data":false}},{"name":"b"}]}`, 0)
+	if !sameJSON(t, a.head,
+		`{"model_name":"leaf","model_version":"1","outputs":[{"name":"c","datatype":"FP64","shape":[1],"data":[0.5]},
+		{"name":"b","datatype":"INT32","shape":[2],"parameters":{"binary_data_size":8}}]}`) ||
+		string(a.binary["b"]) != le([]int32{1, 2}) {
 		t.Errorf("%q", a.body)
 	}
-	if a := c.infer(400, `{"inputs":[],"outputs":[{"name":"b"},{"name":"d"}]}`, 0); a.Errors[0].Pointer != "/outputs/1/name" || a.Detail != "there is no output d; the function gave seen, b, c" {
+	if a := c.infer(400, `{"inputs":[],"outputs":[{"name":"b"},{"name":"d"}]}`,
+		0); a.Errors[0].Pointer != "/outputs/1/name" ||
+		a.Detail != "there is no output d; the function gave seen, b, c" {
 		t.Errorf("%s", a.body)
 	}
-	for _, body := range []string{`{"inputs":[],"parameters":null,"outputs":null,"id":null,"unknown":1,"model_name":"x"}`, `{"inputs":[],"outputs":[]}`} {
+	for _, body := range []string{
+		`{"inputs":[],"parameters":null,"outputs":null,"id":null,"unknown":1,"model_name":"x"}`,
+		`{"inputs":[],"outputs":[]}`} {
 		c.infer(200, body, 0)
 	}
 }
@@ -397,37 +424,48 @@ var resultsV2 = []struct{ python, json, raw string }{
 	{`[1, 2.5]`, `{"datatype":"FP64","shape":[2],"data":[1,2.5]}`, le([]float64{1, 2.5})},
 	{`[True]`, `{"datatype":"BOOL","shape":[1],"data":[true]}`, "\x01"},
 	{`[[1, 2], [3, 4]]`, `{"datatype":"INT64","shape":[2,2],"data":[1,2,3,4]}`, le([]int64{1, 2, 3, 4})},
-	{`(1.0, float("nan"))`, `{"datatype":"FP64","shape":[2],"data":[1,null]}`, le([]uint64{0x3ff0000000000000, 0x7ff8000000000000})},
+	{`(1.0, float("nan"))`, `{"datatype":"FP64","shape":[2],"data":[1,null]}`,
+		le([]uint64{0x3ff0000000000000, 0x7ff8000000000000})},
 	{`7`, `{"datatype":"INT64","shape":[1],"data":[7]}`, le(int64(7))},
 	{`0.5`, `{"datatype":"FP64","shape":[1],"data":[0.5]}`, le(0.5)},
 	{`"text"`, `{"datatype":"BYTES","shape":[1],"data":["text"]}`, lengthPrefixed("text")},
 	{`["a", b"\xff"]`, `{"datatype":"BYTES","shape":[2],"data":["a","ÿ"]}`, lengthPrefixed("a", "\xff")},
 	{`b"\xd0\xbf"`, `{"datatype":"BYTES","shape":[1],"data":["п"]}`, lengthPrefixed("п")},
-	{`{"a": [1]}`, `{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["{\"a\": [1]}"]}`, lengthPrefixed(`{"a": [1]}`)},
+	{`{"a": [1]}`,
+		`{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["{\"a\": [1]}"]}`,
+		lengthPrefixed(`{"a": [1]}`)},
 	{`[]`, `{"datatype":"FP64","shape":[0],"data":[]}`, ""},
 	{`array.array("f", [1, 2])`, `{"datatype":"FP32","shape":[2],"data":[1,2]}`, le([]float32{1, 2})},
 	{`array.array("l", [1])`, `{"datatype":"INT64","shape":[1],"data":[1]}`, le(int64(1))},
-	{`memoryview(array.array("d", [1, 2])).cast("B").cast("d", (2, 1))`, `{"datatype":"FP64","shape":[2,1],"data":[1,2]}`, le([]float64{1, 2})},
-	{`memoryview(array.array("h", [1, 2, 3]))[::2]`, `{"datatype":"INT64","shape":[2],"data":[1,3]}`, le([]int64{1, 3})},
+	{`memoryview(array.array("d", [1, 2])).cast("B").cast("d", (2, 1))`,
+		`{"datatype":"FP64","shape":[2,1],"data":[1,2]}`, le([]float64{1, 2})},
+	{`memoryview(array.array("h", [1, 2, 3]))[::2]`, `{"datatype":"INT64","shape":[2],"data":[1,3]}`,
+		le([]int64{1, 3})},
 	{`V([1, 2], "FP32")`, `{"datatype":"FP32","shape":[2],"data":[1,2]}`, le([]float32{1, 2})},
 	{`V([1, 2], "INT8", 2)`, `{"datatype":"INT8","shape":[2],"data":[1,2]}`, le([]int8{1, 2})},
 	{`V([1.0, True], "INT8", [1, 2])`, `{"datatype":"INT8","shape":[1,2],"data":[1,1]}`, le([]int8{1, 1})},
 	{`V([1, 0.0], "BOOL")`, `{"datatype":"BOOL","shape":[2],"data":[true,false]}`, "\x01\x00"},
 	{`V([0.1, 2], "FP16")`, `{"datatype":"FP16","shape":[2],"data":[0.1,2]}`, le([]uint16{0x2e66, 0x4000})},
-	{`V([1.00390625, 1.01171875, 3.4e38, float("inf"), float("nan")], "BF16")`, `{"datatype":"BF16","shape":[5],"data":[1.00390625,1.01171875,3.4e38,null,null]}`,
+	{`V([1.00390625, 1.01171875, 3.4e38, float("inf"), float("nan")], "BF16")`,
+		`{"datatype":"BF16","shape":[5],"data":[1.00390625,1.01171875,3.4e38,null,null]}`,
 		le([]uint16{0x3f80, 0x3f82, 0x7f80, 0x7f80, 0x7fc0})},
 	{`V("text", "str", 0)`, `{"datatype":"BYTES","shape":[1],"data":["text"]}`, lengthPrefixed("text")},
 	{`V(["a", "b"], "str")`, `{"datatype":"BYTES","shape":[2],"data":["a","b"]}`, lengthPrefixed("a", "b")},
-	{`V([1, 2], "dict")`, `{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["[1, 2]"]}`, lengthPrefixed(`[1, 2]`)},
+	{`V([1, 2], "dict")`,
+		`{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["[1, 2]"]}`,
+		lengthPrefixed(`[1, 2]`)},
 	{`V(bytearray(b"xy"), "BYTES")`, `{"datatype":"BYTES","shape":[1],"data":["xy"]}`, lengthPrefixed("xy")},
 	{`V(memoryview(b"xy"), "BYTES")`, `{"datatype":"BYTES","shape":[1],"data":["xy"]}`, lengthPrefixed("xy")},
 	{`V(memoryview(b"xy"), "UINT8")`, `{"datatype":"UINT8","shape":[2],"data":[120,121]}`, "xy"},
-	{`dict(V([1], "INT8"), content_type="a/b", parameters={"k": "v"})`, `{"datatype":"INT8","shape":[1],"parameters":{"k":"v","content_type":"a/b"},"data":[1]}`, "\x01"},
+	{`dict(V([1], "INT8"), content_type="a/b", parameters={"k": "v"})`,
+		`{"datatype":"INT8","shape":[1],"parameters":{"k":"v","content_type":"a/b"},"data":[1]}`, "\x01"},
 }
 
 var resultsNumpy = []struct{ python, json, raw string }{
-	{`np.array([[1, 2], [3, 4]], "float32")`, `{"datatype":"FP32","shape":[2,2],"data":[1,2,3,4]}`, le([]float32{1, 2, 3, 4})},
-	{`np.array([[1, 2], [3, 4]], "int16").T`, `{"datatype":"INT16","shape":[2,2],"data":[1,3,2,4]}`, le([]int16{1, 3, 2, 4})},
+	{`np.array([[1, 2], [3, 4]], "float32")`, `{"datatype":"FP32","shape":[2,2],"data":[1,2,3,4]}`,
+		le([]float32{1, 2, 3, 4})},
+	{`np.array([[1, 2], [3, 4]], "int16").T`, `{"datatype":"INT16","shape":[2,2],"data":[1,3,2,4]}`,
+		le([]int16{1, 3, 2, 4})},
 	{`np.array([1, 2], ">i4")`, `{"datatype":"INT32","shape":[2],"data":[1,2]}`, le([]int32{1, 2})},
 	{`np.float32(0.5)`, `{"datatype":"FP32","shape":[1],"data":[0.5]}`, le(float32(0.5))},
 	{`[np.float32(0.5), np.float32(2)]`, `{"datatype":"FP64","shape":[2],"data":[0.5,2]}`, le([]float64{0.5, 2})},
@@ -435,12 +473,15 @@ var resultsNumpy = []struct{ python, json, raw string }{
 	{`np.array(["a", "bc"])`, `{"datatype":"BYTES","shape":[2],"data":["a","bc"]}`, lengthPrefixed("a", "bc")},
 	{`np.array([True, False])`, `{"datatype":"BOOL","shape":[2],"data":[true,false]}`, "\x01\x00"},
 	{`np.zeros((0, 4))`, `{"datatype":"FP64","shape":[0,4],"data":[]}`, ""},
-	{`np.array([1, float("nan")])`, `{"datatype":"FP64","shape":[2],"data":[1,null]}`, le([]uint64{0x3ff0000000000000, 0x7ff8000000000000})},
+	{`np.array([1, float("nan")])`, `{"datatype":"FP64","shape":[2],"data":[1,null]}`,
+		le([]uint64{0x3ff0000000000000, 0x7ff8000000000000})},
 	{`V(np.array([5, 6]), "INT32")`, `{"datatype":"INT32","shape":[2],"data":[5,6]}`, le([]int32{5, 6})},
-	{`V(np.array([1, 2]), "FP16", [2, 1])`, `{"datatype":"FP16","shape":[2,1],"data":[1,2]}`, le([]uint16{0x3c00, 0x4000})},
+	{`V(np.array([1, 2]), "FP16", [2, 1])`, `{"datatype":"FP16","shape":[2,1],"data":[1,2]}`,
+		le([]uint16{0x3c00, 0x4000})},
 	{`V(np.array([1.5, 2.0]), "BF16")`, `{"datatype":"BF16","shape":[2],"data":[1.5,2]}`, le([]uint16{0x3fc0, 0x4000})},
 	{`V(np.array([1.0, 0.0]), "BOOL")`, `{"datatype":"BOOL","shape":[2],"data":[true,false]}`, "\x01\x00"},
-	{`{"a": np.arange(2), "b": np.float32(1)}`, `{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["{\"a\": [0, 1], \"b\": 1.0}"]}`, lengthPrefixed(`{"a": [0, 1], "b": 1.0}`)},
+	{`{"a": np.arange(2), "b": np.float32(1)}`,
+		`{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["{\"a\": [0, 1], \"b\": 1.0}"]}`, lengthPrefixed(`{"a": [0, 1], "b": 1.0}`)},
 }
 
 // wrongV2 are results that are no tensors, and what is said of them.
@@ -480,7 +521,8 @@ def f(inputs):
 
 func TestV2Results(t *testing.T) {
 	t.Parallel()
-	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"}, "standard library": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
+	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"},
+		"standard library": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startWith(t, python[0], python[1], resultSource, "f").awaitReady()
@@ -489,7 +531,8 @@ func TestV2Results(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return c.infer(want, fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":[%s]}],"parameters":{"binary_data_output":%t}}`, word, inBinary), 0)
+				return c.infer(want, fmt.Sprintf(
+					`{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":[%s]}],"parameters":{"binary_data_output":%t}}`, word, inBinary), 0)
 			}
 			all := resultsV2
 			if name == "numpy" {
@@ -514,7 +557,8 @@ func TestV2Results(t *testing.T) {
 	}
 }
 
-// Bytes that are no UTF-8 come as latin-1 text, all of a tensor's, and an output that says so goes out as the same bytes.
+// Bytes that are no UTF-8 come as latin-1 text, all of a tensor's, and an output that says so goes
+// out as the same bytes.
 func TestV2BytesThatAreNoText(t *testing.T) {
 	t.Parallel()
 	c := start(t, `
@@ -522,7 +566,8 @@ def f(inputs):
     return inputs + [{"name": "seen", "data": [repr((v["data"], v.get("encoding"))) for v in inputs]}]
 `, "f").awaitReady()
 	raw := lengthPrefixed("\xff\x00", "п")
-	head := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"BYTES","shape":[2],"parameters":{"binary_data_size":%d}}],"outputs":[{"name":"x","parameters":{"binary_data":true}},{"name":"seen"}]}`, len(raw))
+	head := fmt.Sprintf(
+		`{"inputs":[{"name":"x","datatype":"BYTES","shape":[2],"parameters":{"binary_data_size":%d}}],"outputs":[{"name":"x","parameters":{"binary_data":true}},{"name":"seen"}]}`, len(raw))
 	a := c.infer(200, head+raw, len(head))
 	if string(a.binary["x"]) != raw || a.Outputs[1].Data.([]any)[0] != `(['ÿ\x00', 'Ð¿'], 'latin-1')` {
 		t.Errorf("%q", a.body)
@@ -560,13 +605,15 @@ async def later(): return {"a": 1}
 	}{{c, "exit", 502, "function-died"}, {c, "raise", 500, "function-error"}, {impatient, "sleep", 504, "timeout"}} {
 		a := x.c.infer(x.status, call(x.what), 0)
 		var p struct{ Detail, Error string }
-		if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.slug() != x.slug || p.Error != p.Detail || p.Error == "" {
+		if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.slug() != x.slug || p.Error != p.Detail ||
+			p.Error == "" {
 			t.Errorf("%s: %s", x.what, a.body)
 		}
 		c.infer(200, call("nothing"), 0)
 	}
 	c.write("key", strings.Repeat("k", 32))
-	if a := c.infer(401, call("x"), 0, caller.Header, "x.y.z"); a.status == 401 && !strings.Contains(a.body, `"error":"`) {
+	if a := c.infer(401, call("x"), 0, caller.Header, "x.y.z"); a.status == 401 &&
+		!strings.Contains(a.body, `"error":"`) {
 		t.Errorf("%s", a.body)
 	}
 }

@@ -52,20 +52,24 @@ func TestALargeFileInLittleMemory(t *testing.T) {
 	}
 	size <<= 20
 	w := newWorld(t)
-	if _, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/in/large", io.LimitReader(rand.Reader, size), size, minio.PutObjectOptions{}); err != nil {
+	if _, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/in/large",
+		io.LimitReader(rand.Reader, size), size, minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	in := filepath.Join(w.data, "o", "large")
 	memory, took := w.peak(t, "fetch", &stage.FetchPlan{
-		Inputs: []stage.Input{{Name: "o", Session: sessionFile, Bucket: w.bucket, Key: "users/ann/file_groups/in/large"}},
+		Inputs: []stage.Input{{Name: "o", Session: sessionFile, Bucket: w.bucket,
+			Key: "users/ann/file_groups/in/large"}},
 	})
 	t.Logf("fetch of %d MiB: %d MiB of memory, %s", size>>20, memory>>20, took.Round(time.Millisecond))
 	if i, err := os.Stat(in); err != nil || i.Size() != size || memory > maxMemory {
 		t.Errorf("fetch: %v %v, %d MiB of memory", i, err, memory>>20)
 	}
-	memory, took = w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
-		{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/", Session: sessionFile}}},
-	}})
+	memory, took = w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket,
+		Session: sessionFile, Outputs: []stage.Output{
+			{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/",
+				Session: sessionFile}}},
+		}})
 	t.Logf("publish: %d MiB of memory, %s", memory>>20, took.Round(time.Millisecond))
 	o, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/out/large", minio.StatObjectOptions{})
 	if err != nil || o.Size != size || memory > maxMemory {
@@ -89,9 +93,11 @@ func TestManySmallFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	memory, took := w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
-		{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/", Session: sessionFile}}},
-	}})
+	memory, took := w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket,
+		Session: sessionFile, Outputs: []stage.Output{
+			{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/",
+				Session: sessionFile}}},
+		}})
 	t.Logf("publish of %d files: %d MiB of memory, %s", n, memory>>20, took.Round(time.Millisecond))
 	inMemory, took := w.peak(t, "fetch", &stage.FetchPlan{Inputs: []stage.Input{
 		{Name: "commit", Session: sessionFile, Bucket: w.bucket, Commit: stage.CommitKey("r", "s"), Output: "o"},

@@ -69,7 +69,8 @@ func run(ctx context.Context, args []string) int {
 		_, result.BoxFull = errors.AsType[*databox.FullError](err)
 		slog.Error(args[0]+" failed", "error", err, "retry", result.Retry)
 	} else {
-		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "seconds", time.Since(began).Seconds())
+		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "seconds",
+			time.Since(began).Seconds())
 	}
 	leave(*message, result)
 	switch {

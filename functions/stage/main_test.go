@@ -53,7 +53,8 @@ func newWorld(t *testing.T) world {
 func (w world) session(t *testing.T) databox.Session {
 	t.Helper()
 	policy, err := databox.Policy(
-		databox.Grant{Bucket: w.bucket, Prefix: "runs/r/", Access: databox.Write}, databox.Grant{Bucket: w.bucket, Prefix: "users/ann/", Access: databox.Write},
+		databox.Grant{Bucket: w.bucket, Prefix: "runs/r/", Access: databox.Write},
+		databox.Grant{Bucket: w.bucket, Prefix: "users/ann/", Access: databox.Write},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,8 @@ func (w world) stage(t *testing.T, command string, plan any) (int, stage.Result,
 	t.Helper()
 	c, message := w.program(t, command, plan)
 	out, _ := c.CombinedOutput()
-	if s, err := databox.ReadSession(filepath.Join(w.sessions, sessionFile)); err == nil && strings.Contains(string(out), s.SecretAccessKey) {
+	if s, err := databox.ReadSession(filepath.Join(w.sessions, sessionFile)); err == nil &&
+		strings.Contains(string(out), s.SecretAccessKey) {
 		t.Error("the session's secret is in the log")
 	}
 	return c.ProcessState.ExitCode(), resultIn(t, message), string(out)
@@ -128,7 +130,8 @@ func TestFetchAndPublishAsProcesses(t *testing.T) {
 	w.s3.Put(t, w.bucket, "users/boris/file_groups/in/secret", "boris")
 	in, out := filepath.Join(w.data, "table", "Файл $(HOME) 1.csv"), filepath.Join(w.data, "model")
 	code, r, said := w.stage(t, "fetch", &stage.FetchPlan{
-		Inputs:  []stage.Input{{Name: "table", Session: sessionFile, Bucket: w.bucket, Key: "users/ann/file_groups/in/Файл $(HOME) 1.csv"}},
+		Inputs: []stage.Input{{Name: "table", Session: sessionFile, Bucket: w.bucket,
+			Key: "users/ann/file_groups/in/Файл $(HOME) 1.csv"}},
 		Outputs: []string{"model"},
 	})
 	if code != 0 || r.Files != 1 || r.Bytes != 4 || r.Error != "" {
@@ -143,9 +146,11 @@ func TestFetchAndPublishAsProcesses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(out, "model"), []byte("m"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
-		{Name: "model", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/models/", Session: sessionFile}}},
-	}}
+	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile,
+		Outputs: []stage.Output{
+			{Name: "model", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/models/",
+				Session: sessionFile}}},
+		}}
 	for range 2 { // the second finds the first one's commit
 		if code, r, said := w.stage(t, "publish", plan); code != 0 || r.Attempt != 1 || r.Files != 1 {
 			t.Fatalf("publish: %d %+v %s", code, r, said)
@@ -164,10 +169,12 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 	w.s3.Put(t, w.bucket, "users/boris/file_groups/in/secret", "boris")
 	w.s3.Put(t, w.bucket, "users/ann/file_groups/in/a", "a")
 	in := func(key, etag string) *stage.FetchPlan {
-		return &stage.FetchPlan{Inputs: []stage.Input{{Name: "x", Session: sessionFile, Bucket: w.bucket, Key: key, ETag: etag}}}
+		return &stage.FetchPlan{Inputs: []stage.Input{{Name: "x", Session: sessionFile, Bucket: w.bucket, Key: key,
+			ETag: etag}}}
 	}
 	out := func(name, stageName string, outputs ...stage.Output) *stage.PublishPlan {
-		return &stage.PublishPlan{Run: name, Stage: stageName, Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: outputs}
+		return &stage.PublishPlan{Run: name, Stage: stageName, Attempt: 1, Bucket: w.bucket, Session: sessionFile,
+			Outputs: outputs}
 	}
 	if err := os.Mkdir(filepath.Join(w.data, "named"), 0o777); err != nil {
 		t.Fatal(err)
@@ -186,7 +193,8 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 		"another user's file": {"fetch", in("users/boris/file_groups/in/secret", ""), 1, "input x"},
 		"not a plan":          {"fetch", map[string]string{"nonsense": "1"}, 2, "unknown field"},
 		"no outputs' folder":  {"publish", out("r", "t", stage.Output{Name: "gone"}), 1, "output gone"},
-		"a terminal's name":   {"publish", out("r", "t", stage.Output{Name: "named"}), 1, `output named: "\x1b[2Jboo\rfake"`},
+		"a terminal's name": {"publish", out("r", "t", stage.Output{Name: "named"}), 1,
+			`output named: "\x1b[2Jboo\rfake"`},
 	} {
 		code, r, said := w.stage(t, c.command, c.plan)
 		if code != c.code || !strings.Contains(r.Error, c.want) || r.Retry {
@@ -209,8 +217,13 @@ func TestASessionThatEndsIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*databox.Session){
 		"unknown to S3": func(s *databox.Session) { s.AccessKeyID = "ENDED" + s.AccessKeyID[5:] },
-		"refused":       func(s *databox.Session) { s.Expiration, s.SecretAccessKey = time.Now().Add(-time.Second), "another" },
-		"forged token":  func(s *databox.Session) { s.SessionToken = s.SessionToken[:len(s.SessionToken)-8] + "AAAAAAAA" },
+		"refused": func(s *databox.Session) {
+			s.Expiration, s.SecretAccessKey = time.Now().Add(-time.Second),
+				"another"
+		},
+		"forged token": func(s *databox.Session) {
+			s.SessionToken = s.SessionToken[:len(s.SessionToken)-8] + "AAAAAAAA"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,9 +237,11 @@ func TestASessionThatEndsIsReplaced(t *testing.T) {
 			dead := w.session(t)
 			end(&dead)
 			w.give(t, dead)
-			c, message := w.program(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket, Session: sessionFile, Outputs: []stage.Output{
-				{Name: "model", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/models/", Session: sessionFile}}},
-			}})
+			c, message := w.program(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket,
+				Session: sessionFile, Outputs: []stage.Output{
+					{Name: "model", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/models/",
+						Session: sessionFile}}},
+				}})
 			said, err := c.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -247,7 +262,8 @@ func TestASessionThatEndsIsReplaced(t *testing.T) {
 			if r := resultIn(t, message); r.Files != 1 || r.Error != "" {
 				t.Errorf("%+v", r)
 			}
-			if _, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/models/m", minio.StatObjectOptions{}); err != nil {
+			if _, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/models/m",
+				minio.StatObjectOptions{}); err != nil {
 				t.Error(err)
 			}
 		})

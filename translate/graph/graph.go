@@ -145,7 +145,8 @@ func (g Graph) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
 	node := func(indent string, n Node) {
-		around := map[string][2]string{"box": {"[(", ")]"}, "api": {"([", "])"}, "component": {"[[", "]]"}, "stage": {"[", "]"}, "schedule": {"{{", "}}"}}[n.Shape]
+		around := map[string][2]string{"box": {"[(", ")]"}, "api": {"([", "])"}, "component": {"[[", "]]"},
+			"stage": {"[", "]"}, "schedule": {"{{", "}}"}}[n.Shape]
 		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, g.key(n.ID), around[0], quote(n.Label), around[1])
 	}
 	for _, n := range g.Nodes {
@@ -179,7 +180,8 @@ func quote(s string) string {
 func (g Graph) DOT() string {
 	var b strings.Builder
 	b.WriteString("digraph module {\n  rankdir=LR; compound=true;\n")
-	shapes := map[string]string{"box": "cylinder", "api": "oval", "component": "component", "stage": "box", "schedule": "hexagon"}
+	shapes := map[string]string{"box": "cylinder", "api": "oval", "component": "component", "stage": "box",
+		"schedule": "hexagon"}
 	first := map[string]string{}
 	for _, group := range append([]string{""}, g.groups()...) {
 		if group != "" {

@@ -137,8 +137,8 @@ func TestCheckIssuer(t *testing.T) {
 	}
 }
 
-// An operator bounds the disk of users' containers; a manifest's own limit wins, and without either there
-// is none.
+// An operator bounds the disk of users' containers; a manifest's own limit wins, and without either
+// there is none.
 func TestDiskIsBoundedByTheOperator(t *testing.T) {
 	t.Parallel()
 	none := installation.Default().Defaults.Resources(nil)

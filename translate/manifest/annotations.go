@@ -67,7 +67,8 @@ var (
 	}, 0, 0, maxScale)
 	MaxScale = number(Annotation{
 		Name: "max-scale", Kind: "MLComponent", Text: "The most instances at once; 0 is no limit.",
-		Default: "the installation's, 20, or min-scale where that is more", Becomes: "autoscaling.knative.dev/max-scale",
+		Default: "the installation's, 20, or min-scale where that is more",
+		Becomes: "autoscaling.knative.dev/max-scale",
 	}, 0, 0, maxScale)
 	Concurrency = number(Annotation{
 		Name: "concurrency", Kind: "MLComponent", Text: "The most calls that one instance takes at once.",
@@ -76,7 +77,8 @@ var (
 	// Timeout of a call. Its usual value, 0, is the installation's.
 	Timeout = seconds(Annotation{
 		Name: "timeout", Kind: "MLComponent", Text: "How long one call may take.",
-		Default: "the installation's (300s)", Becomes: "timeoutSeconds", Bounds: "a time from 1s to 600s, Knative's maximum",
+		Default: "the installation's (300s)", Becomes: "timeoutSeconds",
+		Bounds: "a time from 1s to 600s, Knative's maximum",
 	}, 0, time.Second, routes.MaxTimeout)
 	ScaleDownDelay = duration(Annotation{
 		Name: "scale-down-delay", Kind: "MLComponent", Text: "How long an idle instance stays.",

@@ -38,9 +38,11 @@ func TestBoundsOfAnnotations(t *testing.T) {
 			[]string{"0s", "1h", "90s"}, []string{"90", "1h1s", "1.5s", "-1s", ""},
 		},
 		{manifest.Workers.Annotation, of(manifest.Workers), []string{"1", "64"}, []string{"0", "65"}},
-		{manifest.AnonymousCalls.Annotation, of(manifest.AnonymousCalls), []string{"Allow", "Refuse"}, []string{"allow", ""}},
+		{manifest.AnonymousCalls.Annotation, of(manifest.AnonymousCalls), []string{"Allow", "Refuse"},
+			[]string{"allow", ""}},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
-		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"}, []string{"-1", "1001"}},
+		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},
+			[]string{"-1", "1001"}},
 		{
 			manifest.StageTimeout.Annotation, of(manifest.StageTimeout),
 			[]string{"1", "720h"}, []string{"0", "720h0m1s", "1.5s"},

@@ -74,7 +74,8 @@ func (d Diagnostics) Failed() bool {
 // Sort orders findings by their place and drops repetitions.
 func (d *Diagnostics) Sort() {
 	slices.SortStableFunc(*d, func(a, b Diagnostic) int {
-		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.Severity, b.Severity),
+			cmp.Compare(a.Message, b.Message))
 	})
 	*d = slices.Compact(*d)
 }

@@ -33,7 +33,8 @@ func jsonNode(text Text) (*yaml.Node, error) {
 		return nil, fmt.Errorf("longer than %d bytes", maxEmbedded)
 	}
 	var any json.RawMessage
-	if err := json.Unmarshal([]byte(text.Value), &any); err != nil { // the whole of it, for a decoder's tokens are more lenient
+	// the whole of it, for a decoder's tokens are more lenient
+	if err := json.Unmarshal([]byte(text.Value), &any); err != nil {
 		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, fmt.Errorf("not valid JSON at character %d: %w", len([]rune(text.Value[:s.Offset])), s)
 		}

@@ -26,9 +26,13 @@ func FuzzRead(f *testing.F) {
 	}
 	const head = "apiVersion: unified-platform.cs.hse.ru/v1\nkind: DataBox\nmetadata: {name: a, namespace: b}\n"
 	for _, s := range []string{
-		"", "\ufeff", "---\n---\n...\n", "%YAML 1.1\n---\na", "\x00", "a: \xff", "? [a]\n: b", "!!binary aGk=", "a: .inf", "a: 1_000", "a: 0o17", "- - - -",
-		head + "spec: &a {s3DefaultStorage: *a}", head + "spec: {<<: &a [*a]}", head + "spec: {<<: 1}", head + "spec: !x {}", "!x\n" + head + "spec: {}\n", "!x\n" + strings.Replace(head, "DataBox", "Secret", 1), head + "spec: {s3DefaultStorage: {capacity: 1e999999999}}",
-		strings.Repeat("[", 2000), strings.Repeat("a: {", 500), "apiVersion: v1\nkind: [a]", "apiVersion: v1\nkind: X\nmetadata: {name: {}}",
+		"", "\ufeff", "---\n---\n...\n", "%YAML 1.1\n---\na", "\x00", "a: \xff", "? [a]\n: b", "!!binary aGk=",
+		"a: .inf", "a: 1_000", "a: 0o17", "- - - -",
+		head + "spec: &a {s3DefaultStorage: *a}", head + "spec: {<<: &a [*a]}", head + "spec: {<<: 1}",
+		head + "spec: !x {}", "!x\n" + head + "spec: {}\n", "!x\n" + strings.Replace(head, "DataBox", "Secret", 1),
+		head + "spec: {s3DefaultStorage: {capacity: 1e999999999}}",
+		strings.Repeat("[", 2000), strings.Repeat("a: {", 500), "apiVersion: v1\nkind: [a]",
+		"apiVersion: v1\nkind: X\nmetadata: {name: {}}",
 	} {
 		f.Add([]byte(s))
 	}

@@ -371,7 +371,9 @@ func heads[T interface{ Head() *Header }](objects []T) []*Header {
 
 // add appends what another module holds.
 func (m *Module) add(o *Module) {
-	m.Boxes, m.Components, m.Pipelines = append(m.Boxes, o.Boxes...), append(m.Components, o.Components...), append(m.Pipelines, o.Pipelines...)
-	m.APIs, m.Secrets, m.Foreign = append(m.APIs, o.APIs...), append(m.Secrets, o.Secrets...), append(m.Foreign, o.Foreign...)
+	m.Boxes, m.Components, m.Pipelines = append(m.Boxes, o.Boxes...), append(m.Components, o.Components...),
+		append(m.Pipelines, o.Pipelines...)
+	m.APIs, m.Secrets, m.Foreign = append(m.APIs, o.APIs...), append(m.Secrets, o.Secrets...),
+		append(m.Foreign, o.Foreign...)
 	maps.Copy(m.Unread, o.Unread)
 }

@@ -12,7 +12,8 @@ import (
 // its beginning, places and findings included.
 func samePieces(t *testing.T, data []byte, size int) bool {
 	t.Helper()
-	read := func(how func(File, *Module, *Diagnostics, *tally) bool) (m *Module, found Diagnostics, count tally, ok bool) {
+	read := func(how func(File, *Module, *Diagnostics, *tally) bool) (m *Module, found Diagnostics, count tally,
+		ok bool) {
 		m = &Module{Unread: map[string]bool{}}
 		ok = how(File{"f", data}, m, &found, &count)
 		found.Sort()
@@ -32,7 +33,8 @@ func samePieces(t *testing.T, data []byte, size int) bool {
 		return true
 	})
 	if !reflect.DeepEqual(found, want) || count != wantCount {
-		t.Errorf("in pieces: %v documents and objects, %v\nfrom the beginning: %v documents and objects, %v\n%s", count, found, wantCount, want, data)
+		t.Errorf("in pieces: %v documents and objects, %v\nfrom the beginning: %v documents and objects, %v\n%s", count,
+			found, wantCount, want, data)
 	}
 	if !reflect.DeepEqual(m, wantModule) {
 		t.Errorf("in pieces: %+v\nfrom the beginning: %+v\n%s", m, wantModule, data)
@@ -71,7 +73,9 @@ func TestPieces(t *testing.T) {
 		t.Errorf("%d bytes are %d piece", len(long), n)
 	}
 	for _, odd := range []string{
-		"a: \"\n---\n\"", "a: [\n---\n]", "a: |\n---\nb", "--- |+\n a\n\n---\nb: 1", "a: 1\n...\n%YAML 1.2\n---\nb: 1", "%TAG ! tag:x,2000:\n---\n!a b", "a\rb: 1\n---\n[]", "# \u2028\n---\n[]", "a: &a 1\n---\nb: *a", "---\n---\n---", "a: 1\n----\nb",
+		"a: \"\n---\n\"", "a: [\n---\n]", "a: |\n---\nb", "--- |+\n a\n\n---\nb: 1", "a: 1\n...\n%YAML 1.2\n---\nb: 1",
+		"%TAG ! tag:x,2000:\n---\n!a b", "a\rb: 1\n---\n[]", "# \u2028\n---\n[]", "a: &a 1\n---\nb: *a",
+		"---\n---\n---", "a: 1\n----\nb",
 		"a\n---b: 1\n", "\n--- # x\n- 1\n---\t[\n", "...\n---\n...\n", "# only\n---\n# this\n",
 	} {
 		samePieces(t, []byte(odd), 1)

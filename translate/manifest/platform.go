@@ -20,7 +20,8 @@ type Kind struct {
 // Kinds are all of them, in the order of the documentation.
 var Kinds = []Kind{
 	{
-		"DataBox", "Storage: a bucket of the module's own, or a read-only reference to another module's. Becomes a `DataBox` " +
+		"DataBox",
+		"Storage: a bucket of the module's own, or a read-only reference to another module's. Becomes a `DataBox` " +
 			"custom resource; the controller makes the bucket, its notifications and its credentials.",
 		reflect.TypeFor[DataBoxSpec](), (*decoderOf).dataBox,
 	},
@@ -30,12 +31,14 @@ var Kinds = []Kind{
 		reflect.TypeFor[MLComponentSpec](), (*decoderOf).mlComponent,
 	},
 	{
-		"ExperimentPipeline", "Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, " +
+		"ExperimentPipeline",
+		"Containers in stages that hand files to each other. Becomes a `Pipeline` custom resource, " +
 			"one Trigger for its chain and one for each on-upload rule, and for a schedule a PingSource; the module gets a Broker.",
 		reflect.TypeFor[ExperimentPipelineSpec](), (*decoderOf).pipeline,
 	},
 	{
-		"APIComponent", "The HTTP API of files, of runs, of one component or of one pipeline. All of a module's become one " +
+		"APIComponent",
+		"The HTTP API of files, of runs, of one component or of one pipeline. All of a module's become one " +
 			"Knative Service `gateway` with an immutable ConfigMap of its routes.",
 		reflect.TypeFor[APIComponentSpec](), (*decoderOf).apiComponent,
 	},
@@ -80,9 +83,11 @@ func (d *decoderOf) pipeline(n, kind *yaml.Node, m *Module) {
 }
 
 func (d *decoderOf) joins(n, kind *yaml.Node, _ *Module) {
-	d.found.Notef(d.at(n), "%s has no effect here: it joins a module to the platform's own repository and registry", kind.Value)
+	d.found.Notef(d.at(n), "%s has no effect here: it joins a module to the platform's own repository and registry",
+		kind.Value)
 }
 
 func (d *decoderOf) datasetComponent(n, _ *yaml.Node, _ *Module) {
-	d.found.Notef(d.at(n), "DatasetComponent has no effect here: to share a dataset, annotate its DataBox with %s", SharedWith.Name)
+	d.found.Notef(d.at(n), "DatasetComponent has no effect here: to share a dataset, annotate its DataBox with %s",
+		SharedWith.Name)
 }

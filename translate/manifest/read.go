@@ -199,14 +199,16 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 	var found Diagnostics
 	quiet.found = &found
 	ok := quiet.decode(n, reflect.ValueOf(&o).Elem(), "")
-	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData, Type: o.Type}
+	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData,
+		Type: o.Type}
 	if o.Spec != nil && !null(o.Spec) {
 		var v values
 		// Fields of a platform Secret are not all known: what else stands below spec is passed
 		// over.
 		for _, key := range []string{"data", "stringData"} {
 			if c := child(o.Spec, key); c != nil {
-				target := reflect.ValueOf(&v).Elem().FieldByName(map[string]string{"data": "Data", "stringData": "StringData"}[key])
+				target := reflect.ValueOf(&v).Elem().FieldByName(map[string]string{"data": "Data",
+					"stringData": "StringData"}[key])
 				ok = quiet.decode(c, target, "spec."+key) && ok
 			}
 		}
@@ -226,7 +228,8 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 var aboutValue = regexp.MustCompile(`^(.*): want a (string|mapping), not .*$`)
 
 func withoutValue(message string) string {
-	return aboutValue.ReplaceAllString(message, "$1: want a $2 (what is there is not shown; numbers and the like must be quoted)")
+	return aboutValue.ReplaceAllString(message,
+		"$1: want a $2 (what is there is not shown; numbers and the like must be quoted)")
 }
 
 // both takes values from the top of a Secret or from below its spec; at both places they are an

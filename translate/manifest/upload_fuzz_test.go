@@ -13,7 +13,10 @@ import (
 // and what is taken are as many rules as JSON has, with the same boxes.
 func FuzzOnUpload(f *testing.F) {
 	for _, s := range []string{
-		`[{"box":"data","prefix":"in/","suffix":".csv","input":"f"}]`, `[]`, `{}`, `null`, `[null]`, `[{}]`, `[[]]`, `[{"box":1}]`, `[{"box":"a"},{"box":"b"}]`, `[{"box":"a"}] x`, `[{"box":"a","box":"b"}]`, `- box: a`, `[{box: a}]`, `[&a [*a]]`, `!!x []`, ``, " ", "\x00", `[{"box":"\ud800"}]`, `[{"unknown":1}]`, `["` + strings.Repeat("[", 500), `[{"inputs":{"a":"b:/c"}}]`,
+		`[{"box":"data","prefix":"in/","suffix":".csv","input":"f"}]`, `[]`, `{}`, `null`, `[null]`, `[{}]`, `[[]]`,
+		`[{"box":1}]`, `[{"box":"a"},{"box":"b"}]`, `[{"box":"a"}] x`, `[{"box":"a","box":"b"}]`, `- box: a`,
+		`[{box: a}]`, `[&a [*a]]`, `!!x []`, ``, " ", "\x00", `[{"box":"\ud800"}]`, `[{"unknown":1}]`,
+		`["` + strings.Repeat("[", 500), `[{"inputs":{"a":"b:/c"}}]`,
 	} {
 		f.Add(s)
 	}
@@ -26,7 +29,8 @@ func FuzzOnUpload(f *testing.F) {
 		if again, err := strconv.Unquote(string(quoted)); err != nil || again != rules {
 			return // YAML, as JSON, has no such text
 		}
-		m, found := manifest.Read([]manifest.File{{Name: "f", Data: []byte(head + string(quoted) + "}}\nspec: {stages: []}\n")}})
+		m, found := manifest.Read([]manifest.File{{Name: "f",
+			Data: []byte(head + string(quoted) + "}}\nspec: {stages: []}\n")}})
 		var list []map[string]any
 		isList := json.Unmarshal([]byte(rules), &list) == nil
 		for _, d := range found {

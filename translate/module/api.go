@@ -67,7 +67,8 @@ func form(s *scope, x *manifest.APIComponent) string {
 	}
 	switch {
 	case len(forms) == 0:
-		s.Errorf(x.Spec.Position, "APIComponent %s: one of files, pipelines, mlComponent and experimentPipeline is needed",
+		s.Errorf(x.Spec.Position,
+			"APIComponent %s: one of files, pipelines, mlComponent and experimentPipeline is needed",
 			x.Meta.Name.Value)
 		return ""
 	case len(forms) > 1:
@@ -148,7 +149,8 @@ func (a apiVariables) decide(list string, all []manifest.APIVariable) []routes.V
 			a.check(fmt.Sprintf("spec.apiSpec.%s[%d]", list, i), list, v)
 		}
 		o := routes.Variable{
-			Name: v.Name.Value, Description: v.Description, Required: list == "inputs" && (v.Required == nil || *v.Required),
+			Name: v.Name.Value, Description: v.Description, Required: list == "inputs" &&
+				(v.Required == nil || *v.Required),
 		}
 		if v.Type != nil {
 			o.Datatypes, o.ContentTypes = v.Type.Datatypes, v.Type.ContentTypes
@@ -175,7 +177,8 @@ func (a apiVariables) check(where, list string, v manifest.APIVariable) {
 	}
 	a.named[name] = true
 	if list == "outputs" && v.Required != nil {
-		a.Notef(v.Key("required"), "%s.required has no effect: a caller may always leave an output to its usual place", where)
+		a.Notef(v.Key("required"), "%s.required has no effect: a caller may always leave an output to its usual place",
+			where)
 	}
 }
 
@@ -192,7 +195,8 @@ func pathOf(found *scope, spec manifest.APIComponentSpec, taken map[string]manif
 		key = routes.FilesPath
 	case spec.Has(routes.KindFiles):
 		found.Errorf(p.At,
-			"spec.restfulApi.path: %q: the file API is always at files, where the platform's clients look for it", p.Value)
+			"spec.restfulApi.path: %q: the file API is always at files, where the platform's clients look for it",
+			p.Value)
 		return ""
 	case spec.Has(routes.KindPipelines) && (key == "" || key == pipelinesPath):
 		key = pipelinesPath

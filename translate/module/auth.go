@@ -56,7 +56,8 @@ func basic(s *scope, auth *manifest.Auth) *routes.Basic {
 func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 	const where = "spec.restfulApi.auth.oidc"
 	all, at := s.config.OIDC, auth.Key("oidc")
-	out := &routes.OIDC{Issuer: all.Issuer, ClientID: all.ClientID, UserClaim: all.UserClaim, UserPrefix: all.UserPrefix}
+	out := &routes.OIDC{Issuer: all.Issuer, ClientID: all.ClientID, UserClaim: all.UserClaim,
+		UserPrefix: all.UserPrefix}
 	x := auth.OIDC
 	if x == nil {
 		x = &manifest.OIDC{}
@@ -86,7 +87,8 @@ func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 		i.url, i.at = out.Issuer, at
 	}
 	if out.Issuer != i.url {
-		s.Errorf(at, "%s: the issuer %s differs from %s at %s; users of two issuers could share a name, so a module has one",
+		s.Errorf(at,
+			"%s: the issuer %s differs from %s at %s; users of two issuers could share a name, so a module has one",
 			where, out.Issuer, i.url, i.at)
 	}
 	return out

@@ -48,7 +48,8 @@ func capacity(found *scope, x *manifest.Storage) *resource.Quantity {
 	}
 	q, err := quantity.Parse(text)
 	if err != nil || q.Sign() <= 0 {
-		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is not a size; write 1G, 500Mi or the like", text)
+		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is not a size; write 1G, 500Mi or the like",
+			text)
 	}
 	return &q
 }

@@ -70,7 +70,8 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	spec, c := &x.Spec, container{s, "spec"}
 	out := Component{
 		Places: placesOf(x), Name: x.Meta.Name.Value, Image: c.image(spec.Field("image"), spec.Image),
-		Port: servicePort(s, spec), Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom), Resources: c.limits(spec.ResourceLimits),
+		Port: servicePort(s, spec), Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom),
+		Resources: c.limits(spec.ResourceLimits),
 	}
 	if spec.MLService == nil {
 		s.Errorf(spec.Position, "spec.mlService is missing: it says which function is served")
@@ -99,8 +100,9 @@ func placesOf(x *manifest.MLComponent) Places {
 		return x.Position
 	}
 	p := Places{
-		Position: x.Position, Image: x.Position, Port: or(x.Spec.At, "servicePort"), Resources: or(x.Spec.At, "resourceLimits"),
-		Model: x.Position, Annotations: x.Meta.Annotations,
+		Position: x.Position, Image: x.Position, Port: or(x.Spec.At, "servicePort"),
+		Resources: or(x.Spec.At, "resourceLimits"),
+		Model:     x.Position, Annotations: x.Meta.Annotations,
 	}
 	if x.Spec.Image != nil {
 		p.Image = x.Spec.Image.ExistingImageName.At
@@ -139,7 +141,8 @@ func servicePort(found *scope, spec *manifest.MLComponentSpec) int {
 func functions(found *scope, s *manifest.MLService) (inference, loader string) {
 	for _, f := range []manifest.Text{s.PackageRegistryName, s.PublicPackageRegistryName} {
 		if f.Value != "" {
-			found.Notef(f.At, "the package registry %s has no effect here: nothing is installed into the image", f.Value)
+			found.Notef(f.At, "the package registry %s has no effect here: nothing is installed into the image",
+				f.Value)
 		}
 	}
 	if s.Inference.Value == "" {
@@ -162,8 +165,9 @@ func noteMount(found *scope, s *manifest.MLService, b manifest.ConnectedBox) {
 			"connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container",
 			b.Name.Value)
 	case b.MountS3Box != nil:
-		found.Notef(b.Position, "connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input "+
-			"names them, each call's into a folder of its own", b.Name.Value)
+		found.Notef(b.Position,
+			"connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input "+
+				"names them, each call's into a folder of its own", b.Name.Value)
 	}
 }
 

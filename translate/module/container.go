@@ -72,11 +72,13 @@ func (c container) envFrom(envFrom []manifest.EnvFrom) []corev1.EnvFromSource {
 			ref, ok := c.reference(e, r)
 			from.SecretRef = &corev1.SecretEnvSource{LocalObjectReference: ref, Optional: optional(r)}
 			if ok && c.secrets[ref.Name] == nil {
-				c.Notef(r.Name.At, "Secret %s is not among the manifests: it must exist in namespace %s", ref.Name, c.namespace)
+				c.Notef(r.Name.At, "Secret %s is not among the manifests: it must exist in namespace %s", ref.Name,
+					c.namespace)
 			}
 		} else {
 			ref, _ := c.reference(e, e.ConfigMapRef)
-			from.ConfigMapRef = &corev1.ConfigMapEnvSource{LocalObjectReference: ref, Optional: optional(e.ConfigMapRef)}
+			from.ConfigMapRef = &corev1.ConfigMapEnvSource{LocalObjectReference: ref,
+				Optional: optional(e.ConfigMapRef)}
 		}
 		out = append(out, from)
 	}
@@ -121,7 +123,8 @@ func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequir
 				"or a name with a domain like nvidia.com/gpu", c.where, name)
 		}
 		if extended && len(validation.IsQualifiedName(name)) > 0 {
-			c.Errorf(text.At, "%s.resourceLimits: %q is not the name of a resource; write DOMAIN/NAME, like nvidia.com/gpu",
+			c.Errorf(text.At,
+				"%s.resourceLimits: %q is not the name of a resource; write DOMAIN/NAME, like nvidia.com/gpu",
 				c.where, name)
 		}
 		q, err := quantity.Parse(text.Value)
@@ -131,7 +134,8 @@ func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequir
 			continue
 		}
 		if extended && q.MilliValue()%1000 != 0 {
-			c.Errorf(text.At, "%s.resourceLimits.%s: %q is not a whole number; Kubernetes gives such a resource undivided",
+			c.Errorf(text.At,
+				"%s.resourceLimits.%s: %q is not a whole number; Kubernetes gives such a resource undivided",
 				c.where, name, text.Value)
 		}
 		list[corev1.ResourceName(name)] = q

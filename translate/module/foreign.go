@@ -42,7 +42,8 @@ func decideForeign(s *scope, x *manifest.Foreign, anywhere bool) Foreign {
 		s.Errorf(f.Position, "%s has no metadata.name", x.Kind)
 	case f.list():
 		s.Errorf(f.Position,
-			"%s has a field \"items\", so kubectl would apply what is in it instead: write each object as a document", f)
+			"%s has a field \"items\", so kubectl would apply what is in it instead: write each object as a document",
+			f)
 	case marked(x.Object):
 		s.Errorf(f.Position,
 			"%s has a label by which unip knows its own objects: app.kubernetes.io/managed-by: unip, or one of %s",
@@ -91,7 +92,8 @@ func (f Foreign) where(config installation.Config) string {
 	case !f.carried:
 		return "; it may reach beyond the module's namespace"
 	case f.pods:
-		return fmt.Sprintf("; its pods keep to the namespace's Pod Security (%s), and unip's NetworkPolicies do not select them",
+		return fmt.Sprintf(
+			"; its pods keep to the namespace's Pod Security (%s), and unip's NetworkPolicies do not select them",
 			config.Security)
 	}
 	return ""
@@ -112,7 +114,8 @@ func marked(v any) bool {
 			if labels, ok := x.(map[string]any); ok && key == "labels" {
 				for name, value := range labels {
 					domain, _, _ := strings.Cut(name, "/")
-					if (name == "app.kubernetes.io/managed-by" && value == "unip") || domain == manifest.Group || strings.HasSuffix(domain, "."+manifest.Group) {
+					if (name == "app.kubernetes.io/managed-by" && value == "unip") || domain == manifest.Group ||
+						strings.HasSuffix(domain, "."+manifest.Group) {
 						return true
 					}
 				}
@@ -176,7 +179,8 @@ func managedRef(at string, v any) string {
 			if names.Managed(v) || v == names.Gateway {
 				return v
 			}
-		case "secretName", "secretRef.name", "secretKeyRef.name", "configMapRef.name", "configMapKeyRef.name", "secret.name", "configMap.name":
+		case "secretName", "secretRef.name", "secretKeyRef.name", "configMapRef.name", "configMapKeyRef.name",
+			"secret.name", "configMap.name":
 			if names.Managed(v) {
 				return v
 			}

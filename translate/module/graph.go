@@ -84,16 +84,20 @@ func checkStages(found *scope, x *manifest.ExperimentPipelineSpec, g *pipeline.G
 		case pipeline.NoStages:
 			found.Errorf(x.Field("stages"), "spec.stages: a pipeline needs at least one stage")
 		case pipeline.TooManyStages:
-			found.Errorf(x.Field("stages"), "spec.stages: %d stages are more than %d", len(g.Stages), pipeline.MaxStages)
+			found.Errorf(x.Field("stages"), "spec.stages: %d stages are more than %d", len(g.Stages),
+				pipeline.MaxStages)
 		case pipeline.TwoWriters:
 			before, again := p.Stages[0], p.Stages[1]
-			i := slices.IndexFunc(x.Stages[again].Outputs, func(r manifest.Ref) bool { return r.Name.Value == p.Variable })
-			found.Errorf(x.Stages[again].Outputs[i].Name.At, "spec.stages[%d].outputs: %s is written by stage %s already: "+
-				"a variable has one writer", again, p.Variable, g.Stages[before].Name)
+			i := slices.IndexFunc(x.Stages[again].Outputs,
+				func(r manifest.Ref) bool { return r.Name.Value == p.Variable })
+			found.Errorf(x.Stages[again].Outputs[i].Name.At,
+				"spec.stages[%d].outputs: %s is written by stage %s already: "+
+					"a variable has one writer", again, p.Variable, g.Stages[before].Name)
 		case pipeline.InCircle:
 			if len(p.Stages) > 1 { // of one that reads what it writes is told where it does
 				names := g.Names(append(p.Stages, p.Stages[0]))
-				found.Errorf(x.Stages[p.Stages[0]].Field("name"), "spec.stages: stages wait for each other in a circle: %s",
+				found.Errorf(x.Stages[p.Stages[0]].Field("name"),
+					"spec.stages: stages wait for each other in a circle: %s",
 					strings.Join(names, " waits for "))
 			}
 		}
@@ -139,7 +143,8 @@ func checkJoined(found *scope, at manifest.Position, f flow) {
 	for _, p := range f.Problems() {
 		if p.Kind == pipeline.TooManyStages {
 			found.Errorf(at,
-				"spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages), pipeline.MaxStages)
+				"spec.continueWith: %s has %d stages together, more than %d", chainNames(f.chain), len(f.Stages),
+				pipeline.MaxStages)
 		}
 		if len(p.Stages) < 2 || f.Stages[p.Stages[0]].Pipeline != 0 || f.Stages[p.Stages[1]].Pipeline == 0 {
 			continue
@@ -185,7 +190,8 @@ func checkStageVariables(s *scope, where string, x *manifest.ExperimentPipelineS
 				s.Errorf(r.Name.At, "%s.%s: %s is there twice", where, list.field, name)
 				continue
 			case before != "":
-				s.Errorf(r.Name.At, "%s: %s is both an input and an output: write what changes into another variable", where, name)
+				s.Errorf(r.Name.At, "%s: %s is both an input and an output: write what changes into another variable",
+					where, name)
 				continue
 			}
 			role[name] = list.field

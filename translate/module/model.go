@@ -49,7 +49,8 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 		}
 	}
 	if err := databox.CheckDeveloperPath(key); err != nil {
-		s.Errorf(at, "spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/",
+		s.Errorf(at,
+			"spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/",
 			key, box.Value, err)
 	}
 	return &Model{Box: box.Value, Object: key, Path: p.Value}

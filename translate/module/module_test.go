@@ -39,7 +39,8 @@ func read(data []byte) (*manifest.Module, manifest.Diagnostics) {
 // exported compares fields that are not exported, too.
 var exported = cmp.Exporter(func(reflect.Type) bool { return true })
 
-// A decision changes nothing of what it decides: neither the manifests nor the findings of reading them.
+// A decision changes nothing of what it decides: neither the manifests nor the findings of reading
+// them.
 func TestNothingIsChanged(t *testing.T) {
 	t.Parallel()
 	for name, data := range manifests(t) {
@@ -57,8 +58,8 @@ func TestNothingIsChanged(t *testing.T) {
 	}
 }
 
-// checkDecision holds a decision to what holds of all: findings come sorted and with their file, and there is a module
-// exactly when no finding is an error.
+// checkDecision holds a decision to what holds of all: findings come sorted and with their file,
+// and there is a module exactly when no finding is an error.
 func checkDecision(t *testing.T, data []byte) {
 	t.Helper()
 	m, found := read(data)
@@ -73,8 +74,8 @@ func checkDecision(t *testing.T, data []byte) {
 	}
 }
 
-// Decisions are made of wrong manifests, too, for their findings: here of the golden cases, each without one of its
-// lines, and each with nothing behind one of its keys.
+// Decisions are made of wrong manifests, too, for their findings: here of the golden cases, each
+// without one of its lines, and each with nothing behind one of its keys.
 func TestWrongManifestsAreDecided(t *testing.T) {
 	t.Parallel()
 	for _, data := range manifests(t) {
@@ -84,7 +85,8 @@ func TestWrongManifestsAreDecided(t *testing.T) {
 		}
 		for i, line := range lines {
 			key, _, _ := bytes.Cut(line, []byte(": "))
-			for _, other := range [][]byte{nil, append(slices.Clone(key), ':'), bytes.Replace(line, []byte("{name"), []byte("{x"), 1)} {
+			for _, other := range [][]byte{nil, append(slices.Clone(key), ':'),
+				bytes.Replace(line, []byte("{name"), []byte("{x"), 1)} {
 				changed := slices.Clone(lines)
 				changed[i] = other
 				checkDecision(t, bytes.Join(changed, []byte("\n")))
@@ -123,7 +125,8 @@ data: {C: z}
 		t.Fatal(found)
 	}
 	secret := func(name string) corev1.EnvFromSource {
-		return corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
+		return corev1.EnvFromSource{
+			SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
 	}
 	configMap := corev1.EnvFromSource{
 		ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "here"}},

@@ -27,7 +27,8 @@ func index(found *scope, read *manifest.Module, namespace string) objects {
 	byName(found, read.APIs)
 	return objects{
 		read, namespace,
-		byName(found, read.Boxes), byName(found, read.Components), byName(found, read.Pipelines), byName(found, read.Secrets),
+		byName(found, read.Boxes), byName(found, read.Components), byName(found, read.Pipelines),
+		byName(found, read.Secrets),
 	}
 }
 
@@ -84,7 +85,8 @@ func labelOf(name string, longest int, tooLong string) []string {
 
 // managedSecret reports names of Secrets that unip itself makes.
 func managedSecret(name string) bool {
-	return name == names.ModuleKey || name == names.RunLogs || (names.Managed(name) && !strings.HasPrefix(name, "unip-"))
+	return name == names.ModuleKey || name == names.RunLogs ||
+		(names.Managed(name) && !strings.HasPrefix(name, "unip-"))
 }
 
 // oneNamespace is that of all objects: the module's name and the first segment of its URLs. With it
@@ -98,7 +100,8 @@ func oneNamespace(found *scope, read *manifest.Module) (namespace string, first 
 				found.Errorf(ns.At, "metadata.namespace: %q %s", ns.Value, why)
 			}
 			if belongsToCluster(found.config, ns.Value) {
-				found.Errorf(ns.At, "metadata.namespace: %s is a namespace of the cluster itself, and no module's", ns.Value)
+				found.Errorf(ns.At, "metadata.namespace: %s is a namespace of the cluster itself, and no module's",
+					ns.Value)
 			}
 		}
 		if ns.Value != namespace {

@@ -46,7 +46,8 @@ func decidePipelines(s *scope) ([]Pipeline, chains) {
 // decidePipeline decides what a pipeline says of itself alone.
 func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 	spec := &x.Spec
-	out := runtimev1.PipelineSpec{DefaultBox: defaultBox(s.objects, spec), ContinueWith: spec.ContinueWith.Pipeline().Value}
+	out := runtimev1.PipelineSpec{DefaultBox: defaultBox(s.objects, spec),
+		ContinueWith: spec.ContinueWith.Pipeline().Value}
 	parallel, _ := manifest.MaxParallelRuns.Of(&x.Meta, s.Diagnostics)
 	out.MaxParallelRuns = int32(parallel)
 	usual, _ := manifest.StageTimeout.Of(&x.Meta, s.Diagnostics)
@@ -65,8 +66,9 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 	checkStages(s, spec, g)
 	for _, b := range spec.ConnectedBoxes {
 		checkConnected(s, b)
-		s.Notef(b.Position, "connectedBoxes: the paths of %s have no effect in a pipeline: a variable lies in %s/<name>, "+
-			"or where its mountTo says", b.Name.Value, pipeline.DataDir)
+		s.Notef(b.Position,
+			"connectedBoxes: the paths of %s have no effect in a pipeline: a variable lies in %s/<name>, "+
+				"or where its mountTo says", b.Name.Value, pipeline.DataDir)
 	}
 	return Pipeline{x.Position, x.Meta.Name.Value, out, x.Meta.Annotations[manifest.Schedule.Name]}
 }
@@ -141,12 +143,14 @@ func decideVariables(s *scope, spec *manifest.ExperimentPipelineSpec, g *pipelin
 			s.Errorf(v.Field("name"), "%s.name is missing", where)
 			continue
 		case !pipeline.IsVariableName(name):
-			s.Errorf(v.Name.At, "%s.name: %q is not the name of a variable: a letter, then up to 62 letters, digits and . _ -",
+			s.Errorf(v.Name.At,
+				"%s.name: %q is not the name of a variable: a letter, then up to 62 letters, digits and . _ -",
 				where, name)
 		case twice:
 			s.Errorf(v.Name.At, "%s.name: variable %s is there twice; first at %s", where, name, before)
 		case collides:
-			s.Errorf(v.Name.At, "%s.name: %s and %s would be one environment variable, %s", where, other, name, variable)
+			s.Errorf(v.Name.At, "%s.name: %s and %s would be one environment variable, %s", where, other, name,
+				variable)
 		}
 		seen[name], env[variable] = v.Name.At, name
 		writer, written := g.Writer(name)
@@ -154,7 +158,8 @@ func decideVariables(s *scope, spec *manifest.ExperimentPipelineSpec, g *pipelin
 		case !written && len(g.Readers(name)) == 0:
 			s.Notef(v.Name.At, "variable %s has no effect: no stage reads or writes it", name)
 		case written && v.MountFrom != nil:
-			s.Notef(v.Key("mountFrom"), "%s.mountFrom has no effect: stage %s writes %s", where, g.Stages[writer].Name, name)
+			s.Notef(v.Key("mountFrom"), "%s.mountFrom has no effect: stage %s writes %s", where, g.Stages[writer].Name,
+				name)
 		}
 	}
 	return out

@@ -25,7 +25,8 @@ func decideSecret(s *scope, x *manifest.Secret) Secret {
 		out.Type = corev1.SecretType(x.Type)
 	}
 	if foreignType(out.Type) {
-		s.Errorf(x.Position, "Secret %s: the type %s is a ServiceAccount's token or unip's own; a module's Secret is Opaque",
+		s.Errorf(x.Position,
+			"Secret %s: the type %s is a ServiceAccount's token or unip's own; a module's Secret is Opaque",
 			out.Name, out.Type)
 	}
 	if x.Data == nil && x.StringData == nil {

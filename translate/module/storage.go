@@ -61,8 +61,9 @@ func noteSharedFiles(s *scope) {
 	}
 	for _, x := range s.read.Boxes {
 		if v, ok := x.Meta.Annotations[manifest.SharedWith.Name]; ok && isStorage(x) {
-			s.Notef(v.At, "DataBox %s is shared, and the file API keeps users' files in it: other modules read what is not "+
-				"below users/, never those files", x.Meta.Name.Value)
+			s.Notef(v.At,
+				"DataBox %s is shared, and the file API keeps users' files in it: other modules read what is not "+
+					"below users/, never those files", x.Meta.Name.Value)
 		}
 	}
 }

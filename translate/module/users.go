@@ -44,7 +44,8 @@ func checkUsers(found *scope, m *Module) {
 // credentialsAt is where the first API names a Secret as its users.
 func credentialsAt(read *manifest.Module, secret string) (manifest.Position, bool) {
 	for _, a := range read.APIs {
-		if r := a.Spec.RestfulAPI; r != nil && r.Auth != nil && r.Auth.Basic != nil && r.Auth.Basic.Credentials.Value == secret {
+		if r := a.Spec.RestfulAPI; r != nil && r.Auth != nil && r.Auth.Basic != nil &&
+			r.Auth.Basic.Credentials.Value == secret {
 			return r.Auth.Basic.Credentials.At, true
 		}
 	}

@@ -31,7 +31,8 @@ func (m *Module) Values(from corev1.EnvFromSource) (values map[string]string, ok
 		return values, true
 	}
 	i := slices.IndexFunc(m.Foreign, func(f Foreign) bool {
-		return f.kind.Group == "" && f.kind.Kind == kind && f.Object.GetName() == name && f.Object.GetNamespace() == m.Namespace
+		return f.kind.Group == "" && f.kind.Kind == kind && f.Object.GetName() == name &&
+			f.Object.GetNamespace() == m.Namespace
 	})
 	if i < 0 {
 		return nil, false

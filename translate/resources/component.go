@@ -72,7 +72,8 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 				{Name: "worker", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 					LocalObjectReference: corev1.LocalObjectReference{Name: worker.Name},
 				}}},
-				{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+				{Name: "key", VolumeSource: corev1.VolumeSource{
+					Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
 			},
 		},
 	}
@@ -83,17 +84,20 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 	if c.Model != nil {
 		size := *resource.NewQuantity(component.ModelSpace, resource.BinarySI)
 		spec.Volumes = append(spec.Volumes,
-			corev1.Volume{Name: "model", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
-			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, modelSession(c.Model), "model.json"})})
+			corev1.Volume{Name: "model",
+				VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
+			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, modelSession(c.Model),
+				"model.json"})})
 	}
 	spec.Volumes = append(spec.Volumes, fileVolumes(c)...)
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: meta,
-		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(c.Name, "mlcomponent"), Annotations: scaling(c.Scaling)},
-			Spec:       spec,
-		}}},
+		Spec: servingv1.ServiceSpec{
+			ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: m.labels(c.Name, "mlcomponent"), Annotations: scaling(c.Scaling)},
+				Spec:       spec,
+			}}},
 	}
 }
 
@@ -128,7 +132,8 @@ func fileVolumes(c module.Component) []corev1.Volume {
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	for _, b := range c.Boxes {
-		all = append(all, corev1.Volume{Name: boxVolume(b.Name), VolumeSource: sessionVolume(sessionFile{b.Name, fileSession(b), databox.SessionKey})})
+		all = append(all, corev1.Volume{Name: boxVolume(b.Name),
+			VolumeSource: sessionVolume(sessionFile{b.Name, fileSession(b), databox.SessionKey})})
 	}
 	return all
 }
@@ -139,14 +144,16 @@ func addFiles(s *corev1.Container, c module.Component) {
 		return
 	}
 	s.Args = append(s.Args, "--name="+c.Name, "--files="+filesDir, "--boxes="+boxesDir)
-	s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir}, corev1.VolumeMount{Name: "pod", MountPath: podDir, ReadOnly: true})
+	s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir},
+		corev1.VolumeMount{Name: "pod", MountPath: podDir, ReadOnly: true})
 	for _, b := range c.Boxes {
 		flag := "--box=" + b.Name
 		if b.ReadOnly {
 			flag += ":read"
 		}
 		s.Args = append(s.Args, flag)
-		s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: boxVolume(b.Name), MountPath: boxesDir + "/" + b.Name, ReadOnly: true})
+		s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: boxVolume(b.Name),
+			MountPath: boxesDir + "/" + b.Name, ReadOnly: true})
 	}
 }
 
@@ -161,11 +168,13 @@ func makeServer(m Module, c module.Component) corev1.Container {
 			fmt.Sprintf("--workers=%d", c.Workers),
 			fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds),
 		},
-		Ports:           []corev1.ContainerPort{{Name: "http1", ContainerPort: int32(c.Port)}},
-		ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
+		Ports: []corev1.ContainerPort{{Name: "http1", ContainerPort: int32(c.Port)}},
+		ReadinessProbe: &corev1.Probe{
+			ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
 		Resources:       ownResources("25m", "64Mi", "512Mi"),
 		SecurityContext: ownSecurity(),
-		VolumeMounts:    []corev1.VolumeMount{{Name: "run", MountPath: runDir}, {Name: "key", MountPath: keyDir, ReadOnly: true}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "run", MountPath: runDir},
+			{Name: "key", MountPath: keyDir, ReadOnly: true}},
 	}
 	if c.Model != nil {
 		s.Args = append(s.Args,
@@ -175,7 +184,8 @@ func makeServer(m Module, c module.Component) corev1.Container {
 			"--model-path="+Literal(path.Clean(c.Model.Path)),
 		)
 		s.VolumeMounts = append(s.VolumeMounts,
-			corev1.VolumeMount{Name: "model", MountPath: modelDir}, corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
+			corev1.VolumeMount{Name: "model", MountPath: modelDir},
+			corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
 	addFiles(&s, c)
 	if c.Anonymous {
@@ -204,22 +214,25 @@ func maxBody(m Module) string { return fmt.Sprintf("--max-body=%d", m.Config.Lim
 
 func makeFunction(m Module, c module.Component) corev1.Container {
 	f := corev1.Container{
-		Name:                     component.FunctionContainer,
-		Image:                    c.Image,
-		Command:                  []string{"python3", workerDir + "/worker.py"},
-		Args:                     []string{"--socket=" + socket, "--inference=" + c.Inference, fmt.Sprintf("--workers=%d", c.Workers)},
+		Name:    component.FunctionContainer,
+		Image:   c.Image,
+		Command: []string{"python3", workerDir + "/worker.py"},
+		Args: []string{"--socket=" + socket, "--inference=" + c.Inference,
+			fmt.Sprintf("--workers=%d", c.Workers)},
 		Env:                      literalEnv(c.Env),
 		EnvFrom:                  c.EnvFrom,
 		Resources:                c.Resources,
 		SecurityContext:          security(m.Config.Security),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts:             []corev1.VolumeMount{{Name: "run", MountPath: runDir}, {Name: "worker", MountPath: workerDir, ReadOnly: true}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "run", MountPath: runDir},
+			{Name: "worker", MountPath: workerDir, ReadOnly: true}},
 	}
 	if c.Loader != "" {
 		f.Args = append(f.Args, "--model-loader="+c.Loader)
 	}
 	if c.Model != nil {
-		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model), ReadOnly: true})
+		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model),
+			ReadOnly: true})
 	}
 	if len(c.Boxes) > 0 {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir, ReadOnly: true})

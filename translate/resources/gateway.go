@@ -31,8 +31,11 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 	optional := true
 	longest := routes.ColdStart
 	volumes := []corev1.Volume{
-		{Name: "routes", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
-		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+		{Name: "routes", VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
+		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey,
+			Optional: &optional}}},
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	mounts := []corev1.VolumeMount{
@@ -68,7 +71,8 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 		args = append(args, "--boxes=/unip/boxes", "--s3-public-endpoint="+m.Config.S3.PublicEndpoint)
 	}
 	if len(storage.Pipelines) > 0 {
-		mount("run-logs", "/unip/runs", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.RunLogs, Optional: &optional}})
+		mount("run-logs", "/unip/runs",
+			corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.RunLogs, Optional: &optional}})
 		args = append(args, "--runs=/unip/runs")
 		longest = routes.MaxTimeout // streams of logs
 	}
@@ -81,7 +85,8 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 		secret := a.Auth.Basic.Credentials
 		mounted[secret] = true
 		volume := names.Shorten(names.MaxLabel, "auth", strings.ReplaceAll(secret, ".", "-"), names.Hash(secret))
-		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret, Optional: &optional}})
+		mount(volume, "/unip/auth/"+secret, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret,
+			Optional: &optional}})
 	}
 	timeout := int64(longest.Seconds())
 	scale := map[string]string{autoscaling.MinScaleAnnotationKey: "0"}
@@ -91,27 +96,29 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
-		Spec: servingv1.ServiceSpec{ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: scale},
-			Spec: servingv1.RevisionSpec{
-				TimeoutSeconds:              &timeout,
-				ResponseStartTimeoutSeconds: &timeout,
-				PodSpec: corev1.PodSpec{
-					ServiceAccountName: names.Gateway,
-					Containers: []corev1.Container{{
-						Name:            "gateway",
-						Image:           m.Images.Gateway,
-						Args:            args,
-						Ports:           []corev1.ContainerPort{{Name: "http1", ContainerPort: gatewayPort}},
-						ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
-						Resources:       ownResources("25m", "32Mi", "256Mi"),
-						SecurityContext: ownSecurity(),
-						VolumeMounts:    mounts,
-					}},
-					Volumes: volumes,
+		Spec: servingv1.ServiceSpec{
+			ConfigurationSpec: servingv1.ConfigurationSpec{Template: servingv1.RevisionTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: m.labels(names.Gateway, "gateway"), Annotations: scale},
+				Spec: servingv1.RevisionSpec{
+					TimeoutSeconds:              &timeout,
+					ResponseStartTimeoutSeconds: &timeout,
+					PodSpec: corev1.PodSpec{
+						ServiceAccountName: names.Gateway,
+						Containers: []corev1.Container{{
+							Name:  "gateway",
+							Image: m.Images.Gateway,
+							Args:  args,
+							Ports: []corev1.ContainerPort{{Name: "http1", ContainerPort: gatewayPort}},
+							ReadinessProbe: &corev1.Probe{
+								ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz"}}},
+							Resources:       ownResources("25m", "32Mi", "256Mi"),
+							SecurityContext: ownSecurity(),
+							VolumeMounts:    mounts,
+						}},
+						Volumes: volumes,
+					},
 				},
-			},
-		}}},
+			}}},
 	}
 }
 

@@ -84,7 +84,8 @@ func MakeGatewayAccount(m Module, runs bool) *corev1.ServiceAccount {
 func MakeModuleKey(m Module) *corev1.Secret {
 	meta := m.meta(names.ModuleKey, m.Namespace, "module")
 	meta.Labels[names.ModuleKeyLabel] = "true"
-	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta, Type: names.ModuleKeyType}
+	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta,
+		Type: names.ModuleKeyType}
 }
 
 // MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep
@@ -96,17 +97,20 @@ func MakeControllerRole(m Module, key bool) (*rbacv1.Role, *rbacv1.RoleBinding) 
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
 		ObjectMeta: m.meta(names.Controller, m.Namespace, "module"),
 		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "list", "create", "patch", "delete"}},
+			{APIGroups: []string{""}, Resources: []string{"secrets"},
+				Verbs: []string{"get", "list", "create", "patch", "delete"}},
 			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"create", "patch", "delete"}},
 			{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
-			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"}, Verbs: []string{"create", "delete"}},
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"},
+				Verbs: []string{"create", "delete"}},
 		},
 	}
 	binding := &rbacv1.RoleBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
 		ObjectMeta: m.meta(names.Controller, m.Namespace, "module"),
 		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: names.Controller},
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: names.Controller, Namespace: names.SystemNamespace}},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: names.Controller,
+			Namespace: names.SystemNamespace}},
 	}
 	binding.Labels[names.ControllerRoleLabel] = "true"
 	if key {

@@ -19,13 +19,16 @@ import (
 // providers of tokens and S3, wherever they are: it has no rule for what it may reach.
 func MakeNetworkPolicy(m Module, kind string) *networkingv1.NetworkPolicy {
 	spec := networkingv1.NetworkPolicySpec{
-		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/component": kind, "app.kubernetes.io/managed-by": "unip"}},
+		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/component": kind,
+			"app.kubernetes.io/managed-by": "unip"}},
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress:     []networkingv1.NetworkPolicyIngressRule{},
 	}
 	c := m.Config.NetworkPolicies
 	if kind != "stage" {
-		spec.Ingress = append(spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{namespaces(c.IngressNamespaces...)}})
+		spec.Ingress = append(spec.Ingress,
+			networkingv1.NetworkPolicyIngressRule{
+				From: []networkingv1.NetworkPolicyPeer{namespaces(c.IngressNamespaces...)}})
 	}
 	if kind != "gateway" {
 		spec.PolicyTypes = append(spec.PolicyTypes, networkingv1.PolicyTypeEgress)
@@ -47,8 +50,10 @@ var metadata = struct{ v4, v6 []string }{
 }
 
 func egress(c installation.Config) []networkingv1.NetworkPolicyPeer {
-	if c.NetworkPolicies.Egress == installation.Open { // pods too: some networks, Cilium for one, do not count them among addresses
-		return []networkingv1.NetworkPolicyPeer{namespaces(), block("0.0.0.0/0", metadata.v4...), block("::/0", metadata.v6...)}
+	// pods too: some networks, Cilium for one, do not count them among addresses
+	if c.NetworkPolicies.Egress == installation.Open {
+		return []networkingv1.NetworkPolicyPeer{namespaces(), block("0.0.0.0/0", metadata.v4...),
+			block("::/0", metadata.v6...)}
 	}
 	var peers []networkingv1.NetworkPolicyPeer
 	for _, endpoint := range []string{c.S3.Endpoint, c.Tracing.Endpoint} {
@@ -69,7 +74,8 @@ func egress(c installation.Config) []networkingv1.NetworkPolicyPeer {
 // dns is the way to the cluster's DNS, whichever pods it has and also where a cache of the node
 // answers. Policies see the pods' ports: OpenShift's listen on 5353.
 func dns() networkingv1.NetworkPolicyEgressRule {
-	rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{namespaces(), block("169.254.20.10/32")}}
+	rule := networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{namespaces(),
+		block("169.254.20.10/32")}}
 	for _, port := range []int{53, 5353} {
 		for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
 			n := intstr.FromInt(port)
@@ -83,7 +89,8 @@ func dns() networkingv1.NetworkPolicyEgressRule {
 func namespaces(all ...string) networkingv1.NetworkPolicyPeer {
 	selector := &metav1.LabelSelector{}
 	if len(all) > 0 {
-		selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: all}}
+		selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: corev1.LabelMetadataName,
+			Operator: metav1.LabelSelectorOpIn, Values: all}}
 	}
 	return networkingv1.NetworkPolicyPeer{NamespaceSelector: selector}
 }

@@ -44,7 +44,8 @@ func receiver(pipeline, path string) duckv1.Destination {
 func delivery(sink duckv1.Destination) *eventingduck.DeliverySpec {
 	retry, policy := int32(5), eventingduck.BackoffPolicyExponential
 	delay, timeout := "PT0.2S", "PT10S"
-	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout, DeadLetterSink: &sink}
+	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout,
+		DeadLetterSink: &sink}
 }
 
 // MakeBroker makes the Broker of a module's events. Its own dead letters are of Triggers that
@@ -65,7 +66,8 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 	return &eventingv1.Trigger{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Trigger"},
 		ObjectMeta: m.meta(name, pipeline, "pipeline"),
-		Spec:       eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: receiver(pipeline, path), Delivery: delivery(receiver(pipeline, "dead-letters"))},
+		Spec: eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: receiver(pipeline, path),
+			Delivery: delivery(receiver(pipeline, "dead-letters"))},
 	}
 }
 
@@ -85,14 +87,16 @@ func MakeChainTrigger(m Module, pipeline string, scheduled bool) *eventingv1.Tri
 
 // MakeUploadTrigger makes the Trigger of one on-upload rule.
 func MakeUploadTrigger(m Module, pipeline string, index int, rule runtimev1.UploadRule) *eventingv1.Trigger {
-	filters := []eventingv1.SubscriptionsAPIFilter{{Exact: map[string]string{"type": events.ObjectCreated, "box": rule.Box}}}
+	filters := []eventingv1.SubscriptionsAPIFilter{{Exact: map[string]string{"type": events.ObjectCreated,
+		"box": rule.Box}}}
 	if rule.Prefix != "" {
 		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Prefix: map[string]string{"subject": rule.Prefix}})
 	}
 	if rule.Suffix != "" {
 		filters = append(filters, eventingv1.SubscriptionsAPIFilter{Suffix: map[string]string{"subject": rule.Suffix}})
 	}
-	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "uploads/"+strconv.Itoa(index), eventingv1.SubscriptionsAPIFilter{All: filters})
+	return m.trigger(names.UploadTrigger(pipeline, index), pipeline, "uploads/"+strconv.Itoa(index),
+		eventingv1.SubscriptionsAPIFilter{All: filters})
 }
 
 // MakePingSource makes what tells the module's Broker that a pipeline is due. The event says no
@@ -103,7 +107,8 @@ func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sou
 		ObjectMeta: m.meta(names.SchedulePing(pipeline), pipeline, "pipeline"),
 		Spec: sourcesv1.PingSourceSpec{
 			SourceSpec: duckv1.SourceSpec{
-				Sink:                duckv1.Destination{Ref: &duckv1.KReference{APIVersion: "eventing.knative.dev/v1", Kind: "Broker", Name: names.Broker}},
+				Sink: duckv1.Destination{Ref: &duckv1.KReference{APIVersion: "eventing.knative.dev/v1",
+					Kind: "Broker", Name: names.Broker}},
 				CloudEventOverrides: &duckv1.CloudEventOverrides{Extensions: map[string]string{"pipeline": pipeline}},
 			},
 			Schedule: spec.Schedule,
@@ -119,8 +124,10 @@ func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
 		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
 		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
-			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelines"}, Verbs: []string{"get", "list"}},
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"},
+				Verbs: []string{"get", "list", "watch", "create", "patch"}},
+			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelines"},
+				Verbs: []string{"get", "list"}},
 			{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
 			{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		},

@@ -86,9 +86,10 @@ func sessionVolume(all ...sessionFile) corev1.VolumeSource {
 	var sources []corev1.VolumeProjection
 	for _, s := range all {
 		sources = append(sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
-			LocalObjectReference: corev1.LocalObjectReference{Name: databox.Access(s.session.Use).Secret(s.box, s.session.Object)},
-			Optional:             &optional,
-			Items:                []corev1.KeyToPath{{Key: databox.SessionKey, Path: s.file}},
+			LocalObjectReference: corev1.LocalObjectReference{Name: databox.Access(s.session.Use).Secret(s.box,
+				s.session.Object)},
+			Optional: &optional,
+			Items:    []corev1.KeyToPath{{Key: databox.SessionKey, Path: s.file}},
 		}})
 	}
 	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}

@@ -110,7 +110,8 @@ func rows(b *strings.Builder, t reflect.Type, path string) {
 		if d.Required {
 			shown = "**" + shown + "**"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", shown, kind, cell(d.Text), cell(d.Default), cell(d.Becomes), cell(d.Constraint))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", shown, kind, cell(d.Text), cell(d.Default), cell(d.Becomes),
+			cell(d.Constraint))
 		if kind == "object" || kind == "list of objects" || kind == "object, or name" {
 			rows(b, inner, where)
 		}

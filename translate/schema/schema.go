@@ -55,7 +55,8 @@ var fields = sync.OnceValue(func() map[string]field {
 	return m
 })
 
-var parts = regexp.MustCompile(`(?s)^(?:\w+: )?(Required\. )?(.*?)(?: ?Default: (.*?)\.)?(?: ?Becomes: (.*?)\.)?(?: ?Constraint: (.*?)\.)?$`)
+var parts = regexp.MustCompile(
+	`(?s)^(?:\w+: )?(Required\. )?(.*?)(?: ?Default: (.*?)\.)?(?: ?Becomes: (.*?)\.)?(?: ?Constraint: (.*?)\.)?$`)
 
 // parse takes a comment apart: "Name: [Required. ]text[ Default: ….][ Becomes: ….][ Constraint:
 // ….]".
@@ -113,7 +114,8 @@ func body(k manifest.Kind) object {
 	case k.Name == "Secret":
 		values := object{"type": []any{"object", "null"}, "additionalProperties": object{"type": "string"}}
 		properties["data"], properties["stringData"], properties["type"] = values, values, object{"type": "string"}
-		properties["spec"] = object{"type": []any{"object", "null"}, "properties": object{"data": values, "stringData": values}}
+		properties["spec"] = object{"type": []any{"object", "null"},
+			"properties": object{"data": values, "stringData": values}}
 		s["additionalProperties"] = false
 	}
 	return s
@@ -128,7 +130,8 @@ func metadata(kind string) object {
 			continue
 		}
 		known[a.Name] = object{
-			"type": "string", "description": describe(field{Text: a.Text, Default: a.Default, Becomes: a.Becomes, Constraint: a.Bounds}),
+			"type": "string", "description": describe(field{Text: a.Text, Default: a.Default, Becomes: a.Becomes,
+				Constraint: a.Bounds}),
 		}
 		if a.Pattern != "" {
 			known[a.Name].(object)["pattern"] = a.Pattern

@@ -41,7 +41,8 @@ func comments(t *testing.T) map[string]field {
 					continue
 				}
 				if !strings.HasPrefix(x.Doc.Text(), x.Names[0].Name+": ") {
-					t.Errorf("%s.%s has no comment of the form %q", spec.Name.Name, x.Names[0].Name, x.Names[0].Name+": …")
+					t.Errorf("%s.%s has no comment of the form %q", spec.Name.Name, x.Names[0].Name,
+						x.Names[0].Name+": …")
 				}
 				all[spec.Name.Name+"."+x.Names[0].Name] = parse(x.Doc.Text())
 			}

@@ -42,7 +42,8 @@ func (r *Rules) kubernetes(o runtime.Object) []Problem {
 			labels[key] = value
 		}
 	}
-	found := validation.ValidateObjectMetaAccessor(unseen{m, labels}, m.GetNamespace() != "", name, field.NewPath("metadata"))
+	found := validation.ValidateObjectMetaAccessor(unseen{m, labels}, m.GetNamespace() != "", name,
+		field.NewPath("metadata"))
 	if len(found) == 0 {
 		for key, value := range labels {
 			r.labels.Store(label{key, value}, nil)
@@ -53,7 +54,8 @@ func (r *Rules) kubernetes(o runtime.Object) []Problem {
 		problems = append(problems, Problem{Path: e.Field, Message: e.Error()})
 	}
 	if n := size(o); core && n > corev1.MaxSecretSize { // ConfigMaps have the same limit
-		problems = append(problems, Problem{Path: "data", Message: fmt.Sprintf("its data has %d bytes; a %s holds %d at most", n, kind.Kind, corev1.MaxSecretSize)})
+		problems = append(problems, Problem{Path: "data",
+			Message: fmt.Sprintf("its data has %d bytes; a %s holds %d at most", n, kind.Kind, corev1.MaxSecretSize)})
 	}
 	return problems
 }

@@ -13,11 +13,13 @@ import (
 )
 
 func service(change func(s *servingv1.Service, c *corev1.Container)) *servingv1.Service {
-	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Name: "digits", Namespace: "ns", Labels: map[string]string{"app": "x"}}}
+	s := &servingv1.Service{ObjectMeta: metav1.ObjectMeta{Name: "digits", Namespace: "ns",
+		Labels: map[string]string{"app": "x"}}}
 	t := &s.Spec.Template
 	t.Labels = map[string]string{"app": "x"}
 	t.Spec.ServiceAccountName = "digits"
-	t.Spec.Containers = []corev1.Container{{Name: "a", Image: "a/b:c", Args: []string{"--x"}, Env: []corev1.EnvVar{{Name: "A", Value: "1"}}, Ports: []corev1.ContainerPort{{ContainerPort: 8080}}}}
+	t.Spec.Containers = []corev1.Container{{Name: "a", Image: "a/b:c", Args: []string{"--x"},
+		Env: []corev1.EnvVar{{Name: "A", Value: "1"}}, Ports: []corev1.ContainerPort{{ContainerPort: 8080}}}}
 	change(s, &t.Spec.Containers[0])
 	return s
 }
@@ -40,7 +42,10 @@ func TestEssenceKeepsTheVerdict(t *testing.T) {
 		"node selector": func(s *servingv1.Service, _ *corev1.Container) {
 			s.Spec.Template.Spec.NodeSelector = map[string]string{"a": "b"}
 		},
-		"timeout": func(s *servingv1.Service, _ *corev1.Container) { s.Spec.Template.Spec.TimeoutSeconds = new(int64(601)) },
+		"timeout": func(s *servingv1.Service,
+			_ *corev1.Container) {
+			s.Spec.Template.Spec.TimeoutSeconds = new(int64(601))
+		},
 		"scale": func(s *servingv1.Service, _ *corev1.Container) {
 			s.Spec.Template.Annotations = map[string]string{"autoscaling.knative.dev/min-scale": "-1"}
 		},
@@ -59,7 +64,8 @@ func TestEssenceKeepsTheVerdict(t *testing.T) {
 			s.Labels["app"], s.Spec.Template.Labels["app"] = "y", "z"
 		},
 		"variable from field": func(_ *servingv1.Service, c *corev1.Container) {
-			c.Env[0] = corev1.EnvVar{Name: "A", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}
+			c.Env[0] = corev1.EnvVar{Name: "A",
+				ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}
 		},
 	} {
 		if change == nil {
@@ -91,9 +97,10 @@ func TestCapabilities(t *testing.T) {
 		capabilities corev1.Capabilities
 		refused      bool
 	}{
-		"some dropped":         {corev1.Capabilities{Drop: installation.UnusedCapabilities()}, false},
-		"all dropped":          {corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, false},
-		"dropped, some added":  {corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: installation.UserCapabilities()}, true},
+		"some dropped": {corev1.Capabilities{Drop: installation.UnusedCapabilities()}, false},
+		"all dropped":  {corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, false},
+		"dropped, some added": {corev1.Capabilities{Drop: []corev1.Capability{"ALL"},
+			Add: installation.UserCapabilities()}, true},
 		"one of the net added": {corev1.Capabilities{Add: []corev1.Capability{"NET_RAW"}}, true},
 	} {
 		s := service(func(_ *servingv1.Service, c *corev1.Container) {

@@ -26,7 +26,8 @@ func Logins(user, password string) []Case {
 		basic(user + "::" + password), basic(user + ":{SHA}" + code(sum[:])), basic(user + ": OR 1=1"),
 		// Of users that are none.
 		basic(user), basic(":" + password), basic(":"), basic(""), basic(user + " :" + password),
-		basic(" " + user + ":" + password), basic(strings.ToUpper(user) + ":" + password), basic(user + "\x00:" + password),
+		basic(" " + user + ":" + password), basic(strings.ToUpper(user) + ":" + password),
+		basic(user + "\x00:" + password),
 		basic(user + "\n:" + password), basic("\ufeff" + user + ":" + password), basic("oidc:" + user + ":" + password),
 		basic("../users/" + user + ":" + password), basic("users/" + user + ":" + password), basic("auth:" + password),
 		basic(fmt.Sprintf("%%%02x%s:%s", user[0], user[1:], password)), basic("*:" + password), basic("anonymous:"),

@@ -26,8 +26,8 @@ type Issuer struct {
 // Token is a token that is refused.
 type Token struct {
 	Name, Text string
-	// Signed: the issuer's key has signed it, in a form that is known, so that it is refused for what
-	// it says.
+	// Signed: the issuer's key has signed it, in a form that is known, so that it is refused for
+	// what it says.
 	Signed bool
 }
 
@@ -95,8 +95,10 @@ func (i Issuer) Forged() []Token {
 		add(fmt.Sprintf("alg %q and another's signature", alg), join(i.head(fields{"alg": alg}), good[1], good[2]))
 	}
 	for name, secret := range map[string][]byte{
-		"the public key's PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "the public key's DER": der,
-		"the modulus": modulus, "the modulus as it is published": []byte(encode(string(modulus))), "nothing": {},
+		"the public key's PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+		"the public key's DER": der,
+		"the modulus":          modulus, "the modulus as it is published": []byte(encode(string(modulus))),
+		"nothing":    {},
 		"the client": []byte(i.Client),
 	} {
 		add("HS256 with "+name, i.symmetric(secret))
@@ -105,7 +107,8 @@ func (i Issuer) Forged() []Token {
 		"under the known id": {}, "under no id": {"kid": ""}, "under an unknown id": {"kid": "three"},
 		"under a path": {"kid": "../../../../dev/null"}, "under a list": {"kid": []string{i.KeyID}},
 		"that it brings": {"jwk": jwk}, "to be fetched": {"jku": "http://127.0.0.1:1/keys"},
-		"of a certificate to be fetched": {"x5u": "http://127.0.0.1:1/c"}, "and rules of its own": {"crit": []string{"exp"}, "exp": 1},
+		"of a certificate to be fetched": {"x5u": "http://127.0.0.1:1/c"},
+		"and rules of its own":           {"crit": []string{"exp"}, "exp": 1},
 	} {
 		add("another key "+name, i.sign(header, i.claims(nil), other))
 	}
@@ -115,7 +118,8 @@ func (i Issuer) Forged() []Token {
 	add("no signature", join(good[0], good[1], ""))
 	add("two parts", join(good[0], good[1]))
 	add("four parts", join(good[0], good[1], good[2], good[2]))
-	add("five parts, as if encrypted", join(i.head(fields{"alg": "RSA-OAEP", "enc": "A256GCM"}), good[1], good[1], good[1], good[2]))
+	add("five parts, as if encrypted", join(i.head(fields{"alg": "RSA-OAEP", "enc": "A256GCM"}), good[1], good[1],
+		good[1], good[2]))
 	add("padding", join(good[0], good[1], good[2])+"=")
 	add("the JSON form", fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, good[1], good[0], good[2]))
 	add("other letters", join(good[0], good[1], good[2])+"%41")
@@ -162,12 +166,14 @@ func (i Issuer) Stale() []Token {
 	add("a name of 600 letters", fields{"preferred_username": strings.Repeat("u", 600)})
 	add("over 16 KiB", fields{"roles": strings.Repeat("role ", 2600)})
 	for name, header := range map[string]fields{
-		"a rule that nobody knows": {"crit": []string{"x"}, "x": 1}, "a payload that is not encoded": {"crit": []string{"b64"}, "b64": false},
+		"a rule that nobody knows":      {"crit": []string{"x"}, "x": 1},
+		"a payload that is not encoded": {"crit": []string{"b64"}, "b64": false},
 	} {
 		all = append(all, Token{name, i.sign(header, i.claims(nil), i.Key), false})
 	}
 	return append(all, Token{"claims that are a list", i.sign(fields{}, `["bob"]`, i.Key), true},
-		Token{"a name twice", i.sign(fields{}, strings.Replace(i.claims(nil), `"ann"`, `"ann","preferred_username":["bob"]`, 1), i.Key), true})
+		Token{"a name twice", i.sign(fields{}, strings.Replace(i.claims(nil), `"ann"`,
+			`"ann","preferred_username":["bob"]`, 1), i.Key), true})
 }
 
 // Impostors are names that a token may have, and that are then no user's but the token's own.

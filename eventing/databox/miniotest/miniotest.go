@@ -120,8 +120,9 @@ func (s *Server) Put(t testing.TB, bucket, key, content string) {
 	}
 }
 
-// FreeAddress is one of the loopback interface that nobody listens on. Its port lies below those that the
-// kernel gives to outgoing connections, which would take it before the server does that it is for.
+// FreeAddress is one of the loopback interface that nobody listens on. Its port lies below those
+// that the kernel gives to outgoing connections, which would take it before the server does that it
+// is for.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	var err error

@@ -48,12 +48,14 @@ func TestAnswers(t *testing.T) {
 		{"InternalError", 500, s3.NoAnswer, false, false, false},
 		{"", 0, s3.NoAnswer, false, false, false},
 	} {
-		err := fmt.Errorf("wrapped: %w", fmt.Errorf("twice: %w", minio.ErrorResponse{Code: c.code, StatusCode: c.status}))
+		err := fmt.Errorf("wrapped: %w", fmt.Errorf("twice: %w",
+			minio.ErrorResponse{Code: c.code, StatusCode: c.status}))
 		if got := s3.AnswerOf(err); got != c.want {
 			t.Errorf("%d %s: %v, want %v", c.status, c.code, got, c.want)
 		}
 		if s3.IsMissing(err) != c.missing || s3.IsRefused(err) != c.refused || s3.IsFinal(err) != c.final {
-			t.Errorf("%d %s: missing %v, refused %v, final %v", c.status, c.code, s3.IsMissing(err), s3.IsRefused(err), s3.IsFinal(err))
+			t.Errorf("%d %s: missing %v, refused %v, final %v", c.status, c.code, s3.IsMissing(err), s3.IsRefused(err),
+				s3.IsFinal(err))
 		}
 	}
 	for _, err := range []error{nil, errors.New("connection refused"), context.Canceled, http.ErrHandlerTimeout} {

@@ -73,7 +73,8 @@ func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.
 		} else if exists {
 			return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
 		}
-		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound, Code: "NoSuchBucket"})
+		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound,
+			Code: "NoSuchBucket"})
 	}
 	if err != nil {
 		return fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)
@@ -99,7 +100,8 @@ func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.
 func isEmpty(ctx context.Context, c *minio.Client, bucket string) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the listing after its first entry
-	first, any := <-c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true, MaxKeys: 1})
+	first, any := <-c.ListObjects(ctx, bucket, minio.ListObjectsOptions{WithVersions: true, Recursive: true,
+		MaxKeys: 1})
 	if first.Err != nil {
 		return false, fmt.Errorf("listing bucket %s: %w", bucket, first.Err)
 	}

@@ -43,8 +43,11 @@ func TestClaimBucket(t *testing.T) {
 		before func(t *testing.T, bucket string)
 		want   error
 	}{
-		"a new one":                          {func(*testing.T, string) {}, nil},
-		"made, and the controller died then": {func(t *testing.T, b string) { must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{})) }, nil},
+		"a new one": {func(*testing.T, string) {}, nil},
+		"made, and the controller died then": {func(t *testing.T,
+			b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+		}, nil},
 		"its own": {func(t *testing.T, b string) {
 			must(t, s3.ClaimBucket(t.Context(), s.Client, b, "us-east-1", ann))
 			s.Put(t, b, "x", "y")
@@ -68,7 +71,8 @@ func TestClaimBucket(t *testing.T) {
 		}, s3.ErrBucketNotOurs},
 		"with another tag beside ours": {func(t *testing.T, b string) {
 			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
-			retag(t, s, b, map[string]string{"cost-centre": "7", databox.TagNamespace: ann.Namespace, databox.TagNamespaceUID: ann.NamespaceUID, databox.TagBox: ann.Box})
+			retag(t, s, b, map[string]string{"cost-centre": "7", databox.TagNamespace: ann.Namespace,
+				databox.TagNamespaceUID: ann.NamespaceUID, databox.TagBox: ann.Box})
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +112,8 @@ func TestRemoveBucket(t *testing.T) {
 	}
 	other := ann
 	other.NamespaceUID = "uid-2"
-	if n, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, other, time.Minute); n != 0 || gone || !errors.Is(err, s3.ErrBucketNotOurs) {
+	if n, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, other, time.Minute); n != 0 || gone ||
+		!errors.Is(err, s3.ErrBucketNotOurs) {
 		t.Fatalf("somebody else's bucket: %d objects deleted, gone %v, %v", n, gone, err)
 	}
 	removed, passes := 0, 0
@@ -135,12 +140,14 @@ func TestAssumeRoleSaysNo(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
 	wrong := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: "wrong-wrong"}
-	if _, err := s3.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", wrong, "", time.Hour); !errors.Is(err, s3.ErrNoSTS) {
+	if _, err := s3.AssumeRole(t.Context(), http.DefaultClient, s.Endpoint, "us-east-1", wrong, "",
+		time.Hour); !errors.Is(err, s3.ErrNoSTS) {
 		t.Errorf("wrong keys: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := s3.AssumeRole(ctx, http.DefaultClient, "http://127.0.0.1:1", "us-east-1", admin, "", time.Hour); err == nil || errors.Is(err, s3.ErrNoSTS) {
+	if _, err := s3.AssumeRole(ctx, http.DefaultClient, "http://127.0.0.1:1", "us-east-1", admin, "",
+		time.Hour); err == nil || errors.Is(err, s3.ErrNoSTS) {
 		t.Errorf("nobody there: %v", err)
 	}
 }

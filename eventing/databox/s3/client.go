@@ -46,7 +46,8 @@ func NewClient(s databox.Session, creds *credentials.Credentials) (*minio.Client
 		return nil, fmt.Errorf("S3 endpoint %q is not a URL", s.Endpoint)
 	}
 	c, err := minio.New(u.Host, &minio.Options{
-		Creds: creds, Secure: u.Scheme == "https", Region: s.Region, BucketLookup: minio.BucketLookupPath, MaxRetries: 5,
+		Creds: creds, Secure: u.Scheme == "https", Region: s.Region, BucketLookup: minio.BucketLookupPath,
+		MaxRetries: 5,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening S3 at %s: %w", s.Endpoint, err)

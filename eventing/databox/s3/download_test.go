@@ -50,7 +50,9 @@ func noise(size int64) io.Reader {
 func put(t testing.TB, b *Box, key string, size int64, opts minio.PutObjectOptions) Object {
 	t.Helper()
 	c, err := minio.New(b.EndpointURL().Host, &minio.Options{
-		Creds: credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""), Region: "us-east-1", TrailingHeaders: true, // without them there are no checksums
+		// without them there are no checksums
+		Creds: credentials.NewStaticV4(miniotest.AccessKey, miniotest.SecretKey, ""), Region: "us-east-1",
+		TrailingHeaders: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,9 +85,11 @@ func TestDownload(t *testing.T) {
 	b := open(t, s.Endpoint, s.Bucket(t))
 	all := []int64{0, 1, rangeSize, rangeSize + 1}
 	for name, opts := range map[string]minio.PutObjectOptions{
-		"plain": {}, "parts": {PartSize: 5 << 20}, "whole checksum": {Checksum: minio.ChecksumFullObjectCRC32C, PartSize: 5 << 20}, "sha256": {Checksum: minio.ChecksumSHA256, PartSize: 5 << 30},
+		"plain": {}, "parts": {PartSize: 5 << 20}, "whole checksum": {Checksum: minio.ChecksumFullObjectCRC32C,
+			PartSize: 5 << 20}, "sha256": {Checksum: minio.ChecksumSHA256, PartSize: 5 << 30},
 	} {
-		for _, size := range map[string][]int64{"plain": {3*rangeSize + 7, rangeSize - 1}, "parts": {rangeSize + 1}, "whole checksum": all, "sha256": all}[name] {
+		for _, size := range map[string][]int64{"plain": {3*rangeSize + 7, rangeSize - 1}, "parts": {rangeSize + 1},
+			"whole checksum": all, "sha256": all}[name] {
 			o := put(t, b, "k", size, opts)
 			path := filepath.Join(t.TempDir(), "f")
 			if err := b.Download(t.Context(), o, path); err != nil {
@@ -111,7 +115,10 @@ func between(t testing.TB, s *miniotest.Server, spoil func(*http.Response) error
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &httputil.ReverseProxy{ModifyResponse: spoil, ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	p := &httputil.ReverseProxy{ModifyResponse: spoil, ErrorHandler: func(http.ResponseWriter, *http.Request,
+		error) {
+		panic(http.ErrAbortHandler)
+	},
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u); r.Out.Host = r.In.Host }} // the host is signed
 	srv := &http.Server{Handler: p, ErrorLog: nil}
 	go func() { _ = srv.Serve(l) }()
@@ -130,7 +137,8 @@ func TestDownloadGoesOnWhereItBrokeOff(t *testing.T) {
 	s := miniotest.Start(t)
 	bucket := s.Bucket(t)
 	const size = 2*rangeSize + 5
-	o := put(t, open(t, s.Endpoint, bucket), "k", size, minio.PutObjectOptions{Checksum: minio.ChecksumFullObjectCRC32C})
+	o := put(t, open(t, s.Endpoint, bucket), "k", size,
+		minio.PutObjectOptions{Checksum: minio.ChecksumFullObjectCRC32C})
 	var answers, bytes atomic.Int64
 	endpoint := between(t, s, func(r *http.Response) error {
 		if r.Request.Method != http.MethodGet || r.Header.Get("Etag") == "" {
@@ -158,7 +166,8 @@ func TestDownloadThatFails(t *testing.T) {
 	bucket := s.Bucket(t)
 	direct := open(t, s.Endpoint, bucket)
 	small := put(t, direct, "small", 1000, minio.PutObjectOptions{Checksum: minio.ChecksumCRC32C})
-	large := put(t, direct, "large", 2*rangeSize, minio.PutObjectOptions{Checksum: minio.ChecksumFullObjectCRC32C, PartSize: 5 << 20})
+	large := put(t, direct, "large", 2*rangeSize, minio.PutObjectOptions{Checksum: minio.ChecksumFullObjectCRC32C,
+		PartSize: 5 << 20})
 	flip := between(t, s, func(r *http.Response) error {
 		if r.Request.Method == http.MethodGet {
 			r.Body = broken{io.MultiReader(strings.NewReader("X"), skip(r.Body)), r.Body}
@@ -246,10 +255,11 @@ func TestTransfers(t *testing.T) {
 				t.Fatal(err)
 			}
 			paths = append(paths, f.Name())
-			(&Transfer{Bucket: b.Bucket, Object: o, SHA256: x.sha256, File: f, Requests: b.requests, Done: func() error {
-				done.Add(1)
-				return f.Close() // twice is an error
-			}}).Start(ctx, g)
+			(&Transfer{Bucket: b.Bucket, Object: o, SHA256: x.sha256, File: f, Requests: b.requests,
+				Done: func() error {
+					done.Add(1)
+					return f.Close() // twice is an error
+				}}).Start(ctx, g)
 		}
 		if err := g.Wait(); !errors.Is(err, x.want) {
 			t.Errorf("%s: %v, want %v", name, err, x.want)

@@ -156,21 +156,27 @@ var attempts = map[string]func(h holder) error{
 	"delete elsewhere": func(h holder) error {
 		return h.RemoveObject(context.Background(), h.theirs, anns, minio.RemoveObjectOptions{})
 	},
-	"list a user's":            func(h holder) error { return h.list(h.bucket, "users/ann/", true) },
-	"list models":              func(h holder) error { return h.list(h.bucket, "models/", true) },
-	"list another folder":      func(h holder) error { return h.list(h.bucket, "folder/", true) },
-	"list folders":             func(h holder) error { return h.list(h.bucket, "", false) },
-	"list folders of models":   func(h holder) error { return h.list(h.bucket, "models/", false) },
-	"list folders of users":    func(h holder) error { return h.list(h.bucket, "users/", false) },
-	"list all":                 func(h holder) error { return h.list(h.bucket, "", true) },
-	"list elsewhere":           func(h holder) error { return h.list(h.theirs, "", true) },
-	"list users elsewhere":     func(h holder) error { return h.list(h.theirs, "users/", true) },
-	"upload that is a copy of": func(h holder) error { return h.withHeader("X-Amz-Copy-Source", "/"+h.bucket+"/"+bobs) },
+	"list a user's":          func(h holder) error { return h.list(h.bucket, "users/ann/", true) },
+	"list models":            func(h holder) error { return h.list(h.bucket, "models/", true) },
+	"list another folder":    func(h holder) error { return h.list(h.bucket, "folder/", true) },
+	"list folders":           func(h holder) error { return h.list(h.bucket, "", false) },
+	"list folders of models": func(h holder) error { return h.list(h.bucket, "models/", false) },
+	"list folders of users":  func(h holder) error { return h.list(h.bucket, "users/", false) },
+	"list all":               func(h holder) error { return h.list(h.bucket, "", true) },
+	"list elsewhere":         func(h holder) error { return h.list(h.theirs, "", true) },
+	"list users elsewhere":   func(h holder) error { return h.list(h.theirs, "users/", true) },
+	"upload that is a copy of": func(h holder) error {
+		return h.withHeader("X-Amz-Copy-Source",
+			"/"+h.bucket+"/"+bobs)
+	},
 	"upload that is a copy of a model": func(h holder) error {
 		return h.withHeader("X-Amz-Copy-Source", "/"+h.bucket+"/models/m")
 	},
-	"upload with tags":               func(h holder) error { return h.withHeader("X-Amz-Tagging", "a=b") },
-	"upload that unpacks an archive": func(h holder) error { return h.withHeader("X-Amz-Meta-Snowball-Auto-Extract", "true") },
+	"upload with tags": func(h holder) error { return h.withHeader("X-Amz-Tagging", "a=b") },
+	"upload that unpacks an archive": func(h holder) error {
+		return h.withHeader("X-Amz-Meta-Snowball-Auto-Extract",
+			"true")
+	},
 	"tag": func(h holder) error {
 		x, err := tags.NewTags(map[string]string{"a": "b"}, true)
 		if err != nil {
@@ -187,8 +193,11 @@ var attempts = map[string]func(h holder) error{
 		return h.raw(http.MethodPut, h.bucket, anns, map[string][]string{"acl": {""}}, `<AccessControlPolicy/>`)
 	},
 	"write the bucket's policy": func(h holder) error { return h.SetBucketPolicy(context.Background(), h.bucket, "") },
-	"tag the bucket":            func(h holder) error { return h.SetBucketTagging(context.Background(), h.bucket, &tags.Tags{}) },
-	"delete the bucket":         func(h holder) error { return h.RemoveBucket(context.Background(), h.bucket) },
+	"tag the bucket": func(h holder) error {
+		return h.SetBucketTagging(context.Background(), h.bucket,
+			&tags.Tags{})
+	},
+	"delete the bucket": func(h holder) error { return h.RemoveBucket(context.Background(), h.bucket) },
 	"make a bucket": func(h holder) error {
 		return h.MakeBucket(context.Background(), "unip-mine", minio.MakeBucketOptions{})
 	},
@@ -202,14 +211,16 @@ var attempts = map[string]func(h holder) error{
 	},
 	"become somebody": func(h holder) error {
 		keys := s3.Keys{AccessKeyID: h.session.AccessKeyID, SecretAccessKey: h.session.SecretAccessKey}
-		_, err := s3.AssumeRole(context.Background(), http.DefaultClient, h.session.Endpoint, "us-east-1", keys, "", time.Hour)
+		_, err := s3.AssumeRole(context.Background(), http.DefaultClient, h.session.Endpoint, "us-east-1", keys, "",
+			time.Hour)
 		if errors.Is(err, s3.ErrNoSTS) {
 			return minio.ErrorResponse{Code: "AccessDenied"}
 		}
 		return err
 	},
 	"become somebody, with the token": func(h holder) error {
-		return h.raw(http.MethodPost, "", "", map[string][]string{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}}, "")
+		return h.raw(http.MethodPost, "", "", map[string][]string{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}},
+			"")
 	},
 	"ask the administrator's API": func(h holder) error {
 		return h.raw(http.MethodGet, "minio", "admin/v3/list-users", nil, "")
@@ -230,17 +241,23 @@ func TestSessionsOpenWhatTheyAreFor(t *testing.T) {
 		databox.Grant
 		opens []string
 	}{
-		"files":     {databox.Grant{Access: databox.Files}, []string{"get a user's", "head a user's", "get //users", "delete a user's", "list a user's", "list folders of users"}},
+		"files": {databox.Grant{Access: databox.Files},
+			[]string{"get a user's", "head a user's", "get //users", "delete a user's", "list a user's",
+				"list folders of users"}},
 		"put-links": {databox.Grant{Access: databox.PutLinks}, []string{"put a user's", "put a user's in parts"}},
-		"get-links": {databox.Grant{Access: databox.GetLinks}, []string{"get a user's", "head a user's", "get //users"}},
+		"get-links": {databox.Grant{Access: databox.GetLinks},
+			[]string{"get a user's", "head a user's", "get //users"}},
 		"calls": {databox.Grant{Access: databox.Calls}, []string{
 			"get a user's", "head a user's", "get //users", "put a user's", "put a user's in parts", "delete a user's",
 		}},
-		"calls-read":      {databox.Grant{Access: databox.CallsRead}, []string{"get a user's", "head a user's", "get //users"}},
-		"a model":         {databox.Grant{Access: databox.Model, Keys: []string{"models/m"}}, []string{"get a model"}},
-		"a model, folder": {databox.Grant{Access: databox.Model, Prefix: "models/"}, []string{"get a model", "get a model's neighbour", "list models", "list folders of models"}},
+		"calls-read": {databox.Grant{Access: databox.CallsRead},
+			[]string{"get a user's", "head a user's", "get //users"}},
+		"a model": {databox.Grant{Access: databox.Model, Keys: []string{"models/m"}}, []string{"get a model"}},
+		"a model, folder": {databox.Grant{Access: databox.Model, Prefix: "models/"},
+			[]string{"get a model", "get a model's neighbour", "list models", "list folders of models"}},
 		"files of a dataset": {databox.Grant{Access: databox.DatasetFiles}, []string{
-			"get a model", "get a model's neighbour", "get in another folder", "get at the root", "list folders", "list folders of models",
+			"get a model", "get a model's neighbour", "get in another folder", "get at the root", "list folders",
+			"list folders of models",
 		}},
 		"reads of a dataset": {databox.Grant{Access: databox.DatasetRead}, []string{
 			"get a model", "get a model's neighbour", "get in another folder", "get at the root",

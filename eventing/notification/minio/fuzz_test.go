@@ -20,9 +20,10 @@ func FuzzKey(f *testing.F) {
 		if bucket == "" || key == "" || !utf8.ValidString(bucket) || !utf8.ValidString(kind) {
 			return
 		}
-		body, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventName": kind, "s3": map[string]any{
-			"bucket": map[string]any{"name": bucket}, "object": map[string]any{"key": url.QueryEscape(key)},
-		}}}})
+		body, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventName": kind,
+			"s3": map[string]any{
+				"bucket": map[string]any{"name": bucket}, "object": map[string]any{"key": url.QueryEscape(key)},
+			}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

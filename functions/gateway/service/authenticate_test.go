@@ -79,7 +79,8 @@ func TestGoodTokens(t *testing.T) {
 			"name": []int{1}}), "oidc:ann"},
 	} {
 		if a := m.with(t, tc.token); a.StatusCode != 200 || a.user != tc.user {
-			t.Errorf("%s (%d bytes): %d %s, user %q, want %q", name, len(tc.token), a.StatusCode, a.body, a.user, tc.user)
+			t.Errorf("%s (%d bytes): %d %s, user %q, want %q", name, len(tc.token), a.StatusCode, a.body, a.user,
+				tc.user)
 		}
 	}
 	for _, scheme := range []string{"bearer ", "BEARER ", "Bearer  "} {
@@ -112,7 +113,8 @@ func badTokens(p *provider) map[string]struct{ token, reason string } {
 		"alg none":                  {unsigned, noJWT},
 		"alg none with a signature": {unsigned + "eyJ", malformed},
 		"HS256 with the public key": {oidctest.SignIDToken(der, "one", "HS256", p.claims(nil)), malformed},
-		"HS256, though the provider lists it": {oidctest.SignIDToken([]byte("eyJ-secret-of-32-bytes-or-more-it-is"), "one",
+		"HS256, though the provider lists it": {oidctest.SignIDToken([]byte("eyJ-secret-of-32-bytes-or-more-it-is"),
+			"one",
 			"HS256", p.claims(nil)), malformed},
 		"an algorithm that is not listed": {oidctest.SignIDToken(rsaKey(), "one", "RS384", p.claims(nil)), malformed},
 		"another key under a known id":    {oidctest.SignIDToken(otherKey(), "one", "RS256", p.claims(nil)), malformed},
@@ -182,10 +184,13 @@ func TestBadTokens(t *testing.T) {
 	for name, tc := range badTokens(p) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := startTokens(t, p) // each with a gateway of its own, for one that sees many false keys asks no more for a while
+			// each with a gateway of its own, for one that sees many false keys asks no more for a
+			// while
+			m := startTokens(t, p)
 			a := m.with(t, tc.token)
 			wantProblem(t, a.Response, a.body, 401, problem.Unauthorized)
-			want := []string{fmt.Sprintf(`Bearer realm="pu-ann", error="invalid_token", error_description=%q`, tc.reason)}
+			want := []string{fmt.Sprintf(`Bearer realm="pu-ann", error="invalid_token", error_description=%q`,
+				tc.reason)}
 			if d := cmp.Diff(want, a.Header.Values("WWW-Authenticate")); d != "" {
 				t.Errorf("WWW-Authenticate (-want +got):\n%s", d)
 			}
@@ -242,7 +247,9 @@ func TestChallenges(t *testing.T) {
 func TestNobodyIsATokensUserByPassword(t *testing.T) {
 	t.Parallel()
 	m := startTokens(t, newProvider(t, ""))
-	for file, content := range map[string]string{"oidc:ann": "secret", "auth": "oidc:ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"} { // of "secret"
+	// of "secret"
+	for file, content := range map[string]string{"oidc:ann": "secret",
+		"auth": "oidc:ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"} {
 		if err := os.WriteFile(m.dir+"/auth/users/"+file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -429,7 +436,9 @@ func TestIssuersThatAreNotBelieved(t *testing.T) {
 				return false
 			}
 			_, _ = io.WriteString(w, strings.NewReplacer(old,
-				new).Replace(fmt.Sprintf(`{"issuer":%q,"jwks_uri":"%[1]s/keys","id_token_signing_alg_values_supported":["RS256"]}`, p.URL)))
+				new).Replace(
+				fmt.Sprintf(`{"issuer":%q,"jwks_uri":"%[1]s/keys","id_token_signing_alg_values_supported":["RS256"]}`,
+					p.URL)))
 			return true
 		}
 	}

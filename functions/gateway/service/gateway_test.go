@@ -136,7 +136,8 @@ func wantProblem(t *testing.T, resp *http.Response, body string, status int, slu
 	}
 	if resp.StatusCode != status || p.Status != status || p.Slug() != slug ||
 		resp.Header.Get("Content-Type") != problem.ContentType {
-		t.Errorf("status %d %s, problem %+v; want %d %s", resp.StatusCode, resp.Header.Get("Content-Type"), p, status, slug)
+		t.Errorf("status %d %s, problem %+v; want %d %s", resp.StatusCode, resp.Header.Get("Content-Type"), p, status,
+			slug)
 	}
 }
 
@@ -175,10 +176,12 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"outputs":[]}`)
 	})
-	resp, answer := m.call(t, "POST", "/pu-ann/leaf/predict?x=1", strings.NewReader(`{"inputs":[]}`), "user", "ann:secret",
+	resp, answer := m.call(t, "POST", "/pu-ann/leaf/predict?x=1", strings.NewReader(`{"inputs":[]}`), "user",
+		"ann:secret",
 		"Cookie", "c=1", "X-Forwarded-User", "root", "X-Forwarded-Prefix", "/x", "X-Forwarded-For", "1.2.3.4",
 		caller.Header, "forged", "Unip-Other", "x",
-		"Knative-Serving-Probe", "x", "K-Network-Hash", "override", "X-Mine", "kept", "Connection", "X-Hop", "X-Hop", "x",
+		"Knative-Serving-Probe", "x", "K-Network-Hash", "override", "X-Mine", "kept", "Connection", "X-Hop", "X-Hop",
+		"x",
 		"Upgrade", "websocket")
 	if resp.StatusCode != 200 || answer != `{"outputs":[]}` || body != `{"inputs":[]}` {
 		t.Fatalf("status %d, answer %q, the component got %q", resp.StatusCode, answer, body)
@@ -215,7 +218,8 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 func TestTracesAreSampled(t *testing.T) {
 	t.Parallel()
 	for rate, want := range map[float64]func(n int) bool{
-		0: func(n int) bool { return n == 0 }, 1: func(n int) bool { return n == 2000 }, 0.25: func(n int) bool { return 300 < n && n < 700 },
+		0: func(n int) bool { return n == 0 }, 1: func(n int) bool { return n == 2000 },
+		0.25: func(n int) bool { return 300 < n && n < 700 },
 	} {
 		sampled := 0
 		for range 2000 {
@@ -397,7 +401,9 @@ func TestADeadline(t *testing.T) {
 	})
 	defer close(release)
 	// The clock of the gateway stands long ago, so that every call's deadline has nearly come.
-	m.gateway.now = func() time.Time { return time.Now().Add(-30*time.Second - routes.ColdStart + 200*time.Millisecond) }
+	m.gateway.now = func() time.Time {
+		return time.Now().Add(-30*time.Second - routes.ColdStart + 200*time.Millisecond)
+	}
 	resp, body := m.call(t, "POST", "/open/predict", strings.NewReader("{}"))
 	wantProblem(t, resp, body, 504, problem.Timeout)
 }

@@ -128,9 +128,11 @@ type tokens struct {
 
 func startTokens(t *testing.T, p *provider) tokens {
 	t.Helper()
-	rules := fmt.Sprintf(`"oidc":{"issuer":%q,"clientId":"end-users","userClaim":"preferred_username","userPrefix":"oidc:"}`, p.URL)
+	rules := fmt.Sprintf(
+		`"oidc":{"issuer":%q,"clientId":"end-users","userClaim":"preferred_username","userPrefix":"oidc:"}`, p.URL)
 	api := func(name, auth string) string {
-		return fmt.Sprintf(`{"name":%q,"kind":"mlComponent","path":%[1]q,"target":%[1]q,"timeoutSeconds":30,"auth":{%s},"identityPassThrough":true}`, name, auth)
+		return fmt.Sprintf(
+			`{"name":%q,"kind":"mlComponent","path":%[1]q,"target":%[1]q,"timeoutSeconds":30,"auth":{%s},"identityPassThrough":true}`, name, auth)
 	}
 	basic := `"basic":{"credentials":"users"}`
 	all := tokens{provider: p, told: make(chan string, 1)}

@@ -111,8 +111,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.Runs != nil {
 		g.runs = &runs.Handler{
-			Store: o.Runs, Base: "/" + o.Namespace + "/" + table.RunsPath(), Boxes: table.Boxes(), Dataset: table.Dataset,
-			Open: boxes.Look, KeptLogs: o.KeptLogs,
+			Store: o.Runs, Base: "/" + o.Namespace + "/" + table.RunsPath(), Boxes: table.Boxes(),
+			Dataset: table.Dataset,
+			Open:    boxes.Look, KeptLogs: o.KeptLogs,
 		}
 	}
 	return g, nil

@@ -1,5 +1,6 @@
-// Package service is an inference server without its network: the HTTP handler of one Python function, and the socket to which its workers come. The container `server` of an MLComponent runs it, and
-// `unip serve` on a developer's machine.
+// Package service is an inference server without its network: the HTTP handler of one Python
+// function, and the socket to which its workers come. The container `server` of an MLComponent runs
+// it, and `unip serve` on a developer's machine.
 package service
 
 import (
@@ -19,13 +20,15 @@ import (
 )
 
 var (
-	// ErrMissing is what a Source says of a model that is not there (yet): calls are answered 503 model-not-found, and look again.
+	// ErrMissing is what a Source says of a model that is not there (yet): calls are answered 503
+	// model-not-found, and look again.
 	ErrMissing = model.ErrMissing
 	// ErrInvalid is what it says of one that can never be served as it is.
 	ErrInvalid = model.ErrInvalid
 	// ErrNoFile is what a Storage says of a file that a user does not have.
 	ErrNoFile = files.ErrMissing
-	// ErrFileChanged is what it says of a file that is another one than the version that was asked for.
+	// ErrFileChanged is what it says of a file that is another one than the version that was asked
+	// for.
 	ErrFileChanged = files.ErrChanged
 )
 
@@ -35,7 +38,8 @@ type (
 	File   = model.File
 )
 
-// Files serves the FILE values of calls from Boxes that the component is connected to; Storage is what keeps them, Content what it is given to keep.
+// Files serves the FILE values of calls from Boxes that the component is connected to; Storage is
+// what keeps them, Content what it is given to keep.
 type (
 	Files   = files.Files
 	Boxes   = files.Boxes
@@ -53,11 +57,13 @@ type Call = accesslog.Call
 type Options struct {
 	// Component is the component's name.
 	Component string
-	// Socket is where the workers connect, Key the file with the module's key, which need not be there.
+	// Socket is where the workers connect, Key the file with the module's key, which need not be
+	// there.
 	Socket, Key string
 	// Model is where the model comes from; nil for a component without one.
 	Model Source
-	// Files serves FILE values; nil for a component that is connected to no box. New fills in its Component, Timeout and Log.
+	// Files serves FILE values; nil for a component that is connected to no box. New fills in its
+	// Component, Timeout and Log.
 	Files *Files
 	// Unsigned says that calls without the gateway's signature are answered, too. User is who makes
 	// them; "": they are anonymous, and have no files.
@@ -85,7 +91,8 @@ type Service struct {
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
 	f := &front.Server{
-		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Unsigned: o.Unsigned, User: o.User, Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Unsigned: o.Unsigned, User: o.User,
+		Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
 	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)
@@ -119,8 +126,9 @@ func (s *Service) Handler() http.Handler { return s.handler }
 // Close stops accepting workers; those that are there end when their connections do.
 func (s *Service) Close() error { return s.pool.Close() }
 
-// Look looks for the model, if there is one, until its source has said whether it is there, or the context ends; later looks are the calls'. The error is ErrInvalid: the component cannot start with this model,
-// and better ends with the reason than waits for its deadline.
+// Look looks for the model, if there is one, until its source has said whether it is there, or the
+// context ends; later looks are the calls'. The error is ErrInvalid: the component cannot start
+// with this model, and better ends with the reason than waits for its deadline.
 func (s *Service) Look(ctx context.Context) error {
 	if s.front.Model == nil {
 		return nil

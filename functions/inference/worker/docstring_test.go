@@ -86,7 +86,8 @@ func TestParse(t *testing.T) {
 			{Name: "hint", Description: "a word: any", Types: []string{"str"}, Optional: true},
 			{Name: "free", Description: "of any type", Types: []string{}},
 		},
-		Outputs: []openapi.Variable{{Name: "digit", Description: "the digit", Types: []string{"INT32"}}, {Name: "empty", Types: []string{}}},
+		Outputs: []openapi.Variable{{Name: "digit", Description: "the digit", Types: []string{"INT32"}},
+			{Name: "empty", Types: []string{}}},
 	}
 	if d := cmp.Diff(said{Description: want}, got[0], cmp.Comparer(func(a, b []struct {
 		Line int
@@ -97,7 +98,8 @@ func TestParse(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	for i, summary := range []string{"", "no fields", ""} {
-		if d := cmp.Diff(openapi.Description{Summary: summary, Inputs: []openapi.Variable{}, Outputs: []openapi.Variable{}}, got[i+1].Description); d != "" {
+		if d := cmp.Diff(openapi.Description{Summary: summary, Inputs: []openapi.Variable{},
+			Outputs: []openapi.Variable{}}, got[i+1].Description); d != "" {
 			t.Errorf("(-want +got)\n%s", d)
 		}
 	}
@@ -111,12 +113,14 @@ func TestWrongDocstrings(t *testing.T) {
 		line int
 		want string
 	}{
-		{"x\n:param inputs.a: x\n:type inputs.a: float", 2, "inputs.a: unknown type 'float'; known are FP32, FP64, INT32, str, dict, FILE, BOOL, "},
+		{"x\n:param inputs.a: x\n:type inputs.a: float", 2,
+			"inputs.a: unknown type 'float'; known are FP32, FP64, INT32, str, dict, FILE, BOOL, "},
 		{":param inputs.a: x\n:type inputs.a: fp32", 1, "inputs.a: unknown type 'fp32'"},
 		{":param inputs.a: x\n:type inputs.a: FP32 | FP64", 1, "inputs.a: unknown type 'FP32 | FP64'"},
 		{":param inputs.a: x\n:type inputs.a:", 1, "inputs.a: unknown type ''"},
 		{":param inputs.a: x\n:type inputs.a: FP32 or", 1, "inputs.a: unknown type 'FP32 or'"},
-		{":param inputs.a: x\n:type inputs.a: FP32, required", 1, "inputs.a: after the comma only 'optional' may stand, not 'required'"},
+		{":param inputs.a: x\n:type inputs.a: FP32, required", 1,
+			"inputs.a: after the comma only 'optional' may stand, not 'required'"},
 		{":param inputs.a: x\n\n:param inputs.a:y", 2, "inputs.a has a second :param"},
 		{":param inputs.a: x\n:type inputs.a: str\n:type inputs.a: str", 2, "inputs.a has a second :type"},
 		{":type inputs.a: str", 0, "inputs.a has a :type and no :param"},
@@ -138,7 +142,8 @@ func TestWrongDocstrings(t *testing.T) {
 		docs = append(docs, x.doc)
 	}
 	for i, got := range parse(t, docs...) {
-		if len(got.Wrong) != 1 || got.Wrong[0].Line != wrong[i].line || !strings.HasPrefix(got.Wrong[0].Text, wrong[i].want) {
+		if len(got.Wrong) != 1 || got.Wrong[0].Line != wrong[i].line ||
+			!strings.HasPrefix(got.Wrong[0].Text, wrong[i].want) {
 			t.Errorf("%q: %+v, want line %d: %s", wrong[i].doc, got.Wrong, wrong[i].line, wrong[i].want)
 		}
 	}

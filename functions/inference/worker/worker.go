@@ -1,4 +1,5 @@
-// Package worker carries the Python half of an MLComponent: `unip translate` puts it into a ConfigMap, from where the user's image runs it.
+// Package worker carries the Python half of an MLComponent: `unip translate` puts it into a
+// ConfigMap, from where the user's image runs it.
 package worker
 
 import "embed"

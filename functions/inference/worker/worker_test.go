@@ -14,7 +14,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 )
 
-// python runs the frames of worker.py on a socket: what it reads it writes back as a line of JSON, type and lengths; at an error the error.
+// python runs the frames of worker.py on a socket: what it reads it writes back as a line of JSON,
+// type and lengths; at an error the error.
 const python = `
 import json, socket, sys
 sys.path.insert(0, sys.argv[1])
@@ -65,7 +66,8 @@ func startReader(t testing.TB) (socket string) {
 	return socket
 }
 
-// FuzzFrames gives both sides the same bytes: the worker's reader takes what the server's takes, with the same lengths, and refuses the rest without ending.
+// FuzzFrames gives both sides the same bytes: the worker's reader takes what the server's takes,
+// with the same lengths, and refuses the rest without ending.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{6, 0, 0, 0, 0, 0, 0, 2, 'h', 'i'})
 	f.Add([]byte{6, 0, 0, 3, 0, 0, 0, 2, 'a', 0, 'b', 'h', 'i'})
@@ -94,7 +96,8 @@ func FuzzFrames(f *testing.F) {
 		}
 		want, err := frame.Read(bytes.NewReader(in))
 		switch {
-		case err != nil && said.Kind >= int(frame.Hello) && said.Kind <= int(frame.Exit): // kinds are judged by who gets them
+		case err != nil && said.Kind >= int(frame.Hello) && said.Kind <= int(frame.Exit):
+			// kinds are judged by who gets them
 			t.Errorf("the worker took what the server refuses: %+v, %v", said, err)
 		case err == nil && (said.Kind != int(want.Type) || said.Meta != len(want.Meta) || said.Body != len(want.Body)):
 			t.Errorf("the worker read %+v, the server %d, %d, %d", said, want.Type, len(want.Meta), len(want.Body))

@@ -17,11 +17,13 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
-// Buckets hands out the buckets of boxes, each with the proof of whose it is: the box is there and Ready,
-// and the bucket's tags name the namespace's UID. A bucket's name alone proves nothing: it is the same for
-// a namespace that was deleted and made again by other people, and for another cluster on the same S3.
+// Buckets hands out the buckets of boxes, each with the proof of whose it is: the box is there and
+// Ready, and the bucket's tags name the namespace's UID. A bucket's name alone proves nothing: it
+// is the same for a namespace that was deleted and made again by other people, and for another
+// cluster on the same S3.
 //
-// Whoever opens a bucket with the installation's own key, or makes a session for one, asks here, every time.
+// Whoever opens a bucket with the installation's own key, or makes a session for one, asks here,
+// every time.
 type Buckets struct {
 	Boxes      client.Reader // may be a cache
 	Namespaces client.Reader // reads from the API server
@@ -30,14 +32,16 @@ type Buckets struct {
 // Bucket is one that has been proved.
 type Bucket struct {
 	Name string
-	// Dataset is another module's box that is shared: only the developer's area of it, only to be read.
+	// Dataset is another module's box that is shared: only the developer's area of it, only to be
+	// read.
 	Dataset bool
 }
 
 // Refusal is why a bucket is not handed out.
 type Refusal struct {
 	Reason string
-	// Wait says that it may be handed out later without anybody's doing: the box is being made ready.
+	// Wait says that it may be handed out later without anybody's doing: the box is being made
+	// ready.
 	Wait bool
 }
 
@@ -45,7 +49,8 @@ func (r *Refusal) Error() string { return r.Reason }
 
 func refusef(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
 
-// Of hands out the bucket of a box of the namespace. The error is a *Refusal, or the API server's or S3's.
+// Of hands out the bucket of a box of the namespace. The error is a *Refusal, or the API server's
+// or S3's.
 func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box string) (Bucket, error) {
 	x := &platformv1.DataBox{}
 	err := b.Boxes.Get(ctx, types.NamespacedName{Namespace: namespace, Name: box}, x)
@@ -58,8 +63,8 @@ func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box str
 	return b.prove(ctx, store, x)
 }
 
-// Named hands out a bucket by its name, as a run's status has it. It is only given where a box of the
-// namespace leads to it.
+// Named hands out a bucket by its name, as a run's status has it. It is only given where a box of
+// the namespace leads to it.
 func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, bucket string) (Bucket, error) {
 	var all platformv1.DataBoxList
 	if err := b.Boxes.List(ctx, &all, client.InNamespace(namespace)); err != nil {
@@ -99,7 +104,8 @@ func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1
 	case ready.Reason == platformv1.ReasonNotShared || ready.Reason == platformv1.ReasonBucketNotOurs:
 		return Bucket{}, refusef("the box %s cannot be used: %s: %s", box.Name, ready.Reason, ready.Message)
 	case ready.Status != "True":
-		return Bucket{}, &Refusal{Reason: fmt.Sprintf("the box %s is not ready: %s: %s", box.Name, ready.Reason, ready.Message), Wait: true}
+		return Bucket{}, &Refusal{Reason: fmt.Sprintf("the box %s is not ready: %s: %s", box.Name, ready.Reason,
+			ready.Message), Wait: true}
 	}
 	source := sourceOf(box)
 	out := Bucket{Name: databox.BucketName(source.Namespace, source.Name), Dataset: box.Spec.DatasetReference != nil}
@@ -131,7 +137,8 @@ func (b Buckets) check(ctx context.Context, store *minio.Client, bucket, namespa
 	if err := b.Namespaces.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
 		return wrapAPI("reading the namespace "+namespace, err)
 	}
-	err := s3.CheckBucket(ctx, store, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID), Box: box})
+	err := s3.CheckBucket(ctx, store, bucket, databox.Owner{Namespace: namespace, NamespaceUID: string(ns.UID),
+		Box: box})
 	switch {
 	case errors.Is(err, s3.ErrBucketNotOurs):
 		return refusef("the bucket of %s cannot be used: %v", box, err)

@@ -17,7 +17,8 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// keepFinalizer puts the finalizer on a storage box while buckets are to be deleted with their boxes, and takes it off while they are not.
+// keepFinalizer puts the finalizer on a storage box while buckets are to be deleted with their
+// boxes, and takes it off while they are not.
 func (r *Reconciler) keepFinalizer(ctx context.Context, box *platformv1.DataBox) error {
 	want := box.Spec.S3DefaultStorage != nil && r.Settings.Current().Config.S3.ReclaimPolicy == installation.Delete
 	return r.setFinalizer(ctx, box, want)
@@ -34,12 +35,13 @@ func (r *Reconciler) setFinalizer(ctx context.Context, box *platformv1.DataBox, 
 	} else {
 		controllerutil.RemoveFinalizer(box, Finalizer)
 	}
-	err := r.Client.Patch(ctx, box, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+	err := r.Client.Patch(ctx, box, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}),
+		fieldOwner)
 	return wrapAPI("writing the box's finalizer", client.IgnoreNotFound(err))
 }
 
-// finalize deletes the bucket of a deleted box, a part in each pass, if the installation says Delete. The bucket of somebody else is never
-// touched; then the box goes without it.
+// finalize deletes the bucket of a deleted box, a part in each pass, if the installation says
+// Delete. The bucket of somebody else is never touched; then the box goes without it.
 func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(box, Finalizer) {
 		return reconcile.Result{}, nil
@@ -70,7 +72,8 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 		return r.report(ctx, box, stuck(err))
 	case !gone:
 		return r.report(ctx, box, outcome{
-			reason: platformv1.ReasonDeleting, message: fmt.Sprintf("deleting bucket %s: %d objects in the last pass", bucket, n),
+			reason: platformv1.ReasonDeleting, message: fmt.Sprintf("deleting bucket %s: %d objects in the last pass",
+				bucket, n),
 			bucket: bucket, after: time.Second,
 		})
 	default:

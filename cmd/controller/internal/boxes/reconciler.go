@@ -28,8 +28,8 @@ import (
 )
 
 const (
-	// Finalizer stands on storage boxes while the installation's reclaimPolicy is Delete, and only then: under Retain a box can be
-	// deleted while the controller is away.
+	// Finalizer stands on storage boxes while the installation's reclaimPolicy is Delete, and only
+	// then: under Retain a box can be deleted while the controller is away.
 	Finalizer = "unified-platform.cs.hse.ru/bucket"
 	// SecretLabel marks the Secrets made here; its value is the box.
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
@@ -40,13 +40,15 @@ const (
 
 	fieldOwner = client.FieldOwner("unip-controller")
 
-	// checkEvery is how often a healthy box is looked at again: nothing tells of a bucket or a session that went away in S3,
-	// nor of a Secret that somebody has changed, for Secrets are not watched. A pass costs one small call, and one more for
-	// each session.
+	// checkEvery is how often a healthy box is looked at again: nothing tells of a bucket or a
+	// session that went away in S3, nor of a Secret that somebody has changed, for Secrets are not
+	// watched. A pass costs one small call, and one more for each session.
 	checkEvery = 5 * time.Minute
-	// retryRefused is how often a box is tried that only somebody else's deed can mend, in S3, where the controller sees no event.
+	// retryRefused is how often a box is tried that only somebody else's deed can mend, in S3,
+	// where the controller sees no event.
 	retryRefused = time.Minute
-	// passTimeout bounds one pass over one box, S3 calls included, so that a hanging S3 cannot hold the workers for ever.
+	// passTimeout bounds one pass over one box, S3 calls included, so that a hanging S3 cannot hold
+	// the workers for ever.
 	passTimeout = time.Minute
 	// deleteBudget is how much of a pass goes into deleting objects.
 	deleteBudget = 20 * time.Second
@@ -64,7 +66,8 @@ type Reconciler struct {
 	Transport http.RoundTripper
 }
 
-// SetUp adds the reconciler to the manager. The cache's RoleBindings must be limited to modulerole.InCache.
+// SetUp adds the reconciler to the manager. The cache's RoleBindings must be limited to
+// modulerole.InCache.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	all := make(chan event.GenericEvent, 1)
 	r.Settings.OnChange(func() {
@@ -79,19 +82,24 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	viewers := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		return r.requests(ctx, func(b *platformv1.DataBox) bool {
 			ref := b.Spec.DatasetReference
-			return ref != nil && ref.DatasetComponentRef.Name == o.GetName() && ref.DatasetComponentRef.Namespace == o.GetNamespace()
+			return ref != nil && ref.DatasetComponentRef.Name == o.GetName() &&
+				ref.DatasetComponentRef.Namespace == o.GetNamespace()
 		})
 	})
-	// Not the status, which is our own doing: an error's text that differs each time would go round the queue's pauses.
-	ofUsers := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	// Not the status, which is our own doing: an error's text that differs each time would go round
+	// the queue's pauses.
+	ofUsers := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{},
+		predicate.AnnotationChangedPredicate{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platformv1.DataBox{}, ofUsers).
-		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client, func() client.ObjectList { return &platformv1.DataBoxList{} })).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client,
+			func() client.ObjectList { return &platformv1.DataBoxList{} })).
 		Watches(&platformv1.DataBox{}, viewers, ofUsers).
 		WatchesRawSource(source.Channel(all, everyBox)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, time.Minute),
 		}).
 		Complete(r)
 }

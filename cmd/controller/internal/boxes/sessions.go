@@ -31,8 +31,8 @@ var (
 	errSecret = errors.New("the credentials Secret cannot be written")
 )
 
-// linkLife is what a session lives that signs links: renewed before half of it, it has a full hour left at any time, the life of a link for
-// which nobody asks another one.
+// linkLife is what a session lives that signs links: renewed before half of it, it has a full hour
+// left at any time, the life of a link for which nobody asks another one.
 const linkLife = 2 * time.Hour
 
 // issue is a session that shall be: what it may do, for how long, and the Secret that it goes into.
@@ -45,7 +45,8 @@ type issue struct {
 	usage  *databox.UsageRef // which the session may read
 }
 
-// issues are the sessions that the box's spec names. What it names and must not have is in the error; the others are there all the same.
+// issues are the sessions that the box's spec names. What it names and must not have is in the
+// error; the others are there all the same.
 func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue, error) {
 	var all []issue
 	var errs []error
@@ -58,14 +59,16 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 		}
 		grants, usage := []databox.Grant{g}, usageFor(box, use)
 		if usage != nil {
-			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}})
+			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read,
+				Keys: []string{usage.Key}})
 		}
 		policy, err := databox.Policy(grants...)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life, usage: usage}
+		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life,
+			usage: usage}
 		if use == databox.PutLinks || use == databox.GetLinks {
 			i.life = linkLife
 		}
@@ -74,8 +77,8 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 	return all, errors.Join(errs...)
 }
 
-// usageFor is what a session reads to know how full the box is: that of the gateway, which gives links
-// to write, and that of servers, which store files of calls.
+// usageFor is what a session reads to know how full the box is: that of the gateway, which gives
+// links to write, and that of servers, which store files of calls.
 func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
 	if box.Spec.S3DefaultStorage == nil || use != databox.Files && use != databox.Calls {
 		return nil
@@ -89,9 +92,11 @@ type held struct {
 	expires, due time.Time
 }
 
-// ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken by S3.
+// ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken
+// by S3.
 func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox, store storage, i issue) (held, error) {
-	want := databox.Session{Endpoint: store.Config.S3.Endpoint, PublicEndpoint: store.Config.S3.PublicEndpoint, Region: store.Config.S3.Region, Bucket: i.bucket, Usage: i.usage}
+	want := databox.Session{Endpoint: store.Config.S3.Endpoint, PublicEndpoint: store.Config.S3.PublicEndpoint,
+		Region: store.Config.S3.Region, Bucket: i.bucket, Usage: i.usage}
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: box.Namespace, Name: i.secret}, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -113,13 +118,16 @@ func (r *Reconciler) ensureSession(ctx context.Context, box *platformv1.DataBox,
 }
 
 // renew makes a session, tries it and writes it into the Secret.
-func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, store storage, i issue, want databox.Session, why string) (held, error) {
+func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, store storage, i issue, want databox.Session,
+	why string) (held, error) {
 	issued := time.Now()
-	got, err := s3.AssumeRole(ctx, &http.Client{Transport: store.transport}, store.Config.S3.Endpoint, store.Config.S3.Region, store.Keys, i.policy, i.life)
+	got, err := s3.AssumeRole(ctx, &http.Client{Transport: store.transport}, store.Config.S3.Endpoint,
+		store.Config.S3.Region, store.Keys, i.policy, i.life)
 	if err != nil {
 		return held{}, err
 	}
-	want.AccessKeyID, want.SecretAccessKey, want.SessionToken, want.Expiration = got.AccessKeyID, got.SecretAccessKey, got.SessionToken, got.Expiration
+	want.AccessKeyID, want.SecretAccessKey, want.SessionToken, want.Expiration = got.AccessKeyID, got.SecretAccessKey,
+		got.SessionToken, got.Expiration
 	ok, err := store.takes(ctx, want)
 	if err != nil {
 		return held{}, err
@@ -136,14 +144,17 @@ func (r *Reconciler) renew(ctx context.Context, box *platformv1.DataBox, store s
 	return held{want.Expiration, due(box, i.secret, issued, want.Expiration)}, nil
 }
 
-// judge looks at a Secret without asking S3. It returns the session and when it is due, or why it must be made anew.
-func judge(secret *corev1.Secret, box *platformv1.DataBox, want databox.Session, policy string, now time.Time) (databox.Session, held, string) {
+// judge looks at a Secret without asking S3. It returns the session and when it is due, or why it
+// must be made anew.
+func judge(secret *corev1.Secret, box *platformv1.DataBox, want databox.Session, policy string,
+	now time.Time) (databox.Session, held, string) {
 	no := func(why string) (databox.Session, held, string) { return databox.Session{}, held{}, why }
 	s, err := databox.ParseSession(secret.Data[databox.SessionKey])
 	if err != nil {
 		return no("the Secret held no session")
 	}
-	if s.Endpoint != want.Endpoint || s.PublicEndpoint != want.PublicEndpoint || s.Region != want.Region || s.Bucket != want.Bucket ||
+	if s.Endpoint != want.Endpoint || s.PublicEndpoint != want.PublicEndpoint || s.Region != want.Region ||
+		s.Bucket != want.Bucket ||
 		(s.Usage == nil) != (want.Usage == nil) || s.Usage != nil && *s.Usage != *want.Usage {
 		return no("the session was of another S3 server or bucket")
 	}
@@ -164,8 +175,9 @@ func judge(secret *corev1.Secret, box *platformv1.DataBox, want databox.Session,
 	return s, h, ""
 }
 
-// due is when a session is renewed: at 40 to 45 % of its life, always the same for one Secret and different between them, so that the sessions
-// of an installation are not all renewed in one moment. What is left to half of it is for the new session's way into the pods.
+// due is when a session is renewed: at 40 to 45 % of its life, always the same for one Secret and
+// different between them, so that the sessions of an installation are not all renewed in one
+// moment. What is left to half of it is for the new session's way into the pods.
 func due(box *platformv1.DataBox, secret string, issued, expires time.Time) time.Time {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(string(box.UID) + secret)) // never fails
@@ -173,8 +185,9 @@ func due(box *platformv1.DataBox, secret string, issued, expires time.Time) time
 	return issued.Add(half - half/10 - half/10*time.Duration(h.Sum32()%1000)/1000)
 }
 
-// takes asks S3 whether it knows the session. No session may read the tags of a bucket, so the answer is a no in each case: to one that is known
-// because of its rights, to another one because of its keys. The error is S3's silence.
+// takes asks S3 whether it knows the session. No session may read the tags of a bucket, so the
+// answer is a no in each case: to one that is known because of its rights, to another one because
+// of its keys. The error is S3's silence.
 func (s storage) takes(ctx context.Context, session databox.Session) (bool, error) {
 	c, err := s.dial(credentials.NewStaticV4(session.AccessKeyID, session.SecretAccessKey, session.SessionToken))
 	if err != nil {
@@ -193,8 +206,10 @@ func (s storage) takes(ctx context.Context, session databox.Session) (bool, erro
 	}
 }
 
-// writeSecret applies the Secret, whatever lies there under its name: names with dots in them are not a manifest's to give.
-func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, i issue, s databox.Session, issued time.Time) error {
+// writeSecret applies the Secret, whatever lies there under its name: names with dots in them are
+// not a manifest's to give.
+func (r *Reconciler) writeSecret(ctx context.Context, box *platformv1.DataBox, i issue, s databox.Session,
+	issued time.Time) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSecret, err)
@@ -228,17 +243,19 @@ func (r *Reconciler) withdraw(ctx context.Context, box *platformv1.DataBox) erro
 	return r.keepOnly(ctx, box, nil)
 }
 
-// keepOnly deletes the Secrets of the box but those of the sessions: of uses that its module has no more, and of earlier releases. Only those
-// that this box controls.
+// keepOnly deletes the Secrets of the box but those of the sessions: of uses that its module has no
+// more, and of earlier releases. Only those that this box controls.
 func (r *Reconciler) keepOnly(ctx context.Context, box *platformv1.DataBox, wanted []issue) error {
 	found := &metav1.PartialObjectMetadataList{}
 	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	if err := r.Live.List(ctx, found, client.InNamespace(box.Namespace), client.MatchingLabels{SecretLabel: box.Name}); err != nil {
+	if err := r.Live.List(ctx, found, client.InNamespace(box.Namespace),
+		client.MatchingLabels{SecretLabel: box.Name}); err != nil {
 		return wrapAPI("listing the credentials Secrets", err)
 	}
 	for i := range found.Items {
 		s := &found.Items[i]
-		if !metav1.IsControlledBy(s, box) || slices.ContainsFunc(wanted, func(w issue) bool { return w.secret == s.Name }) {
+		if !metav1.IsControlledBy(s, box) || slices.ContainsFunc(wanted,
+			func(w issue) bool { return w.secret == s.Name }) {
 			continue
 		}
 		if err := r.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); client.IgnoreNotFound(err) != nil {

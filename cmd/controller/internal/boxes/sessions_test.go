@@ -32,9 +32,11 @@ func secretOf(t *testing.T, b *platformv1.DataBox, s databox.Session, issued tim
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: b.Namespace, Name: databox.GetLinks.Secret(b.Name, ""),
-			Labels:          map[string]string{SecretLabel: b.Name},
-			Annotations:     map[string]string{IssuedAnnotation: issued.Format(time.RFC3339), PolicyAnnotation: names.Hash("policy")},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b, platformv1.GroupVersion.WithKind("DataBox"))},
+			Labels: map[string]string{SecretLabel: b.Name},
+			Annotations: map[string]string{IssuedAnnotation: issued.Format(time.RFC3339),
+				PolicyAnnotation: names.Hash("policy")},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b,
+				platformv1.GroupVersion.WithKind("DataBox"))},
 		},
 		Data: map[string][]byte{databox.SessionKey: j},
 	}
@@ -51,28 +53,49 @@ func TestJudge(t *testing.T) {
 		at     time.Duration
 		why    string
 	}{
-		"fresh":                      {nil, time.Minute, ""},
-		"just before its time":       {nil, 4 * time.Hour, ""},
-		"half of its life":           {nil, 6 * time.Hour, "half of its life has passed"},
-		"expired":                    {nil, 13 * time.Hour, "half of its life has passed"},
-		"another endpoint":           {func(_ *corev1.Secret, s *databox.Session) { s.Endpoint = "http://other" }, 0, "the session was of another S3 server or bucket"},
-		"another public endpoint":    {func(_ *corev1.Secret, s *databox.Session) { s.PublicEndpoint = "x" }, 0, "the session was of another S3 server or bucket"},
-		"another bucket":             {func(_ *corev1.Secret, s *databox.Session) { s.Bucket = "x" }, 0, "the session was of another S3 server or bucket"},
-		"no keys":                    {func(_ *corev1.Secret, s *databox.Session) { s.AccessKeyID = "" }, 0, "the Secret held no session"},
-		"no data":                    {func(s *corev1.Secret, _ *databox.Session) { s.Data = nil }, 0, "the Secret held no session"},
-		"no label":                   {func(s *corev1.Secret, _ *databox.Session) { s.Labels = nil }, 0, "the Secret was changed by somebody"},
-		"no owner":                   {func(s *corev1.Secret, _ *databox.Session) { s.OwnerReferences = nil }, 0, "the Secret was changed by somebody"},
-		"of an earlier box":          {func(s *corev1.Secret, _ *databox.Session) { s.OwnerReferences[0].UID = "x" }, 0, "the Secret was changed by somebody"},
-		"no date":                    {func(s *corev1.Secret, _ *databox.Session) { delete(s.Annotations, IssuedAnnotation) }, 0, "the Secret did not say when it was made"},
-		"of other rights":            {func(s *corev1.Secret, _ *databox.Session) { s.Annotations[PolicyAnnotation] = "other" }, 0, "the session was for other rights"},
-		"a date in the future":       {func(s *corev1.Secret, _ *databox.Session) { s.Annotations[IssuedAnnotation] = "2026-05-01T18:00:00Z" }, 0, "the Secret did not say when it was made"},
-		"a date after the end of it": {func(_ *corev1.Secret, s *databox.Session) { s.Expiration = now.Add(-time.Second) }, 0, "the Secret did not say when it was made"},
+		"fresh":                {nil, time.Minute, ""},
+		"just before its time": {nil, 4 * time.Hour, ""},
+		"half of its life":     {nil, 6 * time.Hour, "half of its life has passed"},
+		"expired":              {nil, 13 * time.Hour, "half of its life has passed"},
+		"another endpoint": {func(_ *corev1.Secret, s *databox.Session) { s.Endpoint = "http://other" }, 0,
+			"the session was of another S3 server or bucket"},
+		"another public endpoint": {func(_ *corev1.Secret, s *databox.Session) { s.PublicEndpoint = "x" }, 0,
+			"the session was of another S3 server or bucket"},
+		"another bucket": {func(_ *corev1.Secret, s *databox.Session) { s.Bucket = "x" }, 0,
+			"the session was of another S3 server or bucket"},
+		"no keys": {func(_ *corev1.Secret, s *databox.Session) { s.AccessKeyID = "" }, 0,
+			"the Secret held no session"},
+		"no data": {func(s *corev1.Secret, _ *databox.Session) { s.Data = nil }, 0,
+			"the Secret held no session"},
+		"no label": {func(s *corev1.Secret, _ *databox.Session) { s.Labels = nil }, 0,
+			"the Secret was changed by somebody"},
+		"no owner": {func(s *corev1.Secret, _ *databox.Session) { s.OwnerReferences = nil }, 0,
+			"the Secret was changed by somebody"},
+		"of an earlier box": {func(s *corev1.Secret, _ *databox.Session) { s.OwnerReferences[0].UID = "x" }, 0,
+			"the Secret was changed by somebody"},
+		"no date": {func(s *corev1.Secret,
+			_ *databox.Session) {
+			delete(s.Annotations, IssuedAnnotation)
+		}, 0, "the Secret did not say when it was made"},
+		"of other rights": {func(s *corev1.Secret,
+			_ *databox.Session) {
+			s.Annotations[PolicyAnnotation] = "other"
+		}, 0, "the session was for other rights"},
+		"a date in the future": {func(s *corev1.Secret,
+			_ *databox.Session) {
+			s.Annotations[IssuedAnnotation] = "2026-05-01T18:00:00Z"
+		}, 0, "the Secret did not say when it was made"},
+		"a date after the end of it": {func(_ *corev1.Secret,
+			s *databox.Session) {
+			s.Expiration = now.Add(-time.Second)
+		}, 0, "the Secret did not say when it was made"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, s := box("uid"), session
 			if tc.change != nil {
-				tc.change(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{OwnerReferences: make([]metav1.OwnerReference, 1), Annotations: map[string]string{}}}, &s)
+				tc.change(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{OwnerReferences: make([]metav1.OwnerReference,
+					1), Annotations: map[string]string{}}}, &s)
 			}
 			secret := secretOf(t, b, s, now)
 			if tc.change != nil {
@@ -89,7 +112,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Sessions of different boxes are due at different times, always between 40 and 45 % of their life, and always at the same for one.
+// Sessions of different boxes are due at different times, always between 40 and 45 % of their life,
+// and always at the same for one.
 func TestDueSpreads(t *testing.T) {
 	t.Parallel()
 	seen := map[time.Time]bool{}
@@ -109,8 +133,8 @@ func TestDueSpreads(t *testing.T) {
 	}
 }
 
-// A box has the sessions that its spec names, those of links with a full hour left whenever a link is signed; what it must not have is refused, and
-// takes nothing from the others.
+// A box has the sessions that its spec names, those of links with a full hour left whenever a link
+// is signed; what it must not have is refused, and takes nothing from the others.
 func TestIssues(t *testing.T) {
 	t.Parallel()
 	dataset := platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{}}
@@ -121,16 +145,22 @@ func TestIssues(t *testing.T) {
 	}{
 		"nobody": {platformv1.DataBoxSpec{}, map[string]time.Duration{}, nil},
 		"all": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{
-			{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}, {Use: "calls"}, {Use: "calls-read"}, {Use: "model", Object: "m"}, {Use: "model", Object: "m/"},
+			{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}, {Use: "calls"}, {Use: "calls-read"},
+			{Use: "model", Object: "m"}, {Use: "model", Object: "m/"},
 		}}, map[string]time.Duration{
-			"weights.databox.files": time.Hour, "weights.databox.calls": time.Hour, "weights.databox.calls-read": time.Hour,
-			"weights.databox.put-links": 2 * time.Hour, "weights.databox.get-links": 2 * time.Hour,
-			"weights.databox.model-" + names.Hash("m"): time.Hour, "weights.databox.model-" + names.Hash("m/"): time.Hour,
+			"weights.databox.files": time.Hour, "weights.databox.calls": time.Hour,
+			"weights.databox.calls-read": time.Hour,
+			"weights.databox.put-links":  2 * time.Hour, "weights.databox.get-links": 2 * time.Hour,
+			"weights.databox.model-" + names.Hash("m"):  time.Hour,
+			"weights.databox.model-" + names.Hash("m/"): time.Hour,
 		}, nil},
-		"users' files as a model": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "model", Object: "users/"}, {Use: "calls"}}},
+		"users' files as a model": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "model",
+			Object: "users/"}, {Use: "calls"}}},
 			map[string]time.Duration{"weights.databox.calls": time.Hour}, databox.ErrGrant},
-		"a pattern as a model": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "model", Object: "m*"}}}, map[string]time.Duration{}, databox.ErrPattern},
-		"a run's":              {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "read"}}}, map[string]time.Duration{}, databox.ErrGrant},
+		"a pattern as a model": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "model", Object: "m*"}}},
+			map[string]time.Duration{}, databox.ErrPattern},
+		"a run's": {platformv1.DataBoxSpec{Sessions: []platformv1.Session{{Use: "read"}}},
+			map[string]time.Duration{}, databox.ErrGrant},
 		"a dataset": {platformv1.DataBoxSpec{DatasetReference: dataset.DatasetReference, Sessions: []platformv1.Session{
 			{Use: "calls"}, {Use: "put-links"}, {Use: "files"},
 		}}, map[string]time.Duration{"weights.databox.files": time.Hour}, databox.ErrGrant},
@@ -156,7 +186,8 @@ func TestIssues(t *testing.T) {
 func TestSharedWith(t *testing.T) {
 	t.Parallel()
 	for globs, want := range map[string]bool{
-		"": false, "pu-ann": true, "pu-*": true, "*": true, "pu-boris,pu-ann": true, "pu-boris  pu-a?n\n": true, "pu": false, "pu-ann-pa": false, "[": false, "[,pu-ann": true, "PU-ANN": false,
+		"": false, "pu-ann": true, "pu-*": true, "*": true, "pu-boris,pu-ann": true, "pu-boris  pu-a?n\n": true,
+		"pu": false, "pu-ann-pa": false, "[": false, "[,pu-ann": true, "PU-ANN": false,
 	} {
 		if got := SharedWith(globs, "pu-ann"); got != want {
 			t.Errorf("%q: %v, want %v", globs, got, want)

@@ -17,8 +17,8 @@ import (
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-// outcome is what one pass found. With a reason it becomes the box's condition Ready; without one (an API server that did not answer) the
-// status stays as it is.
+// outcome is what one pass found. With a reason it becomes the box's condition Ready; without one
+// (an API server that did not answer) the status stays as it is.
 type outcome struct {
 	ready           bool
 	reason, message string
@@ -61,7 +61,8 @@ func (r *Reconciler) report(ctx context.Context, box *platformv1.DataBox, o outc
 	news := old == nil || old.Reason != o.reason
 	setStatus(box, o)
 	if !equality.Semantic.DeepEqual(before.Status, box.Status) {
-		// A merge patch without a lock: this controller is the only writer of the status, and the next pass sees what it wrote.
+		// A merge patch without a lock: this controller is the only writer of the status, and the
+		// next pass sees what it wrote.
 		if err := r.Client.Status().Patch(ctx, box, client.MergeFrom(before), fieldOwner); err != nil {
 			return reconcile.Result{}, wrapAPI("writing the box's status", client.IgnoreNotFound(err))
 		}
@@ -82,13 +83,15 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 		status = metav1.ConditionTrue
 	}
 	meta.SetStatusCondition(&box.Status.Conditions, metav1.Condition{
-		Type: platformv1.ConditionReady, Status: status, Reason: o.reason, Message: o.message, ObservedGeneration: box.Generation,
+		Type: platformv1.ConditionReady, Status: status, Reason: o.reason, Message: o.message,
+		ObservedGeneration: box.Generation,
 	})
 	box.Status.ObservedGeneration = box.Generation
 	if o.bucket != "" {
 		box.Status.Bucket = o.bucket
 	}
-	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs { // the Secrets were taken away
+	// the Secrets were taken away
+	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs {
 		box.Status.Bucket, box.Status.CredentialsExpire = o.bucket, nil
 	}
 	if o.ready && o.expires.IsZero() { // nobody holds a session of it

@@ -48,8 +48,10 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
 		}
-		o := refused(platformv1.ReasonBucketNotOurs, fmt.Sprintf("%v. To hand it to this box, tag it %s=%s, %s=%s, %s=%s; else delete or rename it",
-			err, databox.TagNamespace, owner.Namespace, databox.TagNamespaceUID, owner.NamespaceUID, databox.TagBox, owner.Box))
+		o := refused(platformv1.ReasonBucketNotOurs,
+			fmt.Sprintf("%v. To hand it to this box, tag it %s=%s, %s=%s, %s=%s; else delete or rename it",
+				err, databox.TagNamespace, owner.Namespace, databox.TagNamespaceUID, owner.NamespaceUID, databox.TagBox,
+				owner.Box))
 		o.bucket = bucket
 		return o
 	}
@@ -66,9 +68,9 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	return o
 }
 
-// ensureView is the pass of a box that refers to another module's box: it gets sessions that read the developer's area of that one's
-// bucket, if the owner shares it.
-// Whether such a box exists at all is not told to those with whom it is not shared.
+// ensureView is the pass of a box that refers to another module's box: it gets sessions that read
+// the developer's area of that one's bucket, if the owner shares it. Whether such a box exists at
+// all is not told to those with whom it is not shared.
 func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, store storage) outcome {
 	ref := box.Spec.DatasetReference.DatasetComponentRef
 	notShared := func() outcome {
@@ -87,7 +89,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	if err != nil {
 		return outcome{err: wrapAPI("reading the dataset's box", err)}
 	}
-	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil || !SharedWith(source.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
+	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil ||
+		!SharedWith(source.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
 		return notShared()
 	}
 	ns := &corev1.Namespace{}
@@ -95,8 +98,10 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 		return outcome{err: wrapAPI("reading the dataset's namespace", err)}
 	}
 	bucket := databox.BucketName(ref.Namespace, ref.Name)
-	// Not from the source's status: what somebody may have written there is no proof of whose the bucket is.
-	err = s3.CheckBucket(ctx, store.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
+	// Not from the source's status: what somebody may have written there is no proof of whose the
+	// bucket is.
+	err = s3.CheckBucket(ctx, store.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID),
+		Box: ref.Name})
 	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
@@ -109,9 +114,13 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	return r.ensureSessions(ctx, box, store, bucket)
 }
 
-// SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the namespace. A glob that is not valid names none.
+// SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the
+// namespace. A glob that is not valid names none.
 func SharedWith(globs, namespace string) bool {
-	for _, g := range strings.FieldsFunc(globs, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }) {
+	for _, g := range strings.FieldsFunc(globs, func(r rune) bool {
+		return r == ',' || r == ' ' || r == '\n' ||
+			r == '\t'
+	}) {
 		if ok, err := path.Match(g, namespace); err == nil && ok {
 			return true
 		}
@@ -120,7 +129,8 @@ func SharedWith(globs, namespace string) bool {
 }
 
 // ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
-func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store storage, bucket string) outcome {
+func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store storage,
+	bucket string) outcome {
 	wanted, fault := issues(box, bucket, store.SessionLife())
 	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.
 	if err := r.keepOnly(ctx, box, wanted); err != nil {
@@ -147,7 +157,9 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 		after = min(after, max(time.Until(g.due), time.Second))
 	}
 	if fault != nil { // the spec must change; until then the other sessions are kept
-		return outcome{reason: platformv1.ReasonCredentialsError, message: fault.Error(), bucket: bucket, expires: expires, after: after}
+		return outcome{reason: platformv1.ReasonCredentialsError, message: fault.Error(), bucket: bucket,
+			expires: expires, after: after}
 	}
-	return outcome{ready: true, reason: platformv1.ReasonReady, message: "bucket and credentials are there", bucket: bucket, expires: expires, after: after}
+	return outcome{ready: true, reason: platformv1.ReasonReady, message: "bucket and credentials are there",
+		bucket: bucket, expires: expires, after: after}
 }

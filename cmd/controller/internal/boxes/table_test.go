@@ -25,7 +25,8 @@ const (
 // holders say who has the session of a use in its files.
 var holders = map[string]string{
 	"files": "gateway", "put-links": "gateway, to sign links", "get-links": "gateway, to sign links",
-	"calls": "`server` of a component with the box", "calls-read": "`server`, the box is readOnly", "model": "`server` of the component with the model",
+	"calls": "`server` of a component with the box", "calls-read": "`server`, the box is readOnly",
+	"model": "`server` of the component with the model",
 }
 
 // The table of sessions in docs/security.md is made of the policies themselves.
@@ -39,9 +40,11 @@ func TestTableOfSessions(t *testing.T) {
 		sessions []platformv1.Session
 	}{
 		{"storage", platformv1.DataBoxSpec{}, []platformv1.Session{
-			{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}, {Use: "calls"}, {Use: "calls-read"}, {Use: "model", Object: "KEY"}, {Use: "model", Object: "FOLDER/"},
+			{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}, {Use: "calls"}, {Use: "calls-read"},
+			{Use: "model", Object: "KEY"}, {Use: "model", Object: "FOLDER/"},
 		}},
-		{"dataset", dataset, []platformv1.Session{{Use: "files"}, {Use: "get-links"}, {Use: "model", Object: "KEY"}, {Use: "model", Object: "FOLDER/"}}},
+		{"dataset", dataset, []platformv1.Session{{Use: "files"}, {Use: "get-links"}, {Use: "model", Object: "KEY"},
+			{Use: "model", Object: "FOLDER/"}}},
 	} {
 		b := box("uid")
 		b.Spec = kind.spec
@@ -52,7 +55,8 @@ func TestTableOfSessions(t *testing.T) {
 		}
 		for _, i := range all {
 			life := fmt.Sprintf("%d min", int(i.life.Minutes()))
-			table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", kind.name, i.use, holders[i.use], rights(t, i.policy), life)
+			table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", kind.name, i.use, holders[i.use], rights(t, i.policy),
+				life)
 		}
 	}
 	text, err := os.ReadFile(document)
@@ -71,7 +75,8 @@ func TestTableOfSessions(t *testing.T) {
 		return
 	}
 	if d := gocmp.Diff(table, got); d != "" {
-		t.Errorf("docs/security.md (-want +got; go test ./cmd/controller/internal/boxes -run TestTableOfSessions -update):\n%s", d)
+		t.Errorf(
+			"docs/security.md (-want +got; go test ./cmd/controller/internal/boxes -run TestTableOfSessions -update):\n%s", d)
 	}
 }
 

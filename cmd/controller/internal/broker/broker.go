@@ -1,6 +1,7 @@
-// Package broker finds where the events of a module go. The controller posts there, and whoever may edit the module's
-// namespace may make Brokers and write their status: so it believes an address only of the Broker that the module's
-// Triggers name, of the installation's class, and only one where Brokers of the cluster are.
+// Package broker finds where the events of a module go. The controller posts there, and whoever may
+// edit the module's namespace may make Brokers and write their status: so it believes an address
+// only of the Broker that the module's Triggers name, of the installation's class, and only one
+// where Brokers of the cluster are.
 package broker
 
 import (
@@ -73,7 +74,8 @@ var ofModule = client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}
 
 func (f *Finder) find(ctx context.Context, namespace string) (string, error) {
 	triggers := &unstructured.UnstructuredList{}
-	triggers.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "TriggerList"})
+	triggers.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1",
+		Kind: "TriggerList"})
 	if err := f.Live.List(ctx, triggers, client.InNamespace(namespace), ofModule); err != nil {
 		return "", fmt.Errorf("reading the module's Triggers: %w", err)
 	}
@@ -114,7 +116,8 @@ func address(b *unstructured.Unstructured, c installation.Config) (string, error
 		return "", fmt.Errorf("the Broker %s is not the module's own", b.GetName())
 	}
 	if class := b.GetAnnotations()[classAnnotation]; class != c.Broker.Class {
-		return "", fmt.Errorf("the Broker %s is of class %q, and this installation's broker.class is %q", b.GetName(), class, c.Broker.Class)
+		return "", fmt.Errorf("the Broker %s is of class %q, and this installation's broker.class is %q", b.GetName(),
+			class, c.Broker.Class)
 	}
 	text, _, _ := unstructured.NestedString(b.Object, "status", "address", "url")
 	if text == "" {
@@ -124,13 +127,18 @@ func address(b *unstructured.Unstructured, c installation.Config) (string, error
 	if err != nil {
 		return "", fmt.Errorf("the Broker's address: %w", err)
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Fragment != "" || !inCluster(u.Host, b.GetNamespace(), c.ClusterDomain) {
-		return "", fmt.Errorf("the Broker's address %q is none of a Service in %s or in the module's own namespace below svc.%s", text, eventing, c.ClusterDomain)
+	if (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Fragment != "" ||
+		!inCluster(u.Host, b.GetNamespace(), c.ClusterDomain) {
+		return "",
+			fmt.Errorf(
+				"the Broker's address %q is none of a Service in %s or in the module's own namespace below svc.%s",
+				text, eventing, c.ClusterDomain)
 	}
 	return u.String(), nil
 }
 
-// inCluster reports the host, perhaps with a port, of a Service where Brokers receive: Knative's namespace or the module's.
+// inCluster reports the host, perhaps with a port, of a Service where Brokers receive: Knative's
+// namespace or the module's.
 func inCluster(host, namespace, domain string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -19,7 +19,8 @@ func made(class, label, address string) *unstructured.Unstructured {
 	}}
 }
 
-// An editor of the namespace may write any status: the controller posts nowhere but to where Brokers receive.
+// An editor of the namespace may write any status: the controller posts nowhere but to where
+// Brokers receive.
 func TestAddressIsBelievedOnlyWhereBrokersAre(t *testing.T) {
 	t.Parallel()
 	c := installation.Default()
@@ -34,22 +35,32 @@ func TestAddressIsBelievedOnlyWhereBrokersAre(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "http://198.18.0.1:18099/latest/meta-data?x=", "http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://localhost:8082/",
-		"http://minio.minio.svc.cluster.local:9000/", "http://unip-events.unip-system.svc.cluster.local/", "http://kubernetes.default.svc.cluster.local/",
-		"http://evil.example/.knative-eventing.svc.cluster.local", "http://evil.example#.knative-eventing.svc.cluster.local",
-		"http://broker-ingress.knative-eventing.svc.cluster.local.evil.example/", "http://broker-ingress.knative-eventing.svc.cluster.local@evil.example/",
-		"http://user:password@broker-ingress.knative-eventing.svc.cluster.local/", "http://knative-eventing.svc.cluster.local/",
-		"http://a.b.knative-eventing.svc.cluster.local/", "http://.knative-eventing.svc.cluster.local/", "http://broker-ingress.knative-eventing.svc/",
-		"file:///etc/unip/s3/accessKeyId", "gopher://broker-ingress.knative-eventing.svc.cluster.local/", "//broker-ingress.knative-eventing.svc.cluster.local/",
-		"http://broker-ingress.knative-eventing.svc.cluster.local:80:80/", "http://a b.knative-eventing.svc.cluster.local/", "%zz",
-		"http://evil.example\\.knative-eventing.svc.cluster.local/", "http://evil.example?.knative-eventing.svc.cluster.local",
+		"", "http://198.18.0.1:18099/latest/meta-data?x=", "http://169.254.169.254/", "http://[fd00:ec2::254]/",
+		"http://localhost:8082/",
+		"http://minio.minio.svc.cluster.local:9000/", "http://unip-events.unip-system.svc.cluster.local/",
+		"http://kubernetes.default.svc.cluster.local/",
+		"http://evil.example/.knative-eventing.svc.cluster.local",
+		"http://evil.example#.knative-eventing.svc.cluster.local",
+		"http://broker-ingress.knative-eventing.svc.cluster.local.evil.example/",
+		"http://broker-ingress.knative-eventing.svc.cluster.local@evil.example/",
+		"http://user:password@broker-ingress.knative-eventing.svc.cluster.local/",
+		"http://knative-eventing.svc.cluster.local/",
+		"http://a.b.knative-eventing.svc.cluster.local/", "http://.knative-eventing.svc.cluster.local/",
+		"http://broker-ingress.knative-eventing.svc/",
+		"file:///etc/unip/s3/accessKeyId", "gopher://broker-ingress.knative-eventing.svc.cluster.local/",
+		"//broker-ingress.knative-eventing.svc.cluster.local/",
+		"http://broker-ingress.knative-eventing.svc.cluster.local:80:80/",
+		"http://a b.knative-eventing.svc.cluster.local/", "%zz",
+		"http://evil.example\\.knative-eventing.svc.cluster.local/",
+		"http://evil.example?.knative-eventing.svc.cluster.local",
 	} {
 		if got, err := address(made(class, ours, bad), c); err == nil {
 			t.Errorf("%s is taken: %q", bad, got)
 		}
 	}
 	const fine = "http://broker-ingress.knative-eventing.svc.cluster.local/pu-a/default"
-	if _, err := address(made("nobody", ours, fine), c); err == nil || !strings.Contains(err.Error(), `broker.class is "MTChannelBasedBroker"`) {
+	if _, err := address(made("nobody", ours, fine), c); err == nil ||
+		!strings.Contains(err.Error(), `broker.class is "MTChannelBasedBroker"`) {
 		t.Errorf("another class: %v", err)
 	}
 	if _, err := address(made(class, "somebody", fine), c); err == nil {
@@ -65,7 +76,8 @@ func TestBrokerOfTheTriggers(t *testing.T) {
 		}
 		return all
 	}
-	for want, in := range map[string][]string{"default": {"aaa", "default"}, "stage-default": {"stage-default", "stage-default"}} {
+	for want, in := range map[string][]string{"default": {"aaa", "default"},
+		"stage-default": {"stage-default", "stage-default"}} {
 		if got, err := named(triggers(in...)); got != want || err != nil {
 			t.Errorf("%v: %s, %v", in, got, err)
 		}

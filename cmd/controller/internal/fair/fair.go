@@ -1,5 +1,5 @@
-// Package fair bounds work that strangers can cause: each namespace gets its own share of it, so that whoever floods one
-// namespace with events delays nobody in another.
+// Package fair bounds work that strangers can cause: each namespace gets its own share of it, so
+// that whoever floods one namespace with events delays nobody in another.
 package fair
 
 import (
@@ -25,8 +25,8 @@ type Limits struct {
 	Waiting int
 }
 
-// Queue hands out names, those of each namespace at its own rate and the namespaces in turn. A name that waits already is
-// not taken twice. It remembers nothing of a namespace that has been quiet.
+// Queue hands out names, those of each namespace at its own rate and the namespaces in turn. A name
+// that waits already is not taken twice. It remembers nothing of a namespace that has been quiet.
 type Queue struct {
 	limits Limits
 	news   chan struct{}
@@ -44,7 +44,8 @@ type line struct {
 
 // NewQueue makes an empty one.
 func NewQueue(l Limits) *Queue {
-	return &Queue{limits: l, news: make(chan struct{}, 1), total: rate.NewLimiter(l.TotalPerSecond, l.TotalBurst), lines: map[string]*line{}}
+	return &Queue{limits: l, news: make(chan struct{}, 1), total: rate.NewLimiter(l.TotalPerSecond, l.TotalBurst),
+		lines: map[string]*line{}}
 }
 
 // Add lets a name wait for its turn; false means that too many of its namespace do.
@@ -81,7 +82,8 @@ func (q *Queue) forgetQuiet(now time.Time) {
 	}
 }
 
-// take hands out the next name; without one, wait is when there may be one, and 0 that nothing waits.
+// take hands out the next name; without one, wait is when there may be one, and 0 that nothing
+// waits.
 func (q *Queue) take(now time.Time) (name types.NamespacedName, wait time.Duration, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,7 +164,8 @@ func NewGate(perSecond rate.Limit, burst, waiting int) *Gate {
 	return &Gate{perSecond: perSecond, burst: burst, waiting: waiting, gates: map[string]*gate{}}
 }
 
-// Wait returns when it is the caller's turn, with an error when that would be after the end of ctx or when too many wait.
+// Wait returns when it is the caller's turn, with an error when that would be after the end of ctx
+// or when too many wait.
 func (g *Gate) Wait(ctx context.Context, namespace string) error {
 	g.mu.Lock()
 	x := g.gates[namespace]

@@ -17,7 +17,8 @@ func of(namespace string, n int) types.NamespacedName {
 
 var limits = Limits{PerSecond: 10, Burst: 20, TotalPerSecond: 25, TotalBurst: 50, Waiting: 100}
 
-// A flood in one namespace is bounded, goes on at its own rate, and the hint of another one is handed out at once.
+// A flood in one namespace is bounded, goes on at its own rate, and the hint of another one is
+// handed out at once.
 func TestFloodHoldsUpItsOwnNamespaceOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -111,8 +112,8 @@ func TestNameWaitsOnce(t *testing.T) {
 	}
 }
 
-// A gate lets a burst through, then its rate; the end of the context and too many that wait are errors, and no other
-// namespace notices.
+// A gate lets a burst through, then its rate; the end of the context and too many that wait are
+// errors, and no other namespace notices.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package limited bounds the connections of a server, so that nobody takes all of them, or all of the process's memory, by
-// opening many and sending little.
+// Package limited bounds the connections of a server, so that nobody takes all of them, or all of
+// the process's memory, by opening many and sending little.
 package limited
 
 import (
@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Listen accepts at most so many connections at once, in all and of one address. Those beyond are closed: whoever means
-// well tries again.
+// Listen accepts at most so many connections at once, in all and of one address. Those beyond are
+// closed: whoever means well tries again.
 func Listen(l net.Listener, total, ofOne int) net.Listener {
 	return &listener{Listener: l, total: total, ofOne: ofOne, open: map[string]int{}}
 }

@@ -1,8 +1,8 @@
-// Package modulekey fills in the key of each module: the Secret that translate writes without data, and that the module's gateway and
-// servers mount to sign and verify who calls.
+// Package modulekey fills in the key of each module: the Secret that translate writes without data,
+// and that the module's gateway and servers mount to sign and verify who calls.
 //
-// A key that is there and long enough is never changed, whatever happens: changing it would break the calls under way. To replace one, delete
-// data.key: within minutes there is another.
+// A key that is there and long enough is never changed, whatever happens: changing it would break
+// the calls under way. To replace one, delete data.key: within minutes there is another.
 package modulekey
 
 import (
@@ -28,16 +28,17 @@ const (
 	fieldOwner = client.FieldOwner("unip-controller")
 )
 
-// checkEvery is how often the keys of a module are looked at: nothing tells of one that was taken away. While a module is
-// being applied, its Secret may come after its RoleBinding: for a moment it is looked at more often.
+// checkEvery is how often the keys of a module are looked at: nothing tells of one that was taken
+// away. While a module is being applied, its Secret may come after its RoleBinding: for a moment it
+// is looked at more often.
 const (
 	checkEvery = 3 * time.Minute
 	freshEvery = 5 * time.Second
 	freshFor   = time.Minute
 )
 
-// Reconciler fills in the keys of each module whose RoleBinding lets the controller do so. Secrets are never watched, and
-// read live, so that no key stays in the controller's memory.
+// Reconciler fills in the keys of each module whose RoleBinding lets the controller do so. Secrets
+// are never watched, and read live, so that no key stays in the controller's memory.
 type Reconciler struct {
 	Client client.Client // its reads of RoleBindings come from the cache
 	Live   client.Reader
@@ -62,7 +63,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	again -= rand.N(again / 10) // those of an installation are not all looked at in one moment
 	var keys corev1.SecretList
-	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace), client.MatchingLabels{names.ModuleKeyLabel: "true"}); err != nil {
+	if err := r.Live.List(ctx, &keys, client.InNamespace(req.Namespace),
+		client.MatchingLabels{names.ModuleKeyLabel: "true"}); err != nil {
 		if modulerole.Missing(err) {
 			if fresh { // the API server takes a moment to go by a RoleBinding
 				return reconcile.Result{RequeueAfter: time.Second}, nil
@@ -80,8 +82,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: again}, nil
 }
 
-// fill makes the key of one Secret, if it lacks one. The write carries the resource version it has read: of two writers one
-// wins and the other looks again.
+// fill makes the key of one Secret, if it lacks one. The write carries the resource version it has
+// read: of two writers one wins and the other looks again.
 func (r *Reconciler) fill(ctx context.Context, s *corev1.Secret) error {
 	if !lacksKey(s) {
 		return nil
@@ -111,5 +113,6 @@ func (r *Reconciler) fill(ctx context.Context, s *corev1.Secret) error {
 
 // lacksKey reports a module's key Secret that is alive and holds no usable key.
 func lacksKey(s *corev1.Secret) bool {
-	return s.DeletionTimestamp == nil && s.Type == names.ModuleKeyType && s.Labels[names.ModuleKeyLabel] == "true" && len(s.Data[names.ModuleKeyData]) < size
+	return s.DeletionTimestamp == nil && s.Type == names.ModuleKeyType && s.Labels[names.ModuleKeyLabel] == "true" &&
+		len(s.Data[names.ModuleKeyData]) < size
 }

@@ -1,6 +1,6 @@
-// Package modulerole knows about the Role that lets the controller work in a module's namespace: its name stands in
-// eventing/names, translate writes it. Without it the API server refuses what the controller does there, and people are
-// told what to do.
+// Package modulerole knows about the Role that lets the controller work in a module's namespace:
+// its name stands in eventing/names, translate writes it. Without it the API server refuses what
+// the controller does there, and people are told what to do.
 package modulerole
 
 import (
@@ -27,20 +27,24 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// unauthorized is in every refusal of RBAC. A quota, an admission policy or a namespace that goes away is Forbidden, too.
+// unauthorized is in every refusal of RBAC. A quota, an admission policy or a namespace that goes
+// away is Forbidden, too.
 var unauthorized = regexp.MustCompile(`User ".*" cannot [a-z]+ resource `)
 
 // Missing reports an error of the API server that the module's Role would have prevented.
 func Missing(err error) bool {
 	var status apierrors.APIStatus
 	return apierrors.IsForbidden(err) && errors.As(err, &status) &&
-		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) && unauthorized.MatchString(status.Status().Message)
+		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) &&
+		unauthorized.MatchString(status.Status().Message)
 }
 
 // Message says what helps.
 func Message(namespace string) string {
-	return fmt.Sprintf("unip's controller may not work in namespace %s: it has no RoleBinding %s (or its Role has changed). "+
-		"Apply the module again: unip apply -f <manifests>, or unip translate -f <manifests> | ko apply -f -", namespace, names.Controller)
+	return fmt.Sprintf(
+		"unip's controller may not work in namespace %s: it has no RoleBinding %s (or its Role has changed). "+
+			"Apply the module again: unip apply -f <manifests>, or unip translate -f <manifests> | ko apply -f -",
+		namespace, names.Controller)
 }
 
 // Binding is what Watches and caches are given: the metadata of a RoleBinding.
@@ -55,10 +59,12 @@ func InCache() cache.ByObject {
 	return cache.ByObject{Label: labels.SelectorFromSet(labels.Set{names.ControllerRoleLabel: "true"})}
 }
 
-// wakeAfter is how long after a RoleBinding has come it is tried: the API server itself takes a moment to go by it.
+// wakeAfter is how long after a RoleBinding has come it is tried: the API server itself takes a
+// moment to go by it.
 const wakeAfter = time.Second
 
-// Wake makes a request of each object of a list's kind in the namespace of a RoleBinding that has come, changed or gone.
+// Wake makes a request of each object of a list's kind in the namespace of a RoleBinding that has
+// come, changed or gone.
 func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, binding client.Object, q queue) {

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout, for bringing files
-	// in and out and for pulling images. The stage's timeout itself is kept by the reconciler.
+	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout, for
+	// bringing files in and out and for pulling images. The stage's timeout itself is kept by the
+	// reconciler.
 	transferAllowance = 3600
 	// sessionDir is where fetch and publish see their sessions.
 	sessionDir = "/unip/session"
@@ -43,8 +44,8 @@ func JobName(run *runtimev1.PipelineRun, stage string, attempt int) string {
 	return names.Shorten(names.MaxLabel, run.Name, names.Hash(string(run.UID), stage, n), n)
 }
 
-// MakeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image), then
-// publish. Kubernetes starts each when the one before has ended well. An error is for good.
+// MakeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image),
+// then publish. Kubernetes starts each when the one before has ended well. An error is for good.
 func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c JobConfig) (*batchv1.Job, error) {
 	sessions, err := MakeSessions(run, st)
 	if err != nil {
@@ -103,15 +104,17 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 			BackoffLimit:         new(int32(0)), // an attempt is a Job: further ones are the reconciler's decision
 			PodReplacementPolicy: new(batchv1.Failed),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"sidecar.istio.io/inject": "false"}},
-				Spec:       pod,
+				ObjectMeta: metav1.ObjectMeta{Labels: labels,
+					Annotations: map[string]string{"sidecar.istio.io/inject": "false"}},
+				Spec: pod,
 			},
 		},
 	}, nil
 }
 
-// giveSessions lets a container of unip's own see its sessions, and no other container. They are mounted whole,
-// not by subPath, which kubelet would never renew, and outside of the volume that outputs are opened in.
+// giveSessions lets a container of unip's own see its sessions, and no other container. They are
+// mounted whole, not by subPath, which kubelet would never renew, and outside of the volume that
+// outputs are opened in.
 func giveSessions(pod *corev1.PodSpec, c *corev1.Container, secret string, files []string) {
 	if len(files) == 0 { // no items would be all of them
 		return
@@ -139,7 +142,8 @@ func plans(
 	}
 	for i, in := range st.Inputs {
 		x := stage.Input{
-			Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag, Prefix: in.Prefix,
+			Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag,
+			Prefix: in.Prefix,
 		}
 		if in.Stage != "" {
 			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
@@ -199,7 +203,8 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 	add := func(variable, folder, value string) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})
 		if folder != inner(variable) {
-			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder, SubPath: variable})
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder,
+				SubPath: variable})
 		}
 	}
 	for _, in := range st.Inputs {
@@ -215,8 +220,8 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 	return c, nil
 }
 
-// escape keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the place of a
-// variable would otherwise become a part of the command.
+// escape keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the
+// place of a variable would otherwise become a part of the command.
 func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
 // escapeAll does so with each word.
@@ -228,8 +233,8 @@ func escapeAll(words []string) []string {
 	return out
 }
 
-// resourcesOf are a stage's, with the installation's where it names none: a Pipeline may have been made by
-// hand.
+// resourcesOf are a stage's, with the installation's where it names none: a Pipeline may have been
+// made by hand.
 func resourcesOf(r runtimev1.Resources, defaults installation.Defaults) corev1.ResourceRequirements {
 	all := defaults.Resources(r.Limits)
 	for name, q := range r.Requests {
@@ -255,9 +260,10 @@ func configMapOf(f corev1.EnvFromSource) string {
 	return f.ConfigMapRef.Name
 }
 
-// secure gives each container what its work needs and the profile allows. Under restricted all three share
-// one user. Under baseline the user's container runs as its image says, with the capabilities that such
-// images need. Publish must read what that left, and so is root there, with no capability but DAC_OVERRIDE.
+// secure gives each container what its work needs and the profile allows. Under restricted all
+// three share one user. Under baseline the user's container runs as its image says, with the
+// capabilities that such images need. Publish must read what that left, and so is root there, with
+// no capability but DAC_OVERRIDE.
 func secure(pod *corev1.PodSpec, profile installation.Profile) {
 	fetch, user, publish := &pod.InitContainers[0], &pod.InitContainers[1], &pod.Containers[0]
 	unprivileged := func() *corev1.SecurityContext {

@@ -142,14 +142,15 @@ func TestJobRefusesOwnSecrets(t *testing.T) {
 		r := resolved(t, newRun(), diamond())
 		secret := &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
 		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: secret}}
-		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// Each of our containers sees its own sessions, and the user's none, also where a stage reads nothing: a volume
-// without items would hold all of the Secret.
+// Each of our containers sees its own sessions, and the user's none, also where a stage reads
+// nothing: a volume without items would hold all of the Secret.
 func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	t.Parallel()
 	reads := resolved(t, newRun(), diamond())
@@ -174,7 +175,8 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, pipeline.DataDir) || m.MountPath != sessionDir {
+				if m.SubPath != "" || !m.ReadOnly || strings.HasPrefix(m.MountPath, pipeline.DataDir) ||
+					m.MountPath != sessionDir {
 					t.Errorf("%s: %s: %+v", name, c.Name, m)
 				}
 				if secret.SecretName != names.StageSession(r.Name, st.Name) || len(secret.Items) == 0 {
@@ -193,8 +195,8 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	}
 }
 
-// What the manifest says in command and args is what the container gets: an uploader's file name in a variable
-// does not become a part of the command.
+// What the manifest says in command and args is what the container gets: an uploader's file name in
+// a variable does not become a part of the command.
 func TestCommandsAreLiteral(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
@@ -236,7 +238,8 @@ func expand(word string, environment map[string]string) string {
 	})
 }
 
-// A Pipeline that was made by hand without resources gets the installation's, as a translated one does.
+// A Pipeline that was made by hand without resources gets the installation's, as a translated one
+// does.
 func TestResourcesOfAStage(t *testing.T) {
 	t.Parallel()
 	defaults := installation.Defaults{

@@ -10,8 +10,8 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 )
 
-// DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the default
-// box of the run's pipeline.
+// DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the
+// default box of the run's pipeline.
 func DefaultPlace(run *runtimev1.PipelineRun, defaultBox string) string {
 	box := defaultBox
 	if run.Spec.User == "" {
@@ -57,7 +57,8 @@ func (r *resolver) input(stage int, name string) (runtimev1.ResolvedInput, error
 	return in, nil
 }
 
-// source is the place of a variable that no stage writes: the one that the run names, else its mountFrom.
+// source is the place of a variable that no stage writes: the one that the run names, else its
+// mountFrom.
 func (r *resolver) source(name string) (databox.Place, error) {
 	if given, ok := r.run.Spec.Inputs[name]; ok {
 		return r.namedPlace(given.Path)
@@ -100,8 +101,8 @@ func outsideUsers(p databox.Place) error {
 	return nil
 }
 
-// output is where a variable that a stage writes goes, and the same place as people write it; "" for one
-// that nobody keeps.
+// output is where a variable that a stage writes goes, and the same place as people write it; ""
+// for one that nobody keeps.
 func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput, place string, err error) {
 	out.Name = name
 	if out.Path, err = r.folder(stage, name); err != nil {
@@ -123,8 +124,9 @@ func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput,
 	return out, place, nil
 }
 
-// target is the folder of a variable that a stage writes: the one that the run names, else one in the
-// default box. What another stage reads and nobody names is kept nowhere, like all without a default box.
+// target is the folder of a variable that a stage writes: the one that the run names, else one in
+// the default box. What another stage reads and nobody names is kept nowhere, like all without a
+// default box.
 func (r *resolver) target(name string) (p databox.Place, place string, err error) {
 	place, named := r.run.Spec.Outputs[name]
 	box := r.chain[0].Spec.DefaultBox

@@ -19,13 +19,13 @@ type Plan struct {
 	Outputs map[string]string
 }
 
-// FindBox finds the bucket of a box. dataset is true for a reference to another module's box: it is only
-// read, and no part of it belongs to a user.
+// FindBox finds the bucket of a box. dataset is true for a reference to another module's box: it is
+// only read, and no part of it belongs to a user.
 type FindBox func(box string) (bucket string, dataset bool, err error)
 
-// Make joins the pipelines of a chain, of which there is at least one, into the stages of one run, and
-// says where each variable comes from and goes to. chain and end are those of pipeline.Follow. Its errors
-// are mistakes of the caller or the pipeline: trying again does not help.
+// Make joins the pipelines of a chain, of which there is at least one, into the stages of one run,
+// and says where each variable comes from and goes to. chain and end are those of pipeline.Follow.
+// Its errors are mistakes of the caller or the pipeline: trying again does not help.
 func Make(run *runtimev1.PipelineRun, chain []pipeline.Pipeline, end pipeline.End, find FindBox) (Plan, error) {
 	if err := checkEnd(chain, end); err != nil {
 		return Plan{}, err
@@ -84,8 +84,8 @@ func checkLimits(g *pipeline.Graph, problems []pipeline.Problem) error {
 	return nil
 }
 
-// checkOrder reports stages that would wait for ever. That a stage reads what a later pipeline writes is
-// unusual, and yet it has an order.
+// checkOrder reports stages that would wait for ever. That a stage reads what a later pipeline
+// writes is unusual, and yet it has an order.
 func checkOrder(g *pipeline.Graph, problems []pipeline.Problem) error {
 	for _, p := range problems {
 		switch p.Kind {
@@ -114,7 +114,8 @@ type resolver struct {
 	find  FindBox
 }
 
-// maxErrors bounds what a run is told to be wrong with it: it may name very many things that are not there.
+// maxErrors bounds what a run is told to be wrong with it: it may name very many things that are
+// not there.
 const maxErrors = 8
 
 // checkNames checks the variables that the run names.

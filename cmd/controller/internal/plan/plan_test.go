@@ -42,7 +42,8 @@ func with(line string) func(*runtimev1.Pipeline) {
 		split := func(s string) []string {
 			return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 		}
-		s := runtimev1.Stage{Name: name, Image: "image/" + name, Inputs: split(in), Outputs: split(out), TimeoutSeconds: 60}
+		s := runtimev1.Stage{Name: name, Image: "image/" + name, Inputs: split(in), Outputs: split(out),
+			TimeoutSeconds: 60}
 		for _, v := range slices.Concat(s.Inputs, s.Outputs) {
 			if !slices.ContainsFunc(p.Spec.Variables, func(x runtimev1.Variable) bool { return x.Name == v }) {
 				p.Spec.Variables = append(p.Spec.Variables, runtimev1.Variable{Name: v})
@@ -231,7 +232,8 @@ func TestWhatIsRefused(t *testing.T) {
 // A chain that does not come to its end is no run: what comes after would be left out in silence.
 func TestAChainWithoutAnEndIsRefused(t *testing.T) {
 	t.Parallel()
-	first, second := newPipeline("train", with("fit: table -> model")), newPipeline("more", with("report: model -> pages"))
+	first, second := newPipeline("train", with("fit: table -> model")),
+		newPipeline("more", with("report: model -> pages"))
 	first.Spec.ContinueWith, second.Spec.ContinueWith = "more", "train"
 	for end, want := range map[pipeline.End]string{
 		pipeline.Loops:   "pipelines continue each other in a circle: train -> more -> train",

@@ -13,9 +13,9 @@ import (
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
-// Sessions are those that a stage works with, each a file of the stage's Secret: those of fetch only
-// read what the stage reads, those of publish write what it writes. A policy has a limit of length; what
-// does not fit into one session is in several, and each path says which is its own.
+// Sessions are those that a stage works with, each a file of the stage's Secret: those of fetch
+// only read what the stage reads, those of publish write what it writes. A policy has a limit of
+// length; what does not fit into one session is in several, and each path says which is its own.
 type Sessions struct {
 	// Grants of each session, by its file.
 	Grants map[string][]databox.Grant
@@ -36,9 +36,10 @@ type need struct {
 // systemBucket is the installation's own, where it stands how full boxes are.
 var systemBucket = databox.RunBucketName(names.SystemNamespace)
 
-// MakeSessions says what a stage needs, and nothing more: files and folders by their own paths, of the run
-// bucket the stage's own part and those that it reads. It depends on nothing but the run's status, so that it
-// is the same when the Job is made and when a session is renewed. An error is for good.
+// MakeSessions says what a stage needs, and nothing more: files and folders by their own paths, of
+// the run bucket the stage's own part and those that it reads. It depends on nothing but the run's
+// status, so that it is the same when the Job is made and when a session is renewed. An error is
+// for good.
 func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessions, error) {
 	runBucket := databox.RunBucketName(run.Namespace)
 	p := Sessions{Grants: map[string][]databox.Grant{}}
@@ -84,8 +85,8 @@ func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessio
 	return p, nil
 }
 
-// cut divides the needs among as few sessions as their policies allow, a box after the other; each session
-// has the base too. It gives the sessions' files, and each need's.
+// cut divides the needs among as few sessions as their policies allow, a box after the other; each
+// session has the base too. It gives the sessions' files, and each need's.
 func (p Sessions) cut(container string, base []databox.Grant, needs []need) (files, byNeed []string, err error) {
 	byNeed = make([]string, len(needs))
 	order := make([]int, 0, len(needs))
@@ -137,8 +138,8 @@ func join(grants []databox.Grant, n need) []databox.Grant {
 	return grants
 }
 
-// add adds a grant to those of a session. Keys of one bucket stand in one grant, which makes the policy
-// shorter.
+// add adds a grant to those of a session. Keys of one bucket stand in one grant, which makes the
+// policy shorter.
 func add(grants []databox.Grant, g databox.Grant) []databox.Grant {
 	same := func(o databox.Grant) bool {
 		return o.Bucket == g.Bucket && o.Access == g.Access && o.Prefix == g.Prefix

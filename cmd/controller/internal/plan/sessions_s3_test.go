@@ -58,8 +58,8 @@ func readable(ctx context.Context, c *minio.Client, bucket, key string) error {
 	return err
 }
 
-// Sixty-four files with paths of 200 bytes need more policy than one session holds. Each is read with its own
-// session, and nothing else with any.
+// Sixty-four files with paths of 200 bytes need more policy than one session holds. Each is read
+// with its own session, and nothing else with any.
 func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	t.Parallel()
 	const n = 64
@@ -132,8 +132,8 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	}
 }
 
-// A copy goes from the stage's own part of the run bucket to the place that the run names, in one session; no
-// other part of the box is written, and none is read.
+// A copy goes from the stage's own part of the run bucket to the place that the run names, in one
+// session; no other part of the box is written, and none is read.
 func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)

@@ -58,7 +58,8 @@ func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
 	}
 }
 
-// Sessions are the same whenever they are planned: a renewed Secret has the files that the pods know.
+// Sessions are the same whenever they are planned: a renewed Secret has the files that the pods
+// know.
 func TestSessionsArePlannedAlike(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())

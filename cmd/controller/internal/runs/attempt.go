@@ -13,8 +13,9 @@ import (
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
-// readAttempt says in run's words what the Job and the pod of an attempt say; either may be nil. It takes the newest
-// truth: publish's exit in the pod's status is seconds ahead of the Job's condition.
+// readAttempt says in run's words what the Job and the pod of an attempt say; either may be nil. It
+// takes the newest truth: publish's exit in the pod's status is seconds ahead of the Job's
+// condition.
 func readAttempt(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
 	a := readPhase(job, pod)
 	switch {
@@ -39,7 +40,8 @@ func readPhase(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
 		gone := "its pod has gone: " + conditionMessage(job, batchv1.JobFailed)
 		return life.Attempt{Phase: life.Ended, Part: life.Pod, Cause: life.Lost, Message: gone}
 	case hasCondition(job, batchv1.JobComplete):
-		return life.Attempt{Phase: life.Ended, Part: life.Publish} // the pod was removed early; its exit is what the Job says
+		// the pod was removed early; its exit is what the Job says
+		return life.Attempt{Phase: life.Ended, Part: life.Publish}
 	}
 	if pod != nil { // it was to go, and may never do so: its node is lost
 		if user := functionStatus(pod); working(user) {
@@ -91,7 +93,8 @@ func readPod(pod *corev1.Pod) (life.Attempt, bool) {
 	case working(fetch):
 		return life.Attempt{Phase: life.Fetching, Part: life.Fetch, Since: fetch.State.Running.StartedAt.Time}, true
 	case working(publish):
-		return life.Attempt{Phase: life.Publishing, Part: life.Publish, Since: publish.State.Running.StartedAt.Time}, true
+		return life.Attempt{Phase: life.Publishing, Part: life.Publish, Since: publish.State.Running.StartedAt.Time},
+			true
 	}
 	if c := podCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
 		return life.Attempt{Phase: life.Unplaced, Reason: c.Reason, Message: oneLine(c.Message)}, true
@@ -101,11 +104,12 @@ func readPod(pod *corev1.Pod) (life.Attempt, bool) {
 
 func working(c *corev1.ContainerStatus) bool { return c != nil && c.State.Running != nil }
 
-// disrupted says of an end whether it came over the pod for the sake of others: by a drain, preemption, or for want of
-// something on its node.
+// disrupted says of an end whether it came over the pod for the sake of others: by a drain,
+// preemption, or for want of something on its node.
 func disrupted(a life.Attempt, pod *corev1.Pod) life.Attempt {
 	c := podCondition(pod, corev1.DisruptionTarget)
-	if c == nil || c.Status != corev1.ConditionTrue || a.Part == life.Publish && a.Cause == life.Exited && a.ExitCode == 0 {
+	if c == nil || c.Status != corev1.ConditionTrue || a.Part == life.Publish && a.Cause == life.Exited &&
+		a.ExitCode == 0 {
 		return a
 	}
 	a.Disrupted, a.Reason, a.Message = true, oneLine(c.Reason), oneLine(c.Message)
@@ -155,8 +159,8 @@ func failedPod(pod *corev1.Pod) life.Attempt {
 	return a
 }
 
-// blocked reports a container that cannot be made. Its turn came when the pod had a node, or when the container before
-// it had ended.
+// blocked reports a container that cannot be made. Its turn came when the pod had a node, or when
+// the container before it had ended.
 func blocked(part life.Part, c, before *corev1.ContainerStatus, pod *corev1.Pod) (life.Attempt, bool) {
 	if c == nil || c.State.Waiting == nil {
 		return life.Attempt{}, false
@@ -173,7 +177,8 @@ func blocked(part life.Part, c, before *corev1.ContainerStatus, pod *corev1.Pod)
 		a.Since = t.FinishedAt.Time
 	}
 	switch w.Reason {
-	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError":
+	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
+		"ImageInspectError":
 		a.ImagePull = true
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 	default:

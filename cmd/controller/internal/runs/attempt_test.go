@@ -21,7 +21,8 @@ func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	exit := func(code int32, reason, message string) corev1.ContainerState {
-		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, Message: message, FinishedAt: metav1.NewTime(now.Add(-time.Second))}}
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason,
+			Message: message, FinishedAt: metav1.NewTime(now.Add(-time.Second))}}
 	}
 	waiting := func(reason string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "because\nof it"}}
@@ -34,7 +35,8 @@ func TestOutcomes(t *testing.T) {
 	long.Terminated.FinishedAt = metav1.NewTime(now.Add(-time.Hour))
 	pod := func(fetch, user, publish corev1.ContainerState, mutate ...func(*corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-20 * time.Second))}}
-		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch}, {Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch},
+			{Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: stage.PublishContainer, State: publish}}
 		for _, m := range mutate {
 			m(p)
@@ -49,12 +51,14 @@ func TestOutcomes(t *testing.T) {
 	job := func(c batchv1.JobConditionType) *batchv1.Job {
 		j := &batchv1.Job{}
 		if c != "" {
-			j.Status.Conditions = []batchv1.JobCondition{{Type: c, Status: corev1.ConditionTrue, Message: "said the Job"}}
+			j.Status.Conditions = []batchv1.JobCondition{{Type: c, Status: corev1.ConditionTrue,
+				Message: "said the Job"}}
 		}
 		return j
 	}
 	target := func(p *corev1.Pod) {
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Message: "for a drain"}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+			Message: "for a drain"}}
 	}
 	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} }
 	init := waiting("PodInitializing")
@@ -66,36 +70,63 @@ func TestOutcomes(t *testing.T) {
 		message    string
 		ours, stop bool
 	}{
-		"no pod yet":                     {job(""), nil, runtimev1.Running, "", "", false, false},
-		"fetching":                       {job(""), pod(running(0), init, init), runtimev1.Running, "", "", false, false},
-		"at work":                        {job(""), pod(ok, running(time.Minute), init), runtimev1.Running, "", "", false, false},
-		"published, before the Job says": {job(""), pod(ok, ok, exit(0, "Completed", `{"files":2,"bytes":7}`)), runtimev1.Succeeded, "", "", false, false},
-		"exit 3":                         {job(""), pod(ok, exit(3, "Error", "Traceback\n  x\nValueError: no rows\n"), init), runtimev1.Failed, "Error", "exit code 3: ValueError: no rows", false, false},
-		"killed for memory":              {job(""), pod(ok, exit(137, "OOMKilled", ""), init), runtimev1.Failed, "OOMKilled", "memory than its limit of 1Gi", false, false},
-		"no such program":                {job(""), pod(ok, exit(128, "StartError", "exec: not found"), init), runtimev1.Failed, "NotStarted", "exec: not found", false, false},
-		"too long":                       {job(""), pod(ok, running(time.Hour), init), runtimev1.Failed, "DeadlineExceeded", "timeout of 10m0s", false, true},
-		"image not there yet":            {job(""), pod(ok, waiting("ErrImagePull"), init), runtimev1.Running, "ErrImagePull", "because of it", false, false},
+		"no pod yet": {job(""), nil, runtimev1.Running, "", "", false, false},
+		"fetching": {job(""), pod(running(0), init, init), runtimev1.Running, "", "", false,
+			false},
+		"at work": {job(""), pod(ok, running(time.Minute), init), runtimev1.Running, "", "",
+			false, false},
+		"published, before the Job says": {job(""), pod(ok, ok, exit(0, "Completed", `{"files":2,"bytes":7}`)),
+			runtimev1.Succeeded, "", "", false, false},
+		"exit 3": {job(""), pod(ok, exit(3, "Error", "Traceback\n  x\nValueError: no rows\n"),
+			init), runtimev1.Failed, "Error", "exit code 3: ValueError: no rows", false, false},
+		"killed for memory": {job(""), pod(ok, exit(137, "OOMKilled", ""), init), runtimev1.Failed,
+			"OOMKilled", "memory than its limit of 1Gi", false, false},
+		"no such program": {job(""), pod(ok, exit(128, "StartError", "exec: not found"), init),
+			runtimev1.Failed, "NotStarted", "exec: not found", false, false},
+		"too long": {job(""), pod(ok, running(time.Hour), init), runtimev1.Failed,
+			"DeadlineExceeded", "timeout of 10m0s", false, true},
+		"image not there yet": {job(""), pod(ok, waiting("ErrImagePull"), init), runtimev1.Running,
+			"ErrImagePull", "because of it", false, false},
 		"image never there": {job(""), pod(long, waiting("ImagePullBackOff"), init),
 			runtimev1.Failed, "ImagePull", "the image im/age:1 cannot be had", false, true},
-		"image not there yet after a long fetch": {job(""), pod(ok, waiting("ErrImagePull"), init, func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }),
+		"image not there yet after a long fetch": {job(""),
+			pod(ok, waiting("ErrImagePull"), init,
+				func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }),
 			runtimev1.Running, "ErrImagePull", "because of it", false, false},
-		"image's name is none":      {job(""), pod(ok, waiting("InvalidImageName"), init), runtimev1.Failed, "ImagePull", "cannot be had", false, true},
-		"our own image not there":   {job(""), pod(waiting("InvalidImageName"), init, init), runtimev1.Failed, "ImagePull", "", true, true},
-		"input missing":             {job(""), pod(exit(1, "Error", `{"error":"input table: gone"}`), init, init), runtimev1.Failed, "InvalidInput", "input table: gone", false, false},
-		"storage away in fetch":     {job(""), pod(exit(3, "Error", `{"error":"timeout","retry":true}`), init, init), runtimev1.Failed, "StorageError", "timeout", true, false},
-		"a link in the outputs":     {job(""), pod(ok, ok, exit(1, "Error", `{"error":"output a: b is a link"}`)), runtimev1.Failed, "InvalidOutput", "b is a link", false, false},
-		"storage away in publish":   {job(""), pod(ok, ok, exit(3, "Error", `{"error":"timeout","retry":true}`)), runtimev1.Failed, "StorageError", "timeout", true, false},
-		"publish killed":            {job(""), pod(ok, ok, exit(137, "OOMKilled", "")), runtimev1.Failed, "StorageError", "exit code 137", true, false},
-		"evicted":                   {job(""), pod(ok, running(0), init, failed("Evicted"), target), runtimev1.Failed, "Evicted", "low on disk", true, false},
-		"drained":                   {job(""), pod(ok, exit(143, "Error", "bye"), init, target, deleted), runtimev1.Failed, "Evicted", "for a drain", true, false},
-		"drained while publishing":  {job(""), pod(ok, ok, exit(143, "Error", ""), target, deleted), runtimev1.Failed, "Evicted", "for a drain", true, false},
-		"drained after its end":     {job(""), pod(ok, ok, exit(0, "Completed", ""), target, deleted), runtimev1.Succeeded, "", "", false, false},
-		"over its own limit":        {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted")), runtimev1.Failed, "Evicted", "low on disk", false, false},
-		"on a dead node":            {job(""), pod(ok, running(time.Hour), init, deleted), runtimev1.Failed, "DeadlineExceeded", "timeout of 10m0s", false, true},
-		"pod's deadline":            {job(""), pod(ok, running(0), init, failed("DeadlineExceeded")), runtimev1.Failed, "DeadlineExceeded", "", false, false},
-		"node lost":                 {job(batchv1.JobFailed), nil, runtimev1.Failed, "PodLost", "said the Job", true, false},
-		"pod deleted, Job goes on":  {job(""), pod(ok, running(0), init, deleted), runtimev1.Running, "", "", false, false},
-		"pod deleted, Job failed":   {job(batchv1.JobFailed), pod(ok, running(0), init, deleted), runtimev1.Failed, "PodLost", "", true, false},
+		"image's name is none": {job(""), pod(ok, waiting("InvalidImageName"), init), runtimev1.Failed,
+			"ImagePull", "cannot be had", false, true},
+		"our own image not there": {job(""), pod(waiting("InvalidImageName"), init, init), runtimev1.Failed,
+			"ImagePull", "", true, true},
+		"input missing": {job(""), pod(exit(1, "Error", `{"error":"input table: gone"}`), init, init),
+			runtimev1.Failed, "InvalidInput", "input table: gone", false, false},
+		"storage away in fetch": {job(""), pod(exit(3, "Error", `{"error":"timeout","retry":true}`), init, init),
+			runtimev1.Failed, "StorageError", "timeout", true, false},
+		"a link in the outputs": {job(""), pod(ok, ok, exit(1, "Error", `{"error":"output a: b is a link"}`)),
+			runtimev1.Failed, "InvalidOutput", "b is a link", false, false},
+		"storage away in publish": {job(""), pod(ok, ok, exit(3, "Error", `{"error":"timeout","retry":true}`)),
+			runtimev1.Failed, "StorageError", "timeout", true, false},
+		"publish killed": {job(""), pod(ok, ok, exit(137, "OOMKilled", "")), runtimev1.Failed,
+			"StorageError", "exit code 137", true, false},
+		"evicted": {job(""), pod(ok, running(0), init, failed("Evicted"), target), runtimev1.Failed,
+			"Evicted", "low on disk", true, false},
+		"drained": {job(""), pod(ok, exit(143, "Error", "bye"), init, target, deleted),
+			runtimev1.Failed, "Evicted", "for a drain", true, false},
+		"drained while publishing": {job(""), pod(ok, ok, exit(143, "Error", ""), target, deleted), runtimev1.Failed,
+			"Evicted", "for a drain", true, false},
+		"drained after its end": {job(""), pod(ok, ok, exit(0, "Completed", ""), target, deleted),
+			runtimev1.Succeeded, "", "", false, false},
+		"over its own limit": {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted")),
+			runtimev1.Failed, "Evicted", "low on disk", false, false},
+		"on a dead node": {job(""), pod(ok, running(time.Hour), init, deleted), runtimev1.Failed,
+			"DeadlineExceeded", "timeout of 10m0s", false, true},
+		"pod's deadline": {job(""), pod(ok, running(0), init, failed("DeadlineExceeded")), runtimev1.Failed,
+			"DeadlineExceeded", "", false, false},
+		"node lost": {job(batchv1.JobFailed), nil, runtimev1.Failed, "PodLost", "said the Job", true,
+			false},
+		"pod deleted, Job goes on": {job(""), pod(ok, running(0), init, deleted), runtimev1.Running, "", "", false,
+			false},
+		"pod deleted, Job failed": {job(batchv1.JobFailed), pod(ok, running(0), init, deleted), runtimev1.Failed,
+			"PodLost", "", true, false},
 		"Job gone":                  {nil, nil, runtimev1.Failed, "PodLost", "its Job has gone", true, false},
 		"Job complete, pod removed": {job(batchv1.JobComplete), nil, runtimev1.Succeeded, "", "", false, false},
 	} {
@@ -105,7 +136,8 @@ func TestOutcomes(t *testing.T) {
 		if state == runtimev1.Pending { // it is tried again, for which it has no retries of its own
 			state = runtimev1.Failed
 		}
-		if state != c.state || st.Reason != c.reason || !strings.Contains(message, c.message) || (st.State == runtimev1.Pending) != c.ours || stop != c.stop {
+		if state != c.state || st.Reason != c.reason || !strings.Contains(message, c.message) ||
+			(st.State == runtimev1.Pending) != c.ours || stop != c.stop {
 			t.Errorf("%s: %s %s %q, stop %v", name, st.State, st.Reason, st.Message, stop)
 		}
 		if state.Done() && st.CompletionTime == nil {
@@ -118,14 +150,17 @@ func TestOutcomes(t *testing.T) {
 func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (runtimev1.StageStatus, []life.Action) {
 	t.Helper()
 	st := runtimev1.StageStatus{
-		Name: "s", State: runtimev1.Running, Attempt: 1, Job: "s-1", StartTime: &metav1.MicroTime{Time: now.Add(-time.Hour)},
-		Spec: runtimev1.Stage{TimeoutSeconds: 600},
+		Name: "s", State: runtimev1.Running, Attempt: 1, Job: "s-1",
+		StartTime: &metav1.MicroTime{Time: now.Add(-time.Hour)},
+		Spec:      runtimev1.Stage{TimeoutSeconds: 600},
 	}
 	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
 	other := runtimev1.StageStatus{Name: "other", State: runtimev1.Pending, Needs: []string{"s"}}
-	o := &runtimev1.PipelineRun{Status: runtimev1.PipelineRunStatus{State: runtimev1.Running, Stages: []runtimev1.StageStatus{st, other}}}
+	o := &runtimev1.PipelineRun{Status: runtimev1.PipelineRunStatus{State: runtimev1.Running,
+		Stages: []runtimev1.StageStatus{st, other}}}
 	s, actions := life.Step(o, life.Seen{
-		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute}, Attempts: map[string]life.Attempt{"s-1": readAttempt(job, pod)},
+		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute},
+		Attempts: map[string]life.Attempt{"s-1": readAttempt(job, pod)},
 	}, now)
 	return s.Stages[0], actions
 }
@@ -135,15 +170,17 @@ func TestOutcomesBelieveNoWords(t *testing.T) {
 	t.Parallel()
 	p := &corev1.Pod{}
 	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{
-		Name:  stage.FunctionContainer,
-		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"files":5,"bytes":1}`}},
+		Name: stage.FunctionContainer,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+			Message: `{"files":5,"bytes":1}`}},
 	}}
 	if st, _ := stepped(t, &batchv1.Job{}, p, time.Now()); st.State != runtimev1.Failed || st.Files != 0 {
 		t.Errorf("%+v", st)
 	}
 }
 
-// A pod that a controller of an earlier release has made, with another name of the user's container, ends as one of now.
+// A pod that a controller of an earlier release has made, with another name of the user's
+// container, ends as one of now.
 func TestOutcomesOfPodsOfBefore(t *testing.T) {
 	t.Parallel()
 	for name, user := range map[string]corev1.ContainerState{

@@ -29,7 +29,8 @@ const (
 	soon = 10 * time.Millisecond
 )
 
-// carryOut does what a step wants, in its order. With the first error the rest waits for the next step.
+// carryOut does what a step wants, in its order. With the first error the rest waits for the next
+// step.
 func (p *pass) carryOut(actions []life.Action) error {
 	for _, a := range actions {
 		var err error
@@ -58,7 +59,8 @@ func (p *pass) carryOut(actions []life.Action) error {
 	return nil
 }
 
-// startAttempt makes the Job of an attempt. It may have been made by a pass that ended before it could say so.
+// startAttempt makes the Job of an attempt. It may have been made by a pass that ended before it
+// could say so.
 func (p *pass) startAttempt(a life.StartAttempt) error {
 	i := slices.IndexFunc(p.run.Status.Stages, func(s runtimev1.StageStatus) bool { return s.Name == a.Stage })
 	st := &p.run.Status.Stages[i]
@@ -111,7 +113,8 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 	return nil
 }
 
-// answer keeps why an attempt could not be made for the next step, which comes at once if that is news.
+// answer keeps why an attempt could not be made for the next step, which comes at once if that is
+// news.
 func (p *pass) answer(a life.StartAttempt, why life.Answer) {
 	if p.memory.answer(p.key, a.Name, why) {
 		p.lookAt(time.Now().Add(soon))
@@ -131,7 +134,8 @@ func (p *pass) stopAttempt(name string) error {
 	if err := saveLog(p.ctx, p.Pods, p.s3.Client, job); err != nil {
 		ctrl.LoggerFrom(p.ctx).Info("the log of a stopped stage is lost", "job", name, "error", err.Error())
 	}
-	err = p.Client.Delete(p.ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground), client.Preconditions{UID: &job.UID})
+	err = p.Client.Delete(p.ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &job.UID})
 	return client.IgnoreNotFound(err)
 }
 
@@ -159,7 +163,8 @@ func (p *pass) announce(s events.Step) {
 // record writes run.json. Where there is no place for it, that is told once.
 func (p *pass) record(a life.Record) error {
 	first := &runtimev1.Pipeline{}
-	if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}, first); err != nil {
+	if err := p.Client.Get(p.ctx, types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline},
+		first); err != nil {
 		first = nil
 	}
 	if err := p.s3.writeRecord(p.ctx, p.buckets(), p.run, first); err != nil {

@@ -1,7 +1,8 @@
-// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, makes Jobs of the stages that are
-// due, reads their results from the pods, tells the module's Broker what happened, and keeps start records so that one
-// upload starts one run.
+// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, makes Jobs of
+// the stages that are due, reads their results from the pods, tells the module's Broker what
+// happened, and keeps start records so that one upload starts one run.
 //
-// What happens to a run is decided in eventing/run. The Reconciler here drives it: observe.go looks, reconciler.go steps
-// and is the one place that writes a run's status, carryout.go acts. attempt.go is pure: objects in, facts out.
+// What happens to a run is decided in eventing/run. The Reconciler here drives it: observe.go
+// looks, reconciler.go steps and is the one place that writes a run's status, carryout.go acts.
+// attempt.go is pure: objects in, facts out.
 package runs

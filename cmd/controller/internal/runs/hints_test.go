@@ -20,7 +20,8 @@ import (
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
-// Names that strangers make up, and runs that have ended, leave no trace: neither in the memory nor in the queue.
+// Names that strangers make up, and runs that have ended, leave no trace: neither in the memory nor
+// in the queue.
 func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -31,7 +32,8 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	for name, state := range map[string]runtimev1.State{"over": runtimev1.Failed, "waiting": runtimev1.Pending} {
 		run := &runtimev1.PipelineRun{}
 		run.Namespace, run.Name = "default", name
-		run.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{}}
+		run.Spec = runtimev1.PipelineRunSpec{Pipeline: "train", Inputs: map[string]runtimev1.InputPath{},
+			Outputs: map[string]string{}}
 		must(t, r.Client.Create(t.Context(), run))
 		run.Status.State = state
 		must(t, r.Client.Status().Update(t.Context(), run))
@@ -52,13 +54,15 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	if !r.memory.take(types.NamespacedName{Namespace: "default", Name: "waiting"}) {
 		t.Error("a hint about a run that goes on is lost")
 	}
-	// An upload about which no rule is costs nothing more than the look into the cache, whatever S3 does.
+	// An upload about which no rule is costs nothing more than the look into the cache, whatever S3
+	// does.
 	starts.Live = failing{}
 	for _, c := range []struct {
 		pipeline string
 		rule     int
 		file     string
-	}{{"none", 0, "in/a.csv"}, {"train", 7, "in/a.csv"}, {"train", -1, "in/a.csv"}, {"train", 0, "out/a.csv"}, {"train", 0, "in/../a.csv"}} {
+	}{{"none", 0, "in/a.csv"}, {"train", 7, "in/a.csv"}, {"train", -1, "in/a.csv"}, {"train", 0, "out/a.csv"},
+		{"train", 0, "in/../a.csv"}} {
 		if err := starts.Upload(t.Context(), "default", c.pipeline, c.rule, "ann", c.file); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -87,7 +91,8 @@ func TestMessagesHoldNoControlCharacters(t *testing.T) {
 			t.Errorf("%s: %q", name, st.Message)
 		}
 	}
-	s := &runtimev1.PipelineRunStatus{Message: hostile, Stages: []runtimev1.StageStatus{{Reason: hostile, Message: hostile}}}
+	s := &runtimev1.PipelineRunStatus{Message: hostile, Stages: []runtimev1.StageStatus{{Reason: hostile,
+		Message: hostile}}}
 	makePrintable(s)
 	if all := fmt.Sprint(s.Message, s.Stages[0].Reason, s.Stages[0].Message); strings.ContainsAny(all, "\x1b\r\u202e") {
 		t.Errorf("%q", all)

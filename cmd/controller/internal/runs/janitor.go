@@ -22,7 +22,8 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
-// Janitor keeps the log of each stage's Job that has ended and only then lets Kubernetes remove the Job, after the installation's jobTTLSeconds. It works apart from the Reconciler, so that no stage
+// Janitor keeps the log of each stage's Job that has ended and only then lets Kubernetes remove the
+// Job, after the installation's jobTTLSeconds. It works apart from the Reconciler, so that no stage
 // waits for the log of another.
 type Janitor struct {
 	Client    client.Client
@@ -79,5 +80,6 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	}
 	before := job.DeepCopy()
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.Config.Runs.JobTTLSeconds)) // checked to be within a week
-	return withoutRole(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before), fieldOwner)))
+	return withoutRole(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before),
+		fieldOwner)))
 }

@@ -24,8 +24,8 @@ import (
 // errNoPlace is a place that no box has.
 var errNoPlace = errors.New("there can be no such place")
 
-// forGood reports what stays as it is, however often it is tried: the box has gone, is not the module's, or no box can
-// have such a name.
+// forGood reports what stays as it is, however often it is tried: the box has gone, is not the
+// module's, or no box can have such a name.
 func forGood(err error) bool {
 	var refusal *boxes.Refusal
 	if errors.As(err, &refusal) {
@@ -37,21 +37,25 @@ func forGood(err error) bool {
 const (
 	// maxLog is what is kept of a stage's log: its end.
 	maxLog = 1 << 20
-	// maxLogRead bounds what is read to find the end; kubelet keeps some 10 MiB of a container's log.
+	// maxLogRead bounds what is read to find the end; kubelet keeps some 10 MiB of a container's
+	// log.
 	maxLogRead = 64 << 20
 	maxLines   = 50_000
 )
 
-// saveLog puts the end of the log of a Job's stage into the run bucket. No pod, no container that began: nothing to save.
+// saveLog puts the end of the log of a Job's stage into the run bucket. No pod, no container that
+// began: nothing to save.
 func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job *batchv1.Job) error {
-	pods, err := c.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name, Limit: 10})
+	pods, err := c.CoreV1().Pods(job.Namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name, Limit: 10})
 	if err != nil {
 		return fmt.Errorf("reading the pods of Job %s: %w", job.Name, err)
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		began := functionStatus(pod)
-		if !metav1.IsControlledBy(pod, job) || began == nil || (began.State.Running == nil && began.State.Terminated == nil) {
+		if !metav1.IsControlledBy(pod, job) || began == nil ||
+			(began.State.Running == nil && began.State.Terminated == nil) {
 			continue
 		}
 		text, err := tail(ctx, c, pod, began.Name)
@@ -63,8 +67,10 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 		}
 		var attempt int // 0 where somebody has changed the Job's label: the log is kept all the same
 		_, _ = fmt.Sscan(job.Labels[stage.AttemptLabel], &attempt)
-		key := stage.LogKey(job.Labels[runtimev1.RunLabel], strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
-		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+		key := stage.LogKey(job.Labels[runtimev1.RunLabel],
+			strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
+		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)),
+			minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
 		if err != nil {
 			return fmt.Errorf("saving the log: %w", err)
 		}

@@ -10,7 +10,8 @@ import (
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
-// memory is what this process knows of runs and may forget at any time: a new leader only loses some seconds by it.
+// memory is what this process knows of runs and may forget at any time: a new leader only loses
+// some seconds by it.
 type memory struct {
 	mu   sync.Mutex
 	runs map[types.NamespacedName]*known
@@ -68,7 +69,8 @@ func (m *memory) take(run types.NamespacedName) bool {
 	return h
 }
 
-// publishing reports whether the event still has to be given to the Broker now, and if so marks it as on its way.
+// publishing reports whether the event still has to be given to the Broker now, and if so marks it
+// as on its way.
 func (m *memory) publishing(run types.NamespacedName, id string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -64,8 +64,8 @@ func (p *pass) observe() (life.Seen, error) {
 	return seen, nil
 }
 
-// attempt finds the Job and the pod of a stage's present attempt. A Job that the cache does not know is asked for live:
-// it may have been made a moment ago.
+// attempt finds the Job and the pod of a stage's present attempt. A Job that the cache does not
+// know is asked for live: it may have been made a moment ago.
 func (p *pass) attempt(st *runtimev1.StageStatus) (*batchv1.Job, *corev1.Pod, error) {
 	key := types.NamespacedName{Namespace: p.run.Namespace, Name: st.Job}
 	job := &batchv1.Job{}
@@ -102,15 +102,16 @@ func (p *pass) attempt(st *runtimev1.StageStatus) (*batchv1.Job, *corev1.Pod, er
 	return job, newest, nil
 }
 
-// going are the Jobs of the run that go on. Until the run is recorded they are looked for live, so that none is missed
-// that was made at the moment of its end.
+// going are the Jobs of the run that go on. Until the run is recorded they are looked for live, so
+// that none is missed that was made at the moment of its end.
 func (p *pass) going() ([]string, error) {
 	var from client.Reader = p.Client
 	if !p.run.Status.Recorded {
 		from = p.Live
 	}
 	var jobs batchv1.JobList
-	err := from.List(p.ctx, &jobs, client.InNamespace(p.run.Namespace), client.MatchingLabels{runtimev1.RunLabel: p.run.Name})
+	err := from.List(p.ctx, &jobs, client.InNamespace(p.run.Namespace),
+		client.MatchingLabels{runtimev1.RunLabel: p.run.Name})
 	if err != nil {
 		return nil, fmt.Errorf("reading the run's Jobs: %w", err)
 	}
@@ -123,8 +124,8 @@ func (p *pass) going() ([]string, error) {
 	return names, nil
 }
 
-// reserve counts the run among those of its pipeline that are under way, if it is or if there is room. A run that then
-// does not begin gives its place back.
+// reserve counts the run among those of its pipeline that are under way, if it is or if there is
+// room. A run that then does not begin gives its place back.
 func (p *pass) reserve(pl *life.Plan) bool {
 	if life.UnderWay(&p.run.Status) {
 		return p.memory.admit(p.key, p.run.Spec.Pipeline, 0)
@@ -140,7 +141,8 @@ func (p *pass) reserve(pl *life.Plan) bool {
 	return p.memory.admit(p.key, p.run.Spec.Pipeline, x.Spec.MaxParallelRuns)
 }
 
-// resolve makes the run's plan, which is done once. It pins the versions of its files and makes the module's run bucket.
+// resolve makes the run's plan, which is done once. It pins the versions of its files and makes the
+// module's run bucket.
 func (p *pass) resolve() (*life.Plan, error) {
 	chain, end, err := p.chain()
 	if apierrors.IsNotFound(err) {
@@ -179,8 +181,8 @@ func (p *pass) resolve() (*life.Plan, error) {
 	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil
 }
 
-// pin writes the versions of input files into the stages. A file that is not there, or is another one than the run
-// names, is a refusal.
+// pin writes the versions of input files into the stages. A file that is not there, or is another
+// one than the run names, is a refusal.
 func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
 	for i := range stages {
 		for j := range stages[i].Inputs {
@@ -196,7 +198,8 @@ func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
 			case err != nil:
 				return "", err
 			case in.ETag != "" && in.ETag != etag:
-				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name, named), nil
+				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name,
+					named), nil
 			}
 			in.ETag = etag
 		}

@@ -30,10 +30,12 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// BucketFinalizer stands on Pipelines while the installation's reclaimPolicy is Delete: the last Pipeline of a module takes the run bucket with it.
+// BucketFinalizer stands on Pipelines while the installation's reclaimPolicy is Delete: the last
+// Pipeline of a module takes the run bucket with it.
 const BucketFinalizer = "unified-platform.cs.hse.ru/run-bucket"
 
-// Pipelines prepares a module for runs: its run bucket, and the session with which its gateway reads logs. It also completes starts that were broken off.
+// Pipelines prepares a module for runs: its run bucket, and the session with which its gateway
+// reads logs. It also completes starts that were broken off.
 type Pipelines struct {
 	Client    client.Client // its reads come from the cache
 	Live      client.Reader
@@ -52,7 +54,8 @@ const deleteBudget = 20 * time.Second
 func (l Pipelines) SetUp(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("pipelines").
 		For(&runtimev1.Pipeline{}).
-		WatchesMetadata(modulerole.Binding(), modulerole.Wake(l.Client, func() client.ObjectList { return &runtimev1.PipelineList{} })).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(l.Client,
+			func() client.ObjectList { return &runtimev1.PipelineList{} })).
 		// One at a time: those of one module share the bucket.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Complete(l)
@@ -98,7 +101,8 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 		controllerutil.RemoveFinalizer(p, BucketFinalizer)
 	}
 	if !equality.Semantic.DeepEqual(before.Finalizers, p.Finalizers) {
-		if err := l.Client.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
+		if err := l.Client.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}),
+			fieldOwner); err != nil {
 			return fmt.Errorf("writing the finalizer: %w", err)
 		}
 	}
@@ -118,7 +122,8 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 	return nil
 }
 
-// logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the module alike.
+// logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
+// module alike.
 func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
 	secret := &corev1.Secret{}
 	err := l.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: names.RunLogs}, secret)
@@ -136,7 +141,8 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) 
 	if err != nil {
 		return err
 	}
-	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.SessionLife())
+	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region,
+		s.Keys, policy, s.SessionLife())
 	if err != nil {
 		return err
 	}
@@ -147,7 +153,8 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) 
 	}
 	want := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: names.RunLogs, Namespace: p.Namespace}}
 	_, err = controllerutil.CreateOrPatch(ctx, liveClient{l.Client, l.Live}, want, func() error {
-		want.Labels = map[string]string{"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": p.Namespace, "app.kubernetes.io/managed-by": "unip"}
+		want.Labels = map[string]string{"app.kubernetes.io/component": "gateway",
+			"app.kubernetes.io/part-of": p.Namespace, "app.kubernetes.io/managed-by": "unip"}
 		want.Data = map[string][]byte{databox.SessionKey: b}
 		return controllerutil.SetOwnerReference(p, want, l.Client.Scheme())
 	})
@@ -167,7 +174,8 @@ func (c liveClient) Get(ctx context.Context, key client.ObjectKey, o client.Obje
 	return c.live.Get(ctx, key, o, opts...)
 }
 
-// release lets a deleted Pipeline go. The last one takes the run bucket with it, if the installation wants that.
+// release lets a deleted Pipeline go. The last one takes the run bucket with it, if the
+// installation wants that.
 func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
 		return reconcile.Result{}, nil
@@ -201,16 +209,19 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (re
 
 func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
 	before := p.DeepCopy()
-	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Ready", ObservedGeneration: p.Generation}
+	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Ready",
+		ObservedGeneration: p.Generation}
 	switch {
 	case modulerole.Missing(err):
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonApplyAgain, modulerole.Message(p.Namespace)
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonApplyAgain,
+			modulerole.Message(p.Namespace)
 	case err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError, oneLine(err.Error())
 	}
 	meta.SetStatusCondition(&p.Status.Conditions, c)
 	p.Status.ObservedGeneration = p.Generation
-	p.Status.Address = &runtimev1.Address{URL: fmt.Sprintf("http://%s/namespaces/%s/pipelines/%s/", names.EventsHost(l.Settings.Current().Config.ClusterDomain), p.Namespace, p.Name)}
+	p.Status.Address = &runtimev1.Address{URL: fmt.Sprintf("http://%s/namespaces/%s/pipelines/%s/",
+		names.EventsHost(l.Settings.Current().Config.ClusterDomain), p.Namespace, p.Name)}
 	if equality.Semantic.DeepEqual(before.Status, p.Status) {
 		return nil
 	}

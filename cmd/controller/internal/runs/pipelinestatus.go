@@ -19,11 +19,12 @@ const (
 	schedulesOwner = client.FieldOwner("unip-controller/schedules") // Schedule, condition Scheduled
 )
 
-// applyStatus applies the owner's fields of a Pipeline's status: those that are set in s, and the condition of that type
-// among the Pipeline's. What the owner has applied before and does not now goes. A Pipeline that is not there any more,
-// or that is another one of its name, is left alone.
+// applyStatus applies the owner's fields of a Pipeline's status: those that are set in s, and the
+// condition of that type among the Pipeline's. What the owner has applied before and does not now
+// goes. A Pipeline that is not there any more, or that is another one of its name, is left alone.
 func applyStatus(
-	ctx context.Context, c client.Client, owner client.FieldOwner, p *runtimev1.Pipeline, s runtimev1.PipelineStatus, condition string,
+	ctx context.Context, c client.Client, owner client.FieldOwner, p *runtimev1.Pipeline, s runtimev1.PipelineStatus,
+	condition string,
 ) error {
 	s.Conditions = nil
 	if own := meta.FindStatusCondition(p.Status.Conditions, condition); own != nil {

@@ -24,16 +24,21 @@ const (
 
 // Receiver takes what the modules' Triggers deliver:
 //
-//	POST /namespaces/<ns>/pipelines/<pipeline>/events          a run or a stage of it: look at the run; a ping: look at the pipeline's schedule
-//	POST /namespaces/<ns>/pipelines/<pipeline>/uploads/<rule>  an uploaded file: start a run
-//	POST /namespaces/<ns>/pipelines/<pipeline>/dead-letters    an event that could not be delivered
-//	POST /dead-letters                                         the same of a Trigger that others have made: it is logged
+//	POST /namespaces/<ns>/pipelines/<pipeline>/events
+//	    a run or a stage of it: look at the run; a ping: look at the pipeline's schedule
+//	POST /namespaces/<ns>/pipelines/<pipeline>/uploads/<rule>
+//	    an uploaded file: start a run
+//	POST /namespaces/<ns>/pipelines/<pipeline>/dead-letters
+//	    an event that could not be delivered
+//	POST /dead-letters
+//	    the same of a Trigger that others have made: it is logged
 //
 // The first three lie below a Pipeline's status.address.
 //
-// It answers 202 when what the event hints at was looked at or will be, or when there is nothing to look at, 503 when the
-// Broker should try again, and never believes an event. Anybody in the cluster may post to a Broker: what the functions
-// below do for a name that is not there must cost nothing.
+// It answers 202 when what the event hints at was looked at or will be, or when there is nothing to
+// look at, 503 when the Broker should try again, and never believes an event. Anybody in the
+// cluster may post to a Broker: what the functions below do for a name that is not there must cost
+// nothing.
 type Receiver struct {
 	Hint    func(ctx context.Context, run types.NamespacedName)
 	Ping    func(ctx context.Context, pipeline types.NamespacedName)
@@ -99,8 +104,10 @@ func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), startBudget)
 	defer cancel()
-	if err := r.Upload(ctx, req.PathValue("ns"), req.PathValue("pipeline"), rule, extension(e, events.User), e.Subject()); err != nil {
-		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline", req.PathValue("pipeline"), "file", oneLine(e.Subject()), "error", oneLine(err.Error()))
+	if err := r.Upload(ctx, req.PathValue("ns"), req.PathValue("pipeline"), rule, extension(e, events.User),
+		e.Subject()); err != nil {
+		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline",
+			req.PathValue("pipeline"), "file", oneLine(e.Subject()), "error", oneLine(err.Error()))
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 		return
 	}
@@ -117,7 +124,8 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if deadLetterLines.Allow() {
-		slog.Warn("an event could not be delivered", "namespace", oneLine(req.PathValue("ns")), "type", oneLine(e.Type()),
+		slog.Warn("an event could not be delivered", "namespace", oneLine(req.PathValue("ns")), "type",
+			oneLine(e.Type()),
 			"id", oneLine(e.ID()), "source", oneLine(e.Source()),
 			"code", oneLine(extension(e, "knativeerrorcode")), "destination", oneLine(extension(e, "knativeerrordest")))
 	}

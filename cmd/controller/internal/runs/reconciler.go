@@ -38,7 +38,8 @@ const (
 	workers    = 8
 	// passTimeout bounds one pass over one run.
 	passTimeout = time.Minute
-	// roleAgain is how often is looked whether a module's Role has come; its RoleBinding is watched besides.
+	// roleAgain is how often is looked whether a module's Role has come; its RoleBinding is watched
+	// besides.
 	roleAgain = time.Minute
 )
 
@@ -65,11 +66,13 @@ type Reconciler struct {
 	hints    *fair.Queue
 }
 
-// hintLimits bound the looks that events cause, each of which reads a run from the API server: a module's own steps need some
-// a second, and all modules together get half of the calls that the controller may make.
+// hintLimits bound the looks that events cause, each of which reads a run from the API server: a
+// module's own steps need some a second, and all modules together get half of the calls that the
+// controller may make.
 var hintLimits = fair.Limits{PerSecond: 10, Burst: 50, TotalPerSecond: 25, TotalBurst: 100, Waiting: 1000}
 
-// SetUp adds the reconciler to the manager. The cache must be limited to pods and Jobs that have runtimev1.RunLabel.
+// SetUp adds the reconciler to the manager. The cache must be limited to pods and Jobs that have
+// runtimev1.RunLabel.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	r.memory = newMemory()
 	r.wake = make(chan event.GenericEvent, 1024)
@@ -91,17 +94,20 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		For(&runtimev1.PipelineRun{}).
 		Watches(&batchv1.Job{}, ofRun).
 		Watches(&corev1.Pod{}, ofRun).
-		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client, func() client.ObjectList { return &runtimev1.PipelineRunList{} })).
+		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client,
+			func() client.ObjectList { return &runtimev1.PipelineRunList{} })).
 		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, 30*time.Second),
 		}).
 		Complete(r)
 }
 
-// Hint says that an event named the run. It may come from anybody, and all it does is to make the controller look. An event
-// about a run that is not there or that has ended costs nothing: the cache knows all runs. The others wait their turn.
+// Hint says that an event named the run. It may come from anybody, and all it does is to make the
+// controller look. An event about a run that is not there or that has ended costs nothing: the
+// cache knows all runs. The others wait their turn.
 func (r *Reconciler) Hint(ctx context.Context, run types.NamespacedName) {
 	known := &runtimev1.PipelineRun{}
 	if err := r.Client.Get(ctx, run, known); err != nil || known.Status.State.Done() {
@@ -150,7 +156,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.keep(ctx, cached) // long over: a new leader need not read it again
 	}
 	o := cached
-	// What this process has written or read last needs no reading again: who has written since then makes it fail to.
+	// What this process has written or read last needs no reading again: who has written since then
+	// makes it fail to.
 	if err != nil || !r.memory.isNewest(req.NamespacedName, cached.ResourceVersion) {
 		o = &runtimev1.PipelineRun{}
 		if err := r.Live.Get(ctx, req.NamespacedName, o); err != nil {
@@ -165,7 +172,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if o.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil // its Jobs and its Secrets go with it
 	}
-	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(), hint: r.memory.take(req.NamespacedName)}
+	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(),
+		hint: r.memory.take(req.NamespacedName)}
 	err = p.step()
 	if err != nil && p.hint {
 		r.memory.hint(req.NamespacedName) // for the next pass
@@ -180,7 +188,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: p.after}, nil
 }
 
-// withoutRole makes a later look of an error for want of the module's Role; any other error stays one.
+// withoutRole makes a later look of an error for want of the module's Role; any other error stays
+// one.
 func withoutRole(ctx context.Context, namespace string, err error) (reconcile.Result, error) {
 	if !modulerole.Missing(err) {
 		return reconcile.Result{}, err
@@ -196,12 +205,13 @@ func (r *Reconciler) keep(ctx context.Context, run *runtimev1.PipelineRun) (reco
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	uid := run.UID
-	err := r.Client.Delete(ctx, run, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := r.Client.Delete(ctx, run, client.Preconditions{UID: &uid},
+		client.PropagationPolicy(metav1.DeletePropagationBackground))
 	return withoutRole(ctx, run.Namespace, client.IgnoreNotFound(err))
 }
 
-// step observes, steps, writes the status once and carries out what the step wants. What is decided is decided in
-// eventing/run.
+// step observes, steps, writes the status once and carries out what the step wants. What is decided
+// is decided in eventing/run.
 func (p *pass) step() error {
 	var err error
 	if p.s3, err = openS3(p.Settings, p.Transport); err != nil {
@@ -243,7 +253,8 @@ func (p *pass) step() error {
 	return nil
 }
 
-// makePrintable makes what a status says to people fit for their terminals, whoever's words are in it.
+// makePrintable makes what a status says to people fit for their terminals, whoever's words are in
+// it.
 func makePrintable(s *runtimev1.PipelineRunStatus) {
 	s.Message = printable.Line(s.Message)
 	for i := range s.Stages {

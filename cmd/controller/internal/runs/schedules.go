@@ -30,8 +30,9 @@ import (
 	"github.com/unip-knative/unip/eventing/schedule"
 )
 
-// lateAtMost is how late a scheduled run may begin. After a longer outage it is passed over: work that was meant for the night would surprise the day, and of a frequent one the next comes soon. It also
-// bounds what a pass has to count through.
+// lateAtMost is how late a scheduled run may begin. After a longer outage it is passed over: work
+// that was meant for the night would surprise the day, and of a frequent one the next comes soon.
+// It also bounds what a pass has to count through.
 const lateAtMost = time.Hour
 
 // Scheduled is the condition of a Pipeline with a schedule, and these are its reasons.
@@ -42,8 +43,10 @@ const (
 	GracePeriodOver = "GracePeriodOver" // the last run began without its ping
 )
 
-// Schedules starts the runs of Pipelines with a schedule: one for each due time, none for what was due before the schedule was first seen or longer ago than lateAtMost, and of several that were missed
-// the latest only. That a ping comes is no reason for a run, only to look at the schedule now; without one it looks by itself when the grace period is over.
+// Schedules starts the runs of Pipelines with a schedule: one for each due time, none for what was
+// due before the schedule was first seen or longer ago than lateAtMost, and of several that were
+// missed the latest only. That a ping comes is no reason for a run, only to look at the schedule
+// now; without one it looks by itself when the grace period is over.
 type Schedules struct {
 	Client   client.Client // its reads come from the cache
 	Live     client.Reader
@@ -75,13 +78,15 @@ func (l *Schedules) SetUp(mgr ctrl.Manager) error {
 		WatchesRawSource(source.Channel(l.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4, // many are due at the same full hour
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, 30*time.Second),
 		}).
 		Complete(l)
 }
 
-// Look says that a ping named the pipeline. It may come from anybody, and all it does is to make the controller look. One
-// about a pipeline that is not there or has no schedule costs nothing; the others wait their turn.
+// Look says that a ping named the pipeline. It may come from anybody, and all it does is to make
+// the controller look. One about a pipeline that is not there or has no schedule costs nothing; the
+// others wait their turn.
 func (l *Schedules) Look(ctx context.Context, pipeline types.NamespacedName) {
 	known := &runtimev1.Pipeline{}
 	if err := l.Client.Get(ctx, pipeline, known); err != nil || known.Spec.Schedule == "" {
@@ -117,7 +122,8 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return withoutRole(ctx, p.Namespace, err)
 	}
 	if !equality.Semantic.DeepEqual(before.Status, p.Status) {
-		err := applyStatus(ctx, l.Client, schedulesOwner, p, runtimev1.PipelineStatus{Schedule: p.Status.Schedule}, Scheduled)
+		err := applyStatus(ctx, l.Client, schedulesOwner, p, runtimev1.PipelineStatus{Schedule: p.Status.Schedule},
+			Scheduled)
 		if apierrors.IsConflict(err) {
 			return reconcile.Result{RequeueAfter: 100 * time.Millisecond}, nil // it is another Pipeline of this name
 		}
@@ -133,8 +139,8 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	return reconcile.Result{RequeueAfter: next}, nil
 }
 
-// dropOfBefore takes away what an earlier release has written into the status of a pipeline that has no schedule now: it
-// wrote as another field owner, so that applying nothing leaves it there.
+// dropOfBefore takes away what an earlier release has written into the status of a pipeline that
+// has no schedule now: it wrote as another field owner, so that applying nothing leaves it there.
 func (l *Schedules) dropOfBefore(ctx context.Context, pipeline types.NamespacedName) error {
 	p := &runtimev1.Pipeline{}
 	if err := l.Live.Get(ctx, pipeline, p); err != nil || p.Spec.Schedule != "" || p.Status.Schedule == nil {
@@ -147,18 +153,21 @@ func (l *Schedules) dropOfBefore(ctx context.Context, pipeline types.NamespacedN
 	return client.IgnoreNotFound(l.Client.Status().Patch(ctx, p, patch, schedulesOwner))
 }
 
-// follow starts what is due, changes the status, and says after which time to look again; zero is never.
+// follow starts what is due, changes the status, and says after which time to look again; zero is
+// never.
 func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Duration, error) {
 	if p.Spec.Schedule == "" {
 		p.Status.Schedule = nil
 		meta.RemoveStatusCondition(&p.Status.Conditions, Scheduled)
 		return 0, nil
 	}
-	condition := metav1.Condition{Type: Scheduled, Status: metav1.ConditionTrue, Reason: Scheduled, ObservedGeneration: p.Generation}
+	condition := metav1.Condition{Type: Scheduled, Status: metav1.ConditionTrue, Reason: Scheduled,
+		ObservedGeneration: p.Generation}
 	s, err := schedule.Parse(p.Spec.Schedule, p.Spec.TimeZone)
 	if err != nil {
 		p.Status.Schedule = nil
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, InvalidSchedule, oneLine(err.Error())
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, InvalidSchedule,
+			oneLine(err.Error())
 		meta.SetStatusCondition(&p.Status.Conditions, condition)
 		return 0, nil
 	}
@@ -177,7 +186,9 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 	}
 	look := s.Look(st.SettledTime.Time, now, lateAtMost)
 	if !look.Missed.IsZero() {
-		condition.Reason, condition.Message = Missed, fmt.Sprintf("what was due from %s on was passed over: at that time nobody looked", look.Missed.UTC().Format(time.RFC3339))
+		condition.Reason, condition.Message = Missed,
+			fmt.Sprintf("what was due from %s on was passed over: at that time nobody looked",
+				look.Missed.UTC().Format(time.RFC3339))
 		log.Info("a scheduled run was missed", "due", look.Missed, "latest", look.Due)
 		st.SettledTime = metav1.NewTime(now.Add(-lateAtMost).Truncate(time.Second))
 	}
@@ -186,7 +197,9 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 			return 0, err
 		}
 		if late := now.Sub(look.Due); late >= grace && condition.Reason == Scheduled {
-			condition.Reason, condition.Message = GracePeriodOver, fmt.Sprintf("the run that was due at %s was started without its ping: none came in time", look.Due.UTC().Format(time.RFC3339))
+			condition.Reason, condition.Message = GracePeriodOver,
+				fmt.Sprintf("the run that was due at %s was started without its ping: none came in time",
+					look.Due.UTC().Format(time.RFC3339))
 			log.Info("a scheduled run is started without its ping", "due", look.Due, "late", late.String())
 		}
 		st.SettledTime, st.LastScheduleTime = metav1.NewTime(look.Due), new(metav1.NewTime(look.Due))
@@ -197,8 +210,9 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 	return again(now, look.Next, grace), nil
 }
 
-// again is after which time to look without a ping: when the grace period after the next due time is over, or at the due time itself when that is near. What made the controller look now may have been
-// the ping, of a clock that is ahead of this one, and it does not come twice.
+// again is after which time to look without a ping: when the grace period after the next due time
+// is over, or at the due time itself when that is near. What made the controller look now may have
+// been the ping, of a clock that is ahead of this one, and it does not come twice.
 func again(now, next time.Time, grace time.Duration) time.Duration {
 	if next.IsZero() {
 		return checkEvery
@@ -210,7 +224,8 @@ func again(now, next time.Time, grace time.Duration) time.Duration {
 	return max(min(d, checkEvery), 10*time.Millisecond) // clocks are set, so it looks now and then
 }
 
-// Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The run has no user: what it writes goes to the developer's area.
+// Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The
+// run has no user: what it writes goes to the developer's area.
 func (s *Starts) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) error {
 	store, err := openS3(s.Settings, s.Transport)
 	if err != nil {

@@ -23,7 +23,8 @@ import (
 	"github.com/unip-knative/unip/eventing/events"
 )
 
-// clock is a Schedules whose time stands still until it is moved, with a real API server and a real S3 server.
+// clock is a Schedules whose time stands still until it is moved, with a real API server and a real
+// S3 server.
 type clock struct {
 	*Schedules
 	nanos atomic.Int64
@@ -34,7 +35,8 @@ func newClock(t *testing.T) *clock {
 	t.Helper()
 	starts, s3 := newStarts(t)
 	c := &clock{s3: s3}
-	c.Schedules = &Schedules{Client: starts.Client, Live: starts.Live, Settings: starts.Settings, Starts: starts, now: func() time.Time { return time.Unix(0, c.nanos.Load()) }}
+	c.Schedules = &Schedules{Client: starts.Client, Live: starts.Live, Settings: starts.Settings, Starts: starts,
+		now: func() time.Time { return time.Unix(0, c.nanos.Load()) }}
 	// The next full hour: after the creation of everything.
 	c.set(time.Now().Truncate(time.Hour).Add(time.Hour))
 	return c
@@ -66,7 +68,8 @@ func (c *clock) look(t *testing.T, p *runtimev1.Pipeline) time.Duration {
 func (c *clock) runs(t *testing.T, p *runtimev1.Pipeline, want int) []runtimev1.PipelineRun {
 	t.Helper()
 	var l runtimev1.PipelineRunList
-	must(t, c.Live.List(t.Context(), &l, client.InNamespace("default"), client.MatchingLabels{runtimev1.PipelineLabel: p.Name}))
+	must(t, c.Live.List(t.Context(), &l, client.InNamespace("default"),
+		client.MatchingLabels{runtimev1.PipelineLabel: p.Name}))
 	if len(l.Items) != want {
 		t.Fatalf("%d runs, want %d: %+v", len(l.Items), want, l.Items)
 	}
@@ -84,7 +87,8 @@ func reason(p *runtimev1.Pipeline) string {
 func ping(t *testing.T, r Receiver, path, kind string) int {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
-	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Ce-Type": kind, "Ce-Pipeline": "another", "Ce-Time": "2001-01-01T00:00:00Z"} {
+	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Ce-Type": kind,
+		"Ce-Pipeline": "another", "Ce-Time": "2001-01-01T00:00:00Z"} {
 		req.Header.Set(k, v)
 	}
 	w := httptest.NewRecorder()
@@ -118,7 +122,8 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 		}
 	}
 
-	// It is seen at a due time, which therefore starts nothing; and whoever tells of it before the next one tells nothing.
+	// It is seen at a due time, which therefore starts nothing; and whoever tells of it before the
+	// next one tells nothing.
 	told()
 	c.pass(10*time.Minute - time.Millisecond)
 	told()
@@ -126,13 +131,15 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 		t.Errorf("a ping that came too early is made up for after %s", again)
 	}
 	c.runs(t, p, 0)
-	if reason(p) != "True Scheduled" || p.Status.Schedule == nil || p.Status.Schedule.Line != "CRON_TZ=Europe/Moscow */10 * * * *" || p.Status.Schedule.LastScheduleTime != nil {
+	if reason(p) != "True Scheduled" || p.Status.Schedule == nil ||
+		p.Status.Schedule.Line != "CRON_TZ=Europe/Moscow */10 * * * *" || p.Status.Schedule.LastScheduleTime != nil {
 		t.Fatalf("%+v", p.Status)
 	}
 
 	c.pass(300 * time.Millisecond)
 	due := c.now().Truncate(time.Minute)
-	for _, other := range []string{"/namespaces/default/pipelines/gone/events", "/namespaces/other/pipelines/nightly/events"} {
+	for _, other := range []string{"/namespaces/default/pipelines/gone/events",
+		"/namespaces/other/pipelines/nightly/events"} {
 		if code := ping(t, r, other, events.Ping); code != http.StatusAccepted {
 			t.Errorf("%s is answered %d", other, code)
 		}
@@ -141,7 +148,8 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	c.runs(t, p, 0)
 	told()
 	run := c.runs(t, p, 1)[0]
-	if s := run.Spec; s.User != "" || s.Origin != runtimev1.OriginSchedule || s.IdempotencyKey != "schedule/"+due.UTC().Format(time.RFC3339) || len(s.Inputs)+len(s.Outputs) > 0 {
+	if s := run.Spec; s.User != "" || s.Origin != runtimev1.OriginSchedule ||
+		s.IdempotencyKey != "schedule/"+due.UTC().Format(time.RFC3339) || len(s.Inputs)+len(s.Outputs) > 0 {
 		t.Errorf("spec %+v", s)
 	}
 	if place := plan.DefaultPlace(&run, p.Spec.DefaultBox); place != "userdata:/nightly/"+run.Name+"/" {
@@ -150,7 +158,8 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	if again := c.look(t, p); again < 10*time.Minute || again > 11*time.Minute {
 		t.Errorf("without a ping it is looked at again after %s", again)
 	}
-	if last := p.Status.Schedule.LastScheduleTime; last == nil || !last.Time.Equal(due) || reason(p) != "True Scheduled" {
+	if last := p.Status.Schedule.LastScheduleTime; last == nil || !last.Time.Equal(due) ||
+		reason(p) != "True Scheduled" {
 		t.Errorf("%+v", p.Status)
 	}
 
@@ -173,13 +182,15 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 func TestMissedDueTimes(t *testing.T) {
 	t.Parallel()
 	c := newClock(t)
-	often, daily := c.scheduled(t, "often", "*/10 * * * *", ""), c.scheduled(t, "daily", c.now().UTC().Add(30*time.Minute).Format("4 15 * * *"), "UTC")
+	often, daily := c.scheduled(t, "often", "*/10 * * * *", ""),
+		c.scheduled(t, "daily", c.now().UTC().Add(30*time.Minute).Format("4 15 * * *"), "UTC")
 	c.look(t, often)
 	c.look(t, daily)
 	c.pass(95 * time.Minute)
 	c.look(t, often)
 	c.look(t, daily)
-	if run := c.runs(t, often, 1)[0]; run.Spec.IdempotencyKey != "schedule/"+c.now().UTC().Add(-5*time.Minute).Format(time.RFC3339) || reason(often) != "True Missed" {
+	if run := c.runs(t, often, 1)[0]; run.Spec.IdempotencyKey != "schedule/"+
+		c.now().UTC().Add(-5*time.Minute).Format(time.RFC3339) || reason(often) != "True Missed" {
 		t.Errorf("%s for %s", reason(often), run.Spec.IdempotencyKey)
 	}
 	c.runs(t, daily, 0)
@@ -212,11 +223,14 @@ func TestMissedDueTimes(t *testing.T) {
 	c.runs(t, daily, 2)
 }
 
-// What somebody wrote by hand says what is wrong with it, holds nobody else up, and leaves nothing when it goes.
+// What somebody wrote by hand says what is wrong with it, holds nobody else up, and leaves nothing
+// when it goes.
 func TestInvalidSchedules(t *testing.T) {
 	t.Parallel()
 	c := newClock(t)
-	for name, line := range map[string][2]string{"minute": {"61 * * * *", ""}, "nowhere": {"* * * * *", "Europe/Moskau"}, "zone-only": {"CRON_TZ=UTC", ""}, "every": {"@every 1s", ""}, "seconds": {"* * * * * *", ""}} {
+	for name, line := range map[string][2]string{"minute": {"61 * * * *", ""},
+		"nowhere": {"* * * * *", "Europe/Moskau"}, "zone-only": {"CRON_TZ=UTC", ""}, "every": {"@every 1s", ""},
+		"seconds": {"* * * * * *", ""}} {
 		p := c.scheduled(t, name, line[0], line[1])
 		if again := c.look(t, p); again != 0 || reason(p) != "False InvalidSchedule" || p.Status.Schedule != nil {
 			t.Errorf("%s: %s, again after %s", name, reason(p), again)

@@ -28,8 +28,9 @@ import (
 )
 
 const (
-	// maxStageSession is the longest life of a stage's session. S3 takes none back: this is how long one may
-	// outlive its run. The installation may say less, down to S3's minimum of 15 minutes.
+	// maxStageSession is the longest life of a stage's session. S3 takes none back: this is how
+	// long one may outlive its run. The installation may say less, down to S3's minimum of 15
+	// minutes.
 	maxStageSession = time.Hour
 	// sessionAgain is the pause after the sessions of a running stage could not be renewed.
 	sessionAgain = 30 * time.Second
@@ -39,8 +40,8 @@ const (
 
 func (s s3) stageSessionLife() time.Duration { return min(s.SessionLife(), maxStageSession) }
 
-// dues remembers when the sessions of running stages are to be renewed, so that not every pass reads their
-// Secret. It may be forgotten at any time.
+// dues remembers when the sessions of running stages are to be renewed, so that not every pass
+// reads their Secret. It may be forgotten at any time.
 type dues struct {
 	mu sync.Mutex
 	at map[stageKey]time.Time
@@ -63,7 +64,8 @@ func (d *dues) set(k stageKey, due, now time.Time) {
 	if d.at == nil {
 		d.at = map[stageKey]time.Time{}
 	}
-	maps.DeleteFunc(d.at, func(_ stageKey, t time.Time) bool { return now.After(t.Add(maxStageSession)) }) // of runs that have ended
+	// of runs that have ended
+	maps.DeleteFunc(d.at, func(_ stageKey, t time.Time) bool { return now.After(t.Add(maxStageSession)) })
 	d.at[k] = due
 }
 
@@ -71,8 +73,9 @@ func (r *Reconciler) buckets() boxes.Buckets {
 	return boxes.Buckets{Boxes: r.Client, Namespaces: r.Live}
 }
 
-// keepSessions sees to it that the Secret of a stage holds sessions with at least half of their life left, and
-// says when to look again. anew is for a new attempt: it looks, whatever is remembered.
+// keepSessions sees to it that the Secret of a stage holds sessions with at least half of their
+// life left, and says when to look again. anew is for a new attempt: it looks, whatever is
+// remembered.
 func (p *pass) keepSessions(st *runtimev1.StageStatus, anew bool) error {
 	k := stageKey{p.run.UID, st.Name}
 	if due := p.sessions.get(k); !anew && p.now.Before(due) {
@@ -97,7 +100,8 @@ func (p *pass) renewSessions(st *runtimev1.StageStatus) {
 }
 
 // ensureSessions reads or makes the sessions of a stage and says when they are due to be renewed.
-func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s s3, now time.Time) (time.Time, error) {
+func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s s3,
+	now time.Time) (time.Time, error) {
 	wanted, err := plan.MakeSessions(run, st)
 	if err != nil {
 		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
@@ -138,9 +142,12 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 	want := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: key.Name, Namespace: run.Namespace,
-			Labels:          map[string]string{runtimev1.RunLabel: run.Name, "app.kubernetes.io/component": "stage", "app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip"},
-			Annotations:     map[string]string{boxes.IssuedAnnotation: now.UTC().Format(time.RFC3339), policyAnnotation: hash},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, runtimev1.GroupVersion.WithKind("PipelineRun"))},
+			Labels: map[string]string{runtimev1.RunLabel: run.Name, "app.kubernetes.io/component": "stage",
+				"app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip"},
+			Annotations: map[string]string{boxes.IssuedAnnotation: now.UTC().Format(time.RFC3339),
+				policyAnnotation: hash},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run,
+				runtimev1.GroupVersion.WithKind("PipelineRun"))},
 		},
 		Data: map[string][]byte{},
 	}
@@ -165,7 +172,8 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 // session makes one session, as its file has it.
 func (s s3) session(ctx context.Context, policy, bucket string) ([]byte, error) {
 	hc := &http.Client{Transport: s.transport}
-	got, err := s3client.AssumeRole(ctx, hc, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy, s.stageSessionLife())
+	got, err := s3client.AssumeRole(ctx, hc, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy,
+		s.stageSessionLife())
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +181,8 @@ func (s s3) session(ctx context.Context, policy, bucket string) ([]byte, error) 
 	return json.Marshal(got)
 }
 
-// dueOf is when the first of a Secret's sessions has lived half of its life; never when the Secret holds other
-// sessions than those that are wanted.
+// dueOf is when the first of a Secret's sessions has lived half of its life; never when the Secret
+// holds other sessions than those that are wanted.
 func dueOf(secret *corev1.Secret, policies map[string]string, hash string) time.Time {
 	issued, err := time.Parse(time.RFC3339, secret.Annotations[boxes.IssuedAnnotation])
 	if err != nil || secret.Annotations[policyAnnotation] != hash || len(secret.Data) != len(policies) {
@@ -193,11 +201,12 @@ func dueOf(secret *corev1.Secret, policies map[string]string, hash string) time.
 	return due
 }
 
-// dropSessions takes the sessions away once nothing of the run needs them. It may fail: they go with the run,
-// and end soon by themselves.
+// dropSessions takes the sessions away once nothing of the run needs them. It may fail: they go
+// with the run, and end soon by themselves.
 func (r *Reconciler) dropSessions(ctx context.Context, run *runtimev1.PipelineRun) {
 	var all corev1.SecretList
-	err := r.Live.List(ctx, &all, client.InNamespace(run.Namespace), client.MatchingLabels{runtimev1.RunLabel: run.Name})
+	err := r.Live.List(ctx, &all, client.InNamespace(run.Namespace),
+		client.MatchingLabels{runtimev1.RunLabel: run.Name})
 	errs := []error{err}
 	for i := range all.Items {
 		s := &all.Items[i]
@@ -206,11 +215,13 @@ func (r *Reconciler) dropSessions(ctx context.Context, run *runtimev1.PipelineRu
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		ctrl.LoggerFrom(ctx).Info("the sessions of a run that has ended stay until the run is removed", "error", err.Error())
+		ctrl.LoggerFrom(ctx).Info("the sessions of a run that has ended stay until the run is removed", "error",
+			err.Error())
 	}
 }
 
-// sessionsLater reports an error of sessions that may be another tomorrow, and in words what is waited for.
+// sessionsLater reports an error of sessions that may be another tomorrow, and in words what is
+// waited for.
 func sessionsLater(err error) (string, bool) {
 	var refusal *boxes.Refusal
 	switch {
@@ -219,7 +230,8 @@ func sessionsLater(err error) (string, bool) {
 	case modulerole.Missing(err):
 		return "", false // the pass says so
 	case apierrors.IsForbidden(err):
-		return "the controller may not write the run's sessions into this namespace: apply the module again (" + oneLine(err.Error()) + ")", true
+		return "the controller may not write the run's sessions into this namespace: apply the module again (" +
+			oneLine(err.Error()) + ")", true
 	}
 	return "", false
 }

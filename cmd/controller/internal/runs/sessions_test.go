@@ -25,8 +25,8 @@ import (
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
-// The sessions of a stage live an hour at the most, are renewed at half of that, and are never made for a bucket
-// that is not the module's any more.
+// The sessions of a stage live an hour at the most, are renewed at half of that, and are never made
+// for a bucket that is not the module's any more.
 func TestSessionsOfAStage(t *testing.T) {
 	t.Parallel()
 	cfg, c, minio, src := newServers(t)
@@ -64,7 +64,8 @@ func TestSessionsOfAStage(t *testing.T) {
 	if left := due.Sub(now); left < 25*time.Minute || left > 31*time.Minute {
 		t.Errorf("due in %v", left)
 	}
-	if files := slices.Sorted(maps.Keys(secret.Data)); !slices.Equal(files, []string{"fetch-0.json", "publish-0.json"}) {
+	if files := slices.Sorted(maps.Keys(secret.Data)); !slices.Equal(files,
+		[]string{"fetch-0.json", "publish-0.json"}) {
 		t.Errorf("files %v", files)
 	}
 	for file, b := range secret.Data {
@@ -89,12 +90,14 @@ func TestSessionsOfAStage(t *testing.T) {
 		t.Error("a Secret that somebody has changed stays")
 	}
 
-	// Without the right on Secrets the pass says what is missing, and a run that has ended is not held up.
+	// Without the right on Secrets the pass says what is missing, and a run that has ended is not
+	// held up.
 	stranger := rest.CopyConfig(cfg)
 	stranger.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
 	powerless, err := client.New(stranger, client.Options{Scheme: c.Scheme()})
 	must(t, err)
-	p := &Reconciler{Client: powerless, Live: powerless, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
+	p := &Reconciler{Client: powerless, Live: powerless, Settings: src, Transport: http.DefaultTransport,
+		memory: newMemory()}
 	_, err = p.ensureSessions(t.Context(), run, st, store, now)
 	if reason, later := sessionsLater(err); !modulerole.Missing(err) || reason != "" || later {
 		t.Errorf("without rights: %v", err)
@@ -108,7 +111,8 @@ func TestSessionsOfAStage(t *testing.T) {
 		t.Errorf("a session for somebody else's bucket: %v", err)
 	}
 
-	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "foreign", Labels: map[string]string{runtimev1.RunLabel: run.Name}}}
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "foreign",
+		Labels: map[string]string{runtimev1.RunLabel: run.Name}}}
 	must(t, c.Create(t.Context(), foreign))
 	r.dropSessions(t.Context(), run)
 	if err := c.Get(t.Context(), key, secret); !apierrors.IsNotFound(err) {

@@ -30,10 +30,13 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// Starts makes one run of one upload, or of one due time of a schedule, however often it is told of it. In the module's run bucket:
+// Starts makes one run of one upload, or of one due time of a schedule, however often it is told of
+// it. In the module's run bucket:
 //
-//	starts/<key>    one object per upload and rule, or per due time, written by a conditional PUT before the run is created; says whether it was. Lives longer than the run.
-//	pending/<key>   is there while the start is under way; what a controller that died has left is completed from it.
+//	starts/<key>    one object per upload and rule, or per due time, written by a conditional PUT
+//	                before the run is created; says whether it was. Lives longer than the run.
+//	pending/<key>   is there while the start is under way; what a controller that died has left is
+//	                completed from it.
 type Starts struct {
 	Client    client.Client
 	Live      client.Reader
@@ -44,7 +47,8 @@ type Starts struct {
 	gate     *fair.Gate
 }
 
-// uploads is the gate before S3: a module's uploads wait for each other, and nobody else's for them.
+// uploads is the gate before S3: a module's uploads wait for each other, and nobody else's for
+// them.
 func (s *Starts) uploads() *fair.Gate {
 	s.gateOnce.Do(func() { s.gate = fair.NewGate(100, 200, 1000) })
 	return s.gate
@@ -63,11 +67,13 @@ type start struct {
 // maxStart bounds the read of a start record.
 const maxStart = 64 << 10
 
-// Upload starts a run of a pipeline for a file that a rule of it may be about. It takes nothing but names from who tells it: whether the file is there, whose it is and which version is found out in S3.
-// A file that is not there, or that the rule is not about, is no error and starts nothing.
+// Upload starts a run of a pipeline for a file that a rule of it may be about. It takes nothing but
+// names from who tells it: whether the file is there, whose it is and which version is found out in
+// S3. A file that is not there, or that the rule is not about, is no error and starts nothing.
 func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
 	p := &runtimev1.Pipeline{}
-	// From the cache: whoever tells of an upload may have made it up, and until a rule is about it, it costs nothing.
+	// From the cache: whoever tells of an upload may have made it up, and until a rule is about it,
+	// it costs nothing.
 	if err := s.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: pipeline}, p); err != nil {
 		return client.IgnoreNotFound(err)
 	}
@@ -75,7 +81,8 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 		return nil
 	}
 	r := p.Spec.OnUpload[rule]
-	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) || databox.CheckObjectPath(file) != nil {
+	if !strings.HasPrefix(file, r.Prefix) || !strings.HasSuffix(file, r.Suffix) ||
+		databox.CheckObjectPath(file) != nil {
 		return nil //nolint:nilerr // nobody can have put such a file
 	}
 	if err := s.uploads().Wait(ctx, namespace); err != nil {
@@ -89,7 +96,8 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	var refusal *boxes.Refusal
 	switch {
 	case errors.As(err, &refusal) && !refusal.Wait:
-		ctrl.LoggerFrom(ctx).Info("an upload starts no run", "namespace", namespace, "pipeline", pipeline, "reason", refusal.Reason)
+		ctrl.LoggerFrom(ctx).Info("an upload starts no run", "namespace", namespace, "pipeline", pipeline, "reason",
+			refusal.Reason)
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for the uploaded file: %w", err)
@@ -160,16 +168,19 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 		}
 	}
 	run := &runtimev1.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: namespace, Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
-		Spec:       x.Spec,
+		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: namespace,
+			Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
+		Spec: x.Spec,
 	}
 	switch err := s.Client.Create(ctx, run, fieldOwner); {
 	case apierrors.IsInvalid(err): // it stays so: tried again, it would hold up the module's other starts
-		ctrl.LoggerFrom(ctx).Error(err, "no run can be made of a start", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline)
+		ctrl.LoggerFrom(ctx).Error(err, "no run can be made of a start", "origin", x.Spec.Origin, "namespace",
+			namespace, "pipeline", x.Pipeline)
 	case err != nil && !apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("creating the run: %w", err)
 	}
-	ctrl.LoggerFrom(ctx).Info("a run starts by itself", "origin", x.Spec.Origin, "namespace", namespace, "pipeline", x.Pipeline, "run", x.Run)
+	ctrl.LoggerFrom(ctx).Info("a run starts by itself", "origin", x.Spec.Origin, "namespace", namespace, "pipeline",
+		x.Pipeline, "run", x.Run)
 	x.Created = true
 	if b, err = json.Marshal(x); err != nil {
 		return err

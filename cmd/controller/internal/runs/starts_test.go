@@ -43,12 +43,14 @@ func newServers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *
 	must(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	scheme := runtime.NewScheme()
-	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
+	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), platformv1.AddToScheme(scheme),
+		runtimev1.AddToScheme(scheme)))
 	c, err := client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	server := miniotest.Start(t)
 	dir := t.TempDir()
-	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", server.Endpoint), "accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
+	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", server.Endpoint),
+		"accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
@@ -62,21 +64,25 @@ func makeBox(t *testing.T, c client.Client, server *miniotest.Server, name strin
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
 	bucket := databox.BucketName("default", name)
-	must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1", databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
-	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}
+	must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1",
+		databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
+	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}
 	must(t, c.Create(t.Context(), box))
-	ready := metav1.Condition{Type: platformv1.ConditionReady, Status: metav1.ConditionTrue, Reason: platformv1.ReasonReady, LastTransitionTime: metav1.Now()}
+	ready := metav1.Condition{Type: platformv1.ConditionReady, Status: metav1.ConditionTrue,
+		Reason: platformv1.ReasonReady, LastTransitionTime: metav1.Now()}
 	box.Status.Conditions = []metav1.Condition{ready}
 	must(t, c.Status().Update(t.Context(), box))
 	return bucket
 }
 
-// giveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or one of
-// another cluster.
+// giveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or
+// one of another cluster.
 func giveAway(t *testing.T, server *miniotest.Server, bucket, box string) {
 	t.Helper()
 	theirs, err := tags.NewTags(map[string]string{
-		databox.TagNamespace: "default", databox.TagNamespaceUID: "5c5f0a3e-0000-0000-0000-000000000000", databox.TagBox: box,
+		databox.TagNamespace: "default", databox.TagNamespaceUID: "5c5f0a3e-0000-0000-0000-000000000000",
+		databox.TagBox: box,
 	}, false)
 	must(t, err)
 	must(t, server.SetBucketTagging(t.Context(), bucket, theirs))
@@ -104,12 +110,14 @@ func newStarts(t *testing.T) (*Starts, *miniotest.Server) {
 	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
 	p := oneStage("train", "table", "model")
 	p.Namespace = "default"
-	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table", Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
+	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table",
+		Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
 	return &Starts{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, server
 }
 
-// oneStage is a pipeline of the stage fit, which reads a variable, if one is named, and writes another.
+// oneStage is a pipeline of the stage fit, which reads a variable, if one is named, and writes
+// another.
 func oneStage(name, input, output string) *runtimev1.Pipeline {
 	fit := runtimev1.Stage{Name: "fit", Image: "image/fit", Outputs: []string{output}, TimeoutSeconds: 60}
 	p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -150,8 +158,10 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 		rule       int
 		user, file string
 	}{
-		{"train", 0, "ann", "in/a.txt"}, {"train", 0, "ann", "out/a.csv"}, {"train", 0, "boris", "in/a.csv"}, {"train", 0, "", "in/a.csv"}, {"train", 1, "ann", "in/a.csv"},
-		{"train", -1, "ann", "in/a.csv"}, {"gone", 0, "ann", "in/a.csv"}, {"train", 0, "ann", "in/../in/a.csv"}, {"train", 0, "../users/ann", "in/a.csv"}, {"train", 0, "ann", "in/\x00.csv"},
+		{"train", 0, "ann", "in/a.txt"}, {"train", 0, "ann", "out/a.csv"}, {"train", 0, "boris", "in/a.csv"},
+		{"train", 0, "", "in/a.csv"}, {"train", 1, "ann", "in/a.csv"},
+		{"train", -1, "ann", "in/a.csv"}, {"gone", 0, "ann", "in/a.csv"}, {"train", 0, "ann", "in/../in/a.csv"},
+		{"train", 0, "../users/ann", "in/a.csv"}, {"train", 0, "ann", "in/\x00.csv"},
 	} {
 		if err := s.Upload(t.Context(), "default", c.pipeline, c.rule, c.user, c.file); err != nil {
 			t.Errorf("%+v: %v", c, err)
@@ -169,7 +179,8 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 		must(t, <-results)
 	}
 	runs := runsOf(t, s)
-	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != runtimev1.OriginUpload || runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
+	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != runtimev1.OriginUpload ||
+		runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
 		t.Fatalf("%+v", runs)
 	}
 	must(t, s.Client.Delete(t.Context(), &runs[0]))
@@ -177,7 +188,8 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 	if n := len(runsOf(t, s)); n != 0 {
 		t.Errorf("%d runs after the first was deleted", n)
 	}
-	for o := range server.ListObjects(t.Context(), databox.RunBucketName("default"), minio.ListObjectsOptions{Prefix: "pending/"}) {
+	for o := range server.ListObjects(t.Context(), databox.RunBucketName("default"),
+		minio.ListObjectsOptions{Prefix: "pending/"}) {
 		t.Errorf("%s is left: %v", o.Key, o.Err)
 	}
 }
@@ -205,11 +217,13 @@ func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 	}
 }
 
-// A controller that dies between the record and the run leaves a start that is completed by whoever hears of the upload again.
+// A controller that dies between the record and the run leaves a start that is completed by whoever
+// hears of the upload again.
 func TestABrokenStartIsCompleted(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann", Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
+	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann",
+		Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
 	for _, key := range []string{"pending/k", "starts/k"} {
@@ -231,16 +245,20 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 	}
 }
 
-// A run that ended long ago goes; one that ended lately stays, and is looked at again when its time has come.
+// A run that ended long ago goes; one that ended lately stays, and is looked at again when its time
+// has come.
 func TestRunsAreKeptForAWhile(t *testing.T) {
 	t.Parallel()
 	s, _ := newStarts(t)
 	c := s.Client
 	r := &Reconciler{Client: c, Live: c, Settings: s.Settings, Transport: http.DefaultTransport, memory: newMemory()}
-	for name, age := range map[string]time.Duration{"old": 30*24*time.Hour + time.Minute, "young": 29 * 24 * time.Hour} {
-		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: runtimev1.PipelineRunSpec{Pipeline: "train"}}
+	for name, age := range map[string]time.Duration{"old": 30*24*time.Hour + time.Minute,
+		"young": 29 * 24 * time.Hour} {
+		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+			Spec: runtimev1.PipelineRunSpec{Pipeline: "train"}}
 		must(t, c.Create(t.Context(), run))
-		run.Status = runtimev1.PipelineRunStatus{State: runtimev1.Succeeded, Recorded: true, CompletionTime: &metav1.Time{Time: time.Now().Add(-age)}}
+		run.Status = runtimev1.PipelineRunStatus{State: runtimev1.Succeeded, Recorded: true,
+			CompletionTime: &metav1.Time{Time: time.Now().Add(-age)}}
 		must(t, c.Status().Update(t.Context(), run))
 		got, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(run)})
 		must(t, err)

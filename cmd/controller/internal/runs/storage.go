@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	// Days after which the run bucket lets go of things. Start records live longest: a notification that comes late must still find its own.
+	// Days after which the run bucket lets go of things. Start records live longest: a notification
+	// that comes late must still find its own.
 	keepRunsDays   = 30
 	keepStartsDays = 90
 )
@@ -43,7 +44,8 @@ func openS3(src *settings.Source, transport http.RoundTripper) (s3, error) {
 // claimRunBucket makes the module's run bucket, or finds it.
 func (s s3) claimRunBucket(ctx context.Context, namespace, uid string) error {
 	bucket := databox.RunBucketName(namespace)
-	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region, databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
+	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region,
+		databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
 		return err
 	}
 	old, err := s.GetBucketLifecycle(ctx, bucket)

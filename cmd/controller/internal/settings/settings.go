@@ -1,8 +1,10 @@
-// Package settings follows the two things that an operator gives the controller as files: unip.yaml (ConfigMap unip-config) and the
-// installation's S3 keys (Secret unip-s3). Both mounts are optional, so that the controller starts without them and can say what is missing.
+// Package settings follows the two things that an operator gives the controller as files: unip.yaml
+// (ConfigMap unip-config) and the installation's S3 keys (Secret unip-s3). Both mounts are
+// optional, so that the controller starts without them and can say what is missing.
 //
-// Kubelet brings a changed ConfigMap or Secret to a running pod within about a minute; Follow notices it within PollEvery. A changed
-// unip.yaml that cannot be read is reported and the one before stays in force.
+// Kubelet brings a changed ConfigMap or Secret to a running pod within about a minute; Follow
+// notices it within PollEvery. A changed unip.yaml that cannot be read is reported and the one
+// before stays in force.
 package settings
 
 import (
@@ -28,7 +30,8 @@ import (
 	"github.com/unip-knative/unip/translate/installation"
 )
 
-// PollEvery is how often the files are looked at. They are tiny, and a watch over kubelet's links is harder to get right than a look.
+// PollEvery is how often the files are looked at. They are tiny, and a watch over kubelet's links
+// is harder to get right than a look.
 const PollEvery = 10 * time.Second
 
 // maxFile bounds what is read of each file; a ConfigMap is at most 1 MiB.
@@ -47,7 +50,8 @@ type Settings struct {
 	// Keys are the installation's S3 keys. When they could not be read, KeysErr says why.
 	Keys    s3.Keys
 	KeysErr error
-	// WebhookToken is what the S3 server sends with its notifications; empty when the Secret has none, and then none is taken.
+	// WebhookToken is what the S3 server sends with its notifications; empty when the Secret has
+	// none, and then none is taken.
 	WebhookToken string
 }
 
@@ -90,7 +94,8 @@ type Source struct {
 	bad string // the last error of unip.yaml, to be logged once
 }
 
-// Open reads the files for the first time. A missing unip.yaml is the defaults; a wrong one is an error.
+// Open reads the files for the first time. A missing unip.yaml is the defaults; a wrong one is an
+// error.
 func Open(configFile, keysDir string) (*Source, error) {
 	s := &Source{config: configFile, keys: keysDir, changed: func() {}}
 	c, err := readConfig(configFile)
@@ -110,7 +115,8 @@ func (s *Source) Current() Settings {
 	return s.cur
 }
 
-// OnChange sets what Follow calls after every change; it must not block for long. It is to be called before Follow.
+// OnChange sets what Follow calls after every change; it must not block for long. It is to be
+// called before Follow.
 func (s *Source) OnChange(f func()) { s.changed = f }
 
 // Follow looks at the files until ctx ends.
@@ -145,7 +151,8 @@ func (s *Source) reload() bool {
 	} else {
 		s.bad = ""
 	}
-	same := reflect.DeepEqual(next.Config, s.cur.Config) && next.Keys == s.cur.Keys && (next.KeysErr == nil) == (s.cur.KeysErr == nil)
+	same := reflect.DeepEqual(next.Config, s.cur.Config) && next.Keys == s.cur.Keys &&
+		(next.KeysErr == nil) == (s.cur.KeysErr == nil)
 	s.cur = next
 	if !same {
 		slog.Info("settings changed", "s3.endpoint", next.Config.S3.Endpoint, "s3.keys", next.KeysErr == nil)

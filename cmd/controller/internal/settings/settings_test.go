@@ -65,7 +65,8 @@ func TestAChangeIsSeenOnce(t *testing.T) {
 	if d := cmp.Diff(s3.Keys{AccessKeyID: "admin", SecretAccessKey: "secret"}, s.Current().Keys); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if got := fmt.Sprintf("%v %+v %#v", s.Current().Keys, s.Current().Keys, s.Current().Keys); strings.Contains(got, "secret") {
+	if got := fmt.Sprintf("%v %+v %#v", s.Current().Keys, s.Current().Keys, s.Current().Keys); strings.Contains(got,
+		"secret") {
 		t.Errorf("the secret is printed: %s", got)
 	}
 	write(t, config, "s3: {sessionSeconds: 900}")

@@ -1,7 +1,11 @@
-// Package uploads receives what the S3 server posts when objects change, and makes events of it for the modules' Brokers.
+// Package uploads receives what the S3 server posts when objects change, and makes events of it for
+// the modules' Brokers.
 //
-// A notification is answered only after its raw body lies in the spool, a bucket of the controller's own: MinIO keeps what is not answered, sends one at a time, and would stop at one that is refused
-// for ever. From the spool events go to the Brokers in the background; the spool object is deleted when all of them were taken. What a controller that died has left there is swept up by the leader.
+// A notification is answered only after its raw body lies in the spool, a bucket of the
+// controller's own: MinIO keeps what is not answered, sends one at a time, and would stop at one
+// that is refused for ever. From the spool events go to the Brokers in the background; the spool
+// object is deleted when all of them were taken. What a controller that died has left there is
+// swept up by the leader.
 package uploads
 
 import (
@@ -33,12 +37,14 @@ import (
 const (
 	spoolPrefix    = "spool/"
 	rejectedPrefix = "rejected/"
-	// sweepEvery is how often the leader looks for what was left; sweepAfter how old that must be: younger ones are being delivered.
+	// sweepEvery is how often the leader looks for what was left; sweepAfter how old that must be:
+	// younger ones are being delivered.
 	sweepEvery = 30 * time.Second
 	sweepAfter = 30 * time.Second
 	// spoolTimeout bounds the write into the spool: MinIO waits for it.
 	spoolTimeout = 10 * time.Second
-	// maxUnderWay bounds the notifications that are delivered at once; more stay in the spool for the sweep.
+	// maxUnderWay bounds the notifications that are delivered at once; more stay in the spool for
+	// the sweep.
 	maxUnderWay = 256
 )
 
@@ -64,7 +70,8 @@ type Receiver struct {
 	Spool func(ctx context.Context) (Spool, error)
 	// Box finds whose bucket it is; unknown buckets are nobody's.
 	Box func(ctx context.Context, bucket string) (namespace, box string, ok bool, err error)
-	// Changed is told of each object of a box that has come or gone, whoever's it is; nil is nobody.
+	// Changed is told of each object of a box that has come or gone, whoever's it is; nil is
+	// nobody.
 	Changed func(namespace, box string, size int64, removed bool)
 	// Publish gives an event to a module's Broker.
 	Publish func(namespace string, e cloudevents.Event, done func(error)) error
@@ -116,12 +123,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if malformed != nil {
 		// Refused, it would stand before all others for ever; so it is taken and kept aside.
 		prefix = rejectedPrefix
-		slog.Error("a notification of S3 cannot be understood and is kept aside", "bytes", len(body), "sha256", fmt.Sprintf("%x", sha256.Sum256(body)), "error", malformed)
+		slog.Error("a notification of S3 cannot be understood and is kept aside", "bytes", len(body), "sha256",
+			fmt.Sprintf("%x", sha256.Sum256(body)), "error", malformed)
 	}
 	spool, err := r.Spool(ctx)
 	key := prefix + time.Now().UTC().Format("20060102T150405.000000000") + "-" + rand.Text() + "." + name + ".json"
 	if err == nil {
-		_, err = spool.PutObject(ctx, spool.Bucket, key, bytes.NewReader(body), int64(len(body)), minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true})
+		_, err = spool.PutObject(ctx, spool.Bucket, key, bytes.NewReader(body), int64(len(body)),
+			minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true})
 	}
 	if err != nil {
 		slog.Error("a notification of S3 cannot be spooled", "error", err)
@@ -184,12 +193,14 @@ func (r *Receiver) deliver(ctx context.Context, spool Spool, key string, records
 	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
 	if err := spool.RemoveObject(ctx, spool.Bucket, key, minio.RemoveObjectOptions{}); err != nil {
-		slog.Warn("a delivered notification could not be deleted: its events will come once more", "object", key, "error", err)
+		slog.Warn("a delivered notification could not be deleted: its events will come once more", "object", key,
+			"error", err)
 	}
 }
 
 // event is what a record says; ok is false for what is no module's file.
-func (r *Receiver) event(ctx context.Context, rec notification.Record) (namespace string, e cloudevents.Event, ok bool, err error) {
+func (r *Receiver) event(ctx context.Context, rec notification.Record) (namespace string, e cloudevents.Event, ok bool,
+	err error) {
 	namespace, box, ok, err := r.Box(ctx, rec.Bucket)
 	if err != nil || !ok {
 		return "", e, false, err

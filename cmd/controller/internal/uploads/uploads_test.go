@@ -63,7 +63,9 @@ func newWorld(t *testing.T) *world {
 	}
 	w.server = httptest.NewServer(w.Receiver)
 	t.Cleanup(w.server.Close)
-	w.s3 = miniotest.Start(t, "MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on", "MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP="+w.server.URL+"/v1/minio", "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer secret")
+	w.s3 = miniotest.Start(t, "MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on",
+		"MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP="+w.server.URL+"/v1/minio",
+		"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer secret")
 	w.bucket = w.s3.Bucket(t)
 	if err := w.s3.MakeBucket(t.Context(), "spool", minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
@@ -107,7 +109,8 @@ func TestAnUploadBecomesAnEvent(t *testing.T) {
 	for _, file := range []string{"incoming/a.csv", "in coming/Таблица 1+2%25 $(X).csv"} {
 		w.s3.Put(t, w.bucket, "users/a%2Fnn/file_groups/"+file, "1")
 		e := w.next(t)
-		if e.Type() != events.ObjectCreated || e.Subject() != file || e.Extensions()["user"] != "a/nn" || e.Extensions()["box"] != "userdata" {
+		if e.Type() != events.ObjectCreated || e.Subject() != file || e.Extensions()["user"] != "a/nn" ||
+			e.Extensions()["box"] != "userdata" {
 			t.Errorf("%v", e)
 		}
 	}
@@ -166,7 +169,8 @@ func TestTheSpoolKeepsWhatTheBrokerDoesNotTake(t *testing.T) {
 
 func (w *world) post(t *testing.T, body, authorization string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.server.URL+"/v1/minio", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.server.URL+"/v1/minio",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@
 // list is seen to be full all the same. A listing takes at most a tenth of the time.
 //
 // The result goes to status.used of the DataBox, for people, and into the installation's own bucket
-// (databox.Usage), for the gateway, the servers and publish, which ask before they write. Unfinished
-// uploads in parts and old versions are not counted.
+// (databox.Usage), for the gateway, the servers and publish, which ask before they write.
+// Unfinished uploads in parts and old versions are not counted.
 package usage
 
 import (
@@ -85,7 +85,8 @@ func (c *Counter) SetUp(mgr ctrl.Manager) error {
 		WatchesRawSource(source.Channel(c.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second,
+				time.Minute),
 		}).
 		Complete(c)
 }
@@ -179,7 +180,8 @@ func (c *Counter) next(x *counted, every time.Duration) time.Time {
 	return at
 }
 
-// count lists the box. The bucket must be the box's own: its objects' sizes are nobody else's business.
+// count lists the box. The bucket must be the box's own: its objects' sizes are nobody else's
+// business.
 func (c *Counter) count(ctx context.Context, store *minio.Client, box *platformv1.DataBox, x *counted) error {
 	ns := &corev1.Namespace{}
 	if err := c.Live.Get(ctx, types.NamespacedName{Name: box.Namespace}, ns); err != nil {

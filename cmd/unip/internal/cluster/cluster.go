@@ -273,8 +273,8 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 	return nil
 }
 
-// awaitEnd waits until an object is gone, and with a Knative Service its pods: a namespace that goes
-// while pods are on their way out is looked at again only after half of their grace period.
+// awaitEnd waits until an object is gone, and with a Knative Service its pods: a namespace that
+// goes while pods are on their way out is looked at again only after half of their grace period.
 func (c *Cluster) awaitEnd(ctx context.Context, o *Object) error {
 	err := poll(ctx, func() (bool, error) {
 		live, err := c.get(ctx, o)

@@ -74,7 +74,8 @@ func compare(name string, before, after *Object) (string, error) {
 		return "", err
 	}
 	d, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(a), B: difflib.SplitLines(b), FromFile: "live/" + name, ToFile: "module/" + name, Context: 3,
+		A: difflib.SplitLines(a), B: difflib.SplitLines(b), FromFile: "live/" + name, ToFile: "module/" + name,
+		Context: 3,
 	})
 	if err != nil {
 		return "", fmt.Errorf("comparing %s: %w", name, err)

@@ -109,7 +109,8 @@ func (c *Cluster) checkRunning(ctx context.Context, crds []string, namespace str
 		version = o.GetLabels()["app.kubernetes.io/version"]
 	}
 	for _, name := range deployments {
-		o, err := c.getExisting(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, namespace,
+		o, err := c.getExisting(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
+			namespace,
 			name)
 		if err != nil {
 			return "", err
@@ -175,8 +176,8 @@ func (c *Cluster) checkBrokerClass(ctx context.Context, class string) (string, e
 	return class, err
 }
 
-// checkIngress looks whether NetworkPolicies let the calls of Knative's ingress through: what it writes
-// into the status of an Ingress says in which namespace its pods are.
+// checkIngress looks whether NetworkPolicies let the calls of Knative's ingress through: what it
+// writes into the status of an Ingress says in which namespace its pods are.
 func (c *Cluster) checkIngress(ctx context.Context, policies installation.NetworkPolicies) (string, error) {
 	if !policies.Enabled {
 		return "modules have no NetworkPolicies", nil
@@ -202,8 +203,9 @@ func (c *Cluster) checkIngress(ctx context.Context, policies installation.Networ
 	inside := slices.Sorted(maps.Keys(found))
 	for _, ns := range inside {
 		if !slices.Contains(policies.IngressNamespaces, ns) {
-			return "", fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only",
-				ns, strings.Join(policies.IngressNamespaces, ", "))
+			return "",
+				fmt.Errorf("calls come from namespace %s, and the NetworkPolicies of modules let in those of %s only",
+					ns, strings.Join(policies.IngressNamespaces, ", "))
 		}
 	}
 	if len(inside) == 0 {
@@ -226,8 +228,8 @@ func (c *Cluster) checkS3Keys(ctx context.Context) (string, error) {
 	return "all three are there", nil
 }
 
-// checkS3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which is an
-// answer.
+// checkS3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which
+// is an answer.
 func checkS3Answers(ctx context.Context, endpoint string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
 	defer cancel()
@@ -263,8 +265,8 @@ func (c *Cluster) checkBoxes(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d, all ready", len(all)), nil
 }
 
-// checkModules looks for those in which the controller may not work: their manifests were applied by a
-// version of unip that did not write its Role, or somebody has removed it.
+// checkModules looks for those in which the controller may not work: their manifests were applied
+// by a version of unip that did not write its Role, or somebody has removed it.
 func (c *Cluster) checkModules(ctx context.Context) (string, error) {
 	found, may := map[string]bool{}, map[string]bool{}
 	for _, k := range []schema.GroupVersionKind{boxKind, generated[0], pipelineKind} {
@@ -292,7 +294,8 @@ func (c *Cluster) checkModules(ctx context.Context) (string, error) {
 		}
 	}
 	if len(without) > 0 {
-		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s", len(without),
+		return "", fmt.Errorf("in %d of %d the controller may not work, for they have no RoleBinding %s: %s",
+			len(without),
 			len(found), names.Controller, strings.Join(without, ", "))
 	}
 	return fmt.Sprintf("%d, the controller may work in all of them", len(found)), nil

@@ -14,7 +14,8 @@ func commandArgs(c *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := ""
-	c.SuggestionsMinimumDistance = 2 // letters that may be wrong; cobra sets it only where it looks for a command itself
+	// letters that may be wrong; cobra sets it only where it looks for a command itself
+	c.SuggestionsMinimumDistance = 2
 	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
 		hint = "; did you mean \"" + s[0] + "\"?"
 	}

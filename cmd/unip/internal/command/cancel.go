@@ -28,7 +28,8 @@ func cancelCommand() *cobra.Command {
 				return output.WriteJSON(c.OutOrStdout(), run)
 			}
 			if run.Status.Done() {
-				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", printable.Line(run.ID), printable.Line(string(run.Status)))
+				fmt.Fprintf(c.OutOrStdout(), "run %s is %s already\n", printable.Line(run.ID),
+					printable.Line(string(run.Status)))
 				return nil
 			}
 			fmt.Fprintf(c.OutOrStdout(), "run %s is being cancelled\n", printable.Line(run.ID))

@@ -92,8 +92,9 @@ func koResolve(c *cobra.Command, b []byte) ([]byte, error) {
 	err := ko.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, errors.New("this development build of unip knows no released images, and there is no ko to build them; " +
-			"install ko, or use a release of unip")
+		return nil,
+			errors.New("this development build of unip knows no released images, and there is no ko to build them; " +
+				"install ko, or use a release of unip")
 	case err != nil:
 		return nil, fmt.Errorf("ko resolve: %w\n%s", err, strings.TrimSpace(stderr.String()))
 	}

@@ -62,7 +62,8 @@ func runsCommand() *cobra.Command {
 	}
 	o.AddFlags(c)
 	c.Flags().StringVar(&pipeline, "pipeline", "", "only runs of this pipeline")
-	c.Flags().StringVar(&status, "status", "", "only runs in this state: Pending, Running, Succeeded, Failed, Cancelled")
+	c.Flags().StringVar(&status, "status", "",
+		"only runs in this state: Pending, Running, Succeeded, Failed, Cancelled")
 	c.Flags().IntVar(&limit, "limit", 50, "how many")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "show the run until it ends; exit code 1 when it fails")
 	return c
@@ -73,7 +74,8 @@ func writeRunTable(to io.Writer, runs []record.Run) error {
 	fmt.Fprintln(w, "RUN\tPIPELINE\tSTATUS\tSTARTED\tTOOK\tMESSAGE")
 	for _, x := range runs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			printable.Line(x.ID), printable.Line(x.Pipeline), printable.Line(string(x.Status)), output.LocalTime(x.CreatedAt),
+			printable.Line(x.ID), printable.Line(x.Pipeline), printable.Line(string(x.Status)),
+			output.LocalTime(x.CreatedAt),
 			output.Duration(x.StartedAt, x.EndedAt, time.Now()), printable.Line(x.Message))
 	}
 	return w.Flush()

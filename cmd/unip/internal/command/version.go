@@ -34,7 +34,8 @@ func versionCommand(build release.Build) *cobra.Command {
 			if format.JSON() {
 				return output.WriteJSON(c.OutOrStdout(), v)
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit, v.Go,
+			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit,
+				v.Go,
 				v.Knative)
 			return err
 		},

@@ -133,7 +133,8 @@ func refuse(w http.ResponseWriter, status int, slug, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status), "status": status,
+		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status),
+		"status": status,
 		"detail": detail,
 	})
 }
@@ -160,7 +161,8 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	}
 	log := slog.New(g.log)
 	o.AccessLog = func(c service.Call) {
-		log.Info(msgCall, "method", c.Method, "path", c.Path, "status", c.Status, "took", c.Took.Round(10*time.Microsecond))
+		log.Info(msgCall, "method", c.Method, "path", c.Path, "status", c.Status, "took",
+			c.Took.Round(10*time.Microsecond))
 	}
 	var err error
 	if s.Folders != nil {

@@ -56,7 +56,8 @@ func TestWebPagesCannotCall(t *testing.T) {
 			r.Header.Set(c.more[0], c.more[1])
 		}
 		w := httptest.NewRecorder()
-		guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), c.at, []string{"dev.example"}).ServeHTTP(w, r)
+		guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), c.at, []string{"dev.example"}).ServeHTTP(w,
+			r)
 		if w.Code != c.want || (c.want != 200 && w.Header().Get("Content-Type") != "application/problem+json") {
 			t.Errorf("at %s, host %s, %v: %d %s, want %d", c.at, c.host, c.more, w.Code, w.Body, c.want)
 		}

@@ -31,7 +31,9 @@ func startProcess(python string, args []string, dir string, env []string, output
 	p.cmd.WaitDelay = graceful // a process that the function has left behind may hold the output
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // Linux ends the processes with the thread that has made them: this one, which waits for them
+		// Linux ends the processes with the thread that has made them: this one, which waits for
+		// them
+		runtime.LockOSThread()
 		err := p.cmd.Start()
 		started <- err
 		if err != nil {

@@ -223,7 +223,8 @@ func (c *Client) Remove(ctx context.Context, path string) error {
 		var more struct {
 			More bool `json:"more"`
 		}
-		if err := c.callJSON(ctx, http.MethodDelete, "/files/"+escape(path), nil, nil, &more, nil); err != nil || !more.More {
+		if err := c.callJSON(ctx, http.MethodDelete, "/files/"+escape(path), nil, nil, &more, nil); err != nil ||
+			!more.More {
 			return err
 		}
 	}

@@ -17,12 +17,14 @@ func TestFormat(t *testing.T) {
 		json    bool
 		wrong   string
 	}{
-		"the first is the default":  {[]string{"text", "json"}, nil, false, ""},
-		"data":                      {[]string{"text", "json"}, []string{"-o", "json"}, true, ""},
-		"neither":                   {[]string{"text", "json"}, []string{"-o", "yaml"}, false, `-o: "yaml" is neither text nor json`},
-		"a default without a name":  {[]string{"", "json"}, nil, false, ""},
-		"data, of one format":       {[]string{"", "json"}, []string{"--output=json"}, true, ""},
-		"another than the only one": {[]string{"", "json"}, []string{"-o", "yaml"}, false, "-o yaml: there is only json"},
+		"the first is the default": {[]string{"text", "json"}, nil, false, ""},
+		"data":                     {[]string{"text", "json"}, []string{"-o", "json"}, true, ""},
+		"neither": {[]string{"text", "json"}, []string{"-o", "yaml"}, false,
+			`-o: "yaml" is neither text nor json`},
+		"a default without a name": {[]string{"", "json"}, nil, false, ""},
+		"data, of one format":      {[]string{"", "json"}, []string{"--output=json"}, true, ""},
+		"another than the only one": {[]string{"", "json"}, []string{"-o", "yaml"}, false,
+			"-o yaml: there is only json"},
 	} {
 		var f option.Format
 		command := &cobra.Command{Use: "x"}
@@ -34,7 +36,8 @@ func TestFormat(t *testing.T) {
 		if err != nil {
 			text = err.Error()
 		}
-		if reason, _ := exit.Of(err); text != c.wrong || (err != nil) != (reason == exit.UsageWrong) || f.JSON() != c.json {
+		if reason, _ := exit.Of(err); text != c.wrong || (err != nil) != (reason == exit.UsageWrong) ||
+			f.JSON() != c.json {
 			t.Errorf("%s: %q (%v), json: %t", name, text, reason, f.JSON())
 		}
 	}

@@ -31,7 +31,8 @@ func (m *Manifests) AddFlags(c *cobra.Command) {
 // context ends.
 func (m *Manifests) Read(ctx context.Context, stdin io.Reader) ([]manifest.File, error) {
 	if len(m.Names) == 0 {
-		return nil, exit.Errorf(exit.UsageWrong, "-f is missing: a file or folder with manifests, or - for standard input")
+		return nil, exit.Errorf(exit.UsageWrong,
+			"-f is missing: a file or folder with manifests, or - for standard input")
 	}
 	type result struct {
 		files []manifest.File

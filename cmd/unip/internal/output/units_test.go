@@ -9,7 +9,8 @@ import (
 
 func TestSize(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 5 << 20: "5 MiB", 3 << 40: "3072 GiB"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 5 << 20: "5 MiB",
+		3 << 40: "3072 GiB"} {
 		if got := output.Size(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}

@@ -41,7 +41,8 @@ func TestPace(t *testing.T) {
 	for debug.SetMemoryLimit(-1) != math.MaxInt64 && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}
-	if limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(usual); limit != math.MaxInt64 || percent != usual {
+	if limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(usual); limit != math.MaxInt64 ||
+		percent != usual {
 		t.Errorf("beyond the floor: a limit of %d, %d%%", limit, percent)
 	}
 	if collections() == 0 {

@@ -43,10 +43,10 @@ var Datatypes = []string{
 	"BOOL", "BYTES", "FP16", "BF16", "INT8", "INT16", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
 }
 
-// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; readFile gives the content of a FILE.
-// Without a datatype a VALUE that is a JSON number, list, object or string is that, everything else
-// is text: whole numbers are INT32 (INT64 where they do not fit), others FP64, text is str, and
-// what is neither is dict.
+// ParseInput reads NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE; readFile gives the content of a
+// FILE. Without a datatype a VALUE that is a JSON number, list, object or string is that,
+// everything else is text: whole numbers are INT32 (INT64 where they do not fit), others FP64, text
+// is str, and what is neither is dict.
 func ParseInput(arg string, readFile func(name string) ([]byte, error)) (Input, error) {
 	key, value, ok := strings.Cut(arg, "=")
 	name, datatype, typed := key, "", false
@@ -57,7 +57,8 @@ func ParseInput(arg string, readFile func(name string) ([]byte, error)) (Input, 
 	case !ok || name == "":
 		return Input{}, fmt.Errorf("%q: NAME=VALUE, NAME=@FILE or NAME:DATATYPE=VALUE is wanted", arg)
 	case typed && !slices.Contains(Datatypes, datatype):
-		return Input{}, fmt.Errorf("%q: unknown datatype %q; known are %s", key, datatype, strings.Join(Datatypes, ", "))
+		return Input{}, fmt.Errorf("%q: unknown datatype %q; known are %s", key, datatype,
+			strings.Join(Datatypes, ", "))
 	}
 	if file, ok := strings.CutPrefix(value, "@"); ok && datatype != "FILE" {
 		b, err := readFile(file)
@@ -66,7 +67,8 @@ func ParseInput(arg string, readFile func(name string) ([]byte, error)) (Input, 
 		}
 		if value = string(b); !utf8.ValidString(value) || strings.Contains(value, "\x00") {
 			return Input{}, fmt.Errorf(
-				"input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>", name,
+				"input %s: %s is not text; put it into a box (unip files put) and write %s:FILE=<box>/<group>/<file>",
+				name,
 				file, name)
 		}
 	}

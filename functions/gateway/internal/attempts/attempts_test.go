@@ -165,13 +165,14 @@ func burst(t *testing.T, a *Attempts, n int, who func(i int) (address, user, pas
 	for i := range n {
 		address, user, password := who(i)
 		all.Go(func() {
-			_, err := a.Check(t.Context(), address, user, sha256.Sum256([]byte(user+":"+password)), func() (bool, error) {
-				mu.Lock()
-				atOnce++
-				mu.Unlock()
-				<-hold
-				return password == "right", nil
-			})
+			_, err := a.Check(t.Context(), address, user, sha256.Sum256([]byte(user+":"+password)),
+				func() (bool, error) {
+					mu.Lock()
+					atOnce++
+					mu.Unlock()
+					<-hold
+					return password == "right", nil
+				})
 			var busy *BusyError
 			if errors.As(err, &busy) {
 				mu.Lock()
@@ -194,7 +195,10 @@ func TestParallelGuessesGainNothing(t *testing.T) {
 	for _, address := range []string{"192.0.2.1", ""} {
 		synctest.Test(t, func(t *testing.T) {
 			a := New()
-			atOnce, refused := burst(t, a, 1000, func(i int) (string, string, string) { return address, "ann", fmt.Sprint(i) })
+			atOnce, refused := burst(t, a, 1000, func(i int) (string, string, string) {
+				return address, "ann",
+					fmt.Sprint(i)
+			})
 			if atOnce != free+1 || refused != 1000-maxGuesses {
 				t.Errorf("of one user: %d looked at at once, %d refused", atOnce, refused)
 			}

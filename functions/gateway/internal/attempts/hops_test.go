@@ -76,10 +76,11 @@ func newCluster(t *testing.T, rewrite func(*httputil.ProxyRequest)) cluster {
 		forward.ServeHTTP(w, r)
 	}))
 	ingress := func(target string) string {
-		return serve(t, &httputil.ReverseProxy{Transport: from(t, ingressAddress), Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: target})
-			rewrite(r)
-		}})
+		return serve(t, &httputil.ReverseProxy{Transport: from(t, ingressAddress),
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(&url.URL{Scheme: "http", Host: target})
+				rewrite(r)
+			}})
 	}
 	c.awake, c.asleep = ingress(queueProxy), ingress(activate)
 	return c

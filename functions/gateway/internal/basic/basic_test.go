@@ -70,8 +70,9 @@ func TestKindsOfPasswords(t *testing.T) {
 		"broken":     "$2y$10$short",
 		"costly":     strings.Replace(bcryptOf(t, "x", 4), "$04$", "$31$", 1),
 		"auth": "# comment\n\nапря:$apr1$x$2v.19yiclt8.Sy1MhjijS/\napr:$apr1$abcdefgh$NriZ3KceyQFy368Ufp8U./\r\n" +
-			"none:$apr1$ab$S8K6Sgp3W8c9Jb6LxgywZ.\nsha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nyes:" + strings.Replace(bcryptOf(t,
-			"yes", 4), "$2a$", "$2y$", 1) +
+			"none:$apr1$ab$S8K6Sgp3W8c9Jb6LxgywZ.\nsha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nyes:" +
+			strings.Replace(bcryptOf(t,
+				"yes", 4), "$2a$", "$2y$", 1) +
 			"\nraw:plaintext\nbad line\n:nobody\nplain:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
 		"more.htpasswd": "more:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
 	})

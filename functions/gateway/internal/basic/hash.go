@@ -27,7 +27,8 @@ type verifier interface {
 
 // A stored value that looks like this is a hash, never a plain password, also when its kind is not
 // known here.
-var hashLike = regexp.MustCompile(`^(\$(1|2[abxy]?|5|6|7|y|gy|apr1|argon2[a-z]*|scrypt|pbkdf2[-a-z0-9]*)\$|\{[A-Z0-9]{3,}\})`)
+var hashLike = regexp.MustCompile(
+	`^(\$(1|2[abxy]?|5|6|7|y|gy|apr1|argon2[a-z]*|scrypt|pbkdf2[-a-z0-9]*)\$|\{[A-Z0-9]{3,}\})`)
 
 var errUnknownHash = errors.New("a kind of hash that is not known here (known: bcrypt, apr1, {SHA})")
 

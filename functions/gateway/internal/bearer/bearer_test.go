@@ -108,7 +108,8 @@ func FuzzClaims(f *testing.F) {
 		switch {
 		case err != nil && (!errors.As(err, &refused) || user != "" || strings.Contains(err.Error(), token)):
 			t.Errorf("user %q, %v", user, err)
-		case err == nil && (!strings.HasPrefix(user, "oidc:") || len(user) == len("oidc:") || len(user) > caller.MaxUser ||
+		case err == nil && (!strings.HasPrefix(user, "oidc:") || len(user) == len("oidc:") ||
+			len(user) > caller.MaxUser ||
 			!utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl)):
 			t.Errorf("user %q", user)
 		}

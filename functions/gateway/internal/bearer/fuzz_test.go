@@ -19,8 +19,11 @@ func FuzzToken(f *testing.F) {
 		now.Add(time.Hour).Unix()))
 	parts := strings.Split(good, ".")
 	for _, s := range []string{
-		good, good + "=", good + ".", "." + good, good + "A", strings.ToLower(good), parts[0] + "." + parts[1] + ".", parts[0] + ".." + parts[2], "eyJhbGciOiJub25lIn0." + parts[1] + ".AA", "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ." + parts[1] + "." + parts[2],
-		parts[1] + "." + parts[0] + "." + parts[2], "a.b.c", "", "..", `{"payload":"","signatures":[]}`, strings.Repeat("a",
+		good, good + "=", good + ".", "." + good, good + "A", strings.ToLower(good), parts[0] + "." + parts[1] + ".",
+		parts[0] + ".." + parts[2], "eyJhbGciOiJub25lIn0." + parts[1] + ".AA",
+		"eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ." + parts[1] + "." + parts[2],
+		parts[1] + "." + parts[0] + "." + parts[2], "a.b.c", "", "..", `{"payload":"","signatures":[]}`,
+		strings.Repeat("a",
 			20<<10), good[:len(good)-1], " " + good, good + "\n",
 	} {
 		f.Add(s)
@@ -31,7 +34,8 @@ func FuzzToken(f *testing.F) {
 		switch {
 		// The last letter of a signature has bits that mean nothing: other spellings of it say the
 		// same.
-		case err == nil && (user != "oidc:ann" || len(token) != len(good) || token[:len(token)-1] != good[:len(good)-1]):
+		case err == nil && (user != "oidc:ann" || len(token) != len(good) ||
+			token[:len(token)-1] != good[:len(good)-1]):
 			t.Errorf("%q is %q", token, user)
 		case err != nil && (user != "" || !errors.As(err, &refused) && !errors.Is(err, bearer.ErrUnavailable)):
 			t.Errorf("%q: user %q, %v", token, user, err)

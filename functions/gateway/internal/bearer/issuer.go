@@ -70,7 +70,8 @@ func newIssuer(issuerURL string, base http.RoundTripper) (*issuer, error) {
 		Timeout:   timeout,
 		Transport: &guarded{base: base, issuer: u, limit: rate.NewLimiter(rate.Every(requestEvery), requestBurst)},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if first := via[0].URL; r.URL.Scheme != first.Scheme || r.URL.Host != first.Host || len(via) > maxRedirects {
+			if first := via[0].URL; r.URL.Scheme != first.Scheme || r.URL.Host != first.Host ||
+				len(via) > maxRedirects {
 				return errors.New("it leads to another host, or on and on")
 			}
 			return nil

@@ -139,20 +139,22 @@ func TestRuns(t *testing.T) {
 			`{"inputs":{"table":1}}`:   "not a path in a string",
 			``:                         "the input table is needed",
 			`{"inputs":{"tabel":"a"}}`: "table is needed",
-			`{"inputs":{"table":"userdata/in/т 1.csv","x":"userdata/a/b"}}`:                                 `no variable "x"`,
-			`{"inputs":{"table":"userdata/in/gone.csv"}}`:                                                   "there is nothing at",
-			`{"inputs":{"table":"userdata/none/"}}`:                                                         "there is nothing at",
-			`{"inputs":{"table":"userdata/in/b.csv"}}`:                                                      "there is nothing at",
-			`{"inputs":{"table":"userdata:/users/boris/file_groups/in/b.csv"}}`:                             "developer's area",
-			`{"inputs":{"table":"userdata/../boris/in/b.csv"}}`:                                             "segment",
-			`{"inputs":{"table":"nothing/in/b.csv"}}`:                                                       "no box",
-			`{"inputs":{"table":"userdata/b.csv"}}`:                                                         "a file is in a group",
-			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"model":"userdata/a/b"}}`:                 "an output is a folder",
-			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"report":"userdata/a/"}}`:                 `no variable "report"`,
-			`{"inputs":[{"name":"table","path":"userdata/in/т 1.csv"},{"name":"table","path":"a"}]}`:        "there twice",
-			`{"inputs":{"table":"` + strings.Repeat("x", 2<<20) + `"}}`:                                     "larger than",
-			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"model":"userdata:/models/"}}`:            "developer's area",
-			`{"inputs":{"table":"userdata/in/т 1.csv","extra":"userdata/in/` + "\\u0000" + `"}}`:            "control character",
+			`{"inputs":{"table":"userdata/in/т 1.csv","x":"userdata/a/b"}}`:                          `no variable "x"`,
+			`{"inputs":{"table":"userdata/in/gone.csv"}}`:                                            "there is nothing at",
+			`{"inputs":{"table":"userdata/none/"}}`:                                                  "there is nothing at",
+			`{"inputs":{"table":"userdata/in/b.csv"}}`:                                               "there is nothing at",
+			`{"inputs":{"table":"userdata:/users/boris/file_groups/in/b.csv"}}`:                      "developer's area",
+			`{"inputs":{"table":"userdata/../boris/in/b.csv"}}`:                                      "segment",
+			`{"inputs":{"table":"nothing/in/b.csv"}}`:                                                "no box",
+			`{"inputs":{"table":"userdata/b.csv"}}`:                                                  "a file is in a group",
+			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"model":"userdata/a/b"}}`:          "an output is a folder",
+			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"report":"userdata/a/"}}`:          `no variable "report"`,
+			`{"inputs":[{"name":"table","path":"userdata/in/т 1.csv"},{"name":"table","path":"a"}]}`: "there twice",
+			`{"inputs":{"table":"` + strings.Repeat("x", 2<<20) +
+				`"}}`: "larger than",
+			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"model":"userdata:/models/"}}`: "developer's area",
+			`{"inputs":{"table":"userdata/in/т 1.csv","extra":"userdata/in/` + "\\u0000" +
+				`"}}`: "control character",
 			`{"inputs":{"table":"userdata/in/т 1.csv"},"outputs":{"model":"userdata/models/../../boris/"}}`: "segment",
 		} {
 			code, m, _ := w.start(t, "ann", body, "")
@@ -212,7 +214,8 @@ func TestRuns(t *testing.T) {
 		first := list("limit=1")
 		next, _ := first["next"].(string)
 		second := list("limit=1&continue=" + next)
-		a, b := first["runs"].([]any)[0].(map[string]any)["run_id"], second["runs"].([]any)[0].(map[string]any)["run_id"]
+		a, b := first["runs"].([]any)[0].(map[string]any)["run_id"],
+			second["runs"].([]any)[0].(map[string]any)["run_id"]
 		if next == "" || a == b || second["next"] != nil {
 			t.Errorf("%v, then %v", first, second)
 		}

@@ -92,7 +92,8 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 	case c.box.Dataset && strings.HasPrefix(c.path, databox.UsersArea): // not even whether there are any
 		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case c.box.Dataset && r.Method != http.MethodGet:
-		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read", "it is a dataset of another module")
+		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read",
+			"it is a dataset of another module")
 	case group && r.Method == http.MethodGet:
 		c.list()
 	case group && r.Method == http.MethodDelete && c.path != "":
@@ -184,7 +185,8 @@ func (c *call) life(signers ...signer) (time.Duration, error) {
 	if s := c.r.URL.Query().Get("expires"); s != "" {
 		n, err := strconv.Atoi(s)
 		if d = time.Duration(n) * time.Second; err != nil || d < time.Second || d > maxLinkLife {
-			return 0, badValue{fmt.Errorf("expires: %q is not a number of seconds from 1 to %d", s, int(maxLinkLife.Seconds()))}
+			return 0, badValue{fmt.Errorf("expires: %q is not a number of seconds from 1 to %d", s,
+				int(maxLinkLife.Seconds()))}
 		}
 	}
 	for _, s := range signers {
@@ -422,7 +424,8 @@ func (c *call) list() {
 			continue // a placeholder that some tools write for a folder
 		}
 		answer.Files = append(answer.Files,
-			file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`), LastModified: o.LastModified.UTC()})
+			file{Name: path.Base(o.Key), Size: o.Size, ETag: strings.Trim(o.ETag, `"`),
+				LastModified: o.LastModified.UTC()})
 	}
 	for _, p := range page.CommonPrefixes {
 		if c.box.Dataset && p.Prefix == databox.UsersArea {

@@ -57,7 +57,8 @@ func newWorld(t *testing.T) world {
 				t.Fatal(err)
 			}
 			keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-			s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy, 2*time.Hour)
+			s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy,
+				2*time.Hour)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +133,8 @@ func TestTheCircleOfAFile(t *testing.T) {
 		"userdata/data/$(HOME)%25.txt"} {
 		w.put(t, "ann", path, "content")
 		code, body, _ := w.call(t, http.MethodGet, "ann", path)
-		if code != http.StatusOK || body["size"] != 7.0 || body["expires_at"] == nil || body["presigned_put_url"] == nil {
+		if code != http.StatusOK || body["size"] != 7.0 || body["expires_at"] == nil ||
+			body["presigned_put_url"] == nil {
 			t.Fatalf("GET %s: %d %v", path, code, body)
 		}
 		if code, content := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK ||
@@ -146,7 +148,8 @@ func TestTheCircleOfAFile(t *testing.T) {
 		if code, _, _ := w.call(t, http.MethodPut, "ann", path+"?overwrite=true"); code != http.StatusOK {
 			t.Errorf("PUT with overwrite: %d", code)
 		}
-		if code, _, h := w.call(t, http.MethodGet, "ann", path+"?redirect=true"); code != http.StatusTemporaryRedirect ||
+		if code, _, h := w.call(t, http.MethodGet, "ann",
+			path+"?redirect=true"); code != http.StatusTemporaryRedirect ||
 			!strings.HasPrefix(h.Get("Location"), w.s3.Endpoint) {
 			t.Errorf("redirect: %d %v", code, h)
 		}
@@ -220,7 +223,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{"GET", "userdata/%2e%2e/%2e%2e/boris/file_groups/g/secret", 400}, {"GET", "userdata/g/..%2f..%2fx", 400},
 		{"GET", "userdata/g//f", 400}, {"PUT", "userdata/g/%00", 400}, {"PUT", "userdata/g/a%0Ab", 400},
 		{"PUT", "userdata/g/%FF", 400}, {"PUT", "userdata/g/%zz", 400}, {"PUT", long, 400},
-		{"GET", "userdata/g/?limit=0", 400}, {"GET", "userdata/g/?limit=x", 400}, {"PUT", "userdata/g/f?expires=0", 400},
+		{"GET", "userdata/g/?limit=0", 400}, {"GET", "userdata/g/?limit=x", 400},
+		{"PUT", "userdata/g/f?expires=0", 400},
 		{"PUT", "userdata/g/f?expires=99999999", 400},
 		{"PUT", "herbarium/g/f", 403}, {"DELETE", "herbarium/g/f", 403},
 		{"GET", `userdata/g/a%5C..%5Cb`, 400}, {"PUT", `userdata/g/a%5C..%5Cb`, 400},
@@ -368,7 +372,8 @@ func TestPagesAreSaved(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if got := resp.Header.Get("Content-Disposition") == "attachment"; resp.StatusCode != http.StatusOK || got != saved {
+		if got := resp.Header.Get("Content-Disposition") == "attachment"; resp.StatusCode != http.StatusOK ||
+			got != saved {
 			t.Errorf("%s: %s %v", contentType, resp.Status, resp.Header)
 		}
 	}

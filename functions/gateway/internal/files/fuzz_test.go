@@ -51,7 +51,8 @@ func FuzzPath(f *testing.F) {
 		key, prefix := c.key(), databox.UserPrefix(user)
 		below := strings.TrimPrefix(key, prefix)
 		if !strings.HasPrefix(key, prefix) || path.Clean(key) != strings.TrimSuffix(key, "/") ||
-			strings.ContainsFunc(key, unicode.IsControl) && !strings.ContainsFunc(key, func(r rune) bool { return r > 0x7f }) {
+			strings.ContainsFunc(key, unicode.IsControl) && !strings.ContainsFunc(key,
+				func(r rune) bool { return r > 0x7f }) {
 			t.Errorf("%q of %q is %q", escaped, user, key)
 		}
 		if below == "" {

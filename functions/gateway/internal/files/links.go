@@ -21,12 +21,12 @@ const (
 const mostGrowth = 10
 
 // Links counts the upload links that each user has of each box. S3 bounds no link of unknown size
-// beforehand, so their number is what bounds how far a box can be filled beyond its capacity. Of the
-// others each has fitted when it was made, but not with those that were made before and are used
-// later: they are bounded by the sum of their sizes. One user's links never use up another's.
+// beforehand, so their number is what bounds how far a box can be filled beyond its capacity. Of
+// the others each has fitted when it was made, but not with those that were made before and are
+// used later: they are bounded by the sum of their sizes. One user's links never use up another's.
 type Links struct {
-	// Most is how many of unknown size a user gets for a box within an hour; 0 is no bound, of sizes
-	// neither.
+	// Most is how many of unknown size a user gets for a box within an hour; 0 is no bound, of
+	// sizes neither.
 	Most int
 
 	mu sync.Mutex

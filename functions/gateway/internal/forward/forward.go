@@ -193,7 +193,8 @@ func Trace(r *http.Request, sampled float64) string {
 		var b [24]byte
 		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 		flags := "-00"
-		if float64(binary.BigEndian.Uint64(b[8:16])>>1) < sampled*(1<<63) { // as OpenTelemetry's TraceIdRatioBased decides
+		// as OpenTelemetry's TraceIdRatioBased decides
+		if float64(binary.BigEndian.Uint64(b[8:16])>>1) < sampled*(1<<63) {
 			flags = "-01"
 		}
 		tp = "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + flags

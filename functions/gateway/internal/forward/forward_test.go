@@ -181,7 +181,8 @@ func TestASleepingComponentIsWokenBeforeTheCallIsSigned(t *testing.T) {
 				return false
 			}
 			s.call(http.StatusOK, http.MethodPost, strings.NewReader(`{"inputs":[]}`))
-			if ran, refused := s.ran.Load(), s.refused.Load(); ran != 1 || refused != 0 || s.bodies[0] != `{"inputs":[]}` {
+			if ran, refused := s.ran.Load(), s.refused.Load(); ran != 1 || refused != 0 ||
+				s.bodies[0] != `{"inputs":[]}` {
 				t.Errorf("ran %d times, refused %d, %q", ran, refused, s.bodies)
 			}
 		})
@@ -315,10 +316,13 @@ const tooLong = caller.Life + caller.Leeway + time.Second
 func TestACallThatExpiredInAQueueIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]func() io.Reader{
-		"short":          func() io.Reader { return strings.NewReader(`{"inputs":[]}`) },
-		"none":           func() io.Reader { return http.NoBody },
-		"1 MiB":          func() io.Reader { return bytes.NewReader(make([]byte, keep)) },
-		"without length": func() io.Reader { return struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 100_000))} },
+		"short": func() io.Reader { return strings.NewReader(`{"inputs":[]}`) },
+		"none":  func() io.Reader { return http.NoBody },
+		"1 MiB": func() io.Reader { return bytes.NewReader(make([]byte, keep)) },
+		"without length": func() io.Reader {
+			return struct{ io.Reader }{strings.NewReader(strings.Repeat("x",
+				100_000))}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -368,7 +372,8 @@ func TestALongBodyThatExpiredInAQueue(t *testing.T) {
 				s.forward.kept.Store(keepAll)
 			}
 			slug, header := s.call(http.StatusServiceUnavailable, http.MethodPost, body)
-			if slug != problem.Unavailable || header.Get("Retry-After") == "" || s.ran.Load() != 0 || s.refused.Load() != 1 {
+			if slug != problem.Unavailable || header.Get("Retry-After") == "" || s.ran.Load() != 0 ||
+				s.refused.Load() != 1 {
 				t.Errorf("%s %v, ran %d, refused %d", slug, header, s.ran.Load(), s.refused.Load())
 			}
 		})
@@ -401,7 +406,8 @@ func TestAnother401Passes(t *testing.T) {
 			strings.Repeat("long ", maxProblem)))
 		return true
 	}
-	if slug, _ := s.call(http.StatusUnauthorized, http.MethodPost, strings.NewReader("{}")); slug != problem.Unauthorized {
+	if slug, _ := s.call(http.StatusUnauthorized, http.MethodPost,
+		strings.NewReader("{}")); slug != problem.Unauthorized {
 		t.Errorf("%q", slug)
 	}
 }
@@ -450,7 +456,8 @@ func BenchmarkForward(b *testing.B) {
 		w := httptest.NewRecorder()
 		f.Forward(w, r, Call{Target: target, Path: "/predict", Deadline: time.Now().Add(time.Minute),
 			Sign: func(context.Context) (string, error) {
-				return caller.Sign(key, caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict", IssuedAt: time.Now()})
+				return caller.Sign(key, caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict",
+					IssuedAt: time.Now()})
 			}})
 		if w.Code != http.StatusOK {
 			b.Fatal(fmt.Sprint(w.Code, w.Body))

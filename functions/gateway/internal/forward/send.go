@@ -35,7 +35,8 @@ func (f sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		if s.body != nil {
 			attempt, ok := s.body.attempt()
 			if !ok {
-				return nil, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available",
+				return nil, problem.New(problem.Unavailable, http.StatusServiceUnavailable,
+					"The component is not available",
 					"the call waited too long for its turn, and its body is too large to be sent again; it was not run")
 			}
 			r.Body = attempt
@@ -53,9 +54,11 @@ func (f sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		resp.Body.Close()
 		if took < caller.Life {
-			slog.Error("a signature expired before its time: the clocks of the nodes differ", "target", s.Target.Host, "after",
+			slog.Error("a signature expired before its time: the clocks of the nodes differ", "target", s.Target.Host,
+				"after",
 				took)
-			return nil, problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The component is not available",
+			return nil, problem.New(problem.Unavailable, http.StatusServiceUnavailable,
+				"The component is not available",
 				"the clocks of the gateway and the component differ")
 		}
 		r = r.Clone(r.Context()) // the transport may still read the one before

@@ -53,7 +53,8 @@ func Limit(w http.ResponseWriter, r *http.Request, pause, whole time.Duration) *
 // extend gives the caller time for more.
 func (b *body) extend(now time.Time) {
 	b.until = now.Add(b.pause)
-	if end := b.begun.Add(b.whole + time.Duration(b.received/Rate)*time.Second); !b.begun.IsZero() && end.Before(b.until) {
+	if end := b.begun.Add(b.whole + time.Duration(b.received/Rate)*time.Second); !b.begun.IsZero() &&
+		end.Before(b.until) {
 		b.until = end
 	}
 	_ = b.conn.SetReadDeadline(b.until) // a connection without deadlines has none

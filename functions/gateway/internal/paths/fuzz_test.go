@@ -31,7 +31,8 @@ func FuzzPaths(f *testing.F) {
 		"/train/run", "/train", "/pipelines/runs/r/logs", "/pipelines/runs/../cancel", "/files/data/g/f",
 		"/pu-ann/files/data/..%2f",
 		"//leaf/predict", "/leaf/./predict", "/leaf/%2e%2e/predict", "/leaf/predict/", "/leaf/v2/../../train/run",
-		"/leaf;x=1/predict", "/leaf\\predict", "leaf/predict", "*", "", "/", "http://x/leaf/predict", "/files", "/filesx/a",
+		"/leaf;x=1/predict", "/leaf\\predict", "leaf/predict", "*", "", "/", "http://x/leaf/predict", "/files",
+		"/filesx/a",
 		"/LEAF/predict", "/leaf/predict\x00", "/leaf/v2/\r\n",
 	} {
 		f.Add(s)

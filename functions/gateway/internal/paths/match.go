@@ -98,7 +98,8 @@ func (t *Table) Find(path string) (Match, bool) {
 		if below, ok := strings.CutPrefix(rest, prefix+routes.FilesPath+"/"); ok && published &&
 			api.Kind == routes.KindFiles {
 			return Match{
-				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + routes.FilesPath, Methods: fileMethods,
+				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + routes.FilesPath,
+				Methods: fileMethods,
 			}, true
 		}
 	}

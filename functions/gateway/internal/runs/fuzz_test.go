@@ -22,7 +22,11 @@ func FuzzStart(f *testing.F) {
 		fmt.Fprintf(many, `"%x":"",`, i)
 	}
 	for _, s := range []string{
-		`{"inputs":{"data":"box/g/f"}}`, `{"inputs":{"data":"data/../f"}}`, `{"inputs":[{"name":"data","path":"x/y/z"}]}`, `{"inputs":[{"name":"data","path":"a"},{"name":"data","path":"b"}]}`, `{"inputs":{"data":7}}`, `{"inputs":null,"outputs":[]}`, `{"outputs":{"model":"data/g/"}}`, `[]`, `null`, ``, `{}{}`, "\xff", `{"inputs":{"\u0000":"\u001b[2J"}}`,
+		`{"inputs":{"data":"box/g/f"}}`, `{"inputs":{"data":"data/../f"}}`,
+		`{"inputs":[{"name":"data","path":"x/y/z"}]}`,
+		`{"inputs":[{"name":"data","path":"a"},{"name":"data","path":"b"}]}`, `{"inputs":{"data":7}}`,
+		`{"inputs":null,"outputs":[]}`, `{"outputs":{"model":"data/g/"}}`, `[]`, `null`, ``, `{}{}`, "\xff",
+		`{"inputs":{"\u0000":"\u001b[2J"}}`,
 		`{"inputs":{` + strings.TrimSuffix(many.String(), ",") + `}}`, strings.Repeat(`{"inputs":`,
 			2000), `{"inputs":{"data":"` + strings.Repeat("a/", 2000) + `"}}`,
 	} {

@@ -72,7 +72,8 @@ func readQuestion(body io.Reader) (q question, p *problem.Problem) {
 		return refuse(problem.BodyTooLarge, http.StatusRequestEntityTooLarge,
 			fmt.Sprintf("the body is larger than %d bytes", maxBody))
 	case err != nil:
-		return refuse(problem.BadRequest, http.StatusBadRequest, "the body broke off, or its chunks are not those of HTTP")
+		return refuse(problem.BadRequest, http.StatusBadRequest,
+			"the body broke off, or its chunks are not those of HTTP")
 	case len(b) == 0:
 		return question{}, nil
 	}

@@ -45,7 +45,8 @@ func TestStartIsBounded(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		w := httptest.NewRecorder()
-		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(c.body)), "ann", "train", spec)
+		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(c.body)), "ann", "train",
+			spec)
 		runtime.ReadMemStats(&after)
 		if w.Code != c.status || w.Body.Len() > 16<<10 {
 			t.Errorf("%s: %d with %d bytes", name, w.Code, w.Body.Len())
@@ -140,8 +141,10 @@ func TestStreamsAreBounded(t *testing.T) {
 // written down.
 func FuzzQuestion(f *testing.F) {
 	for _, s := range []string{
-		``, `{}`, `null`, `{"inputs":null}`, `{"inputs":{"table":"box/in/a.csv"},"outputs":{"model":"box/out/"}}`, `{"inputs":{"table":null}}`, `{"inputs":{"table":1}}`,
-		`{"inputs":[{"name":"table","path":"box/in/a.csv"}]}`, `{"inputs":[{"name":"a","data":"b"},{"name":"a"}]}`, `{"inputs":{"a":"1","a":"2"},"INPUTS":[]}`,
+		``, `{}`, `null`, `{"inputs":null}`, `{"inputs":{"table":"box/in/a.csv"},"outputs":{"model":"box/out/"}}`,
+		`{"inputs":{"table":null}}`, `{"inputs":{"table":1}}`,
+		`{"inputs":[{"name":"table","path":"box/in/a.csv"}]}`, `{"inputs":[{"name":"a","data":"b"},{"name":"a"}]}`,
+		`{"inputs":{"a":"1","a":"2"},"INPUTS":[]}`,
 		"{\"inputs\":{\"\xff\":\"\xff\"}}", `{"inputs":{"\ud800":"\u0000"}}`, strings.Repeat("[", 20000),
 		`{"inputs":{"` + strings.Repeat("x", 1<<10) + `":"x"}}`,
 	} {

@@ -162,8 +162,8 @@ func (h *Handler) answerAgain(
 	return true, nil
 }
 
-// pinInputs looks at what the caller named and writes the inputs into the run, pinned to what is there
-// now.
+// pinInputs looks at what the caller named and writes the inputs into the run, pinned to what is
+// there now.
 func (h *Handler) pinInputs(
 	ctx context.Context, user string, spec routes.Spec, q question, run *runtimev1.PipelineRun,
 ) *problem.Problem {
@@ -188,7 +188,8 @@ func (h *Handler) pinInputs(
 			f.add("/inputs/"+name, "input %s: there is nothing at %s", name, path)
 		case err != nil:
 			slog.Error("the storage does not do what it should", "error", err)
-			u := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer", "try again")
+			u := problem.New(problem.Unavailable, http.StatusServiceUnavailable, "The storage does not answer",
+				"try again")
 			return &u
 		default:
 			run.Spec.Inputs[name] = runtimev1.InputPath{Path: path, ETag: etag}
@@ -197,7 +198,8 @@ func (h *Handler) pinInputs(
 	for _, name := range slices.Sorted(maps.Keys(q.Outputs)) {
 		place, err := h.place(name, q.Outputs[name])
 		if err == nil && !place.Folder() {
-			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, q.Outputs[name])
+			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name,
+				q.Outputs[name])
 		}
 		if err != nil {
 			f.add("/outputs/"+name, "%s", err)
@@ -261,7 +263,8 @@ func (h *Handler) runOf(w http.ResponseWriter, r *http.Request, user, id string)
 		unavailable(w, r, err)
 		return nil
 	case err != nil || run.Spec.User != user:
-		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such run", fmt.Sprintf("there is no run %q", id))
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such run",
+			fmt.Sprintf("there is no run %q", id))
 		return nil
 	}
 	return run

@@ -125,8 +125,8 @@ func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {
 	return nil
 }
 
-// copyLog copies one stage's log: from its process while there is one, else what was kept in the run
-// bucket.
+// copyLog copies one stage's log: from its process while there is one, else what was kept in the
+// run bucket.
 func (h *Handler) copyLog(
 	ctx context.Context, out io.Writer, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool,
 ) error {

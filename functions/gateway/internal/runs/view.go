@@ -92,8 +92,8 @@ func rank(run *runtimev1.PipelineRun) string {
 	return run.CreationTimestamp.UTC().Format(time.RFC3339) + " " + run.Name
 }
 
-// pipelineView is a pipeline as the API shows it. Inputs are the variables that a run may be given, Outputs those that
-// its stages write.
+// pipelineView is a pipeline as the API shows it. Inputs are the variables that a run may be given,
+// Outputs those that its stages write.
 type pipelineView struct {
 	Name         string   `json:"name"`
 	Inputs       []string `json:"inputs"`
@@ -113,7 +113,8 @@ func (h *Handler) Pipelines(w http.ResponseWriter, r *http.Request) {
 	for _, p := range all {
 		g := pipeline.Of(pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
 		v := pipelineView{
-			Name: p.Name, Inputs: g.Inputs(), Outputs: g.Outputs(), Stages: []string{}, ContinueWith: p.Spec.ContinueWith,
+			Name: p.Name, Inputs: g.Inputs(), Outputs: g.Outputs(), Stages: []string{},
+			ContinueWith: p.Spec.ContinueWith,
 		}
 		for _, s := range g.Stages {
 			v.Stages = append(v.Stages, s.Name)

@@ -20,8 +20,8 @@ type kept struct {
 
 func (k kept) Pipelines(context.Context) ([]runtimev1.Pipeline, error) { return k.pipelines, nil }
 
-// Pipelines come by name. Their inputs are what a caller may name, in the order of the variables: no output of a stage
-// is one, and no variable that nothing uses.
+// Pipelines come by name. Their inputs are what a caller may name, in the order of the variables:
+// no output of a stage is one, and no variable that nothing uses.
 func TestPipelines(t *testing.T) {
 	t.Parallel()
 	train := runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Name: "train"}}

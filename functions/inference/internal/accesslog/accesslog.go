@@ -1,4 +1,6 @@
-// Package accesslog writes a line of JSON for each request, in the form of log/slog's JSONHandler, of which it takes a sixth of the time (BenchmarkLog): a call of a fast function would spend a tenth of its CPU time on its line.
+// Package accesslog writes a line of JSON for each request, in the form of log/slog's JSONHandler,
+// of which it takes a sixth of the time (BenchmarkLog): a call of a fast function would spend a
+// tenth of its CPU time on its line.
 package accesslog
 
 import (

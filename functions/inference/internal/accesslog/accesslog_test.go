@@ -20,8 +20,9 @@ func TestLinesAreThoseOfSlog(t *testing.T) {
 	for name, c := range map[string]Call{
 		"nothing": {},
 		"usual": {
-			RequestID: "r-1", Method: "POST", Path: "/predict", Status: 200, User: "ann", Worker: 7, Bytes: 79, TraceID: "0af7651916cd43dd8448eb211c80319c",
-			Took: 1234567 * time.Nanosecond, Waited: 20 * time.Microsecond, Function: time.Second,
+			RequestID: "r-1", Method: "POST", Path: "/predict", Status: 200, User: "ann", Worker: 7, Bytes: 79,
+			TraceID: "0af7651916cd43dd8448eb211c80319c",
+			Took:    1234567 * time.Nanosecond, Waited: 20 * time.Microsecond, Function: time.Second,
 		},
 		"to be escaped": {Method: `A"B\C`, Path: "/а\n\x00\x7f\xff<>&\u2028", User: "Анна"},
 		"long":          {Path: "/" + strings.Repeat("x", 5000), Took: 600 * time.Second, Bytes: 1 << 40, Status: 499},
@@ -98,7 +99,8 @@ func TestLinesGoOutTogether(t *testing.T) {
 	})
 }
 
-// BenchmarkLog is a line beside the same one of log/slog. Nothing is written anywhere: system calls are not counted.
+// BenchmarkLog is a line beside the same one of log/slog. Nothing is written anywhere: system calls
+// are not counted.
 func BenchmarkLog(b *testing.B) {
 	c := Call{
 		RequestID: "LEKTWPWG7GVOP5LTNYHZ5XYPVF", Method: "POST", Path: "/predict", Status: 200, Worker: 7, Bytes: 79,
@@ -121,7 +123,10 @@ func BenchmarkLog(b *testing.B) {
 }
 
 func logged(log *slog.Logger, c Call) {
-	log.LogAttrs(context.Background(), slog.LevelInfo, "call", slog.String("request_id", c.RequestID), slog.String("method", c.Method), slog.String("path", c.Path),
-		slog.Int("status", c.Status), slog.String("user", c.User), slog.Int("worker", c.Worker), slog.Int64("bytes", c.Bytes), slog.Float64("seconds", c.Took.Seconds()),
-		slog.Float64("wait_seconds", c.Waited.Seconds()), slog.Float64("function_seconds", c.Function.Seconds()), slog.String("trace_id", c.TraceID))
+	log.LogAttrs(context.Background(), slog.LevelInfo, "call", slog.String("request_id", c.RequestID),
+		slog.String("method", c.Method), slog.String("path", c.Path),
+		slog.Int("status", c.Status), slog.String("user", c.User), slog.Int("worker", c.Worker),
+		slog.Int64("bytes", c.Bytes), slog.Float64("seconds", c.Took.Seconds()),
+		slog.Float64("wait_seconds", c.Waited.Seconds()), slog.Float64("function_seconds", c.Function.Seconds()),
+		slog.String("trace_id", c.TraceID))
 }

@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-// Lines go out together: at the latest delay after the first of them, or when there are full bytes of them.
+// Lines go out together: at the latest delay after the first of them, or when there are full bytes
+// of them.
 const (
 	delay = 50 * time.Millisecond
 	full  = 32 << 10
 )
 
-// Writer gathers lines for another one, which gets several at once, always whole ones: others write there too. While there are none nothing runs. It is for any number of goroutines.
+// Writer gathers lines for another one, which gets several at once, always whole ones: others write
+// there too. While there are none nothing runs. It is for any number of goroutines.
 type Writer struct {
 	to io.Writer
 
@@ -40,7 +42,8 @@ func (w *Writer) add(line []byte) {
 	}
 }
 
-// Flush writes what is there. An error of the writer behind is lost, as with log/slog: there is nobody to tell.
+// Flush writes what is there. An error of the writer behind is lost, as with log/slog: there is
+// nobody to tell.
 func (w *Writer) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

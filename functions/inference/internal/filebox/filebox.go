@@ -88,7 +88,8 @@ func (b *Boxes) Stat(ctx context.Context, user string, p files.Place) (files.Ver
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}
 	o, err := box.Stat(ctx, k)
-	// The storage has other rules for names than S3, as MinIO for "a\\..\\b": nobody could put a file there.
+	// The storage has other rules for names than S3, as MinIO for "a\\..\\b": nobody could put a
+	// file there.
 	if s3.AnswerOf(err) == s3.BadRequest {
 		return files.Version{}, fmt.Errorf("%w: %w", files.ErrMissing, err)
 	}

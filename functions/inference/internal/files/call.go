@@ -20,7 +20,8 @@ import (
 
 // Call is one call whose caller may have files.
 type Call struct {
-	// More is what the worker is told: {"files":[{"input","path"}…],"upload":"<box>/<group…>/"}, each where there is something to say; nil for nothing.
+	// More is what the worker is told: {"files":[{"input","path"}…],"upload":"<box>/<group…>/"},
+	// each where there is something to say; nil for nothing.
 	More []byte
 	// Returns is true when the function may return files.
 	Returns bool
@@ -38,7 +39,9 @@ type fetched struct {
 	Path  string `json:"path"`
 }
 
-// Begin fetches the FILE inputs of a request's body for a user ("": anonymous). id is the request's; given says that the caller chose it. When no worker has the call any more, End must be called.
+// Begin fetches the FILE inputs of a request's body for a user ("": anonymous). id is the
+// request's; given says that the caller chose it. When no worker has the call any more, End must be
+// called.
 //
 // The error is a problem.Problem.
 func (f *Files) Begin(ctx context.Context, user, id string, given bool, body []byte) (*Call, error) {
@@ -80,7 +83,8 @@ func (f *Files) Begin(ctx context.Context, user, id string, given bool, body []b
 	return c, nil
 }
 
-// groupOf is the group of a call's outputs, <component>/<request id>/. An id that callers choose may come twice, and may look like a path: it becomes one segment, with a part of ours.
+// groupOf is the group of a call's outputs, <component>/<request id>/. An id that callers choose
+// may come twice, and may look like a path: it becomes one segment, with a part of ours.
 func (f *Files) groupOf(id string, given bool) string {
 	if given {
 		id = strings.NewReplacer("/", "-").Replace(id) + "-" + rand.Text()[:8]
@@ -110,7 +114,8 @@ type want struct {
 // fetch brings each file that the inputs name, once.
 func (c *Call) fetch(ctx context.Context, inputs []input) ([]fetched, error) {
 	if len(inputs) > MaxFiles {
-		return nil, refusal("invalid-request", http.StatusBadRequest, "/inputs", fmt.Sprintf("a call may have %d FILE inputs", MaxFiles))
+		return nil, refusal("invalid-request", http.StatusBadRequest, "/inputs",
+			fmt.Sprintf("a call may have %d FILE inputs", MaxFiles))
 	}
 	all, err := c.places(inputs)
 	if err != nil {
@@ -145,14 +150,16 @@ func (c *Call) places(inputs []input) ([]*want, error) {
 		pointer := fmt.Sprintf("/inputs/%d/data", in.index)
 		var s string
 		if in.data == nil || in.data[0] != '"' || json.Unmarshal(in.data, &s) != nil {
-			return nil, refusal("invalid-request", http.StatusBadRequest, pointer, "data of a FILE input must be the place of a file: <group>/<file> or <box>/<group>/<file>")
+			return nil, refusal("invalid-request", http.StatusBadRequest, pointer,
+				"data of a FILE input must be the place of a file: <group>/<file> or <box>/<group>/<file>")
 		}
 		p, err := c.files.Boxes.Parse(s, c.files.Namespace)
 		switch {
 		case errors.Is(err, errNoBox):
 			return nil, refusal("file-not-found", http.StatusNotFound, pointer, err.Error())
 		case err != nil:
-			return nil, refusal("invalid-request", http.StatusBadRequest, pointer, "the place of a file is not valid: "+err.Error())
+			return nil, refusal("invalid-request", http.StatusBadRequest, pointer,
+				"the place of a file is not valid: "+err.Error())
 		}
 		w := known[p]
 		if w == nil {
@@ -180,23 +187,29 @@ func (c *Call) each(ctx context.Context, all []*want, do func(context.Context, *
 	return g.Wait()
 }
 
-// room reserves the disk's space and makes the folder, which the function's container can read whatever its user is.
+// room reserves the disk's space and makes the folder, which the function's container can read
+// whatever its user is.
 func (c *Call) room(all []*want) error {
 	var size int64
 	for _, w := range all {
 		if size += w.version.Size; w.version.Size > MaxSize || size > MaxSize {
-			return refusal("file-too-large", http.StatusRequestEntityTooLarge, fmt.Sprintf("/inputs/%d/data", w.inputs[0]), fmt.Sprintf("the files of a call may have %d bytes", MaxSize))
+			return refusal("file-too-large", http.StatusRequestEntityTooLarge,
+				fmt.Sprintf("/inputs/%d/data", w.inputs[0]), fmt.Sprintf("the files of a call may have %d bytes",
+					MaxSize))
 		}
 	}
 	if !c.files.reserve(size) {
-		return refusal("overloaded", http.StatusServiceUnavailable, "", "the files of other calls take the space there is")
+		return refusal("overloaded", http.StatusServiceUnavailable, "",
+			"the files of other calls take the space there is")
 	}
 	c.size = size
 	c.folder = filepath.Join(c.files.Dir, rand.Text())
 	for i, w := range all {
 		folder := filepath.Join(c.folder, strconv.Itoa(i))
 		w.path = filepath.Join(folder, w.place.name())
-		if err := errors.Join(os.MkdirAll(folder, 0o755), os.Chmod(c.folder, 0o755), os.Chmod(folder, 0o755)); err != nil { // whatever the umask is
+		// whatever the umask is
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.Chmod(c.folder, 0o755),
+			os.Chmod(folder, 0o755)); err != nil {
 			return c.explain(w, err)
 		}
 	}
@@ -219,7 +232,8 @@ func (c *Call) bring(ctx context.Context, w *want) error {
 	return c.files.Storage.Fetch(ctx, c.user, w.place, again, w.path)
 }
 
-// explain makes a problem of what went wrong with an input. It never says whether others have a file of that name.
+// explain makes a problem of what went wrong with an input. It never says whether others have a
+// file of that name.
 func (c *Call) explain(w *want, err error) error {
 	pointer := fmt.Sprintf("/inputs/%d/data", w.inputs[0])
 	var disk *fs.PathError
@@ -227,9 +241,11 @@ func (c *Call) explain(w *want, err error) error {
 	case errors.Is(err, ErrMissing):
 		return refusal("file-not-found", http.StatusNotFound, pointer, "you have no such file in the box "+w.place.Box)
 	case errors.Is(err, ErrChanged):
-		return refusal(problem.Unavailable, http.StatusServiceUnavailable, pointer, "the file was replaced while it was fetched")
+		return refusal(problem.Unavailable, http.StatusServiceUnavailable, pointer,
+			"the file was replaced while it was fetched")
 	case errors.Is(err, context.DeadlineExceeded):
-		return refusal(problem.Timeout, http.StatusGatewayTimeout, pointer, "the file was not fetched within "+c.files.Timeout.String())
+		return refusal(problem.Timeout, http.StatusGatewayTimeout, pointer,
+			"the file was not fetched within "+c.files.Timeout.String())
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &disk):
@@ -237,7 +253,8 @@ func (c *Call) explain(w *want, err error) error {
 		return refusal("overloaded", http.StatusServiceUnavailable, pointer, "the disk does not take the file")
 	default:
 		c.files.Log.Error("fetching a file", "box", w.place.Box, "error", err)
-		return refusal("storage-unavailable", http.StatusServiceUnavailable, pointer, "the storage of the box "+w.place.Box+" does not answer")
+		return refusal("storage-unavailable", http.StatusServiceUnavailable, pointer,
+			"the storage of the box "+w.place.Box+" does not answer")
 	}
 }
 
@@ -251,5 +268,6 @@ func refusal(slug string, status int, pointer, detail string) problem.Problem {
 
 // anonymous refuses files to a caller who is not known.
 func anonymous(pointer string) problem.Problem {
-	return refusal("file-needs-user", http.StatusForbidden, pointer, "FILE needs to know who calls: files belong to users, and this call is anonymous")
+	return refusal("file-needs-user", http.StatusForbidden, pointer,
+		"FILE needs to know who calls: files belong to users, and this call is anonymous")
 }

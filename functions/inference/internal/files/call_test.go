@@ -60,7 +60,8 @@ func (f folder) Store(_ context.Context, user string, all []Content) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(f.file(user, c.Place)), 0o755), os.WriteFile(f.file(user, c.Place), b, 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(f.file(user, c.Place)), 0o755),
+			os.WriteFile(f.file(user, c.Place), b, 0o644)); err != nil {
 			return err
 		}
 	}
@@ -73,11 +74,13 @@ func newFiles(t *testing.T, s *folder, sizes map[string]int64) *Files {
 	s.dir = t.TempDir()
 	for name, size := range sizes {
 		path := s.file("ann", Place{"visitors", name})
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644), os.Truncate(path, size)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644),
+			os.Truncate(path, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &Files{Dir: t.TempDir(), Boxes: Boxes{{"visitors", false}}, Storage: s, Component: "leaf", Timeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	return &Files{Dir: t.TempDir(), Boxes: Boxes{{"visitors", false}}, Storage: s, Component: "leaf",
+		Timeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler)}
 }
 
 func request(places ...string) []byte {
@@ -109,13 +112,16 @@ func (f *Files) left(t *testing.T) int {
 
 func TestSizesAreBounded(t *testing.T) {
 	t.Parallel()
-	f := newFiles(t, &folder{before: func(context.Context, Place) error { return errors.New("fetched") }}, map[string]int64{"g/large": MaxSize + 1, "g/most": MaxSize, "g/a": 1})
+	f := newFiles(t, &folder{before: func(context.Context, Place) error { return errors.New("fetched") }},
+		map[string]int64{"g/large": MaxSize + 1, "g/most": MaxSize, "g/a": 1})
 	for _, x := range [][]string{{"g/large"}, {"g/most", "g/a"}, {"g/a", "g/most"}} {
 		if _, err := f.Begin(t.Context(), "ann", "id", false, request(x...)); slug(err) != "413 file-too-large" {
 			t.Errorf("%v: %v", x, err)
 		}
 	}
-	if _, err := f.Begin(t.Context(), "ann", "id", false, request("g/most", "g/most", "visitors/g/most")); slug(err) != "503 storage-unavailable" { // named thrice, it is one
+	// named thrice, it is one
+	if _, err := f.Begin(t.Context(), "ann", "id", false,
+		request("g/most", "g/most", "visitors/g/most")); slug(err) != "503 storage-unavailable" {
 		t.Errorf("%v", err)
 	}
 	if f.used.Load() != 0 || f.left(t) != 0 {
@@ -152,14 +158,18 @@ func TestFetchingFails(t *testing.T) {
 	f := newFiles(t, s, map[string]int64{"g/a": 1, "g/b": 1})
 	f.Timeout = 50 * time.Millisecond
 	replace := func(size int64) error {
-		return errors.Join(os.Truncate(s.file("ann", Place{"visitors", "g/a"}), size), os.Chtimes(s.file("ann", Place{"visitors", "g/a"}), time.Now(), time.Now().Add(time.Hour)))
+		return errors.Join(os.Truncate(s.file("ann", Place{"visitors", "g/a"}), size),
+			os.Chtimes(s.file("ann", Place{"visitors", "g/a"}), time.Now(), time.Now().Add(time.Hour)))
 	}
 	for name, x := range map[string]struct {
 		before func(context.Context, Place) error
 		want   string
 	}{
-		"slow":           {func(ctx context.Context, _ Place) error { <-ctx.Done(); return ctx.Err() }, "504 timeout"},
-		"a full disk":    {func(context.Context, Place) error { return &fs.PathError{Op: "write", Err: syscall.ENOSPC} }, "503 overloaded"},
+		"slow": {func(ctx context.Context, _ Place) error { <-ctx.Done(); return ctx.Err() }, "504 timeout"},
+		"a full disk": {func(context.Context, Place) error {
+			return &fs.PathError{Op: "write",
+				Err: syscall.ENOSPC}
+		}, "503 overloaded"},
 		"gone meanwhile": {func(context.Context, Place) error { return ErrMissing }, "404 file-not-found"},
 		"always another": {func(context.Context, Place) error { return ErrChanged }, "503 unavailable"},
 		"larger now":     {func(context.Context, Place) error { return replace(2) }, "503 unavailable"},
@@ -204,18 +214,21 @@ func TestMore(t *testing.T) {
 		{"ann", `{}`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","data":"FILE"}]}`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","Datatype":"FILE","data":"g/a"}]}`, `{"upload":"visitors/leaf/id/"}`},
-		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/none","data":"g/a"}]}`, `{"files":[{"input":0,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
+		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/none","data":"g/a"}]}`,
+			`{"files":[{"input":0,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"NaN\"Infinity","data":[NaN,-Infinity , Infinity]},{"name":"x","datatype":"FILE","data":"g/a"}]}`, `{"files":[{"input":1,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},NaN`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},NaNN]}`, `{"upload":"visitors/leaf/id/"}`},
 		{"ann", `{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"},N"\`, `{"upload":"visitors/leaf/id/"}`},
-		{"ann", string(request("g/a", "visitors/g/a")), `{"files":[{"input":0,"path":"…/0/a"},{"input":1,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
+		{"ann", string(request("g/a", "visitors/g/a")),
+			`{"files":[{"input":0,"path":"…/0/a"},{"input":1,"path":"…/0/a"}],"upload":"visitors/leaf/id/"}`},
 	} {
 		c, err := f.Begin(t.Context(), x.user, "id", false, []byte(x.body))
 		if err != nil {
 			t.Fatalf("%s: %v", x.body, err)
 		}
-		if got := strings.ReplaceAll(string(c.More), c.folder, "…"); got != x.want && c.folder != "" || c.folder == "" && string(c.More) != x.want {
+		if got := strings.ReplaceAll(string(c.More), c.folder, "…"); got != x.want && c.folder != "" ||
+			c.folder == "" && string(c.More) != x.want {
 			t.Errorf("%s: %s", x.body, got)
 		}
 		c.End()
@@ -224,7 +237,9 @@ func TestMore(t *testing.T) {
 
 // A body that Mentions passes over has no FILE input.
 func FuzzMentions(f *testing.F) {
-	for _, s := range []string{`{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"}]}`, `{"inputs":[{"datatype":"\u0046ILE"}]}`, `{"\u0069nputs":[{"dat\u0061type":"FIL\u0045"}]}`, `{"inputs":[{"datatype":"\u0046\u0049\u004C\u0045"}]}`} {
+	for _, s := range []string{`{"inputs":[{"name":"x","datatype":"FILE","data":"g/a"}]}`,
+		`{"inputs":[{"datatype":"\u0046ILE"}]}`, `{"\u0069nputs":[{"dat\u0061type":"FIL\u0045"}]}`,
+		`{"inputs":[{"datatype":"\u0046\u0049\u004C\u0045"}]}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -52,7 +52,8 @@ type Version struct {
 	Tag  string
 }
 
-// Content is a file to store. Its bytes are read at their places, the file's own position is not used.
+// Content is a file to store. Its bytes are read at their places, the file's own position is not
+// used.
 type Content struct {
 	Place Place
 	Type  string // media type
@@ -62,12 +63,14 @@ type Content struct {
 
 // Files serves the FILE values of a component's calls.
 type Files struct {
-	// Dir is a folder that the function's container sees under the same path and can read. Nothing else is in it.
+	// Dir is a folder that the function's container sees under the same path and can read. Nothing
+	// else is in it.
 	Dir string
 	// Boxes are those that the component is connected to.
 	Boxes   Boxes
 	Storage Storage
-	// Component is its name, the first part of the group of outputs; Namespace the module's, "" if it is not known.
+	// Component is its name, the first part of the group of outputs; Namespace the module's, "" if
+	// it is not known.
 	Component, Namespace string
 	// Timeout bounds the fetching of a call's files, and the storing.
 	Timeout time.Duration

@@ -16,7 +16,8 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// NoPlace is the slug of the worker's problem when the function returns a file and the call has no place for it.
+// NoPlace is the slug of the worker's problem when the function returns a file and the call has no
+// place for it.
 const NoPlace = "file-not-supported"
 
 // Anonymous is the problem in place of NoPlace where the reason is that nobody knows who calls.
@@ -29,8 +30,9 @@ type returned struct {
 	Type   string `json:"content_type"`
 }
 
-// Store stores the files of an answer among the caller's: meta is the answer's, with {"files":[{"output","name","content_type"}…]}, handed the descriptors in the same order, which are closed. The answer
-// itself says already where the files are, for the worker knew the group.
+// Store stores the files of an answer among the caller's: meta is the answer's, with
+// {"files":[{"output","name","content_type"}…]}, handed the descriptors in the same order, which
+// are closed. The answer itself says already where the files are, for the worker knew the group.
 //
 // The error is a problem.Problem, or the context's.
 func (c *Call) Store(ctx context.Context, meta []byte, handed []*os.File) error {
@@ -59,14 +61,17 @@ func (c *Call) Store(ctx context.Context, meta []byte, handed []*os.File) error 
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return refusal(problem.Timeout, http.StatusGatewayTimeout, "", "the function's files were not stored within "+c.files.Timeout.String())
+		return refusal(problem.Timeout, http.StatusGatewayTimeout, "",
+			"the function's files were not stored within "+c.files.Timeout.String())
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, ErrFull):
-		return refusal("box-full", http.StatusInsufficientStorage, "", "the function's files do not fit into the box "+c.group.Box)
+		return refusal("box-full", http.StatusInsufficientStorage, "",
+			"the function's files do not fit into the box "+c.group.Box)
 	default:
 		c.files.Log.Error("storing the files of an answer", "box", c.group.Box, "error", err)
-		return refusal("storage-unavailable", http.StatusServiceUnavailable, "", "the storage of the box "+c.group.Box+" does not take the function's files")
+		return refusal("storage-unavailable", http.StatusServiceUnavailable, "",
+			"the storage of the box "+c.group.Box+" does not take the function's files")
 	}
 }
 

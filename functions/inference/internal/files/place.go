@@ -62,7 +62,8 @@ const maxName = 255
 //
 //	<box>/<group…>/<file>                     a box of the component, and at least two segments more
 //	<group…>/<file>                           in the usual box
-//	/<namespace>/files/<box>/<group…>/<file>  as the file API has it, percent-encoded; also without /<namespace>, and with https://<host> before
+//	/<namespace>/files/<box>/<group…>/<file>  as the file API has it, percent-encoded; also without
+//	                                          /<namespace>, and with https://<host> before
 //
 // namespace is the module's; "" accepts any. The error is errNoBox or says what is wrong with the
 // place, without quoting it.

@@ -14,12 +14,13 @@ var boxes = Boxes{{"weights", true}, {"visitors", false}, {"other", false}}
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]Place{
-		"photos/a.png":                        {"visitors", "photos/a.png"},
-		"photos/deep/a.png":                   {"visitors", "photos/deep/a.png"},
-		"visitors/photos/a.png":               {"visitors", "photos/a.png"},
-		"other/photos/deep/a.png":             {"other", "photos/deep/a.png"},
-		"weights/photos/a.png":                {"weights", "photos/a.png"},
-		"visitors/a.png":                      {"visitors", "visitors/a.png"}, // no file lies at the top of a box: a group of that name
+		"photos/a.png":            {"visitors", "photos/a.png"},
+		"photos/deep/a.png":       {"visitors", "photos/deep/a.png"},
+		"visitors/photos/a.png":   {"visitors", "photos/a.png"},
+		"other/photos/deep/a.png": {"other", "photos/deep/a.png"},
+		"weights/photos/a.png":    {"weights", "photos/a.png"},
+		// no file lies at the top of a box: a group of that name
+		"visitors/a.png":                      {"visitors", "visitors/a.png"},
 		"visitors/visitors/a.png":             {"visitors", "visitors/a.png"},
 		"nobody/photos/a.png":                 {"visitors", "nobody/photos/a.png"},
 		"a b/Файл 1+2.csv":                    {"visitors", "a b/Файл 1+2.csv"},
@@ -47,12 +48,18 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{
-		"", "/", "a", "a.png", "a/", "/a", "a//b", "a/b/", "./a", "a/.", "../a", "a/..", "a/../b", "a/../../b", "visitors/../../boris/file_groups/g/x", "../users/boris/file_groups/g/x",
-		"a/\x00", "a/b\n", "a/\x7f", "a/\xff", "a\x01/b", "a/" + strings.Repeat("x", 256), strings.Repeat("g/", 500) + "f",
-		"visitors:/a/b/../c", "/visitors/g/a", "//x/files/visitors/g/a/..", "/pu-ann/files/visitors/a", "/pu-ann/files/visitors/g/", "/pu-ann/files/visitors", "/files", "/files/", "/pu-ann/files",
-		"/pu-ann/files/visitors/../users/boris/x", "/pu-ann/files/visitors/%2e%2e/x/y", "/pu-ann/files/visitors/g/..%2f..%2fx", "/pu-ann/files/visitors/g/a%00", "/pu-ann/files/visitors/g%2fx/a",
-		"/pu-ann/files/visitors//a", "/pu-ann/files/visitors/g/%zz", "/pu-ann/files/visitors/g/%ff", "/pu-boris/files/visitors/g/a", "/pu-ann/files/secret/g/a", "https://x.example/pu-boris/files/visitors/g/a",
-		"https://", "https://x.example", "https://x.example/", "http://[::1/files/visitors/g/a", "/pu-ann/pipelines/runs/x", "https://user:secret@/files/visitors/a", "/files/visitors:/m/a",
+		"", "/", "a", "a.png", "a/", "/a", "a//b", "a/b/", "./a", "a/.", "../a", "a/..", "a/../b", "a/../../b",
+		"visitors/../../boris/file_groups/g/x", "../users/boris/file_groups/g/x",
+		"a/\x00", "a/b\n", "a/\x7f", "a/\xff", "a\x01/b", "a/" + strings.Repeat("x", 256),
+		strings.Repeat("g/", 500) + "f",
+		"visitors:/a/b/../c", "/visitors/g/a", "//x/files/visitors/g/a/..", "/pu-ann/files/visitors/a",
+		"/pu-ann/files/visitors/g/", "/pu-ann/files/visitors", "/files", "/files/", "/pu-ann/files",
+		"/pu-ann/files/visitors/../users/boris/x", "/pu-ann/files/visitors/%2e%2e/x/y",
+		"/pu-ann/files/visitors/g/..%2f..%2fx", "/pu-ann/files/visitors/g/a%00", "/pu-ann/files/visitors/g%2fx/a",
+		"/pu-ann/files/visitors//a", "/pu-ann/files/visitors/g/%zz", "/pu-ann/files/visitors/g/%ff",
+		"/pu-boris/files/visitors/g/a", "/pu-ann/files/secret/g/a", "https://x.example/pu-boris/files/visitors/g/a",
+		"https://", "https://x.example", "https://x.example/", "http://[::1/files/visitors/g/a",
+		"/pu-ann/pipelines/runs/x", "https://user:secret@/files/visitors/a", "/files/visitors:/m/a",
 	} {
 		if got, err := boxes.Parse(in, "pu-ann"); err == nil {
 			t.Errorf("%q is taken for %v", in, got)
@@ -74,7 +81,8 @@ func TestUsualAndWritten(t *testing.T) {
 		boxes          Boxes
 		usual, written string
 	}{
-		{nil, "", ""}, {Boxes{{"a", true}}, "a", ""}, {Boxes{{"a", false}, {"b", false}}, "a", "a"}, {Boxes{{"a", true}, {"b", false}}, "b", "b"},
+		{nil, "", ""}, {Boxes{{"a", true}}, "a", ""}, {Boxes{{"a", false}, {"b", false}}, "a", "a"},
+		{Boxes{{"a", true}, {"b", false}}, "b", "b"},
 	} {
 		if u, w := x.boxes.Usual(), x.boxes.Written(); u != x.usual || w != x.written {
 			t.Errorf("%v: %q %q", x.boxes, u, w)
@@ -82,9 +90,11 @@ func TestUsualAndWritten(t *testing.T) {
 	}
 }
 
-// What is taken for a place becomes a key among the caller's own files, and a name that stays in its folder.
+// What is taken for a place becomes a key among the caller's own files, and a name that stays in
+// its folder.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a/b", "visitors/a/b", "/pu-ann/files/visitors/g/a%20b", "https://x/files/other/g/../a", "a/../b", "\xff/a", "/files/visitors/g/%2e%2e"} {
+	for _, s := range []string{"a/b", "visitors/a/b", "/pu-ann/files/visitors/g/a%20b", "https://x/files/other/g/../a",
+		"a/../b", "\xff/a", "/files/visitors/g/%2e%2e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -1,5 +1,6 @@
-// Package frame is the form in which server and worker talk over their Unix socket: 8 bytes of header, type (1), length of the meta (3, big endian), length of the body (4, big endian); then the meta and
-// the body. worker.py is the other side and must agree.
+// Package frame is the form in which server and worker talk over their Unix socket: 8 bytes of
+// header, type (1), length of the meta (3, big endian), length of the body (4, big endian); then
+// the meta and the body. worker.py is the other side and must agree.
 package frame
 
 import (
@@ -12,8 +13,10 @@ import (
 // Type says what a frame is.
 type Type byte
 
-// The types. Bodies are JSON but for Call and Answer, which carry the body of the HTTP request, as it is or with its lists of numbers in binary (package numbers), and of the answer likewise. Call's meta is the request's id and, where there is more to say of the call, a zero byte
-// and a JSON object; Answer's meta is empty or a JSON object. Other frames have none.
+// The types. Bodies are JSON but for Call and Answer, which carry the body of the HTTP request, as
+// it is or with its lists of numbers in binary (package numbers), and of the answer likewise.
+// Call's meta is the request's id and, where there is more to say of the call, a zero byte and a
+// JSON object; Answer's meta is empty or a JSON object. Other frames have none.
 const (
 	Hello   Type = iota + 1 // worker or supervisor -> server: Greeting
 	Ready                   // worker -> server: Function; the import is done
@@ -34,7 +37,8 @@ type Frame struct {
 	Body []byte
 }
 
-// MaxBody bounds a body in bytes, an answer may be larger than a request (64 MiB) but not without end; MaxMeta bounds a meta.
+// MaxBody bounds a body in bytes, an answer may be larger than a request (64 MiB) but not without
+// end; MaxMeta bounds a meta.
 const (
 	MaxBody = 256 << 20
 	MaxMeta = 1 << 20
@@ -68,7 +72,8 @@ func Write(w io.Writer, f Frame) error {
 	return err
 }
 
-// Read receives a frame, which is the caller's. A length over the bounds or an unknown type is an error, and nothing is allocated for it; memory is taken as bytes come, not as they are announced.
+// Read receives a frame, which is the caller's. A length over the bounds or an unknown type is an
+// error, and nothing is allocated for it; memory is taken as bytes come, not as they are announced.
 func Read(r io.Reader) (Frame, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {

@@ -103,7 +103,8 @@ func (s *Server) Handler() http.Handler {
 // them, for a model, for calls is no reason to be started anew.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	if err := s.Pool.Err(); err != nil {
-		problem.Answer(w, r, problem.Internal, http.StatusInternalServerError, "", "no worker can connect: "+err.Error())
+		problem.Answer(w, r, problem.Internal, http.StatusInternalServerError, "",
+			"no worker can connect: "+err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusOK)
@@ -306,7 +307,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New(problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
 	case errors.Is(err, pool.ErrFull):
 		w.Header().Set("Retry-After", "1")
-		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded", "too many calls wait for the function")
+		p = problem.New("overloaded", http.StatusServiceUnavailable, "Overloaded",
+			"too many calls wait for the function")
 	case errors.Is(err, pool.ErrDeadline):
 		p = problem.New(problem.Timeout, http.StatusGatewayTimeout, "",
 			"the function did not answer within "+s.Timeout.String())

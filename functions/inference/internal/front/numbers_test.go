@@ -33,7 +33,8 @@ func TestMemoryForNumbers(t *testing.T) {
 			left := make(chan int)
 			go func() {
 				rec := httptest.NewRecorder()
-				h.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/predict", strings.NewReader(body)).WithContext(ctx))
+				h.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/predict",
+					strings.NewReader(body)).WithContext(ctx))
 				left <- rec.Code
 			}()
 			for s.Pool.State().Waiting == 0 && t.Context().Err() == nil {

@@ -149,7 +149,8 @@ func (s *Server) startSpan(ctx context.Context, r *http.Request, n *notes) (cont
 	}
 	ctx, span := s.Tracer.Start(propagator.Extract(ctx, propagation.HeaderCarrier(r.Header)), r.Method,
 		trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method),
+			attribute.String("url.path", r.URL.Path),
 			attribute.String("url.scheme", "http"),
 			attribute.String("unip.component", s.Component), attribute.String("unip.request_id", n.id)))
 	n.trace = span.SpanContext().TraceID().String()

@@ -28,9 +28,12 @@ const alignment = 16
 // the component is the one model.
 func (s *Server) handleV2(mux *http.ServeMux) {
 	get := map[string]http.HandlerFunc{
-		"/v2":              s.serverMetadata,
-		"/v2/{$}":          s.serverMetadata,
-		"/v2/health/live":  func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]bool{"live": true}) },
+		"/v2":     s.serverMetadata,
+		"/v2/{$}": s.serverMetadata,
+		"/v2/health/live": func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w,
+				map[string]bool{"live": true})
+		},
 		"/v2/health/ready": s.serverReady,
 	}
 	post := map[string]http.HandlerFunc{}
@@ -45,7 +48,8 @@ func (s *Server) handleV2(mux *http.ServeMux) {
 			mux.HandleFunc(method+" "+path, h)
 			mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Allow", allow)
-				problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "", "the path has only "+allow)
+				problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "",
+					"the path has only "+allow)
 			})
 		}
 	}

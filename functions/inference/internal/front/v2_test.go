@@ -38,7 +38,8 @@ func TestReadOfABodyThatIsTooShort(t *testing.T) {
 	if err := (form{head: 3}).readBody(&b, strings.NewReader("{}")); !errors.Is(err, errHead) {
 		t.Error(err)
 	}
-	if err := (form{head: 3}).readBody(&b, iotest.ErrReader(io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := (form{head: 3}).readBody(&b, iotest.ErrReader(io.ErrUnexpectedEOF)); !errors.Is(err,
+		io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 }
@@ -53,7 +54,9 @@ func TestRespond(t *testing.T) {
 		`{"json_size":4}`: "", `{"files":[]}`: "",
 		"x": none, "[]": none, `{"json_size":"2"}`: none, `{"numbers":1}`: none, `{"numbers":[[0,"d",1]]}`: none,
 		`{"numbers":[[0,"x",1]]}`: none, `{"numbers":[[3,"b",1]]}`: none, `{"numbers":[[-1,"b",1]]}`: none,
-		`{"numbers":[[0,"b",-1]]}`: none, `{"numbers":[[0,"b",4]]}`: none, `{"numbers":[[2,"b",0],[1,"b",0]]}`: none, `{"numbers":[[0,"",1]]}`: none, `{"numbers":[[0,"bb",1]]}`: none, `{"numbers":[[0,"q",9223372036854775807]]}`: none,
+		`{"numbers":[[0,"b",-1]]}`: none, `{"numbers":[[0,"b",4]]}`: none, `{"numbers":[[2,"b",0],[1,"b",0]]}`: none,
+		`{"numbers":[[0,"",1]]}`: none, `{"numbers":[[0,"bb",1]]}`: none,
+		`{"numbers":[[0,"q",9223372036854775807]]}`: none,
 	} {
 		rec := httptest.NewRecorder()
 		server(t).respond(rec, httptest.NewRequest(http.MethodPost, "/", nil), form{v2: true},
@@ -65,7 +68,8 @@ func TestRespond(t *testing.T) {
 			}
 			continue
 		}
-		if rec.Code != 200 || h.Get(headLength) != want || (h.Get("Content-Type") != "application/json") != (want != "") ||
+		if rec.Code != 200 || h.Get(headLength) != want ||
+			(h.Get("Content-Type") != "application/json") != (want != "") ||
 			h.Get("Content-Length") != "3" || rec.Body.String() != "{}x" {
 			t.Errorf("%s: %d %v %s", meta, rec.Code, h, rec.Body)
 		}

@@ -1,5 +1,7 @@
-// Package metrics counts what an inference server does, for Prometheus. Those of HTTP have the names of OpenTelemetry's semantic conventions, as Knative's queue-proxy in front of the server has them; docs/inference.md lists them
-// all. One call costs about half a microsecond: the series of a route are looked up once and kept.
+// Package metrics counts what an inference server does, for Prometheus. Those of HTTP have the
+// names of OpenTelemetry's semantic conventions, as Knative's queue-proxy in front of the server
+// has them; docs/inference.md lists them all. One call costs about half a microsecond: the series
+// of a route are looked up once and kept.
 package metrics
 
 import (
@@ -16,7 +18,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 )
 
-// Bounds of the histograms. Seconds go from half a millisecond, which a function that does nothing takes, to Knative's longest call; bytes to the largest body.
+// Bounds of the histograms. Seconds go from half a millisecond, which a function that does nothing
+// takes, to Knative's longest call; bytes to the largest body.
 var (
 	seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 	sizes   = prometheus.ExponentialBuckets(256, 4, 10)
@@ -69,28 +72,39 @@ type series struct{ duration, request, response prometheus.Observer }
 // New makes the metrics of a server; state tells what its pool does.
 func New(state func() pool.State) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(), routes: map[key]series{}, function: map[string]prometheus.Observer{}, ends: map[string]prometheus.Counter{},
-		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_active_requests", Help: "Requests that are being answered."}),
-		wait:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "unip_queue_wait_seconds", Help: "How long calls waited for a free worker.", Buckets: seconds}),
-		start:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "unip_start_seconds", Help: "How long the phases of the last start took."}, []string{"phase"}),
-		model:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_model_size_bytes", Help: "Size of the fetched model."}),
+		registry: prometheus.NewRegistry(), routes: map[key]series{}, function: map[string]prometheus.Observer{},
+		ends: map[string]prometheus.Counter{},
+		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_active_requests",
+			Help: "Requests that are being answered."}),
+		wait: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "unip_queue_wait_seconds",
+			Help: "How long calls waited for a free worker.", Buckets: seconds}),
+		start: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "unip_start_seconds",
+			Help: "How long the phases of the last start took."}, []string{"phase"}),
+		model: prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_model_size_bytes",
+			Help: "Size of the fetched model."}),
 	}
 	route := []string{"http_request_method", "http_route", "http_response_status_code"}
-	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_duration_seconds", Help: "How long requests took.", Buckets: seconds}, route)
-	m.request = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_body_size_bytes", Help: "Size of requests' bodies.", Buckets: sizes}, route)
-	m.response = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_response_body_size_bytes", Help: "Size of answers' bodies.", Buckets: sizes}, route)
+	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_duration_seconds",
+		Help: "How long requests took.", Buckets: seconds}, route)
+	m.request = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_body_size_bytes",
+		Help: "Size of requests' bodies.", Buckets: sizes}, route)
+	m.response = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_response_body_size_bytes",
+		Help: "Size of answers' bodies.", Buckets: sizes}, route)
 	function := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "unip_function_duration_seconds", Help: "How long the function took, its values' decoding and encoding included.", Buckets: seconds,
+		Name: "unip_function_duration_seconds",
+		Help: "How long the function took, its values' decoding and encoding included.", Buckets: seconds,
 	}, []string{"outcome"})
 	for _, o := range []string{OutcomeAnswer, OutcomeProblem, OutcomeTimeout, OutcomeDied} {
 		m.function[o] = function.WithLabelValues(o)
 	}
-	ends := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unip_worker_restarts_total", Help: "Workers that ended and were replaced."}, []string{"reason"})
+	ends := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unip_worker_restarts_total",
+		Help: "Workers that ended and were replaced."}, []string{"reason"})
 	for _, reason := range pool.Ends {
 		m.ends[reason] = ends.WithLabelValues(reason)
 	}
 	gauge := func(name, help string, value func(pool.State) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(state())) })
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(state())) })
 	}
 	m.registry.MustRegister(m.active, m.duration, m.request, m.response, m.wait, m.start, m.model, function, ends,
 		gauge("unip_queue_depth", "Calls that wait for a free worker.", func(s pool.State) int { return s.Waiting }),
@@ -133,7 +147,8 @@ func (m *Metrics) End(r Request) {
 	s.response.Observe(float64(r.Sent))
 }
 
-// resolve makes the series of a route. There are as many as patterns, methods and statuses that a server has; a method that HTTP does not know counts as _OTHER, a path that is no route's as "".
+// resolve makes the series of a route. There are as many as patterns, methods and statuses that a
+// server has; a method that HTTP does not know counts as _OTHER, a path that is no route's as "".
 func (m *Metrics) resolve(k key) series {
 	_, route, ok := strings.Cut(k.pattern, " ")
 	if !ok {
@@ -143,12 +158,14 @@ func (m *Metrics) resolve(k key) series {
 		route = ""
 	}
 	switch k.method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
 	default:
 		k.method = "_OTHER"
 	}
 	labels := []string{k.method, route, strconv.Itoa(k.status)}
-	s := series{m.duration.WithLabelValues(labels...), m.request.WithLabelValues(labels...), m.response.WithLabelValues(labels...)}
+	s := series{m.duration.WithLabelValues(labels...), m.request.WithLabelValues(labels...),
+		m.response.WithLabelValues(labels...)}
 	if k.method != "_OTHER" { // made-up methods are not kept
 		m.mu.Lock()
 		m.routes[k] = s

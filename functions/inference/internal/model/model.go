@@ -1,6 +1,7 @@
 // Package model holds a component's model: fetched from its source, loaded by the workers, once.
 //
-// It need not be there when the component starts: then every call looks again, at most once a second, and the first that finds it brings it.
+// It need not be there when the component starts: then every call looks again, at most once a
+// second, and the first that finds it brings it.
 package model
 
 import (
@@ -20,14 +21,16 @@ var (
 	ErrMissing = errors.New("the model is not in its box")
 	// ErrUnavailable: the storage did not answer, or there are no credentials yet.
 	ErrUnavailable = errors.New("the storage of the model does not answer")
-	// ErrInvalid: the object is there, and cannot be brought as it is: it is too large for the disk, say. Looking again is no use until it is replaced.
+	// ErrInvalid: the object is there, and cannot be brought as it is: it is too large for the
+	// disk, say. Looking again is no use until it is replaced.
 	ErrInvalid = errors.New("the model cannot be used")
 )
 
 // Source is where a model comes from. Its String names the model in the log.
 type Source interface {
 	fmt.Stringer
-	// Fetch brings the model to where the workers read it. Calls do not overlap. Errors: ErrMissing, ErrUnavailable, ErrInvalid.
+	// Fetch brings the model to where the workers read it. Calls do not overlap. Errors:
+	// ErrMissing, ErrUnavailable, ErrInvalid.
 	Fetch(ctx context.Context) (File, error)
 }
 
@@ -62,7 +65,9 @@ func (m *Model) ETag() string {
 	return m.etag
 }
 
-// Get makes sure that the model is loaded. Calls at the same time share one look, and a look that failed is repeated after lookAgain at the earliest. Errors: ErrMissing, ErrUnavailable, ErrInvalid, Load's.
+// Get makes sure that the model is loaded. Calls at the same time share one look, and a look that
+// failed is repeated after lookAgain at the earliest. Errors: ErrMissing, ErrUnavailable,
+// ErrInvalid, Load's.
 func (m *Model) Get(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,7 +91,8 @@ func (m *Model) bring(ctx context.Context) error {
 		}
 		return err
 	}
-	m.Log.Info("model fetched", "object", m.Source.String(), "etag", got.ETag, "bytes", got.Size, "seconds", time.Since(start).Seconds())
+	m.Log.Info("model fetched", "object", m.Source.String(), "etag", got.ETag, "bytes", got.Size, "seconds",
+		time.Since(start).Seconds())
 	if m.Fetched != nil {
 		m.Fetched(time.Since(start), got.Size)
 	}

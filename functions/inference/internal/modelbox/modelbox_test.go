@@ -25,8 +25,9 @@ func TestUsersFilesAreNoModel(t *testing.T) {
 		s.Put(t, bucket, key, "BOBS SECRET")
 	}
 	b, err := json.Marshal(databox.Session{
-		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
-		Expiration: time.Now().Add(time.Hour),
+		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey,
+		SecretAccessKey: miniotest.SecretKey,
+		Expiration:      time.Now().Add(time.Hour),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +37,10 @@ func TestUsersFilesAreNoModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for object, want := range map[string]error{
-		"users/": model.ErrInvalid, "users": model.ErrInvalid, "/users/": model.ErrInvalid, "": model.ErrInvalid, "/": model.ErrInvalid,
-		"users/bob/file_groups/in/secret.csv": model.ErrInvalid, "users/bob/": model.ErrInvalid, "models/m": nil, "models/": nil, "usersand/": nil,
+		"users/": model.ErrInvalid, "users": model.ErrInvalid, "/users/": model.ErrInvalid, "": model.ErrInvalid,
+		"/":                                   model.ErrInvalid,
+		"users/bob/file_groups/in/secret.csv": model.ErrInvalid, "users/bob/": model.ErrInvalid, "models/m": nil,
+		"models/": nil, "usersand/": nil,
 	} {
 		to := filepath.Join(t.TempDir(), "model")
 		source := Source{Session: session, Object: object, File: to, Path: to, Log: slog.New(slog.DiscardHandler)}

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// collector writes the elements of one list behind those of others, as integers as narrow as those that came, from the first number with a fraction on as floats.
+// collector writes the elements of one list behind those of others, as integers as narrow as those
+// that came, from the first number with a fraction on as floats.
 type collector struct {
 	out   []byte
 	base  int // where the list begins in out
@@ -51,14 +52,16 @@ func (c *collector) add(n number, follow int) bool {
 	return true
 }
 
-// tooWhole says that so many integers are more than a quarter of the numbers, whatever comes in the bytes that follow: making integers of them again would cost what is saved.
+// tooWhole says that so many integers are more than a quarter of the numbers, whatever comes in the
+// bytes that follow: making integers of them again would cost what is saved.
 func (c *collector) tooWhole(whole, follow int) bool { return whole > (c.count+follow/2+1)/4 }
 
 // usual is how long a number is that decimals mostly reads.
 const usual = 10
 
-// decimals adds numbers in the form that most have, as long as they come: up to nine digits, a point, up to seven digits and a comma, with a blank at most before and none behind. It is but a faster way to what parse
-// and add do, and returns where they go on.
+// decimals adds numbers in the form that most have, as long as they come: up to nine digits, a
+// point, up to seven digits and a comma, with a blank at most before and none behind. It is but a
+// faster way to what parse and add do, and returns where they go on.
 func (c *collector) decimals(b []byte, at int) int {
 	out := c.out
 	for at+32 <= len(b) && len(out)+8 <= cap(out) {
@@ -124,7 +127,8 @@ func (c *collector) integers(b []byte, at int) int {
 	return at
 }
 
-// reserve makes room for what comes, given how many bytes of the body follow and how many the numbers until now took.
+// reserve makes room for what comes, given how many bytes of the body follow and how many the
+// numbers until now took.
 func (c *collector) reserve(follow, took int) {
 	size := c.width
 	if size == float {
@@ -178,7 +182,8 @@ func (c *collector) before(i, width int) int64 {
 	}
 }
 
-// rewrite makes elements of another, larger size of the integers until now, the last one first, so that none is overwritten before it is read.
+// rewrite makes elements of another, larger size of the integers until now, the last one first, so
+// that none is overwritten before it is read.
 func (c *collector) rewrite(size int, element func(to []byte, n int64)) bool {
 	if c.base+c.count*size+8 > c.most {
 		return false

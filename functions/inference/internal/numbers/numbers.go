@@ -1,6 +1,9 @@
-// Package numbers is for the long lists of numbers in JSON, which between server and worker go in binary, as elements of an array of Python's. Those of a request are taken out of its JSON: the function gets the same
-// lists of the same numbers, for a fifth to a third of what Python's json takes (BenchmarkTake; a Python number of an element is another 3 to 20 ns). Those of an answer are written into its JSON, in the words of Python's
-// json, for a third of what that takes or less (BenchmarkWrite; taking a float out of a Python list is another 25 ns).
+// Package numbers is for the long lists of numbers in JSON, which between server and worker go in
+// binary, as elements of an array of Python's. Those of a request are taken out of its JSON: the
+// function gets the same lists of the same numbers, for a fifth to a third of what Python's json
+// takes (BenchmarkTake; a Python number of an element is another 3 to 20 ns). Those of an answer
+// are written into its JSON, in the words of Python's json, for a third of what that takes or less
+// (BenchmarkWrite; taking a float out of a Python list is another 25 ns).
 package numbers
 
 import (
@@ -16,7 +19,8 @@ const (
 	Small = 4 << 10
 	// few is how many numbers are not worth taking out of the JSON.
 	few = 256
-	// mostRest is how many bytes of JSON may be left; more would cost what the numbers save. It also bounds what is read in vain.
+	// mostRest is how many bytes of JSON may be left; more would cost what the numbers save. It
+	// also bounds what is read in vain.
 	mostRest = 256 << 10
 	// Growth bounds the memory for what is taken: so many times the bytes of the body.
 	Growth = 2
@@ -25,10 +29,12 @@ const (
 // List says which numbers were taken out: those of the list at /inputs/Input/data.
 type List struct {
 	Input int
-	// Code is the type of the elements, as Python's array and struct name it, of the machine's own size and order: d, b, h, i, q.
+	// Code is the type of the elements, as Python's array and struct name it, of the machine's own
+	// size and order: d, b, h, i, q.
 	Code  byte
 	Count int
-	// Whole is how many of the elements of type d are integers in the JSON. Their places follow the elements, four bytes each.
+	// Whole is how many of the elements of type d are integers in the JSON. Their places follow the
+	// elements, four bytes each.
 	Whole int
 }
 
@@ -37,11 +43,15 @@ func (l List) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, `[%d,"%c",%d,%d]`, l.Input, l.Code, l.Count, l.Whole), nil
 }
 
-// Take returns a body without its long lists of numbers that are data of inputs: first the elements of each list, then the JSON with empty lists in their places. No lists means that the body is to be used as it
-// is: it has no such lists, or is not what is expected, and the worker says what is wrong with it. The result is a copy.
+// Take returns a body without its long lists of numbers that are data of inputs: first the elements
+// of each list, then the JSON with empty lists in their places. No lists means that the body is to
+// be used as it is: it has no such lists, or is not what is expected, and the worker says what is
+// wrong with it. The result is a copy.
 //
-// A number is taken only if its Python number is certain and quickly found: integers of 64 bits but for the lowest one and -0; others of up to 40 bytes that are no infinity and not below the normal floats.
-// Python's json rounds as IEEE 754 wants it, and so do these. The time is in proportion to the length of the body, whatever is in it.
+// A number is taken only if its Python number is certain and quickly found: integers of 64 bits but
+// for the lowest one and -0; others of up to 40 bytes that are no infinity and not below the normal
+// floats. Python's json rounds as IEEE 754 wants it, and so do these. The time is in proportion to
+// the length of the body, whatever is in it.
 func Take(body []byte) ([]byte, []List) {
 	if len(body) <= Small {
 		return nil, nil
@@ -57,13 +67,17 @@ func Take(body []byte) ([]byte, []List) {
 	return append(r.out, rest...), r.lists
 }
 
-// harmless reports whether each reader of JSON takes it: what the worker said of it would not name the place in the body. Beside what is no JSON, orjson refuses numbers that are infinite, and halves of characters.
+// harmless reports whether each reader of JSON takes it: what the worker said of it would not name
+// the place in the body. Beside what is no JSON, orjson refuses numbers that are infinite, and
+// halves of characters.
 func harmless(rest []byte) bool {
 	var value any
-	return json.Unmarshal(rest, &value) == nil && utf8.Valid(rest) && !bytes.Contains(rest, []byte(`\ud`)) && !bytes.Contains(rest, []byte(`\uD`))
+	return json.Unmarshal(rest, &value) == nil && utf8.Valid(rest) && !bytes.Contains(rest, []byte(`\ud`)) &&
+		!bytes.Contains(rest, []byte(`\uD`))
 }
 
-// reader goes through a request. It looks for what it knows, and leaves it to others whether the rest is JSON.
+// reader goes through a request. It looks for what it knows, and leaves it to others whether the
+// rest is JSON.
 type reader struct {
 	body     []byte
 	at       int
@@ -77,7 +91,8 @@ type reader struct {
 // tooMuch says that more JSON is left than there may be.
 func (r *reader) tooMuch() bool { return len(r.rest)+r.at-r.kept > mostRest }
 
-// request reports whether the body looks like a request whose lists can be told by their places: no key comes twice or in escapes where it matters.
+// request reports whether the body looks like a request whose lists can be told by their places: no
+// key comes twice or in escapes where it matters.
 func (r *reader) request() bool {
 	seen := false
 	return r.blank() == '{' && r.object(func(key []byte) bool {
@@ -213,7 +228,8 @@ func (r *reader) skip() bool {
 	return false
 }
 
-var ends = [256]bool{',': true, ':': true, ']': true, '}': true, '[': true, '{': true, '"': true, ' ': true, '\t': true, '\n': true, '\r': true}
+var ends = [256]bool{',': true, ':': true, ']': true, '}': true, '[': true, '{': true, '"': true, ' ': true, '\t': true,
+	'\n': true, '\r': true}
 
 // text passes over a string.
 func (r *reader) text() bool {

@@ -8,14 +8,17 @@ import (
 	"unsafe"
 )
 
-// number is a number of JSON as Python reads it: one with a fraction or an exponent is a float, others are integers.
+// number is a number of JSON as Python reads it: one with a fraction or an exponent is a float,
+// others are integers.
 type number struct {
 	float bool
 	value float64
 	whole int64
 }
 
-// What takes strconv long is not taken: numbers of more than longest bytes, of which strconv also reads exponents in another way than Python when there are thousands, and those below the normal floats.
+// What takes strconv long is not taken: numbers of more than longest bytes, of which strconv also
+// reads exponents in another way than Python when there are thousands, and those below the normal
+// floats.
 const longest, normal = 40, 0x1p-1022
 
 // most64 is how many decimal digits always fit into 64 bits.
@@ -81,7 +84,8 @@ func parse(b []byte, at int) (number, int) {
 
 // tens and fives are powers: of ten those that are exact as floats, of five those of 63 bits.
 var (
-	tens  = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+	tens = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+		1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 	fives = func() (all [28]uint64) {
 		for i := range all {
 			all[i] = 1
@@ -94,10 +98,13 @@ var (
 	tens64 = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 )
 
-// rounded is the float nearest to digits * 10^exponent, of two the even one; false is a number that is left to strconv.
+// rounded is the float nearest to digits * 10^exponent, of two the even one; false is a number that
+// is left to strconv.
 //
-// Where both are exact floats, their product or quotient is rounded once (W. D. Clinger, How to Read Floating Point Numbers Accurately, 1990). Otherwise the digits are divided by a power of five, as integers, to 62
-// bits or more and a remainder: the float is the 53 highest bits, rounded by what is below them.
+// Where both are exact floats, their product or quotient is rounded once (W. D. Clinger, How to
+// Read Floating Point Numbers Accurately, 1990). Otherwise the digits are divided by a power of
+// five, as integers, to 62 bits or more and a remainder: the float is the 53 highest bits, rounded
+// by what is below them.
 func rounded(digits uint64, exponent int) (float64, bool) {
 	switch {
 	case digits <= exact && -22 <= exponent && exponent < 0:
@@ -121,7 +128,8 @@ func rounded(digits uint64, exponent int) (float64, bool) {
 }
 
 func integer(digits uint64, count int, negative bool, end int) (number, int) {
-	if count > most64 || digits > math.MaxInt64 || negative && digits == 0 { // -0 is not the same to all readers of JSON
+	// -0 is not the same to all readers of JSON
+	if count > most64 || digits > math.MaxInt64 || negative && digits == 0 {
 		return number{}, -1
 	}
 	n := int64(digits)
@@ -148,7 +156,8 @@ func decimal(b []byte, at int, digits uint64) (uint64, int) {
 	return digits, at
 }
 
-// eight reads up to eight digits at once, of the eight bytes at b[at:]: the bytes of a word become pairs, the pairs fours, and those eight digits.
+// eight reads up to eight digits at once, of the eight bytes at b[at:]: the bytes of a word become
+// pairs, the pairs fours, and those eight digits.
 func eight(b []byte, at int) (digits uint64, n int) {
 	word := binary.LittleEndian.Uint64(b[at:]) ^ 0x3030303030303030
 	// The lowest byte over 9 gets its highest bit; carries do not reach those below it.

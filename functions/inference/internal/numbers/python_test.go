@@ -94,8 +94,11 @@ func (j *judge) judge(t *testing.T, body, packed []byte, lists []List) {
 
 // writers write numbers as programs do.
 var writers = map[string]func(r *rand.Rand) string{
-	"float64":   func(r *rand.Rand) string { return strconv.FormatFloat(r.NormFloat64(), 'g', -1, 64) },
-	"float32":   func(r *rand.Rand) string { return strconv.FormatFloat(float64(float32(r.NormFloat64())), 'g', -1, 64) },
+	"float64": func(r *rand.Rand) string { return strconv.FormatFloat(r.NormFloat64(), 'g', -1, 64) },
+	"float32": func(r *rand.Rand) string {
+		return strconv.FormatFloat(float64(float32(r.NormFloat64())), 'g', -1,
+			64)
+	},
 	"rounded":   func(r *rand.Rand) string { return strconv.FormatFloat(r.Float64(), 'f', 1+r.IntN(8), 64) },
 	"exponents": func(r *rand.Rand) string { return fmt.Sprintf("%.3e", r.NormFloat64()*1e-9) },
 	"pixels":    func(r *rand.Rand) string { return strconv.Itoa(r.IntN(256)) },
@@ -122,17 +125,20 @@ func TestTake(t *testing.T) {
 	j := startJudge(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	codes := map[string]string{
-		"float64": "d", "float32": "d", "rounded": "d", "exponents": "d", "pixels": "h", "bytes": "b", "int16": "h", "int32": "i", "int64": "q", "a few whole": "d", "growing": "q",
+		"float64": "d", "float32": "d", "rounded": "d", "exponents": "d", "pixels": "h", "bytes": "b", "int16": "h",
+		"int32": "i", "int64": "q", "a few whole": "d", "growing": "q",
 	}
 	for name, write := range writers {
 		for _, between := range []string{",", ", ", " ,\n\t"} {
 			for _, n := range []int{1300, 2500, 20000} {
-				body := []byte(`{"parameters":{"data":[1,2]},"inputs":[{"name":"a]}\"","data":"[1,2"},{"name":"b","datatype":"FP64","shape":[2],"data": ` + list(n, func() string { return write(r) }, between) + `}, 7], "model_key":null}`)
+				body := []byte(
+					`{"parameters":{"data":[1,2]},"inputs":[{"name":"a]}\"","data":"[1,2"},{"name":"b","datatype":"FP64","shape":[2],"data": ` + list(n, func() string { return write(r) }, between) + `}, 7], "model_key":null}`)
 				if len(body) <= Small {
 					continue
 				}
 				packed, lists := Take(body)
-				if len(lists) != 1 || lists[0].Input != 1 || string(lists[0].Code) != codes[name] || lists[0].Count != n {
+				if len(lists) != 1 || lists[0].Input != 1 || string(lists[0].Code) != codes[name] ||
+					lists[0].Count != n {
 					t.Errorf("%s: %+v, want one list of %d of type %s", name, lists, n, codes[name])
 					continue
 				}
@@ -144,7 +150,9 @@ func TestTake(t *testing.T) {
 		}
 	}
 	// Several lists, of different types, in any order of keys.
-	body := []byte(`{"inputs":[{"data":` + list(3000, func() string { return "0.25" }, ",") + `,"name":"a"},{"data":` + list(301, func() string { return "-300" }, ",") + `},{"data":[[1],[2]]},{"data":[]},{"data":` + list(999, func() string { return "1e2" }, ",") + `}]}`)
+	body := []byte(`{"inputs":[{"data":` + list(3000, func() string { return "0.25" },
+		",") + `,"name":"a"},{"data":` + list(301, func() string { return "-300" },
+		",") + `},{"data":[[1],[2]]},{"data":[]},{"data":` + list(999, func() string { return "1e2" }, ",") + `}]}`)
 	packed, lists := Take(body)
 	if len(lists) != 3 || lists[2].Input != 4 {
 		t.Fatalf("%+v", lists)
@@ -178,23 +186,25 @@ func TestNotTaken(t *testing.T) {
 		"fraction without":      `{"inputs":[{"data":[` + numbers + `,1.]}]}`,
 		"exponent without":      `{"inputs":[{"data":[` + numbers + `,1e]}]}`,
 		"infinite elsewhere":    `{"inputs":[{"data":[` + numbers + `]}],"parameters":[1e400]}`,
-		"long number":           `{"inputs":[{"data":[` + numbers + `,0.` + strings.Repeat("0", 100000) + `1e100001]}]}`,
-		"below the normal":      `{"inputs":[{"data":[` + numbers + `,1e-310]}]}`,
-		"no digit":              `{"inputs":[{"data":[` + numbers + `,-]}]}`,
-		"plus":                  `{"inputs":[{"data":[` + numbers + `,+1]}]}`,
-		"comma at the end":      `{"inputs":[{"data":[` + numbers + `,]}]}`,
-		"two commas":            `{"inputs":[{"data":[` + numbers + `,,1]}]}`,
-		"no comma":              `{"inputs":[{"data":[` + numbers + ` 1]}]}`,
-		"no end":                `{"inputs":[{"data":[` + numbers,
-		"no end of the object":  `{"inputs":[{"data":[` + numbers + `]`,
-		"more behind":           `{"inputs":[{"data":[` + numbers + `]}]} {}`,
-		"wrong elsewhere":       `{"inputs":[{"data":[` + numbers + `],"name":x}]}`,
-		"no colon":              `{"inputs":[{"data" [` + numbers + `]}]}`,
-		"not UTF-8":             `{"inputs":[{"data":[` + numbers + "],\"name\":\"\xff\"}]}",
-		"half a character":      `{"inputs":[{"data":[` + numbers + `],"name":"\ud800"}]}`,
-		"much else":             `{"inputs":[{"data":[` + numbers + `],"name":"` + strings.Repeat("x", mostRest) + `"}]}`,
-		"a list":                `[{"data":[` + numbers + `]}]`,
-		"nothing":               strings.Repeat(" ", 5000),
+		"long number": `{"inputs":[{"data":[` + numbers + `,0.` + strings.Repeat("0",
+			100000) + `1e100001]}]}`,
+		"below the normal":     `{"inputs":[{"data":[` + numbers + `,1e-310]}]}`,
+		"no digit":             `{"inputs":[{"data":[` + numbers + `,-]}]}`,
+		"plus":                 `{"inputs":[{"data":[` + numbers + `,+1]}]}`,
+		"comma at the end":     `{"inputs":[{"data":[` + numbers + `,]}]}`,
+		"two commas":           `{"inputs":[{"data":[` + numbers + `,,1]}]}`,
+		"no comma":             `{"inputs":[{"data":[` + numbers + ` 1]}]}`,
+		"no end":               `{"inputs":[{"data":[` + numbers,
+		"no end of the object": `{"inputs":[{"data":[` + numbers + `]`,
+		"more behind":          `{"inputs":[{"data":[` + numbers + `]}]} {}`,
+		"wrong elsewhere":      `{"inputs":[{"data":[` + numbers + `],"name":x}]}`,
+		"no colon":             `{"inputs":[{"data" [` + numbers + `]}]}`,
+		"not UTF-8":            `{"inputs":[{"data":[` + numbers + "],\"name\":\"\xff\"}]}",
+		"half a character":     `{"inputs":[{"data":[` + numbers + `],"name":"\ud800"}]}`,
+		"much else": `{"inputs":[{"data":[` + numbers + `],"name":"` + strings.Repeat("x",
+			mostRest) + `"}]}`,
+		"a list":  `[{"data":[` + numbers + `]}]`,
+		"nothing": strings.Repeat(" ", 5000),
 	} {
 		if _, lists := Take([]byte(body)); len(lists) != 0 {
 			t.Errorf("%s: %+v", name, lists)
@@ -202,7 +212,8 @@ func TestNotTaken(t *testing.T) {
 	}
 }
 
-// What a body can have done in vain, in work and in memory, is bounded by its length, whatever it is.
+// What a body can have done in vain, in work and in memory, is bounded by its length, whatever it
+// is.
 func TestTakeIsBounded(t *testing.T) {
 	size := 16 << 20
 	if testing.Short() {
@@ -216,21 +227,23 @@ func TestTakeIsBounded(t *testing.T) {
 		body  string
 		lists int // -1: many
 	}{
-		"long lists":                      {fill("", `{"data":[`+strings.Repeat("0.25,", 8000)+`0]},`, "0"), -1},
-		"one large integer at the end":    {fill(`{"data":[`, "1,", "1234567890123]}"), 0},
-		"one fraction at the end":         {fill(`{"data":[`, "111,", "0.5]}"), 0},
-		"three quarters of integers":      {fill(`{"data":[0.5,`, "1,1,1,0.5,", "0.5]}"), 0},
-		"one text at the end":             {fill(`{"data":[`, "0.5,", `""]}`), 0},
-		"many that fail, after a long":    {fill(`{"data":[`+half+`1]},`, `{"data":[1,""]},`, "0"), 0},
-		"many that fail late":             {fill("", `{"data":[`+strings.Repeat("1,", 300)+`""]},`, "0"), 0},
-		"many that fail late and wider":   {fill("", `{"data":[`+strings.Repeat("1,", 300)+`12345678901,""]},`, "0"), 0},
-		"many short":                      {fill("", `{"data":[1]},`, "0"), 0},
-		"nested":                          {fill(`{"data":[`, "[0.5,0.5],", "[]]}"), 0},
-		"depth":                           {fill(`{"data":`, "[", ""), 0},
-		"empty objects":                   {fill("", "{},", "0"), 0},
-		"backslashes":                     {fill(`{"name":"`, `\\`, `"}`), 0},
-		"quotes":                          {fill(`{"name":"`, `\"`, `"}`), 0},
-		"numbers that are hard to round":  {fill(`{"data":[`, "0.50000000000000011102230246251565404236316680908203125,", "0.5]}"), 0},
+		"long lists":                   {fill("", `{"data":[`+strings.Repeat("0.25,", 8000)+`0]},`, "0"), -1},
+		"one large integer at the end": {fill(`{"data":[`, "1,", "1234567890123]}"), 0},
+		"one fraction at the end":      {fill(`{"data":[`, "111,", "0.5]}"), 0},
+		"three quarters of integers":   {fill(`{"data":[0.5,`, "1,1,1,0.5,", "0.5]}"), 0},
+		"one text at the end":          {fill(`{"data":[`, "0.5,", `""]}`), 0},
+		"many that fail, after a long": {fill(`{"data":[`+half+`1]},`, `{"data":[1,""]},`, "0"), 0},
+		"many that fail late":          {fill("", `{"data":[`+strings.Repeat("1,", 300)+`""]},`, "0"), 0},
+		"many that fail late and wider": {fill("", `{"data":[`+strings.Repeat("1,", 300)+`12345678901,""]},`, "0"),
+			0},
+		"many short":    {fill("", `{"data":[1]},`, "0"), 0},
+		"nested":        {fill(`{"data":[`, "[0.5,0.5],", "[]]}"), 0},
+		"depth":         {fill(`{"data":`, "[", ""), 0},
+		"empty objects": {fill("", "{},", "0"), 0},
+		"backslashes":   {fill(`{"name":"`, `\\`, `"}`), 0},
+		"quotes":        {fill(`{"name":"`, `\"`, `"}`), 0},
+		"numbers that are hard to round": {fill(`{"data":[`,
+			"0.50000000000000011102230246251565404236316680908203125,", "0.5]}"), 0},
 		"numbers below the normal floats": {fill(`{"data":[`, "1e-310,", "0.5]}"), 0},
 		"exponents":                       {fill(`{"data":[1e`, "1", "]}"), 0},
 		"digits":                          {fill(`{"data":[`, "1", "]}"), 0},
@@ -254,7 +267,8 @@ func TestTakeIsBounded(t *testing.T) {
 			if took > 10*time.Second { // some 100 ms
 				t.Errorf("it took %v", took)
 			}
-			t.Logf("%v, %.1f bytes allocated for each", took, float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)))
+			t.Logf("%v, %.1f bytes allocated for each", took,
+				float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)))
 		})
 	}
 }
@@ -264,7 +278,8 @@ func FuzzTake(f *testing.F) {
 	f.Add([]byte(`{"inputs":[{"data":[`), []byte("0.5,"), []byte("1]}]}"))
 	f.Add([]byte(`{"a":"\\\"","inputs":[{"name":"[","data":[`), []byte("-1.25e-3 , "), []byte("1e5]},{}]}"))
 	f.Add([]byte(`{"inputs":[{"data":[300,`), []byte("1,"), []byte("9007199254740993]}]}"))
-	f.Add([]byte(`{"inputs":[3,{"x":{"data":[]},"data":[1,`), []byte("1.5,-2.0,3e1,"), []byte(`7],"shape":[1]}],"inputs":1}`))
+	f.Add([]byte(`{"inputs":[3,{"x":{"data":[]},"data":[1,`), []byte("1.5,-2.0,3e1,"),
+		[]byte(`7],"shape":[1]}],"inputs":1}`))
 	f.Add([]byte(`{"inputs":[{"data":[`), []byte("0.1234567890123456789,12345678901234567.5,"), []byte("5e-324]}]}"))
 	j := startJudge(f)
 	f.Fuzz(func(t *testing.T, before, often, behind []byte) {

@@ -15,7 +15,8 @@ import (
 type Hole struct {
 	// At is its offset in the JSON, in bytes.
 	At int
-	// Code is the type of the elements, as in List; B, H, I and Q, which are unsigned, may come as well.
+	// Code is the type of the elements, as in List; B, H, I and Q, which are unsigned, may come as
+	// well.
 	Code  byte
 	Count int
 }
@@ -51,10 +52,13 @@ func (h Hole) size() int {
 // ErrHoles says that holes and body do not fit together.
 var ErrHoles = errors.New("the numbers of the answer are not where it says")
 
-// MostText is how many bytes of JSON a byte of an element can become at most, its comma included: "-128," of one byte, "-2.2250738585072014e-308," of eight.
+// MostText is how many bytes of JSON a byte of an element can become at most, its comma included:
+// "-128," of one byte, "-2.2250738585072014e-308," of eight.
 const MostText = 5
 
-// Check reports whether an answer's body has what Write and Append want: the elements of all holes, one after the other, then the JSON with nothing in the holes, which come in its order. start is where that begins.
+// Check reports whether an answer's body has what Write and Append want: the elements of all holes,
+// one after the other, then the JSON with nothing in the holes, which come in its order. start is
+// where that begins.
 func Check(body []byte, holes []Hole) (start int, err error) {
 	for _, h := range holes {
 		size := h.size()
@@ -73,12 +77,15 @@ func Check(body []byte, holes []Hole) (start int, err error) {
 	return start, nil
 }
 
-// Append appends an answer's JSON with the numbers in it, as Python's json writes them: the shortest digits that mean the same float, with an exponent below 1e-4 and from 1e16 on; null for what is no number.
+// Append appends an answer's JSON with the numbers in it, as Python's json writes them: the
+// shortest digits that mean the same float, with an exponent below 1e-4 and from 1e16 on; null for
+// what is no number.
 func Append(out, body []byte, holes []Hole) ([]byte, error) {
 	return fill(out, body, holes, nil, 0)
 }
 
-// Write writes the same in pieces of about so many bytes; JSON between two lists that is longer is a piece of its own.
+// Write writes the same in pieces of about so many bytes; JSON between two lists that is longer is
+// a piece of its own.
 func Write(w io.Writer, body []byte, holes []Hole, piece int) error {
 	out, err := fill(make([]byte, 0, piece+64), body, holes, w, piece)
 	if err != nil {

@@ -18,9 +18,12 @@ import (
 func TestWriteFloats(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
-	floats := []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1e-4, 9.999999999999999e-5, 1e15, 1e16, 9999999999999998, 9007199254740993, 123456789012345680, 1e22, 1e100, 5e-324, math.MaxFloat64, 2.5, 100, 1e-5, 123456.789, math.NaN(), math.Inf(1), math.Inf(-1)}
+	floats := []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1e-4, 9.999999999999999e-5, 1e15, 1e16, 9999999999999998,
+		9007199254740993, 123456789012345680, 1e22, 1e100, 5e-324, math.MaxFloat64, 2.5, 100, 1e-5, 123456.789,
+		math.NaN(), math.Inf(1), math.Inf(-1)}
 	for range 20_000 {
-		floats = append(floats, r.NormFloat64(), float64(r.Float32()), math.Round(r.Float64()*1e6)/1e6, float64(r.IntN(1e6)), math.Ldexp(r.Float64(), r.IntN(140)-70))
+		floats = append(floats, r.NormFloat64(), float64(r.Float32()), math.Round(r.Float64()*1e6)/1e6,
+			float64(r.IntN(1e6)), math.Ldexp(r.Float64(), r.IntN(140)-70))
 		if x := math.Float64frombits(r.Uint64()); !math.IsNaN(x) {
 			floats = append(floats, x)
 		}
@@ -71,14 +74,18 @@ func TestWrite(t *testing.T) {
 	if out, err := Append([]byte("before "), body, holes); err != nil || string(out) != "before "+want {
 		t.Errorf("%s %v, want %s", out, err, want)
 	}
-	// Neither numbers nor text are gathered: each write is of about a piece, or of the body's own memory.
+	// Neither numbers nor text are gathered: each write is of about a piece, or of the body's own
+	// memory.
 	long := append(bytes.Repeat([]byte{7}, 100_000), strings.Repeat("x", 100_000)+strings.Repeat("y", 50)...)
 	w := &sizes{body: long}
-	if err := Write(w, long, []Hole{{10, 'b', 50_000}, {100_010, 'b', 50_000}}, 1000); err != nil || w.total != 200_000+200_000-2+4+50-100_000 || w.most > 1000+25 {
+	if err := Write(w, long, []Hole{{10, 'b', 50_000}, {100_010, 'b', 50_000}}, 1000); err != nil ||
+		w.total != 200_000+200_000-2+4+50-100_000 || w.most > 1000+25 {
 		t.Errorf("%+v, %v", w.total, w.most)
 	}
 	// A caller who has left ends it.
-	if err := Write(broken{}, append(bytes.Repeat([]byte{1}, 1000), "{}"...), []Hole{{1, 'b', 1000}}, 10); err != io.ErrClosedPipe { // as it is
+	// as it is
+	if err := Write(broken{}, append(bytes.Repeat([]byte{1}, 1000), "{}"...), []Hole{{1, 'b', 1000}},
+		10); err != io.ErrClosedPipe {
 		t.Error(err)
 	}
 }
@@ -101,7 +108,8 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// FuzzWrite: whatever a worker says, Check refuses it or Write writes it, all of the JSON included, in at most so many bytes.
+// FuzzWrite: whatever a worker says, Check refuses it or Write writes it, all of the JSON included,
+// in at most so many bytes.
 func FuzzWrite(f *testing.F) {
 	f.Add([]byte("\x01\x02{}"), []byte(`[[1,"b",2]]`))
 	f.Add([]byte("01234567{}"), []byte(`[[1,"d",1],[2,"d",0]]`))
@@ -128,7 +136,10 @@ func BenchmarkWrite(b *testing.B) {
 		code byte
 		next func(b []byte) []byte
 	}{
-		"float64": {'d', func(b []byte) []byte { return binary.NativeEndian.AppendUint64(b, math.Float64bits(r.NormFloat64())) }},
+		"float64": {'d', func(b []byte) []byte {
+			return binary.NativeEndian.AppendUint64(b,
+				math.Float64bits(r.NormFloat64()))
+		}},
 		"float32": {'d', func(b []byte) []byte {
 			return binary.NativeEndian.AppendUint64(b, math.Float64bits(float64(r.Float32())))
 		}},

@@ -1,13 +1,15 @@
-// Package openapi describes a component to its callers: as an OpenAPI document, and as the metadata of the Open Inference Protocol. Both come from the docstring of its inference function, which the worker
-// reads (worker/docstring.py).
+// Package openapi describes a component to its callers: as an OpenAPI document, and as the metadata
+// of the Open Inference Protocol. Both come from the docstring of its inference function, which the
+// worker reads (worker/docstring.py).
 package openapi
 
 // Variable is one input or output as the docstring describes it.
 type Variable struct {
-	Name        string   `json:"name"`
-	Description string   `json:"description"`
-	Types       []string `json:"types"` // of the platform, or the Open Inference Protocol; none when the docstring names none
-	Optional    bool     `json:"optional"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	// of the platform, or the Open Inference Protocol; none when the docstring names none
+	Types    []string `json:"types"`
+	Optional bool     `json:"optional"`
 }
 
 // Description is what a docstring says.

@@ -5,18 +5,21 @@ import (
 	"strings"
 )
 
-// object keeps the document readable as code; encoding/json sorts its keys, so the same input gives the same bytes.
+// object keeps the document readable as code; encoding/json sorts its keys, so the same input gives
+// the same bytes.
 type object = map[string]any
 
-// Document is the OpenAPI 3.1 document of a component: predict, and the Open Inference Protocol below /v2. title is the component's name.
+// Document is the OpenAPI 3.1 document of a component: predict, and the Open Inference Protocol
+// below /v2. title is the component's name.
 func Document(title string, d Description) any {
 	summary, _, _ := strings.Cut(d.Summary, "\n")
 	paths := object{
 		"/predict": object{"post": object{
 			"operationId": "predict",
 			"summary":     summary,
-			"requestBody": object{"required": true, "content": object{jsonType: object{"schema": ref("Request"), "example": object{"inputs": examples(d.Inputs)}}}},
-			"responses":   responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)}),
+			"requestBody": object{"required": true, "content": object{jsonType: object{"schema": ref("Request"),
+				"example": object{"inputs": examples(d.Inputs)}}}},
+			"responses": responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)}),
 		}},
 	}
 	inference(paths, title, summary, d)
@@ -33,14 +36,18 @@ const jsonType = "application/json"
 // responses of an operation: the good one, and problems.
 func responses(description string, schema, example any) object {
 	return object{
-		"200":     object{"description": description, "content": object{jsonType: object{"schema": schema, "example": example}}},
-		"default": object{"description": "what went wrong (RFC 9457)", "content": object{"application/problem+json": object{"schema": ref("Problem"), "example": failure}}},
+		"200": object{"description": description, "content": object{jsonType: object{"schema": schema,
+			"example": example}}},
+		"default": object{"description": "what went wrong (RFC 9457)",
+			"content": object{"application/problem+json": object{"schema": ref("Problem"), "example": failure}}},
 	}
 }
 
 var failure = object{
-	"type": "https://unified-platform.cs.hse.ru/problems/invalid-request", "title": http.StatusText(http.StatusBadRequest), "status": http.StatusBadRequest,
-	"detail": "an input must have a name", "errors": []object{{"pointer": "/inputs/0/name", "detail": "an input must have a name"}},
+	"type":  "https://unified-platform.cs.hse.ru/problems/invalid-request",
+	"title": http.StatusText(http.StatusBadRequest), "status": http.StatusBadRequest,
+	"detail": "an input must have a name", "errors": []object{{"pointer": "/inputs/0/name",
+		"detail": "an input must have a name"}},
 }
 
 func schemas(d Description) object {
@@ -48,17 +55,22 @@ func schemas(d Description) object {
 		"Request": object{
 			"type": "object", "required": []string{"inputs"},
 			"properties": object{
-				"inputs":        variables(d.Inputs),
-				"parameters":    object{"type": []string{"array", "object", "null"}},
-				"output_fields": object{"type": []string{"array", "null"}, "items": object{"type": "object", "required": []string{"name"}, "properties": object{"name": text(), "datatype": text()}}},
-				"model_key":     object{"type": []string{"string", "null"}},
+				"inputs":     variables(d.Inputs),
+				"parameters": object{"type": []string{"array", "object", "null"}},
+				"output_fields": object{"type": []string{"array", "null"},
+					"items": object{"type": "object", "required": []string{"name"},
+						"properties": object{"name": text(), "datatype": text()}}},
+				"model_key": object{"type": []string{"string", "null"}},
 			},
 		},
-		"Answer": object{"type": "object", "required": []string{"outputs"}, "properties": object{"outputs": variables(d.Outputs)}},
+		"Answer": object{"type": "object", "required": []string{"outputs"},
+			"properties": object{"outputs": variables(d.Outputs)}},
 		"Problem": object{"type": "object", "required": []string{"type", "title", "status"}, "properties": object{
 			"type": text(), "title": text(), "status": object{"type": "integer"}, "detail": text(), "instance": text(),
-			"errors": object{"type": "array", "items": object{"type": "object", "properties": object{"pointer": text(), "detail": text()}}},
-			"error":  object{"type": "string", "description": "below /v2: the detail again, as the Open Inference Protocol has it"},
+			"errors": object{"type": "array", "items": object{"type": "object",
+				"properties": object{"pointer": text(), "detail": text()}}},
+			"error": object{"type": "string",
+				"description": "below /v2: the detail again, as the Open Inference Protocol has it"},
 		}},
 	}
 	inferenceSchemas(all, d)
@@ -69,7 +81,8 @@ func ref(name string) object { return object{"$ref": "#/components/schemas/" + n
 
 func text() object { return object{"type": "string"} }
 
-// variables is the schema of a list of inputs or outputs: any of the described ones; without a description, anything with a name and data.
+// variables is the schema of a list of inputs or outputs: any of the described ones; without a
+// description, anything with a name and data.
 func variables(all []Variable) object {
 	return list(all, func(v Variable) object {
 		properties := object{
@@ -79,11 +92,13 @@ func variables(all []Variable) object {
 		if len(v.Types) > 0 {
 			properties["datatype"] = object{"enum": v.Types}
 		}
-		return object{"type": "object", "title": v.Name, "description": v.Description, "required": []string{"name", "data"}, "properties": properties}
+		return object{"type": "object", "title": v.Name, "description": v.Description,
+			"required": []string{"name", "data"}, "properties": properties}
 	})
 }
 
-// list is the schema of a list in which each variable that is not optional stands, each item in the form that item gives.
+// list is the schema of a list in which each variable that is not optional stands, each item in the
+// form that item gives.
 func list(all []Variable, item func(Variable) object) object {
 	if len(all) == 0 {
 		return object{"type": "array", "items": object{"type": "object", "required": []string{"name", "data"}}}
@@ -92,7 +107,8 @@ func list(all []Variable, item func(Variable) object) object {
 	for _, v := range all {
 		items = append(items, item(v))
 		if !v.Optional {
-			required = append(required, object{"contains": object{"type": "object", "properties": object{"name": object{"const": v.Name}}}})
+			required = append(required, object{"contains": object{"type": "object",
+				"properties": object{"name": object{"const": v.Name}}}})
 		}
 	}
 	list := object{"type": "array", "items": object{"anyOf": items}}

@@ -1,10 +1,12 @@
 package openapi
 
-// inference adds the paths of the Open Inference Protocol. Those with a version in them answer the same and are left out.
+// inference adds the paths of the Open Inference Protocol. Those with a version in them answer the
+// same and are left out.
 func inference(paths object, name, summary string, d Description) {
 	model := "/v2/models/" + name
 	get := func(path, id, summary string, schema, example any) {
-		paths[path] = object{"get": object{"operationId": id, "summary": summary, "tags": tags, "responses": responses(summary, schema, example)}}
+		paths[path] = object{"get": object{"operationId": id, "summary": summary, "tags": tags,
+			"responses": responses(summary, schema, example)}}
 	}
 	yes := func(names ...string) object {
 		properties, required := object{}, []string{}
@@ -13,16 +15,22 @@ func inference(paths object, name, summary string, d Description) {
 		}
 		return object{"type": "object", "required": required, "properties": properties}
 	}
-	get("/v2", "serverMetadata", "the server and its extensions", object{"type": "object", "required": []string{"name", "version", "extensions"}, "properties": object{
-		"name": text(), "version": text(), "extensions": object{"type": "array", "items": text()},
-	}}, object{"name": "unip", "version": "v1", "extensions": []string{"binary_tensor_data"}})
+	get("/v2", "serverMetadata", "the server and its extensions",
+		object{"type": "object", "required": []string{"name", "version", "extensions"}, "properties": object{
+			"name": text(), "version": text(), "extensions": object{"type": "array", "items": text()},
+		}}, object{"name": "unip", "version": "v1", "extensions": []string{"binary_tensor_data"}})
 	get("/v2/health/live", "serverLive", "the server answers", yes("live"), object{"live": true})
-	get("/v2/health/ready", "serverReady", "the function is imported, and its model loaded if it exists", yes("live", "ready"), object{"live": true, "ready": true})
+	get("/v2/health/ready", "serverReady", "the function is imported, and its model loaded if it exists",
+		yes("live", "ready"), object{"live": true, "ready": true})
 	get(model, "modelMetadata", "the component's inputs and outputs", ref("ModelMetadata"), Metadata(name, d))
-	get(model+"/ready", "modelReady", "as /v2/health/ready", object{"type": "object", "required": []string{"name", "ready"}, "properties": object{"name": text(), "ready": object{"type": "boolean"}}},
+	get(model+"/ready", "modelReady", "as /v2/health/ready",
+		object{"type": "object", "required": []string{"name", "ready"},
+			"properties": object{"name": text(), "ready": object{"type": "boolean"}}},
 		object{"name": name, "ready": true})
-	binary := object{"schema": object{"type": "string", "description": "the JSON object, its length in the header Inference-Header-Content-Length, and the binary tensors behind it"}}
-	answers := responses("the outputs", ref("InferenceAnswer"), object{"model_name": name, "model_version": ModelVersion, "outputs": tensorExamples(d.Outputs)})
+	binary := object{"schema": object{"type": "string",
+		"description": "the JSON object, its length in the header Inference-Header-Content-Length, and the binary tensors behind it"}}
+	answers := responses("the outputs", ref("InferenceAnswer"),
+		object{"model_name": name, "model_version": ModelVersion, "outputs": tensorExamples(d.Outputs)})
 	if good, ok := answers["200"].(object); ok {
 		if content, ok := good["content"].(object); ok {
 			content["application/octet-stream"] = binary
@@ -31,9 +39,11 @@ func inference(paths object, name, summary string, d Description) {
 	}
 	paths[model+"/infer"] = object{"post": object{
 		"operationId": "infer", "summary": summary, "tags": tags,
-		"parameters": []object{{"name": headLength, "in": "header", "required": false, "schema": object{"type": "integer", "minimum": 1}}},
+		"parameters": []object{{"name": headLength, "in": "header", "required": false,
+			"schema": object{"type": "integer", "minimum": 1}}},
 		"requestBody": object{"required": true, "content": object{
-			jsonType: object{"schema": ref("InferenceRequest"), "example": object{"id": "42", "inputs": tensorExamples(d.Inputs)}}, "application/octet-stream": binary,
+			jsonType: object{"schema": ref("InferenceRequest"),
+				"example": object{"id": "42", "inputs": tensorExamples(d.Inputs)}}, "application/octet-stream": binary,
 		}},
 		"responses": answers,
 	}}
@@ -47,20 +57,26 @@ func inferenceSchemas(all object, d Description) {
 	parameters := object{"type": []string{"object", "null"}}
 	all["InferenceRequest"] = object{"type": "object", "required": []string{"inputs"}, "properties": object{
 		"id": object{"type": []string{"string", "null"}}, "parameters": parameters, "inputs": tensorList(d.Inputs),
-		"outputs": object{"type": []string{"array", "null"}, "items": object{"type": "object", "required": []string{"name"}, "properties": object{"name": text(), "parameters": parameters}}},
+		"outputs": object{"type": []string{"array", "null"},
+			"items": object{"type": "object", "required": []string{"name"},
+				"properties": object{"name": text(), "parameters": parameters}}},
 	}}
-	all["InferenceAnswer"] = object{"type": "object", "required": []string{"model_name", "outputs"}, "properties": object{
-		"model_name": text(), "model_version": text(), "id": text(), "outputs": tensorList(d.Outputs),
-	}}
-	tensor := object{"type": "array", "items": object{"type": "object", "required": []string{"name", "datatype", "shape"}, "properties": object{
-		"name": text(), "datatype": text(), "shape": object{"type": "array", "items": object{"type": "integer"}},
-	}}}
+	all["InferenceAnswer"] = object{"type": "object", "required": []string{"model_name", "outputs"},
+		"properties": object{
+			"model_name": text(), "model_version": text(), "id": text(), "outputs": tensorList(d.Outputs),
+		}}
+	tensor := object{"type": "array", "items": object{"type": "object",
+		"required": []string{"name", "datatype", "shape"}, "properties": object{
+			"name": text(), "datatype": text(), "shape": object{"type": "array", "items": object{"type": "integer"}},
+		}}}
 	all["ModelMetadata"] = object{"type": "object", "required": []string{"name", "platform"}, "properties": object{
-		"name": text(), "versions": object{"type": "array", "items": text()}, "platform": text(), "inputs": tensor, "outputs": tensor,
+		"name": text(), "versions": object{"type": "array", "items": text()}, "platform": text(), "inputs": tensor,
+		"outputs": tensor,
 	}}
 }
 
-// tensorList is the schema of tensors; data may be nested, and is missing where the tensor is binary.
+// tensorList is the schema of tensors; data may be nested, and is missing where the tensor is
+// binary.
 func tensorList(all []Variable) object {
 	l := list(all, func(v Variable) object {
 		datatypes := []string{}
@@ -71,13 +87,15 @@ func tensorList(all []Variable) object {
 			datatypes = append(datatypes, t)
 		}
 		properties := object{
-			"name": object{"const": v.Name}, "shape": object{"type": "array", "items": object{"type": "integer", "minimum": 0}},
+			"name": object{"const": v.Name}, "shape": object{"type": "array",
+				"items": object{"type": "integer", "minimum": 0}},
 			"parameters": object{"type": []string{"object", "null"}}, "data": object{"type": "array"},
 		}
 		if len(datatypes) > 0 {
 			properties["datatype"] = object{"enum": unique(datatypes)}
 		}
-		return object{"type": "object", "title": v.Name, "description": v.Description, "required": []string{"name", "shape", "datatype"}, "properties": properties}
+		return object{"type": "object", "title": v.Name, "description": v.Description,
+			"required": []string{"name", "shape", "datatype"}, "properties": properties}
 	})
 	if len(all) == 0 {
 		l["items"] = object{"type": "object", "required": []string{"name", "shape", "datatype"}}

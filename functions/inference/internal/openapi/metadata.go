@@ -1,6 +1,7 @@
 package openapi
 
-// ModelVersion is the version that a component answers as in the Open Inference Protocol; there is one.
+// ModelVersion is the version that a component answers as in the Open Inference Protocol; there is
+// one.
 const ModelVersion = "1"
 
 // Tensor is an input or output in a model's metadata.
@@ -10,7 +11,8 @@ type Tensor struct {
 	Shape    []int  `json:"shape"`
 }
 
-// Model is a model's metadata ($metadata_model_response of inference_rest.md of kserve/open-inference-protocol).
+// Model is a model's metadata ($metadata_model_response of inference_rest.md of
+// kserve/open-inference-protocol).
 type Model struct {
 	Name     string   `json:"name"`
 	Versions []string `json:"versions"`
@@ -19,12 +21,15 @@ type Model struct {
 	Outputs  []Tensor `json:"outputs"`
 }
 
-// Metadata is the metadata of a component. The protocol has one datatype for a tensor: of several the docstring's first.
+// Metadata is the metadata of a component. The protocol has one datatype for a tensor: of several
+// the docstring's first.
 func Metadata(name string, d Description) Model {
-	return Model{Name: name, Versions: []string{ModelVersion}, Platform: "python", Inputs: tensors(d.Inputs), Outputs: tensors(d.Outputs)}
+	return Model{Name: name, Versions: []string{ModelVersion}, Platform: "python", Inputs: tensors(d.Inputs),
+		Outputs: tensors(d.Outputs)}
 }
 
-// tensors of variables: numbers and BYTES of any number of elements; what the platform passes as one text (str, dict, FILE, and what has no type) as BYTES of one.
+// tensors of variables: numbers and BYTES of any number of elements; what the platform passes as
+// one text (str, dict, FILE, and what has no type) as BYTES of one.
 func tensors(all []Variable) []Tensor {
 	list := make([]Tensor, 0, len(all))
 	for _, v := range all {

@@ -15,7 +15,8 @@ var digits = Description{
 	Inputs: []Variable{
 		{Name: "image", Description: "one or more images, line by line", Types: []string{"FP32", "INT32"}},
 		{Name: "hint", Description: "a word", Types: []string{"str"}, Optional: true},
-		{Name: "options", Types: []string{"dict"}}, {Name: "photo", Types: []string{"FILE", "str"}}, {Name: "flag", Types: []string{"BOOL"}}, {Name: "raw", Types: []string{"BYTES"}}, {Name: "any"},
+		{Name: "options", Types: []string{"dict"}}, {Name: "photo", Types: []string{"FILE", "str"}},
+		{Name: "flag", Types: []string{"BOOL"}}, {Name: "raw", Types: []string{"BYTES"}}, {Name: "any"},
 	},
 	Outputs: []Variable{{Name: "digit", Description: "the digit", Types: []string{"INT32"}}},
 }
@@ -34,7 +35,8 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 		if document.OpenAPI != "3.1.0" {
 			t.Errorf("version %s", document.OpenAPI)
 		}
-		for _, path := range []string{"/predict", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/digits", "/v2/models/digits/ready", "/v2/models/digits/infer"} {
+		for _, path := range []string{"/predict", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/digits",
+			"/v2/models/digits/ready", "/v2/models/digits/infer"} {
 			if document.Paths.Find(path) == nil {
 				t.Errorf("%s is not described, but %v", path, document.Paths.Keys())
 			}
@@ -95,7 +97,8 @@ func TestMetadata(t *testing.T) {
 	want := Model{
 		Name: "digits", Versions: []string{"1"}, Platform: "python",
 		Inputs: []Tensor{
-			{"image", "FP32", []int{-1}}, {"hint", "BYTES", []int{1}}, {"options", "BYTES", []int{1}}, {"photo", "BYTES", []int{1}}, {"flag", "BOOL", []int{-1}}, {"raw", "BYTES", []int{-1}},
+			{"image", "FP32", []int{-1}}, {"hint", "BYTES", []int{1}}, {"options", "BYTES", []int{1}},
+			{"photo", "BYTES", []int{1}}, {"flag", "BOOL", []int{-1}}, {"raw", "BYTES", []int{-1}},
 			{"any", "BYTES", []int{1}},
 		},
 		Outputs: []Tensor{{"digit", "INT32", []int{-1}}},

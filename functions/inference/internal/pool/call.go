@@ -9,7 +9,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
-// errUnsent is how a call comes back that its worker has not begun: the function does not know of it.
+// errUnsent is how a call comes back that its worker has not begun: the function does not know of
+// it.
 var errUnsent = errors.New("the call did not reach a worker")
 
 // task is a call on its way to a worker and back.
@@ -30,8 +31,9 @@ type result struct {
 	err    error
 }
 
-// Do gives the call, of a request with this id, to a free worker and returns its answer. limit bounds the function's own time, from when a worker begins the call; the context's end while the call waits gives up
-// the place (the context's error comes back).
+// Do gives the call, of a request with this id, to a free worker and returns its answer. limit
+// bounds the function's own time, from when a worker begins the call; the context's end while the
+// call waits gives up the place (the context's error comes back).
 //
 // Errors: ErrFull, ErrNoModel, ErrDeadline, *DiedError, the context's.
 func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, error) {
@@ -70,7 +72,8 @@ func (p *Pool) Do(ctx context.Context, call Call, limit time.Duration) (Answer, 
 	}
 }
 
-// offer waits until a worker takes the call. Senders to a channel are served in the order in which they came. A call that comes back unsent goes to the end, and is not refused there.
+// offer waits until a worker takes the call. Senders to a channel are served in the order in which
+// they came. A call that comes back unsent goes to the end, and is not refused there.
 func (p *Pool) offer(ctx context.Context, t *task, again bool) error {
 	select {
 	case p.calls <- t:

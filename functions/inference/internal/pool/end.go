@@ -35,7 +35,8 @@ type exit struct {
 	reason string
 }
 
-// because says why a worker ended: for what this server killed it, if it did, else how it ended by itself.
+// because says why a worker ended: for what this server killed it, if it did, else how it ended by
+// itself.
 func (e exit) because(killed string) string {
 	switch {
 	case e.reason != "":
@@ -71,10 +72,12 @@ func (e exit) describe(killed string) string {
 	}
 }
 
-// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in the socket.
+// lastWords is how long the answer of a worker that has ended may still be on its way: it lies in
+// the socket.
 const lastWords = 200 * time.Millisecond
 
-// ended notes that a worker has ended. The connection alone would not tell: a process that the worker has forked may hold it open.
+// ended notes that a worker has ended. The connection alone would not tell: a process that the
+// worker has forked may hold it open.
 func (p *Pool) ended(w *worker, e exit) {
 	p.mu.Lock()
 	if w.dead.Swap(true) {

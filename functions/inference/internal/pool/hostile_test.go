@@ -14,7 +14,9 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/frame"
 )
 
-// FuzzHostileWorker gives a server a worker that says whatever it likes: after its greeting, and instead of an answer. Nothing panics; a call ends in time, with an answer or with an error of Do. What is covered depends on time here: fuzz it with -fuzzminimizetime=1x.
+// FuzzHostileWorker gives a server a worker that says whatever it likes: after its greeting, and
+// instead of an answer. Nothing panics; a call ends in time, with an answer or with an error of Do.
+// What is covered depends on time here: fuzz it with -fuzzminimizetime=1x.
 func FuzzHostileWorker(f *testing.F) {
 	written := func(frames ...frame.Frame) []byte {
 		var b bytes.Buffer
@@ -65,7 +67,8 @@ func FuzzHostileWorker(f *testing.F) {
 		default:
 			t.Errorf("unknown error %v", err)
 		}
-		// A call that looks for another worker gives up its place when its context has ended, a moment after Do.
+		// A call that looks for another worker gives up its place when its context has ended, a
+		// moment after Do.
 		for end := time.Now().Add(time.Second); p.State().Waiting != 0; runtime.Gosched() {
 			if time.Now().After(end) {
 				t.Fatalf("%d calls wait after the last", p.State().Waiting)
@@ -83,11 +86,14 @@ func TestDescriptionsOfEnds(t *testing.T) {
 	}{
 		"deadline":           {exit{Signal: 9, Asked: true}, EndDeadline, EndDeadline, "was killed: it took too long"},
 		"before it was told": {exit{Code: 3}, EndDeadline, EndExit, "ended with exit code 3"},
-		"protocol":           {exit{Signal: 9, Asked: true}, EndProtocol, EndProtocol, "lost its connection to the server: the function closed it or wrote to it"},
-		"memory":             {exit{Signal: 9, OOM: true}, EndProtocol, EndOOM, "was killed by signal 9 (out of memory: the container's memory limit was reached)"},
-		"signal":             {exit{Signal: 11}, "", EndSignal, "was killed by signal 11 (segmentation fault)"},
-		"unknown signal":     {exit{Signal: 99}, "", EndSignal, "was killed by signal 99 (signal 99)"},
-		"container":          {exit{reason: EndContainer}, "", EndContainer, "ended with its container: it ran out of memory, or could not go on; the container's last state says which"},
+		"protocol": {exit{Signal: 9, Asked: true}, EndProtocol, EndProtocol,
+			"lost its connection to the server: the function closed it or wrote to it"},
+		"memory": {exit{Signal: 9, OOM: true}, EndProtocol, EndOOM,
+			"was killed by signal 9 (out of memory: the container's memory limit was reached)"},
+		"signal":         {exit{Signal: 11}, "", EndSignal, "was killed by signal 11 (segmentation fault)"},
+		"unknown signal": {exit{Signal: 99}, "", EndSignal, "was killed by signal 99 (signal 99)"},
+		"container": {exit{reason: EndContainer}, "", EndContainer,
+			"ended with its container: it ran out of memory, or could not go on; the container's last state says which"},
 	} {
 		if got := x.e.because(x.killed); got != x.reason {
 			t.Errorf("%s: %s", name, got)

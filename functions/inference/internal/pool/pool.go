@@ -1,8 +1,13 @@
-// Package pool holds the Python processes of one MLComponent and hands each call to one that is free.
+// Package pool holds the Python processes of one MLComponent and hands each call to one that is
+// free.
 //
-// It listens on the Unix socket; the processes come to it: one supervisor, and workers that the supervisor forks. A call waits its turn, first come first served, behind a bounded number of others. A
-// worker that overruns its deadline is killed through the supervisor, which replaces it; a worker that dies in a call fails that call only. A caller who goes away while waiting gives up the place; one who
-// goes away during the call leaves the worker to finish, and the answer is dropped. The only worker of a pool gets short calls ahead of their turn (work.go); they wait until it begins them.
+// It listens on the Unix socket; the processes come to it: one supervisor, and workers that the
+// supervisor forks. A call waits its turn, first come first served, behind a bounded number of
+// others. A worker that overruns its deadline is killed through the supervisor, which replaces it;
+// a worker that dies in a call fails that call only. A caller who goes away while waiting gives up
+// the place; one who goes away during the call leaves the worker to finish, and the answer is
+// dropped. The only worker of a pool gets short calls ahead of their turn (work.go); they wait
+// until it begins them.
 package pool
 
 import (
@@ -40,7 +45,8 @@ type DiedError struct{ How string }
 
 func (e *DiedError) Error() string { return "the function's process " + e.How }
 
-// Call is what the worker gets: the body of the request, of which More may say that numbers were taken out, and the request's id, of which the function's prints are marked in the log.
+// Call is what the worker gets: the body of the request, of which More may say that numbers were
+// taken out, and the request's id, of which the function's prints are marked in the log.
 type Call struct {
 	ID   string
 	Body []byte
@@ -52,7 +58,8 @@ type Call struct {
 	Done func()
 }
 
-// Answer is what the worker sent: the body of the answer, or a problem. Where a call failed, PID, Waited and Took say what there is to say.
+// Answer is what the worker sent: the body of the answer, or a problem. Where a call failed, PID,
+// Waited and Took say what there is to say.
 type Answer struct {
 	Body    []byte
 	Meta    []byte     // a JSON object about the body, or nothing
@@ -64,7 +71,8 @@ type Answer struct {
 	Took   time.Duration // from when the worker had the call and had answered the one before, to its answer, or its end
 }
 
-// Watch is told what happens to workers. Its functions may be nil; they are called from any goroutine and must not block.
+// Watch is told what happens to workers. Its functions may be nil; they are called from any
+// goroutine and must not block.
 type Watch struct {
 	Imported func(seconds float64) // a worker has imported the function
 	Loaded   func(seconds float64) // a worker has loaded the model
@@ -134,8 +142,9 @@ type Pool struct {
 // maxWorkers bounds the workers; a component has a handful.
 const maxWorkers = 256
 
-// Listen makes the socket, which any uid may connect to (the user's container runs as whoever its image says; the folder is shared by the pod's two containers only), and begins to accept.
-// queue is how many calls may wait; model says whether workers must load a model before they serve.
+// Listen makes the socket, which any uid may connect to (the user's container runs as whoever its
+// image says; the folder is shared by the pod's two containers only), and begins to accept. queue
+// is how many calls may wait; model says whether workers must load a model before they serve.
 func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger) (*Pool, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listening for workers: %w", err)
@@ -148,7 +157,8 @@ func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger)
 		l.Close()
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
-	p := &Pool{listener: l, queue: int64(queue), model: model, times: usual, log: log, watch: watch, calls: make(chan *task), workers: map[int]*worker{}}
+	p := &Pool{listener: l, queue: int64(queue), model: model, times: usual, log: log, watch: watch,
+		calls: make(chan *task), workers: map[int]*worker{}}
 	go p.accept()
 	return p, nil
 }
@@ -170,7 +180,8 @@ func (p *Pool) Loaded() bool {
 	return p.loaded
 }
 
-// State is what the pool does at the moment: calls that wait and how many may, workers that run a call and those that take calls at all.
+// State is what the pool does at the moment: calls that wait and how many may, workers that run a
+// call and those that take calls at all.
 type State struct{ Waiting, Queue, Busy, Serving int }
 
 // Err says why no worker can come to the pool at present, nil while they can.
@@ -189,10 +200,12 @@ func (p *Pool) Replacing() bool {
 
 // State of the pool.
 func (p *Pool) State() State {
-	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()), Serving: int(p.serving.Load())}
+	return State{Waiting: int(p.waiting.Load()), Queue: int(p.queue), Busy: int(p.busy.Load()),
+		Serving: int(p.serving.Load())}
 }
 
-// acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come back.
+// acceptAgain is the pause after a worker could not be accepted: descriptors are scarce, and come
+// back.
 const acceptAgain = 100 * time.Millisecond
 
 func (p *Pool) accept() {
@@ -218,7 +231,8 @@ const greetingTime = 10 * time.Second
 
 func (p *Pool) greet(conn *net.UnixConn) {
 	handed := rights.NewReader(conn)
-	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1), gone: make(chan struct{})}
+	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1),
+		gone: make(chan struct{})}
 	_ = conn.SetReadDeadline(time.Now().Add(greetingTime))
 	var g greeting
 	if err := w.expect(frame.Hello, &g); err != nil {
@@ -261,7 +275,8 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	p.serve(w, path)
 }
 
-// admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would tell of its end.
+// admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would
+// tell of its end.
 func (p *Pool) admit(w *worker) bool {
 	for deadline := time.Now().Add(p.times.supervisor); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
@@ -314,7 +329,8 @@ func (p *Pool) serve(w *worker, path string) {
 	p.work(w)
 }
 
-// Load gives the model to all workers, those that wait for it and those that come later. It returns when the first has loaded it, or when the context ends.
+// Load gives the model to all workers, those that wait for it and those that come later. It returns
+// when the first has loaded it, or when the context ends.
 func (p *Pool) Load(ctx context.Context, path string) error {
 	p.mu.Lock()
 	p.path = path
@@ -368,7 +384,8 @@ func (p *Pool) supervise(s *worker) {
 	}
 }
 
-// orphan forgets all workers of a supervisor that is gone: its container ends with it, and another one will come.
+// orphan forgets all workers of a supervisor that is gone: its container ends with it, and another
+// one will come.
 func (p *Pool) orphan(supervisor net.Conn) {
 	supervisor.Close()
 	p.mu.Lock()

@@ -11,8 +11,9 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 )
 
-// A worker finds its next calls in its socket, where that changes nothing for anyone: it is the only one, so that they would wait for it anyway, and its calls are short. Server and worker then change places on
-// a CPU once for several calls.
+// A worker finds its next calls in its socket, where that changes nothing for anyone: it is the
+// only one, so that they would wait for it anyway, and its calls are short. Server and worker then
+// change places on a CPU once for several calls.
 //
 // There are at most most of them, each of at most aheadSize bytes, so that the socket takes all.
 const most, aheadSize = 4, 16 << 10
@@ -111,7 +112,8 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 		rights.Close(handed)
 	}
 	switch {
-	case errors.Is(err, syscall.ECONNRESET) && l.sent == 0: // what a Unix socket says when its other end was closed with bytes unread: the call's
+	case errors.Is(err, syscall.ECONNRESET) && l.sent == 0:
+		// what a Unix socket says when its other end was closed with bytes unread: the call's
 		return a, errUnsent
 	case err != nil:
 		return a, err
@@ -122,7 +124,8 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 	return a, nil
 }
 
-// handAhead sends calls that wait to a worker that runs one. What cannot be sent ahead keeps its place in the line.
+// handAhead sends calls that wait to a worker that runs one. What cannot be sent ahead keeps its
+// place in the line.
 func (p *Pool) handAhead(l *line, running *task) {
 	if l.last >= p.times.quick || l.dead.Load() || running.call.Returns || p.serving.Load() != 1 {
 		return

@@ -59,7 +59,8 @@ func (p *pod) connect(frames ...frame.Frame) net.Conn {
 func (p *pod) worker(pid int) net.Conn {
 	p.Helper()
 	serving := p.State().Serving
-	conn := p.connect(frame.Frame{Type: frame.Hello, Body: fmt.Appendf(nil, `{"role":"worker","pid":%d}`, pid)}, frame.Frame{Type: frame.Ready, Body: []byte(`{"name":"f"}`)})
+	conn := p.connect(frame.Frame{Type: frame.Hello, Body: fmt.Appendf(nil, `{"role":"worker","pid":%d}`, pid)},
+		frame.Frame{Type: frame.Ready, Body: []byte(`{"name":"f"}`)})
 	p.await("the worker", func() bool { return p.State().Serving == serving+1 })
 	return conn
 }
@@ -170,7 +171,8 @@ func (p *pod) killed(worker net.Conn, pid int) {
 	p.dies(worker, pid)
 }
 
-// busy has a worker in the middle of a short call behind which others wait: it has been asked for 0, and has those of ahead in its socket.
+// busy has a worker in the middle of a short call behind which others wait: it has been asked for
+// 0, and has those of ahead in its socket.
 func (p *pod) busy(worker net.Conn, calls ...Call) {
 	p.Helper()
 	p.call(p.Context(), Call{ID: "first"}, time.Minute)
@@ -188,7 +190,8 @@ func ids(ids string) []Call {
 	return calls
 }
 
-// The only worker gets calls ahead of their time, up to a number, and answers them in their order; they wait until it begins them.
+// The only worker gets calls ahead of their time, up to a number, and answers them in their order;
+// they wait until it begins them.
 func TestCallsAreHandedAhead(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
@@ -211,7 +214,8 @@ func TestCallsAreHandedAhead(t *testing.T) {
 	}
 }
 
-// Where there is another worker that could run a call sooner, or where calls are long, none is handed ahead.
+// Where there is another worker that could run a call sooner, or where calls are long, none is
+// handed ahead.
 func TestCallsAreNotHandedAhead(t *testing.T) {
 	t.Parallel()
 	t.Run("two workers", func(t *testing.T) {
@@ -248,7 +252,8 @@ func TestSomeCallsAreSentInTheirTurn(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
 	w := p.worker(7)
-	p.busy(w, Call{ID: "1"}, Call{ID: "2", Returns: true}, Call{ID: "3"}, Call{ID: "4", Body: make([]byte, aheadSize+1)}, Call{ID: "5"})
+	p.busy(w, Call{ID: "1"}, Call{ID: "2", Returns: true}, Call{ID: "3"},
+		Call{ID: "4", Body: make([]byte, aheadSize+1)}, Call{ID: "5"})
 	for _, sent := range []string{"0 1", "", "2", "3", "4 5", ""} {
 		p.gets(w, strings.Fields(sent)...)
 		p.answers(w, "the next")
@@ -256,7 +261,8 @@ func TestSomeCallsAreSentInTheirTurn(t *testing.T) {
 	p.came("0: of the next", "1: of the next", "2: of the next", "3: of the next", "4: of the next", "5: of the next")
 }
 
-// A worker that ends takes only the call with it that it ran; those behind it are run by another one, once.
+// A worker that ends takes only the call with it that it ran; those behind it are run by another
+// one, once.
 func TestCallsBehindADeath(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct {
@@ -304,7 +310,8 @@ func TestCallsBehindADeath(t *testing.T) {
 	}
 }
 
-// A call that overruns its time does not take those behind it with it, whose own time has not begun.
+// A call that overruns its time does not take those behind it with it, whose own time has not
+// begun.
 func TestCallsBehindADeadline(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)

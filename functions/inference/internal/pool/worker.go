@@ -26,12 +26,14 @@ type Function struct {
 	Name string `json:"name"`
 	// Description is what the function's docstring says.
 	Description openapi.Description `json:"description"`
-	// Arguments that the function declares, out of parameters, inputs, output_fields, model_key, model.
+	// Arguments that the function declares, out of parameters, inputs, output_fields, model_key,
+	// model.
 	Arguments     []string `json:"arguments"`
 	ImportSeconds float64  `json:"import_seconds"`
 }
 
-// worker is one Python process. Its connection is used by one goroutine: work's, once it takes calls.
+// worker is one Python process. Its connection is used by one goroutine: work's, once it takes
+// calls.
 type worker struct {
 	pid  int
 	conn net.Conn
@@ -52,7 +54,8 @@ func (w *worker) why() string {
 	return why
 }
 
-// expect reads a frame that must be of one type and decodes it. A worker that says that it cannot start gives that as the error.
+// expect reads a frame that must be of one type and decodes it. A worker that says that it cannot
+// start gives that as the error.
 func (w *worker) expect(t frame.Type, into any) error {
 	got, err := frame.Read(w.in)
 	if err != nil {

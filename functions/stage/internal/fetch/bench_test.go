@@ -27,11 +27,13 @@ func BenchmarkFetch(b *testing.B) {
 	s, sessions := miniotest.Start(b), b.TempDir()
 	bucket := s.Bucket(b)
 	content := io.LimitReader(rand.NewChaCha8([32]byte{1}), size)
-	if _, err := s.PutObject(b.Context(), bucket, "in/k", content, size, minio.PutObjectOptions{PartSize: 64 << 20}); err != nil {
+	if _, err := s.PutObject(b.Context(), bucket, "in/k", content, size,
+		minio.PutObjectOptions{PartSize: 64 << 20}); err != nil {
 		b.Fatal(err)
 	}
 	session, err := json.Marshal(databox.Session{
-		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
+		Endpoint: s.Endpoint, Region: "us-east-1", Bucket: bucket, AccessKeyID: miniotest.AccessKey,
+		SecretAccessKey: miniotest.SecretKey,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -50,7 +50,8 @@ func TestNothingButAFolderIsTaken(t *testing.T) {
 		put  func(folder string) error
 		want string
 	}{
-		"absolute link to the sessions": {func(f string) error { return os.Symlink(secret, f) }, `"model" is a symbolic link`},
+		"absolute link to the sessions": {func(f string) error { return os.Symlink(secret, f) },
+			`"model" is a symbolic link`},
 		"relative link to the sessions": {func(f string) error {
 			to, err := filepath.Rel(filepath.Dir(f), secret)
 			if err != nil {
@@ -65,9 +66,10 @@ func TestNothingButAFolderIsTaken(t *testing.T) {
 			return os.Symlink("model2", f)
 		}, `"model" is a symbolic link`},
 		"link to the volume": {func(f string) error { return os.Symlink(".", f) }, `"model" is a symbolic link`},
-		"link to the root":   {func(f string) error { return os.Symlink("/proc/self/root", f) }, `"model" is a symbolic link`},
-		"dangling link":      {func(f string) error { return os.Symlink("nowhere", f) }, `"model" is a symbolic link`},
-		"named pipe":         {func(f string) error { return syscall.Mkfifo(f, 0o666) }, `"model" is a named pipe`},
+		"link to the root": {func(f string) error { return os.Symlink("/proc/self/root", f) },
+			`"model" is a symbolic link`},
+		"dangling link": {func(f string) error { return os.Symlink("nowhere", f) }, `"model" is a symbolic link`},
+		"named pipe":    {func(f string) error { return syscall.Mkfifo(f, 0o666) }, `"model" is a named pipe`},
 		"socket": {func(f string) error {
 			l, err := net.Listen("unix", f)
 			if err == nil {
@@ -115,7 +117,8 @@ func TestNamesThatNobodyCouldReadAreRefused(t *testing.T) {
 	} {
 		bucket, box := s3.Bucket(t), s3.Bucket(t)
 		dir := tree(t, map[string]string{"good": "1", name: "1"})
-		to := stage.Folder{Bucket: box, Prefix: "users/ann/file_groups/" + strings.Repeat("p", 250) + "/" + strings.Repeat("q", 250) + "/"}
+		to := stage.Folder{Bucket: box, Prefix: "users/ann/file_groups/" + strings.Repeat("p",
+			250) + "/" + strings.Repeat("q", 250) + "/"}
 		_, err := s3.publish(t, dir, plan(bucket, 1, to))
 		if err == nil || !strings.Contains(err.Error(), want) || storage.Retry(err) {
 			t.Errorf("%q: error %v, want a permanent one with %s", name, err, want)
@@ -126,7 +129,8 @@ func TestNamesThatNobodyCouldReadAreRefused(t *testing.T) {
 	// What nobody could read by the file API is no copy in somebody's files either.
 	for _, prefix := range []string{"users/", "users/ann/", "users/ann/other/"} {
 		bucket, box := s3.Bucket(t), s3.Bucket(t)
-		_, err := s3.publish(t, tree(t, map[string]string{"f": "1"}), plan(bucket, 1, stage.Folder{Bucket: box, Prefix: prefix}))
+		_, err := s3.publish(t, tree(t, map[string]string{"f": "1"}),
+			plan(bucket, 1, stage.Folder{Bucket: box, Prefix: prefix}))
 		if err == nil || storage.Retry(err) {
 			t.Errorf("a copy to %s: %v", prefix, err)
 		}
@@ -145,10 +149,14 @@ func TestFetchOpensNothingBlindly(t *testing.T) {
 		put  func(volume string) error
 		plan *stage.FetchPlan
 	}{
-		"input's folder is a link":  {func(v string) error { return os.Symlink(outside, filepath.Join(v, "x")) }, input(bucket)},
-		"input's folder is a pipe":  {func(v string) error { return syscall.Mkfifo(filepath.Join(v, "x"), 0o666) }, input(bucket)},
-		"output's folder is a link": {func(v string) error { return os.Symlink(outside, filepath.Join(v, "x")) }, &stage.FetchPlan{Outputs: []string{"x"}}},
-		"output's folder is a pipe": {func(v string) error { return syscall.Mkfifo(filepath.Join(v, "x"), 0o666) }, &stage.FetchPlan{Outputs: []string{"x"}}},
+		"input's folder is a link": {func(v string) error { return os.Symlink(outside, filepath.Join(v, "x")) },
+			input(bucket)},
+		"input's folder is a pipe": {func(v string) error { return syscall.Mkfifo(filepath.Join(v, "x"), 0o666) },
+			input(bucket)},
+		"output's folder is a link": {func(v string) error { return os.Symlink(outside, filepath.Join(v, "x")) },
+			&stage.FetchPlan{Outputs: []string{"x"}}},
+		"output's folder is a pipe": {func(v string) error { return syscall.Mkfifo(filepath.Join(v, "x"), 0o666) },
+			&stage.FetchPlan{Outputs: []string{"x"}}},
 		"the file is a pipe": {func(v string) error {
 			if err := os.Mkdir(filepath.Join(v, "x"), 0o755); err != nil {
 				return err

@@ -37,7 +37,8 @@ func newWorld(t *testing.T) world {
 	t.Helper()
 	server, dir := miniotest.Start(t), t.TempDir()
 	b, err := json.Marshal(databox.Session{
-		Endpoint: server.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey,
+		Endpoint: server.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey,
+		SecretAccessKey: miniotest.SecretKey,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,8 @@ func plan(bucket string, attempt int, copies ...stage.Folder) *stage.PublishPlan
 		copies[i].Session = "all.json"
 	}
 	return &stage.PublishPlan{
-		Run: "r1", Stage: "fit", Attempt: attempt, Bucket: bucket, Session: "all.json", Outputs: []stage.Output{{Name: "model", Copies: copies}},
+		Run: "r1", Stage: "fit", Attempt: attempt, Bucket: bucket, Session: "all.json",
+		Outputs: []stage.Output{{Name: "model", Copies: copies}},
 	}
 }
 
@@ -161,7 +163,8 @@ func TestPublishThenFetch(t *testing.T) {
 			if _, err := server.publish(t, dir, plan(bucket, 1, to)); err != nil {
 				t.Fatal(err)
 			}
-			into, done, err := server.fetch(t, stage.Input{Name: "model", Bucket: bucket, Commit: stage.CommitKey("r1", "fit"), Output: "model"})
+			into, done, err := server.fetch(t, stage.Input{Name: "model", Bucket: bucket,
+				Commit: stage.CommitKey("r1", "fit"), Output: "model"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,10 +277,12 @@ func TestFetchRefusesWhatCannotBecomeFiles(t *testing.T) {
 		want string
 	}{
 		"missing object": {in(func(i *stage.Input) { i.Key = "nothing" }), "input table: nothing"},
-		"changed object": {in(func(i *stage.Input) { i.Key, i.ETag = "one.txt", "another" }), "has changed since the run was requested"},
+		"changed object": {in(func(i *stage.Input) { i.Key, i.ETag = "one.txt", "another" }),
+			"has changed since the run was requested"},
 		"missing commit": {in(func(i *stage.Input) { i.Commit, i.Output = "runs/r/s/commit", "o" }), "runs/r/s/commit"},
 	} {
-		if _, _, err := server.fetch(t, c.in); err == nil || !strings.Contains(err.Error(), c.want) || storage.Retry(err) {
+		if _, _, err := server.fetch(t, c.in); err == nil || !strings.Contains(err.Error(), c.want) ||
+			storage.Retry(err) {
 			t.Errorf("%s: %v, want a permanent error with %q", name, err, c.want)
 		}
 	}
@@ -306,9 +311,11 @@ func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: runs, Session: "all.json", Outputs: []stage.Output{{
-		Name: "out", Copies: []stage.Folder{{Bucket: box, Prefix: "p/", Session: "all.json", Usage: &stage.Object{Bucket: usage.Bucket, Key: usage.Key}}},
-	}}}
+	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: runs, Session: "all.json",
+		Outputs: []stage.Output{{
+			Name: "out", Copies: []stage.Folder{{Bucket: box, Prefix: "p/", Session: "all.json",
+				Usage: &stage.Object{Bucket: usage.Bucket, Key: usage.Key}}},
+		}}}
 	for _, c := range []struct {
 		capacity int64
 		fits     bool
@@ -322,7 +329,8 @@ func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
 			t.Fatalf("10 bytes into %d: %v", c.capacity, err)
 		}
 		if !c.fits {
-			if _, err := w.StatObject(t.Context(), runs, stage.CommitKey("r", "s"), minio.StatObjectOptions{}); err == nil {
+			if _, err := w.StatObject(t.Context(), runs, stage.CommitKey("r", "s"),
+				minio.StatObjectOptions{}); err == nil {
 				t.Error("they are committed")
 			}
 		}

@@ -32,7 +32,8 @@ func (p *publisher) uploadFile(ctx context.Context, root *os.Root, f found, key 
 	defer file.Close()
 	h := sha256.New()
 	if n, err := io.Copy(h, io.NewSectionReader(file, 0, f.info.Size())); err != nil || n != f.info.Size() {
-		return stage.File{}, storage.Permanentf("%q: only %d of %d bytes can be read: %w", f.path, n, f.info.Size(), err)
+		return stage.File{}, storage.Permanentf("%q: only %d of %d bytes can be read: %w", f.path, n, f.info.Size(),
+			err)
 	}
 	err = p.sessions.Try(ctx, p.plan.Session, func(s3 *minio.Client) error {
 		content := io.NewSectionReader(file, 0, f.info.Size())

@@ -96,7 +96,8 @@ func definitions(ctx context.Context) ([]string, error) {
 	for i, names := range [][]string{
 		{"config/200-databox.yaml", "config/201-runtime.yaml"},
 		{"config/core/300-resources/service.yaml", "config/core/300-resources/revision.yaml"},
-		{"config/core/resources/broker.yaml", "config/core/resources/trigger.yaml", "config/core/resources/pingsource.yaml"},
+		{"config/core/resources/broker.yaml", "config/core/resources/trigger.yaml",
+			"config/core/resources/pingsource.yaml"},
 		{"config/ingress.yaml"},
 	} {
 		for _, name := range names {
