@@ -32,6 +32,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
+	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -254,7 +255,7 @@ func (c *cluster) restoresSecrets(t *testing.T) {
 			return c.editSession(t, s, func(x *databox.Session) { x.Endpoint = "http://elsewhere" })
 		},
 		"half through its life": func(s *corev1.Secret) error {
-			s.Annotations[boxes.IssuedAnnotation] = time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+			s.Annotations[sessions.IssuedAnnotation] = time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 			return c.Update(t.Context(), s)
 		},
 	} {

@@ -33,10 +33,6 @@ const (
 	Finalizer = "unified-platform.cs.hse.ru/bucket"
 	// SecretLabel marks the Secrets made here; its value is the box.
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
-	// IssuedAnnotation on such a Secret is when its session was made (RFC 3339).
-	IssuedAnnotation = "knative.unified-platform.cs.hse.ru/issued"
-	// PolicyAnnotation on such a Secret is a hash of what its session may do.
-	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 
 	fieldOwner = client.FieldOwner("unip-controller")
 

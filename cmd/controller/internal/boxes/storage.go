@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -33,10 +33,6 @@ func (r *Reconciler) storage() (storage, error) {
 	var err error
 	s.admin, err = s.Client(r.Transport)
 	return s, err
-}
-
-func (s storage) dial(c *credentials.Credentials) (*minio.Client, error) {
-	return s.ClientWith(c, s.transport)
 }
 
 // ensureStorage is the pass of a box with a bucket of its own.
@@ -139,22 +135,22 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 	var expires time.Time
 	after := soon(checkEvery)
 	for _, i := range wanted {
-		g, err := r.ensureSession(ctx, box, store, i)
+		held, err := r.ensureSession(ctx, box, store, i)
 		if err != nil {
-			if isAPI(err) && !errors.Is(err, errSecret) {
+			if isAPI(err) && !errors.Is(err, sessions.ErrSecret) {
 				return outcome{err: err} // the API server's trouble is not the box's
 			}
 			o := failed(err)
-			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, errSessionRefused) || errors.Is(err, errSecret) {
+			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, sessions.ErrRefused) || errors.Is(err, sessions.ErrSecret) {
 				o.reason = platformv1.ReasonCredentialsError
 			}
 			o.bucket = bucket
 			return o
 		}
-		if expires.IsZero() || g.expires.Before(expires) {
-			expires = g.expires
+		if expires.IsZero() || held.Expires.Before(expires) {
+			expires = held.Expires
 		}
-		after = min(after, max(time.Until(g.due), time.Second))
+		after = min(after, max(time.Until(held.Due), time.Second))
 	}
 	if fault != nil { // the spec must change; until then the other sessions are kept
 		return outcome{reason: platformv1.ReasonCredentialsError, message: fault.Error(), bucket: bucket,

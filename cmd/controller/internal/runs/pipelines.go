@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -125,53 +125,24 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
 func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
-	secret := &corev1.Secret{}
-	err := l.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: names.RunLogs}, secret)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading Secret %s: %w", names.RunLogs, err)
-	}
-	if err == nil {
-		have, err := databox.ParseSession(secret.Data[databox.SessionKey])
-		if err == nil && have.Endpoint == s.Config.S3.Endpoint && time.Until(have.Expiration) > s.SessionLife()/2 {
-			return nil
-		}
-	}
 	bucket := databox.RunBucketName(p.Namespace)
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
 		return err
 	}
-	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region,
-		s.Keys, policy, s.SessionLife())
-	if err != nil {
-		return err
-	}
-	got.Endpoint, got.Region, got.Bucket = s.Config.S3.Endpoint, s.Config.S3.Region, bucket
-	b, err := json.Marshal(got)
-	if err != nil {
-		return err
-	}
-	want := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: names.RunLogs, Namespace: p.Namespace}}
-	_, err = controllerutil.CreateOrPatch(ctx, liveClient{l.Client, l.Live}, want, func() error {
-		want.Labels = map[string]string{"app.kubernetes.io/component": "gateway",
-			"app.kubernetes.io/part-of": p.Namespace, "app.kubernetes.io/managed-by": "unip"}
-		want.Data = map[string][]byte{databox.SessionKey: b}
-		return controllerutil.SetOwnerReference(p, want, l.Client.Scheme())
-	})
-	if err != nil {
-		return fmt.Errorf("writing Secret %s: %w", names.RunLogs, err)
-	}
-	return nil
-}
-
-// liveClient reads from the API server: the cache holds no such Secrets.
-type liveClient struct {
-	client.Client
-	live client.Reader
-}
-
-func (c liveClient) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	return c.live.Get(ctx, key, o, opts...)
+	k := sessions.Keeper{Client: l.Client, Live: l.Live, Settings: s.Settings, Transport: s.transport}
+	_, err = k.Ensure(ctx, sessions.Secret{
+		Name: names.RunLogs, Owner: sessions.Owner{Object: p, Kind: runtimev1.GroupVersion.WithKind("Pipeline")},
+		Shared: true, Life: s.SessionLife(),
+		Labels: map[string]string{
+			"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": p.Namespace,
+			"app.kubernetes.io/managed-by": "unip",
+		},
+		Files: map[string]sessions.Session{databox.SessionKey: {Policy: policy, Told: databox.Session{
+			Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: bucket,
+		}}},
+	}, time.Now())
+	return err
 }
 
 // release lets a deleted Pipeline go. The last one takes the run bucket with it, if the

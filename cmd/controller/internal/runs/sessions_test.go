@@ -25,7 +25,7 @@ import (
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
-// The sessions of a stage live an hour at the most, are renewed at half of that, and are never made
+// The sessions of a stage live an hour at the most, are renewed before half of that, and are never made
 // for a bucket that is not the module's any more.
 func TestSessionsOfAStage(t *testing.T) {
 	t.Parallel()
@@ -61,7 +61,7 @@ func TestSessionsOfAStage(t *testing.T) {
 		return due, secret.ResourceVersion != before
 	}
 	due, _ := ensure(now)
-	if left := due.Sub(now); left < 25*time.Minute || left > 31*time.Minute {
+	if left := due.Sub(now); left < 23*time.Minute || left > 28*time.Minute {
 		t.Errorf("due in %v", left)
 	}
 	if files := slices.Sorted(maps.Keys(secret.Data)); !slices.Equal(files,
@@ -82,7 +82,7 @@ func TestSessionsOfAStage(t *testing.T) {
 		t.Error("renewed before its time")
 	}
 	if _, changed := ensure(due.Add(time.Second)); !changed {
-		t.Error("not renewed at half of its life")
+		t.Error("not renewed before half of its life")
 	}
 	secret.Data["fetch-0.json"] = []byte("{}")
 	must(t, c.Update(t.Context(), secret))
