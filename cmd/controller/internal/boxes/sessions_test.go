@@ -14,8 +14,6 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-
 func box(uid string) *platformv1.DataBox {
 	return &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "pu-ann", Name: "weights", UID: types.UID(uid)}}
 }

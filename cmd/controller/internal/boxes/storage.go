@@ -141,7 +141,8 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 				return outcome{err: err} // the API server's trouble is not the box's
 			}
 			o := failed(err)
-			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, sessions.ErrRefused) || errors.Is(err, sessions.ErrSecret) {
+			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, sessions.ErrRefused) ||
+				errors.Is(err, sessions.ErrSecret) {
 				o.reason = platformv1.ReasonCredentialsError
 			}
 			o.bucket = bucket

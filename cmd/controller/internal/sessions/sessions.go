@@ -188,7 +188,7 @@ func (k Keeper) taken(ctx context.Context, secret *corev1.Secret, want Secret) (
 	for file := range want.Files {
 		s, err := databox.ParseSession(secret.Data[file])
 		if err != nil {
-			return false, nil
+			return false, err
 		}
 		if ok, err := k.takes(ctx, s); err != nil || !ok {
 			return false, err
