@@ -21,6 +21,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
@@ -38,7 +39,7 @@ const (
 	policyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 )
 
-func (s s3) stageSessionLife() time.Duration { return min(s.SessionLife(), maxStageSession) }
+func stageSessionLife(s runbucket.Store) time.Duration { return min(s.SessionLife(), maxStageSession) }
 
 // dues remembers when the sessions of running stages are to be renewed, so that not every pass
 // reads their Secret. It may be forgotten at any time.
@@ -100,8 +101,8 @@ func (p *pass) renewSessions(st *runtimev1.StageStatus) {
 }
 
 // ensureSessions reads or makes the sessions of a stage and says when they are due to be renewed.
-func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s s3,
-	now time.Time) (time.Time, error) {
+func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus,
+	s runbucket.Store, now time.Time) (time.Time, error) {
 	wanted, err := plan.MakeSessions(run, st)
 	if err != nil {
 		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
@@ -152,7 +153,7 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 		Data: map[string][]byte{},
 	}
 	for file, policy := range policies {
-		if want.Data[file], err = s.session(ctx, policy, runBucket); err != nil {
+		if want.Data[file], err = session(ctx, s, policy, runBucket); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -170,10 +171,10 @@ func (r *Reconciler) ensureSessions(ctx context.Context, run *runtimev1.Pipeline
 }
 
 // session makes one session, as its file has it.
-func (s s3) session(ctx context.Context, policy, bucket string) ([]byte, error) {
-	hc := &http.Client{Transport: s.transport}
+func session(ctx context.Context, s runbucket.Store, policy, bucket string) ([]byte, error) {
+	hc := &http.Client{Transport: s.Transport}
 	got, err := s3client.AssumeRole(ctx, hc, s.Config.S3.Endpoint, s.Config.S3.Region, s.Keys, policy,
-		s.stageSessionLife())
+		stageSessionLife(s))
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package runs
+package modules
 
 import (
 	"context"
@@ -21,12 +21,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -41,14 +44,20 @@ type Pipelines struct {
 	Live      client.Reader
 	Settings  *settings.Source
 	Transport http.RoundTripper
-	Starts    *Starts
+	Starts    *starts.Maker
 }
 
-// checkEvery is how often a healthy Pipeline is looked at again.
-const checkEvery = 15 * time.Minute
-
-// deleteBudget is how much of a pass goes into deleting objects.
-const deleteBudget = 20 * time.Second
+const (
+	fieldOwner = client.FieldOwner("unip-controller")
+	// checkEvery is how often a healthy Pipeline is looked at again.
+	checkEvery = 15 * time.Minute
+	// passTimeout bounds one pass over one Pipeline.
+	passTimeout = time.Minute
+	// deleteBudget is how much of a pass goes into deleting objects.
+	deleteBudget = 20 * time.Second
+	// maxMessage bounds what a condition takes over of an error's text, in bytes.
+	maxMessage = 400
+)
 
 // SetUp adds it to the manager.
 func (l Pipelines) SetUp(mgr ctrl.Manager) error {
@@ -69,7 +78,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if err := l.Live.Get(ctx, req.NamespacedName, p); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	s, err := openS3(l.Settings, l.Transport)
+	s, err := runbucket.Open(l.Settings, l.Transport)
 	if p.DeletionTimestamp != nil {
 		if err != nil {
 			return reconcile.Result{}, err
@@ -88,12 +97,12 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		return reconcile.Result{}, e
 	}
 	if err != nil {
-		return withoutRole(ctx, p.Namespace, err)
+		return modulerole.Later(ctx, p.Namespace, err)
 	}
 	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
 }
 
-func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
 	before := p.DeepCopy()
 	if s.Config.S3.ReclaimPolicy == installation.Delete {
 		controllerutil.AddFinalizer(p, BucketFinalizer)
@@ -110,7 +119,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 	if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := s.claimRunBucket(ctx, p.Namespace, string(ns.UID)); err != nil {
+	if err := s.Claim(ctx, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
 	if err := l.logSession(ctx, p, s); err != nil {
@@ -124,7 +133,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
-func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
 	secret := &corev1.Secret{}
 	err := l.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: names.RunLogs}, secret)
 	if client.IgnoreNotFound(err) != nil {
@@ -141,7 +150,7 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) 
 	if err != nil {
 		return err
 	}
-	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.transport}, s.Config.S3.Endpoint, s.Config.S3.Region,
+	got, err := s3client.AssumeRole(ctx, &http.Client{Transport: s.Transport}, s.Config.S3.Endpoint, s.Config.S3.Region,
 		s.Keys, policy, s.SessionLife())
 	if err != nil {
 		return err
@@ -176,7 +185,7 @@ func (c liveClient) Get(ctx context.Context, key client.ObjectKey, o client.Obje
 
 // release lets a deleted Pipeline go. The last one takes the run bucket with it, if the
 // installation wants that.
-func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (reconcile.Result, error) {
+func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
 		return reconcile.Result{}, nil
 	}
@@ -216,7 +225,8 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonApplyAgain,
 			modulerole.Message(p.Namespace)
 	case err != nil:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError, oneLine(err.Error())
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError,
+			printable.Summary(err.Error(), maxMessage)
 	}
 	meta.SetStatusCondition(&p.Status.Conditions, c)
 	p.Status.ObservedGeneration = p.Generation
