@@ -81,6 +81,32 @@ var rules = []struct {
 		never: []string{"translate", "translate/manifest", "translate/resources", "translate/validate", "cmd/unip/..."},
 	},
 	{
+		why:   "a start is made of what happens: it knows neither who prepares a module nor what becomes of the run",
+		from:  []string{"cmd/controller/internal/starts"},
+		never: []string{"cmd/controller/internal/runs", "cmd/controller/internal/modules"},
+	},
+	{
+		why:   "a module is prepared for runs, and its runs are begun by starts",
+		from:  []string{"cmd/controller/internal/modules"},
+		never: []string{"cmd/controller/internal/runs"},
+	},
+	{
+		why:   "a run is carried out alike, whatever began it",
+		from:  []string{"cmd/controller/internal/runs"},
+		never: []string{"cmd/controller/internal/starts", "cmd/controller/internal/modules"},
+	},
+	{
+		why: "the run bucket, sessions and the module's Role are the ground that the reconcilers stand on",
+		from: []string{
+			"cmd/controller/internal/runbucket", "cmd/controller/internal/modulerole",
+			"cmd/controller/internal/sessions",
+		},
+		never: []string{
+			"cmd/controller/internal/boxes", "cmd/controller/internal/runs", "cmd/controller/internal/starts",
+			"cmd/controller/internal/modules",
+		},
+	},
+	{
 		why: "this is what runs on a laptop: it knows no cluster and compiles in seconds",
 		from: []string{
 			"eventing/pipeline", "eventing/run", "eventing/routes", "eventing/record", "eventing/names",

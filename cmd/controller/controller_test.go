@@ -31,7 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	"github.com/unip-knative/unip/cmd/controller/internal/runs"
+	"github.com/unip-knative/unip/cmd/controller/internal/modules"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -434,8 +434,8 @@ func (c *cluster) makesKeys(t *testing.T) {
 
 func (c *cluster) followsSchedules(t *testing.T) {
 	c.namespace(t, "scheduled")
-	for name, want := range map[string]struct{ line, reason string }{"wrong": {"61 * * * *", runs.InvalidSchedule},
-		"right": {"0 3 * * *", runs.Scheduled}} {
+	for name, want := range map[string]struct{ line, reason string }{"wrong": {"61 * * * *", modules.InvalidSchedule},
+		"right": {"0 3 * * *", modules.Scheduled}} {
 		p := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "scheduled", Name: name}}
 		p.Spec = runtimev1.PipelineSpec{Variables: []runtimev1.Variable{},
 			Stages: []runtimev1.Stage{{Name: "only", Image: "image", TimeoutSeconds: 1}}, Schedule: want.line}
@@ -443,7 +443,7 @@ func (c *cluster) followsSchedules(t *testing.T) {
 		// Two reconcilers write conditions of one object.
 		eventually(t, "the conditions of "+name, func() error {
 			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(p), p))
-			s := meta.FindStatusCondition(p.Status.Conditions, runs.Scheduled)
+			s := meta.FindStatusCondition(p.Status.Conditions, modules.Scheduled)
 			if s == nil || s.Reason != want.reason || !meta.IsStatusConditionTrue(p.Status.Conditions, "Ready") ||
 				(p.Status.Schedule == nil) != (name == "wrong") {
 				return fmt.Errorf("%+v", p.Status)

@@ -19,8 +19,10 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/broker"
 	"github.com/unip-knative/unip/cmd/controller/internal/limited"
+	"github.com/unip-knative/unip/cmd/controller/internal/modules"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
@@ -49,11 +51,11 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
 	}
 	janitor := runs.Janitor{Client: mgr.GetClient(), Pods: pods, Settings: src, Transport: transport}
-	starts := &runs.Starts{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
-	pipelines := runs.Pipelines{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport, Starts: starts,
+	maker := &starts.Maker{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
+	pipelines := modules.Pipelines{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport, Starts: maker,
 	}
-	schedules := &runs.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: starts}
+	schedules := &modules.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: maker}
 	for _, part := range []interface{ SetUp(manager.Manager) error }{r, janitor, pipelines, schedules} {
 		if err := part.SetUp(mgr); err != nil {
 			return err
@@ -67,7 +69,7 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 			return false
 		}
 	}
-	hints := runs.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: starts.Upload, Leading: leading}
+	hints := starts.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: maker.Upload, Leading: leading}
 	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
 	counter := &usage.Counter{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"),

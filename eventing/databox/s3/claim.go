@@ -47,6 +47,10 @@ func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o 
 		return err
 	}
 	if !empty {
+		// Another claim of ours may have tagged it, and begun to use it, between the two looks.
+		if err := CheckBucket(ctx, c, bucket, o); !errors.Is(err, errUntagged) {
+			return err
+		}
 		return fmt.Errorf("bucket %s has objects and no tag of unip: %w", bucket, ErrBucketNotOurs)
 	}
 	t, err := tags.NewTags(o.Tags(), false)

@@ -97,6 +97,31 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// Several of ours claim a bucket at once, and each begins to use it at once: it is everybody's.
+func TestClaimsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	for round := range 20 {
+		bucket := fmt.Sprint("shared-", round)
+		ended := make(chan error)
+		for i := range 5 {
+			go func() {
+				err := s3.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann)
+				if err == nil {
+					_, err = s.PutObject(t.Context(), bucket, fmt.Sprint(i), strings.NewReader("x"), 1,
+						minio.PutObjectOptions{})
+				}
+				ended <- err
+			}()
+		}
+		for range 5 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestRemoveBucket(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -45,6 +46,19 @@ func Message(namespace string) string {
 		"unip's controller may not work in namespace %s: it has no RoleBinding %s (or its Role has changed). "+
 			"Apply the module again: unip apply -f <manifests>, or unip translate -f <manifests> | ko apply -f -",
 		namespace, names.Controller)
+}
+
+// Again is how often is looked whether a module's Role has come; its RoleBinding is watched
+// besides.
+const Again = time.Minute
+
+// Later makes a later look of an error for want of the module's Role; any other error stays one.
+func Later(ctx context.Context, namespace string, err error) (reconcile.Result, error) {
+	if !Missing(err) {
+		return reconcile.Result{}, err
+	}
+	ctrl.LoggerFrom(ctx).Info(Message(namespace), "error", err.Error())
+	return reconcile.Result{RequeueAfter: Again}, nil
 }
 
 // Binding is what Watches and caches are given: the metadata of a RoleBinding.

@@ -68,7 +68,7 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		reason, later := sessionsLater(err)
 		switch {
 		case modulerole.Missing(err):
-			p.answer(a, life.Answer{Message: modulerole.Message(p.run.Namespace), Again: roleAgain})
+			p.answer(a, life.Answer{Message: modulerole.Message(p.run.Namespace), Again: modulerole.Again})
 		case later:
 			p.answer(a, life.Answer{Message: "it waits: " + oneLine(reason), Again: waitAgain})
 		case reason != "":
@@ -96,7 +96,7 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		}
 		return nil
 	case modulerole.Missing(err):
-		p.answer(a, life.Answer{Message: modulerole.Message(p.run.Namespace), Again: roleAgain})
+		p.answer(a, life.Answer{Message: modulerole.Message(p.run.Namespace), Again: modulerole.Again})
 		return nil
 	case apierrors.IsForbidden(err): // a quota, mostly; it may be lifted
 		refused := "its Job is refused: " + oneLine(err.Error())
@@ -167,7 +167,7 @@ func (p *pass) record(a life.Record) error {
 		first); err != nil {
 		first = nil
 	}
-	if err := p.s3.writeRecord(p.ctx, p.buckets(), p.run, first); err != nil {
+	if err := writeRecord(p.ctx, p.s3.Client, p.buckets(), p.run, first); err != nil {
 		if !forGood(err) && !a.Last {
 			return err
 		}

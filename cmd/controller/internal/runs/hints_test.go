@@ -5,7 +5,6 @@ package runs
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +12,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	life "github.com/unip-knative/unip/eventing/run"
@@ -24,11 +23,8 @@ import (
 // in the queue.
 func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
-	}
-	starts, _ := newStarts(t)
-	r := &Reconciler{Client: starts.Client, memory: newMemory(), hints: fair.NewQueue(hintLimits)}
+	_, c, _, _ := controllertest.Servers(t)
+	r := &Reconciler{Client: c, memory: newMemory(), hints: fair.NewQueue(hintLimits)}
 	for name, state := range map[string]runtimev1.State{"over": runtimev1.Failed, "waiting": runtimev1.Pending} {
 		run := &runtimev1.PipelineRun{}
 		run.Namespace, run.Name = "default", name
@@ -54,23 +50,7 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	if !r.memory.take(types.NamespacedName{Namespace: "default", Name: "waiting"}) {
 		t.Error("a hint about a run that goes on is lost")
 	}
-	// An upload about which no rule is costs nothing more than the look into the cache, whatever S3
-	// does.
-	starts.Live = failing{}
-	for _, c := range []struct {
-		pipeline string
-		rule     int
-		file     string
-	}{{"none", 0, "in/a.csv"}, {"train", 7, "in/a.csv"}, {"train", -1, "in/a.csv"}, {"train", 0, "out/a.csv"},
-		{"train", 0, "in/../a.csv"}} {
-		if err := starts.Upload(t.Context(), "default", c.pipeline, c.rule, "ann", c.file); err != nil {
-			t.Errorf("%+v: %v", c, err)
-		}
-	}
 }
-
-// failing is a reader of an API server that must not be asked.
-type failing struct{ client.Reader }
 
 // What a container leaves in its last words does not reach a terminal as it is.
 func TestMessagesHoldNoControlCharacters(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
@@ -71,15 +73,15 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			return reconcile.Result{RequeueAfter: 2 * time.Second}, nil // its result is not written down yet
 		}
 	}
-	s, err := openS3(j.Settings, j.Transport)
+	s, err := runbucket.Open(j.Settings, j.Transport)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if err := saveLog(ctx, j.Pods, s.Client, job); err != nil && !forGood(err) {
-		return withoutRole(ctx, job.Namespace, err)
+		return modulerole.Later(ctx, job.Namespace, err)
 	}
 	before := job.DeepCopy()
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.Config.Runs.JobTTLSeconds)) // checked to be within a week
-	return withoutRole(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before),
+	return modulerole.Later(ctx, job.Namespace, client.IgnoreNotFound(j.Client.Patch(ctx, job, client.MergeFrom(before),
 		fieldOwner)))
 }

@@ -1,10 +1,12 @@
 package runs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +17,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
@@ -175,7 +178,7 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err := p.Live.Get(p.ctx, types.NamespacedName{Name: p.run.Namespace}, ns); err != nil {
 		return nil, fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := p.s3.claimRunBucket(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
+	if err := p.s3.Claim(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
 		return nil, err
 	}
 	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil
@@ -190,19 +193,35 @@ func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
 			if in.Key == "" {
 				continue
 			}
-			etag, err := p.s3.etag(p.ctx, in.Bucket, in.Key)
+			version, err := etag(p.ctx, p.s3.Client, in.Bucket, in.Key)
 			named := p.run.Spec.Inputs[in.Name].Path
 			switch {
 			case errors.Is(err, errNoFile):
 				return fmt.Sprintf("input %s: there is no file %s", in.Name, named), nil
 			case err != nil:
 				return "", err
-			case in.ETag != "" && in.ETag != etag:
+			case in.ETag != "" && in.ETag != version:
 				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name,
 					named), nil
 			}
-			in.ETag = etag
+			in.ETag = version
 		}
 	}
 	return "", nil
+}
+
+// errNoFile is an input that is not there.
+var errNoFile = errors.New("there is no such file")
+
+// etag is the version of an object that is there now.
+func etag(ctx context.Context, s3 *minio.Client, bucket, key string) (string, error) {
+	o, err := s3.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
+	// A name that is too long, or that no object can have, is a 400.
+	if a := s3client.AnswerOf(err); a == s3client.NotThere || a == s3client.BadRequest {
+		return "", errNoFile
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking at %s/%s: %w", bucket, key, err)
+	}
+	return o.ETag, nil
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/printable"
@@ -38,9 +39,6 @@ const (
 	workers    = 8
 	// passTimeout bounds one pass over one run.
 	passTimeout = time.Minute
-	// roleAgain is how often is looked whether a module's Role has come; its RoleBinding is watched
-	// besides.
-	roleAgain = time.Minute
 )
 
 // Broker gives an event to a module's Broker and says later whether it took it.
@@ -131,7 +129,7 @@ type pass struct {
 	ctx  context.Context
 	key  types.NamespacedName
 	run  *runtimev1.PipelineRun
-	s3   s3
+	s3   runbucket.Store
 	now  time.Time
 	hint bool
 	// after is when to look again at the latest.
@@ -183,19 +181,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	if err != nil {
-		return withoutRole(ctx, o.Namespace, err)
+		return modulerole.Later(ctx, o.Namespace, err)
 	}
 	return reconcile.Result{RequeueAfter: p.after}, nil
-}
-
-// withoutRole makes a later look of an error for want of the module's Role; any other error stays
-// one.
-func withoutRole(ctx context.Context, namespace string, err error) (reconcile.Result, error) {
-	if !modulerole.Missing(err) {
-		return reconcile.Result{}, err
-	}
-	ctrl.LoggerFrom(ctx).Info(modulerole.Message(namespace), "error", err.Error())
-	return reconcile.Result{RequeueAfter: roleAgain}, nil
 }
 
 // keep deletes a run that ended so long ago that nobody need see it; its outputs and run.json stay.
@@ -207,14 +195,14 @@ func (r *Reconciler) keep(ctx context.Context, run *runtimev1.PipelineRun) (reco
 	uid := run.UID
 	err := r.Client.Delete(ctx, run, client.Preconditions{UID: &uid},
 		client.PropagationPolicy(metav1.DeletePropagationBackground))
-	return withoutRole(ctx, run.Namespace, client.IgnoreNotFound(err))
+	return modulerole.Later(ctx, run.Namespace, client.IgnoreNotFound(err))
 }
 
 // step observes, steps, writes the status once and carries out what the step wants. What is decided
 // is decided in eventing/run.
 func (p *pass) step() error {
 	var err error
-	if p.s3, err = openS3(p.Settings, p.Transport); err != nil {
+	if p.s3, err = runbucket.Open(p.Settings, p.Transport); err != nil {
 		return err
 	}
 	seen, err := p.observe()

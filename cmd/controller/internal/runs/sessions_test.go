@@ -17,8 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -29,13 +31,13 @@ import (
 // for a bucket that is not the module's any more.
 func TestSessionsOfAStage(t *testing.T) {
 	t.Parallel()
-	cfg, c, minio, src := newServers(t)
-	bucket := makeBox(t, c, minio, "userdata")
+	cfg, c, minio, src := controllertest.Servers(t)
+	bucket := controllertest.Box(t, c, minio, "userdata")
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	store, err := openS3(src, http.DefaultTransport)
+	store, err := runbucket.Open(src, http.DefaultTransport)
 	must(t, err)
-	must(t, store.claimRunBucket(t.Context(), "default", string(ns.UID)))
+	must(t, store.Claim(t.Context(), "default", string(ns.UID)))
 	r := &Reconciler{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
 	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "default"}}
 	run.Spec = runtimev1.PipelineRunSpec{
@@ -43,7 +45,7 @@ func TestSessionsOfAStage(t *testing.T) {
 		Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/incoming/Таблица 1.csv"}},
 	}
 	must(t, c.Create(t.Context(), run))
-	chain := []pipeline.Pipeline{{Name: "train", Spec: &oneStage("train", "table", "model").Spec}}
+	chain := []pipeline.Pipeline{{Name: "train", Spec: &controllertest.OneStage("train", "table", "model").Spec}}
 	pl, err := plan.Make(run, chain, pipeline.Whole, func(string) (string, bool, error) { return bucket, false, nil })
 	must(t, err)
 	run.Status.Stages = pl.Stages
@@ -104,7 +106,7 @@ func TestSessionsOfAStage(t *testing.T) {
 	}
 	p.dropSessions(t.Context(), run)
 
-	giveAway(t, minio, bucket, "userdata")
+	controllertest.GiveAway(t, minio, bucket, "userdata")
 	_, err = r.ensureSessions(t.Context(), run, st, store, now.Add(2*time.Hour))
 	var refusal *boxes.Refusal
 	if !errors.As(err, &refusal) || refusal.Wait {

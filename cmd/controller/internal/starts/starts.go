@@ -1,4 +1,4 @@
-package runs
+package starts
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -30,14 +32,14 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// Starts makes one run of one upload, or of one due time of a schedule, however often it is told of
+// Maker makes one run of one upload, or of one due time of a schedule, however often it is told of
 // it. In the module's run bucket:
 //
 //	starts/<key>    one object per upload and rule, or per due time, written by a conditional PUT
 //	                before the run is created; says whether it was. Lives longer than the run.
 //	pending/<key>   is there while the start is under way; what a controller that died has left is
 //	                completed from it.
-type Starts struct {
+type Maker struct {
 	Client    client.Client
 	Live      client.Reader
 	Settings  *settings.Source
@@ -49,12 +51,12 @@ type Starts struct {
 
 // uploads is the gate before S3: a module's uploads wait for each other, and nobody else's for
 // them.
-func (s *Starts) uploads() *fair.Gate {
+func (s *Maker) uploads() *fair.Gate {
 	s.gateOnce.Do(func() { s.gate = fair.NewGate(100, 200, 1000) })
 	return s.gate
 }
 
-func (s *Starts) buckets() boxes.Buckets { return boxes.Buckets{Boxes: s.Client, Namespaces: s.Live} }
+func (s *Maker) buckets() boxes.Buckets { return boxes.Buckets{Boxes: s.Client, Namespaces: s.Live} }
 
 // start is such an object.
 type start struct {
@@ -64,13 +66,16 @@ type start struct {
 	Created  bool                      `json:"created"`
 }
 
-// maxStart bounds the read of a start record.
-const maxStart = 64 << 10
+const (
+	fieldOwner = client.FieldOwner("unip-controller")
+	// maxStart bounds the read of a start record.
+	maxStart = 64 << 10
+)
 
 // Upload starts a run of a pipeline for a file that a rule of it may be about. It takes nothing but
 // names from who tells it: whether the file is there, whose it is and which version is found out in
 // S3. A file that is not there, or that the rule is not about, is no error and starts nothing.
-func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
+func (s *Maker) Upload(ctx context.Context, namespace, pipeline string, rule int, user, file string) error {
 	p := &runtimev1.Pipeline{}
 	// From the cache: whoever tells of an upload may have made it up, and until a rule is about it,
 	// it costs nothing.
@@ -88,7 +93,7 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	if err := s.uploads().Wait(ctx, namespace); err != nil {
 		return fmt.Errorf("uploads of %s: %w", namespace, err)
 	}
-	store, err := openS3(s.Settings, s.Transport)
+	store, err := runbucket.Open(s.Settings, s.Transport)
 	if err != nil {
 		return err
 	}
@@ -133,8 +138,33 @@ func (s *Starts) Upload(ctx context.Context, namespace, pipeline string, rule in
 	return s.once(ctx, store, namespace, key, x)
 }
 
+// Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The
+// run has no user: what it writes goes to the developer's area.
+func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) error {
+	store, err := runbucket.Open(s.Settings, s.Transport)
+	if err != nil {
+		return err
+	}
+	ns := &corev1.Namespace{}
+	if err := s.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return fmt.Errorf("reading the namespace: %w", err)
+	}
+	if err := store.Claim(ctx, p.Namespace, string(ns.UID)); err != nil {
+		return err
+	}
+	at := due.UTC().Format(time.RFC3339)
+	key := names.Hash(string(ns.UID), p.Name, "schedule", at)
+	return s.once(ctx, store, p.Namespace, key, start{
+		Pipeline: p.Name, Run: names.Shorten(53, p.Name, key),
+		Spec: runtimev1.PipelineRunSpec{
+			Pipeline: p.Name, Origin: runtimev1.OriginSchedule, IdempotencyKey: "schedule/" + at,
+			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
+		},
+	})
+}
+
 // once takes a start from wherever it stands to its end.
-func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x start) error {
+func (s *Maker) once(ctx context.Context, store runbucket.Store, namespace, key string, x start) error {
 	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
 	if err != nil {
 		return fmt.Errorf("opening the start records: %w", err)
@@ -191,11 +221,11 @@ func (s *Starts) once(ctx context.Context, store s3, namespace, key string, x st
 	return s.done(ctx, store, bucket, key)
 }
 
-func (s *Starts) begun(ctx context.Context, store s3, bucket, key string) (*start, error) {
+func (s *Maker) begun(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
 	return read(ctx, store, bucket, "starts/"+key)
 }
 
-func (s *Starts) done(ctx context.Context, store s3, bucket, key string) error {
+func (s *Maker) done(ctx context.Context, store runbucket.Store, bucket, key string) error {
 	if err := store.RemoveObject(ctx, bucket, "pending/"+key, minio.RemoveObjectOptions{}); err != nil {
 		return fmt.Errorf("marking a start as done: %w", err)
 	}
@@ -203,8 +233,8 @@ func (s *Starts) done(ctx context.Context, store s3, bucket, key string) error {
 }
 
 // Complete takes every start of a module that was broken off to its end.
-func (s *Starts) Complete(ctx context.Context, namespace string) error {
-	store, err := openS3(s.Settings, s.Transport)
+func (s *Maker) Complete(ctx context.Context, namespace string) error {
+	store, err := runbucket.Open(s.Settings, s.Transport)
 	if err != nil {
 		return err
 	}
@@ -233,7 +263,7 @@ func (s *Starts) Complete(ctx context.Context, namespace string) error {
 const startTakes = time.Minute
 
 // read gives nil when there is no such object.
-func read(ctx context.Context, store s3, bucket, key string) (*start, error) {
+func read(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
 	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
@@ -253,7 +283,7 @@ func read(ctx context.Context, store s3, bucket, key string) (*start, error) {
 	return x, nil
 }
 
-func put(ctx context.Context, store s3, bucket, key string, b []byte, onlyNew bool) error {
+func put(ctx context.Context, store runbucket.Store, bucket, key string, b []byte, onlyNew bool) error {
 	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
 	if onlyNew {
 		o.SetMatchETagExcept("*") // If-None-Match: *

@@ -1,4 +1,4 @@
-package runs
+package modules
 
 import (
 	"context"
@@ -20,13 +20,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -41,14 +44,20 @@ type Pipelines struct {
 	Live      client.Reader
 	Settings  *settings.Source
 	Transport http.RoundTripper
-	Starts    *Starts
+	Starts    *starts.Maker
 }
 
-// checkEvery is how often a healthy Pipeline is looked at again.
-const checkEvery = 15 * time.Minute
-
-// deleteBudget is how much of a pass goes into deleting objects.
-const deleteBudget = 20 * time.Second
+const (
+	fieldOwner = client.FieldOwner("unip-controller")
+	// checkEvery is how often a healthy Pipeline is looked at again.
+	checkEvery = 15 * time.Minute
+	// passTimeout bounds one pass over one Pipeline.
+	passTimeout = time.Minute
+	// deleteBudget is how much of a pass goes into deleting objects.
+	deleteBudget = 20 * time.Second
+	// maxMessage bounds what a condition takes over of an error's text, in bytes.
+	maxMessage = 400
+)
 
 // SetUp adds it to the manager.
 func (l Pipelines) SetUp(mgr ctrl.Manager) error {
@@ -69,7 +78,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if err := l.Live.Get(ctx, req.NamespacedName, p); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	s, err := openS3(l.Settings, l.Transport)
+	s, err := runbucket.Open(l.Settings, l.Transport)
 	if p.DeletionTimestamp != nil {
 		if err != nil {
 			return reconcile.Result{}, err
@@ -88,12 +97,12 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		return reconcile.Result{}, e
 	}
 	if err != nil {
-		return withoutRole(ctx, p.Namespace, err)
+		return modulerole.Later(ctx, p.Namespace, err)
 	}
 	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
 }
 
-func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
 	before := p.DeepCopy()
 	if s.Config.S3.ReclaimPolicy == installation.Delete {
 		controllerutil.AddFinalizer(p, BucketFinalizer)
@@ -110,7 +119,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 	if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := s.claimRunBucket(ctx, p.Namespace, string(ns.UID)); err != nil {
+	if err := s.Claim(ctx, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
 	if err := l.logSession(ctx, p, s); err != nil {
@@ -124,13 +133,13 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s s3) err
 
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
-func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) error {
+func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
 	bucket := databox.RunBucketName(p.Namespace)
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
 		return err
 	}
-	k := sessions.Keeper{Client: l.Client, Live: l.Live, Settings: s.Settings, Transport: s.transport}
+	k := sessions.Keeper{Client: l.Client, Live: l.Live, Settings: s.Settings, Transport: s.Transport}
 	_, err = k.Ensure(ctx, sessions.Secret{
 		Name: names.RunLogs, Owner: sessions.Owner{Object: p, Kind: runtimev1.GroupVersion.WithKind("Pipeline")},
 		Shared: true, Life: s.SessionLife(),
@@ -147,7 +156,7 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s s3) 
 
 // release lets a deleted Pipeline go. The last one takes the run bucket with it, if the
 // installation wants that.
-func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s s3) (reconcile.Result, error) {
+func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
 		return reconcile.Result{}, nil
 	}
@@ -187,7 +196,8 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonApplyAgain,
 			modulerole.Message(p.Namespace)
 	case err != nil:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError, oneLine(err.Error())
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, platformv1.ReasonStorageError,
+			printable.Summary(err.Error(), maxMessage)
 	}
 	meta.SetStatusCondition(&p.Status.Conditions, c)
 	p.Status.ObservedGeneration = p.Generation

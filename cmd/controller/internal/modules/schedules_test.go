@@ -1,6 +1,6 @@
 //go:build integration
 
-package runs
+package modules
 
 import (
 	"context"
@@ -17,11 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/events"
 )
+
+var must = controllertest.Must
 
 // clock is a Schedules whose time stands still until it is moved, with a real API server and a real
 // S3 server.
@@ -33,9 +37,11 @@ type clock struct {
 
 func newClock(t *testing.T) *clock {
 	t.Helper()
-	starts, s3 := newStarts(t)
+	_, api, s3, src := controllertest.Servers(t)
+	controllertest.Box(t, api, s3, "userdata")
+	maker := &starts.Maker{Client: api, Live: api, Settings: src, Transport: http.DefaultTransport}
 	c := &clock{s3: s3}
-	c.Schedules = &Schedules{Client: starts.Client, Live: starts.Live, Settings: starts.Settings, Starts: starts,
+	c.Schedules = &Schedules{Client: api, Live: api, Settings: src, Starts: maker,
 		now: func() time.Time { return time.Unix(0, c.nanos.Load()) }}
 	// The next full hour: after the creation of everything.
 	c.set(time.Now().Truncate(time.Hour).Add(time.Hour))
@@ -49,7 +55,7 @@ func (c *clock) pass(d time.Duration) { c.set(c.now().Add(d)) }
 // scheduled makes a pipeline with a schedule.
 func (c *clock) scheduled(t *testing.T, name, line, zone string) *runtimev1.Pipeline {
 	t.Helper()
-	p := oneStage(name, "", "model")
+	p := controllertest.OneStage(name, "", "model")
 	p.Namespace, p.Spec.Schedule, p.Spec.TimeZone, p.Spec.DefaultBox = "default", line, zone, "userdata"
 	must(t, c.Client.Create(t.Context(), p))
 	return p
@@ -84,7 +90,7 @@ func reason(p *runtimev1.Pipeline) string {
 }
 
 // ping posts what a PingSource sends, or somebody who pretends to be one.
-func ping(t *testing.T, r Receiver, path, kind string) int {
+func ping(t *testing.T, r starts.Receiver, path, kind string) int {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
 	for k, v := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "x", "Ce-Source": "/forged", "Ce-Type": kind,
@@ -100,7 +106,7 @@ func TestOneDueTimeStartsOneRun(t *testing.T) {
 	t.Parallel()
 	c := newClock(t)
 	p := c.scheduled(t, "nightly", "*/10 * * * *", "Europe/Moscow")
-	r := Receiver{
+	r := starts.Receiver{
 		Leading: func() bool { return true }, Hint: func(context.Context, types.NamespacedName) {},
 		Ping: func(_ context.Context, pipeline types.NamespacedName) {
 			if _, err := c.Reconcile(t.Context(), reconcile.Request{NamespacedName: pipeline}); err != nil {

@@ -1,11 +1,10 @@
-package runs
+package modules
 
 import (
 	"context"
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,9 +23,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
+	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/schedule"
 )
 
@@ -51,7 +52,7 @@ type Schedules struct {
 	Client   client.Client // its reads come from the cache
 	Live     client.Reader
 	Settings *settings.Source
-	Starts   *Starts
+	Starts   *starts.Maker
 
 	now   func() time.Time
 	wake  chan event.GenericEvent
@@ -119,7 +120,7 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	before := p.DeepCopy()
 	next, err := l.follow(ctx, p)
 	if err != nil {
-		return withoutRole(ctx, p.Namespace, err)
+		return modulerole.Later(ctx, p.Namespace, err)
 	}
 	if !equality.Semantic.DeepEqual(before.Status, p.Status) {
 		err := applyStatus(ctx, l.Client, schedulesOwner, p, runtimev1.PipelineStatus{Schedule: p.Status.Schedule},
@@ -167,7 +168,7 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 	if err != nil {
 		p.Status.Schedule = nil
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, InvalidSchedule,
-			oneLine(err.Error())
+			printable.Summary(err.Error(), maxMessage)
 		meta.SetStatusCondition(&p.Status.Conditions, condition)
 		return 0, nil
 	}
@@ -222,29 +223,4 @@ func again(now, next time.Time, grace time.Duration) time.Duration {
 		d += grace
 	}
 	return max(min(d, checkEvery), 10*time.Millisecond) // clocks are set, so it looks now and then
-}
-
-// Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The
-// run has no user: what it writes goes to the developer's area.
-func (s *Starts) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) error {
-	store, err := openS3(s.Settings, s.Transport)
-	if err != nil {
-		return err
-	}
-	ns := &corev1.Namespace{}
-	if err := s.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
-		return fmt.Errorf("reading the namespace: %w", err)
-	}
-	if err := store.claimRunBucket(ctx, p.Namespace, string(ns.UID)); err != nil {
-		return err
-	}
-	at := due.UTC().Format(time.RFC3339)
-	key := names.Hash(string(ns.UID), p.Name, "schedule", at)
-	return s.once(ctx, store, p.Namespace, key, start{
-		Pipeline: p.Name, Run: names.Shorten(53, p.Name, key),
-		Spec: runtimev1.PipelineRunSpec{
-			Pipeline: p.Name, Origin: runtimev1.OriginSchedule, IdempotencyKey: "schedule/" + at,
-			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
-		},
-	})
 }

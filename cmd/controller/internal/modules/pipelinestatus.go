@@ -1,4 +1,4 @@
-package runs
+package modules
 
 import (
 	"context"

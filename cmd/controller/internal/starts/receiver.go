@@ -1,4 +1,4 @@
-package runs
+package starts
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 	maxEvent = 32 << 10
 	// startBudget bounds a start by upload: the Broker waits for it.
 	startBudget = 8 * time.Second
+	// maxWords bounds what a log line or an answer takes over of an event, in bytes.
+	maxWords = 400
 )
 
 // Receiver takes what the modules' Triggers deliver:
@@ -69,6 +72,9 @@ func receive(w http.ResponseWriter, req *http.Request) (*cloudevents.Event, bool
 	}
 	return e, true
 }
+
+// oneLine is a stranger's text as it may stand in a log line or an answer.
+func oneLine(s string) string { return printable.Summary(s, maxWords) }
 
 func extension(e *cloudevents.Event, name string) string {
 	s, _ := e.Extensions()[name].(string)

@@ -1,0 +1,73 @@
+// Package runbucket opens S3 as the settings have it at that moment, and claims the bucket of a
+// module's own in which its runs and its start records lie. Whoever makes something of either goes
+// by it.
+//
+// What it never does: take a bucket that is not tagged with the namespace's UID, keep anything
+// between two calls, or know what is written into the bucket beyond how long it stays there.
+package runbucket
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/eventing/databox"
+	s3client "github.com/unip-knative/unip/eventing/databox/s3"
+)
+
+const (
+	// Days after which the run bucket lets go of things. Start records live longest: a notification
+	// that comes late must still find its own.
+	keepRunsDays   = 30
+	keepStartsDays = 90
+)
+
+// Store is the installation's S3 at the beginning of a pass.
+type Store struct {
+	settings.Settings
+	*minio.Client
+	Transport http.RoundTripper
+}
+
+// Open gives the S3 that the settings name now.
+func Open(src *settings.Source, transport http.RoundTripper) (Store, error) {
+	s := Store{Settings: src.Current(), Transport: transport}
+	var err error
+	s.Client, err = s.Settings.Client(transport)
+	return s, err
+}
+
+// Claim makes the module's run bucket, or finds it.
+func (s Store) Claim(ctx context.Context, namespace, uid string) error {
+	bucket := databox.RunBucketName(namespace)
+	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region,
+		databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
+		return err
+	}
+	old, err := s.GetBucketLifecycle(ctx, bucket)
+	if err == nil && len(old.Rules) == 2 && old.Rules[0].ID == "unip-runs" {
+		return nil
+	}
+	c := lifecycle.NewConfiguration()
+	for id, r := range map[string]struct {
+		prefix string
+		days   int
+	}{"unip-runs": {"runs/", keepRunsDays}, "unip-starts": {"starts/", keepStartsDays}} {
+		c.Rules = append(c.Rules, lifecycle.Rule{
+			ID: id, Status: "Enabled", RuleFilter: lifecycle.Filter{Prefix: r.prefix},
+			Expiration:                     lifecycle.Expiration{Days: lifecycle.ExpirationDays(r.days)},
+			AbortIncompleteMultipartUpload: lifecycle.AbortIncompleteMultipartUpload{DaysAfterInitiation: 7},
+		})
+	}
+	if c.Rules[0].ID != "unip-runs" {
+		c.Rules[0], c.Rules[1] = c.Rules[1], c.Rules[0]
+	}
+	if err := s.SetBucketLifecycle(ctx, bucket, c); err != nil {
+		return fmt.Errorf("lifecycle of bucket %s: %w", bucket, err)
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package runs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/minio/minio-go/v7"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/record"
+)
+
+// writeRecord writes run.json to the run's default place; a run without one keeps its status only.
+func writeRecord(
+	ctx context.Context, s3 *minio.Client, b boxes.Buckets, run *runtimev1.PipelineRun, p *runtimev1.Pipeline,
+) error {
+	if p == nil || p.Spec.DefaultBox == "" {
+		return nil
+	}
+	if len(validation.IsDNS1123Label(p.Spec.DefaultBox)) > 0 {
+		return errNoPlace
+	}
+	bucket, err := b.Of(ctx, s3, run.Namespace, p.Spec.DefaultBox)
+	if err == nil && bucket.Dataset {
+		err = &boxes.Refusal{Reason: "the box " + p.Spec.DefaultBox + " is another module's dataset"}
+	}
+	if err != nil {
+		return fmt.Errorf("writing run.json: %w", err)
+	}
+	place, err := databox.ParsePlace(plan.DefaultPlace(run, p.Spec.DefaultBox) + "run.json")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoPlace, err)
+	}
+	text, err := record.FileOf(run).Encode()
+	if err != nil {
+		return err
+	}
+	o := minio.PutObjectOptions{ContentType: "application/json"}
+	_, err = s3.PutObject(ctx, bucket.Name, place.Key(run.Spec.User), bytes.NewReader(text), int64(len(text)), o)
+	if err != nil {
+		return fmt.Errorf("writing run.json: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+//go:build integration
+
+package starts
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+)
+
+var must = controllertest.Must
+
+func keysOf(t *testing.T, server *miniotest.Server, bucket string) []string {
+	t.Helper()
+	var all []string
+	for o := range server.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		must(t, o.Err)
+		all = append(all, o.Key)
+	}
+	return all
+}
+
+// newStarts is a Maker on servers of its own, with one pipeline that uploads to userdata/in/ start.
+func newStarts(t *testing.T) (*Maker, *miniotest.Server) {
+	t.Helper()
+	_, c, server, src := controllertest.Servers(t)
+	controllertest.Box(t, c, server, "userdata")
+	ns := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
+	store, err := runbucket.Open(src, http.DefaultTransport)
+	must(t, err)
+	must(t, store.Claim(t.Context(), "default", string(ns.UID)))
+	p := controllertest.OneStage("train", "table", "model")
+	p.Namespace = "default"
+	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table",
+		Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
+	must(t, c.Create(t.Context(), p))
+	return &Maker{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, server
+}
+
+func runsOf(t *testing.T, s *Maker) []runtimev1.PipelineRun {
+	t.Helper()
+	var l runtimev1.PipelineRunList
+	must(t, s.Live.List(t.Context(), &l, client.InNamespace("default")))
+	return l.Items
+}
+
+func TestOneUploadStartsOneRun(t *testing.T) {
+	t.Parallel()
+	s, server := newStarts(t)
+	bucket := databox.BucketName("default", "userdata")
+	server.Put(t, bucket, "users/ann/file_groups/in/a.csv", "1")
+	server.Put(t, bucket, "users/ann/file_groups/in/a.txt", "1")
+	server.Put(t, bucket, "users/ann/file_groups/out/a.csv", "1")
+
+	// What the rule is not about, what is not there, and what nobody can have put there.
+	for _, c := range []struct {
+		pipeline   string
+		rule       int
+		user, file string
+	}{
+		{"train", 0, "ann", "in/a.txt"}, {"train", 0, "ann", "out/a.csv"}, {"train", 0, "boris", "in/a.csv"},
+		{"train", 0, "", "in/a.csv"}, {"train", 1, "ann", "in/a.csv"},
+		{"train", -1, "ann", "in/a.csv"}, {"gone", 0, "ann", "in/a.csv"}, {"train", 0, "ann", "in/../in/a.csv"},
+		{"train", 0, "../users/ann", "in/a.csv"}, {"train", 0, "ann", "in/\x00.csv"},
+	} {
+		if err := s.Upload(t.Context(), "default", c.pipeline, c.rule, c.user, c.file); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Fatalf("%d runs of nothing", n)
+	}
+
+	results := make(chan error)
+	for range 5 { // told five times at once
+		go func() { results <- s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv") }()
+	}
+	for range 5 {
+		must(t, <-results)
+	}
+	runs := runsOf(t, s)
+	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != runtimev1.OriginUpload ||
+		runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
+		t.Fatalf("%+v", runs)
+	}
+	must(t, s.Client.Delete(t.Context(), &runs[0]))
+	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"))
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Errorf("%d runs after the first was deleted", n)
+	}
+	for o := range server.ListObjects(t.Context(), databox.RunBucketName("default"),
+		minio.ListObjectsOptions{Prefix: "pending/"}) {
+		t.Errorf("%s is left: %v", o.Key, o.Err)
+	}
+}
+
+// An upload is looked for in buckets of the module only, and start records are kept in no other.
+func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
+	t.Parallel()
+	s, server := newStarts(t)
+	userdata, runBucket := databox.BucketName("default", "userdata"), databox.RunBucketName("default")
+	server.Put(t, userdata, "users/ann/file_groups/in/a.csv", "1")
+	controllertest.GiveAway(t, server, runBucket, databox.RunsBox)
+	if err := s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"); err == nil {
+		t.Error("a start record was written into somebody else's bucket")
+	}
+	if err := s.Complete(t.Context(), "default"); err == nil {
+		t.Error("start records of somebody else were read")
+	}
+	controllertest.GiveAway(t, server, userdata, "userdata")
+	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv")) // told once is enough
+	if n := len(runsOf(t, s)); n != 0 {
+		t.Errorf("%d runs", n)
+	}
+	if keys := keysOf(t, server, runBucket); len(keys) != 0 {
+		t.Errorf("in the run bucket of somebody else: %v", keys)
+	}
+}
+
+// A controller that dies between the record and the run leaves a start that is completed by whoever
+// hears of the upload again.
+func TestABrokenStartIsCompleted(t *testing.T) {
+	t.Parallel()
+	s, server := newStarts(t)
+	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann",
+		Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
+	b, err := json.Marshal(x)
+	must(t, err)
+	for _, key := range []string{"pending/k", "starts/k"} {
+		server.Put(t, databox.RunBucketName("default"), key, string(b))
+	}
+	store, err := runbucket.Open(s.Settings, s.Transport)
+	must(t, err)
+	for range 2 { // the second finds it done
+		must(t, s.once(t.Context(), store, "default", "k", x))
+		if runs := runsOf(t, s); len(runs) != 1 || runs[0].Name != "train-x" {
+			t.Fatalf("%+v", runs)
+		}
+	}
+	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "starts/k"); err != nil || !got.Created {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
+		t.Errorf("pending is left: %+v %v", got, err)
+	}
+}
+
+// An upload about which no rule is costs nothing more than the look into the cache, whatever S3
+// does.
+func TestUploadsOfStrangersCostNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := newStarts(t)
+	s.Live = failing{}
+	for _, c := range []struct {
+		pipeline string
+		rule     int
+		file     string
+	}{{"none", 0, "in/a.csv"}, {"train", 7, "in/a.csv"}, {"train", -1, "in/a.csv"}, {"train", 0, "out/a.csv"},
+		{"train", 0, "in/../a.csv"}} {
+		if err := s.Upload(t.Context(), "default", c.pipeline, c.rule, "ann", c.file); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// failing is a reader of an API server that must not be asked.
+type failing struct{ client.Reader }
