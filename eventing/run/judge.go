@@ -47,7 +47,7 @@ func (x *step) judge(st *runtimev1.StageStatus) {
 	case Missing:
 		x.failed(st, failure{reason: ReasonPodLost, message: a.Message, ours: true})
 	case Ended:
-		x.ended(st, a)
+		x.attemptEnded(st, a)
 	case Blocked:
 		x.blocked(st, a)
 	case Working:
@@ -125,8 +125,8 @@ func (x *step) blocked(st *runtimev1.StageStatus, a Attempt) {
 	x.failed(st, f)
 }
 
-// ended takes over an end.
-func (x *step) ended(st *runtimev1.StageStatus, a Attempt) {
+// attemptEnded takes over an end.
+func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 	f := failure{at: a.Since}
 	switch {
 	case a.Part == Publish && a.Cause == Exited && a.ExitCode == 0:

@@ -38,7 +38,7 @@ func (x *step) startDue() {
 				Message: fmt.Sprintf("stage %s was started without its event: none came in time", st.Name),
 			})
 		}
-		x.ask(st)
+		x.askForAttempt(st)
 	}
 }
 
@@ -77,8 +77,8 @@ func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 	return at, true
 }
 
-// ask marks the next attempt of a stage as running and has it started.
-func (x *step) ask(st *runtimev1.StageStatus) {
+// askForAttempt marks the next attempt of a stage as running and has it started.
+func (x *step) askForAttempt(st *runtimev1.StageStatus) {
 	st.State, st.Attempt = runtimev1.Running, st.Attempt+1
 	st.Job = x.seen.AttemptName(st.Name, st.Attempt)
 	st.StartTime, st.CompletionTime, st.ExitCode = nil, nil, nil

@@ -39,7 +39,7 @@ type Server struct {
 // Start starts a server with nothing in it. env adds to its environment ("NAME=VALUE").
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
-	program := find(t)
+	program := findMinIO(t)
 	address := FreeAddress(t)
 	dir := t.TempDir()
 	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
@@ -118,7 +118,7 @@ func (s *Server) Put(t testing.TB, bucket, key, content string) {
 	}
 }
 
-func find(t testing.TB) string {
+func findMinIO(t testing.TB) string {
 	t.Helper()
 	if p := os.Getenv("UNIP_MINIO"); p != "" {
 		return p

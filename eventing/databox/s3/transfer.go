@@ -130,12 +130,12 @@ func (t *Transfer) askChecksum(ctx context.Context) error {
 		if err != nil {
 			return explain(err)
 		}
-		t.take(checksumOf(info))
+		t.setSum(checksumOf(info))
 		return nil
 	})
 }
 
-func (t *Transfer) take(sum checksum) {
+func (t *Transfer) setSum(sum checksum) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if sum.encoded != "" {
@@ -185,7 +185,7 @@ func (t *Transfer) copyRange(ctx context.Context, c *minio.Client, from, to int6
 	if info.Size != to-from {
 		return 0, fmt.Errorf("%w: %d bytes were announced from %d on, %d come", ErrChanged, to-from, from, info.Size)
 	}
-	t.take(checksumOf(info))
+	t.setSum(checksumOf(info))
 	return io.Copy(io.NewOffsetWriter(t.File, from), io.LimitReader(body, to-from))
 }
 

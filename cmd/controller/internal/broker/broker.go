@@ -55,7 +55,7 @@ func (f *Finder) URL(ctx context.Context, namespace string) (string, error) {
 	if ok && now.Before(k.until) {
 		return k.url, nil
 	}
-	u, err := f.find(ctx, namespace)
+	u, err := f.brokerOf(ctx, namespace)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *Finder) URL(ctx context.Context, namespace string) (string, error) {
 // ofModule selects what translate has made.
 var ofModule = client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}
 
-func (f *Finder) find(ctx context.Context, namespace string) (string, error) {
+func (f *Finder) brokerOf(ctx context.Context, namespace string) (string, error) {
 	triggers := &unstructured.UnstructuredList{}
 	triggers.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1",
 		Kind: "TriggerList"})

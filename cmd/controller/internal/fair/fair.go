@@ -82,9 +82,9 @@ func (q *Queue) forgetQuiet(now time.Time) {
 	}
 }
 
-// take hands out the next name; without one, wait is when there may be one, and 0 that nothing
+// next hands out the next name; without one, wait is when there may be one, and 0 that nothing
 // waits.
-func (q *Queue) take(now time.Time) (name types.NamespacedName, wait time.Duration, ok bool) {
+func (q *Queue) next(now time.Time) (name types.NamespacedName, wait time.Duration, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.turn) == 0 {
@@ -125,7 +125,7 @@ func missing(l *rate.Limiter, now time.Time) time.Duration {
 // Run gives each name to hand when it is its turn, until ctx ends. hand must not block.
 func (q *Queue) Run(ctx context.Context, hand func(types.NamespacedName)) {
 	for ctx.Err() == nil {
-		name, wait, ok := q.take(time.Now())
+		name, wait, ok := q.next(time.Now())
 		if ok {
 			hand(name)
 			continue

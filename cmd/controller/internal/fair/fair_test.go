@@ -76,7 +76,7 @@ func TestNamespacesTakeTurns(t *testing.T) {
 	}
 	got := map[string]int{}
 	for {
-		n, wait, ok := q.take(now)
+		n, wait, ok := q.next(now)
 		if !ok {
 			if wait <= 0 || wait > time.Second {
 				t.Errorf("next after %v", wait)
@@ -104,10 +104,10 @@ func TestNameWaitsOnce(t *testing.T) {
 		}
 	}
 	now := time.Now()
-	if _, _, ok := q.take(now); !ok {
+	if _, _, ok := q.next(now); !ok {
 		t.Error("nothing waits")
 	}
-	if _, wait, ok := q.take(now); ok || wait != 0 {
+	if _, wait, ok := q.next(now); ok || wait != 0 {
 		t.Error("it waits twice")
 	}
 }

@@ -42,8 +42,8 @@ type finder struct {
 	trouble error
 }
 
-// find is the plan.FindBox of a pass.
-func (f *finder) find(box string) (string, bool, error) {
+// bucketOf is the plan.FindBox of a pass.
+func (f *finder) bucketOf(box string) (string, bool, error) {
 	if b, ok := f.known[box]; ok {
 		return b.Name, b.Dataset, nil
 	}

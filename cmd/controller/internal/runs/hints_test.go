@@ -38,7 +38,7 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 	for i := range 300 {
 		hint(fmt.Sprint("none-", i))
 		hint("over")
-		_ = r.memory.take(types.NamespacedName{Namespace: "default", Name: fmt.Sprint("none-", i)})
+		_ = r.memory.takeHint(types.NamespacedName{Namespace: "default", Name: fmt.Sprint("none-", i)})
 	}
 	if n := len(r.memory.runs); n != 0 {
 		t.Errorf("%d runs are remembered", n)
@@ -47,7 +47,7 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 		t.Error("a question is remembered")
 	}
 	hint("waiting")
-	if !r.memory.take(types.NamespacedName{Namespace: "default", Name: "waiting"}) {
+	if !r.memory.takeHint(types.NamespacedName{Namespace: "default", Name: "waiting"}) {
 		t.Error("a hint about a run that goes on is lost")
 	}
 }

@@ -56,8 +56,8 @@ func (m *memory) hint(run types.NamespacedName) {
 	m.of(run).hint = true
 }
 
-// take reports and forgets the hint.
-func (m *memory) take(run types.NamespacedName) bool {
+// takeHint reports and forgets the hint.
+func (m *memory) takeHint(run types.NamespacedName) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.runs[run]

@@ -156,7 +156,7 @@ func (p *pass) resolve() (*life.Plan, error) {
 		return nil, err
 	}
 	found := finder{pass: p, known: map[string]boxes.Bucket{}}
-	pl, err := plan.Make(p.run, chain, end, found.find)
+	pl, err := plan.Make(p.run, chain, end, found.bucketOf)
 	switch {
 	case found.trouble != nil:
 		return nil, found.trouble

@@ -171,7 +171,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil // its Jobs and its Secrets go with it
 	}
 	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(),
-		hint: r.memory.take(req.NamespacedName)}
+		hint: r.memory.takeHint(req.NamespacedName)}
 	err = p.step()
 	if err != nil && p.hint {
 		r.memory.hint(req.NamespacedName) // for the next pass

@@ -161,7 +161,7 @@ func (s *Source) reload() bool {
 }
 
 func readConfig(file string) (installation.Config, error) {
-	b, err := read(file)
+	b, err := readBounded(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return installation.Parse(nil)
 	}
@@ -177,7 +177,7 @@ func readKeys(dir string) (s3.Keys, error) {
 		name string
 		to   *string
 	}{{accessKeyFile, &k.AccessKeyID}, {secretKeyFile, &k.SecretAccessKey}} {
-		b, err := read(filepath.Join(dir, f.name))
+		b, err := readBounded(filepath.Join(dir, f.name))
 		if errors.Is(err, os.ErrNotExist) {
 			return s3.Keys{}, fmt.Errorf("the Secret unip-s3 (namespace %s, keys %s and %s) is missing",
 				names.SystemNamespace, accessKeyFile, secretKeyFile)
@@ -194,14 +194,14 @@ func readKeys(dir string) (s3.Keys, error) {
 
 // readToken is empty when there is none.
 func readToken(dir string) string {
-	b, err := read(filepath.Join(dir, tokenFile))
+	b, err := readBounded(filepath.Join(dir, tokenFile))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
 }
 
-func read(file string) ([]byte, error) {
+func readBounded(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err

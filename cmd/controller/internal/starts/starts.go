@@ -181,10 +181,10 @@ func (s *Maker) once(ctx context.Context, store runbucket.Store, namespace, key 
 		return s.done(ctx, store, bucket, key)
 	}
 	if begun == nil {
-		if err := put(ctx, store, bucket, "pending/"+key, b, false); err != nil {
+		if err := putStart(ctx, store, bucket, "pending/"+key, b, false); err != nil {
 			return err
 		}
-		if err := put(ctx, store, bucket, "starts/"+key, b, true); err != nil {
+		if err := putStart(ctx, store, bucket, "starts/"+key, b, true); err != nil {
 			if a := s3client.AnswerOf(err); a != s3client.OtherVersion && a != s3client.Conflict {
 				return err
 			}
@@ -215,14 +215,14 @@ func (s *Maker) once(ctx context.Context, store runbucket.Store, namespace, key 
 	if b, err = json.Marshal(x); err != nil {
 		return err
 	}
-	if err := put(ctx, store, bucket, "starts/"+key, b, false); err != nil {
+	if err := putStart(ctx, store, bucket, "starts/"+key, b, false); err != nil {
 		return err
 	}
 	return s.done(ctx, store, bucket, key)
 }
 
 func (s *Maker) begun(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
-	return read(ctx, store, bucket, "starts/"+key)
+	return readStart(ctx, store, bucket, "starts/"+key)
 }
 
 func (s *Maker) done(ctx context.Context, store runbucket.Store, bucket, key string) error {
@@ -250,7 +250,7 @@ func (s *Maker) Complete(ctx context.Context, namespace string) error {
 		if time.Since(o.LastModified) < startTakes {
 			continue // it is under way
 		}
-		x, err := read(ctx, store, bucket, o.Key)
+		x, err := readStart(ctx, store, bucket, o.Key)
 		if err == nil && x != nil {
 			err = s.once(ctx, store, namespace, path.Base(o.Key), *x)
 		}
@@ -262,8 +262,8 @@ func (s *Maker) Complete(ctx context.Context, namespace string) error {
 // startTakes is how long a start may be under way.
 const startTakes = time.Minute
 
-// read gives nil when there is no such object.
-func read(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
+// readStart gives nil when there is no such object.
+func readStart(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
 	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
@@ -283,7 +283,7 @@ func read(ctx context.Context, store runbucket.Store, bucket, key string) (*star
 	return x, nil
 }
 
-func put(ctx context.Context, store runbucket.Store, bucket, key string, b []byte, onlyNew bool) error {
+func putStart(ctx context.Context, store runbucket.Store, bucket, key string, b []byte, onlyNew bool) error {
 	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
 	if onlyNew {
 		o.SetMatchETagExcept("*") // If-None-Match: *

@@ -148,10 +148,10 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 			t.Fatalf("%+v", runs)
 		}
 	}
-	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "starts/k"); err != nil || !got.Created {
+	if got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "starts/k"); err != nil || !got.Created {
 		t.Errorf("%+v %v", got, err)
 	}
-	if got, err := read(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
+	if got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
 		t.Errorf("pending is left: %+v %v", got, err)
 	}
 }

@@ -255,7 +255,7 @@ func (r *Receiver) sweep(ctx context.Context, older time.Duration) error {
 		if time.Since(o.LastModified) < older || !r.begin(o.Key) {
 			continue
 		}
-		records, err := read(ctx, spool, o.Key)
+		records, err := readSpooled(ctx, spool, o.Key)
 		if err != nil {
 			r.end(o.Key)
 			unread = append(unread, err)
@@ -276,7 +276,7 @@ func dialectOf(key string) string {
 	return usual
 }
 
-func read(ctx context.Context, spool Spool, key string) ([]notification.Record, error) {
+func readSpooled(ctx context.Context, spool Spool, key string) ([]notification.Record, error) {
 	body, err := spool.GetObject(ctx, spool.Bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)

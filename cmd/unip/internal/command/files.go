@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
-	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/eventing/printable"
@@ -42,7 +42,7 @@ func filesLsCommand(o *option.Module) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := module.Listing{Files: []module.File{}, Groups: []string{}}
+			all := gateway.Listing{Files: []gateway.File{}, Groups: []string{}}
 			for next := ""; ; {
 				page, err := m.List(c.Context(), strings.TrimSuffix(args[0], "/")+"/", next)
 				if err != nil {

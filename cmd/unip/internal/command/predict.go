@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
-	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/predict"
@@ -94,7 +94,7 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	if err != nil {
 		return err
 	}
-	m := &module.Client{Host: p.Host, HTTP: option.HTTPClient(0)} // the context bounds it
+	m := &gateway.Client{Host: p.Host, HTTP: option.HTTPClient(0)} // the context bounds it
 	m.HTTP.CheckRedirect = followSameCall
 	if p.PasswordStdin && p.readsStdin() {
 		return exit.Errorf(exit.UsageWrong,
@@ -256,7 +256,7 @@ func readBounded(name string, stdin io.Reader) ([]byte, error) {
 
 // callComponent calls, again and again when it shall wait.
 func (p *prediction) callComponent(
-	ctx context.Context, stderr io.Writer, m *module.Client, u string, body []byte,
+	ctx context.Context, stderr io.Writer, m *gateway.Client, u string, body []byte,
 ) ([]byte, error) {
 	slow := time.AfterFunc(sayWaitingAfter, func() {
 		fmt.Fprintln(stderr, "waiting for the component, which may have to wake up …")
@@ -264,7 +264,7 @@ func (p *prediction) callComponent(
 	defer slow.Stop()
 	for {
 		answer, err := m.Predict(ctx, u, body)
-		var answered *module.Error
+		var answered *gateway.Error
 		again := time.Duration(0)
 		switch {
 		case err == nil || !p.wait:
@@ -287,7 +287,7 @@ var inputPointer = regexp.MustCompile(`^/inputs/(\d+)(/|$)`)
 
 // explainError tells what is wrong, with the place of each fault in the request.
 func (p *prediction) explainError(ctx context.Context, stderr io.Writer, err error, body []byte) error {
-	var e *module.Error
+	var e *gateway.Error
 	if !errors.As(err, &e) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fmt.Errorf("no answer within %s; --timeout gives it more time", p.timeout)

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
-	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -21,7 +21,7 @@ import (
 const watchEvery = time.Second
 
 // watchRun shows a run until it ends: drawn anew in a terminal, else a line per change of a stage.
-func watchRun(c *cobra.Command, format *option.Format, m *module.Client, id string) error {
+func watchRun(c *cobra.Command, format *option.Format, m *gateway.Client, id string) error {
 	show := showChanges(c.OutOrStdout())
 	switch {
 	case format.JSON():

@@ -76,7 +76,7 @@ func (f *Folders) Fetch(_ context.Context, _ string, p service.Place, v service.
 	if !info.Mode().IsRegular() || version(info) != v {
 		return service.ErrFileChanged
 	}
-	return put(to, io.LimitReader(from, v.Size))
+	return writeFile(to, io.LimitReader(from, v.Size))
 }
 
 // Store implements service.Storage.
@@ -130,8 +130,8 @@ func store(root *os.Root, name string, from io.Reader) error {
 	return root.Rename(temporary, name)
 }
 
-// put makes a file, which appears whole or not at all.
-func put(path string, from io.Reader) error {
+// writeFile makes a file, which appears whole or not at all.
+func writeFile(path string, from io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
-	"github.com/unip-knative/unip/cmd/unip/internal/module"
+	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 )
 
 // Module is how a module's HTTP API is reached, and who calls. All of it may stand in the
@@ -45,7 +45,7 @@ func (r *Module) AddFlags(c *cobra.Command) {
 }
 
 // Client is the module's client.
-func (r *Module) Client() (*module.Client, error) {
+func (r *Module) Client() (*gateway.Client, error) {
 	if err := r.Output.Check(); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (r *Module) Client() (*module.Client, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") == "" {
 		return nil, exit.Errorf(exit.UsageWrong, "--url or UNIP_URL must name the module: https://<host>/<namespace>")
 	}
-	m := &module.Client{URL: r.URL, Host: r.Host}
+	m := &gateway.Client{URL: r.URL, Host: r.Host}
 	if err := r.Login(m); err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func HTTPClient(wait time.Duration) *http.Client {
 
 // Login tells the client who calls: the token, or user and password. Flags win over the
 // environment, and in the environment the token wins.
-func (r *Module) Login(m *module.Client) error {
+func (r *Module) Login(m *gateway.Client) error {
 	f := r.command.PersistentFlags()
 	basic := f.Changed("user") || f.Changed("password-file") || r.PasswordStdin
 	switch {

@@ -55,7 +55,7 @@ func (w *window) move(minute int64) {
 // Take counts one link more. box may be more than a name where links are counted apart. When the
 // user has as many as there may be, it does not and reports false.
 func (l *Links) Take(user, box string, now time.Time) bool {
-	return l == nil || l.take(holder{user, box}, 1, int64(l.Most), now)
+	return l == nil || l.takeOf(holder{user, box}, 1, int64(l.Most), now)
 }
 
 // TakeSize counts a link by which a box of that capacity grows by so many bytes, if it is not too
@@ -65,10 +65,10 @@ func (l *Links) TakeSize(user, box string, growth, capacity int64, now time.Time
 	if capacity < most/mostGrowth {
 		most = mostGrowth * capacity
 	}
-	return l == nil || l.take(holder{user, box + "/size"}, growth, most, now)
+	return l == nil || l.takeOf(holder{user, box + "/size"}, growth, most, now)
 }
 
-func (l *Links) take(h holder, n, most int64, now time.Time) bool {
+func (l *Links) takeOf(h holder, n, most int64, now time.Time) bool {
 	if l.Most == 0 {
 		return true
 	}

@@ -132,7 +132,7 @@ func (b *Boxes) Store(ctx context.Context, user string, all []files.Content) err
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(storedAtOnce)
 	for _, c := range all {
-		g.Go(func() error { return b.put(gctx, user, c) })
+		g.Go(func() error { return b.write(gctx, user, c) })
 	}
 	err := g.Wait()
 	if err != nil {
@@ -162,7 +162,7 @@ func (b *Boxes) fits(ctx context.Context, all []files.Content) error {
 	return nil
 }
 
-func (b *Boxes) put(ctx context.Context, user string, c files.Content) error {
+func (b *Boxes) write(ctx context.Context, user string, c files.Content) error {
 	box, err := b.box(c.Place.Box)
 	if err != nil {
 		return err

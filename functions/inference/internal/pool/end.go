@@ -76,9 +76,9 @@ func (e exit) describe(killed string) string {
 // the socket.
 const lastWords = 200 * time.Millisecond
 
-// ended notes that a worker has ended. The connection alone would not tell: a process that the
-// worker has forked may hold it open.
-func (p *Pool) ended(w *worker, e exit) {
+// workerEnded notes that a worker has ended. The connection alone would not tell: a process that
+// the worker has forked may hold it open.
+func (p *Pool) workerEnded(w *worker, e exit) {
 	p.mu.Lock()
 	if w.dead.Swap(true) {
 		p.mu.Unlock()

@@ -376,7 +376,7 @@ func (p *Pool) supervise(s *worker) {
 		w, ok := p.workers[e.PID]
 		p.mu.Unlock()
 		if ok {
-			p.ended(w, e)
+			p.workerEnded(w, e)
 		} else { // it did not come as far as greeting
 			p.log.Warn("worker ended", "worker", e.PID, "how", e.describe(""))
 			p.watch.ended(e.because(""))
@@ -397,7 +397,7 @@ func (p *Pool) orphan(supervisor net.Conn) {
 	left := slices.Collect(maps.Values(p.workers))
 	p.mu.Unlock()
 	for _, w := range left {
-		p.ended(w, exit{reason: EndContainer})
+		p.workerEnded(w, exit{reason: EndContainer})
 	}
 }
 

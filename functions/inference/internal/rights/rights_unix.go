@@ -22,7 +22,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, control, flags, _, err := r.conn.ReadMsgUnix(p, r.room) // with MSG_CMSG_CLOEXEC
 	n, control = max(n, 0), max(control, 0)                    // they are -1 where there is an error
-	if e := r.take(r.room[:control]); e != nil {
+	if e := r.keepDescriptors(r.room[:control]); e != nil {
 		return n, e
 	}
 	switch {
@@ -36,9 +36,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take keeps the descriptors of a control message. What cannot be understood holds none: the kernel
-// has written it.
-func (r *Reader) take(control []byte) error {
+// keepDescriptors keeps the descriptors of a control message. What cannot be understood holds none:
+// the kernel has written it.
+func (r *Reader) keepDescriptors(control []byte) error {
 	if len(control) == 0 {
 		return nil
 	}

@@ -57,7 +57,7 @@ func (s *Sessions) session(ctx context.Context, name string) (*session, error) {
 	}
 	x := &session{path: filepath.Join(s.dir, name)}
 	err := poll(ctx, mounted, func() (bool, error) {
-		box, err := s3.Open(x.path, x.take)
+		box, err := s3.Open(x.path, x.adopt)
 		if errors.Is(err, databox.ErrNoSession) {
 			return false, nil
 		}
@@ -76,7 +76,7 @@ func (s *Sessions) session(ctx context.Context, name string) (*session, error) {
 	return x, nil
 }
 
-func (x *session) take(s databox.Session) {
+func (x *session) adopt(s databox.Session) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.taken = s
@@ -88,9 +88,9 @@ func (x *session) current() databox.Session {
 	return x.taken
 }
 
-// ended reports an answer of S3 to a session whose time is over. Some answers do not say why they
+// isOver reports an answer of S3 to a session whose time is over. Some answers do not say why they
 // refuse (those to HEAD have no body): there the clock decides.
-func (x *session) ended(err error) bool {
+func (x *session) isOver(err error) bool {
 	if errors.Is(err, databox.ErrNoSession) {
 		return true // its file is being replaced
 	}
@@ -153,7 +153,7 @@ func (s *Sessions) Try(ctx context.Context, name string, transfer func(*minio.Cl
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if x.ended(err) {
+		if x.isOver(err) {
 			if err := x.next(ctx, before); err != nil {
 				return err
 			}

@@ -1,7 +1,7 @@
-// Package module is a client of the HTTP API that a module's gateway serves: predict, files,
+// Package gateway is a client of the HTTP API that a module's gateway serves: predict, files,
 // pipelines and their runs. It is what people with a user name and a password, or a token, have; it
 // needs no access to the cluster.
-package module
+package gateway
 
 import (
 	"bytes"
