@@ -148,10 +148,12 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 			t.Fatalf("%+v", runs)
 		}
 	}
-	if got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "starts/k"); err != nil || !got.Created {
+	got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "starts/k")
+	if err != nil || !got.Created {
 		t.Errorf("%+v %v", got, err)
 	}
-	if got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "pending/k"); err != nil || got != nil {
+	got, err = readStart(t.Context(), store, databox.RunBucketName("default"), "pending/k")
+	if err != nil || got != nil {
 		t.Errorf("pending is left: %+v %v", got, err)
 	}
 }
