@@ -33,6 +33,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modules"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
+	"github.com/unip-knative/unip/e2e/freeport"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -113,7 +114,7 @@ func start(t *testing.T) *cluster {
 			"system:authenticated"},
 	}
 	cfg.Wrap(c.asked.count)
-	c.events, c.s3Events = miniotest.FreeAddress(t), miniotest.FreeAddress(t)
+	c.events, c.s3Events = freeport.Address(t), freeport.Address(t)
 	c.operator(t, "webhookToken", webhookToken)
 
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))

@@ -38,6 +38,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 type options struct {
@@ -123,7 +124,7 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 		HealthProbeBindAddress:        o.health,
 		Metrics:                       server.Options{BindAddress: o.metrics},
 		LeaderElection:                true,
-		LeaderElectionID:              "unip-controller",
+		LeaderElectionID:              names.Controller,
 		LeaderElectionNamespace:       o.leaseNamespace,
 		LeaderElectionReleaseOnCancel: true, // nothing runs after Start has returned
 		// The priority queue of controller-runtime v0.23.1 can block for ever when it is shut down
@@ -148,7 +149,7 @@ func newManager(cfg *rest.Config, o options) (manager.Manager, error) {
 
 func setUp(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
 	b := &boxes.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(names.Controller),
 		Settings: src, Transport: transport,
 	}
 	if err := b.SetUp(mgr); err != nil {

@@ -47,7 +47,7 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 		return err
 	}
 	r := &runs.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("unip-controller"),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder(names.Controller),
 		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
 	}
 	janitor := runs.Janitor{Client: mgr.GetClient(), Pods: pods, Settings: src, Transport: transport}
@@ -72,7 +72,7 @@ func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTr
 	hints := starts.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: maker.Upload, Leading: leading}
 	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
 	counter := &usage.Counter{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("unip-controller"),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(names.Controller),
 		Settings: src, Transport: transport,
 		SystemBucket: func(ctx context.Context) (string, error) {
 			s, err := spool.open(ctx)

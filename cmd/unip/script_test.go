@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +19,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"gopkg.in/yaml.v3"
+
+	"github.com/unip-knative/unip/e2e/freeport"
 )
 
 // releaseVariable in a script's environment makes unip know released images, as the linker does for
@@ -97,13 +97,9 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 	}
 	p.RequireExplicitExec = true
 	p.Setup = func(e *testscript.Env) error {
-		l, err := listen()
-		if err != nil {
-			return err
-		}
-		_, port, err := net.SplitHostPort(l.Addr().String())
+		port := strconv.Itoa(freeport.Find(t))
 		e.Vars = append(e.Vars, append(env, "EXAMPLES="+examples, "HOME="+e.WorkDir, "PORT="+port)...)
-		return errors.Join(err, l.Close())
+		return nil
 	}
 	testscript.Run(t, p)
 }
@@ -189,15 +185,4 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(hostile.Close)
 	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns",
 		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
-}
-
-// listen takes a free port below those that the kernel gives to outgoing connections, which would
-// take it once it is let go of.
-func listen() (l net.Listener, err error) {
-	for range 100 {
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
-			return l, nil
-		}
-	}
-	return nil, err
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/e2e/freeport"
 	"github.com/unip-knative/unip/e2e/live"
-	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
 
 // A page of another site, opened in a browser that knows the password, changes nothing and starts
@@ -79,7 +79,7 @@ func TestWebPagesAndServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := miniotest.FreeAddress(t)
+	address := freeport.Address(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	c := exec.CommandContext(ctx, filepath.Join(cluster.Root, "bin/unip"), "serve", "-f", dir, "--dir", dir, "--port",
 		strings.Split(address, ":")[1])

@@ -18,6 +18,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/unip-knative/unip/e2e/freeport"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
@@ -364,7 +365,7 @@ func TestFilesWithoutStorage(t *testing.T) {
 	if err := json.Unmarshal(b, &x); err != nil {
 		t.Fatal(err)
 	}
-	x.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	x.Endpoint = "http://" + freeport.Address(t)
 	b, err = json.Marshal(x)
 	if err != nil {
 		t.Fatal(err)

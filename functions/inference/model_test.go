@@ -22,6 +22,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/unip-knative/unip/e2e/freeport"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 )
@@ -212,7 +213,7 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 			c.write("app/m.py", "")
 			c.session(&miniotest.Server{Endpoint: x.endpoint}, bucket)
 			o := options{
-				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freePort(t), workers: 1, queue: 1,
+				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freeport.Find(t), workers: 1, queue: 1,
 				timeout: time.Second,
 				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file),
 				metrics: "0", maxBody: 1 << 20,

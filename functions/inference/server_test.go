@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/e2e/freeport"
 	"github.com/unip-knative/unip/functions/inference/worker"
 )
 
@@ -92,11 +91,11 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		c.write(name, string(source))
 	}
 	o := setup{options: options{
-		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freePort(t),
+		component: "leaf", socket: filepath.Join(c.dir, "s"), key: filepath.Join(c.dir, "key"), port: freeport.Find(t),
 		workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"),
 		path:    filepath.Join(c.dir, "model"),
-		metrics: fmt.Sprintf("127.0.0.1:%d", freePort(t)), maxBody: 64 << 20, accessLog: true, anonymous: true,
+		metrics: freeport.Address(t), maxBody: 64 << 20, accessLog: true, anonymous: true,
 	}}
 	loader := ""
 	for _, f := range change {
@@ -155,29 +154,6 @@ func (c *component) write(name, content string) {
 	if err := os.Rename(path+".new", path); err != nil { // whole or not at all, as kubelet does it
 		c.t.Fatal(err)
 	}
-}
-
-// ports that this process has given out.
-var ports sync.Map
-
-// freePort is a port of the loopback address that nothing listens on. It lies below those that the
-// kernel gives to outgoing connections, which would take it between this look and the server's.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + rand.IntN(10_000)
-		if _, given := ports.LoadOrStore(port, true); given {
-			continue
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			continue // somebody listens
-		}
-		l.Close()
-		return port
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // eventually polls until the condition holds.

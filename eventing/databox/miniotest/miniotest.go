@@ -21,6 +21,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/unip-knative/unip/e2e/freeport"
 )
 
 // The keys of every server of a test.
@@ -40,7 +42,7 @@ type Server struct {
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
 	program := findMinIO(t)
-	address := FreeAddress(t)
+	address := freeport.Address(t)
 	dir := t.TempDir()
 	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
 	cmd.Env = append(append(os.Environ(),

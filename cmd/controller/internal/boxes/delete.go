@@ -53,7 +53,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	if err := r.Live.Get(ctx, client.ObjectKey{Name: box.Namespace}, ns); err != nil {
 		return reconcile.Result{}, wrapAPI("reading the box's namespace", err)
 	}
-	store, err := r.storage()
+	store, err := r.Settings.Open(r.Transport)
 	if err != nil {
 		return r.report(ctx, box, stuck(err))
 	}
@@ -64,7 +64,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 			r.Events.Eventf(box, nil, kind, reason, "Delete", note, args...)
 		}
 	}
-	n, gone, err := s3.RemoveBucket(ctx, store.admin, bucket, owner, deleteBudget)
+	n, gone, err := s3.RemoveBucket(ctx, store.Client, bucket, owner, deleteBudget)
 	switch {
 	case errors.Is(err, s3.ErrBucketNotOurs):
 		say(corev1.EventTypeWarning, platformv1.ReasonBucketNotOurs, "the bucket stays: %v", err)

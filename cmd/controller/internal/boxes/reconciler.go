@@ -25,6 +25,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 const (
@@ -34,7 +35,7 @@ const (
 	// SecretLabel marks the Secrets made here; its value is the box.
 	SecretLabel = "knative.unified-platform.cs.hse.ru/databox"
 
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 
 	// checkEvery is how often a healthy box is looked at again: nothing tells of a bucket or a
 	// session that went away in S3, nor of a Secret that somebody has changed, for Secrets are not
@@ -142,7 +143,7 @@ func (r *Reconciler) ensure(ctx context.Context, box *platformv1.DataBox, nsUID 
 	if err := r.keepFinalizer(ctx, box); err != nil {
 		return outcome{err: err}
 	}
-	s3, err := r.storage()
+	s3, err := r.Settings.Open(r.Transport)
 	if err != nil {
 		return failed(err)
 	}

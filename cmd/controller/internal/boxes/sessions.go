@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -74,25 +75,16 @@ func owner(box *platformv1.DataBox) sessions.Owner {
 	return sessions.Owner{Object: box, Kind: platformv1.GroupVersion.WithKind("DataBox")}
 }
 
-func (r *Reconciler) keeper(store storage) sessions.Keeper {
-	return sessions.Keeper{Client: r.Client, Live: r.Live, Settings: store.Settings, Transport: store.transport}
-}
-
 // ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken
 // by S3.
 func (r *Reconciler) ensureSession(
-	ctx context.Context, box *platformv1.DataBox, store storage, i issue,
+	ctx context.Context, box *platformv1.DataBox, store settings.Store, i issue,
 ) (sessions.Held, error) {
 	at := store.Config.S3
-	held, err := r.keeper(store).Ensure(ctx, sessions.Secret{
-		Name: i.secret, Owner: owner(box), Life: i.life, Tried: true,
-		Labels: map[string]string{
-			SecretLabel:                    box.Name,
-			"app.kubernetes.io/name":       box.Name,
-			"app.kubernetes.io/component":  "databox",
-			"app.kubernetes.io/part-of":    box.Namespace,
-			"app.kubernetes.io/managed-by": "unip",
-		},
+	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
+	held, err := k.Ensure(ctx, sessions.Secret{
+		Name: i.secret, Component: "databox", Owner: owner(box), Life: i.life, Tried: true,
+		Labels: map[string]string{SecretLabel: box.Name, "app.kubernetes.io/name": box.Name},
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: i.policy, Told: databox.Session{
 			Endpoint: at.Endpoint, PublicEndpoint: at.PublicEndpoint, Region: at.Region,
 			Bucket: i.bucket, Usage: i.usage,

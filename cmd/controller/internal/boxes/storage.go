@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,25 +19,13 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
-// storage is the installation's S3 as the settings name it at the start of a pass.
-type storage struct {
-	settings.Settings
-	admin     *minio.Client
-	transport http.RoundTripper
-}
-
-func (r *Reconciler) storage() (storage, error) {
-	s := storage{Settings: r.Settings.Current(), transport: r.Transport}
-	var err error
-	s.admin, err = s.Client(r.Transport)
-	return s, err
-}
-
 // ensureStorage is the pass of a box with a bucket of its own.
-func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox, store storage, nsUID string) outcome {
+func (r *Reconciler) ensureStorage(
+	ctx context.Context, box *platformv1.DataBox, store settings.Store, nsUID string,
+) outcome {
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: nsUID, Box: box.Name}
-	err := s3.ClaimBucket(ctx, store.admin, bucket, store.Config.S3.Region, owner)
+	err := s3.ClaimBucket(ctx, store.Client, bucket, store.Config.S3.Region, owner)
 	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
@@ -57,7 +43,7 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 	o := r.ensureSessions(ctx, box, store, bucket)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
 	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
-		if err := s3.EnsureNotification(ctx, store.admin, bucket, arn); err != nil {
+		if err := s3.EnsureNotification(ctx, store.Client, bucket, arn); err != nil {
 			o.message += "; uploads start no pipeline: " + err.Error()
 		}
 	}
@@ -67,7 +53,7 @@ func (r *Reconciler) ensureStorage(ctx context.Context, box *platformv1.DataBox,
 // ensureView is the pass of a box that refers to another module's box: it gets sessions that read
 // the developer's area of that one's bucket, if the owner shares it. Whether such a box exists at
 // all is not told to those with whom it is not shared.
-func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, store storage) outcome {
+func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, store settings.Store) outcome {
 	ref := box.Spec.DatasetReference.DatasetComponentRef
 	notShared := func() outcome {
 		if err := r.withdraw(ctx, box); err != nil {
@@ -96,8 +82,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	bucket := databox.BucketName(ref.Namespace, ref.Name)
 	// Not from the source's status: what somebody may have written there is no proof of whose the
 	// bucket is.
-	err = s3.CheckBucket(ctx, store.admin, bucket, databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID),
-		Box: ref.Name})
+	err = s3.CheckBucket(ctx, store.Client, bucket,
+		databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
 	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
@@ -113,10 +99,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 // SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the
 // namespace. A glob that is not valid names none.
 func SharedWith(globs, namespace string) bool {
-	for _, g := range strings.FieldsFunc(globs, func(r rune) bool {
-		return r == ',' || r == ' ' || r == '\n' ||
-			r == '\t'
-	}) {
+	between := func(r rune) bool { return strings.ContainsRune(", \n\t", r) }
+	for _, g := range strings.FieldsFunc(globs, between) {
 		if ok, err := path.Match(g, namespace); err == nil && ok {
 			return true
 		}
@@ -125,7 +109,7 @@ func SharedWith(globs, namespace string) bool {
 }
 
 // ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
-func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store storage,
+func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store settings.Store,
 	bucket string) outcome {
 	wanted, fault := issues(box, bucket, store.SessionLife())
 	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.

@@ -25,7 +25,7 @@ import (
 
 const (
 	size       = 32 // bytes: HS256's key
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 )
 
 // checkEvery is how often the keys of a module are looked at: nothing tells of one that was taken

@@ -48,7 +48,7 @@ type Pipelines struct {
 }
 
 const (
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 	// checkEvery is how often a healthy Pipeline is looked at again.
 	checkEvery = 15 * time.Minute
 	// passTimeout bounds one pass over one Pipeline.
@@ -78,7 +78,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if err := l.Live.Get(ctx, req.NamespacedName, p); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	s, err := runbucket.Open(l.Settings, l.Transport)
+	s, err := l.Settings.Open(l.Transport)
 	if p.DeletionTimestamp != nil {
 		if err != nil {
 			return reconcile.Result{}, err
@@ -102,7 +102,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
 }
 
-func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
+func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
 	before := p.DeepCopy()
 	if s.Config.S3.ReclaimPolicy == installation.Delete {
 		controllerutil.AddFinalizer(p, BucketFinalizer)
@@ -119,7 +119,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s runbuck
 	if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := s.Claim(ctx, p.Namespace, string(ns.UID)); err != nil {
+	if err := runbucket.Claim(ctx, s, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
 	if err := l.logSession(ctx, p, s); err != nil {
@@ -133,20 +133,16 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s runbuck
 
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
-func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) error {
+func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
 	bucket := databox.RunBucketName(p.Namespace)
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
 		return err
 	}
-	k := sessions.Keeper{Client: l.Client, Live: l.Live, Settings: s.Settings, Transport: s.Transport}
+	k := sessions.Keeper{Client: l.Client, Live: l.Live, Store: s}
 	_, err = k.Ensure(ctx, sessions.Secret{
-		Name: names.RunLogs, Owner: sessions.Owner{Object: p, Kind: runtimev1.GroupVersion.WithKind("Pipeline")},
-		Shared: true, Life: s.SessionLife(),
-		Labels: map[string]string{
-			"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": p.Namespace,
-			"app.kubernetes.io/managed-by": "unip",
-		},
+		Name: names.RunLogs, Component: "gateway", Shared: true, Life: s.SessionLife(),
+		Owner: sessions.Owner{Object: p, Kind: runtimev1.GroupVersion.WithKind("Pipeline")},
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: policy, Told: databox.Session{
 			Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: bucket,
 		}}},
@@ -156,7 +152,7 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s runb
 
 // release lets a deleted Pipeline go. The last one takes the run bucket with it, if the
 // installation wants that.
-func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s runbucket.Store) (reconcile.Result, error) {
+func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
 		return reconcile.Result{}, nil
 	}

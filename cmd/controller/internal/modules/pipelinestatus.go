@@ -11,12 +11,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // The status of a Pipeline has two writers, each with fields and a condition of its own.
 const (
-	pipelinesOwner = client.FieldOwner("unip-controller/pipelines") // ObservedGeneration, Address, condition Ready
-	schedulesOwner = client.FieldOwner("unip-controller/schedules") // Schedule, condition Scheduled
+	pipelinesOwner = client.FieldOwner(names.Controller + "/pipelines") // ObservedGeneration, Address, condition Ready
+	schedulesOwner = client.FieldOwner(names.Controller + "/schedules") // Schedule, condition Scheduled
 )
 
 // applyStatus applies the owner's fields of a Pipeline's status: those that are set in s, and the

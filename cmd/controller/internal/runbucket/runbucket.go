@@ -1,17 +1,13 @@
-// Package runbucket opens S3 as the settings have it at that moment, and claims the bucket of a
-// module's own in which its runs and its start records lie. Whoever makes something of either goes
-// by it.
+// Package runbucket claims the bucket of a module's own in which its runs and its start records lie.
 //
-// What it never does: take a bucket that is not tagged with the namespace's UID, keep anything
-// between two calls, or know what is written into the bucket beyond how long it stays there.
+// What it never does: take a bucket that is not tagged with the namespace's UID, or know what is
+// written into the bucket beyond how long it stays there.
 package runbucket
 
 import (
 	"context"
 	"fmt"
-	"net/http"
 
-	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
@@ -26,23 +22,8 @@ const (
 	keepStartsDays = 90
 )
 
-// Store is the installation's S3 at the beginning of a pass.
-type Store struct {
-	settings.Settings
-	*minio.Client
-	Transport http.RoundTripper
-}
-
-// Open gives the S3 that the settings name now.
-func Open(src *settings.Source, transport http.RoundTripper) (Store, error) {
-	s := Store{Settings: src.Current(), Transport: transport}
-	var err error
-	s.Client, err = s.Settings.Client(transport)
-	return s, err
-}
-
 // Claim makes the module's run bucket, or finds it.
-func (s Store) Claim(ctx context.Context, namespace, uid string) error {
+func Claim(ctx context.Context, s settings.Store, namespace, uid string) error {
 	bucket := databox.RunBucketName(namespace)
 	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region,
 		databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {

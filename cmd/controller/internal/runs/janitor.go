@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
-	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
@@ -73,7 +72,7 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			return reconcile.Result{RequeueAfter: 2 * time.Second}, nil // its result is not written down yet
 		}
 	}
-	s, err := runbucket.Open(j.Settings, j.Transport)
+	s, err := j.Settings.Open(j.Transport)
 	if err != nil {
 		return reconcile.Result{}, err
 	}

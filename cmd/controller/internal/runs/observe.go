@@ -16,6 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
+	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	life "github.com/unip-knative/unip/eventing/run"
@@ -178,7 +179,7 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err := p.Live.Get(p.ctx, types.NamespacedName{Name: p.run.Namespace}, ns); err != nil {
 		return nil, fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := p.s3.Claim(p.ctx, p.run.Namespace, string(ns.UID)); err != nil {
+	if err := runbucket.Claim(p.ctx, p.s3, p.run.Namespace, string(ns.UID)); err != nil {
 		return nil, err
 	}
 	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil

@@ -27,15 +27,15 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
-	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/printable"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
 const (
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 	workers    = 8
 	// passTimeout bounds one pass over one run.
 	passTimeout = time.Minute
@@ -129,7 +129,7 @@ type pass struct {
 	ctx  context.Context
 	key  types.NamespacedName
 	run  *runtimev1.PipelineRun
-	s3   runbucket.Store
+	s3   settings.Store
 	now  time.Time
 	hint bool
 	// after is when to look again at the latest.
@@ -202,7 +202,7 @@ func (r *Reconciler) keep(ctx context.Context, run *runtimev1.PipelineRun) (reco
 // is decided in eventing/run.
 func (p *pass) step() error {
 	var err error
-	if p.s3, err = runbucket.Open(p.Settings, p.Transport); err != nil {
+	if p.s3, err = p.Settings.Open(p.Transport); err != nil {
 		return err
 	}
 	seen, err := p.observe()

@@ -14,8 +14,8 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
-	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -30,7 +30,7 @@ const (
 	sessionAgain = 30 * time.Second
 )
 
-func stageSessionLife(s runbucket.Store) time.Duration { return min(s.SessionLife(), maxStageSession) }
+func stageSessionLife(s settings.Store) time.Duration { return min(s.SessionLife(), maxStageSession) }
 
 // dues remembers when the sessions of running stages are to be renewed, so that not every pass
 // reads their Secret. It may be forgotten at any time.
@@ -93,7 +93,7 @@ func (p *pass) renewSessions(st *runtimev1.StageStatus) {
 
 // ensureSessions reads or makes the sessions of a stage and says when they are due to be renewed.
 func (r *Reconciler) ensureSessions(
-	ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s runbucket.Store,
+	ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s settings.Store,
 	now time.Time,
 ) (time.Time, error) {
 	wanted, err := plan.MakeSessions(run, st)
@@ -111,13 +111,10 @@ func (r *Reconciler) ensureSessions(
 		}
 		files[file] = sessions.Session{Policy: policy, Told: told}
 	}
-	k := sessions.Keeper{Client: r.Client, Live: r.Live, Settings: s.Settings, Transport: s.Transport}
+	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: s}
 	held, err := k.Ensure(ctx, sessions.Secret{
-		Name: names.StageSession(run.Name, st.Name), Owner: ownerOf(run), Files: files, Life: stageSessionLife(s),
-		Labels: map[string]string{
-			runtimev1.RunLabel: run.Name, "app.kubernetes.io/component": "stage",
-			"app.kubernetes.io/part-of": run.Namespace, "app.kubernetes.io/managed-by": "unip",
-		},
+		Name: names.StageSession(run.Name, st.Name), Component: "stage", Owner: ownerOf(run), Files: files,
+		Life: stageSessionLife(s), Labels: map[string]string{runtimev1.RunLabel: run.Name},
 		// The buckets are the module's still.
 		Before: func(ctx context.Context) error {
 			runBucket, err := r.buckets().Runs(ctx, s.Client, run.Namespace)

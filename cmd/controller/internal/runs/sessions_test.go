@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
+	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
@@ -35,9 +37,9 @@ func TestSessionsOfAStage(t *testing.T) {
 	bucket := controllertest.Box(t, c, minio, "userdata")
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	store, err := runbucket.Open(src, http.DefaultTransport)
+	store, err := src.Open(http.DefaultTransport)
 	must(t, err)
-	must(t, store.Claim(t.Context(), "default", string(ns.UID)))
+	must(t, runbucket.Claim(t.Context(), store, "default", string(ns.UID)))
 	r := &Reconciler{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport, memory: newMemory()}
 	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "default"}}
 	run.Spec = runtimev1.PipelineRunSpec{
@@ -91,6 +93,23 @@ func TestSessionsOfAStage(t *testing.T) {
 	if _, changed := ensure(now); !changed {
 		t.Error("a Secret that somebody has changed stays")
 	}
+
+	// What somebody else has put under the name keeps its content and gets no owner.
+	must(t, c.Delete(t.Context(), secret))
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Data: map[string][]byte{"password": []byte("theirs")}}
+	must(t, c.Create(t.Context(), theirs))
+	_, err = r.ensureSessions(t.Context(), run, st, store, now)
+	if reason, later := sessionsLater(err); !errors.Is(err, sessions.ErrSecret) || !later ||
+		!strings.Contains(reason, "delete Secret "+key.Name) {
+		t.Errorf("somebody else's Secret: %v", err)
+	}
+	must(t, c.Get(t.Context(), key, secret))
+	if len(secret.Data) != 1 || len(secret.OwnerReferences) != 0 {
+		t.Errorf("somebody else's Secret was taken: %+v", secret.ObjectMeta)
+	}
+	must(t, c.Delete(t.Context(), secret))
+	ensure(now)
 
 	// Without the right on Secrets the pass says what is missing, and a run that has ended is not
 	// held up.

@@ -38,7 +38,7 @@ const (
 	// PolicyAnnotation on a Secret is a hash of what its sessions may do.
 	PolicyAnnotation = "knative.unified-platform.cs.hse.ru/policy"
 
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 )
 
 var (
@@ -62,12 +62,14 @@ type Session struct {
 
 // Secret is one that shall be.
 type Secret struct {
-	Name   string
-	Owner  Owner
-	Shared bool // it belongs to several owners alike, of whom none controls it
-	Labels map[string]string
-	Files  map[string]Session // by the Secret's keys
-	Life   time.Duration
+	Name string
+	// Component is the label app.kubernetes.io/component; Labels are those beside the usual ones.
+	Component string
+	Labels    map[string]string
+	Owner     Owner
+	Shared    bool               // it belongs to several owners alike, of whom none controls it
+	Files     map[string]Session // by the Secret's keys
+	Life      time.Duration
 	// Tried says that S3 is asked, each time, whether it takes the sessions.
 	Tried bool
 	// Before is asked before a session is made; with an error none is.
@@ -85,9 +87,7 @@ type Held struct {
 type Keeper struct {
 	Client client.Client
 	Live   client.Reader // reads from the API server: Secrets are in no cache
-	// Settings are those at the beginning of a pass, Transport carries all S3 calls.
-	Settings  settings.Settings
-	Transport http.RoundTripper
+	Store  settings.Store
 }
 
 // Ensure sees to it that the Secret holds sessions that are right and not yet due. An error is the
@@ -100,6 +100,9 @@ func (k Keeper) Ensure(ctx context.Context, want Secret, now time.Time) (Held, e
 	}
 	why := "there was no Secret"
 	if err == nil {
+		if !ours(found, want) {
+			return Held{}, notOurs(want, nil)
+		}
 		var held Held
 		if held, why = judge(found, want, now); why == "" {
 			ok, err := k.taken(ctx, found, want)
@@ -110,6 +113,32 @@ func (k Keeper) Ensure(ctx context.Context, want Secret, now time.Time) (Held, e
 		}
 	}
 	return k.renew(ctx, found.OwnerReferences, want, now, why)
+}
+
+// managedBy is on all Secrets that are made here; translate refuses it on what manifests bring along.
+const managedBy = "app.kubernetes.io/managed-by"
+
+// ours reports a Secret that was made here, whatever somebody has done to it since. Another one is
+// not taken over: it would lose its content, and go with its new owner.
+func ours(secret *corev1.Secret, want Secret) bool {
+	return secret.Labels[managedBy] == "unip" || metav1.IsControlledBy(secret, want.Owner)
+}
+
+func notOurs(want Secret, err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: delete Secret %s, which is of somebody else", ErrSecret, want.Name)
+	}
+	return fmt.Errorf("%w: delete Secret %s, which is of somebody else: %w", ErrSecret, want.Name, err)
+}
+
+// labels are all those of a Secret.
+func (w Secret) labels() map[string]string {
+	all := map[string]string{
+		managedBy: "unip", "app.kubernetes.io/component": w.Component,
+		"app.kubernetes.io/part-of": w.Owner.GetNamespace(),
+	}
+	maps.Copy(all, w.Labels)
+	return all
 }
 
 // judge looks at a Secret without asking S3: when its sessions end and are due, or why they must be
@@ -128,7 +157,7 @@ func judge(secret *corev1.Secret, want Secret, now time.Time) (Held, string) {
 			h.Expires = s.Expiration
 		}
 	}
-	for label, v := range want.Labels {
+	for label, v := range want.labels() {
 		if secret.Labels[label] != v {
 			return Held{}, "the Secret was changed by somebody"
 		}
@@ -202,7 +231,7 @@ func (k Keeper) taken(ctx context.Context, secret *corev1.Secret, want Secret) (
 // keys. The error is S3's silence.
 func (k Keeper) takes(ctx context.Context, session databox.Session) (bool, error) {
 	keys := credentials.NewStaticV4(session.AccessKeyID, session.SecretAccessKey, session.SessionToken)
-	c, err := k.Settings.ClientWith(keys, k.Transport)
+	c, err := k.Store.ClientWith(keys, k.Store.Transport)
 	if err != nil {
 		return false, err
 	}
@@ -255,8 +284,8 @@ func (k Keeper) renew(
 }
 
 func (k Keeper) make(ctx context.Context, w Session, life time.Duration) (databox.Session, error) {
-	at, hc := k.Settings.Config.S3, &http.Client{Transport: k.Transport}
-	got, err := s3.AssumeRole(ctx, hc, at.Endpoint, at.Region, k.Settings.Keys, w.Policy, life)
+	at, hc := k.Store.Config.S3, &http.Client{Transport: k.Store.Transport}
+	got, err := s3.AssumeRole(ctx, hc, at.Endpoint, at.Region, k.Store.Keys, w.Policy, life)
 	if err != nil {
 		return databox.Session{}, err
 	}
@@ -266,8 +295,7 @@ func (k Keeper) make(ctx context.Context, w Session, life time.Duration) (databo
 	return s, nil
 }
 
-// write applies the Secret, whatever lies there under its name: names with dots in them are not a
-// manifest's to give.
+// write applies the Secret.
 func (k Keeper) write(
 	ctx context.Context, owners []metav1.OwnerReference, want Secret, data map[string][]byte, now time.Time,
 ) error {
@@ -285,7 +313,7 @@ func (k Keeper) write(
 		own.WithController(true).WithBlockOwnerDeletion(true)
 	}
 	ac := corev1ac.Secret(want.Name, want.Owner.GetNamespace()).
-		WithLabels(want.Labels).
+		WithLabels(want.labels()).
 		WithAnnotations(map[string]string{
 			IssuedAnnotation: now.UTC().Format(time.RFC3339), PolicyAnnotation: hash(want),
 		}).
@@ -294,7 +322,7 @@ func (k Keeper) write(
 		WithData(data)
 	err := k.Client.Apply(ctx, ac, client.ForceOwnership, fieldOwner)
 	if apierrors.IsInvalid(err) {
-		return fmt.Errorf("%w: delete Secret %s, which is of somebody else: %w", ErrSecret, want.Name, err)
+		return notOurs(want, err)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the credentials Secret: %w", err)

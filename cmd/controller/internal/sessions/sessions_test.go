@@ -40,7 +40,7 @@ func secretOf(t *testing.T, b *platformv1.DataBox, s databox.Session, issued tim
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: b.Namespace, Name: "weights.databox.files",
-			Labels: map[string]string{label: b.Name},
+			Labels: wantOf(b, s).labels(),
 			Annotations: map[string]string{IssuedAnnotation: issued.Format(time.RFC3339),
 				PolicyAnnotation: names.Hash("policy")},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(b,
@@ -138,6 +138,30 @@ func TestDueSpreads(t *testing.T) {
 	}
 	if len(seen) < 100 {
 		t.Errorf("only %d different times for 200 boxes", len(seen))
+	}
+}
+
+// A Secret is ours by its label or by its owner; somebody who takes one of them away does not make it
+// another's.
+func TestOurs(t *testing.T) {
+	t.Parallel()
+	b := box("uid")
+	for name, tc := range map[string]struct {
+		change func(*corev1.Secret)
+		want   bool
+	}{
+		"as made":           {func(*corev1.Secret) {}, true},
+		"without its owner": {func(s *corev1.Secret) { s.OwnerReferences = nil }, true},
+		"without labels":    {func(s *corev1.Secret) { s.Labels = nil }, true},
+		"somebody else's":   {func(s *corev1.Secret) { s.Labels, s.OwnerReferences = nil, nil }, false},
+		"of another manager": {func(s *corev1.Secret) {
+			s.Labels, s.OwnerReferences = map[string]string{managedBy: "Helm"}, nil
+		}, false},
+	} {
+		s := secretOf(t, b, databox.Session{}, now)
+		if tc.change(s); ours(s, wantOf(b, databox.Session{})) != tc.want {
+			t.Error(name)
+		}
 	}
 }
 

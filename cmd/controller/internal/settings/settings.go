@@ -84,6 +84,21 @@ func (s Settings) ClientWith(c *credentials.Credentials, transport http.RoundTri
 	return m, nil
 }
 
+// Store is the installation's S3 as it is at the beginning of a pass.
+type Store struct {
+	Settings
+	*minio.Client
+	Transport http.RoundTripper // that of the client
+}
+
+// Open gives the S3 that is in force now. The error is KeysErr while there are no keys.
+func (s *Source) Open(transport http.RoundTripper) (Store, error) {
+	out := Store{Settings: s.Current(), Transport: transport}
+	var err error
+	out.Client, err = out.Settings.Client(transport)
+	return out, err
+}
+
 // Source reads and follows the files.
 type Source struct {
 	config, keys string

@@ -67,7 +67,7 @@ type start struct {
 }
 
 const (
-	fieldOwner = client.FieldOwner("unip-controller")
+	fieldOwner = client.FieldOwner(names.Controller)
 	// maxStart bounds the read of a start record.
 	maxStart = 64 << 10
 )
@@ -93,7 +93,7 @@ func (s *Maker) Upload(ctx context.Context, namespace, pipeline string, rule int
 	if err := s.uploads().Wait(ctx, namespace); err != nil {
 		return fmt.Errorf("uploads of %s: %w", namespace, err)
 	}
-	store, err := runbucket.Open(s.Settings, s.Transport)
+	store, err := s.Settings.Open(s.Transport)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *Maker) Upload(ctx context.Context, namespace, pipeline string, rule int
 // Due starts the run of a pipeline for a due time of its schedule, unless that has been done. The
 // run has no user: what it writes goes to the developer's area.
 func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) error {
-	store, err := runbucket.Open(s.Settings, s.Transport)
+	store, err := s.Settings.Open(s.Transport)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) e
 	if err := s.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
-	if err := store.Claim(ctx, p.Namespace, string(ns.UID)); err != nil {
+	if err := runbucket.Claim(ctx, store, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
 	at := due.UTC().Format(time.RFC3339)
@@ -164,7 +164,7 @@ func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) e
 }
 
 // once takes a start from wherever it stands to its end.
-func (s *Maker) once(ctx context.Context, store runbucket.Store, namespace, key string, x start) error {
+func (s *Maker) once(ctx context.Context, store settings.Store, namespace, key string, x start) error {
 	bucket, err := s.buckets().Runs(ctx, store.Client, namespace)
 	if err != nil {
 		return fmt.Errorf("opening the start records: %w", err)
@@ -221,11 +221,11 @@ func (s *Maker) once(ctx context.Context, store runbucket.Store, namespace, key 
 	return s.done(ctx, store, bucket, key)
 }
 
-func (s *Maker) begun(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
+func (s *Maker) begun(ctx context.Context, store settings.Store, bucket, key string) (*start, error) {
 	return readStart(ctx, store, bucket, "starts/"+key)
 }
 
-func (s *Maker) done(ctx context.Context, store runbucket.Store, bucket, key string) error {
+func (s *Maker) done(ctx context.Context, store settings.Store, bucket, key string) error {
 	if err := store.RemoveObject(ctx, bucket, "pending/"+key, minio.RemoveObjectOptions{}); err != nil {
 		return fmt.Errorf("marking a start as done: %w", err)
 	}
@@ -234,7 +234,7 @@ func (s *Maker) done(ctx context.Context, store runbucket.Store, bucket, key str
 
 // Complete takes every start of a module that was broken off to its end.
 func (s *Maker) Complete(ctx context.Context, namespace string) error {
-	store, err := runbucket.Open(s.Settings, s.Transport)
+	store, err := s.Settings.Open(s.Transport)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *Maker) Complete(ctx context.Context, namespace string) error {
 const startTakes = time.Minute
 
 // readStart gives nil when there is no such object.
-func readStart(ctx context.Context, store runbucket.Store, bucket, key string) (*start, error) {
+func readStart(ctx context.Context, store settings.Store, bucket, key string) (*start, error) {
 	body, err := store.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
@@ -283,7 +283,7 @@ func readStart(ctx context.Context, store runbucket.Store, bucket, key string) (
 	return x, nil
 }
 
-func putStart(ctx context.Context, store runbucket.Store, bucket, key string, b []byte, onlyNew bool) error {
+func putStart(ctx context.Context, store settings.Store, bucket, key string, b []byte, onlyNew bool) error {
 	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
 	if onlyNew {
 		o.SetMatchETagExcept("*") // If-None-Match: *

@@ -37,9 +37,9 @@ func newStarts(t *testing.T) (*Maker, *miniotest.Server) {
 	controllertest.Box(t, c, server, "userdata")
 	ns := &corev1.Namespace{}
 	must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	store, err := runbucket.Open(src, http.DefaultTransport)
+	store, err := src.Open(http.DefaultTransport)
 	must(t, err)
-	must(t, store.Claim(t.Context(), "default", string(ns.UID)))
+	must(t, runbucket.Claim(t.Context(), store, "default", string(ns.UID)))
 	p := controllertest.OneStage("train", "table", "model")
 	p.Namespace = "default"
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table",
@@ -140,7 +140,7 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 	for _, key := range []string{"pending/k", "starts/k"} {
 		server.Put(t, databox.RunBucketName("default"), key, string(b))
 	}
-	store, err := runbucket.Open(s.Settings, s.Transport)
+	store, err := s.Settings.Open(s.Transport)
 	must(t, err)
 	for range 2 { // the second finds it done
 		must(t, s.once(t.Context(), store, "default", "k", x))
