@@ -314,10 +314,8 @@ func TestEditorBrokers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var posts atomic.Int32
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
-		_ *http.Request) {
-		posts.Add(1)
-	}), ReadHeaderTimeout: time.Second}}
+	count := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { posts.Add(1) })
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: count, ReadHeaderTimeout: time.Second}}
 	s.Start()
 	t.Cleanup(s.Close)
 	broker := &unstructured.Unstructured{}

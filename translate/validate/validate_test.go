@@ -42,8 +42,7 @@ func TestEssenceKeepsTheVerdict(t *testing.T) {
 		"node selector": func(s *servingv1.Service, _ *corev1.Container) {
 			s.Spec.Template.Spec.NodeSelector = map[string]string{"a": "b"}
 		},
-		"timeout": func(s *servingv1.Service,
-			_ *corev1.Container) {
+		"timeout": func(s *servingv1.Service, _ *corev1.Container) {
 			s.Spec.Template.Spec.TimeoutSeconds = new(int64(601))
 		},
 		"scale": func(s *servingv1.Service, _ *corev1.Container) {

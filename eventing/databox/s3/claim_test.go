@@ -44,8 +44,7 @@ func TestClaimBucket(t *testing.T) {
 		want   error
 	}{
 		"a new one": {func(*testing.T, string) {}, nil},
-		"made, and the controller died then": {func(t *testing.T,
-			b string) {
+		"made, and the controller died then": {func(t *testing.T, b string) {
 			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 		}, nil},
 		"its own": {func(t *testing.T, b string) {

@@ -81,20 +81,16 @@ func TestJudge(t *testing.T) {
 			"the Secret was changed by somebody"},
 		"of an earlier box": {func(s *corev1.Secret, _ *databox.Session) { s.OwnerReferences[0].UID = "x" }, 0,
 			"the Secret was changed by somebody"},
-		"no date": {func(s *corev1.Secret,
-			_ *databox.Session) {
+		"no date": {func(s *corev1.Secret, _ *databox.Session) {
 			delete(s.Annotations, IssuedAnnotation)
 		}, 0, "the Secret did not say when it was made"},
-		"of other rights": {func(s *corev1.Secret,
-			_ *databox.Session) {
+		"of other rights": {func(s *corev1.Secret, _ *databox.Session) {
 			s.Annotations[PolicyAnnotation] = "other"
 		}, 0, "the session was for other rights"},
-		"a date in the future": {func(s *corev1.Secret,
-			_ *databox.Session) {
+		"a date in the future": {func(s *corev1.Secret, _ *databox.Session) {
 			s.Annotations[IssuedAnnotation] = "2026-05-01T18:00:00Z"
 		}, 0, "the Secret did not say when it was made"},
-		"a date after the end of it": {func(_ *corev1.Secret,
-			s *databox.Session) {
+		"a date after the end of it": {func(_ *corev1.Secret, s *databox.Session) {
 			s.Expiration = now.Add(-time.Second)
 		}, 0, "the Secret did not say when it was made"},
 	} {
