@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"net/http"
 
@@ -22,12 +23,39 @@ var ErrBucketNotOurs = errors.New("the bucket belongs to somebody else")
 //
 // A bucket with other tags is ErrBucketNotOurs. One without our tags is what is left when the
 // controller dies between making and tagging; it is adopted only while it is empty (no object, no
-// old version), since then nothing of anybody is in it. Two claims of one bucket must not run at
-// once: S3 has no conditional tagging; the controller's leader election sees to it.
+// old version), since then nothing of anybody is in it. S3 has no conditional tagging, and on MinIO
+// claims that overlapped were seen to find objects without the tags that another had just set. So
+// claims of one bucket take turns in this process, and no other may claim it at the same time: the
+// controller's leader election sees to that.
 func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o databox.Owner) error {
 	err := CheckBucket(ctx, c, bucket, o)
+	if !isCode(err, "NoSuchBucket") && !errors.Is(err, errUntagged) {
+		return err // ours, mostly: that needs no turn
+	}
+	turn := claims[maphash.String(claimsSeed, bucket)%uint64(len(claims))]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to claim bucket %s: %w", bucket, context.Cause(ctx))
+	}
+	return claimInTurn(ctx, c, bucket, region, o)
+}
+
+// claims are the turns. Buckets whose names fall together wait for each other as well.
+var claims = func() (all [64]chan struct{}) {
+	for i := range all {
+		all[i] = make(chan struct{}, 1)
+	}
+	return all
+}()
+
+var claimsSeed = maphash.MakeSeed()
+
+func claimInTurn(ctx context.Context, c *minio.Client, bucket, region string, o databox.Owner) error {
+	err := CheckBucket(ctx, c, bucket, o)
 	switch {
-	case err == nil:
+	case err == nil: // the turn before was of the same bucket
 		return nil
 	case isCode(err, "NoSuchBucket"):
 		if err := c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: region}); err != nil {
@@ -47,10 +75,6 @@ func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o 
 		return err
 	}
 	if !empty {
-		// Another claim of ours may have tagged it, and begun to use it, between the two looks.
-		if err := CheckBucket(ctx, c, bucket, o); !errors.Is(err, errUntagged) {
-			return err
-		}
 		return fmt.Errorf("bucket %s has objects and no tag of unip: %w", bucket, ErrBucketNotOurs)
 	}
 	t, err := tags.NewTags(o.Tags(), false)
