@@ -19,6 +19,8 @@ type FetchPlan struct {
 	// Outputs are the variables whose folders fetch makes, empty and writable by any user, before
 	// the user's container starts.
 	Outputs []string `json:"outputs,omitempty"`
+	// PatienceSeconds is how long storage that does not answer is tried again.
+	PatienceSeconds int64 `json:"patienceSeconds,omitempty"`
 }
 
 // Input is one input variable of a stage: one object, all objects below a prefix, or an output of
@@ -51,6 +53,11 @@ type PublishPlan struct {
 	Bucket  string   `json:"bucket"`
 	Session string   `json:"session"`
 	Outputs []Output `json:"outputs,omitempty"`
+	// Complete: the stage has a commit already. There is nothing in the volume; what is left to do
+	// is to complete the commit's copies.
+	Complete bool `json:"complete,omitempty"`
+	// PatienceSeconds is how long storage that does not answer is tried again.
+	PatienceSeconds int64 `json:"patienceSeconds,omitempty"`
 }
 
 // Output is one output variable of a stage.
