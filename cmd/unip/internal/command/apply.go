@@ -19,11 +19,12 @@ func applyCommand(build release.Build) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply -f FILE|FOLDER|-",
 		Short: "Bring a module to the cluster and wait until it is ready",
-		Long: `Apply translates the manifests of one module, writes the objects by server-side apply with the field
-manager "unip", removes what unip made before and the module no longer has, and waits until every
-box, Service, Broker, Trigger and Pipeline is ready, with the reasons of those that are not yet.
-Nothing is written when the manifests hold an error. What goes is removed one by one; DataBoxes only
-with --prune-boxes; a ConfigMap that a Revision still refers to stays until that has gone.`,
+		Long: `Apply translates the manifests of one module and writes the objects by server-side apply with the
+field manager "unip". It removes what unip made before and the module no longer has. Then it waits
+until every box, Service, Broker, Trigger and Pipeline is ready, and shows the reasons of those that
+are not yet. Nothing is written when the manifests hold an error. What goes is removed one by one;
+DataBoxes only with --prune-boxes; a ConfigMap that a Revision still refers to stays until that has
+gone.`,
 		Example: `  unip apply -f manifests/
   unip diff -f manifests/ || unip apply -f manifests/ --timeout 10m`,
 		Args: noArgs,

@@ -14,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -152,7 +153,7 @@ func (h *Handler) copyLog(
 	}
 	defer kept.Close()
 	_, err = io.Copy(out, kept)
-	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+	if s3.IsMissing(err) {
 		return nil // it never ran
 	}
 	return err
