@@ -61,9 +61,11 @@ check: lint ## what to run before every commit: format, vet, lint, tests of the 
 $(CLUSTER):
 	@go -C e2e/cluster build -o $@ .
 
+# How many nodes: a second one is for tests of lost nodes.
+NODES ?= 1
 .PHONY: cluster
-cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster)
-	@$(CLUSTER) up
+cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster; NODES=2 for two nodes)
+	@$(CLUSTER) up --nodes $(NODES)
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## end the local cluster and everything it left on the machine

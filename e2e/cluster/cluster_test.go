@@ -42,18 +42,38 @@ func TestAddressesOfInstancesAreApart(t *testing.T) {
 
 func TestConfigurationIsFilledInAndParses(t *testing.T) {
 	t.Parallel()
-	files := instance{ID: 1}.configFiles(map[string]string{"containerd": "/c", "runc": "/usr/sbin/runc"})
-	for name, content := range files {
-		for _, left := range []string{"{dir}", "{node}", "{pods}", "{dns}", "{name}", "{registry", "{cni}", "{runc}"} {
-			if strings.Contains(name+content, left) {
-				t.Errorf("%s: %s is left", name, left)
+	for _, n := range []node{instance{ID: 1}.first(), instance{ID: 1}.second()} {
+		for name, content := range n.configFiles(map[string]string{"containerd": "/c", "runc": "/usr/sbin/runc"}) {
+			for _, left := range []string{
+				"{dir}", "{host}", "{node}", "{pods}", "{allPods}", "{dns}", "{name}", "{registry", "{cni}", "{runc}",
+			} {
+				if strings.Contains(name+content, left) {
+					t.Errorf("%s: %s: %s is left", n.hostname(), name, left)
+				}
+			}
+			if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".conflist") {
+				var v any
+				if err := yaml.Unmarshal([]byte(content), &v); err != nil {
+					t.Errorf("%s: %s: %v", n.hostname(), name, err)
+				}
 			}
 		}
-		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".conflist") {
-			var v any
-			if err := yaml.Unmarshal([]byte(content), &v); err != nil {
-				t.Errorf("%s: %v", name, err)
+	}
+}
+
+func TestNodesShareTheAddressesOfPods(t *testing.T) {
+	t.Parallel()
+	for id := range maxInstances {
+		i := instance{ID: id}
+		all, first, second := netip.MustParsePrefix(i.podCIDR()), netip.MustParsePrefix(i.first().pods()),
+			netip.MustParsePrefix(i.second().pods())
+		for _, part := range []netip.Prefix{first, second} {
+			if part != part.Masked() || !all.Contains(part.Addr()) || part.Bits() <= all.Bits() {
+				t.Errorf("%s is no part of %s", part, all)
 			}
+		}
+		if first.Overlaps(second) {
+			t.Errorf("%s and %s overlap", first, second)
 		}
 	}
 }

@@ -12,8 +12,7 @@ import (
 // configure writes the configuration of the node's programs. It may be repeated; keys and passwords
 // that are there stay.
 func (i instance) configure(bins map[string]string) error {
-	for _, d := range []string{"log", "run", "etcd", "var/lib", "var/log", "cni", "minio", "minio-queue",
-		"certs.d/" + registryName} {
+	for _, d := range []string{"etcd", "minio", "minio-queue"} {
 		if err := os.MkdirAll(i.dir(d), 0o700); err != nil {
 			return err
 		}
@@ -31,11 +30,26 @@ func (i instance) configure(bins map[string]string) error {
 			return err
 		}
 	}
-	for name, content := range i.configFiles(bins) {
-		if b, err := os.ReadFile(i.dir(name)); err == nil && string(b) == content {
+	return i.first().configure(bins)
+}
+
+// configure writes the files that the programs of every node have.
+func (n node) configure(bins map[string]string) error {
+	for _, d := range []string{"log", "run", "var/lib", "var/log", "cni", "pki", "certs.d/" + registryName} {
+		if err := os.MkdirAll(n.dir(d), 0o700); err != nil {
+			return err
+		}
+	}
+	if n.number > 1 && !exists(n.dir("pki", "proxy.kubeconfig")) {
+		if err := n.writePKI(); err != nil {
+			return fmt.Errorf("making certificates of %s: %w", n.hostname(), err)
+		}
+	}
+	for name, content := range n.configFiles(bins) {
+		if b, err := os.ReadFile(n.dir(name)); err == nil && string(b) == content {
 			continue // kube-proxy ends when its file is written
 		}
-		if err := os.WriteFile(i.dir(name), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(n.dir(name), []byte(content), 0o600); err != nil {
 			return err
 		}
 	}
@@ -58,16 +72,22 @@ func (i instance) secret(name string) (string, error) {
 	return s, os.WriteFile(i.dir(name), []byte(s), 0o600)
 }
 
-// configFiles are the files by their place in the instance's folder.
-func (i instance) configFiles(bins map[string]string) map[string]string {
+// secondTaint keeps pods off the second node until a test wants them there.
+const secondTaint = "unip-e2e/second-node"
+
+// configFiles are the files by their place in the node's folder.
+func (n node) configFiles(bins map[string]string) map[string]string {
 	r := strings.NewReplacer(
-		"{dir}", i.dir(), "{name}", i.name(), "{node}", i.nodeIP(), "{pods}", i.podCIDR(), "{dns}", i.dnsIP(),
-		"{registry}", registryName, "{registryDir}", i.registryDir(), "{cni}", bins["containerd"], "{runc}",
-		bins["runc"],
+		"{dir}", n.dir(), "{name}", n.netns(), "{host}", n.hostname(), "{node}", n.ip(), "{pods}", n.pods(),
+		"{allPods}", n.podCIDR(), "{dns}", n.dnsIP(), "{registry}", registryName, "{registryHost}", n.registry(),
+		"{registryDir}", n.registryDir(), "{cni}", bins["containerd"], "{runc}", bins["runc"],
 	)
 	files := map[string]string{}
 	for name, template := range configTemplates {
 		files[r.Replace(name)] = r.Replace(template)
+	}
+	if n.number > 1 {
+		files["kubelet.yaml"] += "registerWithTaints: [{key: " + secondTaint + ", effect: NoSchedule}]\n"
 	}
 	return files
 }
@@ -79,10 +99,10 @@ log: {level: warn, accesslog: {disabled: true}}
 storage:
   filesystem: {rootdirectory: {registryDir}}
   delete: {enabled: true}
-http: {addr: "{node}:5000"}
+http: {addr: "{registryHost}"}
 `,
-	"certs.d/{registry}/hosts.toml": `server = "http://{node}:5000"
-[host."http://{node}:5000"]
+	"certs.d/{registry}/hosts.toml": `server = "http://{registryHost}"
+[host."http://{registryHost}"]
   capabilities = ["pull", "resolve"]
 `,
 	"containerd.toml": `version = 3
@@ -165,8 +185,8 @@ maxOpenFiles: 20000
 kind: KubeProxyConfiguration
 bindAddress: {node}
 clientConnection: {kubeconfig: {dir}/pki/proxy.kubeconfig}
-clusterCIDR: {pods}
-hostnameOverride: node
+clusterCIDR: {allPods}
+hostnameOverride: {host}
 mode: nftables
 # What conntrack may hold is the machine's affair, and not to be written from inside a network namespace.
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}

@@ -1,8 +1,27 @@
 package main
 
-// daemons are the programs of the node: first those that need nothing, later those that need the
-// API server.
-func (i instance) daemons() (first, later []daemon, err error) {
+// daemons are the programs of a node: first those that need nothing, later those that need the API
+// server.
+func (n node) daemons() (first, later []daemon, err error) {
+	work := []daemon{
+		{name: "kubelet", args: []string{
+			"kubelet", "--config=" + n.dir("kubelet.yaml"), "--kubeconfig=" + n.dir("pki", "kubelet.kubeconfig"),
+			"--root-dir=/var/lib/kubelet", "--cert-dir=" + n.dir("pki"), "--node-ip=" + n.ip(),
+			"--hostname-override=" + n.hostname(),
+		}},
+		{name: "kube-proxy", args: []string{"kube-proxy", "--config=" + n.dir("proxy.yaml")}},
+	}
+	runtime := daemon{name: "containerd",
+		args: []string{"containerd", "--config", n.dir("containerd.toml"), "--log-level=warn"}}
+	if n.number > 1 {
+		return []daemon{runtime}, work, nil
+	}
+	first, later, err = n.controlPlane()
+	return append(first, runtime), append(later, work...), err
+}
+
+// controlPlane are the programs that a cluster has once, with the registry and MinIO.
+func (i instance) controlPlane() (first, later []daemon, err error) {
 	password, err := i.secret("minio-password")
 	if err != nil {
 		return nil, nil, err
@@ -20,7 +39,6 @@ func (i instance) daemons() (first, later []daemon, err error) {
 			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
 			"--initial-cluster=node=http://127.0.0.1:2380",
 		}},
-		{name: "containerd", args: []string{"containerd", "--config", i.dir("containerd.toml"), "--log-level=warn"}},
 		{name: "kube-apiserver", args: []string{
 			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
 			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + i.nodeIP(),
@@ -67,12 +85,6 @@ func (i instance) daemons() (first, later []daemon, err error) {
 			"--authorization-kubeconfig=" + pki("scheduler.kubeconfig"),
 			"--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
 		}},
-		{name: "kubelet", args: []string{
-			"kubelet", "--config=" + i.dir("kubelet.yaml"), "--kubeconfig=" + pki("kubelet.kubeconfig"),
-			"--root-dir=/var/lib/kubelet", "--cert-dir=" + i.dir("pki"), "--node-ip=" + i.nodeIP(),
-			"--hostname-override=node",
-		}},
-		{name: "kube-proxy", args: []string{"kube-proxy", "--config=" + i.dir("proxy.yaml")}},
 	}
 	return first, later, nil
 }

@@ -41,6 +41,49 @@ func (i instance) registry() string { return i.nodeIP() + ":5000" }
 func (i instance) s3() string       { return "http://" + i.nodeIP() + ":9000" }
 func (i instance) ingress() string  { return "http://" + i.nodeIP() + ":30881" }
 
+// node is one machine of a cluster, in namespaces of its own. Number 1 also has the control plane,
+// the registry and MinIO. Number 2, of a cluster made with `up --nodes 2`, hangs behind it. Pods come
+// to it only when somebody takes its taint away.
+type node struct {
+	instance
+	number int
+}
+
+// maxNodes of one cluster.
+const maxNodes = 2
+
+func (i instance) first() node  { return node{i, 1} }
+func (i instance) second() node { return node{i, 2} }
+
+// hostname is what Kubernetes calls it.
+func (n node) hostname() string {
+	if n.number == 1 {
+		return "node"
+	}
+	return fmt.Sprintf("node-%d", n.number)
+}
+
+// netns is also the name of its cgroup.
+func (n node) netns() string {
+	if n.number == 1 {
+		return n.name()
+	}
+	return fmt.Sprintf("%s-%d", n.name(), n.number)
+}
+
+func (n node) ip() string { return fmt.Sprintf("198.18.%d.%d", n.ID, 1+n.number) }
+
+// pods is the node's part of the cluster's addresses of pods.
+func (n node) pods() string { return fmt.Sprintf("198.18.%d.0/20", 64+32*n.ID+16*(n.number-1)) }
+
+// dir is the node's state; the first one's is the instance's.
+func (n node) dir(join ...string) string {
+	if n.number > 1 {
+		join = append([]string{n.hostname()}, join...)
+	}
+	return n.instance.dir(join...)
+}
+
 // dir is the instance's state; join goes below it.
 func (i instance) dir(join ...string) string {
 	return filepath.Join(append([]string{cacheDir(), "instances", strconv.Itoa(i.ID)}, join...)...)

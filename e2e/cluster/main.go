@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +27,7 @@ func command() *cobra.Command {
 	var id string
 	root := &cobra.Command{
 		Use:           "cluster",
-		Short:         "A real one-node Kubernetes with Knative and S3 on this machine",
+		Short:         "A real Kubernetes with Knative and S3 on this machine",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -64,9 +65,18 @@ func command() *cobra.Command {
 	img.Flags().StringVar(&spec.User, "user", "", "uid that the container runs as")
 	_ = img.MarkFlagRequired("tag") // the flag is there
 
+	var o upOptions
+	upCommand := &cobra.Command{Use: "up", Short: "bring the cluster up; build what is missing; nothing to do is fine",
+		Args: cobra.NoArgs, RunE: func(c *cobra.Command, args []string) error { return with(o.up)(c, args) }}
+	upCommand.Flags().IntVar(&o.nodes, "nodes", 1,
+		"1 or 2; the second has the taint "+secondTaint+", and comes back when it was killed")
+	var number int
+	nodeCommand := &cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs,
+		RunE: with(func(_ context.Context, i instance, _ []string) error { return node{i, number}.run() })}
+	nodeCommand.Flags().IntVar(&number, "number", 1, "which node")
+
 	root.AddCommand(
-		&cobra.Command{Use: "up", Short: "bring the cluster up; build what is missing; nothing to do is fine",
-			Args: cobra.NoArgs, RunE: with(up)},
+		upCommand,
 		&cobra.Command{Use: "down", Short: "end the cluster and remove all it left on the machine but the cache",
 			Args: cobra.NoArgs, RunE: with(down)},
 		status,
@@ -81,8 +91,10 @@ func command() *cobra.Command {
 			Short: "build one module's programs and print their folder (tests start an S3 or API server of their own)",
 			Args:  cobra.ExactArgs(1), RunE: with(bin)},
 		img,
-		&cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs,
-			RunE: with(func(_ context.Context, i instance, _ []string) error { return i.runNode() })},
+		&cobra.Command{Use: "second-node kill|cut|join",
+			Short: "kill the second node's processes, or cut its link and join it again", Args: cobra.ExactArgs(1),
+			RunE: with(secondNode)},
+		nodeCommand,
 	)
 	return root
 }
@@ -130,6 +142,23 @@ func bin(ctx context.Context, i instance, args []string) error {
 		return err
 	}
 	return fmt.Errorf("there is no module %q", args[0])
+}
+
+// secondNode does to the second node what happens to nodes.
+func secondNode(ctx context.Context, i instance, args []string) error {
+	n := i.second()
+	if !n.running() {
+		return errors.New("there is no second node; `cluster up --nodes 2` makes one")
+	}
+	switch args[0] {
+	case "kill":
+		return n.kill()
+	case "cut":
+		return n.setLink(ctx, "down")
+	case "join":
+		return n.setLink(ctx, "up")
+	}
+	return fmt.Errorf("%q is not one of kill, cut and join", args[0])
 }
 
 // env prints shell commands. PATH comes first, so that the cluster's kubectl and ko are the ones

@@ -58,14 +58,18 @@ func (i instance) networkUp(ctx context.Context) error {
 	if err := i.queueNewConnections(ctx); err != nil {
 		return err
 	}
-	// Names for the programs that run in the namespace by `ip netns exec`, which brings these
-	// files.
-	etc := filepath.Join("/etc/netns", i.name())
+	return i.first().writeNames()
+}
+
+// writeNames writes names for the programs that run in the node's namespace by `ip netns exec`,
+// which brings these files.
+func (n node) writeNames() error {
+	etc := filepath.Join("/etc/netns", n.netns())
 	if err := os.MkdirAll(etc, 0o755); err != nil {
 		return err
 	}
-	hosts := fmt.Sprintf("127.0.0.1 localhost\n%s registry.localhost node\n", i.nodeIP())
-	resolv := fmt.Sprintf("nameserver %s\nsearch svc.cluster.local cluster.local\n", i.dnsIP())
+	hosts := fmt.Sprintf("127.0.0.1 localhost\n%s registry.localhost node\n", n.nodeIP())
+	resolv := fmt.Sprintf("nameserver %s\nsearch svc.cluster.local cluster.local\n", n.dnsIP())
 	return errors.Join(os.WriteFile(filepath.Join(etc, "hosts"), []byte(hosts), 0o644),
 		os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte(resolv), 0o644))
 }
@@ -101,9 +105,55 @@ func (i instance) queueNewConnections(ctx context.Context) error {
 	return nil
 }
 
+// networkUp makes the second node's network namespace behind the first one: a link between the two,
+// over which each finds the other and its pods, and the second all the rest.
+func (n node) networkUp(ctx context.Context) error {
+	if !exists("/run/netns/" + n.netns()) {
+		if err := ip(ctx, "netns", "add", n.netns()); err != nil {
+			return err
+		}
+		if err := ip(ctx, "-n", n.name(), "link", "add", n.hostname(), "type", "veth", "peer", "name", "eth0", "netns",
+			n.netns()); err != nil {
+			return err
+		}
+	}
+	for _, s := range [][]string{
+		{"-n", n.netns(), "link", "set", "lo", "up"},
+		{"-n", n.netns(), "addr", "replace", n.ip() + "/32", "dev", "eth0"},
+		{"-n", n.netns(), "link", "set", "eth0", "up"},
+		{"-n", n.netns(), "route", "replace", n.nodeIP() + "/32", "dev", "eth0"},
+		{"-n", n.netns(), "route", "replace", "default", "via", n.nodeIP(), "dev", "eth0"},
+		{"-n", n.name(), "link", "set", n.hostname(), "up"},
+		{"-n", n.name(), "route", "replace", n.ip() + "/32", "dev", n.hostname(), "src", n.nodeIP()},
+		{"-n", n.name(), "route", "replace", n.pods(), "via", n.ip(), "dev", n.hostname(), "onlink"},
+		{"route", "replace", n.ip() + "/32", "via", n.nodeIP()},
+	} {
+		if err := ip(ctx, s...); err != nil {
+			return err
+		}
+	}
+	return n.writeNames()
+}
+
+// setLink takes the second node's link down or up: without it the node is cut off, and goes on
+// working.
+func (n node) setLink(ctx context.Context, state string) error {
+	if err := ip(ctx, "-n", n.netns(), "link", "set", "eth0", state); err != nil {
+		return err
+	}
+	if state == "down" {
+		return nil
+	}
+	return n.networkUp(ctx) // its routes have gone with the link
+}
+
 // networkDown takes all of that away. The link goes with the namespace, its routes with the link.
 func (i instance) networkDown(ctx context.Context) error {
 	var errs []error
+	if second := i.second(); exists("/run/netns/" + second.netns()) {
+		errs = append(errs, ip(ctx, "netns", "del", second.netns()))
+		errs = append(errs, os.RemoveAll(filepath.Join("/etc/netns", second.netns())))
+	}
 	if exists("/sys/class/net/" + i.link()) {
 		errs = append(errs, ip(ctx, "link", "del", i.link()))
 	}

@@ -21,26 +21,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startNode starts this program again as the node: PID 1 of new PID and mount namespaces, in the
-// instance's network namespace. It returns when the process has been started and written down.
-func (i instance) startNode() error {
+// start starts this program again as the node: PID 1 of new PID and mount namespaces, in the node's
+// network namespace. It returns when the process has been started and written down.
+func (n node) start() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	logFile, err := os.OpenFile(i.dir("log", "node.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	logFile, err := os.OpenFile(n.dir("log", "node.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer logFile.Close()
-	netns, err := os.Open("/run/netns/" + i.name())
+	netns, err := os.Open("/run/netns/" + n.netns())
 	if err != nil {
 		return err
 	}
 	defer netns.Close()
 
-	cmd := exec.Command(self, "node", "--id", fmt.Sprint(i.ID))
-	cmd.Dir = i.root
+	cmd := exec.Command(self, "node", "--id", fmt.Sprint(n.ID), "--number", fmt.Sprint(n.number))
+	cmd.Dir = n.root
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	started := make(chan error)
@@ -55,22 +55,22 @@ func (i instance) startNode() error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("starting the node: %w", err)
 	}
-	if err := i.remember(cmd.Process.Pid); err != nil {
-		return fmt.Errorf("starting the node: %w; see %s", err, i.dir("log", "node.log"))
+	if err := n.remember(cmd.Process.Pid); err != nil {
+		return fmt.Errorf("starting the node: %w; see %s", err, n.dir("log", "node.log"))
 	}
 	return cmd.Process.Release()
 }
 
-// runNode is the life of PID 1. It never returns unless its own preparations fail.
-func (i instance) runNode() error {
+// run is the life of PID 1. It never returns unless its own preparations fail.
+func (n node) run() error {
 	if os.Getpid() != 1 {
 		return errors.New("`node` is for `up` to start")
 	}
-	if err := errors.Join(i.mounts(), i.cgroups(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"),
+	if err := errors.Join(n.mounts(), n.cgroups(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"),
 		0o644)); err != nil {
 		return err
 	}
-	bins, err := binaries(i.root)
+	bins, err := binaries(n.root)
 	if err != nil {
 		return err
 	}
@@ -79,16 +79,16 @@ func (i instance) runNode() error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
 	}
-	s := &supervisor{logs: i.dir("log"), running: map[int]daemon{}}
+	s := &supervisor{logs: n.dir("log"), running: map[int]daemon{}}
 	go s.reap()
-	first, later, err := i.daemons()
+	first, later, err := n.daemons()
 	if err != nil {
 		return err
 	}
 	for _, d := range first {
 		s.start(d)
 	}
-	if err := i.awaitAPI(context.Background(), 5*time.Minute); err != nil {
+	if err := n.awaitAPI(context.Background(), 5*time.Minute); err != nil {
 		log.Print(err) // the others try for themselves
 	}
 	for _, d := range later {
@@ -99,7 +99,7 @@ func (i instance) runNode() error {
 
 // mounts gives the node a file system of its own where it matters: /proc, /run, kubelet's and
 // containerd's places, and the names of the network namespace.
-func (i instance) mounts() error {
+func (n node) mounts() error {
 	m := func(src, dst, kind string, flags uintptr, data string) error {
 		if err := unix.Mount(src, dst, kind, flags, data); err != nil {
 			return fmt.Errorf("mounting %s: %w", dst, err)
@@ -113,10 +113,10 @@ func (i instance) mounts() error {
 		// Kubelet wants shared propagation: a peer group of this namespace only.
 		func() error { return m("none", "/", "", unix.MS_REC|unix.MS_SHARED, "") },
 		func() error { return m("tmpfs", "/run", "tmpfs", 0, "mode=755") },
-		func() error { return bind(i.dir("var", "lib"), "/var/lib") },
-		func() error { return bind(i.dir("var", "log"), "/var/log") },
-		func() error { return bind(filepath.Join("/etc/netns", i.name(), "hosts"), "/etc/hosts") },
-		func() error { return bind(filepath.Join("/etc/netns", i.name(), "resolv.conf"), "/etc/resolv.conf") },
+		func() error { return bind(n.dir("var", "lib"), "/var/lib") },
+		func() error { return bind(n.dir("var", "log"), "/var/log") },
+		func() error { return bind(filepath.Join("/etc/netns", n.netns(), "hosts"), "/etc/hosts") },
+		func() error { return bind(filepath.Join("/etc/netns", n.netns(), "resolv.conf"), "/etc/resolv.conf") },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -129,7 +129,7 @@ const cgroupRoot = "/sys/fs/cgroup"
 
 // cgroups makes the group that all pods' groups hang under. On version 1: one in each hierarchy. On
 // version 2 (untried): one, with the controllers handed down.
-func (i instance) cgroups() error {
+func (n node) cgroups() error {
 	if exists(filepath.Join(cgroupRoot, "cgroup.controllers")) {
 		all, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
 		if err != nil {
@@ -139,7 +139,7 @@ func (i instance) cgroups() error {
 		if err := os.WriteFile(filepath.Join(cgroupRoot, "cgroup.subtree_control"), []byte(hand), 0o644); err != nil {
 			return err
 		}
-		return os.MkdirAll(filepath.Join(cgroupRoot, i.name()), 0o755)
+		return os.MkdirAll(filepath.Join(cgroupRoot, n.netns()), 0o755)
 	}
 	hierarchies, err := filepath.Glob(cgroupRoot + "/*")
 	if err != nil || len(hierarchies) == 0 {
@@ -149,7 +149,7 @@ func (i instance) cgroups() error {
 		if filepath.Base(h) == "unified" {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Join(h, i.name()), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(h, n.netns()), 0o755); err != nil {
 			return err
 		}
 	}
@@ -159,7 +159,7 @@ func (i instance) cgroups() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(cgroupRoot, "cpuset", i.name(), f), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(cgroupRoot, "cpuset", n.netns(), f), b, 0o644); err != nil {
 			return err
 		}
 	}
@@ -167,9 +167,9 @@ func (i instance) cgroups() error {
 }
 
 // cgroupsDown removes the groups; the kernel needs a moment after the last process.
-func (i instance) cgroupsDown() error {
-	groups, _ := filepath.Glob(cgroupRoot + "/*/" + i.name())
-	groups = append(groups, filepath.Join(cgroupRoot, i.name()))
+func (n node) cgroupsDown() error {
+	groups, _ := filepath.Glob(cgroupRoot + "/*/" + n.netns())
+	groups = append(groups, filepath.Join(cgroupRoot, n.netns()))
 	deadline := time.Now().Add(15 * time.Second)
 	for _, g := range groups {
 		for exists(g) {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -115,7 +116,31 @@ users:
 `, url, b64(ca.certPEM), b64(p.certPEM), b64(p.keyBytes)))
 }
 
-// writePKI writes the certificates, keys and kubeconfigs of a one-node cluster into the folder.
+// node writes what a node's kubelet and kube-proxy need.
+func (a *authority) node(hostname, address, url string, ca *pair) {
+	a.server("kubelet", ca, []string{hostname}, address, "127.0.0.1")
+	a.kubeconfig("kubelet", url, ca, a.client("kubelet-client", ca, "system:node:"+hostname, "system:nodes"))
+	a.kubeconfig("proxy", url, ca, a.client("proxy", ca, "system:kube-proxy"))
+}
+
+// writePKI writes what a further node needs, signed by the cluster's authority.
+func (n node) writePKI() error {
+	keys, err := tls.LoadX509KeyPair(n.instance.dir("pki", "ca.crt"), n.instance.dir("pki", "ca.key"))
+	if err != nil {
+		return err
+	}
+	certPEM, err := os.ReadFile(n.instance.dir("pki", "ca.crt"))
+	if err != nil {
+		return err
+	}
+	ca := &pair{cert: keys.Leaf, key: keys.PrivateKey.(*ecdsa.PrivateKey), certPEM: certPEM}
+	a := &authority{dir: n.dir("pki")}
+	a.write("ca.crt", certPEM)
+	a.node(n.hostname(), n.ip(), "https://"+n.nodeIP()+":6443", ca)
+	return a.err
+}
+
+// writePKI writes the certificates, keys and kubeconfigs of a cluster and its first node into the folder.
 func writePKI(dir, nodeIP, apiIP string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -129,12 +154,10 @@ func writePKI(dir, nodeIP, apiIP string) error {
 		"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 		"kubernetes.default.svc.cluster.local",
 	}, nodeIP, apiIP, "127.0.0.1")
-	a.server("kubelet", ca, []string{"node"}, nodeIP, "127.0.0.1")
 	a.client("apiserver-kubelet-client", ca, "apiserver-kubelet-client", "system:masters")
 	a.kubeconfig("kcm", url, ca, a.client("kcm", ca, "system:kube-controller-manager"))
 	a.kubeconfig("scheduler", url, ca, a.client("scheduler", ca, "system:kube-scheduler"))
-	a.kubeconfig("kubelet", url, ca, a.client("kubelet-client", ca, "system:node:node", "system:nodes"))
-	a.kubeconfig("proxy", url, ca, a.client("proxy", ca, "system:kube-proxy"))
+	a.node("node", nodeIP, url, ca)
 
 	sa, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

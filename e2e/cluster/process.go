@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,17 +29,17 @@ func startTime(pid int) (string, error) {
 	return f[19], nil
 }
 
-func (i instance) remember(pid int) error {
+func (n node) remember(pid int) error {
 	start, err := startTime(pid)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(i.dir("pid"), []byte(fmt.Sprintf("%d %s\n", pid, start)), 0o600)
+	return os.WriteFile(n.dir("pid"), []byte(fmt.Sprintf("%d %s\n", pid, start)), 0o600)
 }
 
 // pid is the node's PID 1 as seen from the machine, 0 when it does not run.
-func (i instance) pid() int {
-	b, err := os.ReadFile(i.dir("pid"))
+func (n node) pid() int {
+	b, err := os.ReadFile(n.dir("pid"))
 	if err != nil {
 		return 0
 	}
@@ -53,13 +54,15 @@ func (i instance) pid() int {
 	return pid
 }
 
-func (i instance) running() bool { return i.pid() != 0 }
+func (n node) running() bool { return n.pid() != 0 }
 
-// members are the processes in the instance's network namespace, and whatever else lives in their
-// PID namespaces: all of the node, also when its number was never written down.
-func (i instance) members() []int {
+func (i instance) running() bool { return i.first().running() }
+
+// members are the processes in the node's network namespace, and whatever else lives in their PID
+// namespaces: all of the node, also when its number was never written down.
+func (n node) members() []int {
 	var ns syscall.Stat_t
-	if syscall.Stat("/run/netns/"+i.name(), &ns) != nil {
+	if syscall.Stat("/run/netns/"+n.netns(), &ns) != nil {
 		return nil
 	}
 	var pids []int
@@ -75,22 +78,25 @@ func (i instance) members() []int {
 	return pids
 }
 
-// kill ends the node and waits until nothing of it is left.
-func (i instance) kill() error {
-	if pid := i.pid(); pid != 0 {
+// kill ends the cluster and waits until nothing of it is left.
+func (i instance) kill() error { return errors.Join(i.second().kill(), i.first().kill()) }
+
+// kill ends the node as a loss of power does, and waits until nothing of it is left.
+func (n node) kill() error {
+	if pid := n.pid(); pid != 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		left := i.members()
-		if len(left) == 0 && i.pid() == 0 {
+		left := n.members()
+		if len(left) == 0 && n.pid() == 0 {
 			return nil
 		}
 		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("processes %v of the node do not end", left)
+			return fmt.Errorf("processes %v of %s do not end", left, n.hostname())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -23,7 +23,7 @@ type state struct {
 }
 
 func (i instance) status(ctx context.Context, asJSON bool) error {
-	s := state{ID: i.ID, PID: i.pid(), Kubeconfig: i.kubeconfig(), Ingress: i.ingress(), S3: i.s3(), State: i.dir()}
+	s := state{ID: i.ID, PID: i.first().pid(), Kubeconfig: i.kubeconfig(), Ingress: i.ingress(), S3: i.s3(), State: i.dir()}
 	s.Running = s.PID != 0
 	if s.Running {
 		pods, err := i.kubectl(ctx, "get", "pods", "-A", "--no-headers", "--request-timeout=5s")

@@ -12,7 +12,14 @@ import (
 	"time"
 )
 
-func up(ctx context.Context, i instance, _ []string) error {
+// upOptions of `cluster up`.
+type upOptions struct{ nodes int }
+
+func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
+	if o.nodes < 1 || o.nodes > maxNodes {
+		return fmt.Errorf("--nodes must be 1 to %d", maxNodes)
+	}
+
 	s := newSteps()
 	if k := i.foreign(); k != "" {
 		if err := s.do("compiling ko and kubectl", func() error { return i.compile(ctx, s, kube, tools) }); err != nil {
@@ -41,7 +48,7 @@ func up(ctx context.Context, i instance, _ []string) error {
 			if err := i.networkUp(ctx); err != nil {
 				return err
 			}
-			return i.startNode()
+			return i.first().start()
 		})
 		if err != nil {
 			return err
@@ -56,8 +63,32 @@ func up(ctx context.Context, i instance, _ []string) error {
 	if err := i.install(ctx, s); err != nil {
 		return err
 	}
+	if o.nodes > 1 {
+		if err := s.do("the second node", func() error { return i.second().up(ctx, bins) }); err != nil {
+			return err
+		}
+	}
 	s.say("the cluster is up: eval \"$(%s env)\"", os.Args[0])
 	return nil
+}
+
+// up brings a further node to a cluster that runs; one that has been killed comes back.
+func (n node) up(ctx context.Context, bins map[string]string) error {
+	if err := n.configure(bins); err != nil {
+		return err
+	}
+	if !n.running() {
+		if err := n.kill(); err != nil { // what an up that was killed has left
+			return err
+		}
+		if err := n.networkUp(ctx); err != nil {
+			return err
+		}
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
+	return n.await(ctx)
 }
 
 // prepare checks the machine and builds what is missing.
@@ -184,8 +215,13 @@ func (i instance) awaitNode(ctx context.Context) error {
 	if err := i.awaitAPI(ctx, 3*time.Minute); err != nil {
 		return fmt.Errorf("%w; see %s", err, i.dir("log"))
 	}
-	return await(ctx, 2*time.Minute, "the node", func() error {
-		_, err := i.kubectl(ctx, "wait", "--for=condition=Ready", "node/node", "--timeout=60s")
+	return i.first().await(ctx)
+}
+
+// await waits until Kubernetes calls the node ready.
+func (n node) await(ctx context.Context) error {
+	return await(ctx, 2*time.Minute, n.hostname(), func() error {
+		_, err := n.kubectl(ctx, "wait", "--for=condition=Ready", "node/"+n.hostname(), "--timeout=60s")
 		return err
 	})
 }
@@ -290,7 +326,7 @@ func down(ctx context.Context, i instance, _ []string) error {
 		if err := i.kill(); err != nil {
 			return err
 		}
-		err := errors.Join(i.networkDown(ctx), i.cgroupsDown())
+		err := errors.Join(i.networkDown(ctx), i.first().cgroupsDown(), i.second().cgroupsDown())
 		mounts, _ := os.ReadFile("/proc/self/mounts")
 		for line := range strings.Lines(string(mounts)) {
 			if strings.Contains(line, " "+i.dir()+"/") {
