@@ -102,11 +102,11 @@ func (s *Source) Open(transport http.RoundTripper) (Store, error) {
 // Source reads and follows the files.
 type Source struct {
 	config, keys string
-	changed      func()
 
-	mu  sync.RWMutex
-	cur Settings
-	bad string // the last error of unip.yaml, to be logged once
+	mu      sync.RWMutex
+	cur     Settings
+	bad     string // the last error of unip.yaml, to be logged once
+	changed func()
 }
 
 // Open reads the files for the first time. A missing unip.yaml is the defaults; a wrong one is an
@@ -130,9 +130,13 @@ func (s *Source) Current() Settings {
 	return s.cur
 }
 
-// OnChange sets what Follow calls after every change; it must not block for long. It is to be
-// called before Follow.
-func (s *Source) OnChange(f func()) { s.changed = f }
+// OnChange sets what Follow calls after every change, in place of what was set before; it must not
+// block for long.
+func (s *Source) OnChange(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = f
+}
 
 // Follow looks at the files until ctx ends.
 func (s *Source) Follow(ctx context.Context) error {
@@ -144,7 +148,10 @@ func (s *Source) Follow(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			if s.reload() {
-				s.changed()
+				s.mu.RLock()
+				changed := s.changed
+				s.mu.RUnlock()
+				changed()
 			}
 		}
 	}

@@ -13,103 +13,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/broker"
 	"github.com/unip-knative/unip/cmd/controller/internal/limited"
-	"github.com/unip-knative/unip/cmd/controller/internal/modules"
-	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
-	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
-	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
-	"github.com/unip-knative/unip/translate/installation"
 )
-
-// setUpRuns adds what runs pipelines: the reconcilers, the publisher of events, and the two
-// receivers.
-func setUpRuns(mgr manager.Manager, src *settings.Source, transport http.RoundTripper, o options) error {
-	pods, err := kubernetes.NewForConfig(mgr.GetConfig())
-	if err != nil {
-		return err
-	}
-	brokers := &broker.Finder{Live: mgr.GetAPIReader(),
-		Config: func() installation.Config { return src.Current().Config }}
-	publisher, err := events.NewPublisher(brokers.URL)
-	if err != nil {
-		return err
-	}
-	r := &runs.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder(names.Controller),
-		Settings: src, Transport: transport, Broker: publisher, Image: o.stageImage,
-	}
-	janitor := runs.Janitor{Client: mgr.GetClient(), Pods: pods, Settings: src, Transport: transport}
-	maker := &starts.Maker{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport}
-	pipelines := modules.Pipelines{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Transport: transport, Starts: maker,
-	}
-	schedules := &modules.Schedules{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Settings: src, Starts: maker}
-	for _, part := range []interface{ SetUp(manager.Manager) error }{r, janitor, pipelines, schedules} {
-		if err := part.SetUp(mgr); err != nil {
-			return err
-		}
-	}
-	leading := func() bool {
-		select {
-		case <-mgr.Elected():
-			return true
-		default:
-			return false
-		}
-	}
-	hints := starts.Receiver{Hint: r.Hint, Ping: schedules.Look, Upload: maker.Upload, Leading: leading}
-	spool := &spool{settings: src, transport: transport, live: mgr.GetAPIReader()}
-	counter := &usage.Counter{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(names.Controller),
-		Settings: src, Transport: transport,
-		SystemBucket: func(ctx context.Context) (string, error) {
-			s, err := spool.open(ctx)
-			return s.Bucket, err
-		},
-	}
-	if err := counter.SetUp(mgr); err != nil {
-		return err
-	}
-	notifications := &uploads.Receiver{
-		Token: func() string { return src.Current().WebhookToken }, Spool: spool.open, Publish: publisher.Publish,
-		Changed: counter.Changed,
-		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
-			return boxOf(ctx, mgr.GetClient(), bucket)
-		},
-	}
-	for _, add := range []manager.Runnable{
-		everywhere{serve(o.events, hints.Handler())},
-		everywhere{serve(o.s3Events, notifications)},
-		manager.RunnableFunc(notifications.Sweep), // the leader's
-		everywhere{func(ctx context.Context) error {
-			<-ctx.Done()
-			publisher.Close()
-			return nil
-		}},
-	} {
-		if err := mgr.Add(add); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// everywhere runs in every replica, not in the leader only.
-type everywhere struct{ manager.RunnableFunc }
-
-func (everywhere) NeedLeaderElection() bool { return false }
 
 // A receiver's connections, in all and of one address. Knative's dispatcher has one address and may
 // have a connection for each event that it delivers; a connection takes some 10 KiB.
@@ -119,7 +32,7 @@ const (
 )
 
 // serve answers on an address until ctx ends; "0" is nowhere.
-func serve(address string, h http.Handler) manager.RunnableFunc {
+func serve(address string, h http.Handler) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if address == "0" || address == "" {
 			return nil

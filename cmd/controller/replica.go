@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcluster "sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/broker"
+	"github.com/unip-knative/unip/cmd/controller/internal/leading"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+// replica is what lives as long as the process, whether it leads or not and whether there is an API
+// server or not: the receivers with what they need, and the election. What a leader does is a term.
+type replica struct {
+	config    *rest.Config
+	scheme    *runtime.Scheme
+	settings  *settings.Source
+	transport http.RoundTripper
+	options   options
+
+	// cluster holds the boxes and the pipelines that requests name.
+	cluster       ctrlcluster.Cluster
+	publisher     *events.Publisher
+	maker         *starts.Maker
+	spool         *spool
+	notifications *uploads.Receiver
+	hints         http.Handler
+	leader        *leading.Leader
+
+	// term is the present one, nil while another replica leads.
+	term atomic.Pointer[term]
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, platformv1.AddToScheme,
+		runtimev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+func newReplica(cfg *rest.Config, src *settings.Source, transport http.RoundTripper, o options) (*replica, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.CopyConfig(cfg)
+	// Some ten boxes looked at in a second, when settings change for all of them; the API server's
+	// own fairness is behind this.
+	cfg.QPS, cfg.Burst = 50, 100
+	r := &replica{config: cfg, scheme: scheme, settings: src, transport: transport, options: o}
+	r.cluster, err = ctrlcluster.New(cfg, func(c *ctrlcluster.Options) {
+		c.Scheme = scheme
+		c.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	brokers := &broker.Finder{Live: r.cluster.GetAPIReader(),
+		Config: func() installation.Config { return src.Current().Config }}
+	if r.publisher, err = events.NewPublisher(brokers.URL); err != nil {
+		return nil, err
+	}
+	r.maker = &starts.Maker{Client: r.cluster.GetClient(), Live: r.cluster.GetAPIReader(), Settings: src,
+		Transport: transport}
+	r.spool = &spool{settings: src, transport: transport, live: r.cluster.GetAPIReader()}
+	r.notifications = &uploads.Receiver{
+		Token: func() string { return src.Current().WebhookToken }, Spool: r.spool.open,
+		Publish: r.publisher.Publish,
+		Changed: func(namespace, box string, size int64, removed bool) {
+			if t := r.term.Load(); t != nil {
+				t.counter.Changed(namespace, box, size, removed)
+			}
+		},
+		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
+			return boxOf(ctx, r.cluster.GetClient(), bucket)
+		},
+	}
+	if err := r.takePart(); err != nil {
+		return nil, err
+	}
+	r.hints = leading.NewPassOn(starts.Receiver{
+		Hint: func(ctx context.Context, run types.NamespacedName) {
+			if t := r.term.Load(); t != nil {
+				t.runs.Hint(ctx, run)
+			}
+		},
+		Ping: func(ctx context.Context, pipeline types.NamespacedName) {
+			if t := r.term.Load(); t != nil {
+				t.schedules.Look(ctx, pipeline)
+			}
+		},
+		Upload: r.maker.Upload, Leading: func() bool { return r.term.Load() != nil },
+	}.Handler(), r.leader.Elsewhere)
+	return r, nil
+}
+
+// takePart prepares the election.
+func (r *replica) takePart() error {
+	namespace := r.options.leaseNamespace
+	if namespace == "" {
+		b, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+		if err != nil {
+			return fmt.Errorf("the lease's namespace: %w", err)
+		}
+		namespace = string(b)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	address := ""
+	if _, port, err := net.SplitHostPort(r.options.events); err == nil && r.options.advertise != "" {
+		address = net.JoinHostPort(r.options.advertise, port)
+	}
+	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, names.Controller,
+		resourcelock.ResourceLockConfig{Identity: leading.Identity(host, address)},
+		rest.AddUserAgent(r.config, "leader-election"), leading.RenewDeadline)
+	if err != nil {
+		return fmt.Errorf("lease: %w", err)
+	}
+	r.leader = &leading.Leader{Lock: lock, Work: r.lead}
+	return nil
+}
+
+// run receives and takes part in elections until ctx ends.
+func (r *replica) run(ctx context.Context) error {
+	// Receiving ends last: for a moment others still send here, and what a term does may be told.
+	receiving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer r.publisher.Close()
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+
+	var all sync.WaitGroup
+	ended := make(chan error, 8)
+	also := func(ctx context.Context, part func(context.Context) error) {
+		all.Go(func() {
+			if err := part(ctx); err != nil {
+				ended <- err
+				stop()
+			}
+		})
+	}
+	also(receiving, serve(r.options.health, health()))
+	also(receiving, serve(r.options.metrics, promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})))
+	also(receiving, serve(r.options.events, r.hints))
+	also(receiving, serve(r.options.s3Events, r.notifications))
+	also(receiving, r.settings.Follow)
+	also(receiving, r.cluster.Start)
+	also(receiving, r.warm)
+	also(working, r.leader.Run)
+	<-working.Done()
+	if ctx.Err() != nil {
+		time.Sleep(r.options.drain)
+	}
+	end()
+	all.Wait()
+	close(ended)
+	var errs []error
+	for err := range ended {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// warm fills the cache that requests are answered from, so that none waits for it, and the first
+// ones do not find the API server away.
+func (r *replica) warm(ctx context.Context) error {
+	for _, o := range []client.Object{&platformv1.DataBox{}, &runtimev1.Pipeline{}} {
+		// The only error is the context's.
+		_ = wait.PollUntilContextCancel(ctx, 5*time.Second, true, func(ctx context.Context) (bool, error) {
+			_, err := r.cluster.GetCache().GetInformer(ctx, o, cache.BlockUntilSynced(false))
+			return err == nil, nil
+		})
+	}
+	return nil
+}
+
+// health tells that the process receives.
+func health() http.Handler {
+	m := http.NewServeMux()
+	for _, path := range []string{"/healthz", "/readyz"} {
+		m.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
+	}
+	return m
+}
