@@ -91,6 +91,17 @@ func TestController(t *testing.T) {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
+	c, cfg := startServers(t)
+	cfg.Wrap(c.asked.count)
+	r := c.startReplica(t, cfg)
+	c.events, c.s3Events = r.events, r.s3Events
+	return c
+}
+
+// startServers starts what the controller stands between, and gives a configuration with the rights
+// of its account and no more.
+func startServers(t *testing.T) (*cluster, *rest.Config) {
+	t.Helper()
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml",
 		"../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
 	cfg, err := env.Start()
@@ -99,39 +110,51 @@ func start(t *testing.T) *cluster {
 	scheme := runtime.NewScheme()
 	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
 		platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
-	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir()}
+	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir(), asked: &requests{}}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
 	c.apply(t, "../../config/300-rbac.yaml")
 	c.operator(t, "unip.yaml", fmt.Sprintf(
 		"s3: {endpoint: %q, sessionSeconds: 900, reclaimPolicy: Delete}\nruns: {graceSeconds: 600}", c.s3.Endpoint))
-	// The controller has the rights of its account and no more.
-	cfg, c.asked = rest.CopyConfig(cfg), &requests{}
+	c.operator(t, "webhookToken", webhookToken)
+	cfg = rest.CopyConfig(cfg)
 	cfg.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + names.SystemNamespace + ":" + names.Controller,
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + names.SystemNamespace,
 			"system:authenticated"},
 	}
-	cfg.Wrap(c.asked.count)
-	c.events, c.s3Events = freeport.Address(t), freeport.Address(t)
-	c.operator(t, "webhookToken", webhookToken)
-
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
+	return c, cfg
+}
+
+// process is a running replica of the controller.
+type process struct {
+	events, s3Events string // where it receives
+	stop             context.CancelFunc
+	ended            chan struct{} // closed at its end
+	err              error         // why it ended
+}
+
+// startReplica starts one. It ends with the test at the latest, and without an error.
+func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	p := &process{events: freeport.Address(t), s3Events: freeport.Address(t), stop: stop,
+		ended: make(chan struct{})}
 	go func() {
-		ended <- run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
-			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: c.events,
-			s3Events: c.s3Events})
+		defer close(p.ended)
+		p.err = run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
+			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: p.events,
+			s3Events: p.s3Events, advertise: "127.0.0.1"})
 	}()
 	t.Cleanup(func() {
 		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the controller ended with %v", err)
+		if <-p.ended; p.err != nil {
+			t.Errorf("the controller ended with %v", p.err)
 		}
 	})
-	return c
+	return p
 }
 
 func (c *cluster) startsWithoutKeys(t *testing.T) {

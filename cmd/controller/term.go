@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -67,6 +68,8 @@ func (r *replica) newManager() (manager.Manager, error) {
 		Scheme:                 r.scheme,
 		HealthProbeBindAddress: "0", // the replica's
 		Metrics:                server.Options{BindAddress: "0"},
+		// A term is over when all of it has ended; package leading bounds that.
+		GracefulShutdownTimeout: new(time.Duration(-1)),
 		Controller: ctrlconfig.Controller{
 			// The priority queue of controller-runtime v0.23.1 can block for ever when it is shut down
 			// with items in it: its handing out of an item waits, under the queue's lock, for a worker

@@ -29,8 +29,9 @@ const (
 	// RenewDeadline is how long a leader tries to keep its Lease before it stops working.
 	RenewDeadline = 10 * time.Second
 	lookEvery     = time.Second
-	// endsWithin is how long work may go on after its context has ended.
-	endsWithin = 45 * time.Second
+	// endsWithin is how long work may go on after its context has ended. It is less than Kubernetes
+	// gives a pod to end.
+	endsWithin = 25 * time.Second
 	// The pause after a term whose work has failed grows from the one to the other.
 	firstPause = time.Second
 	maxPause   = 30 * time.Second

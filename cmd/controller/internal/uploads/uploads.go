@@ -184,7 +184,12 @@ func (r *Receiver) deliver(ctx context.Context, spool Spool, key string, records
 		wait++
 	}
 	for range wait {
-		errs = append(errs, <-results)
+		select {
+		case err := <-results:
+			errs = append(errs, err)
+		case <-ctx.Done(): // the sweep's, at the end of a leader's term
+			return
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		slog.Warn("a notification of S3 stays in the spool", "object", key, "error", err)
