@@ -126,6 +126,15 @@ vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=UR
 .PHONY: e2e
 e2e: build deploy images ## tests on the cluster
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/chaos/ # alone and last: it kills what others need
+
+# One plan, made of SEED, of RUNS runs: `make chaos SEED=7 RUNS=100`. CHAOS='--only "s3 503"' makes some of its faults only.
+SEED ?= 1
+RUNS ?= 100
+.PHONY: chaos
+chaos: build deploy images ## kill and restart everything under a module's runs, by the plan of SEED, and judge (RUNS=100: half an hour)
+	@go build -o $(BIN)/chaos ./e2e/chaos
+	@$(IN_CLUSTER); $(BIN)/chaos --seed $(SEED) --runs $(RUNS) $(CHAOS)
 
 .PHONY: attack
 attack: build deploy images ## try what strangers try, by attacker, against the cluster (within 5 minutes)

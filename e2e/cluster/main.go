@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -75,6 +76,20 @@ func command() *cobra.Command {
 		RunE: with(func(_ context.Context, i instance, _ []string) error { return node{i, number}.run() })}
 	nodeCommand.Flags().IntVar(&number, "number", 1, "which node")
 
+	var hold time.Duration
+	sig := &cobra.Command{Use: "signal SIGNAL NAME…",
+		Short: "signal processes of the node: a component (kube-apiserver, etcd, minio, …), pod/UID[/CONTAINER], shim/UID",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: with(func(ctx context.Context, i instance, args []string) error {
+			s, err := signalOf(args[0])
+			if err != nil {
+				return err
+			}
+			return i.signal(ctx, s, hold, args[1:])
+		}),
+	}
+	sig.Flags().DurationVar(&hold, "for", 0, "keep what is killed from coming back, and what is stopped from going on")
+
 	root.AddCommand(
 		upCommand,
 		&cobra.Command{Use: "down", Short: "end the cluster and remove all it left on the machine but the cache",
@@ -90,7 +105,7 @@ func command() *cobra.Command {
 		&cobra.Command{Use: "bin kube|minio|…",
 			Short: "build one module's programs and print their folder (tests start an S3 or API server of their own)",
 			Args:  cobra.ExactArgs(1), RunE: with(bin)},
-		img,
+		img, sig,
 		&cobra.Command{Use: "second-node kill|cut|join",
 			Short: "kill the second node's processes, or cut its link and join it again", Args: cobra.ExactArgs(1),
 			RunE: with(secondNode)},

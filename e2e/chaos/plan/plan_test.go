@@ -1,0 +1,84 @@
+package plan_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/unip-knative/unip/e2e/chaos/plan"
+	"github.com/unip-knative/unip/e2e/chaos/work"
+)
+
+// A seed is a plan: the same every time, another one for another seed.
+func TestSeedIsAPlan(t *testing.T) {
+	t.Parallel()
+	if d := cmp.Diff(plan.Make(7, 100), plan.Make(7, 100)); d != "" {
+		t.Errorf("the same seed:\n%s", d)
+	}
+	if plan.Make(7, 100).String() == plan.Make(8, 100).String() {
+		t.Error("two seeds are one plan")
+	}
+}
+
+// Whatever the seed: as many runs as were asked for, every pipeline and half of the faults aimed,
+// with what brings their moments about; a module applied anew and one removed; no name twice.
+func TestEveryPlan(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(300) {
+		for _, runs := range []int{12, 100} {
+			p := plan.Make(seed, runs)
+			all := append([]plan.Load{}, p.Loads...)
+			aims, modules := 0, map[string]int{}
+			for _, f := range p.Faults {
+				all = append(all, f.Loads...)
+				if f.Aim != "" {
+					aims++
+					if len(f.Loads) == 0 {
+						t.Errorf("seed %d: nothing brings about %q", seed, f)
+					}
+				}
+				if f.Strike.Do == plan.Module {
+					modules[f.Strike.Who]++
+				}
+			}
+			n, seen, names := 0, map[string]bool{}, map[string]bool{}
+			for _, l := range all {
+				n += l.Runs()
+				seen[l.Pipeline] = true
+				if names[l.Name] {
+					t.Errorf("seed %d: %s comes twice", seed, l.Name)
+				}
+				names[l.Name] = true
+				if !l.Call && work.Folder(l.Pipeline) == "" {
+					t.Errorf("seed %d: no upload starts %s", seed, l.Pipeline)
+				}
+			}
+			if n != runs {
+				t.Errorf("seed %d: %d runs, want %d", seed, n, runs)
+			}
+			if runs == 100 && (len(seen) != 6 || 2*aims < len(p.Faults)-3 || aims > len(p.Faults)*2/3) {
+				t.Errorf("seed %d: pipelines %v, %d of %d faults are aimed", seed, seen, aims, len(p.Faults))
+			}
+			if modules[plan.AppliedAnew] != 1 || (modules[plan.Removed] == 1) != p.Two() {
+				t.Errorf("seed %d: modules %v", seed, modules)
+			}
+		}
+	}
+}
+
+// A few seeds have every fault.
+func TestAFewSeedsHaveEveryFault(t *testing.T) {
+	t.Parallel()
+	missing := map[string]bool{}
+	for _, k := range plan.Kinds() {
+		missing[k] = true
+	}
+	for seed := range uint64(20) {
+		for _, f := range plan.Make(seed, 100).Faults {
+			delete(missing, f.Kind())
+		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("no seed below 20 has %v", missing)
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/unip-knative/unip/e2e/chaos/judge"
+)
+
+// Report is what came of a seed.
+type Report struct {
+	Seed     uint64          `json:"seed"`
+	Runs     int             `json:"runs"`
+	Took     time.Duration   `json:"took"`
+	Judged   int             `json:"judged"`
+	Findings []judge.Finding `json:"findings"`
+	// Quiet are medians of runs without faults, by pipeline.
+	Quiet   map[string]time.Duration `json:"quiet"`
+	Delays  []judge.Delay            `json:"delays"`
+	Missed  []string                 `json:"missed"`  // faults that could not be made
+	Refused []string                 `json:"refused"` // what was never accepted
+}
+
+func makeReport(o options, begun time.Time, calm, after judge.Verdict, s *striker, l *ledger) *Report {
+	quiet := judge.Quiet(calm.Judged)
+	return &Report{
+		Seed: o.seed, Runs: o.runs, Took: time.Since(begun), Judged: len(after.Judged), Findings: after.Findings,
+		Quiet: quiet, Delays: judge.Delays(after.Judged, quiet, s.windows), Missed: s.missed, Refused: l.refused,
+	}
+}
+
+// Markdown is the report for people.
+func (r *Report) Markdown() string {
+	var b strings.Builder
+	verdict := "nothing was lost, doubled, changed or left behind"
+	if n := len(r.Findings); n > 0 {
+		verdict = fmt.Sprintf("%d findings", n)
+	}
+	fmt.Fprintf(&b, "## Seed %d: %d runs judged within %s: %s\n\n", r.Seed, r.Judged, r.Took.Round(time.Second), verdict)
+	fmt.Fprintf(&b, "Quiet medians:")
+	for _, p := range slices.Sorted(maps.Keys(r.Quiet)) {
+		fmt.Fprintf(&b, " %s %.0f s;", p, r.Quiet[p].Seconds())
+	}
+	fmt.Fprint(&b, "\n\n| fault | times | runs met | median delay, s | longest, s | of run |\n|---|---|---|---|---|---|\n")
+	for _, d := range r.Delays {
+		fmt.Fprintf(&b, "| %s | %d | %d | %.0f | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, d.Median.Seconds(),
+			d.Most.Seconds(), d.Worst)
+	}
+	list := func(title string, all []string) {
+		if len(all) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "\n%s:\n\n", title)
+		for _, x := range all {
+			fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(x, "\n", " "))
+		}
+	}
+	var findings []string
+	for _, f := range r.Findings {
+		findings = append(findings, "**"+f.Kind+"**: `"+f.Subject+"`: "+f.Detail)
+	}
+	list("Findings", findings)
+	list("Never accepted", r.Refused)
+	list("Faults that could not be made", r.Missed)
+	return b.String()
+}

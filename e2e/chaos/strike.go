@@ -1,0 +1,393 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/e2e/chaos/between"
+	"github.com/unip-knative/unip/e2e/chaos/judge"
+	"github.com/unip-knative/unip/e2e/chaos/plan"
+	"github.com/unip-knative/unip/e2e/chaos/work"
+	"github.com/unip-knative/unip/e2e/live"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/names"
+)
+
+// striker makes the faults, one after the other.
+type striker struct {
+	world  *world
+	ledger *ledger
+	seen   *seen
+	loads  *sync.WaitGroup // what faults ask for
+	only   string
+
+	windows []judge.Window
+	missed  []string // faults that could not be made, and why
+	forged  int
+}
+
+// comes is how long an aimed fault waits for its moment.
+const comes = 90 * time.Second
+
+// victim is what a fault is about: the pod of a stage; nil is any.
+type victim struct{ run, stage string }
+
+func (s *striker) all(ctx context.Context, faults []plan.Fault, begun time.Time) {
+	for i, f := range faults {
+		if !strings.Contains(f.Kind(), s.only) {
+			s.loads.Go(func() { s.ledger.all(ctx, f.Loads) })
+			continue
+		}
+		if !sleep(ctx, time.Until(begun.Add(f.At))) {
+			return
+		}
+		window := judge.Window{Kind: f.Kind()}
+		what, err := s.fault(ctx, f, &window.From)
+		window.To = time.Now()
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			s.world.say("fault %d/%d MISSED: %s: %v", i+1, len(faults), f, err)
+			s.missed = append(s.missed, fmt.Sprintf("%s: %v", f, err))
+			continue
+		}
+		s.world.say("fault %d/%d over after %.1f s: %s %s", i+1, len(faults), window.To.Sub(window.From).Seconds(), f,
+			what)
+		s.windows = append(s.windows, window)
+	}
+}
+
+// fault waits for its moment and strikes. Since is when that was.
+func (s *striker) fault(ctx context.Context, f plan.Fault, since *time.Time) (what string, err error) {
+	strike := func(v *victim) (string, error) {
+		*since = time.Now()
+		s.world.say("%s", f)
+		return s.strike(ctx, f.Strike, v)
+	}
+	bring := func() { s.loads.Go(func() { s.ledger.all(ctx, f.Loads) }) }
+	switch f.Aim {
+	case "":
+		return strike(nil)
+	case plan.Returned: // the strike is what makes the moment
+		what, err = strike(nil)
+		if err == nil {
+			err = s.s3Answers(ctx)
+		}
+		bring()
+		return what, err
+	case plan.Waiting:
+		bring()
+		err := live.Await(ctx, comes, "runs to wait", func(context.Context) error {
+			if waiting, running := s.seen.waiting(work.Turns); waiting < 2 || running < work.Limit {
+				return fmt.Errorf("%d wait, %d run", waiting, running)
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+		return strike(nil)
+	}
+	m, about := s.moment(f)
+	defer m.Go()
+	bring()
+	select {
+	case r := <-m.Came():
+		return strike(about(r))
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-time.After(comes):
+		return "", errors.New("its moment did not come")
+	}
+}
+
+// moment is what an aim looks like to what stands between, and what the strike is about then.
+func (s *striker) moment(f plan.Fault) (m *between.Moment, about func(*http.Request) *victim) {
+	w := s.world
+	nothing := func(*http.Request) *victim { return nil }
+	of := func(path string) bool {
+		for _, l := range f.Loads {
+			if strings.Contains(path, strings.TrimSuffix(l.Name, ".csv")) {
+				return true
+			}
+		}
+		return false
+	}
+	put := func(prefix string) func(*http.Request, int) bool {
+		return func(r *http.Request, status int) bool {
+			return r.Method == http.MethodPut && status == http.StatusOK && strings.HasPrefix(r.URL.Path, prefix)
+		}
+	}
+	switch f.Aim {
+	case plan.Accepted:
+		taken := put("/" + w.box + "/" + databox.UserPrefix(work.User))
+		return w.s3.Await(func(r *http.Request, status int) bool { return taken(r, status) && of(r.URL.Path) }), nothing
+	case plan.Brokered:
+		return w.broker.Await(func(r *http.Request, status int) bool {
+			return status == http.StatusAccepted && r.URL.Path == "/"+judged+"/"+names.Broker &&
+				r.Header.Get("Ce-Type") == events.ObjectCreated && of(r.Header.Get("Ce-Subject"))
+		}), nothing
+	case plan.Recorded:
+		written := put("/" + w.runs + "/starts/")
+		return w.s3.Await(func(r *http.Request, status int) bool {
+			return written(r, status) && r.Header.Get("If-None-Match") != ""
+		}), nothing
+	case plan.Committed:
+		written := put("/" + w.runs + "/runs/")
+		return w.s3.Await(func(r *http.Request, status int) bool {
+				return written(r, status) && strings.HasSuffix(r.URL.Path, "/commit")
+			}), func(r *http.Request) *victim {
+				p := strings.Split(strings.TrimPrefix(r.URL.Path, "/"+w.runs+"/runs/"), "/")
+				return &victim{run: p[0], stage: strings.Join(p[1:len(p)-1], "/")}
+			}
+	default: // plan.Copied
+		copied := put("/" + w.box + "/")
+		n := 0
+		return w.s3.Await(func(r *http.Request, status int) bool {
+				if copied(r, status) && r.Header.Get("X-Amz-Copy-Source") != "" && of(r.URL.Path) {
+					n++
+				}
+				return n == 3
+			}), func(r *http.Request) *victim {
+				from := strings.TrimPrefix(r.Header.Get("X-Amz-Copy-Source"), "/")
+				p := strings.Split(strings.TrimPrefix(from, w.runs+"/runs/"), "/")
+				return &victim{run: p[0], stage: p[min(1, len(p)-1)]}
+			}
+	}
+}
+
+// strike does it, and returns when it is over.
+func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string, error) {
+	w := s.world
+	switch x.Do {
+	case plan.Answer:
+		return "", s.answer(ctx, x)
+	case plan.Events:
+		return "", s.events(ctx, x)
+	case plan.Module:
+		return "", s.module(ctx, x)
+	}
+	signal := "KILL"
+	if x.Do == plan.Freeze {
+		signal = "STOP"
+	}
+	switch x.Who {
+	case plan.Kubelet, plan.API, plan.Etcd, plan.S3:
+		return "", w.signal(ctx, signal, x.For, x.Who)
+	}
+	pod, err := s.pod(ctx, x.Who, v)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case x.Do == plan.Delete:
+		return pod.Name, w.Delete(ctx, pod, client.GracePeriodSeconds(1))
+	case x.Do == plan.Evict:
+		return pod.Name, w.SubResource("eviction").Create(ctx, pod,
+			&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+	case x.Who == plan.Shim:
+		return pod.Name, w.signal(ctx, signal, x.For, "shim/"+string(pod.UID))
+	}
+	return pod.Name, w.signal(ctx, signal, x.For, "pod/"+string(pod.UID))
+}
+
+// pod is one that the word means and that runs.
+func (s *striker) pod(ctx context.Context, who string, v *victim) (*corev1.Pod, error) {
+	namespace, labels := "knative-eventing", client.MatchingLabels{}
+	var selector client.ListOption = labels
+	switch who {
+	case plan.Ingress, plan.Filter:
+		labels["eventing.knative.dev/brokerRole"] = who
+	case plan.Dispatcher:
+		labels["messaging.knative.dev/role"] = who
+	case plan.Controller:
+		namespace = names.SystemNamespace
+		labels["app.kubernetes.io/name"] = names.Controller
+	case plan.Gateway:
+		namespace = judged
+		labels["serving.knative.dev/service"] = names.Gateway
+	default:
+		namespace = judged
+		selector = client.HasLabels{runtimev1.RunLabel}
+		if v != nil {
+			labels[runtimev1.RunLabel] = v.run
+			labels[runtimev1.StageLabel] = strings.ReplaceAll(v.stage, "/", ".")
+			selector = labels
+		}
+	}
+	var found *corev1.Pod
+	err := live.Await(ctx, 45*time.Second, "a running pod of "+who, func(ctx context.Context) error {
+		pods, err := s.world.podsOf(ctx, namespace, selector)
+		if err != nil || len(pods) == 0 {
+			return errors.Join(err, errors.New("there is none"))
+		}
+		found = &pods[0]
+		return nil
+	})
+	return found, err
+}
+
+// answer lets what stands in the way answer so for a time.
+func (s *striker) answer(ctx context.Context, x plan.Strike) error {
+	way, mode := s.world.s3, between.Unavailable
+	switch x.Who {
+	case plan.S3Stalls:
+		mode = between.Stall
+	case plan.S3Breaks:
+		mode = between.BreakOff
+	case plan.API429:
+		way, mode = s.world.api, between.TooMany
+	case plan.API500:
+		way, mode = s.world.api, between.Failing
+	}
+	defer way.Set(between.Pass)
+	way.Set(mode)
+	sleep(ctx, x.For)
+	return ctx.Err()
+}
+
+// events meddles with what is posted to the Brokers.
+func (s *striker) events(ctx context.Context, x plan.Strike) error {
+	way := s.world.broker
+	defer way.Set(between.Pass)
+	switch x.Who {
+	case plan.Dropped:
+		way.Set(between.Drop)
+	case plan.Delayed:
+		way.Set(between.Delay)
+	case plan.EventsDoubled:
+		way.Set(between.Double)
+	case plan.Forged:
+		return s.forge(ctx)
+	}
+	sleep(ctx, x.For)
+	return ctx.Err()
+}
+
+// forge posts to the module's Broker what anybody in the cluster could: about files and runs that
+// are not there, about others', and about stages that go on.
+func (s *striker) forge(ctx context.Context) error {
+	var runs runtimev1.PipelineRunList
+	if err := s.world.List(ctx, &runs, client.InNamespace(judged)); err != nil {
+		return err
+	}
+	type forged struct {
+		kind, subject string
+		more          map[string]string
+	}
+	all := []forged{
+		{events.ObjectCreated, "incoming/nobody-put-it.csv", map[string]string{"box": work.Box, "user": work.User}},
+		{events.ObjectCreated, "incoming/../../x.csv", map[string]string{"box": work.Box, "user": "../" + work.User}},
+		{events.ObjectCreated, "handed/nobody.part", map[string]string{"box": work.Box, "user": "boris"}},
+		{events.RunRequested, "unknown", map[string]string{"pipeline": work.Diamond, "run": "unknown"}},
+	}
+	uploads, _ := s.ledger.entries()
+	for _, u := range uploads { // told again, though it was told already
+		if u.Want.Pipeline != "" {
+			all = append(all, forged{events.ObjectCreated, strings.TrimPrefix(u.File, work.Box+"/"),
+				map[string]string{"box": work.Box, "user": work.User}})
+		}
+	}
+	for _, r := range runs.Items {
+		for _, st := range r.Status.Stages {
+			of := map[string]string{"pipeline": r.Spec.Pipeline, "run": r.Name, "stage": st.Name}
+			all = append(all, forged{events.StageSucceeded, r.Name, of}, forged{events.StageFailed, r.Name, of})
+		}
+	}
+	var errs []error
+	for _, f := range all[:min(len(all), 60)] {
+		s.forged++
+		errs = append(errs, s.world.post(ctx, f.kind, f.subject, fmt.Sprintf("forged-%d", s.forged), f.more))
+	}
+	return errors.Join(errs...)
+}
+
+// post posts an event to the module's Broker.
+func (w *world) post(ctx context.Context, kind, subject, id string, more map[string]string) error {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.brokerURL+"/"+judged+"/"+names.Broker, nil)
+	if err != nil {
+		return err
+	}
+	for k, v := range map[string]string{"Specversion": "1.0", "Id": id, "Source": "/forged", "Type": kind,
+		"Subject": subject} {
+		req.Header.Set("Ce-"+k, v)
+	}
+	for k, v := range more {
+		req.Header.Set("Ce-"+k, v)
+	}
+	resp, err := w.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("the Broker answered %s", resp.Status)
+	}
+	return nil
+}
+
+// module applies the module anew, or removes the other one in the middle of its runs.
+func (s *striker) module(ctx context.Context, x plan.Strike) error {
+	w := s.world
+	if x.Who == plan.AppliedAnew {
+		return w.apply(ctx, w.module, "anew")
+	}
+	for i := range 2 {
+		name := fmt.Sprintf("last-%d.csv", i)
+		key := databox.UserPrefix(work.User) + work.Folder(work.Diamond) + name
+		if err := w.other.Put(ctx, work.Box, key, work.Content(s.ledger.seed, name, 50)); err != nil {
+			return err
+		}
+	}
+	err := live.Await(ctx, comes, "a run of the module to be removed", func(ctx context.Context) error {
+		pods, err := w.podsOf(ctx, removed, client.HasLabels{runtimev1.RunLabel})
+		if err != nil || len(pods) == 0 {
+			return errors.Join(err, errors.New("no pod runs"))
+		}
+		return nil
+	})
+	_, session, bucket := w.other.Bucket(ctx, work.Box)
+	if err = errors.Join(err, bucket); err != nil {
+		return err
+	}
+	w.removedOnes = []string{session.Bucket, databox.RunBucketName(removed)}
+	w.removing = make(chan error, 1)
+	go func() { w.removing <- w.other.Delete(ctx) }()
+	return nil
+}
+
+// s3Answers waits until S3 answers again.
+func (s *striker) s3Answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.world.s3URL+"/minio/health/live", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := s.world.http.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		if !sleep(ctx, 20*time.Millisecond) {
+			return errors.New("S3 does not come back")
+		}
+	}
+}
