@@ -116,6 +116,11 @@ var rules = []struct {
 		never: []string{clients, controllerRuntime, knative},
 	},
 	{
+		why:   "who judges shares no code with who is judged",
+		from:  []string{"e2e/chaos/judge"},
+		never: []string{"cmd/...", "functions/...", "translate/...", "eventing/run", "eventing/stage", clients},
+	},
+	{
 		why:   "what is decided depends on no object that is made of it",
 		from:  []string{"translate/manifest", "translate/module"},
 		never: []string{"translate", "translate/resources", "translate/validate", "translate/encode"},
