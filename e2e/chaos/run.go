@@ -19,6 +19,7 @@ type options struct {
 	patience time.Duration
 	only     string
 	keep     bool
+	replicas int
 }
 
 // run makes the chaos of a seed and judges it. What it has changed of the cluster is undone when it
@@ -32,7 +33,7 @@ func run(ctx context.Context, o options) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close(context.WithoutCancel(ctx), o.keep)) }()
-	if err := w.prepare(ctx, p.Two()); err != nil {
+	if err := w.prepare(ctx, p.Two(), o.replicas); err != nil {
 		return nil, err
 	}
 	l := newLedger(w, o.seed)

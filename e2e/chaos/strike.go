@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 // striker makes the faults, one after the other.
@@ -188,7 +190,7 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 	case plan.Kubelet, plan.API, plan.Etcd, plan.S3:
 		return "", w.signal(ctx, signal, x.For, x.Who)
 	}
-	pod, err := s.pod(ctx, x.Who, v)
+	pod, err := s.pod(ctx, x, v)
 	if err != nil {
 		return "", err
 	}
@@ -201,12 +203,13 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 	case x.Who == plan.Shim:
 		return pod.Name, w.signal(ctx, signal, x.For, "shim/"+string(pod.UID))
 	}
-	return pod.Name, w.signal(ctx, signal, x.For, "pod/"+string(pod.UID))
+	return pod.Name + ", container " + runs(pod), w.signal(ctx, signal, x.For, "pod/"+string(pod.UID))
 }
 
-// pod is one that the word means and that runs.
-func (s *striker) pod(ctx context.Context, who string, v *victim) (*corev1.Pod, error) {
-	namespace, labels := "knative-eventing", client.MatchingLabels{}
+// pod is one that the word means and that runs. The user's container is only killed where that may
+// be: it looks like a failure of its own.
+func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Pod, error) {
+	who, namespace, labels := x.Who, "knative-eventing", client.MatchingLabels{}
 	var selector client.ListOption = labels
 	switch who {
 	case plan.Ingress, plan.Filter:
@@ -231,6 +234,15 @@ func (s *striker) pod(ctx context.Context, who string, v *victim) (*corev1.Pod, 
 	var found *corev1.Pod
 	err := live.Await(ctx, 45*time.Second, "a running pod of "+who, func(ctx context.Context) error {
 		pods, err := s.world.podsOf(ctx, namespace, selector)
+		switch {
+		case x.Do == plan.Kill && who == plan.Stage && v == nil:
+			pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
+				return runs(&p) == stage.FunctionContainer && !work.MayFail(p.Labels[runtimev1.PipelineLabel])
+			})
+		case who == plan.Controller && len(pods) > 1:
+			leader := s.world.leader(ctx)
+			pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.Name != leader })
+		}
 		if err != nil || len(pods) == 0 {
 			return errors.Join(err, errors.New("there is none"))
 		}
@@ -238,6 +250,16 @@ func (s *striker) pod(ctx context.Context, who string, v *victim) (*corev1.Pod, 
 		return nil
 	})
 	return found, err
+}
+
+// runs is a container of the pod that runs, "" for none.
+func runs(p *corev1.Pod) string {
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if c.State.Running != nil {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 // answer lets what stands in the way answer so for a time.

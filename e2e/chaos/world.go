@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,12 +12,16 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,6 +55,7 @@ type world struct {
 	endRedirects context.CancelFunc
 	redirects    <-chan struct{}
 	removing     chan error // of the other module; nil before
+	scaled       bool       // the controller's Deployment was
 	removedOnes  []string   // its buckets
 }
 
@@ -154,13 +160,17 @@ func (w *world) between(ctx context.Context, netns string) error {
 
 // prepare brings the modules onto the cluster. The controller begins anew, so that its connections
 // go by the ways between.
-func (w *world) prepare(ctx context.Context, two bool) error {
-	w.say("the controller begins anew")
-	for _, rollout := range [][]string{{"restart"}, {"status", "--timeout=120s"}} {
-		if _, err := w.Kubectl(ctx, append([]string{"-n", names.SystemNamespace, "rollout", rollout[0],
-			"deploy/" + names.Controller}, rollout[1:]...)...); err != nil {
-			return err
-		}
+func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
+	w.say("the controller begins anew, %d of it", replicas)
+	w.scaled = replicas != 1
+	if err := w.scale(ctx, replicas); err != nil {
+		return err
+	}
+	if err := w.rollout(ctx, "restart"); err != nil {
+		return err
+	}
+	if err := w.rollout(ctx, "status", "--timeout=120s"); err != nil {
+		return err
 	}
 	modules := []*live.Module{w.module}
 	if two {
@@ -190,6 +200,18 @@ func (w *world) prepare(ctx context.Context, two bool) error {
 	}
 	w.box, w.runs = session.Bucket, databox.RunBucketName(judged)
 	return nil
+}
+
+func (w *world) scale(ctx context.Context, replicas int) error {
+	_, err := w.Kubectl(ctx, "-n", names.SystemNamespace, "scale", "deploy/"+names.Controller, "--replicas",
+		strconv.Itoa(replicas))
+	return err
+}
+
+func (w *world) rollout(ctx context.Context, do string, flags ...string) error {
+	_, err := w.Kubectl(ctx, append([]string{"-n", names.SystemNamespace, "rollout", do, "deploy/" + names.Controller},
+		flags...)...)
+	return err
 }
 
 // apply applies a module's manifests with a note that changes nothing that counts.
@@ -222,11 +244,14 @@ func (w *world) close(ctx context.Context, keep bool) error {
 			errs = append(errs, way.Close())
 		}
 	}
+	errs = append(errs, live.Await(ctx, 3*time.Minute, "the cluster to be whole", w.whole))
+	if w.scaled {
+		errs = append(errs, w.scale(ctx, 1))
+	}
 	if keep {
 		return errors.Join(errs...)
 	}
 	w.say("ending: the modules are removed")
-	errs = append(errs, live.Await(ctx, 3*time.Minute, "the cluster to be whole", w.whole))
 	if w.removing != nil {
 		errs = append(errs, <-w.removing)
 	}
@@ -248,21 +273,35 @@ func (w *world) whole(ctx context.Context) error {
 	return nil
 }
 
-// podsOf are the pods that a word of the plan means, those that run first.
+// podsOf are the pods with those labels in which something runs.
 func (w *world) podsOf(ctx context.Context, namespace string, labels client.ListOption) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	if err := w.List(ctx, &pods, client.InNamespace(namespace), labels); err != nil {
 		return nil, err
 	}
-	runs := func(c corev1.ContainerStatus) bool { return c.State.Running != nil }
 	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
-		return p.DeletionTimestamp != nil ||
-			!slices.ContainsFunc(slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses), runs)
+		return p.DeletionTimestamp != nil || runs(&p) == ""
 	}), nil
 }
 
-// signal signals processes of the node.
+// signal signals processes of the node. When the context ends, who was stopped goes on.
 func (w *world) signal(ctx context.Context, signal string, hold time.Duration, name string) error {
-	_, err := w.Run(ctx, nil, os.Getenv("CLUSTER"), "signal", signal, name, "--for", hold.String())
-	return err
+	cmd := exec.CommandContext(ctx, os.Getenv("CLUSTER"), "signal", signal, name, "--for", hold.String())
+	cmd.Dir = w.Root
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", signal, name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// leader is the controller's pod that leads.
+func (w *world) leader(ctx context.Context) string {
+	var lease coordinationv1.Lease
+	err := w.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}, &lease)
+	if err != nil || lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return pod
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,5 +192,35 @@ func TestOnlyTheClustersOwnRegistryIsPushedTo(t *testing.T) {
 	ref, err := (instance{ID: 2}).reference(registryName + "/a/b:1")
 	if err != nil || ref.Name() != "198.18.2.2:5000/a/b:1" {
 		t.Errorf("%v %v", ref, err)
+	}
+}
+
+// A signal goes to processes of the node only: this one, which is none, is not found by any name.
+func TestSignalFindsTheNodesOnly(t *testing.T) {
+	t.Setenv("UNIP_CACHE", t.TempDir())
+	i := instance{maxInstances, t.TempDir()} // no cluster has that number
+	for _, dir := range []string{i.dir(), i.dir("pki")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := i.first().remember(os.Getpid()); err != nil { // as if it were the node's PID 1
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kubelet", "pod/u", "pod/u/c", "shim/u"} {
+		if n, err := i.send(syscall.SIGKILL, name); n != 0 || err != nil {
+			t.Errorf("%s: %d processes, %v", name, n, err)
+		}
+	}
+	for _, name := range []string{"", "go", "pod/", "pod/..", "pod/a/b/c", "shim/", "node/1"} {
+		if pids, err := i.named(name); err == nil {
+			t.Errorf("%q finds %v", name, pids)
+		}
+	}
+	if s, err := signalOf("kill"); s != syscall.SIGKILL || err != nil {
+		t.Error(s, err)
+	}
+	if _, err := signalOf("KILLS"); err == nil {
+		t.Error("an unknown signal is taken")
 	}
 }
