@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/outage"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 )
 
@@ -81,7 +82,7 @@ func run(ctx context.Context, cfg *rest.Config, o options) error {
 	if k := src.Current().KeysErr; k != nil {
 		slog.Warn("no DataBox can become ready", "error", k)
 	}
-	r, err := newReplica(cfg, src, transport, o)
+	r, err := newReplica(cfg, src, outage.New(transport), o)
 	if err != nil {
 		return err
 	}

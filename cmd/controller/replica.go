@@ -25,6 +25,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/broker"
 	"github.com/unip-knative/unip/cmd/controller/internal/leading"
+	"github.com/unip-knative/unip/cmd/controller/internal/outage"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
@@ -41,7 +42,7 @@ type replica struct {
 	config    *rest.Config
 	scheme    *runtime.Scheme
 	settings  *settings.Source
-	transport http.RoundTripper
+	transport *outage.Watch // S3's
 	options   options
 
 	// cluster holds the boxes and the pipelines that requests name.
@@ -68,7 +69,7 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-func newReplica(cfg *rest.Config, src *settings.Source, transport http.RoundTripper, o options) (*replica, error) {
+func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch, o options) (*replica, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,12 +23,7 @@ import (
 func (c *cluster) kubelet(t *testing.T, job *batchv1.Job) {
 	t.Helper()
 	spec := job.Spec.Template.Spec
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: job.Namespace, Name: job.Name + "-pod", Labels: maps.Clone(job.Spec.Template.Labels),
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job,
-			batchv1.SchemeGroupVersion.WithKind("Job"))},
-	}, Spec: spec}
-	p.Labels[batchv1.JobNameLabel] = job.Name
+	p := podOf(job)
 	must(t, c.Create(t.Context(), p))
 	init := []string{spec.InitContainers[0].Name, spec.InitContainers[1].Name}
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}

@@ -30,17 +30,22 @@ type Run struct {
 
 // Stage is one stage of a run. Files and Bytes are what it gave to its outputs.
 type Stage struct {
-	Name      string          `json:"name"`
-	Needs     []string        `json:"needs,omitempty"`
-	Status    runtimev1.State `json:"status"`
-	Attempt   int             `json:"attempt,omitempty"`
-	StartedAt time.Time       `json:"started_at,omitzero"`
-	EndedAt   time.Time       `json:"ended_at,omitzero"`
-	ExitCode  *int32          `json:"exit_code,omitempty"`
-	Reason    string          `json:"reason,omitempty"`
-	Message   string          `json:"message,omitempty"`
-	Files     int             `json:"files,omitempty"`
-	Bytes     int64           `json:"bytes,omitempty"`
+	Name    string          `json:"name"`
+	Needs   []string        `json:"needs,omitempty"`
+	Status  runtimev1.State `json:"status"`
+	Attempt int             `json:"attempt,omitempty"`
+	// Failures are the attempts that failed by the stage's own doing. WaitingSince is since when it
+	// has waited for what is not: storage, the API server, a node. WaitedSeconds are former waits.
+	Failures      int       `json:"failures,omitempty"`
+	WaitingSince  time.Time `json:"waiting_since,omitzero"`
+	WaitedSeconds int64     `json:"waited_seconds,omitempty"`
+	StartedAt     time.Time `json:"started_at,omitzero"`
+	EndedAt       time.Time `json:"ended_at,omitzero"`
+	ExitCode      *int32    `json:"exit_code,omitempty"`
+	Reason        string    `json:"reason,omitempty"`
+	Message       string    `json:"message,omitempty"`
+	Files         int       `json:"files,omitempty"`
+	Bytes         int64     `json:"bytes,omitempty"`
 }
 
 // Of is a run without its stages. One that the controller has not seen yet is Pending.
@@ -73,6 +78,7 @@ func WithStages(run *runtimev1.PipelineRun) Run {
 func stageOf(st *runtimev1.StageStatus) Stage {
 	return Stage{
 		Name: st.Name, Needs: st.Needs, Status: st.State, Attempt: st.Attempt,
+		Failures: st.Failures, WaitingSince: microTimeOf(st.WaitingSince), WaitedSeconds: st.WaitedSeconds,
 		StartedAt: microTimeOf(st.StartTime), EndedAt: microTimeOf(st.CompletionTime),
 		ExitCode: st.ExitCode, Reason: st.Reason, Message: st.Message, Files: st.Files, Bytes: st.Bytes,
 	}

@@ -10,11 +10,14 @@ import (
 type Action interface{ action() }
 
 // StartAttempt makes an attempt of a stage under the name that the stage's status has. One that is
-// there already will do.
+// there already will do. Complete: the stage has a commit, so nothing of the user's runs, and what
+// is left to do is to complete the commit's copies. Without it no further attempt may be made where
+// there is a commit by then: whoever carries it out looks right before, and steps again.
 type StartAttempt struct {
-	Stage  string
-	Number int
-	Name   string
+	Stage    string
+	Number   int
+	Name     string
+	Complete bool
 }
 
 // StopAttempt ends an attempt that goes on; its log is kept. One that has ended or is not there

@@ -24,7 +24,11 @@ type driver struct {
 	under    map[string]bool
 	answers  map[string]run.Answer
 	recorded bool
+	observed time.Time // when it looked at commits last
 }
+
+// neverMade is why an attempt never can be made.
+const neverMade = "somebody else's"
 
 // forget is the beginning of a process.
 func (d *driver) forget() {
@@ -82,7 +86,7 @@ func (d *driver) end(failed bool) {
 // pass observes, steps, writes and carries out.
 func (d *driver) pass() {
 	d.passes++
-	if d.chance(0.01) { // clocks are set
+	if d.jumps && d.chance(0.03) { // clocks are set
 		d.skew = d.upTo(4*time.Hour) - 2*time.Hour
 	}
 	if d.gone {
@@ -96,9 +100,14 @@ func (d *driver) pass() {
 	seen, hint := d.observe(read), d.hint
 	d.hint = false
 	now := d.clock()
-	before := read.DeepCopy()
+	d.lookAtCommits(read, seen, now)
+	var before *runtimev1.PipelineRun
+	look := d.passes%8 == 0
+	if look {
+		before = read.DeepCopy()
+	}
 	status, actions := d.step(read, seen, now)
-	if !reflect.DeepEqual(before, read) {
+	if look && !reflect.DeepEqual(before, read) {
 		d.fault("Step changes what it is given")
 	}
 	for _, a := range actions {
@@ -112,7 +121,7 @@ func (d *driver) pass() {
 	}
 	d.later(2*time.Second, func() {
 		if !reflect.DeepEqual(read.Status, status) {
-			if d.chance(0.05) || d.write(read, status) != nil {
+			if d.chance(0.05) || d.write(d, read, status) != nil {
 				failed()
 				return
 			}
@@ -124,11 +133,15 @@ func (d *driver) pass() {
 func (d *driver) observe(read *runtimev1.PipelineRun) run.Seen {
 	s := run.Seen{
 		Settings: run.Settings{
-			Grace: 30 * time.Second, ImagePull: 5 * time.Minute,
+			Grace: 30 * time.Second, ImagePull: imagePull, Patience: d.patience,
 			AttemptName: func(stage string, n int) string { return fmt.Sprint(stage, "-", n) },
 		},
-		Attempts: map[string]run.Attempt{}, Answers: d.answers, Hint: d.hint, Taken: d.taken, Recorded: d.recorded,
+		Attempts: map[string]run.Attempt{}, Commits: map[string]run.Commit{}, Answers: d.answers, Hint: d.hint,
+		Taken: d.taken, Recorded: d.recorded,
 		Room: !d.now.Before(d.room),
+	}
+	if !d.away(d.now).IsZero() && d.chance(0.5) {
+		s.StorageAway = d.clock()
 	}
 	switch {
 	case d.now.Before(d.ready):
@@ -163,6 +176,27 @@ func (d *driver) observe(read *runtimev1.PipelineRun) run.Seen {
 	return s
 }
 
+// lookAtCommits asks storage what Step wants to know, and nothing as long as all is well.
+func (d *driver) lookAtCommits(read *runtimev1.PipelineRun, seen run.Seen, now time.Time) {
+	d.observed = d.now
+	for _, stage := range run.WantsCommits(read, seen, now) {
+		if d.quiet {
+			d.fault("storage is asked for the commit of stage %s, which has not failed", stage)
+		}
+		seen.Commits[stage] = d.commitOf(stage)
+	}
+}
+
+func (d *driver) commitOf(stage string) run.Commit {
+	switch {
+	case !d.away(d.now).IsZero() || d.chance(0.05):
+		return run.Unknown
+	case d.commits[stage].attempt > 0:
+		return run.Committed
+	}
+	return run.NoCommit
+}
+
 // carryOut does what is left of a pass, one after the other.
 func (d *driver) carryOut(actions []run.Action, failed func()) {
 	if len(actions) == 0 {
@@ -176,20 +210,22 @@ func (d *driver) carryOut(actions []run.Action, failed func()) {
 	d.log("carried out: %T %+v", actions[0], actions[0])
 	switch x := actions[0].(type) {
 	case run.StartAttempt:
+		if !d.away(d.now).IsZero() { // no session can be made
+			failed()
+			return
+		}
 		d.start(x)
 	case run.StopAttempt:
-		if a := d.attempt(x.Name); a != nil {
+		if a := d.attempt(x.Name); a != nil && a.going(d.now) {
 			a.stop(d.now, d.upTo(20*time.Second))
-			if !a.gone.IsZero() {
-				d.after(a.gone.Sub(d.now), d.changed)
-			}
+			d.after(a.gone.Sub(d.now), d.changed)
 		}
 	case run.Announce:
 		d.announce(x.Step.ID())
 	case run.DropSessions:
 		d.sessions = false
 	case run.Record:
-		if !d.chance(0.1) {
+		if d.away(d.now).IsZero() && !d.chance(0.1) {
 			d.world.recorded, d.recorded = true, true
 		}
 	case run.KeepHint:
@@ -207,12 +243,13 @@ func (d *driver) carryOut(actions []run.Action, failed func()) {
 
 func (d *driver) start(x run.StartAttempt) {
 	switch {
+	case x.Number > 1 && !x.Complete && d.commitOf(x.Stage) != run.NoCommit: // right before
 	case d.chance(0.05):
 		d.answers[x.Name] = run.Answer{Message: "it waits: for a box", Again: 5 * time.Second}
 	case d.chance(0.05): //nolint:gocritic // it draws anew
 		d.answers[x.Name] = run.Answer{Reason: "Forbidden", Message: "a quota", Again: 10 * time.Second}
 	case d.chance(0.01):
-		d.answers[x.Name] = run.Answer{ForGood: true, Message: "somebody else's"}
+		d.answers[x.Name] = run.Answer{ForGood: true, Message: neverMade}
 	default:
 		delete(d.answers, x.Name)
 		d.make(x)

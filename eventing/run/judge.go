@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +28,11 @@ const (
 
 // mayGoOn reports a failure after which the attempt may go on, so that it has to be stopped.
 func mayGoOn(reason string) bool {
-	return reason == ReasonDeadlineExceeded || reason == ReasonImagePull || reason == ReasonNotStarted
+	switch reason {
+	case ReasonDeadlineExceeded, ReasonImagePull, ReasonNotStarted, ReasonPodLost:
+		return true
+	}
+	return false
 }
 
 // slack lets a deadline pass before it is looked at.
@@ -43,6 +48,9 @@ func (x *step) judge(st *runtimev1.StageStatus) {
 		}
 		x.begun(st, a)
 	}
+	if x.unsettled(st, a) {
+		return
+	}
 	switch a.Phase {
 	case Missing:
 		x.failed(st, failure{reason: ReasonPodLost, message: a.Message, ours: true})
@@ -54,15 +62,64 @@ func (x *step) judge(st *runtimev1.StageStatus) {
 		x.working(st, a)
 	case Unplaced:
 		st.Reason, st.Message = a.Reason, "it waits for a node: "+a.Message
+	case Fetching, Publishing:
+		x.transferring(st)
 	default:
+		x.quiet(st)
+	}
+}
+
+// unsettled reports an attempt of which more is to be told before it is judged. One that is to go,
+// and of which nothing more can come, is lost with its node: its deadlines are no deadlines any
+// more, and its commit, if it makes one yet, is found before the next attempt is made.
+func (x *step) unsettled(st *runtimev1.StageStatus, a Attempt) bool {
+	settled := a.Phase == Missing || a.Phase == Ended && !x.now.Before(a.SettledAt)
+	switch {
+	case settled:
+		return false
+	case !a.LostAt.IsZero() && !x.now.Before(a.LostAt):
+		x.failed(st, failure{
+			reason: ReasonPodLost, message: "its node has not said what became of its pod, which is to go", ours: true,
+			goesOn: true,
+		})
+		return true
+	case !a.LostAt.IsZero():
+		x.lookAt(a.LostAt.Add(slack))
+	}
+	if a.Phase == Ended {
+		x.lookAt(a.SettledAt.Add(slack))
+	}
+	return a.Phase == Ended
+}
+
+// quiet: there is nothing to say of a stage that runs. One that is tried again goes on saying why.
+func (x *step) quiet(st *runtimev1.StageStatus) {
+	if st.WaitingSince == nil || !strings.HasPrefix(st.Message, formerly) {
 		st.Reason, st.Message = "", ""
 	}
+}
+
+// transferring says of a stage whose files are on their way what they may be waiting for.
+func (x *step) transferring(st *runtimev1.StageStatus) {
+	if x.seen.StorageAway.IsZero() {
+		x.quiet(st)
+		return
+	}
+	st.Reason, st.Message = ReasonStorageError, x.storageAway()
+	x.lookAt(x.now.Add(maxPause))
+}
+
+func (x *step) storageAway() string {
+	return "storage has not answered since " + stamp(x.seen.StorageAway) + ": it is waited for"
 }
 
 // askAgain asks for an attempt that was asked for and never seen, and says why it could not be
 // made.
 func (x *step) askAgain(st *runtimev1.StageStatus) {
 	a, ok := x.seen.Answers[st.Job]
+	if st.Attempt > 1 && !x.mayGoOnTrying(st) {
+		return
+	}
 	switch {
 	case ok && a.ForGood:
 		st.State, st.Reason, st.Message = runtimev1.Failed, ReasonNotStarted, a.Message
@@ -72,6 +129,8 @@ func (x *step) askAgain(st *runtimev1.StageStatus) {
 		st.Reason, st.Message = a.Reason, a.Message
 	case ok:
 		x.status.Message = a.Message
+	case !x.seen.StorageAway.IsZero():
+		st.Reason, st.Message = ReasonStorageError, x.storageAway()
 	}
 	again := askAgain
 	if ok {
@@ -103,6 +162,7 @@ func (x *step) working(st *runtimev1.StageStatus, a Attempt) {
 		return
 	}
 	st.Reason, st.Message = "", ""
+	x.waitOver(st)
 	x.lookAt(over.Add(slack))
 }
 
@@ -127,12 +187,16 @@ func (x *step) blocked(st *runtimev1.StageStatus, a Attempt) {
 
 // attemptEnded takes over an end.
 func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
-	f := failure{at: a.Since}
+	var f failure
+	if a.Part == Function || a.Part == Publish && !a.Complete {
+		x.waitOver(st) // the user's container ran
+	}
 	switch {
 	case a.Part == Publish && a.Cause == Exited && a.ExitCode == 0:
 		st.State, st.Reason, st.Message, st.ExitCode = runtimev1.Succeeded, "", "", new(int32(0))
 		st.Files, st.Bytes = a.Files, a.Bytes
 		st.CompletionTime = x.at(a.Since)
+		x.waitOver(st)
 		return
 	case a.Disrupted:
 		f.reason, f.message, f.ours = ReasonEvicted, "its node put it out: "+orElse(a.Message, a.Reason), true
@@ -146,7 +210,7 @@ func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 	default:
 		f = ofPod(a)
 	}
-	f.at = a.Since
+	f.at, f.hopeless = a.Since, a.Complete && a.Part == Publish && !f.ours
 	x.failed(st, f)
 }
 
@@ -156,7 +220,10 @@ type failure struct {
 	// ours: it is not the stage's doing, so its retries are not spent on it.
 	ours bool
 	// goesOn: the attempt would go on by itself.
-	goesOn   bool
+	goesOn bool
+	// hopeless: it had but to complete what is committed, and says that this cannot be done: a box
+	// has gone, say.
+	hopeless bool
 	exitCode *int32
 	at       time.Time
 }
@@ -195,8 +262,8 @@ func ofFunction(st *runtimev1.StageStatus, a Attempt) failure {
 func ofPod(a Attempt) failure {
 	f := failure{reason: ReasonPodLost, message: a.Message, ours: true}
 	switch {
-	case a.Cause == Evicted: // not disrupted: for what it did itself
-		f.reason, f.message, f.ours = ReasonEvicted, "its node put it out: "+a.Message, false
+	case a.Cause == Evicted:
+		f.reason, f.message, f.ours = ReasonEvicted, "it used more than it may: "+a.Message, false
 	case a.Cause == OverDeadline:
 		f.reason, f.ours = ReasonDeadlineExceeded, false
 		f.message = "it ran longer than its timeout and the time for files allow"
@@ -206,45 +273,6 @@ func ofPod(a Attempt) failure {
 		f.message = "its pod failed without a word"
 	}
 	return f
-}
-
-// failed ends an attempt, and the stage with it if it may have no further one.
-func (x *step) failed(st *runtimev1.StageStatus, f failure) {
-	st.Reason, st.Message, st.ExitCode, st.CompletionTime = f.reason, f.message, f.exitCode, x.at(f.at)
-	if f.goesOn {
-		x.stop(st.Job)
-	}
-	if st.Attempt >= mayTry(st, f.ours) {
-		st.State = runtimev1.Failed
-		return
-	}
-	st.State = runtimev1.Pending
-	st.DueTime = &metav1.MicroTime{Time: x.now.Add(pause(st.Attempt))}
-	st.Message = fmt.Sprintf("attempt %d failed: %s", st.Attempt, f.message)
-}
-
-func (x *step) at(t time.Time) *metav1.MicroTime {
-	if t.IsZero() {
-		t = x.now
-	}
-	return &metav1.MicroTime{Time: t}
-}
-
-// oursAtMost is how many attempts more a stage gets for failures that are not its own doing.
-const oursAtMost = 3
-
-// mayTry is how many attempts a stage has.
-func mayTry(st *runtimev1.StageStatus, ours bool) int {
-	n := 1 + int(st.Spec.Retries)
-	if ours {
-		n += oursAtMost
-	}
-	return n
-}
-
-// pause before the attempt after the nth: 2, 4, 8 … at most 60 s.
-func pause(n int) time.Duration {
-	return min(time.Second<<min(n, 10), maxPause)
 }
 
 func orElse(s, other string) string {

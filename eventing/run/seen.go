@@ -17,6 +17,10 @@ type Seen struct {
 	Attempts map[string]Attempt
 	// Answers are what came of attempts that were asked for and could not be made, by their names.
 	Answers map[string]Answer
+	// Commits says of stages whether they have a commit: of all that WantsCommits names.
+	Commits map[string]Commit
+	// StorageAway is since when storage is known not to answer. Zero: nothing is known against it.
+	StorageAway time.Time
 	// Going are the names of all attempts of a run that has ended which still go on and which
 	// nobody has stopped.
 	Going []string
@@ -36,10 +40,23 @@ type Settings struct {
 	Grace time.Duration
 	// ImagePull is how long an attempt may wait for a container that cannot be made.
 	ImagePull time.Duration
+	// Patience is how long a stage waits in all for what is not its doing.
+	Patience time.Duration
 	// AttemptName names an attempt of a stage: always alike, and unlike any other attempt of any
 	// run.
 	AttemptName func(stage string, number int) string
 }
+
+// Commit says whether a stage has a commit. One that has never runs the user's container again.
+type Commit int
+
+// The answers of storage.
+const (
+	// Unknown: storage does not say.
+	Unknown Commit = iota
+	NoCommit
+	Committed
+)
 
 // Plan is what a run shall do. One of the three is set.
 type Plan struct {
@@ -111,7 +128,7 @@ const (
 	OutOfMemory
 	// Unstartable: the part could not be started.
 	Unstartable
-	// Evicted: the node put the pod out. Disrupted tells whether it was for the node's sake.
+	// Evicted: the node put the pod out for using more than its own limit, which Message names.
 	Evicted
 	// OverDeadline: the pod lived longer than it may.
 	OverDeadline
@@ -128,6 +145,14 @@ type Attempt struct {
 	// the end. Zero is now.
 	Since time.Time
 	Part  Part
+	// Complete: it has no container but Publish, and completes what is committed.
+	Complete bool
+	// LostAt is from when on an attempt that is to go, and of which no end is seen, is taken for lost
+	// with its node. Zero: it is not to go.
+	LostAt time.Time
+	// SettledAt is until when the cause of an end may still come: the node says why it has killed a
+	// container some time after it has said that the container has ended. Zero: it is final.
+	SettledAt time.Time
 	// Disrupted: the pod was put out for the sake of others or of its node.
 	Disrupted bool
 	// Reason and Message in the words of whoever said so.

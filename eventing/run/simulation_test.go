@@ -15,7 +15,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "the one seed that TestSimulation shall run; 0: all")
-	seeds   = flag.Uint64("seeds", 12_000, "how many seeds TestSimulation runs")
+	seeds   = flag.Uint64("seeds", 10_000, "how many seeds TestSimulation runs")
 )
 
 // simulate lives the world of a seed and gives what was wrong in it.
@@ -121,7 +121,7 @@ var mistakes = map[string]stepper{
 			return ok
 		})
 	},
-	"failures that are ours are not counted": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+	"own failures are not counted": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
 		r = r.DeepCopy()
 		for i := range r.Status.Stages {
 			r.Status.Stages[i].Spec.Retries += 10
@@ -168,6 +168,71 @@ var mistakes = map[string]stepper{
 		seen.Recorded = true
 		return run.Step(r, seen, now)
 	},
+	"no commit is looked at": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withCommits(seen, func(run.Commit) run.Commit { return run.NoCommit }), now)
+	},
+	"a storage that is silent says no": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withCommits(seen, func(c run.Commit) run.Commit { return max(c, run.NoCommit) }), now)
+	},
+	"a commit does not outweigh a failure": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		none := withCommits(seen, func(run.Commit) run.Commit { return run.NoCommit })
+		if s, all := run.Step(r, none, now); s.State == runtimev1.Failed {
+			return s, all
+		}
+		return run.Step(r, seen, now)
+	},
+	"what is committed is made again": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		for i, a := range all {
+			if x, ok := a.(run.StartAttempt); ok {
+				x.Complete = false
+				all[i] = x
+			}
+		}
+		return s, all
+	},
+	"three failures of ours are enough": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		s, all := run.Step(r, seen, now)
+		for i := range s.Stages {
+			st := &s.Stages[i]
+			if st.State == runtimev1.Pending && st.Attempt > 3+int(st.Spec.Retries) {
+				st.State = runtimev1.Failed
+			}
+		}
+		return s, all
+	},
+	"one counter for both kinds": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		r = r.DeepCopy()
+		for i := range r.Status.Stages {
+			st := &r.Status.Stages[i]
+			st.Failures = max(st.Failures, st.Attempt-1)
+		}
+		return run.Step(r, seen, now)
+	},
+	"a disruption is the stage's own doing": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withAttempts(seen, func(a *run.Attempt) { a.Disrupted = false }), now)
+	},
+	"an exit is believed at once": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withAttempts(seen, func(a *run.Attempt) { a.SettledAt = time.Time{} }), now)
+	},
+	"a lost node is waited for": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withAttempts(seen, func(a *run.Attempt) { a.LostAt = time.Time{} }), now)
+	},
+	"patience has no end": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		seen.Patience = 1000 * time.Hour
+		return run.Step(r, seen, now)
+	},
+	"there is no patience": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		seen.Patience = time.Second
+		return run.Step(r, seen, now)
+	},
+	"the image's time runs from the pod's start": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withAttempts(seen, func(a *run.Attempt) {
+			if a.Phase == run.Blocked {
+				a.Since = a.Made
+			}
+		}), now)
+	},
 	"sessions are kept": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
 		s, all := run.Step(r, seen, now)
 		return s, without(all, func(a run.Action) bool {
@@ -186,6 +251,25 @@ var mistakes = map[string]stepper{
 		}
 		return s, all
 	},
+}
+
+func withCommits(seen run.Seen, change func(run.Commit) run.Commit) run.Seen {
+	all := map[string]run.Commit{}
+	for stage, c := range seen.Commits {
+		all[stage] = change(c)
+	}
+	seen.Commits = all
+	return seen
+}
+
+func withAttempts(seen run.Seen, change func(*run.Attempt)) run.Seen {
+	all := map[string]run.Attempt{}
+	for name, a := range seen.Attempts {
+		change(&a)
+		all[name] = a
+	}
+	seen.Attempts = all
+	return seen
 }
 
 func without(all []run.Action, drop func(run.Action) bool) []run.Action {

@@ -90,6 +90,11 @@ func (x *step) askForAttempt(st *runtimev1.StageStatus) {
 func (x *step) start(st *runtimev1.StageStatus) {
 	if st.Attempt > 1 {
 		x.starts = append(x.starts, StopAttempt{Name: x.seen.AttemptName(st.Name, st.Attempt-1)})
+		if st.RanAttempt == 0 && x.commit(st) == Committed {
+			st.RanAttempt = st.Attempt - 1
+		}
 	}
-	x.starts = append(x.starts, StartAttempt{Stage: st.Name, Number: st.Attempt, Name: st.Job})
+	x.starts = append(x.starts, StartAttempt{
+		Stage: st.Name, Number: st.Attempt, Name: st.Job, Complete: st.RanAttempt > 0,
+	})
 }

@@ -32,24 +32,43 @@ const (
 	roomAgain = 2 * time.Second
 	// stopAgain is the pause before attempts of a run that has ended are stopped again.
 	stopAgain = time.Second
-	// maxPause is the longest pause before a further attempt.
-	maxPause = time.Minute
+	// maxPause is the longest pause before a further attempt, and before another look at what is
+	// waited for.
+	maxPause = 30 * time.Second
 )
 
 // Step takes a run one step further. It changes nothing of what it is given.
 func Step(run *runtimev1.PipelineRun, seen Seen, now time.Time) (runtimev1.PipelineRunStatus, []Action) {
 	x := &step{run: run, seen: seen, now: now, status: *run.Status.DeepCopy()}
-	switch {
-	case run.DeletionTimestamp != nil: // its attempts and its sessions go with it
+	if run.DeletionTimestamp != nil { // its attempts and its sessions go with it
 		return x.status, nil
+	}
+	x.take()
+	return x.status, x.allActions()
+}
+
+// WantsCommits are the stages of which Step wants to know whether they have a commit, in
+// Seen.Commits: those whose attempt has failed, and those that may be given a further one now. While
+// nothing fails there are none.
+func WantsCommits(run *runtimev1.PipelineRun, seen Seen, now time.Time) []string {
+	if run.DeletionTimestamp != nil {
+		return nil
+	}
+	seen.Commits = nil
+	x := &step{run: run, seen: seen, now: now, status: *run.Status.DeepCopy()}
+	x.take()
+	return x.asked
+}
+
+func (x *step) take() {
+	switch {
 	case x.status.State.Done():
 		x.wrapUp()
-	case run.Spec.Cancel:
+	case x.run.Spec.Cancel:
 		x.end(runtimev1.Cancelled, "cancelled by its user")
 	default:
 		x.proceed()
 	}
-	return x.status, x.allActions()
 }
 
 // UnderWay reports a run that counts against its pipeline's limit: it has begun an attempt, and it
@@ -68,6 +87,7 @@ type step struct {
 	starts, stops, closing []Action
 	keepHint               bool
 	look                   time.Time
+	asked                  []string // stages whose commit was asked for and is not in seen
 }
 
 // allActions are those of the step in the order in which they are carried out.
@@ -100,13 +120,21 @@ func (x *step) proceed() {
 	if len(x.status.Stages) == 0 {
 		x.begin()
 	}
+	if x.status.State.Done() || len(x.status.Stages) == 0 {
+		return
+	}
+	x.status.Message = "" // whoever waits says so again
 	for i := range x.status.Stages {
-		if st := &x.status.Stages[i]; st.State == runtimev1.Running {
+		switch st := &x.status.Stages[i]; {
+		case st.State == runtimev1.Running:
 			x.judge(st)
+		case st.State == runtimev1.Pending && st.Attempt > 0:
+			x.between(st)
 		}
 	}
-	if !x.status.State.Done() && len(x.status.Stages) > 0 && !x.finish() {
+	if !x.finish() {
 		x.startDue()
+		x.sayWaiting()
 	}
 }
 
@@ -176,6 +204,7 @@ func (x *step) end(state runtimev1.State, message string) {
 	x.starts = nil
 	for i := range s.Stages {
 		st := &s.Stages[i]
+		x.waitOver(st)
 		switch st.State {
 		case runtimev1.Pending:
 			st.State = runtimev1.Skipped

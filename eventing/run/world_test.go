@@ -33,7 +33,12 @@ type world struct {
 	gone     bool
 	plan     []runtimev1.StageStatus
 	attempts []*attempt
-	commits  map[string]int // by stage: the attempt that won
+	commits  map[string]commit // by stage
+	outages  []span            // of storage
+	patience time.Duration
+	jumps    bool                 // clocks do
+	waits    map[string]time.Time // by stage: when it was first seen to wait
+	own      map[string]int       // by stage: attempts that failed by its own doing
 	recorded bool
 	sessions bool
 	cancelAt time.Time
@@ -45,6 +50,24 @@ type world struct {
 	passes   int
 	wrong    []string
 	trace    func(format string, args ...any) // of a seed that is run alone
+}
+
+// commit of a stage.
+type commit struct {
+	attempt int
+	at      time.Time
+}
+
+type span struct{ from, to time.Time }
+
+// away is until when storage does not answer; zero: it does.
+func (w *world) away(t time.Time) time.Time {
+	for _, o := range w.outages {
+		if !t.Before(o.from) && t.Before(o.to) {
+			return o.to
+		}
+	}
+	return time.Time{}
 }
 
 type version struct {
@@ -80,6 +103,8 @@ const (
 	// horizon is when a world is given up; the longest of runs that end need about a tenth of it.
 	horizon = 96 * time.Hour
 	timeout = 10 * time.Minute
+	// imagePull is how long a container may be impossible to make.
+	imagePull = 5 * time.Minute
 )
 
 func (w *world) after(d time.Duration, do func()) {
@@ -102,8 +127,19 @@ func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.Int
 
 func newWorld(seed uint64, step stepper) *world {
 	w := &world{
-		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, quiet: seed%8 == 0, now: epoch, commits: map[string]int{},
-		calm: epoch.Add(chaosLasts), ready: epoch, room: epoch,
+		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, quiet: seed%8 == 0, now: epoch, commits: map[string]commit{},
+		calm: epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
+		own: map[string]int{},
+	}
+	w.jumps = w.chance(0.3)
+	if w.chance(0.2) {
+		w.patience = 5 * time.Minute
+	}
+	for range 2 {
+		if w.chance(0.3) {
+			from := epoch.Add(w.upTo(chaosLasts))
+			w.outages = append(w.outages, span{from, from.Add(w.upTo(20 * time.Minute))})
+		}
 	}
 	w.plan = w.stages()
 	r := &runtimev1.PipelineRun{Spec: runtimev1.PipelineRunSpec{Pipeline: "p"}}
@@ -231,8 +267,8 @@ func (w *world) log(format string, args ...any) {
 
 var errConflict = errors.New("conflict")
 
-// write stores a status if the run is still as the writer read it.
-func (w *world) write(read *runtimev1.PipelineRun, s runtimev1.PipelineRunStatus) error {
+// write stores a driver's status if the run is still as the driver read it.
+func (w *world) write(d *driver, read *runtimev1.PipelineRun, s runtimev1.PipelineRunStatus) error {
 	before := w.stored()
 	if w.gone || before.ResourceVersion != read.ResourceVersion {
 		return errConflict
@@ -240,13 +276,15 @@ func (w *world) write(read *runtimev1.PipelineRun, s runtimev1.PipelineRunStatus
 	if why := goesBack(before.Status, s); why != "" {
 		w.fault("the status goes back: %s", why)
 	}
-	for _, st := range s.Stages {
-		if st.State == runtimev1.Succeeded && w.commits[st.Name] == 0 {
+	for i, st := range s.Stages {
+		if st.State == runtimev1.Succeeded && w.commits[st.Name].attempt == 0 {
 			w.fault("stage %s has succeeded without a commit", st.Name)
 		}
-		if most := 4 + int(st.Spec.Retries); st.Attempt > most {
-			w.fault("attempt %d of stage %s, which has at most %d", st.Attempt, st.Name, most)
+		was := runtimev1.StageStatus{}
+		if len(before.Status.Stages) > 0 {
+			was = before.Status.Stages[i]
 		}
+		w.judgeStage(d, was, st)
 	}
 	if s.Recorded && !w.recorded {
 		w.fault("there is no record")
@@ -260,6 +298,73 @@ func (w *world) write(read *runtimev1.PipelineRun, s runtimev1.PipelineRunStatus
 			st.Message)
 	}
 	return nil
+}
+
+// judgeStage looks at what is written of a stage. A stage fails when it has failed by its own doing
+// more often than its retries allow, when it has waited longer than patience allows, or when an
+// attempt can never be made.
+func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
+	if st.WaitingSince != nil && w.waits[st.Name].IsZero() {
+		w.waits[st.Name] = w.now
+	}
+	retries := int(st.Spec.Retries)
+	most := 8 + retries + 2*int(w.patience/(30*time.Second))
+	waited := w.now.Sub(w.waits[st.Name])
+	switch {
+	case st.Failures > retries+1:
+		w.fault("stage %s has failed by itself %d times, with %d retries", st.Name, st.Failures, retries)
+	case st.Attempt > most && !w.jumps:
+		w.fault("attempt %d of stage %s, which has at most %d", st.Attempt, st.Name, most)
+	case !w.jumps && !st.State.Done() && st.WaitingSince != nil &&
+		w.now.Sub(st.WaitingSince.Time) > w.patience+5*time.Minute:
+		w.fault("stage %s waits longer than patience allows, since %s", st.Name, st.WaitingSince.Sub(epoch))
+	}
+	if was.State != runtimev1.Running || st.State != runtimev1.Pending && st.State != runtimev1.Failed {
+		return
+	}
+	if a := w.attempt(was.Job); a != nil {
+		now := a.seen(w.now)
+		lost := !now.LostAt.IsZero() && w.now.After(now.LostAt)
+		if !lost && (isOwn(a.seen(d.cache), st.Reason) || isOwn(now, st.Reason)) {
+			w.own[st.Name]++
+		}
+		if blocked := w.now.Sub(now.Since); now.Phase == run.Blocked && !lost && !now.Hopeless && !w.jumps &&
+			st.Reason != run.ReasonPodLost && blocked < imagePull {
+			w.fault("attempt %s is given up (%s) after %s", a.name, st.Reason, blocked)
+		}
+	}
+	w.judgeFailure(d, st, waited)
+}
+
+func (w *world) judgeFailure(d *driver, st runtimev1.StageStatus, waited time.Duration) {
+	committed := w.commits[st.Name]
+	forGood := st.Reason == run.ReasonNotStarted && st.Message == neverMade
+	patienceOver := !w.waits[st.Name].IsZero() && (w.jumps || waited >= w.patience)
+	switch {
+	case st.State != runtimev1.Failed || forGood || patienceOver:
+	case committed.attempt > 0 && committed.at.Before(d.observed):
+		w.fault("stage %s has a commit since %s, and fails: %s", st.Name, committed.at.Sub(epoch), st.Message)
+	case !w.jumps && w.own[st.Name] <= int(st.Spec.Retries):
+		w.fault("stage %s fails (%s: %s) after %d failures of its own and %s of waiting", st.Name, st.Reason, st.Message,
+			w.own[st.Name], waited)
+	}
+}
+
+// isOwn reports an attempt that has failed, for this reason, by the stage's own doing.
+func isOwn(a run.Attempt, reason string) bool {
+	switch {
+	case a.Phase == run.Working:
+		return reason == run.ReasonDeadlineExceeded
+	case a.Phase == run.Blocked:
+		return a.Part == run.Function
+	case a.Phase != run.Ended || a.Disrupted || !a.SettledAt.IsZero():
+		return false
+	case a.Part == run.Pod:
+		return a.Cause == run.Evicted || a.Cause == run.OverDeadline
+	case a.Part == run.Function:
+		return true
+	}
+	return a.ExitCode != 0 && !a.Retry && a.Message != ""
 }
 
 // goesBack says what of a status was further before.
@@ -288,6 +393,8 @@ func goesBack(a, b runtimev1.PipelineRunStatus) string {
 			return fmt.Sprintf("stage %s: attempt %d after %d", x.Name, y.Attempt, x.Attempt)
 		case y.Attempt == x.Attempt && x.State == runtimev1.Pending && y.State == runtimev1.Running:
 			return fmt.Sprintf("stage %s: attempt %d again", x.Name, y.Attempt)
+		case y.Failures < x.Failures, y.WaitedSeconds < x.WaitedSeconds, y.RanAttempt < x.RanAttempt:
+			return fmt.Sprintf("stage %s: its counts", x.Name)
 		case y.Attempt == x.Attempt && x.StartTime != nil && (y.StartTime == nil || !x.StartTime.Equal(y.StartTime)):
 			return fmt.Sprintf("stage %s: its start", x.Name)
 		}
@@ -350,7 +457,9 @@ type attempt struct {
 	phases      []run.Attempt // by Since
 	stopped     time.Time     // frozen from then on
 	gone        time.Time
-	zombie      bool // goes on when nothing of it is seen any more
+	complete    bool      // it only completes
+	silent      time.Time // its node is lost: nothing more is heard of it
+	zombie      bool      // goes on when nothing of it is seen any more
 }
 
 func (a *attempt) seen(t time.Time) run.Attempt {
@@ -360,6 +469,10 @@ func (a *attempt) seen(t time.Time) run.Attempt {
 	if !a.stopped.IsZero() && a.stopped.Before(t) {
 		t = a.stopped
 	}
+	lost := a.lost(t)
+	if lost {
+		t = a.silent
+	}
 	var now run.Attempt
 	for _, p := range a.phases {
 		if p.Since.After(t) {
@@ -367,8 +480,16 @@ func (a *attempt) seen(t time.Time) run.Attempt {
 		}
 		now = p
 	}
+	if now.Complete = a.complete; lost {
+		now.LostAt = a.silent.Add(lostAfter)
+	}
 	return now
 }
+
+// lostAfter is when a node that says no more is taken for lost.
+const lostAfter = 100 * time.Second
+
+func (a *attempt) lost(t time.Time) bool { return !a.silent.IsZero() && t.After(a.silent) }
 
 func (a *attempt) going(t time.Time) bool {
 	if !a.stopped.IsZero() && !t.Before(a.stopped) {
@@ -401,7 +522,7 @@ func (w *world) make(x run.StartAttempt) {
 	w.sessions = true
 	for _, st := range w.plan {
 		for _, n := range st.Needs {
-			if st.Name == x.Stage && w.commits[n] == 0 {
+			if st.Name == x.Stage && w.commits[n].attempt == 0 {
 				w.fault("stage %s starts, and %s has not ended", x.Stage, n)
 			}
 		}
@@ -411,7 +532,14 @@ func (w *world) make(x run.StartAttempt) {
 			w.fault("attempt %d of stage %s starts while attempt %d goes on", x.Number, x.Stage, a.number)
 		}
 	}
-	a := &attempt{name: x.Name, stage: x.Stage, number: x.Number}
+	switch c := w.commits[x.Stage]; {
+	case c.attempt > 0 && !x.Complete:
+		w.fault("attempt %d of stage %s runs the user's code, and attempt %d has committed at %s", x.Number, x.Stage,
+			c.attempt, c.at.Sub(epoch))
+	case c.attempt == 0 && x.Complete:
+		w.fault("attempt %d of stage %s completes what is not there", x.Number, x.Stage)
+	}
+	a := &attempt{name: x.Name, stage: x.Stage, number: x.Number, complete: x.Complete}
 	w.attempts = append(w.attempts, a)
 	w.fate(a)
 	for _, p := range a.phases {
@@ -424,6 +552,29 @@ func (w *world) make(x run.StartAttempt) {
 			w.after(a.gone.Sub(w.now), w.changed)
 		})
 	}
+	if w.chance(0.1) {
+		w.after(w.upTo(2*time.Minute), func() { w.lose(a) })
+	}
+}
+
+// lose takes an attempt's node away. It comes back some time, and may bring a commit along.
+func (w *world) lose(a *attempt) {
+	if !a.going(w.now) {
+		return
+	}
+	a.silent, a.zombie = w.now, w.chance(0.7)
+	worked := a.seen(w.now).Phase >= run.Working
+	w.after(lostAfter, w.changed)
+	if w.chance(0.3) {
+		return // for ever
+	}
+	w.after(w.upTo(20*time.Minute), func() {
+		if worked && a.zombie {
+			w.commit(a)
+		}
+		a.stop(w.now, 0)
+		w.changed()
+	})
 }
 
 // fate decides the phases of an attempt.
@@ -457,13 +608,41 @@ func (w *world) fate(a *attempt) {
 			Message: "the node"})
 		return
 	}
-	add(time.Second, run.Attempt{Phase: run.Fetching})
+	// transfer waits for storage.
+	transfer := func(part run.Part, phase run.Phase) bool {
+		add(time.Second, run.Attempt{Phase: phase, Part: part})
+		wait := w.away(t).Sub(t)
+		if wait > w.patience {
+			end(w.patience, part, run.Attempt{ExitCode: 3, Retry: true, Message: "no answer"})
+			return false
+		}
+		t = t.Add(max(wait, 0))
+		return true
+	}
+	if a.complete {
+		if !transfer(run.Publish, run.Publishing) {
+			return
+		}
+		if w.chance(0.2) {
+			end(time.Second, run.Publish, run.Attempt{ExitCode: 137})
+			return
+		}
+		end(time.Second, run.Publish, run.Attempt{Files: 1, Bytes: 1})
+		return
+	}
+	if !transfer(run.Fetch, run.Fetching) {
+		return
+	}
+	if w.chance(0.1) {
+		add(time.Second, run.Attempt{Phase: run.Blocked, Part: run.Function, ImagePull: true, Message: "no"})
+		t = t.Add(w.upTo(4 * time.Minute))
+	}
 	if w.chance(0.1) {
 		end(time.Second, run.Fetch, run.Attempt{ExitCode: 1, Retry: w.chance(0.5), Message: "no file"})
 		return
 	}
 	add(time.Second, run.Attempt{Phase: run.Working, Part: run.Function})
-	work := w.upTo(2 * time.Minute)
+	work := time.Second + w.upTo(2*time.Minute)
 	switch {
 	case w.chance(0.05):
 		return // for ever
@@ -471,8 +650,15 @@ func (w *world) fate(a *attempt) {
 		end(work, run.Function, run.Attempt{ExitCode: 1, Cause: run.Cause(w.IntN(3)), Disrupted: w.chance(0.2),
 			Message: "ValueError"})
 		return
+	case w.chance(0.1): // its node kills it, and says so a second later
+		end(work, run.Function, run.Attempt{ExitCode: 137, SettledAt: t.Add(work + 10*time.Second)})
+		end(time.Second, run.Pod, run.Attempt{Cause: run.Lost, Disrupted: true, Message: "low on memory"})
+		return
 	}
-	add(work, run.Attempt{Phase: run.Publishing})
+	t = t.Add(work - time.Second)
+	if !transfer(run.Publish, run.Publishing) {
+		return
+	}
 	if w.chance(0.1) {
 		end(time.Second, run.Publish, run.Attempt{ExitCode: 1, Retry: w.chance(0.5), BoxFull: w.chance(0.3),
 			Message: "full"})
@@ -488,7 +674,9 @@ func (w *world) fate(a *attempt) {
 
 // commit is publish's: the first attempt wins.
 func (w *world) commit(a *attempt) {
-	if (a.stopped.IsZero() || w.now.Before(a.stopped) || a.zombie) && w.commits[a.stage] == 0 {
-		w.commits[a.stage] = a.number
+	alive := (a.stopped.IsZero() || w.now.Before(a.stopped)) && (a.silent.IsZero() || w.now.Before(a.silent))
+	if (alive || a.zombie) && w.commits[a.stage].attempt == 0 {
+		w.log("attempt %d of stage %s commits", a.number, a.stage)
+		w.commits[a.stage] = commit{a.number, w.now}
 	}
 }

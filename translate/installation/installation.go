@@ -114,6 +114,9 @@ type Broker struct {
 	Class string `yaml:"class"`
 }
 
+// maxPatience is a week: no pod need live longer than some weeks.
+const maxPatience = 7 * 24 * 60
+
 // maxKeepDays is below the 90 days that start records live.
 const maxKeepDays = 89
 
@@ -127,6 +130,12 @@ type Runs struct {
 	// JobTTLSeconds is how long the Job of a stage that has ended can still be looked at. Default
 	// 3600.
 	JobTTLSeconds int `yaml:"jobTTLSeconds"`
+	// PatienceMinutes is how long a stage waits in all for what is not its doing, such as storage
+	// that does not answer, before its run fails; 1 to 10080. Default 120.
+	PatienceMinutes int `yaml:"patienceMinutes"`
+	// LostNodeSeconds is how long a node may not answer until its stages begin elsewhere anew.
+	// Default 60.
+	LostNodeSeconds int `yaml:"lostNodeSeconds"`
 	// KeepDays is how long the PipelineRun of a run that has ended stays. Default 30; run.json
 	// stays with the outputs.
 	KeepDays int `yaml:"keepDays"`
@@ -137,6 +146,9 @@ func (r Runs) ImagePull() time.Duration { return time.Duration(r.ImagePullSecond
 
 // Grace is GraceSeconds.
 func (r Runs) Grace() time.Duration { return time.Duration(r.GraceSeconds) * time.Second }
+
+// Patience is PatienceMinutes.
+func (r Runs) Patience() time.Duration { return time.Duration(r.PatienceMinutes) * time.Minute }
 
 // Keep is KeepDays.
 func (r Runs) Keep() time.Duration { return time.Duration(r.KeepDays) * 24 * time.Hour }
@@ -239,8 +251,11 @@ func Default() Config {
 			MaxScale:       20,
 		},
 		Broker: Broker{Class: "MTChannelBasedBroker"},
-		Runs:   Runs{ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, KeepDays: 30},
-		OIDC:   OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
+		Runs: Runs{
+			ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, PatienceMinutes: 120, LostNodeSeconds: 60,
+			KeepDays: 30,
+		},
+		OIDC: OIDC{UserClaim: "preferred_username", UserPrefix: "oidc:"},
 		NetworkPolicies: NetworkPolicies{
 			Enabled: true,
 			IngressNamespaces: []string{servingNamespace, "kourier-system", "istio-system", "contour-external",
@@ -301,10 +316,13 @@ func (c Config) validate() error {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}
 	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds,
-		"jobTTLSeconds": c.Runs.JobTTLSeconds} {
+		"jobTTLSeconds": c.Runs.JobTTLSeconds, "lostNodeSeconds": c.Runs.LostNodeSeconds} {
 		if n < 1 || n > 7*24*3600 {
 			errs = append(errs, fmt.Errorf("runs.%s: %d is not within 1 to %d", key, n, 7*24*3600))
 		}
+	}
+	if n := c.Runs.PatienceMinutes; n < 1 || n > maxPatience {
+		errs = append(errs, fmt.Errorf("runs.patienceMinutes: %d is not within 1 to %d", n, maxPatience))
 	}
 	if n := c.Runs.KeepDays; n < 1 || n > maxKeepDays {
 		errs = append(errs, fmt.Errorf(

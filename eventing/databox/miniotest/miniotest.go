@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,21 @@ type Server struct {
 	// Endpoint with its scheme, http://127.0.0.1:PORT.
 	Endpoint string
 	*minio.Client
+
+	process *os.Process
+}
+
+// Away takes the server away until the function that it gives is called: connections are taken, and
+// nothing is answered.
+func (s *Server) Away(t testing.TB) (back func()) {
+	t.Helper()
+	signal := func(sig os.Signal) {
+		if err := s.process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	return func() { signal(syscall.SIGCONT) }
 }
 
 // Start starts a server with nothing in it. env adds to its environment ("NAME=VALUE").
@@ -61,7 +77,7 @@ func Start(t testing.TB, env ...string) *Server {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	s := &Server{Endpoint: "http://" + address}
+	s := &Server{Endpoint: "http://" + address, process: cmd.Process}
 	s.Client, err = minio.New(address, &minio.Options{
 		Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1",
 	})

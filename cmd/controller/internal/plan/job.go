@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,9 +21,9 @@ import (
 )
 
 const (
-	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout, for
-	// bringing files in and out and for pulling images. The stage's timeout itself is kept by the
-	// reconciler.
+	// transferAllowance is how many seconds a pod may live beyond the stage's own timeout and the
+	// patience of fetch and publish, for bringing files in and out and for pulling images. The
+	// stage's timeout itself is kept by the reconciler.
 	transferAllowance = 3600
 	// sessionDir is where fetch and publish see their sessions.
 	sessionDir = "/unip/session"
@@ -36,6 +37,15 @@ type JobConfig struct {
 	Image    string
 	Security installation.Profile
 	Defaults installation.Defaults
+	Runs     installation.Runs
+}
+
+// Attempt of a stage.
+type Attempt struct {
+	// Number from 1.
+	Number int
+	// Complete: the stage has a commit, and nothing of the user's runs any more.
+	Complete bool
 }
 
 // JobName is the same for the same attempt whoever asks: Kubernetes refuses to create it twice.
@@ -45,13 +55,17 @@ func JobName(run *runtimev1.PipelineRun, stage string, attempt int) string {
 }
 
 // MakeJob makes the Job of one attempt of a stage: init fetch, init function (the user's image),
-// then publish. Kubernetes starts each when the one before has ended well. An error is for good.
-func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, c JobConfig) (*batchv1.Job, error) {
+// then publish. Kubernetes starts each when the one before has ended well. One that only completes
+// has publish and nothing else. An error is for good.
+func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c JobConfig) (*batchv1.Job, error) {
 	sessions, err := MakeSessions(run, st)
 	if err != nil {
 		return nil, err
 	}
-	fetch, publish := plans(run, st, attempt, sessions)
+	fetch, publish := plans(run, st, a.Number, sessions)
+	publish.Complete = a.Complete
+	fetch.PatienceSeconds = patienceLeft(st, c.Runs)
+	publish.PatienceSeconds = fetch.PatienceSeconds
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)
@@ -68,7 +82,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 		runtimev1.PipelineLabel:        run.Spec.Pipeline,
 		runtimev1.RunLabel:             run.Name,
 		runtimev1.StageLabel:           strings.ReplaceAll(st.Name, "/", "."),
-		stage.AttemptLabel:             fmt.Sprint(attempt),
+		stage.AttemptLabel:             fmt.Sprint(a.Number),
 		"app.kubernetes.io/name":       run.Spec.Pipeline,
 		"app.kubernetes.io/component":  "stage",
 		"app.kubernetes.io/part-of":    run.Namespace,
@@ -76,7 +90,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	}
 	pod := corev1.PodSpec{
 		RestartPolicy:                corev1.RestartPolicyNever,
-		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance),
+		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance + 2*seconds(c.Runs.Patience())),
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
 		SecurityContext: &corev1.PodSecurityContext{
@@ -87,15 +101,23 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 		Volumes: []corev1.Volume{{
 			Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
 		}},
+		Tolerations: whileLost(c.Runs),
 	}
 	secret := names.StageSession(run.Name, st.Name)
 	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
 	giveSessions(&pod, &pod.Containers[0], secret, sessions.publish)
 	secure(&pod, c.Security)
+	if a.Complete {
+		secure(&pod, installation.Restricted) // it reads no file of the user's container
+		pod.InitContainers = nil
+		pod.Volumes = slices.DeleteFunc(pod.Volumes, func(v corev1.Volume) bool {
+			return v.Name == sessionVolume(stage.FetchContainer)
+		})
+	}
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: JobName(run, st.Name, attempt), Namespace: run.Namespace, Labels: labels,
+			Name: JobName(run, st.Name, a.Number), Namespace: run.Namespace, Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(run, runtimev1.GroupVersion.WithKind("PipelineRun")),
 			},
@@ -112,6 +134,30 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int,
 	}, nil
 }
 
+// patienceLeft is how long fetch and publish try storage that does not answer: as long as the stage
+// may still wait, and a little in any case.
+func patienceLeft(st *runtimev1.StageStatus, c installation.Runs) int64 {
+	const least = 60
+	return max(seconds(c.Patience())-st.WaitedSeconds, least)
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// whileLost is how long a pod stays on a node that is not ready or does not answer. Kubernetes' own
+// default are five minutes.
+func whileLost(c installation.Runs) []corev1.Toleration {
+	var all []corev1.Toleration
+	for _, taint := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
+		all = append(all, corev1.Toleration{
+			Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
+			TolerationSeconds: new(int64(c.LostNodeSeconds)),
+		})
+	}
+	return all
+}
+
+func sessionVolume(container string) string { return container + "-session" }
+
 // giveSessions lets a container of unip's own see its sessions, and no other container. They are
 // mounted whole, not by subPath, which kubelet would never renew, and outside of the volume that
 // outputs are opened in.
@@ -119,7 +165,7 @@ func giveSessions(pod *corev1.PodSpec, c *corev1.Container, secret string, files
 	if len(files) == 0 { // no items would be all of them
 		return
 	}
-	volume := c.Name + "-session"
+	volume := sessionVolume(c.Name)
 	source := &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: new(int32(0o444))}
 	for _, f := range files {
 		source.Items = append(source.Items, corev1.KeyToPath{Key: f, Path: f})

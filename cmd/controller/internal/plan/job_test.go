@@ -38,7 +38,7 @@ func TestJob(t *testing.T) {
 	}), diamond(variable("prepared", func(v *runtimev1.Variable) { v.MountTo = "/work/prepared" })))
 	st := &r.Status.Stages[0]
 	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-	job, err := MakeJob(r, st, 2, JobConfig{Image: "stage:1", Security: installation.Baseline})
+	job, err := MakeJob(r, st, Attempt{Number: 2}, JobConfig{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +95,81 @@ func TestJob(t *testing.T) {
 	}
 }
 
+// Where a stage has a commit there is nothing of the user's in the pod, and no session but
+// publish's.
+func TestJobThatCompletes(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []installation.Profile{installation.Baseline, installation.Restricted} {
+		r := resolved(t, newRun(), diamond())
+		job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 3, Complete: true},
+			JobConfig{Image: "stage:1", Security: profile, Runs: installation.Default().Runs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := job.Spec.Template.Spec
+		if len(pod.InitContainers) != 0 || len(pod.Containers) != 1 || pod.Containers[0].Image != "stage:1" {
+			t.Fatalf("containers %+v %+v", pod.InitContainers, pod.Containers)
+		}
+		var p stage.PublishPlan
+		if err := stage.Decode(kubelet(pod.Containers[0].Args[1], "--plan="), &p); err != nil {
+			t.Fatal(err)
+		}
+		if !p.Complete || p.Attempt != 3 || p.PatienceSeconds != 7200 {
+			t.Errorf("publish %+v", p)
+		}
+		if s := pod.Containers[0].SecurityContext; *s.RunAsUser != anyUser || s.Capabilities.Add != nil {
+			t.Errorf("it has rights that it does not need: %+v", s)
+		}
+		var volumes []string
+		for _, v := range pod.Volumes {
+			volumes = append(volumes, v.Name)
+		}
+		if !slices.Equal(volumes, []string{"data", "publish-session"}) {
+			t.Errorf("volumes %v", volumes)
+		}
+	}
+}
+
+// A pod leaves a node that does not answer when the installation says so, lives long enough for the
+// patience of both transfers, and what a stage has waited before is not waited again.
+func TestJobsPatience(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	st := &r.Status.Stages[0]
+	c := JobConfig{Image: "stage:1", Runs: installation.Runs{PatienceMinutes: 30, LostNodeSeconds: 45}}
+	for waited, want := range map[int64]int64{0: 1800, 600: 1200, 1790: 60, 5000: 60} {
+		st.WaitedSeconds = waited
+		job, err := MakeJob(r, st, Attempt{Number: 2}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := job.Spec.Template.Spec
+		var f stage.FetchPlan
+		var p stage.PublishPlan
+		for argument, into := range map[string]interface{ Validate() error }{
+			pod.InitContainers[0].Args[1]: &f, pod.Containers[0].Args[1]: &p,
+		} {
+			if err := stage.Decode(kubelet(argument, "--plan="), into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f.PatienceSeconds != want || p.PatienceSeconds != want || p.Complete {
+			t.Errorf("after %d s of waiting: fetch %d, publish %d, want %d", waited, f.PatienceSeconds, p.PatienceSeconds,
+				want)
+		}
+		if n := *pod.ActiveDeadlineSeconds; n != st.Spec.TimeoutSeconds+3600+2*1800 {
+			t.Errorf("the pod may live %d s", n)
+		}
+		for _, taint := range []string{"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"} {
+			i := slices.IndexFunc(pod.Tolerations, func(t corev1.Toleration) bool { return t.Key == taint })
+			if i < 0 || *pod.Tolerations[i].TolerationSeconds != 45 ||
+				pod.Tolerations[i].Effect != corev1.TaintEffectNoExecute {
+				t.Errorf("tolerations %+v", pod.Tolerations)
+			}
+		}
+	}
+}
+
 // kubelet is what becomes of an argument on its way into the container.
 func kubelet(argument, prefix string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(argument, prefix), "$$", "$")
@@ -104,7 +179,8 @@ func kubelet(argument, prefix string) string {
 func TestNetworkPolicySelectsStages(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
-	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
+	job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1},
+		JobConfig{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +198,8 @@ func TestNetworkPolicySelectsStages(t *testing.T) {
 func TestJobUnderRestricted(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
-	job, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{Image: "stage:1", Security: installation.Restricted})
+	job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1},
+		JobConfig{Image: "stage:1", Security: installation.Restricted})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +219,7 @@ func TestJobRefusesOwnSecrets(t *testing.T) {
 		r := resolved(t, newRun(), diamond())
 		secret := &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
 		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: secret}}
-		if _, err := MakeJob(r, &r.Status.Stages[0], 1, JobConfig{}); err == nil ||
+		if _, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1}, JobConfig{}); err == nil ||
 			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -158,7 +235,7 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	writes := resolved(t, nothingToRead, newPipeline("train", with("make: -> model")))
 	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
 		st := &r.Status.Stages[0]
-		job, err := MakeJob(r, st, 1, JobConfig{Image: "stage:1", Security: installation.Baseline})
+		job, err := MakeJob(r, st, Attempt{Number: 1}, JobConfig{Image: "stage:1", Security: installation.Baseline})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +280,7 @@ func TestCommandsAreLiteral(t *testing.T) {
 	st := &r.Status.Stages[0]
 	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
 	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
-	job, err := MakeJob(r, st, 1, JobConfig{})
+	job, err := MakeJob(r, st, Attempt{Number: 1}, JobConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

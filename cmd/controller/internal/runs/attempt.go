@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,15 +25,25 @@ func readAttempt(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
 	case pod != nil:
 		a.Made = pod.CreationTimestamp.Time
 	}
+	a.Complete = job != nil && onlyPublishes(job)
 	return a
 }
 
+// onlyPublishes reports an attempt that runs nothing of the user's.
+func onlyPublishes(job *batchv1.Job) bool {
+	pod := &job.Spec.Template.Spec
+	return len(pod.Containers) > 0 && len(pod.InitContainers) == 0
+}
+
 func readPhase(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
+	a := life.Attempt{Phase: life.Made}
 	if pod != nil {
-		if a, ok := readPod(pod); ok {
+		a = readPod(pod)
+		if a.Phase == life.Ended || pod.DeletionTimestamp == nil {
 			return a
 		}
 	}
+	// The pod has gone, or is to go and may never do so: then the Job knows more.
 	switch {
 	case job == nil:
 		return life.Attempt{Message: "its Job has gone"}
@@ -43,78 +54,119 @@ func readPhase(job *batchv1.Job, pod *corev1.Pod) life.Attempt {
 		// the pod was removed early; its exit is what the Job says
 		return life.Attempt{Phase: life.Ended, Part: life.Publish}
 	}
-	if pod != nil { // it was to go, and may never do so: its node is lost
-		if user := functionStatus(pod); working(user) {
-			return atWork(user)
-		}
+	return a
+}
+
+// readPod looks for an end first, then for what goes on.
+func readPod(pod *corev1.Pod) life.Attempt {
+	a, ended := readEnd(pod)
+	if !ended {
+		a = readPresent(pod)
 	}
-	return life.Attempt{Phase: life.Made}
+	a.LostAt = lostAt(pod)
+	return a
 }
 
-func atWork(user *corev1.ContainerStatus) life.Attempt {
-	return life.Attempt{Phase: life.Working, Part: life.Function, Since: user.State.Running.StartedAt.Time}
-}
-
-// readPod reports false when the pod says nothing final and is about to go.
-func readPod(pod *corev1.Pod) (life.Attempt, bool) {
+func readEnd(pod *corev1.Pod) (life.Attempt, bool) {
 	fetch := status(pod.Status.InitContainerStatuses, stage.FetchContainer)
 	user := functionStatus(pod)
 	publish := status(pod.Status.ContainerStatuses, stage.PublishContainer)
+	failed := pod.Status.Phase == corev1.PodFailed
 	if t := terminated(publish); t != nil {
-		return disrupted(transferred(life.Publish, t), pod), true
+		return putOut(transferred(life.Publish, t), pod), true
 	}
-	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
-		return disrupted(failedPod(pod), pod), true // whatever its containers then ended with
+	if failed && pod.Status.Reason != "" {
+		return putOut(failedPod(pod), pod), true // whatever its containers then ended with
 	}
 	if t := terminated(user); t != nil && t.ExitCode != 0 {
-		return disrupted(exited(t), pod), true
+		a := exited(t)
+		if !failed {
+			a.SettledAt = t.FinishedAt.Add(settle)
+		}
+		return putOut(a, pod), true
 	}
 	if t := terminated(fetch); t != nil && t.ExitCode != 0 {
-		return disrupted(transferred(life.Fetch, t), pod), true
+		return putOut(transferred(life.Fetch, t), pod), true
 	}
-	if pod.Status.Phase == corev1.PodFailed {
-		return disrupted(failedPod(pod), pod), true
+	if failed {
+		return putOut(failedPod(pod), pod), true
 	}
-	if pod.DeletionTimestamp != nil {
-		return life.Attempt{}, false
-	}
+	return life.Attempt{}, false
+}
+
+// settle is how long an exit of the user's container waits for the pod's end, which says whether
+// the node has killed it, and why. The two are a second apart.
+const settle = 15 * time.Second
+
+func readPresent(pod *corev1.Pod) life.Attempt {
+	fetch := status(pod.Status.InitContainerStatuses, stage.FetchContainer)
+	user := functionStatus(pod)
+	publish := status(pod.Status.ContainerStatuses, stage.PublishContainer)
 	for _, c := range []struct {
 		part   life.Part
 		status *corev1.ContainerStatus
 		before *corev1.ContainerStatus
 	}{{life.Fetch, fetch, nil}, {life.Function, user, fetch}, {life.Publish, publish, user}} {
 		if a, ok := blocked(c.part, c.status, c.before, pod); ok {
-			return a, true
+			return a
+		}
+		if working(c.status) {
+			return atWork(c.part, c.status)
 		}
 	}
-	switch {
-	case working(user):
-		return atWork(user), true
-	case working(fetch):
-		return life.Attempt{Phase: life.Fetching, Part: life.Fetch, Since: fetch.State.Running.StartedAt.Time}, true
-	case working(publish):
-		return life.Attempt{Phase: life.Publishing, Part: life.Publish, Since: publish.State.Running.StartedAt.Time},
-			true
-	}
 	if c := podCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse {
-		return life.Attempt{Phase: life.Unplaced, Reason: c.Reason, Message: oneLine(c.Message)}, true
+		return life.Attempt{Phase: life.Unplaced, Reason: c.Reason, Message: oneLine(c.Message)}
 	}
-	return life.Attempt{Phase: life.Made}, true
+	return life.Attempt{Phase: life.Made}
 }
 
 func working(c *corev1.ContainerStatus) bool { return c != nil && c.State.Running != nil }
 
-// disrupted says of an end whether it came over the pod for the sake of others: by a drain,
-// preemption, or for want of something on its node.
-func disrupted(a life.Attempt, pod *corev1.Pod) life.Attempt {
-	c := podCondition(pod, corev1.DisruptionTarget)
-	if c == nil || c.Status != corev1.ConditionTrue || a.Part == life.Publish && a.Cause == life.Exited &&
-		a.ExitCode == 0 {
-		return a
+func atWork(part life.Part, c *corev1.ContainerStatus) life.Attempt {
+	phases := map[life.Part]life.Phase{
+		life.Fetch: life.Fetching, life.Function: life.Working, life.Publish: life.Publishing,
 	}
-	a.Disrupted, a.Reason, a.Message = true, oneLine(c.Reason), oneLine(c.Message)
-	if pod.Status.Message != "" {
-		a.Message = oneLine(pod.Status.Message)
+	return life.Attempt{Phase: phases[part], Part: part, Since: c.State.Running.StartedAt.Time}
+}
+
+const (
+	// overdue is how long after its time a pod that was to go may still be there.
+	overdue = 10 * time.Second
+	// lostNode is the reason of a pod that is to go because its node does not answer.
+	lostNode = "DeletionByTaintManager"
+)
+
+// lostAt is from when on a pod that is to go is taken for lost, whatever was last said of its
+// containers: its node may never say more.
+func lostAt(pod *corev1.Pod) time.Time {
+	if pod.DeletionTimestamp == nil {
+		return time.Time{}
+	}
+	if c := podCondition(pod, corev1.DisruptionTarget); c != nil && c.Reason == lostNode {
+		var grace int64
+		if pod.DeletionGracePeriodSeconds != nil {
+			grace = *pod.DeletionGracePeriodSeconds
+		}
+		return pod.DeletionTimestamp.Add(-time.Duration(grace) * time.Second)
+	}
+	return pod.DeletionTimestamp.Add(overdue)
+}
+
+// putOut says of an end whether it came over the pod from outside: by a drain, preemption, for want
+// of something on its node, or because somebody has deleted it.
+func putOut(a life.Attempt, pod *corev1.Pod) life.Attempt {
+	well := a.Part == life.Publish && a.Cause == life.Exited && a.ExitCode == 0
+	c := podCondition(pod, corev1.DisruptionTarget)
+	switch {
+	case well:
+	case c != nil && c.Status == corev1.ConditionTrue:
+		a.Disrupted, a.Reason, a.Message, a.SettledAt = true, oneLine(c.Reason), oneLine(c.Message), time.Time{}
+		if pod.Status.Message != "" {
+			a.Message = oneLine(pod.Status.Message)
+		}
+	case pod.DeletionTimestamp != nil && a.Cause == life.Exited:
+		return life.Attempt{Phase: life.Ended, Part: life.Pod, Cause: life.Lost, Since: a.Since,
+			Message: "its pod was deleted"}
 	}
 	return a
 }
@@ -152,7 +204,11 @@ func failedPod(pod *corev1.Pod) life.Attempt {
 	}
 	switch pod.Status.Reason {
 	case "Evicted":
-		a.Cause = life.Evicted
+		// Of its own limits kubelet says "… exceeds the limit …"; the rest, as a node that is low on
+		// something and takes no pod, is not the stage's.
+		if strings.Contains(pod.Status.Message, "limit") {
+			a.Cause = life.Evicted
+		}
 	case "DeadlineExceeded":
 		a.Cause = life.OverDeadline
 	}

@@ -38,6 +38,11 @@ func TestOutcomes(t *testing.T) {
 		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: stage.FetchContainer, State: fetch},
 			{Name: stage.FunctionContainer, State: user, Image: "im/age:1"}}
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: stage.PublishContainer, State: publish}}
+		for _, s := range []corev1.ContainerState{fetch, user, publish} {
+			if s.Terminated != nil && s.Terminated.ExitCode != 0 {
+				p.Status.Phase = corev1.PodFailed
+			}
+		}
 		for _, m := range mutate {
 			m(p)
 		}
@@ -60,7 +65,20 @@ func TestOutcomes(t *testing.T) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
 			Message: "for a drain"}}
 	}
-	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} }
+	deletedSince := func(d time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now.Add(-d)} }
+	}
+	deleted := deletedSince(0)
+	byTaint := func(p *corev1.Pod) {
+		target(p)
+		p.Status.Conditions[0].Reason = "DeletionByTaintManager"
+		p.DeletionTimestamp = &metav1.Time{Time: now.Add(20 * time.Second)}
+		p.DeletionGracePeriodSeconds = new(int64(30))
+	}
+	goesOn := func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }
+	says := func(message string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.Status.Message = message }
+	}
 	init := waiting("PodInitializing")
 	for name, c := range map[string]struct {
 		job        *batchv1.Job
@@ -115,10 +133,36 @@ func TestOutcomes(t *testing.T) {
 			"Evicted", "for a drain", true, false},
 		"drained after its end": {job(""), pod(ok, ok, exit(0, "Completed", ""), target, deleted),
 			runtimev1.Succeeded, "", "", false, false},
-		"over its own limit": {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted")),
-			runtimev1.Failed, "Evicted", "low on disk", false, false},
-		"on a dead node": {job(""), pod(ok, running(time.Hour), init, deleted), runtimev1.Failed,
+		"drained, with an exit code of its own": {job(""), pod(ok, exit(1, "Error", "bye"), init, target, deleted),
+			runtimev1.Failed, "Evicted", "for a drain", true, false},
+		"over its own limit": {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted"),
+			says(`Container function exceeded its local ephemeral storage limit "20Mi". `)), runtimev1.Failed, "Evicted",
+			`Container function exceeded its local ephemeral storage limit "20Mi".`, false, false},
+		"over a volume's limit": {job(""), pod(ok, exit(137, "Error", "last line"), init, failed("Evicted"),
+			says(`Usage of EmptyDir volume "data" exceeds the limit "1Gi". `)), runtimev1.Failed, "Evicted",
+			`volume "data" exceeds the limit "1Gi".`, false, false},
+		"its node takes no pods": {job(""), pod(init, init, init, failed("Evicted"),
+			says("Pod was rejected: The node had condition: [DiskPressure].")), runtimev1.Failed, "PodLost",
+			"The node had condition: [DiskPressure].", true, false},
+		"killed, and its node has yet to say why": {job(""), pod(ok, exit(137, "Error", "x"), init, goesOn),
+			runtimev1.Running, "", "", false, false},
+		"killed, and its node never said why": {job(""), pod(long, long, init, goesOn, func(p *corev1.Pod) {
+			t := *long.Terminated
+			t.ExitCode = 137
+			p.Status.InitContainerStatuses[1].State.Terminated = &t
+		}), runtimev1.Failed, "Error", "exit code 137", false, false},
+		"deleted by somebody": {job(""), pod(ok, exit(143, "Error", "bye"), init, deleted), runtimev1.Failed, "PodLost",
+			"its pod was deleted", true, false},
+		"too long, and to go": {job(""), pod(ok, running(time.Hour), init, deleted), runtimev1.Failed,
 			"DeadlineExceeded", "timeout of 10m0s", false, true},
+		"image never there, and to go": {job(""), pod(long, waiting("ImagePullBackOff"), init, deleted),
+			runtimev1.Failed, "ImagePull", "the image im/age:1 cannot be had", false, true},
+		"on a lost node": {job(""), pod(ok, running(0), init, byTaint), runtimev1.Failed, "PodLost", "its node", true,
+			true},
+		"on a node that says no more": {job(""), pod(ok, running(0), init, deletedSince(11*time.Second)),
+			runtimev1.Failed, "PodLost", "its node", true, true},
+		"on a lost node, after its end": {job(""), pod(ok, ok, exit(0, "Completed", ""), byTaint), runtimev1.Succeeded,
+			"", "", false, false},
 		"pod's deadline": {job(""), pod(ok, running(0), init, failed("DeadlineExceeded")), runtimev1.Failed,
 			"DeadlineExceeded", "", false, false},
 		"node lost": {job(batchv1.JobFailed), nil, runtimev1.Failed, "PodLost", "said the Job", true,
@@ -134,7 +178,7 @@ func TestOutcomes(t *testing.T) {
 		stop := slices.ContainsFunc(actions, func(a life.Action) bool { _, ok := a.(life.StopAttempt); return ok })
 		state, message := st.State, st.Message
 		if state == runtimev1.Pending { // it is tried again, for which it has no retries of its own
-			state = runtimev1.Failed
+			state, message = runtimev1.Failed, strings.TrimPrefix(message, "attempt 1 failed: ")
 		}
 		if state != c.state || st.Reason != c.reason || !strings.Contains(message, c.message) ||
 			(st.State == runtimev1.Pending) != c.ours || stop != c.stop {
@@ -159,8 +203,9 @@ func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (ru
 	o := &runtimev1.PipelineRun{Status: runtimev1.PipelineRunStatus{State: runtimev1.Running,
 		Stages: []runtimev1.StageStatus{st, other}}}
 	s, actions := life.Step(o, life.Seen{
-		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute},
+		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute, Patience: time.Hour},
 		Attempts: map[string]life.Attempt{"s-1": readAttempt(job, pod)},
+		Commits:  map[string]life.Commit{"s": life.NoCommit},
 	}, now)
 	return s.Stages[0], actions
 }

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -78,8 +79,14 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		}
 		return nil
 	}
-	c := plan.JobConfig{Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults}
-	job, err := plan.MakeJob(p.run, st, a.Number, c)
+	if a.Number > 1 && !a.Complete && p.commit(a.Stage) != life.NoCommit {
+		p.lookAt(time.Now().Add(soon)) // the attempt before, taken for lost, has come back meanwhile
+		return nil
+	}
+	c := plan.JobConfig{
+		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
+	}
+	job, err := plan.MakeJob(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete}, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}
@@ -109,7 +116,8 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		return fmt.Errorf("making Job %s: %w", job.Name, err)
 	}
 	p.memory.made(p.key, a.Name, time.Now())
-	ctrl.LoggerFrom(p.ctx).Info("stage started", "stage", a.Stage, "attempt", a.Number, "job", a.Name, "event", p.hint)
+	ctrl.LoggerFrom(p.ctx).Info("stage started", "stage", a.Stage, "attempt", a.Number, "job", a.Name, "event", p.hint,
+		"complete", a.Complete)
 	return nil
 }
 
@@ -131,12 +139,22 @@ func (p *pass) stopAttempt(name string) error {
 	if !metav1.IsControlledBy(job, p.run) || finishedJob(job) || job.DeletionTimestamp != nil {
 		return nil // a finished one stays for its time, to be looked at
 	}
-	if err := saveLog(p.ctx, p.Pods, p.s3.Client, job); err != nil {
+	if err := p.saveLogInTime(job); err != nil {
 		ctrl.LoggerFrom(p.ctx).Info("the log of a stopped stage is lost", "job", name, "error", err.Error())
 	}
 	err = p.Client.Delete(p.ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground),
 		client.Preconditions{UID: &job.UID})
 	return client.IgnoreNotFound(err)
+}
+
+// stoppedLogTimeout bounds what is done for the log of an attempt that is stopped: neither a node
+// that is lost nor a storage that is away may hold up what comes after it.
+const stoppedLogTimeout = 10 * time.Second
+
+func (p *pass) saveLogInTime(job *batchv1.Job) error {
+	ctx, cancel := context.WithTimeout(p.ctx, stoppedLogTimeout)
+	defer cancel()
+	return saveLog(ctx, p.Pods, p.s3.Client, job)
 }
 
 // announce gives an event to the Broker, unless it is on its way or was refused a moment ago.

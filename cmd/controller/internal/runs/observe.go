@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
@@ -20,6 +21,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	life "github.com/unip-knative/unip/eventing/run"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 // waitAgain is how soon a run looks again for what it waits for.
@@ -30,10 +32,10 @@ func (p *pass) observe() (life.Seen, error) {
 	c := p.s3.Config.Runs
 	seen := life.Seen{
 		Settings: life.Settings{
-			Grace: c.Grace(), ImagePull: c.ImagePull(),
+			Grace: c.Grace(), ImagePull: c.ImagePull(), Patience: c.Patience(),
 			AttemptName: func(stage string, number int) string { return plan.JobName(p.run, stage, number) },
 		},
-		Attempts: map[string]life.Attempt{}, Hint: p.hint,
+		Attempts: map[string]life.Attempt{}, Hint: p.hint, StorageAway: p.StorageAway(),
 	}
 	p.memory.recall(p.key, &seen)
 	s := &p.run.Status
@@ -46,7 +48,11 @@ func (p *pass) observe() (life.Seen, error) {
 		return seen, nil
 	case len(s.Stages) == 0:
 		if seen.Plan, err = p.resolve(); err != nil {
-			return seen, err
+			away := p.StorageAway()
+			if away.IsZero() {
+				return seen, err
+			}
+			seen.Plan = waitsForStorage(away)
 		}
 	}
 	for i := range s.Stages {
@@ -65,7 +71,38 @@ func (p *pass) observe() (life.Seen, error) {
 		seen.Attempts[st.Job] = a
 	}
 	seen.Room = p.reserve(seen.Plan)
+	seen.Commits = map[string]life.Commit{}
+	for _, name := range life.WantsCommits(p.run, seen, p.now) {
+		seen.Commits[name] = p.commit(name)
+	}
 	return seen, nil
+}
+
+func waitsForStorage(since time.Time) *life.Plan {
+	wait := fmt.Sprintf("it waits: storage has not answered since %s", since.UTC().Format(time.RFC3339))
+	return &life.Plan{Wait: wait, Again: waitAgain}
+}
+
+// commitTimeout bounds one look at a commit, so that a storage that is silent holds nobody up.
+const commitTimeout = 5 * time.Second
+
+// commit looks whether a stage has one. In a bucket that is not the module's there is none.
+func (p *pass) commit(name string) life.Commit {
+	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
+	defer cancel()
+	bucket, err := p.buckets().Runs(ctx, p.s3.Client, p.run.Namespace)
+	if err == nil {
+		_, err = p.s3.StatObject(ctx, bucket, stage.CommitKey(p.run.Name, name), minio.StatObjectOptions{})
+	}
+	var refusal *boxes.Refusal
+	switch {
+	case err == nil:
+		return life.Committed
+	case errors.As(err, &refusal), s3client.IsMissing(err):
+		return life.NoCommit
+	}
+	ctrl.LoggerFrom(p.ctx).Info("whether a stage has a commit is not known", "stage", name, "error", err.Error())
+	return life.Unknown
 }
 
 // attempt finds the Job and the pod of a stage's present attempt. A Job that the cache does not

@@ -55,6 +55,8 @@ type Reconciler struct {
 	Settings  *settings.Source
 	Transport http.RoundTripper
 	Broker    Broker
+	// StorageAway is since when S3 has not answered; zero: it does, as far as is known.
+	StorageAway func() time.Time
 	// Image of fetch and publish.
 	Image string
 

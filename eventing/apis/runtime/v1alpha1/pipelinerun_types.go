@@ -172,6 +172,21 @@ type StageStatus struct {
 	// Job of the attempt.
 	// +optional
 	Job string `json:"job,omitempty"`
+	// RanAttempt is the last attempt in which the user's container may have run, once the stage has
+	// a commit: those after it only complete what was committed.
+	// +optional
+	RanAttempt int `json:"ranAttempt,omitempty"`
+	// Failures are the attempts that failed by the stage's own doing. Its retries bound them.
+	// +optional
+	Failures int `json:"failures,omitempty"`
+	// WaitingSince is the first failure that was not the stage's doing (storage, API server, node)
+	// since the user's container ran last.
+	// +optional
+	WaitingSince *metav1.MicroTime `json:"waitingSince,omitempty"`
+	// WaitedSeconds is how long it has waited so before, in all. The installation's patience bounds
+	// both together.
+	// +optional
+	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
 	// DueTime is when the last stage that it needs had ended.
 	// +optional
 	DueTime *metav1.MicroTime `json:"dueTime,omitempty"`

@@ -485,6 +485,10 @@ func (in *StageStatus) DeepCopyInto(out *StageStatus) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.WaitingSince != nil {
+		in, out := &in.WaitingSince, &out.WaitingSince
+		*out = (*in).DeepCopy()
+	}
 	if in.DueTime != nil {
 		in, out := &in.DueTime, &out.DueTime
 		*out = (*in).DeepCopy()
