@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,11 +88,20 @@ func quiet() []plan.Load {
 
 // settle waits until nothing is found any more, or the time is over.
 func settle(ctx context.Context, w *world, l *ledger, seen *seen, until time.Time) error {
+	told := ""
 	for {
-		if f, err := facts(ctx, w, l, seen); err != nil {
+		f, err := facts(ctx, w, l, seen)
+		if err != nil {
 			w.say("reading what is there: %v", err)
-		} else if v := judge.Judge(f); len(v.Findings) == 0 || time.Now().After(until) {
-			return nil
+		} else {
+			v := judge.Judge(f)
+			if len(v.Findings) == 0 || time.Now().After(until) {
+				return nil
+			}
+			if now := kinds(v.Findings); now != told {
+				told = now
+				w.say("not yet: %s", now)
+			}
 		}
 		if time.Now().After(until.Add(2 * time.Minute)) {
 			return errors.New("what is there cannot be read")
@@ -101,6 +112,19 @@ func settle(ctx context.Context, w *world, l *ledger, seen *seen, until time.Tim
 		case <-time.After(3 * time.Second):
 		}
 	}
+}
+
+// kinds counts findings by their kind.
+func kinds(all []judge.Finding) string {
+	count := map[string]int{}
+	for _, f := range all {
+		count[f.Kind]++
+	}
+	var words []string
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		words = append(words, fmt.Sprintf("%d %s", count[kind], kind))
+	}
+	return strings.Join(words, ", ")
 }
 
 // progress tells every ten seconds how far all is.

@@ -40,6 +40,9 @@ type striker struct {
 	forged  int
 }
 
+// gap is how long it is quiet between two faults.
+const gap = 4 * time.Second
+
 // comes is how long an aimed fault waits for its moment.
 const comes = 90 * time.Second
 
@@ -69,6 +72,9 @@ func (s *striker) all(ctx context.Context, faults []plan.Fault, begun time.Time)
 		s.world.say("fault %d/%d over after %.1f s: %s %s", i+1, len(faults), window.To.Sub(window.From).Seconds(), f,
 			what)
 		s.windows = append(s.windows, window)
+		if !sleep(ctx, gap) { // also where those before took longer than they were meant to
+			return
+		}
 	}
 }
 
@@ -198,7 +204,7 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 	case x.Do == plan.Delete:
 		return pod.Name, w.Delete(ctx, pod, client.GracePeriodSeconds(1))
 	case x.Do == plan.Evict:
-		return pod.Name, w.SubResource("eviction").Create(ctx, pod,
+		return pod.Name, w.evictions.Evictions(pod.Namespace).Evict(ctx,
 			&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
 	case x.Who == plan.Shim:
 		return pod.Name, w.signal(ctx, signal, x.For, "shim/"+string(pod.UID))

@@ -24,6 +24,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	policyclient "k8s.io/client-go/kubernetes/typed/policy/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/e2e/chaos/between"
@@ -42,6 +44,7 @@ const (
 // world is the cluster, with what stands between.
 type world struct {
 	*live.Cluster
+	evictions     policyclient.EvictionsGetter
 	module, other *live.Module
 	host          string // of the module's gateway
 	admin         *minio.Client
@@ -69,7 +72,15 @@ func connect(ctx context.Context) (*world, error) {
 	if netns == "" {
 		return nil, errors.New("chaos kills by PID: it is for the local cluster (UNIP_CLUSTER_NETNS)")
 	}
-	w := &world{Cluster: c, module: c.Module(judged), other: c.Module(removed)}
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, err
+	}
+	evictions, err := policyclient.NewForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{Cluster: c, evictions: evictions, module: c.Module(judged), other: c.Module(removed)}
 	if err := w.between(ctx, netns); err != nil {
 		return nil, errors.Join(err, w.close(context.WithoutCancel(ctx), true))
 	}

@@ -14,7 +14,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
@@ -50,7 +49,7 @@ func Connect() (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, servingv1.AddToScheme, platformv1.AddToScheme,
-		runtimev1.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme,
+		runtimev1.AddToScheme, coordinationv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
