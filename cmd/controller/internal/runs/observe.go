@@ -47,7 +47,7 @@ func (p *pass) observe() (life.Seen, error) {
 	case p.run.Spec.Cancel:
 		return seen, nil
 	case len(s.Stages) == 0:
-		if seen.Plan, err = p.resolve(); err != nil {
+		if seen.Plan, err = p.resolveInTime(); err != nil {
 			away := p.StorageAway()
 			if away.IsZero() {
 				return seen, err
@@ -72,8 +72,12 @@ func (p *pass) observe() (life.Seen, error) {
 	}
 	seen.Room = p.reserve(seen.Plan)
 	seen.Commits = map[string]life.Commit{}
+	last := life.NoCommit
 	for _, name := range life.WantsCommits(p.run, seen, p.now) {
-		seen.Commits[name] = p.commit(name)
+		if last != life.Unknown { // else storage has just not answered
+			last = p.commit(name)
+		}
+		seen.Commits[name] = last
 	}
 	return seen, nil
 }
@@ -180,6 +184,17 @@ func (p *pass) reserve(pl *life.Plan) bool {
 		return true // its pipeline has gone meanwhile: the run was resolved before
 	}
 	return p.memory.admit(p.key, p.run.Spec.Pipeline, x.Spec.MaxParallelRuns)
+}
+
+// resolveTimeout leaves time of a pass to say what is waited for.
+const resolveTimeout = passTimeout / 2
+
+func (p *pass) resolveInTime() (*life.Plan, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, resolveTimeout)
+	defer cancel()
+	in := *p
+	in.ctx = ctx
+	return in.resolve()
 }
 
 // resolve makes the run's plan, which is done once. It pins the versions of its files and makes the

@@ -26,16 +26,9 @@ func RunTree(run record.Run, now time.Time) string {
 			d = max(d, depth[n]+1)
 		}
 		depth[st.Name] = d
-		what := st.Message
-		if st.Reason != "" {
-			what = st.Reason + ": " + st.Message
-		}
-		if st.Status == runtimev1.Succeeded {
-			what = fmt.Sprintf("%d files, %s", st.Files, Size(st.Bytes))
-		}
 		fmt.Fprintf(w, "%s%s %s\t%s\t%s\t%s\n", strings.Repeat("   ", d), stateMark(st.Status),
 			printable.Line(st.Name), printable.Line(string(st.Status)), Duration(st.StartedAt, st.EndedAt, now),
-			printable.Line(what))
+			printable.Line(describe(st, now)))
 	}
 	_ = w.Flush() // into memory
 	if run.Message != "" {
@@ -45,6 +38,21 @@ func RunTree(run record.Run, now time.Time) string {
 		fmt.Fprintf(&b, "%s -> %s\n", printable.Line(name), printable.Line(run.Outputs[name]))
 	}
 	return b.String()
+}
+
+// describe says in a line what there is to say of a stage.
+func describe(st record.Stage, now time.Time) string {
+	what := st.Message
+	if st.Reason != "" {
+		what = st.Reason + ": " + st.Message
+	}
+	switch {
+	case st.Status == runtimev1.Succeeded:
+		return fmt.Sprintf("%d files, %s", st.Files, Size(st.Bytes))
+	case !st.WaitingSince.IsZero():
+		return fmt.Sprintf("waits for %s: %s", Duration(st.WaitingSince, time.Time{}, now), what)
+	}
+	return what
 }
 
 // stateMark is one character for a stage's state.

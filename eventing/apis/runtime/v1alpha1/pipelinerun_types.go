@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"cmp"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // PipelineLabel on a run and its Jobs names the pipeline, RunLabel on its Jobs the run, StageLabel
 // the stage (a chain's "<pipeline>/<stage>" with a "." for the slash).
@@ -201,6 +205,10 @@ type StageStatus struct {
 	// +optional
 	Bytes int64 `json:"bytes,omitempty"`
 }
+
+// LogAttempt is the attempt whose log is the stage's: the last one in which the user's container may
+// have run.
+func (s *StageStatus) LogAttempt() int { return cmp.Or(s.RanAttempt, s.Attempt) }
 
 // ResolvedInput says where an input comes from and goes to: one of Key, Prefix and Stage is set.
 type ResolvedInput struct {

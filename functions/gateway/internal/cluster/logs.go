@@ -3,11 +3,14 @@ package cluster
 import (
 	"context"
 	"io"
+	"strconv"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -15,12 +18,24 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/service"
 )
 
-// Log streams the log of the pod of a stage's present attempt.
+// podsOf selects the pods of the attempt whose log is a stage's.
+func podsOf(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) string {
+	if st.RanAttempt == 0 {
+		return batchv1.JobNameLabel + "=" + st.Job + "," + runtimev1.RunLabel + "=" + run.Name
+	}
+	return labels.Set{ // its present Job only completes what that one has left
+		runtimev1.RunLabel: run.Name, runtimev1.StageLabel: strings.ReplaceAll(st.Name, "/", "."),
+		stage.AttemptLabel: strconv.Itoa(st.RanAttempt),
+	}.String()
+}
+
+// Log streams the log of the pod of a stage's attempt: the present one, or the last in which the
+// user's container may have run.
 func (s *Store) Log(
 	ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, follow bool,
 ) (io.ReadCloser, error) {
 	pods, err := s.pods.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: batchv1.JobNameLabel + "=" + st.Job + "," + runtimev1.RunLabel + "=" + run.Name, Limit: 1,
+		LabelSelector: podsOf(run, st), Limit: 1,
 	})
 	if err != nil {
 		return nil, err

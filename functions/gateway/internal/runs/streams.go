@@ -146,7 +146,7 @@ func (h *Handler) copyLog(
 	if err != nil {
 		return err
 	}
-	kept, err := bucket.GetObject(ctx, bucket.Bucket, stage.LogKey(run.Name, st.Name, st.Attempt),
+	kept, err := bucket.GetObject(ctx, bucket.Bucket, stage.LogKey(run.Name, st.Name, st.LogAttempt()),
 		minio.GetObjectOptions{})
 	if err != nil {
 		return err
