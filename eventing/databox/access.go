@@ -9,7 +9,7 @@ type Access string
 const (
 	Read  Access = "read"
 	Write Access = "write" // read and write
-	Put   Access = "put"   // write alone
+	Copy  Access = "copy"  // write, and look at what lies there: S3 has no right to look alone
 )
 
 // Uses of a box, each with a session of its own (spec.sessions of a DataBox).

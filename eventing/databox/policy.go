@@ -28,10 +28,10 @@ var (
 type Grant struct {
 	Bucket string
 	Access Access
-	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Put and
-	// Model; the other accesses limit themselves.
+	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Copy
+	// and Model; the other accesses limit themselves.
 	//
-	// Read, Write and Put without both are for the whole area of the developer: everything but
+	// Read, Write and Copy without both are for the whole area of the developer: everything but
 	// users/. Such a grant denies users/ to the whole session, which therefore holds no grant of a
 	// user's files in the same bucket.
 	Keys   []string
@@ -98,7 +98,7 @@ const (
 var accesses = map[Access]rights{
 	Read:         {named, []string{getObject}, below, false},
 	Write:        {named, []string{getObject, putObject, abortUpload}, below, false},
-	Put:          {named, []string{putObject, abortUpload}, never, false},
+	Copy:         {named, []string{getObject, putObject, abortUpload}, never, false},
 	Model:        {named, []string{getObject}, below, false},
 	Files:        {users, []string{getObject, deleteObject}, below, false},
 	PutLinks:     {users, []string{putObject}, never, true},

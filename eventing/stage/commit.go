@@ -77,6 +77,9 @@ type Result struct {
 	// Attempt that won, when it is not this one's number another attempt was faster. Only from
 	// publish.
 	Attempt int `json:"attempt,omitempty"`
+	// Kept counts the copies that were not made, because a file that came after the commit lies in
+	// their place. Only from publish.
+	Kept int `json:"kept,omitempty"`
 	// Error says in one sentence what went wrong; Retry whether another attempt may help (storage
 	// did not answer) or not (an output holds a link).
 	Error string `json:"error,omitempty"`

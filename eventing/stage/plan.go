@@ -19,7 +19,7 @@ type FetchPlan struct {
 	// Outputs are the variables whose folders fetch makes, empty and writable by any user, before
 	// the user's container starts.
 	Outputs []string `json:"outputs,omitempty"`
-	// PatienceSeconds is how long storage that does not answer is tried again.
+	// PatienceSeconds is how long storage that does not answer is tried again, from when it did not.
 	PatienceSeconds int64 `json:"patienceSeconds,omitempty"`
 }
 
@@ -56,7 +56,7 @@ type PublishPlan struct {
 	// Complete: the stage has a commit already. There is nothing in the volume; what is left to do
 	// is to complete the commit's copies.
 	Complete bool `json:"complete,omitempty"`
-	// PatienceSeconds is how long storage that does not answer is tried again.
+	// PatienceSeconds is how long storage that does not answer is tried again, from when it did not.
 	PatienceSeconds int64 `json:"patienceSeconds,omitempty"`
 }
 

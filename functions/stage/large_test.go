@@ -42,7 +42,7 @@ func (w world) peak(t *testing.T, command string, plan any) (int64, time.Duratio
 // promised.
 func TestALargeFileInLittleMemory(t *testing.T) {
 	t.Parallel()
-	size := int64(256)
+	size := int64(260) // more than one request copies
 	if s := os.Getenv("UNIP_LARGE"); s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
@@ -52,14 +52,14 @@ func TestALargeFileInLittleMemory(t *testing.T) {
 	}
 	size <<= 20
 	w := newWorld(t)
-	if _, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/in/large",
+	if _, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/in/large.json",
 		io.LimitReader(rand.Reader, size), size, minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	in := filepath.Join(w.data, "o", "large")
+	in := filepath.Join(w.data, "o", "large.json")
 	memory, took := w.peak(t, "fetch", &stage.FetchPlan{
 		Inputs: []stage.Input{{Name: "o", Session: sessionFile, Bucket: w.bucket,
-			Key: "users/ann/file_groups/in/large"}},
+			Key: "users/ann/file_groups/in/large.json"}},
 	})
 	t.Logf("fetch of %d MiB: %d MiB of memory, %s", size>>20, memory>>20, took.Round(time.Millisecond))
 	if i, err := os.Stat(in); err != nil || i.Size() != size || memory > maxMemory {
@@ -71,9 +71,13 @@ func TestALargeFileInLittleMemory(t *testing.T) {
 				Session: sessionFile}}},
 		}})
 	t.Logf("publish: %d MiB of memory, %s", memory>>20, took.Round(time.Millisecond))
-	o, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/out/large", minio.StatObjectOptions{})
+	o, err := w.s3.StatObject(t.Context(), w.bucket, "users/ann/file_groups/out/large.json", minio.StatObjectOptions{})
 	if err != nil || o.Size != size || memory > maxMemory {
 		t.Errorf("publish: %d bytes, %v, %d MiB of memory", o.Size, err, memory>>20)
+	}
+	if origin, ok := stage.OriginOf(o.UserMetadata); !ok || origin.Path != "large.json" ||
+		o.ContentType != "application/json" {
+		t.Errorf("the copy is of %v %+v, and %s", ok, origin, o.ContentType)
 	}
 }
 

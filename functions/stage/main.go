@@ -12,6 +12,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,8 +45,13 @@ func main() {
 	os.Exit(code)
 }
 
-// work is one of the two.
-type work func(ctx context.Context, sessions *storage.Sessions, v *volume.Volume) (stage.Result, error)
+// work is one of the two, with its plan.
+type work struct {
+	patience time.Duration
+	// on works with the stage's volume; without it there is alone, which does not.
+	on    func(ctx context.Context, sessions *storage.Sessions, v *volume.Volume) (stage.Result, error)
+	alone func(ctx context.Context, sessions *storage.Sessions) (stage.Result, error)
+}
 
 func run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("stage", flag.ContinueOnError)
@@ -63,7 +69,7 @@ func run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	began := time.Now()
-	result, err := with(ctx, *sessions, *data, planned)
+	result, err := inTime(ctx, func() (stage.Result, error) { return planned.do(ctx, *sessions, *data) })
 	if err != nil {
 		result.Error, result.Retry = err.Error(), storage.Retry(err)
 		_, result.BoxFull = errors.AsType[*databox.FullError](err)
@@ -82,41 +88,97 @@ func run(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-func parse(flags *flag.FlagSet, args []string, plan *string) (work, error) {
+func parse(flags *flag.FlagSet, args []string, plan *string) (w work, err error) {
 	if len(args) == 0 || (args[0] != "fetch" && args[0] != "publish") {
-		return nil, errors.New("the first argument is fetch or publish")
+		return w, errors.New("the first argument is fetch or publish")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
-		return nil, err
+		return w, err
 	}
 	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return w, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	for _, name := range []string{"sessions", "data"} {
+	given := func(name string) error {
 		if flags.Lookup(name).Value.String() == "" {
-			return nil, fmt.Errorf("--%s is needed", name)
+			return fmt.Errorf("--%s is needed", name)
 		}
+		return nil
+	}
+	if err := given("sessions"); err != nil {
+		return w, err
 	}
 	if args[0] == "fetch" {
 		p := &stage.FetchPlan{}
-		return func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
+		if err := cmp.Or(given("data"), stage.Decode(*plan, p)); err != nil {
+			return w, err
+		}
+		w.patience = time.Duration(p.PatienceSeconds) * time.Second
+		w.on = func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
 			return fetch.Run(ctx, s, v, p)
-		}, stage.Decode(*plan, p)
+		}
+		return w, nil
 	}
 	p := &stage.PublishPlan{}
-	return func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
+	if err := stage.Decode(*plan, p); err != nil {
+		return w, err
+	}
+	w.patience = time.Duration(p.PatienceSeconds) * time.Second
+	if p.Complete {
+		w.alone = func(ctx context.Context, s *storage.Sessions) (stage.Result, error) {
+			return publish.Complete(ctx, s, p)
+		}
+		return w, nil
+	}
+	w.on = func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
 		return publish.Run(ctx, s, v, p)
-	}, stage.Decode(*plan, p)
+	}
+	return w, given("data")
 }
 
-// with opens the volume and does the work.
-func with(ctx context.Context, sessions, data string, planned work) (stage.Result, error) {
+// do opens what the work needs, and does it.
+func (w work) do(ctx context.Context, sessions, data string) (stage.Result, error) {
+	opened := storage.OpenSessions(sessions, storage.Limits{Patience: w.patience})
+	if w.alone != nil {
+		return w.alone(ctx, opened)
+	}
 	v, err := volume.Open(data)
 	if err != nil {
 		return stage.Result{}, err
 	}
 	defer v.Close()
-	return planned(ctx, storage.OpenSessions(sessions), v)
+	return w.on(ctx, opened, v)
+}
+
+// ending is how long work that is told to end may still take: kubelet kills after 30 s, and then
+// there is no result.
+const ending = 10 * time.Second
+
+// inTime does the work, and leaves it behind when it has not ended a while after it was told to.
+// Whatever it was at may be broken off at any point.
+func inTime(ctx context.Context, do func() (stage.Result, error)) (stage.Result, error) {
+	type outcome struct {
+		result stage.Result
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		r, err := do()
+		ended <- outcome{r, err}
+	}()
+	var o outcome
+	select {
+	case o = <-ended:
+	case <-ctx.Done():
+		select {
+		case o = <-ended:
+		case <-time.After(ending):
+			o.err = context.Cause(ctx)
+		}
+	}
+	if o.err != nil && ctx.Err() != nil {
+		o.err = fmt.Errorf("the pod was told to end: %w", o.err)
+	}
+	return o.result, o.err
 }
 
 // leave writes the termination message; without one the exit code has to do.

@@ -251,7 +251,7 @@ func TestASessionThatEndsIsReplaced(t *testing.T) {
 			}
 			lines := bufio.NewScanner(said)
 			for waiting := false; !waiting && lines.Scan(); {
-				waiting = strings.Contains(lines.Text(), "waiting for the next one")
+				waiting = strings.Contains(lines.Text(), "no other has come")
 				t.Log(lines.Text())
 			}
 			w.give(t, w.session(t))

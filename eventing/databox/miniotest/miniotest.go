@@ -38,7 +38,9 @@ type Server struct {
 	Endpoint string
 	*minio.Client
 
-	process *os.Process
+	program, log string
+	args, env    []string
+	cmd          *exec.Cmd
 }
 
 // Away takes the server away until the function that it gives is called: connections are taken, and
@@ -46,7 +48,7 @@ type Server struct {
 func (s *Server) Away(t testing.TB) (back func()) {
 	t.Helper()
 	signal := func(sig os.Signal) {
-		if err := s.process.Signal(sig); err != nil {
+		if err := s.cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,32 +59,49 @@ func (s *Server) Away(t testing.TB) (back func()) {
 // Start starts a server with nothing in it. env adds to its environment ("NAME=VALUE").
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
-	program := findMinIO(t)
 	address := freeport.Address(t)
-	dir := t.TempDir()
-	cmd := exec.Command(program, "server", "--quiet", "--address", address, dir)
-	cmd.Env = append(append(os.Environ(),
-		"MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
-		"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...)
-	log, err := os.Create(filepath.Join(t.TempDir(), "minio.log"))
-	if err != nil {
-		t.Fatal(err)
+	s := &Server{
+		Endpoint: "http://" + address,
+		program:  findMinIO(t),
+		args:     []string{"server", "--quiet", "--address", address, t.TempDir()},
+		env: append(append(os.Environ(),
+			"MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
+			"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...),
+		log: filepath.Join(t.TempDir(), "minio.log"),
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting MinIO: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	s := &Server{Endpoint: "http://" + address, process: cmd.Process}
+	var err error
 	s.Client, err = minio.New(address, &minio.Options{
 		Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1",
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	s.Restart(t)
+	return s
+}
+
+// Kill ends the server at once, as a machine that fails does.
+func (s *Server) Kill() {
+	if s.cmd.Process != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	}
+}
+
+// Restart starts a server that was killed, with all that it had, and waits until it answers.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.cmd = exec.Command(s.program, s.args...)
+	s.cmd.Env = s.env
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("starting MinIO: %v", err)
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for {
@@ -91,14 +110,14 @@ func Start(t testing.TB, env ...string) *Server {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				if err = s.sessions(); err == nil { // its accounts are there a moment after its storage
-					return s
+					return
 				}
 			} else {
 				err = fmt.Errorf("%s", resp.Status)
 			}
 		}
 		if time.Now().After(deadline) {
-			b, _ := os.ReadFile(log.Name())
+			b, _ := os.ReadFile(s.log)
 			t.Fatalf("MinIO is not ready: %v\n%s", err, b)
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -1,8 +1,14 @@
 package s3
 
 import (
+	"context"
 	"errors"
+	"io"
+	"io/fs"
+	"net"
 	"net/http"
+	"slices"
+	"syscall"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -81,6 +87,37 @@ func IsFinal(err error) bool {
 	}
 	return false
 }
+
+// IsAbsent reports that S3 did not answer, or that it answered that it cannot for now. It may later,
+// however long it was away. What is wrong with the request, or on this machine, is not of the kind.
+func IsAbsent(err error) bool {
+	var r minio.ErrorResponse
+	if errors.As(err, &r) {
+		switch {
+		case r.StatusCode == http.StatusNotImplemented:
+			return false
+		case r.StatusCode == http.StatusTooManyRequests, r.StatusCode == http.StatusRequestTimeout:
+			return true
+		case r.StatusCode >= http.StatusInternalServerError:
+			return true
+		}
+		return slices.Contains(busy, r.Code) // AWS gives some with status 400, and a copy's with 200
+	}
+	var (
+		disk    *fs.PathError
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &disk), errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &network):
+		return true // a *url.Error, too
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// busy are codes that S3 gives when it cannot for now.
+var busy = []string{"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
 
 func isCode(err error, code string) bool {
 	var r minio.ErrorResponse

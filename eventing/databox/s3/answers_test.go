@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -56,6 +62,29 @@ func TestAnswers(t *testing.T) {
 		if s3.IsMissing(err) != c.missing || s3.IsRefused(err) != c.refused || s3.IsFinal(err) != c.final {
 			t.Errorf("%d %s: missing %v, refused %v, final %v", c.status, c.code, s3.IsMissing(err), s3.IsRefused(err),
 				s3.IsFinal(err))
+		}
+	}
+	for err, want := range map[error]bool{
+		minio.ErrorResponse{Code: "SlowDown", StatusCode: 503}:                        true,
+		minio.ErrorResponse{Code: "XMinioServerNotInitialized", StatusCode: 503}:      true,
+		minio.ErrorResponse{Code: "502 Bad Gateway", StatusCode: 502}:                 true,
+		minio.ErrorResponse{Code: "429 Too Many Requests", StatusCode: 429}:           true,
+		minio.ErrorResponse{Code: "RequestTimeout", StatusCode: 400}:                  true,
+		minio.ErrorResponse{Code: "SlowDown", StatusCode: 200}:                        true,
+		minio.ErrorResponse{Code: "NotImplemented", StatusCode: 501}:                  false,
+		minio.ErrorResponse{Code: "InvalidArgument", StatusCode: 400}:                 false,
+		minio.ErrorResponse{Code: "AccessDenied", StatusCode: 403}:                    false,
+		minio.ErrorResponse{Code: "PreconditionFailed", StatusCode: 412}:              false,
+		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}:                           true,
+		&url.Error{Op: "Put", Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}: true,
+		&url.Error{Op: "Put", Err: os.ErrDeadlineExceeded}:                            true,
+		&url.Error{Op: "Put", Err: &fs.PathError{Op: "read", Path: "f", Err: io.EOF}}: false,
+		&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}:                    false,
+		&url.Error{Op: "Put", Err: context.Canceled}:                                  false,
+		io.ErrUnexpectedEOF: true, s3.ErrChanged: false, s3.ErrCorrupt: false, errors.New("any"): false,
+	} {
+		if got := s3.IsAbsent(fmt.Errorf("wrapped: %w", err)); got != want {
+			t.Errorf("%v: absent %v", err, got)
 		}
 	}
 	for _, err := range []error{nil, errors.New("connection refused"), context.Canceled, http.ErrHandlerTimeout} {

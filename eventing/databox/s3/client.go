@@ -27,28 +27,35 @@ type Box struct {
 // read again when it has changed, so that renewed credentials are taken up without a restart;
 // opened, when it is not nil, is told of each session that is taken up. The error is
 // databox.ErrNoSession while there is no file.
-func Open(path string, opened func(databox.Session)) (*Box, error) {
+func Open(path string, opened func(databox.Session), options ...Option) (*Box, error) {
 	s, err := databox.ReadSession(path)
 	if err != nil {
 		return nil, err
 	}
-	c, err := NewClient(s, credentials.New(&file{path: path, opened: opened}))
+	c, err := NewClient(s, credentials.New(&file{path: path, opened: opened}), options...)
 	if err != nil {
 		return nil, err
 	}
 	return &Box{Client: c, Bucket: s.Bucket, Usage: s.Usage}, nil
 }
 
+// Option changes how a client behaves.
+type Option func(*minio.Options)
+
 // NewClient makes a client for the session's endpoint.
-func NewClient(s databox.Session, creds *credentials.Credentials) (*minio.Client, error) {
+func NewClient(s databox.Session, creds *credentials.Credentials, options ...Option) (*minio.Client, error) {
 	u, err := url.Parse(s.Endpoint)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("S3 endpoint %q is not a URL", s.Endpoint)
 	}
-	c, err := minio.New(u.Host, &minio.Options{
+	all := &minio.Options{
 		Creds: creds, Secure: u.Scheme == "https", Region: s.Region, BucketLookup: minio.BucketLookupPath,
 		MaxRetries: 5,
-	})
+	}
+	for _, o := range options {
+		o(all)
+	}
+	c, err := minio.New(u.Host, all)
 	if err != nil {
 		return nil, fmt.Errorf("opening S3 at %s: %w", s.Endpoint, err)
 	}

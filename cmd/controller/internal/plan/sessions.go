@@ -70,7 +70,7 @@ func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessio
 		case out.Bucket != "" && out.Prefix == "":
 			return Sessions{}, fmt.Errorf("output %s has no place", out.Name)
 		case out.Bucket != "":
-			n.grant = databox.Grant{Bucket: out.Bucket, Access: databox.Put, Prefix: out.Prefix}
+			n.grant = databox.Grant{Bucket: out.Bucket, Access: databox.Copy, Prefix: out.Prefix}
 		}
 		var usage databox.UsageRef
 		if out.Box != "" {

@@ -49,7 +49,7 @@ func BenchmarkFetch(b *testing.B) {
 	plan := &stage.FetchPlan{Inputs: []stage.Input{{Name: "table", Session: "all.json", Bucket: bucket, Prefix: "in/"}}}
 	b.SetBytes(size)
 	for b.Loop() {
-		if _, err := fetch.Run(b.Context(), storage.OpenSessions(sessions), v, plan); err != nil {
+		if _, err := fetch.Run(b.Context(), storage.OpenSessions(sessions, storage.Limits{}), v, plan); err != nil {
 			b.Fatal(err)
 		}
 	}

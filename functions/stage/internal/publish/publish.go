@@ -4,7 +4,8 @@
 // What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a
 // prefix of its own; then the commit, a PUT that fails when there is one already, decides; then the
 // winner's files are copied, by the storage itself, to where the run's caller wants them. All of it
-// may be repeated at any point, by this or another attempt, with the same end.
+// may be repeated at any point, by this or another attempt, with the same end: a copy that is there
+// is not made again, and a later file of somebody's in its place stays.
 //
 // It opens nothing but regular files below the output's folder, which is a real folder of the
 // stage's volume (package volume), and publishes no file that the file API could not serve.
@@ -30,7 +31,7 @@ import (
 )
 
 // parallel transfers at once.
-const parallel = 8
+const parallel = 16
 
 // Run does what the plan says with the files of a stage's volume. The plan must be valid.
 func Run(
@@ -52,17 +53,26 @@ func Run(
 	if err != nil {
 		return stage.Result{}, fmt.Errorf("commit: %w", err)
 	}
-	if err := p.copy(ctx, won); err != nil {
-		return stage.Result{}, err
+	return p.copy(ctx, won, won != mine)
+}
+
+// Complete makes the copies that are not there yet of the commit that the stage has already. It
+// needs nothing of the volume.
+func Complete(ctx context.Context, sessions *storage.Sessions, plan *stage.PublishPlan) (stage.Result, error) {
+	p := &publisher{sessions: sessions, plan: plan}
+	key := stage.CommitKey(plan.Run, plan.Stage)
+	var won *stage.Commit
+	err := sessions.Try(ctx, plan.Session, func(store *minio.Client) (err error) {
+		won, err = storage.ReadCommit(ctx, store, plan.Bucket, key)
+		return err
+	})
+	if s3.IsMissing(err) { // whoever made the plan has seen one: no reason to fail for good
+		return stage.Result{}, fmt.Errorf("there is no commit at %s to complete: %s", key, err.Error())
 	}
-	done := stage.Result{Attempt: won.Attempt}
-	for _, files := range won.Outputs {
-		for _, f := range files {
-			done.Files++
-			done.Bytes += f.Size
-		}
+	if err != nil {
+		return stage.Result{}, fmt.Errorf("commit: %w", err)
 	}
-	return done, nil
+	return p.copy(ctx, won, true)
 }
 
 type publisher struct {
@@ -78,7 +88,7 @@ func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, e
 		return nil, err
 	}
 	defer root.Close()
-	all, err := walk(ctx, root)
+	all, err := walk(ctx, root, maxFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -168,42 +178,4 @@ func (p *publisher) commit(ctx context.Context, mine *stage.Commit) (*stage.Comm
 		return err
 	})
 	return won, err
-}
-
-// copy copies the committed files of each output to the folders that want them. The storage does it
-// by itself: no byte comes here. It may be repeated; a copy that is there is written again.
-func (p *publisher) copy(ctx context.Context, won *stage.Commit) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, o := range p.plan.Outputs {
-		from := stage.AttemptPrefix(p.plan.Run, p.plan.Stage, won.Attempt, o.Name)
-		for _, to := range o.Copies {
-			for _, f := range won.Outputs[o.Name] {
-				g.Go(func() error {
-					err := p.sessions.Try(ctx, to.Session, func(store *minio.Client) error {
-						return copyFile(ctx, store, p.plan.Bucket, from, to, f)
-					})
-					if err != nil && !errors.Is(err, context.Canceled) {
-						err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
-					}
-					return err
-				})
-			}
-		}
-	}
-	return g.Wait()
-}
-
-// maxCopy is S3's limit of a copy in one request.
-const maxCopy = 5 << 30
-
-func copyFile(ctx context.Context, store *minio.Client, bucket, from string, to stage.Folder, f stage.File) error {
-	dst := minio.CopyDestOptions{Bucket: to.Bucket, Object: to.Prefix + f.Path}
-	src := minio.CopySrcOptions{Bucket: bucket, Object: from + f.Path}
-	if f.Size <= maxCopy {
-		_, err := store.CopyObject(ctx, dst, src)
-		return err
-	}
-	_, err := store.ComposeObject(ctx, dst, src)
-	return err
 }

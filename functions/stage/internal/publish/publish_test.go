@@ -35,9 +35,23 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
-	server, dir := miniotest.Start(t), t.TempDir()
+	server := miniotest.Start(t)
+	return world{server, openSessions(t, server.Endpoint, storage.Limits{})}
+}
+
+// newWorldBehindProxy has a proxy between what is tested and the server.
+func newWorldBehindProxy(t *testing.T, l storage.Limits) (world, *miniotest.Proxy) {
+	t.Helper()
+	server := miniotest.Start(t)
+	proxy := server.Proxy(t)
+	return world{server, openSessions(t, proxy.Endpoint, l)}, proxy
+}
+
+func openSessions(t *testing.T, endpoint string, l storage.Limits) *storage.Sessions {
+	t.Helper()
+	dir := t.TempDir()
 	b, err := json.Marshal(databox.Session{
-		Endpoint: server.Endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey,
+		Endpoint: endpoint, Region: "us-east-1", Bucket: "any", AccessKeyID: miniotest.AccessKey,
 		SecretAccessKey: miniotest.SecretKey,
 	})
 	if err != nil {
@@ -46,7 +60,7 @@ func newWorld(t *testing.T) world {
 	if err := os.WriteFile(filepath.Join(dir, "all.json"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return world{server, storage.OpenSessions(dir)}
+	return storage.OpenSessions(dir, l)
 }
 
 // publish publishes the folder of a variable.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -17,47 +18,98 @@ import (
 	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
 
-// maxFiles bounds the files of one output; their list must fit the commit.
-const maxFiles = 200_000
+const (
+	// maxFiles bounds the files of one output; their list must fit the commit.
+	maxFiles = 200_000
+	// portion is how much of a folder's listing is in memory at once.
+	portion = 1000
+)
 
 // found is a file of an output's folder.
 type found struct {
 	path string // below the folder, with slashes
-	info fs.FileInfo
+	size int64
+	// device and inode are what makes it the file that was found.
+	device, inode uint64
 }
 
 // walk lists the regular files below root. Anything that is neither a file nor a folder is an error
 // that names it: a link would make publish, which sees more than the user's container, read what
 // the user's container must not; a socket, a device or a pipe has no content. A file with several
 // names (a hard link) may be something else's: it is refused as well.
-func walk(ctx context.Context, root *os.Root) ([]found, error) {
-	var all []found
-	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+//
+// It counts while it reads, so that millions of files are more than most, and not the end for want
+// of memory.
+func walk(ctx context.Context, root *os.Root, most int) ([]found, error) {
+	w := &walker{ctx: ctx, most: most}
+	err := w.folder(root, "")
+	return w.all, err
+}
+
+type walker struct {
+	ctx  context.Context
+	most int
+	all  []found
+}
+
+// folder takes the files of a folder, whose path below the output's ends in "/" or is empty.
+func (w *walker) folder(root *os.Root, at string) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return unreadable(at, err)
+	}
+	defer dir.Close()
+	for {
+		entries, err := dir.ReadDir(portion)
+		for _, e := range entries {
+			if err := w.entry(root, at+e.Name(), e.Name()); err != nil {
+				return err
+			}
+		}
 		switch {
-		case err != nil:
-			return volume.Final(fmt.Errorf("%q cannot be read: %w", p, err))
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case d.IsDir():
+		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil:
+			return unreadable(at, err)
+		case w.ctx.Err() != nil:
+			return context.Cause(w.ctx)
 		}
-		info, err := d.Info()
+	}
+}
+
+// entry takes one file or all of one folder.
+func (w *walker) entry(root *os.Root, p, name string) error {
+	info, err := root.Lstat(name)
+	switch {
+	case err != nil:
+		return unreadable(p, err)
+	case info.IsDir():
+		if len(p) > stage.MaxName { // which bounds how deep it goes, too
+			return storage.Permanentf("the folder %.80q… is longer than %d bytes", p, stage.MaxName)
+		}
+		below, err := root.OpenRoot(name)
 		if err != nil {
-			return err
+			return unreadable(p, err)
 		}
-		if err := regular(p, info); err != nil {
-			return err
-		}
-		if err := checkName(p); err != nil {
-			return &storage.Permanent{Err: err}
-		}
-		if len(all) == maxFiles {
-			return storage.Permanentf("more than %d files", maxFiles)
-		}
-		all = append(all, found{path: p, info: info})
-		return nil
-	})
-	return all, err
+		defer below.Close()
+		return w.folder(below, p+"/")
+	}
+	f, err := regular(p, info)
+	if err != nil {
+		return err
+	}
+	if err := checkName(p); err != nil {
+		return &storage.Permanent{Err: err}
+	}
+	if len(w.all) == w.most {
+		return storage.Permanentf("more than %d files", w.most)
+	}
+	w.all = append(w.all, f)
+	return nil
+}
+
+func unreadable(p string, err error) error {
+	return volume.Final(fmt.Errorf("%q cannot be read: %w", p, err))
 }
 
 // checkName reports an error for a path that later stages could not fetch, or that the file API, in
@@ -92,14 +144,18 @@ func checkCopy(to stage.Folder, p string) error {
 	return nil
 }
 
-func regular(p string, info fs.FileInfo) error {
-	if m := info.Mode(); !m.IsRegular() {
-		return storage.Permanentf("%q is a %s; outputs may hold files and folders only", p, volume.Kind(m))
+// regular is the file that info is of, when it is a file with one name.
+func regular(p string, info fs.FileInfo) (found, error) {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	switch m := info.Mode(); {
+	case !m.IsRegular():
+		return found{}, storage.Permanentf("%q is a %s; outputs may hold files and folders only", p, volume.Kind(m))
+	case !ok:
+		return found{}, fmt.Errorf("%q: the system does not say which file it is", p)
+	case s.Nlink > 1:
+		return found{}, storage.Permanentf("%q is a hard link; outputs may hold files with one name only", p)
 	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Nlink > 1 {
-		return storage.Permanentf("%q is a hard link; outputs may hold files with one name only", p)
-	}
-	return nil
+	return found{path: p, size: info.Size(), device: s.Dev, inode: s.Ino}, nil
 }
 
 // open opens a file that walk has found, and makes sure that it is still that file: no link is
@@ -118,9 +174,12 @@ func open(root *os.Root, f found) (*os.File, error) {
 		return nil, volume.Final(fmt.Errorf("%q: %w", f.path, err))
 	}
 	info, err := file.Stat()
-	if err != nil || !os.SameFile(info, f.info) || info.Size() != f.info.Size() {
-		file.Close()
-		return nil, storage.Permanentf("%q has changed while it was published", f.path)
+	if err == nil {
+		var now found
+		if now, err = regular(f.path, info); err == nil && now == f {
+			return file, nil
+		}
 	}
-	return file, nil
+	file.Close()
+	return nil, storage.Permanentf("%q has changed while it was published", f.path)
 }

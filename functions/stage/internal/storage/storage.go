@@ -1,10 +1,14 @@
 // Package storage is what fetch and publish share in talking to S3: the sessions with which they
-// do, which failures another attempt may mend, and how often a single transfer is tried.
+// do, which failures another attempt may mend, and how long storage that is away is waited for.
+//
+// What it promises: while storage does not answer, a single request is made again and again until
+// patience is over, and none hangs. What storage refuses fails at once.
 package storage
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
@@ -33,4 +37,10 @@ func Classify(err error) error {
 		return &Permanent{err}
 	}
 	return err
+}
+
+// isLocal reports an error of this machine's files: no further request mends it.
+func isLocal(err error) bool {
+	var disk *fs.PathError
+	return errors.As(err, &disk)
 }
