@@ -11,8 +11,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/limited"
@@ -81,37 +83,72 @@ func boxOf(ctx context.Context, c client.Client, bucket string) (string, string,
 	return "", "", false, nil
 }
 
-// spool is the controller's own bucket, claimed once.
-type spool struct {
-	settings  *settings.Source
-	transport http.RoundTripper
-	live      client.Reader
+// startsPerSecond bounds the runs that uploads start, apart from the requests by which runs go on: a
+// flood of uploads starves none of them.
+const startsPerSecond = 60
 
-	mu      sync.Mutex
-	claimed string // the endpoint at which it was
+// runsClient creates runs.
+func (r *replica) runsClient() (client.Client, error) {
+	cfg := rest.CopyConfig(r.config)
+	cfg.RateLimiter, cfg.QPS, cfg.Burst = nil, startsPerSecond, 2*startsPerSecond
+	return client.New(cfg, client.Options{Scheme: r.scheme, Mapper: r.cluster.GetRESTMapper()})
 }
 
-func (s *spool) open(ctx context.Context) (uploads.Spool, error) {
-	now := s.settings.Current()
-	c, err := now.Client(s.transport)
+// inbox is where notifications wait, in the controller's own bucket.
+type inbox struct {
+	settings *settings.Source
+	live     client.Reader
+	clock    *s3.Clock
+
+	mu      sync.Mutex
+	claimed string    // the endpoint at which it was
+	lent    time.Time // until when it is used unclaimed
+}
+
+// lend is how long a bucket is used that could not be claimed.
+const lend = 10 * time.Second
+
+// claimTimeout bounds the question whose the bucket must be: S3 waits for the answer to its
+// notification.
+const claimTimeout = 3 * time.Second
+
+func newInbox(src *settings.Source, transport http.RoundTripper, live client.Reader) *inbox {
+	return &inbox{settings: src, live: live, clock: &s3.Clock{Transport: transport}}
+}
+
+// open gives the inbox. It is claimed once, for which the UID of the controller's namespace is
+// needed. While the API server does not answer, a bucket that was claimed for a namespace of that
+// name will do for a moment.
+func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
+	now := i.settings.Current()
+	c, err := now.Client(i.clock)
 	if err != nil {
-		return uploads.Spool{}, err
+		return uploads.Inbox{}, err
 	}
-	out := uploads.Spool{Client: c, Bucket: databox.RunBucketName(names.SystemNamespace)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.claimed == now.Config.S3.Endpoint {
+	out := uploads.Inbox{Client: c, Bucket: databox.RunBucketName(names.SystemNamespace), Clock: i.clock}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.claimed == now.Config.S3.Endpoint || time.Now().Before(i.lent) {
 		return out, nil
 	}
+	owner := databox.Owner{Namespace: names.SystemNamespace, Box: databox.RunsBox}
+	asking, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
 	ns := &corev1.Namespace{}
-	if err := s.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, ns); err != nil {
-		return out, fmt.Errorf("reading the controller's namespace: %w", err)
+	if err := i.live.Get(asking, types.NamespacedName{Name: owner.Namespace}, ns); err != nil {
+		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+			return out, fmt.Errorf("reading the controller's namespace: %w", err)
+		}
+		if err := s3.CheckBucketOfAny(ctx, c, out.Bucket, owner); err != nil {
+			return out, fmt.Errorf("the inbox, while the API server does not answer: %w", err)
+		}
+		i.lent = time.Now().Add(lend)
+		return out, nil
 	}
-	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region,
-		databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox})
-	if err != nil {
-		return out, fmt.Errorf("the spool: %w", err)
+	owner.NamespaceUID = string(ns.UID)
+	if err := s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner); err != nil {
+		return out, fmt.Errorf("the inbox: %w", err)
 	}
-	s.claimed = now.Config.S3.Endpoint
+	i.claimed = now.Config.S3.Endpoint
 	return out, nil
 }

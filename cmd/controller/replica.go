@@ -49,7 +49,7 @@ type replica struct {
 	cluster       ctrlcluster.Cluster
 	publisher     *events.Publisher
 	maker         *starts.Maker
-	spool         *spool
+	inbox         *inbox
 	notifications *uploads.Receiver
 	hints         http.Handler
 	leader        *leading.Leader
@@ -91,12 +91,17 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	if r.publisher, err = events.NewPublisher(brokers.URL); err != nil {
 		return nil, err
 	}
+	creator, err := r.runsClient()
+	if err != nil {
+		return nil, err
+	}
 	r.maker = &starts.Maker{Client: r.cluster.GetClient(), Live: r.cluster.GetAPIReader(), Settings: src,
-		Transport: transport}
-	r.spool = &spool{settings: src, transport: transport, live: r.cluster.GetAPIReader()}
+		Transport: transport, Runs: creator}
+	r.inbox = newInbox(src, transport, r.cluster.GetAPIReader())
 	r.notifications = &uploads.Receiver{
-		Token: func() string { return src.Current().WebhookToken }, Spool: r.spool.open,
-		Publish: r.publisher.Publish,
+		Token: func() string { return src.Current().WebhookToken }, Inbox: r.inbox.open,
+		Publish: r.publisher.Publish, Started: r.maker.Started, Start: r.maker.Told,
+		Grace: func() time.Duration { return src.Current().Config.Runs.Grace() },
 		Changed: func(namespace, box string, size int64, removed bool) {
 			if t := r.term.Load(); t != nil {
 				t.counter.Changed(namespace, box, size, removed)
@@ -120,7 +125,7 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 				t.schedules.Look(ctx, pipeline)
 			}
 		},
-		Upload: r.maker.Upload, Leading: func() bool { return r.term.Load() != nil },
+		Upload: r.maker.Upload, DeadLetter: r.maker.DeadLetter, Leading: func() bool { return r.term.Load() != nil },
 	}.Handler(), r.leader.Elsewhere)
 	return r, nil
 }
@@ -176,6 +181,7 @@ func (r *replica) run(ctx context.Context) error {
 	also(receiving, serve(r.options.metrics, promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})))
 	also(receiving, serve(r.options.events, r.hints))
 	also(receiving, serve(r.options.s3Events, r.notifications))
+	also(receiving, r.notifications.Deliver)
 	also(receiving, r.settings.Follow)
 	also(receiving, r.cluster.Start)
 	also(receiving, r.warm)

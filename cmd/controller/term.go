@@ -22,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/modules"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
+	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
@@ -106,18 +107,20 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 			Client: c, Live: live, Pods: pods, Events: events, Settings: src, Transport: r.transport,
 			Broker: r.publisher, Image: r.options.stageImage, StorageAway: r.transport.Since,
 		},
-		schedules: &modules.Schedules{Client: c, Live: live, Settings: src, Starts: r.maker},
+		schedules: &modules.Schedules{Client: c, Live: live, Settings: src, Starts: r.maker, Events: events},
 		counter: &usage.Counter{
 			Client: c, Live: live, Events: events, Settings: src, Transport: r.transport,
 			SystemBucket: func(ctx context.Context) (string, error) {
-				s, err := r.spool.open(ctx)
-				return s.Bucket, err
+				i, err := r.inbox.open(ctx)
+				return i.Bucket, err
 			},
 		},
 	}
+	b := &boxes.Reconciler{Client: c, Live: live, Events: events, Settings: src, Transport: r.transport}
+	sweeper := starts.NewSweeper(r.maker, b.Look)
+	b.ToldAgain = sweeper.Soon
 	for what, part := range map[string]interface{ SetUp(manager.Manager) error }{
-		"boxes": &boxes.Reconciler{Client: c, Live: live, Events: events, Settings: src,
-			Transport: r.transport},
+		"boxes":          b,
 		"module keys":    &modulekey.Reconciler{Client: c, Live: live},
 		"runs":           t.runs,
 		"logs of stages": runs.Janitor{Client: c, Pods: pods, Settings: src, Transport: r.transport},
@@ -130,8 +133,10 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	if err := mgr.Add(manager.RunnableFunc(r.notifications.Sweep)); err != nil {
-		return nil, err
+	for _, work := range []manager.RunnableFunc{r.notifications.Drain, sweeper.Run} {
+		if err := mgr.Add(work); err != nil {
+			return nil, err
+		}
 	}
 	return t, nil
 }

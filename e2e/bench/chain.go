@@ -57,7 +57,7 @@ func chains(ctx context.Context, c *live.Cluster) error {
 		return err
 	}
 	fmt.Printf(
-		"\nupload to notification    %s (the S3 server's own delay)\nnotification to fetch     %s (spool, event, start record, run, event, Job, pod)\npublish's end to fetch    %s (commit's news, event, Job, pod)\n", quantiles(told), quantiles(began), quantiles(hops))
+		"\nupload to notification    %s (the S3 server's own delay)\nnotification to fetch     %s (inbox, event, start record, run, event, Job, pod)\npublish's end to fetch    %s (commit's news, event, Job, pod)\n", quantiles(told), quantiles(began), quantiles(hops))
 	fmt.Printf(
 		"run created to 1st process %s\nstage to next stage      %s (user's process to user's process: publish, commit, events, Job, fetch)\nbare Job to bare Job     %s (three containers that do nothing)\nratio of the medians     %.2f\n",
 		quantiles(starts), quantiles(stages), quantiles(bare), median(stages).Seconds()/median(bare).Seconds())

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,15 +81,20 @@ type ObjectData struct {
 // ErrName is the error for a name that would come out of an event as another one, or not at all.
 var ErrName = errors.New("the name of a file or of its user does not pass through an event")
 
+// Carries reports whether names come out of an event as they went in.
+func Carries(names ...string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool {
+		return strings.TrimSpace(n) != n || !utf8.ValidString(n) || strings.ContainsFunc(n, unicode.IsControl)
+	})
+}
+
 // Event makes the CloudEvent of a change. Its attributes travel in headers of HTTP, which lose
 // blanks at the ends and take no control characters: a file or user with such a name gets no event
 // (ErrName), rather than one that speaks of somebody else's file or is tried again for ever.
 func (o Object) Event() (cloudevents.Event, error) {
 	e := cloudevents.NewEvent()
-	for _, name := range []string{o.User, o.Path, o.Key} {
-		if strings.TrimSpace(name) != name || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-			return e, fmt.Errorf("event of %q: %w", o.Key, ErrName)
-		}
+	if !Carries(o.User, o.Path, o.Key) {
+		return e, fmt.Errorf("event of %q: %w", o.Key, ErrName)
 	}
 	e.SetType(ObjectCreated)
 	if o.Removed {

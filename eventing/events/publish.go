@@ -1,9 +1,11 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -15,14 +17,16 @@ import (
 )
 
 const (
-	// maxQueue bounds the events of one module that wait.
-	maxQueue = 1024
+	// lanes is how many events of one module are on their way at once, and maxQueue how many wait in
+	// each lane.
+	lanes    = 8
+	maxQueue = 256
 	// perTry is how long one delivery may take: Knative's Broker answers only after all its
 	// subscribers have.
 	perTry = 60 * time.Second
 	// tryFor is how long one event is tried again.
 	tryFor = 2 * time.Minute
-	// idleFor is how long a module's worker waits for more before it ends.
+	// idleFor is how long a lane waits for more before it ends.
 	idleFor = time.Minute
 )
 
@@ -32,8 +36,9 @@ var ErrQueueFull = errors.New("too many events of this module wait to be publish
 // ErrClosed is what events get that were not published when the Publisher was closed.
 var ErrClosed = errors.New("the publisher is closed")
 
-// Publisher gives events to the Brokers of modules. Each module has a queue and a worker of its
-// own, so a slow Broker of one never holds up another; within a module events keep their order.
+// Publisher gives events to the Brokers of modules. Each module has lanes of its own, so a slow Broker
+// of one never holds up another. Events of one run, or of one object, go in one lane and keep their
+// order; others pass each other, for a Broker answers late and many files come at once.
 type Publisher struct {
 	resolve func(ctx context.Context, namespace string) (url string, err error)
 	client  cloudevents.Client
@@ -42,8 +47,21 @@ type Publisher struct {
 
 	mu      sync.Mutex
 	closed  bool
-	queues  map[string]chan waiting
+	queues  map[lane]chan waiting
 	workers sync.WaitGroup
+}
+
+type lane struct {
+	namespace string
+	number    uint64
+}
+
+var laneSeed = maphash.MakeSeed()
+
+// laneOf is the lane of an event: by its partition key, and without one by its subject.
+func laneOf(namespace string, e *cloudevents.Event) lane {
+	key, _ := e.Extensions()[PartitionKey].(string)
+	return lane{namespace, maphash.String(laneSeed, cmp.Or(key, e.Subject())) % lanes}
 }
 
 type waiting struct {
@@ -56,12 +74,13 @@ func NewPublisher(resolve func(ctx context.Context, namespace string) (string, e
 	c, err := cloudevents.NewClientHTTP(cehttp.WithClient(http.Client{
 		// A Broker does not send elsewhere, and nobody else sends us anywhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     short{http.DefaultTransport},
+		Transport: short{&http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: idleFor,
+			MaxIdleConns: 16 * lanes, MaxIdleConnsPerHost: 4 * lanes}},
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("CloudEvents client: %w", err)
 	}
-	p := &Publisher{resolve: resolve, client: c, queues: map[string]chan waiting{}}
+	p := &Publisher{resolve: resolve, client: c, queues: map[lane]chan waiting{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -93,11 +112,12 @@ func (p *Publisher) Publish(namespace string, e cloudevents.Event, done func(err
 	if p.closed {
 		return ErrClosed
 	}
-	q, ok := p.queues[namespace]
+	in := laneOf(namespace, &e)
+	q, ok := p.queues[in]
 	if !ok {
 		q = make(chan waiting, maxQueue)
-		p.queues[namespace] = q
-		p.workers.Go(func() { p.work(namespace, q) })
+		p.queues[in] = q
+		p.workers.Go(func() { p.work(in, q) })
 	}
 	select {
 	case q <- waiting{e, done}:
@@ -116,14 +136,14 @@ func (p *Publisher) Close() {
 	p.workers.Wait()
 }
 
-func (p *Publisher) work(namespace string, q chan waiting) {
+func (p *Publisher) work(in lane, q chan waiting) {
 	idle := time.NewTimer(idleFor)
 	defer idle.Stop()
 	for {
 		idle.Reset(idleFor)
 		select {
 		case w := <-q:
-			w.done(p.deliver(namespace, w.event))
+			w.done(p.deliver(in.namespace, w.event))
 		case <-p.ctx.Done():
 			for len(q) > 0 {
 				(<-q).done(ErrClosed)
@@ -132,7 +152,7 @@ func (p *Publisher) work(namespace string, q chan waiting) {
 		case <-idle.C:
 			p.mu.Lock()
 			if len(q) == 0 {
-				delete(p.queues, namespace)
+				delete(p.queues, in)
 				p.mu.Unlock()
 				return
 			}

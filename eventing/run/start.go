@@ -70,7 +70,7 @@ func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 		if !ok {
 			return at, true // it may still be on its way to the Broker
 		}
-		if taken = taken.Add(graceTaken); taken.Before(at) && taken.After(due) {
+		if taken = taken.Add(GraceTaken); taken.Before(at) && taken.After(due) {
 			at = taken
 		}
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	// ConditionSucceeded is Unknown while the run goes on.
 	ConditionSucceeded = "Succeeded"
-	// ConditionEventsLost: a stage was started without its event.
+	// ConditionEventsLost: the run, or a stage of it, was started without its event.
 	ConditionEventsLost = "EventsLost"
 )
 
@@ -26,8 +26,9 @@ const (
 	// askAgain is the pause before an attempt that was not seen is asked for again, if nothing else
 	// causes a step.
 	askAgain = 10 * time.Second
-	// graceTaken is the grace period once the Broker is known to have taken the event.
-	graceTaken = 5 * time.Second
+	// GraceTaken is the grace period once the Broker is known to have taken the event: of a stage,
+	// and of an upload.
+	GraceTaken = 5 * time.Second
 	// roomAgain is the pause before a run that is one too many looks again.
 	roomAgain = 2 * time.Second
 	// stopAgain is the pause before attempts of a run that has ended are stopped again.
@@ -146,6 +147,12 @@ func (x *step) begin() {
 		s.StartTime = &metav1.Time{Time: x.now}
 	}
 	s.State = runtimev1.Pending
+	if what := x.run.Annotations[runtimev1.EventLostAnnotation]; what != "" {
+		x.setCondition(metav1.Condition{
+			Type: ConditionEventsLost, Status: metav1.ConditionTrue, Reason: "GracePeriodOver",
+			Message: fmt.Sprintf("the run was started without its event (%s): none came in time", what),
+		})
+	}
 	switch {
 	case p == nil:
 		x.keepHint = true

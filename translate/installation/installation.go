@@ -34,6 +34,24 @@ type Config struct {
 	Limits          Limits          `yaml:"limits"`
 	Storage         Storage         `yaml:"storage"`
 	Gateway         Gateway         `yaml:"gateway"`
+	Uploads         Uploads         `yaml:"uploads"`
+}
+
+// Uploads are how files are found that start runs.
+type Uploads struct {
+	// SweepMinutes is how often the boxes with on-upload rules are looked through for files of which
+	// the S3 server has not told, 0 to 1440. Default 5; 0 is never, for a server that tells all.
+	SweepMinutes int `yaml:"sweepMinutes"`
+}
+
+// SweepEvery is SweepMinutes; 0 is never.
+func (u Uploads) SweepEvery() time.Duration { return time.Duration(u.SweepMinutes) * time.Minute }
+
+func (u Uploads) validate() error {
+	if u.SweepMinutes < 0 || u.SweepMinutes > 24*60 {
+		return fmt.Errorf("uploads.sweepMinutes: %d is not within 0 to 1440", u.SweepMinutes)
+	}
+	return nil
 }
 
 // Storage is how boxes are looked after.
@@ -266,6 +284,7 @@ func Default() Config {
 		Limits:  Limits{BodyMiB: UsualBody, UploadLinks: UsualUploadLinks},
 		Storage: Storage{CountMinutes: 10},
 		Gateway: Gateway{MaxScale: 10},
+		Uploads: Uploads{SweepMinutes: 5},
 	}
 }
 
@@ -338,5 +357,5 @@ func (c Config) validate() error {
 		}
 	}
 	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(),
-		c.Storage.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
+		c.Storage.validate(), c.Uploads.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

@@ -75,6 +75,7 @@ func TestParseRefuses(t *testing.T) {
 		"{s3: {endpoint: 'https://s3.example.org'}, networkPolicies: {egress: Restricted}}":       "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{s3: {endpoint: 'http://minio.minio.svc.other'}, networkPolicies: {egress: Restricted}}": "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{networkPolicies: {denied: [a]}}":                                                        "field denied not found",
+		"uploads: {sweepMinutes: -1}":                                                             "uploads.sweepMinutes: -1 is not within 0 to 1440",
 		"oidc: {audience: x}":                                                                     "field audience not found",
 	} {
 		if _, err := installation.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {

@@ -155,6 +155,18 @@ func (s *Server) Put(t testing.TB, bucket, key, content string) {
 	}
 }
 
+// PutAt writes an object that came at another time, with user metadata. MinIO's own replication does
+// so.
+func (s *Server) PutAt(t testing.TB, bucket, key, content string, at time.Time, metadata map[string]string) {
+	t.Helper()
+	_, err := s.PutObject(context.Background(), bucket, key,
+		strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{UserMetadata: metadata,
+			Internal: minio.AdvancedPutOptions{SourceMTime: at}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func findMinIO(t testing.TB) string {
 	t.Helper()
 	if p := os.Getenv("UNIP_MINIO"); p != "" {

@@ -93,6 +93,17 @@ var errUntagged = fmt.Errorf("%w: it has no tag of unip", ErrBucketNotOurs)
 // CheckBucket is nil when the bucket exists and its tags name o. It changes nothing. Otherwise the
 // error is ErrBucketNotOurs or S3's own (code NoSuchBucket when there is none), wrapped.
 func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) error {
+	return checkTags(ctx, c, bucket, o.Tags())
+}
+
+// CheckBucketOfAny is CheckBucket for whoever cannot know the namespace's UID now: it takes any.
+func CheckBucketOfAny(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) error {
+	want := o.Tags()
+	delete(want, databox.TagNamespaceUID)
+	return checkTags(ctx, c, bucket, want)
+}
+
+func checkTags(ctx context.Context, c *minio.Client, bucket string, want map[string]string) error {
 	t, err := c.GetBucketTagging(ctx, bucket)
 	if isCode(err, "NoSuchTagSet") || isCode(err, "NoSuchTagSetError") {
 		// MinIO gives this answer for a bucket that does not exist, too.
@@ -109,7 +120,7 @@ func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.
 	}
 	found := t.ToMap()
 	ours := map[string]string{}
-	for k := range o.Tags() {
+	for k := range want {
 		if v, ok := found[k]; ok {
 			ours[k] = v
 		}
@@ -117,7 +128,7 @@ func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.
 	switch {
 	case len(ours) == 0:
 		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
-	case !maps.Equal(ours, o.Tags()):
+	case !maps.Equal(ours, want):
 		return fmt.Errorf("bucket %s is tagged for namespace %q (UID %q), box %q: %w",
 			bucket, ours[databox.TagNamespace], ours[databox.TagNamespaceUID], ours[databox.TagBox], ErrBucketNotOurs)
 	}

@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -61,11 +63,27 @@ type Reconciler struct {
 	Settings *settings.Source
 	// Transport carries all S3 calls.
 	Transport http.RoundTripper
+	// ToldAgain is told that a box's notifications had to be set again: some may be missing. It must
+	// not block.
+	ToldAgain func(why string)
+
+	wake chan event.GenericEvent
+}
+
+// Look makes the controller look at a box soon. It never blocks; the next look of its own comes in
+// any case.
+func (r *Reconciler) Look(box types.NamespacedName) {
+	select {
+	case r.wake <- event.GenericEvent{Object: &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{
+		Namespace: box.Namespace, Name: box.Name}}}:
+	default:
+	}
 }
 
 // SetUp adds the reconciler to the manager. The cache's RoleBindings must be limited to
 // modulerole.InCache.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
+	r.wake = make(chan event.GenericEvent, 64)
 	all := make(chan event.GenericEvent, 1)
 	r.Settings.OnChange(func() {
 		select {
@@ -93,6 +111,7 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 			func() client.ObjectList { return &platformv1.DataBoxList{} })).
 		Watches(&platformv1.DataBox{}, viewers, ofUsers).
 		WatchesRawSource(source.Channel(all, everyBox)).
+		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
@@ -43,11 +44,30 @@ func (r *Reconciler) ensureStorage(
 	o := r.ensureSessions(ctx, box, store, bucket)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
 	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
-		if err := s3.EnsureNotification(ctx, store.Client, bucket, arn); err != nil {
-			o.message += "; uploads start no pipeline: " + err.Error()
+		written, err := s3.EnsureNotification(ctx, store.Client, bucket, arn)
+		if err != nil {
+			o.message += "; uploads start no pipeline by being told: " + err.Error()
+		}
+		if written && wasReady(box) {
+			r.setAgain(box)
 		}
 	}
 	return o
+}
+
+// wasReady reports a box that an earlier pass has found, or made, in order.
+func wasReady(box *platformv1.DataBox) bool {
+	return meta.IsStatusConditionTrue(box.Status.Conditions, platformv1.ConditionReady)
+}
+
+// setAgain tells that the notifications of a box had gone. What came meanwhile nobody has told.
+func (r *Reconciler) setAgain(box *platformv1.DataBox) {
+	notificationsSetAgain.Inc()
+	r.Events.Eventf(box, nil, corev1.EventTypeWarning, "NotificationsSetAgain", "Reconcile",
+		"the bucket did not tell of uploads any more, or is a new one; its notifications were set again")
+	if r.ToldAgain != nil {
+		r.ToldAgain("the notifications of box " + box.Namespace + "/" + box.Name + " had to be set again")
+	}
 }
 
 // ensureView is the pass of a box that refers to another module's box: it gets sessions that read

@@ -63,8 +63,7 @@ func Box(t *testing.T, c client.Client, server *miniotest.Server, name string) s
 	ns := &corev1.Namespace{}
 	Must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
 	bucket := databox.BucketName("default", name)
-	Must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1",
-		databox.Owner{Namespace: "default", NamespaceUID: string(ns.UID), Box: name}))
+	Claim(t, server, bucket, name, ns)
 	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}
 	Must(t, c.Create(t.Context(), box))
@@ -73,6 +72,13 @@ func Box(t *testing.T, c client.Client, server *miniotest.Server, name string) s
 	box.Status.Conditions = []metav1.Condition{ready}
 	Must(t, c.Status().Update(t.Context(), box))
 	return bucket
+}
+
+// Claim makes a bucket of a namespace.
+func Claim(t *testing.T, server *miniotest.Server, bucket, box string, ns *corev1.Namespace) {
+	t.Helper()
+	Must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1",
+		databox.Owner{Namespace: ns.Name, NamespaceUID: string(ns.UID), Box: box}))
 }
 
 // GiveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +147,29 @@ func TestGate(t *testing.T) {
 			t.Errorf("%v; %d namespaces are remembered", err, len(g.gates))
 		}
 	})
+}
+
+// A thousand items of one group delay another's one by one item; each group keeps its order.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	q := NewTurns(func(s string) string { return s[:1] })
+	for i := range 1000 {
+		q.Push(fmt.Sprint("a", i))
+	}
+	q.Push("b0")
+	q.Push("b1")
+	var got []string
+	for range 5 {
+		got = append(got, q.Pop())
+	}
+	if want := []string{"a0", "b0", "a1", "b1", "a2"}; !slices.Equal(got, want) || q.Len() != 997 {
+		t.Errorf("%v, want %v; %d are left", got, want, q.Len())
+	}
+	for q.Len() > 0 {
+		q.Pop()
+	}
+	q.Push("a")
+	if got := q.Pop(); got != "a" {
+		t.Errorf("after a pause: %s", got)
+	}
 }

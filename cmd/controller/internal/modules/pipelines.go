@@ -122,6 +122,9 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s setting
 	if err := runbucket.Claim(ctx, s, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
+	if err := l.seeRules(ctx, p); err != nil {
+		return err
+	}
 	if err := l.logSession(ctx, p, s); err != nil {
 		return err
 	}

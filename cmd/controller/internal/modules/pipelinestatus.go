@@ -14,9 +14,10 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-// The status of a Pipeline has two writers, each with fields and a condition of its own.
+// The status of a Pipeline has three writers, each with fields and a condition of its own.
 const (
 	pipelinesOwner = client.FieldOwner(names.Controller + "/pipelines") // ObservedGeneration, Address, condition Ready
+	uploadsOwner   = client.FieldOwner(names.Controller + "/uploads")   // Uploads
 	schedulesOwner = client.FieldOwner(names.Controller + "/schedules") // Schedule, condition Scheduled
 )
 

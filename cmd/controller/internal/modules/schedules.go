@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -18,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -44,6 +48,11 @@ const (
 	GracePeriodOver = "GracePeriodOver" // the last run began without its ping
 )
 
+var schedulesMissed = prometheus.NewCounter(prometheus.CounterOpts{Name: "unip_schedules_missed_total",
+	Help: "How often due times of a schedule were passed over, because nobody could start their run in time."})
+
+func init() { metrics.Registry.MustRegister(schedulesMissed) }
+
 // Schedules starts the runs of Pipelines with a schedule: one for each due time, none for what was
 // due before the schedule was first seen or longer ago than lateAtMost, and of several that were
 // missed the latest only. That a ping comes is no reason for a run, only to look at the schedule
@@ -53,6 +62,7 @@ type Schedules struct {
 	Live     client.Reader
 	Settings *settings.Source
 	Starts   *starts.Maker
+	Events   events.EventRecorder
 
 	now   func() time.Time
 	wake  chan event.GenericEvent
@@ -131,6 +141,7 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		if err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
+		l.tellMissed(before, p)
 		if p.Status.Schedule == nil {
 			if err := l.dropOfBefore(ctx, req.NamespacedName); err != nil {
 				return reconcile.Result{}, err
@@ -138,6 +149,19 @@ func (l *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		}
 	}
 	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// tellMissed tells of due times that were passed over, once that is written: nothing else would make
+// anybody look at the Pipeline.
+func (l *Schedules) tellMissed(before, p *runtimev1.Pipeline) {
+	was, is := before.Status.Schedule, p.Status.Schedule
+	if is == nil || is.Missed == 0 || was != nil && was.Missed == is.Missed {
+		return
+	}
+	schedulesMissed.Inc()
+	l.Events.Eventf(p, nil, corev1.EventTypeWarning, Missed, "Schedule",
+		"what was due from %s on was passed over: it could not be started within %s",
+		is.LastMissedTime.UTC().Format(time.RFC3339), lateAtMost)
 }
 
 // dropOfBefore takes away what an earlier release has written into the status of a pipeline that
@@ -180,7 +204,7 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 			seen.SettledTime = p.CreationTimestamp
 		}
 		if st != nil {
-			seen.LastScheduleTime = st.LastScheduleTime
+			seen.LastScheduleTime, seen.LastMissedTime, seen.Missed = st.LastScheduleTime, st.LastMissedTime, st.Missed
 		}
 		st, p.Status.Schedule = seen, seen
 		meta.SetStatusCondition(&p.Status.Conditions, condition)
@@ -191,6 +215,7 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 			fmt.Sprintf("what was due from %s on was passed over: at that time nobody looked",
 				look.Missed.UTC().Format(time.RFC3339))
 		log.Info("a scheduled run was missed", "due", look.Missed, "latest", look.Due)
+		st.LastMissedTime, st.Missed = new(metav1.NewTime(look.Missed)), st.Missed+1
 		st.SettledTime = metav1.NewTime(now.Add(-lateAtMost).Truncate(time.Second))
 	}
 	if !look.Due.IsZero() {

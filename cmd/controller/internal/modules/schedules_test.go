@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	kevents "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -33,6 +34,7 @@ type clock struct {
 	*Schedules
 	nanos atomic.Int64
 	s3    *miniotest.Server
+	told  *kevents.FakeRecorder
 }
 
 func newClock(t *testing.T) *clock {
@@ -40,9 +42,9 @@ func newClock(t *testing.T) *clock {
 	_, api, s3, src := controllertest.Servers(t)
 	controllertest.Box(t, api, s3, "userdata")
 	maker := &starts.Maker{Client: api, Live: api, Settings: src, Transport: http.DefaultTransport}
-	c := &clock{s3: s3}
+	c := &clock{s3: s3, told: kevents.NewFakeRecorder(100)}
 	c.Schedules = &Schedules{Client: api, Live: api, Settings: src, Starts: maker,
-		now: func() time.Time { return time.Unix(0, c.nanos.Load()) }}
+		Events: c.told, now: func() time.Time { return time.Unix(0, c.nanos.Load()) }}
 	// The next full hour: after the creation of everything.
 	c.set(time.Now().Truncate(time.Hour).Add(time.Hour))
 	return c
@@ -202,6 +204,21 @@ func TestMissedDueTimes(t *testing.T) {
 	c.runs(t, daily, 0)
 	if reason(daily) != "True Missed" || daily.Status.Schedule.LastScheduleTime != nil {
 		t.Errorf("%s, %+v", reason(daily), daily.Status.Schedule)
+	}
+	// The user is told: in the status, and by an Event that says since when.
+	if st := daily.Status.Schedule; st.Missed != 1 || st.LastMissedTime == nil ||
+		!strings.HasSuffix(st.LastMissedTime.UTC().Format(time.RFC3339), ":00Z") {
+		t.Errorf("%+v", st)
+	}
+	for range 2 { // of each of the two schedules
+		select {
+		case told := <-c.told.Events:
+			if !strings.Contains(told, "Warning Missed") || !strings.Contains(told, "passed over") {
+				t.Errorf("the Event is %q", told)
+			}
+		default:
+			t.Error("no Event tells of what was passed over")
+		}
 	}
 	before := daily.ResourceVersion
 	if c.look(t, daily); daily.ResourceVersion != before {

@@ -7,6 +7,7 @@ package runbucket
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 
@@ -21,6 +22,9 @@ const (
 	keepRunsDays   = 30
 	keepStartsDays = 90
 )
+
+// StartsLive is how long a start record lives. A file that is older has none to be known by.
+const StartsLive = keepStartsDays * 24 * time.Hour
 
 // Claim makes the module's run bucket, or finds it.
 func Claim(ctx context.Context, s settings.Store, namespace, uid string) error {

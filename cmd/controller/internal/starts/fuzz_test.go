@@ -68,6 +68,10 @@ func FuzzReceiver(f *testing.F) {
 				look(types.NamespacedName{Namespace: namespace, Name: pipeline})
 				return nil
 			},
+			DeadLetter: func(_ context.Context, f File) error {
+				look(types.NamespacedName{Namespace: f.Namespace, Name: "any"})
+				return nil
+			},
 			Leading: func() bool { return true },
 		}.Handler()
 		rec := httptest.NewRecorder()

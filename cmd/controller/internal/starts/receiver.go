@@ -43,10 +43,12 @@ const (
 // cluster may post to a Broker: what the functions below do for a name that is not there must cost
 // nothing.
 type Receiver struct {
-	Hint    func(ctx context.Context, run types.NamespacedName)
-	Ping    func(ctx context.Context, pipeline types.NamespacedName)
-	Upload  func(ctx context.Context, namespace, pipeline string, rule int, user, file string) error
-	Leading func() bool
+	Hint   func(ctx context.Context, run types.NamespacedName)
+	Ping   func(ctx context.Context, pipeline types.NamespacedName)
+	Upload func(ctx context.Context, namespace, pipeline string, rule int, user, file string) error
+	// DeadLetter is told of an upload that no Trigger could deliver.
+	DeadLetter func(ctx context.Context, f File) error
+	Leading    func() bool
 }
 
 // Handler serves it.
@@ -112,18 +114,25 @@ func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
 	defer cancel()
 	if err := r.Upload(ctx, req.PathValue("ns"), req.PathValue("pipeline"), rule, extension(e, events.User),
 		e.Subject()); err != nil {
-		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline",
-			req.PathValue("pipeline"), "file", oneLine(e.Subject()), "error", oneLine(err.Error()))
-		http.Error(w, "not now", http.StatusServiceUnavailable)
+		notNow(w, req, e.Subject(), err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
 
+// notNow has the Broker try again.
+func notNow(w http.ResponseWriter, req *http.Request, file string, err error) {
+	slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline",
+		req.PathValue("pipeline"), "file", oneLine(file), "error", oneLine(err.Error()))
+	http.Error(w, "not now", http.StatusServiceUnavailable)
+}
+
 // deadLetterLines bounds what strangers can write into the log.
 var deadLetterLines = rate.NewLimiter(5, 50)
 
-// deadLetter looks at the run that an undeliverable event names; everything else the sweeps find.
+// deadLetter looks at what an undeliverable event names: a run, or an upload, which it starts. It is
+// answered 503 while the upload cannot be started, and so comes again for a while; after that the
+// inbox of uploads still has it.
 func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 	e, ok := receive(w, req)
 	if !ok {
@@ -135,8 +144,19 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 			"id", oneLine(e.ID()), "source", oneLine(e.Source()),
 			"code", oneLine(extension(e, "knativeerrorcode")), "destination", oneLine(extension(e, "knativeerrordest")))
 	}
-	if run := extension(e, events.Run); run != "" && len(run) <= 253 && req.PathValue("ns") != "" && r.Leading() {
-		r.Hint(req.Context(), types.NamespacedName{Namespace: req.PathValue("ns"), Name: run})
+	namespace := req.PathValue("ns")
+	if run := extension(e, events.Run); run != "" && len(run) <= 253 && namespace != "" && r.Leading() {
+		r.Hint(req.Context(), types.NamespacedName{Namespace: namespace, Name: run})
+	}
+	if e.Type() == events.ObjectCreated && namespace != "" {
+		ctx, cancel := context.WithTimeout(req.Context(), startBudget)
+		defer cancel()
+		f := File{Namespace: namespace, Box: extension(e, events.Box), User: extension(e, events.User),
+			Path: e.Subject()}
+		if err := r.DeadLetter(ctx, f); err != nil {
+			notNow(w, req, f.Path, err)
+			return
+		}
 	}
 	w.WriteHeader(http.StatusAccepted)
 }

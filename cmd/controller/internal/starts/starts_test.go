@@ -5,10 +5,13 @@ package starts
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
@@ -45,7 +48,20 @@ func newStarts(t *testing.T) (*Maker, *miniotest.Server) {
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table",
 		Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
+	hold(t, c, p, time.Now().Add(-24*time.Hour))
 	return &Maker{Client: c, Live: c, Settings: src, Transport: http.DefaultTransport}, server
+}
+
+// hold has the rules of a pipeline hold since then.
+func hold(t *testing.T, c client.Client, p *runtimev1.Pipeline, since time.Time) {
+	t.Helper()
+	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(p), p))
+	p.Status.Uploads = &runtimev1.UploadsStatus{SeenTime: metav1.NewTime(since)}
+	for _, r := range rulesOf(p) {
+		p.Status.Uploads.Rules = append(p.Status.Uploads.Rules,
+			runtimev1.UploadRuleStatus{Rule: r.id, SinceTime: metav1.NewTime(since)})
+	}
+	must(t, c.Status().Update(t.Context(), p))
 }
 
 func runsOf(t *testing.T, s *Maker) []runtimev1.PipelineRun {
@@ -128,8 +144,8 @@ func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 	}
 }
 
-// A controller that dies between the record and the run leaves a start that is completed by whoever
-// hears of the upload again.
+// A controller of an earlier release that died between its record and the run has left a start that
+// is completed.
 func TestABrokenStartIsCompleted(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
@@ -137,24 +153,46 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 		Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
+	runBucket := databox.RunBucketName("default")
 	for _, key := range []string{"pending/k", "starts/k"} {
-		server.Put(t, databox.RunBucketName("default"), key, string(b))
+		server.Put(t, runBucket, key, string(b))
 	}
-	store, err := s.Settings.Open(s.Transport)
-	must(t, err)
 	for range 2 { // the second finds it done
-		must(t, s.once(t.Context(), store, "default", "k", x))
+		must(t, s.Complete(t.Context(), "default"))
 		if runs := runsOf(t, s); len(runs) != 1 || runs[0].Name != "train-x" {
 			t.Fatalf("%+v", runs)
 		}
 	}
-	got, err := readStart(t.Context(), store, databox.RunBucketName("default"), "starts/k")
+	got, err := s.recordOf(t, "k")
 	if err != nil || !got.Created {
 		t.Errorf("%+v %v", got, err)
 	}
-	got, err = readStart(t.Context(), store, databox.RunBucketName("default"), "pending/k")
-	if err != nil || got != nil {
-		t.Errorf("pending is left: %+v %v", got, err)
+	if keys := keysOf(t, server, runBucket); !slices.Equal(keys, []string{"starts/k"}) {
+		t.Errorf("the run bucket holds %v", keys)
+	}
+}
+
+func (s *Maker) recordOf(t *testing.T, key string) (*start, error) {
+	t.Helper()
+	store, err := s.Settings.Open(s.Transport)
+	must(t, err)
+	at, err := s.module(t.Context(), store, "default")
+	must(t, err)
+	return at.record(t.Context(), key)
+}
+
+// A run without its record, which a controller that died has left, is not made twice.
+func TestARunWithoutItsRecord(t *testing.T) {
+	t.Parallel()
+	s, server := newStarts(t)
+	server.Put(t, databox.BucketName("default", "userdata"), "users/ann/file_groups/in/a.csv", "1")
+	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"))
+	runBucket := databox.RunBucketName("default")
+	keys := keysOf(t, server, runBucket)
+	must(t, server.RemoveObject(t.Context(), runBucket, keys[0], minio.RemoveObjectOptions{}))
+	must(t, s.Told(t.Context(), File{Namespace: "default", Box: "userdata", User: "ann", Path: "in/a.csv"}))
+	if n, now := len(runsOf(t, s)), keysOf(t, server, runBucket); n != 1 || !slices.Equal(now, keys) {
+		t.Errorf("%d runs, records %v", n, now)
 	}
 }
 

@@ -1,17 +1,26 @@
 package uploads
 
-import "testing"
+import (
+	"testing"
+	"time"
 
-// What lies in the spool is read as the server wrote it that sent it, or would stay there for ever.
-func TestDialectOfASpoolObject(t *testing.T) {
+	"github.com/unip-knative/unip/eventing/notification"
+)
+
+// What lies in the inbox is read as the server wrote it that sent it, or would stay there for ever.
+func TestKeysOfEntries(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[string]string{
-		"spool/20260301T120000.000000000-ABC.minio.json": "minio",
-		"spool/20260301T120000.000000000-ABC.other.json": "other",
-		"spool/20260301T120000.000000000-ABC.json":       "minio", // from before
-		"spool/x": "minio",
+	for key, want := range map[string][2]string{
+		"spool/20260301T120000.000000000-ABC.unip-b.minio.json": {"minio", "unip-b"},
+		"spool/20260301T120000.000000000-ABC.minio.json":        {"minio", ""}, // from before
+		"spool/20260301T120000.000000000-ABC.other.json":        {"other", ""},
+		"spool/20260301T120000.000000000-ABC.json":              {"minio", ""},
+		"spool/x": {"minio", ""},
+		newKey("spool/", time.Now(), []notification.Record{{Bucket: "unip-b"}}, "minio"): {"minio", "unip-b"},
+		newKey("spool/", time.Now(), []notification.Record{{Bucket: "a.b"}}, "minio"):    {"minio", ""},
+		newKey("rejected/", time.Now(), nil, "minio"):                                    {"minio", ""},
 	} {
-		if got := dialectOf(key); got != want {
+		if got := [2]string{dialectOf(key), bucketOf(key)}; got != want {
 			t.Errorf("%s: %q, want %q", key, got, want)
 		}
 	}

@@ -1,8 +1,14 @@
 package v1alpha1
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 // Pipeline is an ExperimentPipeline that has been checked: its variables, its stages, and what an
@@ -190,6 +196,23 @@ type UploadOutput struct {
 	Developer bool `json:"developer,omitempty"`
 }
 
+// ID is made of the rule's content alone: a rule that moves in the list stays the same, and one that
+// changes is another one. Two of the same content are one.
+func (r UploadRule) ID() string {
+	parts := []string{r.Box, r.Prefix, r.Suffix, r.Input}
+	outputs := make([]string, 0, len(r.Outputs))
+	for _, o := range r.Outputs {
+		outputs = append(outputs, names.Hash(o.Variable, o.Place()))
+	}
+	slices.Sort(outputs)
+	return names.Hash(append(parts, outputs...)...)
+}
+
+// Meets reports whether the rule is about a file of a user in a box; path is below the user's files.
+func (r UploadRule) Meets(box, path string) bool {
+	return r.Box == box && strings.HasPrefix(path, r.Prefix) && strings.HasSuffix(path, r.Suffix)
+}
+
 // Place is the folder as a run's spec.outputs has it.
 func (o UploadOutput) Place() string {
 	if o.Developer {
@@ -214,6 +237,45 @@ type PipelineStatus struct {
 	// Schedule is how far the schedule has been followed.
 	// +optional
 	Schedule *ScheduleStatus `json:"schedule,omitempty"`
+	// Uploads says since when each on-upload rule holds.
+	// +optional
+	Uploads *UploadsStatus `json:"uploads,omitempty"`
+}
+
+// UploadsStatus is how long the on-upload rules have been there.
+type UploadsStatus struct {
+	// SeenTime is when the pipeline was first seen by a release that knows rules by their content,
+	// by the clock of the S3 server.
+	SeenTime metav1.Time `json:"seenTime"`
+	// Upgraded says that an earlier release may have started runs of it.
+	// +optional
+	Upgraded bool `json:"upgraded,omitempty"`
+	// Rules are those of spec.onUpload.
+	// +optional
+	// +listType=map
+	// +listMapKey=rule
+	Rules []UploadRuleStatus `json:"rules,omitempty"`
+}
+
+// UploadRuleStatus is one on-upload rule.
+type UploadRuleStatus struct {
+	// Rule is made of the rule's content, wherever it stands in the list.
+	Rule string `json:"rule"`
+	// SinceTime is from when on the rule holds, by the clock of the S3 server: a file that was there
+	// before starts nothing.
+	SinceTime metav1.Time `json:"sinceTime"`
+}
+
+// Since is from when on a rule holds; ok is false for one that has not been seen yet.
+func (u *UploadsStatus) Since(rule string) (since time.Time, ok bool) {
+	if u == nil {
+		return time.Time{}, false
+	}
+	i := slices.IndexFunc(u.Rules, func(r UploadRuleStatus) bool { return r.Rule == rule })
+	if i < 0 {
+		return time.Time{}, false
+	}
+	return u.Rules[i].SinceTime.Time, true
 }
 
 // Address is what Knative's Addressable has in its status.
@@ -232,6 +294,12 @@ type ScheduleStatus struct {
 	// LastScheduleTime is the due time of the last run, not when that began.
 	// +optional
 	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+	// LastMissedTime is the first of the due times that were passed over last.
+	// +optional
+	LastMissedTime *metav1.Time `json:"lastMissedTime,omitempty"`
+	// Missed counts how often due times were passed over.
+	// +optional
+	Missed int64 `json:"missed,omitempty"`
 }
 
 // PipelineList is a list of pipelines.

@@ -14,6 +14,10 @@ const (
 	StageLabel    = "knative.unified-platform.cs.hse.ru/stage"
 )
 
+// EventLostAnnotation stands on a run that was started without the event that should have: its value
+// says of which. The run's condition EventsLost tells it.
+const EventLostAnnotation = "knative.unified-platform.cs.hse.ru/event-lost"
+
 // Origins of a run.
 const (
 	OriginAPI        = "API"        // a call of the module's API
