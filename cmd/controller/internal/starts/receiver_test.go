@@ -28,8 +28,8 @@ func TestDeadLetterOfAnUpload(t *testing.T) {
 	}.Handler()
 	post := func(path, kind string) int {
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
-		for k, v := range map[string]string{"Specversion": "1.0", "Id": "x", "Source": "/s", "Type": kind, "Box": "data",
-			"User": "ann", "Subject": "in/a.csv", "Pipeline": "forged"} {
+		for k, v := range map[string]string{"Specversion": "1.0", "Id": "x", "Source": "/s", "Type": kind,
+			"Box": "data", "User": "ann", "Subject": "in/a.csv", "Pipeline": "forged"} {
 			req.Header.Set("Ce-"+k, v)
 		}
 		rec := httptest.NewRecorder()
