@@ -55,6 +55,7 @@ type cluster struct {
 	asked    *requests
 	events   string // where the controller takes events
 	s3Events string // where it takes notifications
+	listens  string // where the next replica shall take them; "" is anywhere
 }
 
 // TestController tells the life of boxes and keys in order: what an operator does to the whole
@@ -104,7 +105,7 @@ func start(t *testing.T) *cluster {
 
 // startServers starts what the controller stands between, and gives a configuration with the rights
 // of its account and no more.
-func startServers(t *testing.T) (*cluster, *rest.Config) {
+func startServers(t *testing.T, ofMinIO ...string) (*cluster, *rest.Config) {
 	t.Helper()
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/200-databox.yaml",
 		"../../config/201-runtime.yaml"}, ErrorIfCRDPathMissing: true}
@@ -114,7 +115,7 @@ func startServers(t *testing.T) (*cluster, *rest.Config) {
 	scheme := runtime.NewScheme()
 	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
 		platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
-	c := &cluster{s3: miniotest.Start(t), dir: t.TempDir(), asked: &requests{}}
+	c := &cluster{s3: miniotest.Start(t, ofMinIO...), dir: t.TempDir(), asked: &requests{}}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
@@ -146,6 +147,9 @@ func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &process{events: freeport.Address(t), s3Events: freeport.Address(t), stop: stop,
 		ended: make(chan struct{})}
+	if c.listens != "" {
+		p.s3Events = c.listens
+	}
 	go func() {
 		defer close(p.ended)
 		p.err = run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",

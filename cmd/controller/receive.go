@@ -103,6 +103,13 @@ type inbox struct {
 	mu      sync.Mutex
 	claimed string    // the endpoint at which it was
 	lent    time.Time // until when it is used unclaimed
+	asked   chan uid  // where the answer comes to the question that is under way
+}
+
+// uid is whose the bucket must be, or why that cannot be known.
+type uid struct {
+	uid string
+	err error
 }
 
 // lend is how long a bucket is used that could not be claimed.
@@ -132,23 +139,48 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 		return out, nil
 	}
 	owner := databox.Owner{Namespace: names.SystemNamespace, Box: databox.RunsBox}
-	asking, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
-	ns := &corev1.Namespace{}
-	if err := i.live.Get(asking, types.NamespacedName{Name: owner.Namespace}, ns); err != nil {
-		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-			return out, fmt.Errorf("reading the controller's namespace: %w", err)
-		}
+	answer := i.ask(ctx)
+	if apierrors.IsNotFound(answer.err) || apierrors.IsForbidden(answer.err) {
+		return out, fmt.Errorf("reading the controller's namespace: %w", answer.err)
+	}
+	if answer.err != nil {
 		if err := s3.CheckBucketOfAny(ctx, c, out.Bucket, owner); err != nil {
 			return out, fmt.Errorf("the inbox, while the API server does not answer: %w", err)
 		}
 		i.lent = time.Now().Add(lend)
 		return out, nil
 	}
-	owner.NamespaceUID = string(ns.UID)
+	owner.NamespaceUID = answer.uid
 	if err := s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner); err != nil {
 		return out, fmt.Errorf("the inbox: %w", err)
 	}
 	i.claimed = now.Config.S3.Endpoint
 	return out, nil
+}
+
+var errNoAnswer = errors.New("the API server does not answer in time")
+
+// ask asks for the UID, and waits for the answer for a while. A question may hang for as long as its
+// connection, whatever its context says: where the client has first to learn what the server knows.
+func (i *inbox) ask(ctx context.Context) uid {
+	if i.asked == nil {
+		answer := make(chan uid, 1)
+		i.asked = answer
+		go func() {
+			ns := &corev1.Namespace{}
+			err := i.live.Get(context.WithoutCancel(ctx), types.NamespacedName{Name: names.SystemNamespace}, ns)
+			answer <- uid{string(ns.UID), err}
+		}()
+	}
+	wait := time.NewTimer(claimTimeout)
+	defer wait.Stop()
+	select {
+	case answer := <-i.asked:
+		i.asked = nil
+		return answer
+	case <-ctx.Done():
+		return uid{err: ctx.Err()}
+	case <-wait.C:
+		return uid{err: errNoAnswer}
+	}
 }
