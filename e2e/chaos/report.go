@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/e2e/chaos/judge"
+	"github.com/unip-knative/unip/e2e/chaos/work"
 )
 
 // Report is what came of a seed.
@@ -26,6 +27,7 @@ type Report struct {
 
 func makeReport(o options, begun time.Time, calm, after judge.Verdict, s *striker, l *ledger) *Report {
 	quiet := judge.Quiet(calm.Judged)
+	delete(quiet, work.Turns) // they wait for each other
 	return &Report{
 		Seed: o.seed, Runs: o.runs, Took: time.Since(begun), Judged: len(after.Judged), Findings: after.Findings,
 		Quiet: quiet, Delays: judge.Delays(after.Judged, quiet, s.windows), Missed: s.missed, Refused: l.refused,
@@ -44,9 +46,14 @@ func (r *Report) Markdown() string {
 	for _, p := range slices.Sorted(maps.Keys(r.Quiet)) {
 		fmt.Fprintf(&b, " %s %.0f s;", p, r.Quiet[p].Seconds())
 	}
-	fmt.Fprint(&b, "\n\n| fault | times | runs met | median delay, s | longest, s | of run |\n|---|---|---|---|---|---|\n")
+	fmt.Fprint(&b, "\n\n| fault | times | runs met | of them no other fault | their median delay, s | their longest, s |"+
+		" longest of all, s | of run |\n|---|---|---|---|---|---|---|---|\n")
 	for _, d := range r.Delays {
-		fmt.Fprintf(&b, "| %s | %d | %d | %.0f | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, d.Median.Seconds(),
+		median, longest := "", ""
+		if d.Alone > 0 {
+			median, longest = fmt.Sprintf("%.0f", d.AloneMedian.Seconds()), fmt.Sprintf("%.0f", d.AloneMost.Seconds())
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, d.Alone, median, longest,
 			d.Most.Seconds(), d.Worst)
 	}
 	list := func(title string, all []string) {

@@ -15,11 +15,13 @@ type Window struct {
 type Delay struct {
 	Kind   string
 	Faults int
-	// Runs that were asked for before the fault's end and ended after its beginning.
-	Runs int
-	// Median and Most of what they took beyond the quiet median of their pipeline; never below zero.
-	Median, Most time.Duration
-	Worst        string // the run of Most
+	// Runs that were asked for before the fault's end and ended after its beginning, and Alone those
+	// of them that met no other fault.
+	Runs, Alone int
+	// AloneMedian and AloneMost of what those took beyond the quiet median of their pipeline, and Most
+	// of all; never below zero.
+	AloneMedian, AloneMost, Most time.Duration
+	Worst                        string // the run of Most
 }
 
 // Took is how long a run took from the moment that it was asked for.
@@ -41,34 +43,46 @@ func Quiet(runs []Judged) map[string]time.Duration {
 }
 
 // Delays are a table by kind of fault, in the order in which they came first. A run that met several
-// faults counts for each.
+// faults counts for each, but only one that met no other says what a fault costs. Pipelines without
+// a quiet median are left out.
 func Delays(runs []Judged, quiet map[string]time.Duration, faults []Window) []Delay {
 	var table []Delay
-	late := map[string]map[string]time.Duration{} // by kind and run
+	met := make([]int, len(runs)) // how many faults each run has met
+	meets := func(r Judged, f Window) bool {
+		_, known := quiet[r.Run.Pipeline]
+		return known && r.Run.Done() && r.Asked.Before(f.To) && r.Run.Ended.After(f.From)
+	}
 	for _, f := range faults {
-		at := slices.IndexFunc(table, func(d Delay) bool { return d.Kind == f.Kind })
-		if at < 0 {
-			at = len(table)
-			table = append(table, Delay{Kind: f.Kind})
-			late[f.Kind] = map[string]time.Duration{}
+		if at := slices.IndexFunc(table, func(d Delay) bool { return d.Kind == f.Kind }); at >= 0 {
+			table[at].Faults++
+		} else {
+			table = append(table, Delay{Kind: f.Kind, Faults: 1})
 		}
-		table[at].Faults++
-		for _, r := range runs {
-			if r.Run.Done() && r.Asked.Before(f.To) && r.Run.Ended.After(f.From) {
-				late[f.Kind][r.Run.Name] = max(0, r.Took()-quiet[r.Run.Pipeline])
+		for i, r := range runs {
+			if meets(r, f) {
+				met[i]++
 			}
 		}
 	}
-	for i := range table {
-		d := &table[i]
-		var all []time.Duration
-		for name, took := range late[d.Kind] {
-			all = append(all, took)
-			if took > d.Most || d.Worst == "" || took == d.Most && name < d.Worst {
-				d.Most, d.Worst = took, name
+	for n := range table {
+		d := &table[n]
+		var alone []time.Duration
+		for i, r := range runs {
+			if !slices.ContainsFunc(faults, func(f Window) bool { return f.Kind == d.Kind && meets(r, f) }) {
+				continue
+			}
+			late := max(0, r.Took()-quiet[r.Run.Pipeline])
+			d.Runs++
+			if met[i] == 1 {
+				alone = append(alone, late)
+			}
+			if late > d.Most || d.Worst == "" {
+				d.Most, d.Worst = late, r.Run.Name
 			}
 		}
-		d.Runs, d.Median = len(all), median(all)
+		if d.Alone = len(alone); d.Alone > 0 {
+			d.AloneMedian, d.AloneMost = median(alone), slices.Max(alone)
+		}
 	}
 	return table
 }

@@ -224,11 +224,12 @@ func TestDelays(t *testing.T) {
 		return judge.Judged{Run: run(name, "p", "API", "", "", asked, ended), Asked: at(asked)}
 	}
 	quiet := judge.Quiet([]judge.Judged{judged("q1", 0, 4), judged("q2", 0, 5), judged("q3", 0, 9)})
-	got := judge.Delays([]judge.Judged{judged("a", 100, 106), judged("b", 104, 124), judged("c", 104, 107)}, quiet,
+	got := judge.Delays([]judge.Judged{judged("a", 100, 106), judged("b", 104, 124), judged("c", 104, 107),
+		{Run: run("x", "unknown", "API", "", "", 100, 190), Asked: at(100)}}, quiet,
 		[]judge.Window{{"kill", at(105), at(106)}, {"away", at(110), at(120)}, {"kill", at(200), at(201)}})
 	want := []judge.Delay{
-		{Kind: "kill", Faults: 2, Runs: 3, Median: time.Second, Most: 15 * time.Second, Worst: "b"},
-		{Kind: "away", Faults: 1, Runs: 1, Median: 15 * time.Second, Most: 15 * time.Second, Worst: "b"},
+		{Kind: "kill", Faults: 2, Runs: 3, Alone: 2, AloneMost: time.Second, Most: 15 * time.Second, Worst: "b"},
+		{Kind: "away", Faults: 1, Runs: 1, Most: 15 * time.Second, Worst: "b"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
