@@ -108,11 +108,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 	giveSessions(&pod, &pod.Containers[0], secret, sessions.publish)
 	secure(&pod, c.Security)
 	if a.Complete {
-		secure(&pod, installation.Restricted) // it reads no file of the user's container
-		pod.InitContainers = nil
-		pod.Volumes = slices.DeleteFunc(pod.Volumes, func(v corev1.Volume) bool {
-			return v.Name == sessionVolume(stage.FetchContainer)
-		})
+		onlyPublish(&pod)
 	}
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
@@ -157,6 +153,16 @@ func whileLost(c installation.Runs) []corev1.Toleration {
 }
 
 func sessionVolume(container string) string { return container + "-session" }
+
+// onlyPublish leaves nothing in a pod but publish, which then opens no volume and needs no rights.
+func onlyPublish(pod *corev1.PodSpec) {
+	secure(pod, installation.Restricted)
+	pod.InitContainers = nil
+	publish, session := &pod.Containers[0], sessionVolume(stage.PublishContainer)
+	pod.Volumes = slices.DeleteFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name != session })
+	publish.VolumeMounts = slices.DeleteFunc(publish.VolumeMounts,
+		func(m corev1.VolumeMount) bool { return m.Name != session })
+}
 
 // giveSessions lets a container of unip's own see its sessions, and no other container. They are
 // mounted whole, not by subPath, which kubelet would never renew, and outside of the volume that

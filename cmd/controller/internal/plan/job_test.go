@@ -124,8 +124,8 @@ func TestJobThatCompletes(t *testing.T) {
 		for _, v := range pod.Volumes {
 			volumes = append(volumes, v.Name)
 		}
-		if !slices.Equal(volumes, []string{"data", "publish-session"}) {
-			t.Errorf("volumes %v", volumes)
+		if !slices.Equal(volumes, []string{"publish-session"}) || len(pod.Containers[0].VolumeMounts) != 1 {
+			t.Errorf("volumes %v, mounts %+v", volumes, pod.Containers[0].VolumeMounts)
 		}
 	}
 }
