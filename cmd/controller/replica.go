@@ -168,7 +168,7 @@ func (r *replica) run(ctx context.Context) error {
 	defer stop()
 
 	var all sync.WaitGroup
-	ended := make(chan error, 8)
+	ended := make(chan error, 16) // one of each part at the most
 	also := func(ctx context.Context, part func(context.Context) error) {
 		all.Go(func() {
 			if err := part(ctx); err != nil {

@@ -85,7 +85,8 @@ func (r *replica) newManager() (manager.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Pod{}: parts, &batchv1.Job{}: parts, modulerole.Binding(): modulerole.InCache(),
+				&runtimev1.PipelineRun{}: {Transform: runs.Slim},
+				&corev1.Pod{}:            parts, &batchv1.Job{}: parts, modulerole.Binding(): modulerole.InCache(),
 			},
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -21,16 +22,13 @@ func (x *step) startDue() {
 		if st.DueTime == nil {
 			st.DueTime = &metav1.MicroTime{Time: x.now}
 		}
+		if !UnderWay(&x.status) && !x.mayBegin() {
+			return
+		}
 		at, late := x.mayStartAt(st)
 		if x.now.Before(at) {
 			x.lookAt(at)
 			continue
-		}
-		if !UnderWay(&x.status) && !x.seen.Room {
-			x.status.Message = "it waits for other runs of the pipeline (max-parallel-runs)"
-			x.keepHint = true
-			x.lookAt(x.now.Add(roomAgain))
-			return
 		}
 		if late {
 			x.setCondition(metav1.Condition{
@@ -40,6 +38,25 @@ func (x *step) startDue() {
 		}
 		x.askForAttempt(st)
 	}
+}
+
+// mayBegin lets the run begin if its pipeline's limit does. If not, it costs nothing from here on:
+// whoever admits runs calls it, which is as good as an event.
+func (x *step) mayBegin() bool {
+	waited := meta.FindStatusCondition(x.status.Conditions, ConditionAdmitted)
+	switch {
+	case !x.seen.Room:
+		x.status.Message = "it waits for other runs of the pipeline (max-parallel-runs)"
+		x.setCondition(metav1.Condition{
+			Type: ConditionAdmitted, Status: metav1.ConditionFalse, Reason: "MaxParallelRuns",
+		})
+		x.look = time.Time{}
+		return false
+	case waited != nil:
+		x.status.Message, x.admitted = "", true
+		x.setCondition(metav1.Condition{Type: ConditionAdmitted, Status: metav1.ConditionTrue, Reason: "Admitted"})
+	}
+	return true
 }
 
 func (x *step) needsSucceeded(st *runtimev1.StageStatus) bool {
@@ -61,7 +78,7 @@ func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 		return x.now, false
 	case st.Attempt > 0:
 		return due, false
-	case x.seen.Hint || due.After(x.now):
+	case x.seen.Hint || x.admitted || due.After(x.now):
 		return x.now, false
 	}
 	at = due.Add(x.seen.Grace)

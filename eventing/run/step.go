@@ -29,8 +29,6 @@ const (
 	// GraceTaken is the grace period once the Broker is known to have taken the event: of a stage,
 	// and of an upload.
 	GraceTaken = 5 * time.Second
-	// roomAgain is the pause before a run that is one too many looks again.
-	roomAgain = 2 * time.Second
 	// stopAgain is the pause before attempts of a run that has ended are stopped again.
 	stopAgain = time.Second
 	// maxPause is the longest pause before a further attempt, and before another look at what is
@@ -87,6 +85,7 @@ type step struct {
 
 	starts, stops, closing []Action
 	keepHint               bool
+	admitted               bool // it waited for room and need not wait for an event besides
 	look                   time.Time
 	asked                  []string // stages whose commit was asked for and is not in seen
 }

@@ -151,6 +151,7 @@ func newWorld(seed uint64, step stepper) *world {
 	}
 	if w.chance(0.2) {
 		w.room = epoch.Add(w.upTo(10 * time.Minute))
+		w.after(w.room.Sub(epoch), w.changed) // the run is called
 	}
 	n := 1
 	if w.chance(0.3) {

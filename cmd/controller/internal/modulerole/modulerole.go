@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,8 +79,8 @@ func InCache() cache.ByObject {
 const wakeAfter = time.Second
 
 // Wake makes a request of each object of a list's kind in the namespace of a RoleBinding that has
-// come, changed or gone.
-func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
+// come, changed or gone; if it is one that is wanted.
+func Wake(c client.Reader, list func() client.ObjectList, wanted ...func(client.Object) bool) handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, binding client.Object, q queue) {
 		all := list()
@@ -88,7 +89,8 @@ func Wake(c client.Reader, list func() client.ObjectList) handler.EventHandler {
 		}
 		// It fails for what is no list, and with the function's own errors.
 		_ = meta.EachListItem(all, func(o runtime.Object) error {
-			if x, ok := o.(client.Object); ok {
+			x, ok := o.(client.Object)
+			if ok && !slices.ContainsFunc(wanted, func(f func(client.Object) bool) bool { return !f(x) }) {
 				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(x)}, wakeAfter)
 			}
 			return nil

@@ -26,6 +26,8 @@ const (
 	publishAgain = 30 * time.Second
 	// quotaAgain is the pause after a Job was refused.
 	quotaAgain = 10 * time.Second
+	// passBudget is how much of a pass goes into actions: saving the logs of many stages takes long.
+	passBudget = 20 * time.Second
 	// soon is the pause before a step that the result of an action causes.
 	soon = 10 * time.Millisecond
 )
@@ -34,6 +36,13 @@ const (
 // step.
 func (p *pass) carryOut(actions []life.Action) error {
 	for _, a := range actions {
+		if time.Since(p.now) > passBudget {
+			if p.hint {
+				p.memory.hint(p.key)
+			}
+			p.lookAt(time.Now().Add(soon)) // the next step wants the rest of them again
+			return nil
+		}
 		var err error
 		switch a := a.(type) {
 		case life.Announce:
@@ -169,7 +178,9 @@ func (p *pass) announce(s events.Step) {
 		key := p.key
 		err = p.Broker.Publish(p.run.Namespace, e, func(err error) {
 			p.memory.publishedNow(key, id, err, time.Now())
-			p.look(key)
+			if !life.Waits(p.run) { // it is told anew when it is called
+				p.look(key)
+			}
 		})
 	}
 	if err != nil {

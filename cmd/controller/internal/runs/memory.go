@@ -22,7 +22,6 @@ type known struct {
 	published map[string]time.Time // by event id: the Broker took it
 	under     map[string]bool      // by event id: on its way
 	failed    map[string]time.Time // by event id: when publishing was given up
-	admitted  string               // the pipeline for which it counts as under way
 	newest    string               // the version of the run that was read or written last
 	recorded  bool                 // run.json was written, or has no place
 	answers   map[string]life.Answer
@@ -151,34 +150,4 @@ func (m *memory) isNewest(run types.NamespacedName, version string) bool {
 	defer m.mu.Unlock()
 	k, ok := m.runs[run]
 	return ok && version != "" && k.newest == version
-}
-
-// admit counts the run among those of its pipeline that are under way, if there is room.
-func (m *memory) admit(run types.NamespacedName, pipeline string, most int32) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	k := m.of(run)
-	if k.admitted == pipeline {
-		return true
-	}
-	var n int32
-	for name, other := range m.runs {
-		if name.Namespace == run.Namespace && other.admitted == pipeline {
-			n++
-		}
-	}
-	if most > 0 && n >= most {
-		return false
-	}
-	k.admitted = pipeline
-	return true
-}
-
-// leave makes room.
-func (m *memory) leave(run types.NamespacedName) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k, ok := m.runs[run]; ok {
-		k.admitted = ""
-	}
 }

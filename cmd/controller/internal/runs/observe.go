@@ -70,7 +70,7 @@ func (p *pass) observe() (life.Seen, error) {
 		}
 		seen.Attempts[st.Job] = a
 	}
-	seen.Room = p.reserve(seen.Plan)
+	seen.Room = p.room(seen.Plan)
 	seen.Commits = map[string]life.Commit{}
 	last := life.NoCommit
 	for _, name := range life.WantsCommits(p.run, seen, p.now) {
@@ -169,21 +169,13 @@ func (p *pass) going() ([]string, error) {
 	return names, nil
 }
 
-// reserve counts the run among those of its pipeline that are under way, if it is or if there is
-// room. A run that then does not begin gives its place back.
-func (p *pass) reserve(pl *life.Plan) bool {
-	if life.UnderWay(&p.run.Status) {
-		return p.memory.admit(p.key, p.run.Spec.Pipeline, 0)
-	}
+// room asks whether the pipeline's limit lets the run begin. One without a plan need not know yet.
+func (p *pass) room(pl *life.Plan) bool {
 	if len(p.run.Status.Stages) == 0 && (pl == nil || len(pl.Stages) == 0) {
 		return false
 	}
-	x := &runtimev1.Pipeline{}
-	key := types.NamespacedName{Namespace: p.run.Namespace, Name: p.run.Spec.Pipeline}
-	if err := p.Client.Get(p.ctx, key, x); err != nil {
-		return true // its pipeline has gone meanwhile: the run was resolved before
-	}
-	return p.memory.admit(p.key, p.run.Spec.Pipeline, x.Spec.MaxParallelRuns)
+	p.asked = true
+	return p.admission.ask(p.run)
 }
 
 // resolveTimeout leaves time of a pass to say what is waited for.

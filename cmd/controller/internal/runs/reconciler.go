@@ -19,11 +19,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
@@ -36,7 +34,9 @@ import (
 
 const (
 	fieldOwner = client.FieldOwner(names.Controller)
-	workers    = 8
+	workers    = 16
+	// ofOneModule is how many of the workers one module's runs may have.
+	ofOneModule = 8
 	// passTimeout bounds one pass over one run.
 	passTimeout = time.Minute
 )
@@ -60,10 +60,11 @@ type Reconciler struct {
 	// Image of fetch and publish.
 	Image string
 
-	memory   *memory
-	sessions dues
-	wake     chan event.GenericEvent
-	hints    *fair.Queue
+	memory    *memory
+	sessions  dues
+	queue     queue
+	admission *admission
+	hints     *fair.Queue
 }
 
 // hintLimits bound the looks that events cause, each of which reads a run from the API server: a
@@ -75,7 +76,8 @@ var hintLimits = fair.Limits{PerSecond: 10, Burst: 50, TotalPerSecond: 25, Total
 // runtimev1.RunLabel.
 func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	r.memory = newMemory()
-	r.wake = make(chan event.GenericEvent, 1024)
+	r.queue = newQueue()
+	r.admission = newAdmission(r.look)
 	r.hints = fair.NewQueue(hintLimits)
 	handOut := func(ctx context.Context) error {
 		r.hints.Run(ctx, r.look)
@@ -90,27 +92,44 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		}
 		return nil
 	})
-	return ctrl.NewControllerManagedBy(mgr).
-		For(&runtimev1.PipelineRun{}).
+	return ctrl.NewControllerManagedBy(mgr).Named("pipelinerun").
+		WatchesRawSource(newWatched(r.admission, mgr.GetCache())).
 		Watches(&batchv1.Job{}, ofRun).
 		Watches(&corev1.Pod{}, ofRun).
 		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client,
-			func() client.ObjectList { return &runtimev1.PipelineRunList{} })).
-		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
+			func() client.ObjectList { return &runtimev1.PipelineRunList{} }, goesOn)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
-				200*time.Millisecond, 30*time.Second),
+			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) queue {
+				return r.queue
+			},
 		}).
 		Complete(r)
 }
 
+// newQueue is one in which modules take turns.
+func newQueue() queue {
+	const name = "pipelinerun"
+	return workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+		workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name,
+			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(
+				workqueue.TypedDelayingQueueConfig[reconcile.Request]{Name: name,
+					Queue: fair.NewWork(ofOneModule, func(x reconcile.Request) string { return x.Namespace })})})
+}
+
+// goesOn reports a run that has something to do now.
+func goesOn(o client.Object) bool {
+	r, ok := o.(*runtimev1.PipelineRun)
+	return ok && !r.Status.Recorded && !life.Waits(r)
+}
+
 // Hint says that an event named the run. It may come from anybody, and all it does is to make the
-// controller look. An event about a run that is not there or that has ended costs nothing: the
-// cache knows all runs. The others wait their turn.
+// controller look. An event about a run that is not there, that has ended or that waits for others
+// costs nothing: the cache knows all runs. The others wait their turn.
 func (r *Reconciler) Hint(ctx context.Context, run types.NamespacedName) {
 	known := &runtimev1.PipelineRun{}
-	if err := r.Client.Get(ctx, run, known); err != nil || known.Status.State.Done() {
+	if err := r.Client.Get(ctx, run, known); err != nil || known.Status.State.Done() || life.Waits(known) {
 		return
 	}
 	r.memory.hint(run)
@@ -118,11 +137,7 @@ func (r *Reconciler) Hint(ctx context.Context, run types.NamespacedName) {
 }
 
 func (r *Reconciler) look(run types.NamespacedName) {
-	o := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
-	select {
-	case r.wake <- event.GenericEvent{Object: o}:
-	default: // so many are waiting that the grace period does as well
-	}
+	r.queue.Add(reconcile.Request{NamespacedName: run})
 }
 
 // pass is one look at one run.
@@ -134,6 +149,8 @@ type pass struct {
 	s3   settings.Store
 	now  time.Time
 	hint bool
+	// asked: admission waits to be told what came of it.
+	asked bool
 	// after is when to look again at the latest.
 	after time.Duration
 }
@@ -158,7 +175,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	o := cached
 	// What this process has written or read last needs no reading again: who has written since then
 	// makes it fail to.
-	if err != nil || !r.memory.isNewest(req.NamespacedName, cached.ResourceVersion) {
+	if err != nil || slim(cached) || !r.memory.isNewest(req.NamespacedName, cached.ResourceVersion) {
 		o = &runtimev1.PipelineRun{}
 		if err := r.Live.Get(ctx, req.NamespacedName, o); err != nil {
 			if apierrors.IsNotFound(err) {
@@ -175,15 +192,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(),
 		hint: r.memory.takeHint(req.NamespacedName)}
 	err = p.step()
+	if p.asked {
+		r.admission.failed(p.run)
+	}
 	if err != nil && p.hint {
 		r.memory.hint(req.NamespacedName) // for the next pass
 	}
 	if apierrors.IsConflict(err) {
-		r.memory.newest(req.NamespacedName, "")
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	if err != nil {
 		return modulerole.Later(ctx, o.Namespace, err)
+	}
+	if life.Waits(p.run) {
+		return reconcile.Result{}, nil // it is called
 	}
 	return reconcile.Result{RequeueAfter: p.after}, nil
 }
@@ -213,18 +235,22 @@ func (p *pass) step() error {
 	}
 	before := p.run.Status
 	status, actions := life.Step(p.run, seen, p.now)
-	if !life.UnderWay(&status) {
-		p.memory.leave(p.key)
-	}
 	makePrintable(&status)
 	p.run.Status = status
 	if !equality.Semantic.DeepEqual(before, status) {
 		// With the resource version: of two leaders, which should not be, one fails.
 		if err := p.Client.Status().Update(p.ctx, p.run, fieldOwner); err != nil {
+			p.memory.newest(p.key, "")
+			if !refused(err) { // it may be stored, or it is a try before that is in the way
+				p.asked = false
+				p.admission.unsure(p.run)
+			}
 			return client.IgnoreNotFound(err)
 		}
 		p.memory.newest(p.key, p.run.ResourceVersion)
 	}
+	p.asked = false
+	p.admission.wrote(p.run)
 	if status.State.Done() && !before.State.Done() {
 		words := status.Message
 		if words == "" {
@@ -241,6 +267,38 @@ func (p *pass) step() error {
 		}
 	}
 	return nil
+}
+
+// refused reports an error by which nothing was stored for certain.
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsTooManyRequests(err)
+}
+
+// slim reports a run of which the cache keeps little: it is over, or waits.
+func slim(r *runtimev1.PipelineRun) bool { return r.Status.Recorded || life.Waits(r) }
+
+// Slim is the cache's transformation of runs. There may be many that have ended or that wait, and
+// little is asked of them. Who needs more of one reads it live.
+func Slim(o any) (any, error) {
+	r, ok := o.(*runtimev1.PipelineRun)
+	if !ok {
+		return o, nil
+	}
+	r.ManagedFields = nil
+	if !slim(r) {
+		return r, nil
+	}
+	few := &runtimev1.PipelineRun{ObjectMeta: r.ObjectMeta}
+	few.Annotations = nil
+	few.Spec.Pipeline, few.Spec.Cancel = r.Spec.Pipeline, r.Spec.Cancel
+	s := &few.Status
+	s.State, s.Recorded, s.CompletionTime = r.Status.State, r.Status.Recorded, r.Status.CompletionTime
+	if !s.Recorded {
+		s.Stages = []runtimev1.StageStatus{{Name: r.Status.Stages[0].Name, State: r.Status.Stages[0].State}}
+		s.Conditions = r.Status.Conditions
+	}
+	return few, nil
 }
 
 // makePrintable makes what a status says to people fit for their terminals, whoever's words are in
