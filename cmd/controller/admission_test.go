@@ -76,8 +76,8 @@ func (c *cluster) runs(t *testing.T, ns string) []runtimev1.PipelineRun {
 	return all.Items
 }
 
-// underWay are the names of the runs that are.
-func (c *cluster) underWay(t *testing.T, ns string) (names []string) {
+// runsUnderWay are the names of the runs that are.
+func (c *cluster) runsUnderWay(t *testing.T, ns string) (names []string) {
 	t.Helper()
 	for _, r := range c.runs(t, ns) {
 		if life.UnderWay(&r.Status) {
@@ -165,7 +165,7 @@ func TestWaitingRuns(t *testing.T) {
 		t.Errorf("a quick run takes %s, and %s while others of another module wait", quiet, busy)
 	}
 	for i := range 3 {
-		if names := c.underWay(t, "flood"); !slices.Equal(names, []string{first.Name}) {
+		if names := c.runsUnderWay(t, "flood"); !slices.Equal(names, []string{first.Name}) {
 			t.Fatalf("under way: %v", names)
 		}
 		c.succeeds(t, first)
@@ -176,7 +176,7 @@ func TestWaitingRuns(t *testing.T) {
 
 	c.limit(t, "flood", 3) // two more
 	eventually(t, "a higher limit", func() error {
-		if names := c.underWay(t, "flood"); !slices.Equal(names, []string{"run-0003", "run-0004", "run-0005"}) {
+		if names := c.runsUnderWay(t, "flood"); !slices.Equal(names, []string{"run-0003", "run-0004", "run-0005"}) {
 			return fmt.Errorf("under way: %v", names)
 		}
 		return nil
@@ -188,7 +188,7 @@ func TestWaitingRuns(t *testing.T) {
 	must(t, c.Delete(t.Context(), &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "flood",
 		Name: "run-0003"}}))
 	eventually(t, "a run that was deleted makes room", func() error {
-		if names := c.underWay(t, "flood"); !slices.Equal(names, []string{"run-0004", "run-0005", "run-0007"}) {
+		if names := c.runsUnderWay(t, "flood"); !slices.Equal(names, []string{"run-0004", "run-0005", "run-0007"}) {
 			return fmt.Errorf("under way: %v", names)
 		}
 		return nil
@@ -197,6 +197,7 @@ func TestWaitingRuns(t *testing.T) {
 
 // A leader that dies leaves its pipelines' limits to the next one.
 func TestNextLeaderCountsWhatIsStored(t *testing.T) {
+	t.Parallel()
 	c, cfg := startServers(t)
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
@@ -214,13 +215,13 @@ func TestNextLeaderCountsWhatIsStored(t *testing.T) {
 	// It has looked at all there is once it has carried out a run that came after.
 	c.limitedPipeline(t, "calm", 0)
 	c.quickRun(t, "calm", "after")
-	if names := c.underWay(t, "flood"); !slices.Equal(names, []string{first.Name}) {
+	if names := c.runsUnderWay(t, "flood"); !slices.Equal(names, []string{first.Name}) {
 		t.Fatalf("under way: %v", names)
 	}
 	c.succeeds(t, first)
 	next := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "flood", Name: "run-0001"}}
 	c.waitForRunThat(t, next, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Running })
-	if names := c.underWay(t, "flood"); !slices.Equal(names, []string{next.Name}) {
+	if names := c.runsUnderWay(t, "flood"); !slices.Equal(names, []string{next.Name}) {
 		t.Errorf("under way: %v", names)
 	}
 	one.way.reopen()
