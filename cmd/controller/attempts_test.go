@@ -179,11 +179,14 @@ func (c *cluster) waitsForStorage(t *testing.T) {
 	if st := r.Status.Stages[0]; st.Reason != life.ReasonError || st.Failures != 1 || st.WaitingSince == nil {
 		t.Errorf("%+v", st)
 	}
+	next := c.run(t, r.Namespace, "train-2", "train")
+	c.waitForRun(t, next, runtimev1.Pending, "it waits: storage has not answered since")
 	back()
 	returned = true
 	began := time.Now()
 	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Failed })
-	t.Logf("it goes on %s after the return of storage", time.Since(began).Round(time.Second))
+	c.waitForRunThat(t, next, func(s runtimev1.PipelineRunStatus) bool { return len(s.Stages) == 1 })
+	t.Logf("they go on %s after the return of storage", time.Since(began).Round(time.Second))
 	if r.Status.Stages[0].Reason != life.ReasonError || strings.Contains(r.Status.Message, "storage") {
 		t.Errorf("%s", r.Status.Message)
 	}

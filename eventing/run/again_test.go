@@ -271,3 +271,16 @@ func TestTheQuietPathAsksForNoCommit(t *testing.T) {
 		t.Errorf("after a failure: %v", all)
 	}
 }
+
+// A run that ends while storage is away is recorded when it is back.
+func TestTheRecordWaitsForStorage(t *testing.T) {
+	t.Parallel()
+	for after, last := range map[time.Duration]bool{11 * time.Minute: false, 61 * time.Minute: true} {
+		r := running(0, 1)
+		r.Status.State, r.Status.CompletionTime = runtimev1.Cancelled, &metav1.Time{Time: epoch}
+		_, actions := run.Step(r, run.Seen{Settings: run.Settings{Patience: time.Hour}}, epoch.Add(after))
+		if !slices.Contains(actions, run.Action(run.Record{Last: last})) {
+			t.Errorf("after %s: %+v", after, actions)
+		}
+	}
+}

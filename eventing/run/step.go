@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	// TellFor is how long after a run's end its events and its record are still tried.
+	// TellFor is how long after a run's end its events are still tried.
 	TellFor = 10 * time.Minute
 	// tellAgain is the pause before an event is given to the Broker again.
 	tellAgain = 30 * time.Second
@@ -248,7 +248,9 @@ func (x *step) wrapUp() {
 	case x.seen.Recorded:
 		s.Recorded = true
 	default:
-		x.closing = append(x.closing, DropSessions{}, Record{Last: !x.now.Before(until)})
+		// Storage may be away.
+		last := s.CompletionTime.Add(max(TellFor, x.seen.Patience))
+		x.closing = append(x.closing, DropSessions{}, Record{Last: !x.now.Before(last)})
 		x.lookAt(x.now.Add(stopAgain))
 	}
 	if x.takePublished() && !x.now.After(until) {

@@ -179,7 +179,7 @@ func (p *pass) room(pl *life.Plan) bool {
 }
 
 // resolveTimeout leaves time of a pass to say what is waited for.
-const resolveTimeout = passTimeout / 2
+const resolveTimeout = passTimeout / 4
 
 func (p *pass) resolveInTime() (*life.Plan, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, resolveTimeout)
