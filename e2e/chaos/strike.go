@@ -148,11 +148,15 @@ func (s *striker) moment(f plan.Fault) (m *between.Moment, about func(*http.Requ
 			return status == http.StatusAccepted && r.URL.Path == "/"+judged+"/"+names.Broker &&
 				r.Header.Get("Ce-Type") == events.ObjectCreated && of(r.Header.Get("Ce-Subject"))
 		}), nothing
-	case plan.Recorded:
-		written := put("/" + w.runs + "/starts/")
-		return w.s3.Await(func(r *http.Request, status int) bool {
-			return written(r, status) && r.Header.Get("If-None-Match") != ""
+	case plan.Noted:
+		return w.s3.Await(put("/" + databox.RunBucketName(names.SystemNamespace) + "/spool/")), nothing
+	case plan.Created:
+		return w.api.Await(func(r *http.Request, status int) bool {
+			return r.Method == http.MethodPost && status == http.StatusCreated &&
+				strings.HasSuffix(r.URL.Path, "/namespaces/"+judged+"/pipelineruns")
 		}), nothing
+	case plan.Recorded:
+		return w.s3.Await(put("/" + w.runs + "/starts/")), nothing
 	case plan.Committed:
 		written := put("/" + w.runs + "/runs/")
 		return w.s3.Await(func(r *http.Request, status int) bool {

@@ -132,6 +132,10 @@ const (
 	Accepted Aim = "upload accepted"
 	// Brokered: the Broker has taken the event of a file; its answer has not reached the controller.
 	Brokered Aim = "event taken"
+	// Noted: the notification of a file lies in S3; S3 has no answer to it yet.
+	Noted Aim = "notification kept"
+	// Created: a run was made; its maker does not know yet.
+	Created Aim = "run made"
 	// Recorded: a start record was written; its writer does not know yet.
 	Recorded Aim = "start recorded"
 	// Returned: S3 answers again after it was away. Files are put at that moment.
@@ -191,6 +195,8 @@ var aimed = []struct {
 	{Accepted, []Strike{{Away, API, 20 * second}, {Kill, Dispatcher, 0}, {Kill, Controller, 0}, {Kill, S3, 0},
 		{Away, Controller, 10 * second}}},
 	{Brokered, []Strike{{Kill, Filter, 0}, {Kill, Dispatcher, 0}, {Kill, Controller, 0}, {Away, API, 12 * second}}},
+	{Noted, []Strike{{Kill, Controller, 0}, {Away, S3, 12 * second}, {Away, API, 12 * second}}},
+	{Created, []Strike{{Kill, Controller, 0}, {Freeze, API, 12 * second}, {Away, S3, 12 * second}}},
 	{Recorded, []Strike{{Kill, Controller, 0}, {Away, API, 12 * second}, {Kill, Filter, 0}}},
 	{Returned, []Strike{{Away, S3, 12 * second}}},
 	{Committed, []Strike{{Kill, Stage, 0}, {Evict, Stage, 0}, {Delete, Stage, 0}, {Kill, Shim, 0},
@@ -282,7 +288,7 @@ func (m *maker) loadsOf(a Aim, budget *int) []Load {
 	}
 	var loads []Load
 	switch a {
-	case Accepted, Brokered, Recorded:
+	case Accepted, Brokered, Noted, Created, Recorded:
 		loads = one(work.Diamond, work.Shaky, work.Turns)
 	case Returned:
 		loads = []Load{{Pipeline: work.Shaky}, {Pipeline: work.Turns}, {Pipeline: work.Turns}}
