@@ -20,7 +20,7 @@ const (
 	// lanes is how many events of one module are on their way at once, and maxQueue how many wait in
 	// each lane.
 	lanes    = 8
-	maxQueue = 256
+	maxQueue = 128
 	// perTry is how long one delivery may take: Knative's Broker answers only after all its
 	// subscribers have.
 	perTry = 60 * time.Second

@@ -31,7 +31,7 @@ import (
 
 // Servers is a real API server and a real S3 server, with the settings that name it, for a
 // test of a room in cmd/controller/internal.
-func Servers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *settings.Source) {
+func Servers(t testing.TB) (*rest.Config, client.Client, *miniotest.Server, *settings.Source) {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
@@ -58,7 +58,7 @@ func Servers(t *testing.T) (*rest.Config, client.Client, *miniotest.Server, *set
 }
 
 // Box makes a box of the namespace default with its bucket, as the controller does.
-func Box(t *testing.T, c client.Client, server *miniotest.Server, name string) string {
+func Box(t testing.TB, c client.Client, server *miniotest.Server, name string) string {
 	t.Helper()
 	ns := &corev1.Namespace{}
 	Must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
@@ -75,7 +75,7 @@ func Box(t *testing.T, c client.Client, server *miniotest.Server, name string) s
 }
 
 // Claim makes a bucket of a namespace.
-func Claim(t *testing.T, server *miniotest.Server, bucket, box string, ns *corev1.Namespace) {
+func Claim(t testing.TB, server *miniotest.Server, bucket, box string, ns *corev1.Namespace) {
 	t.Helper()
 	Must(t, s3client.ClaimBucket(t.Context(), server.Client, bucket, "us-east-1",
 		databox.Owner{Namespace: ns.Name, NamespaceUID: string(ns.UID), Box: box}))
@@ -83,7 +83,7 @@ func Claim(t *testing.T, server *miniotest.Server, bucket, box string, ns *corev
 
 // GiveAway tags a bucket as that of a namespace of the same name with another UID: a former one, or
 // one of another cluster.
-func GiveAway(t *testing.T, server *miniotest.Server, bucket, box string) {
+func GiveAway(t testing.TB, server *miniotest.Server, bucket, box string) {
 	t.Helper()
 	theirs, err := tags.NewTags(map[string]string{
 		databox.TagNamespace: "default", databox.TagNamespaceUID: "5c5f0a3e-0000-0000-0000-000000000000",
@@ -108,7 +108,7 @@ func OneStage(name, input, output string) *runtimev1.Pipeline {
 }
 
 // Must ends the test with an error.
-func Must(t *testing.T, err error) {
+func Must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func keysOf(t *testing.T, server *miniotest.Server, bucket string) []string {
 }
 
 // newStarts is a Maker on servers of its own, with one pipeline that uploads to userdata/in/ start.
-func newStarts(t *testing.T) (*Maker, *miniotest.Server) {
+func newStarts(t testing.TB) (*Maker, *miniotest.Server) {
 	t.Helper()
 	_, c, server, src := controllertest.Servers(t)
 	controllertest.Box(t, c, server, "userdata")
@@ -53,7 +53,7 @@ func newStarts(t *testing.T) (*Maker, *miniotest.Server) {
 }
 
 // hold has the rules of a pipeline hold since then.
-func hold(t *testing.T, c client.Client, p *runtimev1.Pipeline, since time.Time) {
+func hold(t testing.TB, c client.Client, p *runtimev1.Pipeline, since time.Time) {
 	t.Helper()
 	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(p), p))
 	p.Status.Uploads = &runtimev1.UploadsStatus{SeenTime: metav1.NewTime(since)}
@@ -64,7 +64,7 @@ func hold(t *testing.T, c client.Client, p *runtimev1.Pipeline, since time.Time)
 	must(t, c.Status().Update(t.Context(), p))
 }
 
-func runsOf(t *testing.T, s *Maker) []runtimev1.PipelineRun {
+func runsOf(t testing.TB, s *Maker) []runtimev1.PipelineRun {
 	t.Helper()
 	var l runtimev1.PipelineRunList
 	must(t, s.Live.List(t.Context(), &l, client.InNamespace("default")))

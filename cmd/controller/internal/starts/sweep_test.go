@@ -50,7 +50,7 @@ func (w *swept) sweep(t *testing.T) {
 	must(t, w.sweeper.sweep(t.Context()))
 }
 
-func (w *swept) pipeline(t *testing.T) *runtimev1.Pipeline {
+func (w *swept) pipeline(t testing.TB) *runtimev1.Pipeline {
 	t.Helper()
 	p := &runtimev1.Pipeline{}
 	must(t, w.Live.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "train"}, p))

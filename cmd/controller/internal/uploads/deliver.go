@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 	workers = 24
 	// maxTaken bounds the entries that a replica has taken up, maxOfOne those of one bucket; more
 	// stay in the inbox for the leader. One takes some 2 KiB of memory.
-	maxTaken = 8192
+	maxTaken = 16384
 	maxOfOne = 2048
 	// stepTimeout bounds one look at one entry.
 	stepTimeout = 30 * time.Second
@@ -105,6 +106,22 @@ func (t *table) find(key string) *entry {
 	return t.entries[key]
 }
 
+// crowded reports that others of the bucket may wait for this entry's place.
+func (t *table) crowded(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.entries) > maxTaken/2 || t.of[bucketOf(key)] > maxOfOne/2
+}
+
+// idle reports that no answer of a Broker is awaited.
+func (e *entry) idle() bool {
+	return !slices.ContainsFunc(e.news, func(n *news) bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.published
+	})
+}
+
 func (t *table) drop(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,18 +157,23 @@ func (r *Receiver) Deliver(ctx context.Context) error {
 }
 
 // work takes an entry as far as it goes now.
-func (r *Receiver) work(ctx context.Context, key string) {
+func (r *Receiver) work(life context.Context, key string) {
 	e := r.table.find(key)
-	if e == nil || ctx.Err() != nil {
+	if e == nil || life.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(life, stepTimeout)
 	defer cancel()
 	again, err := r.step(ctx, e)
 	switch {
+	case life.Err() != nil: // what is broken off is the next replica's
 	case err != nil:
 		if r.table.queue.NumRequeues(key) == 0 {
 			slog.Warn("a notification of S3 stays in the inbox", "object", key, "error", err)
+		}
+		if e.idle() && r.table.crowded(key) {
+			r.table.drop(key) // the leader comes back to it
+			return
 		}
 		r.table.queue.AddRateLimited(key)
 	case !again.IsZero():

@@ -76,7 +76,7 @@ func (r *Receiver) drain(ctx context.Context, older time.Duration) (more bool, e
 	}
 	listing, stop := context.WithCancel(ctx)
 	defer stop()
-	n, oldest := 0, time.Duration(0)
+	n, oldest, last := 0, time.Duration(0), ""
 	all := minio.ListObjectsOptions{Prefix: inboxPrefix, Recursive: true}
 	for o := range inbox.ListObjects(listing, inbox.Bucket, all) {
 		if o.Err != nil {
@@ -84,9 +84,21 @@ func (r *Receiver) drain(ctx context.Context, older time.Duration) (more bool, e
 		}
 		age := inbox.now().Sub(o.LastModified)
 		n, oldest = n+1, max(oldest, age)
-		if age >= older && !r.take(o.Key, nil, age) {
+		// Those behind the last that was taken are first next time: what cannot be settled, at the
+		// beginning of the list, holds up none behind it.
+		if age < older || o.Key <= r.cursor {
+			continue
+		}
+		if r.take(o.Key, nil, age) {
+			last = o.Key
+		} else {
 			more = true
 		}
+	}
+	if more = more || r.cursor != ""; more && last != "" {
+		r.cursor = last
+	} else {
+		r.cursor = ""
 	}
 	inboxEntries.Set(float64(n))
 	inboxOldest.Set(oldest.Seconds())

@@ -67,6 +67,7 @@ type Receiver struct {
 
 	prepare sync.Once
 	table   table
+	cursor  string // how far the leader has come through a full inbox
 }
 
 // ServeHTTP takes POST /v1/<dialect>.
