@@ -34,8 +34,8 @@ func BenchmarkSweep(b *testing.B) {
 			for i := part; i < b.N; i += 32 {
 				f := File{Namespace: "default", Box: "userdata", User: fmt.Sprint("user", i%50),
 					Path: fmt.Sprintf("in/%d.csv", i)}
-				o, err := server.PutObject(b.Context(), w.bucket, f.key(), strings.NewReader(""), 0, minio.PutObjectOptions{
-					Internal: minio.AdvancedPutOptions{SourceMTime: came}})
+				o, err := server.PutObject(b.Context(), w.bucket, f.key(), strings.NewReader(""), 0,
+					minio.PutObjectOptions{Internal: minio.AdvancedPutOptions{SourceMTime: came}})
 				must(b, err)
 				key := versionKey(at, f, r, minio.ObjectInfo{ETag: o.ETag, LastModified: came})
 				server.Put(b, at.runs, records+key, `{"created":true}`)

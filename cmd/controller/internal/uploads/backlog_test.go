@@ -62,7 +62,8 @@ func newBacklog(t testing.TB, n int) *backlog {
 		stop()
 		controllertest.Must(t, <-ended)
 	})
-	maker := &starts.Maker{Client: cached.GetClient(), Live: api, Runs: api, Settings: src, Transport: http.DefaultTransport}
+	maker := &starts.Maker{Client: cached.GetClient(), Live: api, Runs: api, Settings: src,
+		Transport: http.DefaultTransport}
 	return &backlog{api: api, s3: server, Receiver: Receiver{
 		Inbox: func(context.Context) (Inbox, error) { return Inbox{Client: server.Client, Bucket: "inbox"}, nil },
 		Box: func(_ context.Context, b string) (string, string, bool, error) {
