@@ -69,6 +69,7 @@ func (w *Sweeper) Run(ctx context.Context) error {
 	probe := time.NewTicker(probeEvery)
 	defer probe.Stop()
 	next, answers := time.Now(), true
+	w.Soon("the controller has begun its work, and what came just before is too young for the first sweep")
 	for ctx.Err() == nil {
 		now := w.Maker.Settings.Current().Config
 		every := now.Uploads.SweepEvery()

@@ -245,17 +245,20 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 	if by != byEvent {
 		x.lost = "upload of " + f.Path
 	}
-	if old, err := s.startedBefore(ctx, at, f, r, o, x); old || err != nil {
-		return err
-	}
-	made, err := s.once(ctx, at, key, x)
+	old, err := s.startedBefore(ctx, at, f, r, o, x)
 	if err != nil {
 		return err
 	}
-	if made {
-		count(by)
+	if !old {
+		made, err := s.once(ctx, at, key, x)
+		if err != nil {
+			return err
+		}
+		if made {
+			count(by)
+		}
 	}
-	if by == bySweep && key != version { // so that the next sweep finds it by what a listing tells
+	if by == bySweep && (old || key != version) { // so that the next sweep finds it by what a listing tells
 		x.Created = true
 		return at.write(ctx, version, x)
 	}
