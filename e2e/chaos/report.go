@@ -17,6 +17,7 @@ type Report struct {
 	Runs     int             `json:"runs"`
 	Took     time.Duration   `json:"took"`
 	Judged   int             `json:"judged"`
+	Faults   int             `json:"faults"`
 	Findings []judge.Finding `json:"findings"`
 	// Quiet are medians of runs without faults, by pipeline.
 	Quiet   map[string]time.Duration `json:"quiet"`
@@ -29,7 +30,8 @@ func makeReport(o options, begun time.Time, calm, after judge.Verdict, s *strike
 	quiet := judge.Quiet(calm.Judged)
 	delete(quiet, work.Turns) // they wait for each other
 	return &Report{
-		Seed: o.seed, Runs: o.runs, Took: time.Since(begun), Judged: len(after.Judged), Findings: after.Findings,
+		Seed: o.seed, Runs: o.runs, Took: time.Since(begun), Judged: len(after.Judged),
+		Faults: len(s.windows), Findings: after.Findings,
 		Quiet: quiet, Delays: judge.Delays(after.Judged, quiet, s.windows), Missed: s.missed, Refused: l.refused,
 	}
 }
@@ -56,6 +58,20 @@ func (r *Report) Markdown() string {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, d.Alone, median, longest,
 			d.Most.Seconds(), d.Worst)
 	}
+	count := func(kinds ...string) int {
+		n := 0
+		for _, f := range r.Findings {
+			if slices.Contains(kinds, f.Kind) {
+				n++
+			}
+		}
+		return n
+	}
+	// As a line of the table of seeds in docs/reliability.md, but for the commit.
+	fmt.Fprintf(&b, "\n| %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | |\n", r.Seed, r.Judged, r.Faults,
+		count(judge.Lost), count(judge.Doubled, judge.Unasked), count(judge.Unended, judge.Wrong, judge.Record),
+		count(judge.Missing, judge.Bytes, judge.Extra), count(judge.Orphan), count(judge.OverLimit, judge.AfterEnd),
+		r.Took.Round(time.Second))
 	list := func(title string, all []string) {
 		if len(all) == 0 {
 			return

@@ -88,6 +88,7 @@ func (s *striker) fault(ctx context.Context, f plan.Fault, since *time.Time) (wh
 	bring := func() { s.loads.Go(func() { s.ledger.all(ctx, f.Loads) }) }
 	switch f.Aim {
 	case "":
+		bring()
 		return strike(nil)
 	case plan.Returned: // the strike is what makes the moment
 		what, err = strike(nil)
@@ -200,10 +201,23 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 	case plan.Kubelet, plan.API, plan.Etcd, plan.S3:
 		return "", w.signal(ctx, signal, x.For, x.Who)
 	}
-	pod, err := s.pod(ctx, x, v)
-	if err != nil {
-		return "", err
+	var errs []error
+	for range 5 {
+		pod, err := s.pod(ctx, x, v)
+		if err != nil {
+			return "", errors.Join(append(errs, err)...)
+		}
+		what, err := s.strikePod(ctx, x, signal, pod)
+		if err == nil || v != nil || ctx.Err() != nil {
+			return what, err
+		}
+		errs = append(errs, err) // it ended before it was struck, perhaps
 	}
+	return "", errors.Join(errs...)
+}
+
+func (s *striker) strikePod(ctx context.Context, x plan.Strike, signal string, pod *corev1.Pod) (string, error) {
+	w := s.world
 	switch {
 	case x.Do == plan.Delete:
 		return pod.Name, w.Delete(ctx, pod, client.GracePeriodSeconds(1))

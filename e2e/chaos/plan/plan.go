@@ -228,6 +228,9 @@ func Make(seed uint64, runs int) Plan {
 		}
 		if f.Loads == nil { // a moment that nothing is left to bring about
 			f.Aim, f.Strike = "", plainDeck()
+			if f.Strike.Who == Stage || f.Strike.Who == Shim { // somebody must be there
+				f.Loads = m.loadsOf("", &budget)
+			}
 		}
 		p.Faults = append(p.Faults, f)
 		at += f.Strike.For + 10*second + time.Duration(m.rand.IntN(6))*second
@@ -292,6 +295,8 @@ func (m *maker) loadsOf(a Aim, budget *int) []Load {
 		loads = one(work.Diamond, work.Shaky, work.Turns)
 	case Returned:
 		loads = []Load{{Pipeline: work.Shaky}, {Pipeline: work.Turns}, {Pipeline: work.Turns}}
+	case "":
+		loads = one(work.Diamond)
 	case Committed:
 		loads = one(work.Diamond, work.First)
 	case Copied:
