@@ -38,8 +38,8 @@ func (x *step) failed(st *runtimev1.StageStatus, f failure) {
 // between looks after a stage between two attempts. When the next one is due, what decides about it
 // may have changed since the last one failed.
 func (x *step) between(st *runtimev1.StageStatus) {
-	if at, _ := x.mayStartAt(st); !x.now.Before(at) && !x.mayGoOnTrying(st) && st.State == runtimev1.Pending {
-		st.DueTime = x.at(x.now.Add(maxPause))
+	if at, _ := x.mayStartAt(st); !x.now.Before(at) {
+		x.mayGoOnTrying(st)
 	}
 }
 

@@ -30,6 +30,9 @@ func (x *step) startDue() {
 			x.lookAt(at)
 			continue
 		}
+		if st.Attempt > 0 && x.commit(st) == Unknown {
+			continue
+		}
 		if late {
 			x.setCondition(metav1.Condition{
 				Type: ConditionEventsLost, Status: metav1.ConditionTrue, Reason: "GracePeriodOver",

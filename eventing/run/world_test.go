@@ -330,7 +330,7 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 			w.own[st.Name]++
 		}
 		if blocked := w.now.Sub(now.Since); now.Phase == run.Blocked && !lost && !now.Hopeless && !w.jumps &&
-			st.Reason != run.ReasonPodLost && blocked < imagePull {
+			st.Reason != run.ReasonPodLost && st.Message != neverMade && blocked < imagePull {
 			w.fault("attempt %s is given up (%s) after %s", a.name, st.Reason, blocked)
 		}
 	}
@@ -340,7 +340,8 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 func (w *world) judgeFailure(d *driver, st runtimev1.StageStatus, waited time.Duration) {
 	committed := w.commits[st.Name]
 	forGood := st.Reason == run.ReasonNotStarted && st.Message == neverMade
-	patienceOver := !w.waits[st.Name].IsZero() && (w.jumps || waited >= w.patience)
+	const written = 5 * time.Second // so much later than the driver has seen it
+	patienceOver := !w.waits[st.Name].IsZero() && (w.jumps || waited >= w.patience-written)
 	switch {
 	case st.State != runtimev1.Failed || forGood || patienceOver:
 	case committed.attempt > 0 && committed.at.Before(d.observed):
