@@ -85,14 +85,18 @@ func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 		return x.now, false
 	}
 	at = due.Add(x.seen.Grace)
+	var last time.Time // of the events, any of which may be the late one
 	for _, id := range x.causes(st) {
 		taken, ok := x.seen.Taken[id]
 		if !ok {
 			return at, true // it may still be on its way to the Broker
 		}
-		if taken = taken.Add(GraceTaken); taken.Before(at) && taken.After(due) {
-			at = taken
+		if taken.After(last) {
+			last = taken
 		}
+	}
+	if last = last.Add(GraceTaken); last.Before(at) && last.After(due) {
+		at = last
 	}
 	return at, true
 }
