@@ -219,6 +219,16 @@ func TestRulesInAnotherOrder(t *testing.T) {
 	must(t, w.Told(t.Context(), File{Namespace: "default", Box: "userdata", User: "ann", Path: "in/old-new.csv"}))
 	w.wantRuns(t, 1001, "old")
 
+	// Another rule about the same files is not the same one.
+	other := was
+	other.Outputs = nil
+	p.Spec.OnUpload = append(p.Spec.OnUpload, other)
+	must(t, w.Client.Update(t.Context(), p))
+	must(t, w.Told(t.Context(), File{Namespace: "default", Box: "userdata", User: "ann", Path: "in/old-new.csv"}))
+	if n := len(runsOf(t, w.Maker)); n != 1002 {
+		t.Errorf("%d runs, want 1002: two rules are about one file", n)
+	}
+
 	for _, change := range []func(*runtimev1.UploadRule){
 		func(r *runtimev1.UploadRule) { r.Box = "x" }, func(r *runtimev1.UploadRule) { r.Prefix += "x" },
 		func(r *runtimev1.UploadRule) { r.Suffix += "x" }, func(r *runtimev1.UploadRule) { r.Input += "x" },
