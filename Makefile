@@ -71,10 +71,13 @@ cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KU
 cluster-down: $(CLUSTER) ## end the local cluster and everything it left on the machine
 	@$(CLUSTER) down
 
+# How many replicas of the controller.
+REPLICAS ?= 1
 .PHONY: deploy
-deploy: cluster ## build unip's images with ko and apply config/
+deploy: cluster ## build unip's images with ko and apply config/ (REPLICAS=2 for two controllers)
 	@go mod download
-	@$(IN_CLUSTER); $(CLUSTER) exec -- ko apply --sbom=none -f config/
+	@$(IN_CLUSTER); $(CLUSTER) exec -- ko resolve --sbom=none -f config/ \
+	  | sed 's/^  replicas: 1\b.*/  replicas: $(REPLICAS)/' | kubectl apply -f -
 	@$(IN_CLUSTER); kubectl -n unip-system rollout status deploy/unip-controller --timeout=120s
 
 # --- show and test -----------------------------------------------------------------------------------------------------------
