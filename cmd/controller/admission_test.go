@@ -197,7 +197,6 @@ func TestWaitingRuns(t *testing.T) {
 
 // A leader that dies leaves its pipelines' limits to the next one.
 func TestNextLeaderCountsWhatIsStored(t *testing.T) {
-	t.Parallel()
 	c, cfg := startServers(t)
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)

@@ -149,7 +149,6 @@ func TestReplicas(t *testing.T) {
 
 // A replica that starts while the API server is away waits for it, and receives.
 func TestStartsWithoutAPIServer(t *testing.T) {
-	t.Parallel()
 	c, cfg := startServers(t)
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
