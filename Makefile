@@ -139,6 +139,11 @@ chaos: build deploy images ## kill and restart everything under a module's runs,
 	@go build -o $(BIN)/chaos ./e2e/chaos
 	@$(IN_CLUSTER); $(BIN)/chaos --seed $(SEED) --runs $(RUNS) $(CHAOS)
 
+.PHONY: e2e-nodes
+e2e-nodes: ## lose a node under a running stage, on a local cluster with two (5 minutes)
+	@$(MAKE) build deploy images NODES=2
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/nodes/
+
 .PHONY: attack
 attack: build deploy images ## try what strangers try, by attacker, against the cluster (within 5 minutes)
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 32 -timeout 12m ./e2e/attack/

@@ -1,4 +1,4 @@
-// Command cluster is a real one-node Kubernetes with Knative and S3 on a bare Linux machine: no
+// Command cluster is a real Kubernetes with Knative and S3 on a bare Linux machine: no
 // container engine, no image registry elsewhere. Every program of it is built from pinned Go
 // modules (the folders kube, containerd, tools, coredns, knative and minio beside this file, each a
 // module of its own) into a cache; runc and nft come from Debian's packages.
