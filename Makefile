@@ -144,6 +144,10 @@ e2e-nodes: ## lose a node under a running stage, on a local cluster with two (5 
 	@$(MAKE) build deploy images NODES=2
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/nodes/
 
+.PHONY: e2e-long
+e2e-long: build deploy images ## a stage that works longer than its S3 session lives (22 minutes)
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 40m ./e2e/long/
+
 .PHONY: attack
 attack: build deploy images ## try what strangers try, by attacker, against the cluster (within 5 minutes)
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 32 -timeout 12m ./e2e/attack/
@@ -151,6 +155,10 @@ attack: build deploy images ## try what strangers try, by attacker, against the 
 .PHONY: bench
 bench: build deploy images ## measure cold and warm predict beside a trivial Go service, and the controller
 	@$(IN_CLUSTER); go run ./e2e/bench
+
+.PHONY: bench-scale
+bench-scale: build deploy images ## measure 10,000 uploads at once, as many waiting runs, and the sweep of a large box
+	@$(IN_CLUSTER); go run ./e2e/bench/scale $(BENCH)
 
 # What unip translate is measured against, from the module proxy, kept beside the other built tools.
 PEERS := $(CACHE)/peers

@@ -1,0 +1,98 @@
+// Command scale measures, on the cluster of the environment, what many uploads and many waiting
+// runs cost: how soon uploads start that were accepted while the controller was away; what runs of
+// one module that wait cost a quick run of another, and the controller; how long the sweep of a
+// large box takes. `make bench-scale` runs it. It removes what it made.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/unip-knative/unip/e2e/live"
+)
+
+var (
+	uploads = flag.Int("uploads", 10_000, "files that are put while the controller is away")
+	objects = flag.Int("objects", 100_000, "files in the box that is swept")
+	rounds  = flag.Int("rounds", 9, "quick runs, alone and beside the waiting ones")
+	only    = flag.String("only", "", "measure only this: waiting, sweep")
+)
+
+func main() {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "scale:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	cluster, err := live.Connect()
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		do   func(context.Context, *live.Cluster) error
+	}{{"waiting", waiting}, {"sweep", sweep}} {
+		if *only == "" || *only == part.name {
+			if err := part.do(ctx, cluster); err != nil {
+				return fmt.Errorf("%s: %w", part.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// say shows progress, beside the figures on stdout.
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// module brings a module onto the cluster. The function it returns takes it away, and says what
+// went wrong with that.
+func module(ctx context.Context, c *live.Cluster, namespace, manifests string) (*live.Module, func() error, error) {
+	m := c.Module(namespace)
+	remove := func() error {
+		say("removing %s …", namespace)
+		return m.Delete(context.WithoutCancel(ctx))
+	}
+	dir, err := os.MkdirTemp("", "unip-scale")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	text := strings.ReplaceAll(manifests, "NAMESPACE", namespace)
+	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(text), 0o600); err != nil {
+		return nil, nil, err
+	}
+	err = m.Apply(ctx, dir)
+	if err == nil {
+		err = m.AwaitReady(ctx, 2*time.Minute)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	return m, remove, nil
+}
+
+func median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
+}
+
+func seconds(d []time.Duration) string {
+	d = slices.Sorted(slices.Values(d))
+	return fmt.Sprintf("median %.1f s, %.1f to %.1f, n %d", median(d).Seconds(), d[0].Seconds(),
+		d[len(d)-1].Seconds(), len(d))
+}
