@@ -1,7 +1,7 @@
 // Command scale measures, on the cluster of the environment, what many uploads and many waiting
 // runs cost: how soon uploads start that were accepted while the controller was away; what runs of
 // one module that wait cost a quick run of another, and the controller; how long the sweep of a
-// large box takes. `make bench-scale` runs it. It removes what it made.
+// large box takes; what a time without S3 costs runs. `make bench-scale` runs it. It removes what it made.
 package main
 
 import (
@@ -23,7 +23,8 @@ var (
 	uploads = flag.Int("uploads", 10_000, "files that are put while the controller is away")
 	objects = flag.Int("objects", 100_000, "files in the box that is swept")
 	rounds  = flag.Int("rounds", 9, "quick runs, alone and beside the waiting ones")
-	only    = flag.String("only", "", "measure only this: waiting, sweep")
+	outage  = flag.Duration("outage", 10*time.Minute, "how long the S3 server is away")
+	only    = flag.String("only", "", "measure only this: waiting, sweep, outage")
 )
 
 func main() {
@@ -44,7 +45,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *live.Cluster) error
-	}{{"waiting", waiting}, {"sweep", sweep}} {
+	}{{"waiting", waiting}, {"sweep", sweep}, {"outage", outages}} {
 		if *only == "" || *only == part.name {
 			if err := part.do(ctx, cluster); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
