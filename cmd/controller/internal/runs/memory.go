@@ -26,9 +26,13 @@ type known struct {
 	recorded  bool                 // run.json was written, or has no place
 	answers   map[string]life.Answer
 	made      map[string]time.Time // by attempt: when this process has made it
+	heldUp    string               // why it waits for what is not its doing
 }
 
-func newMemory() *memory { return &memory{runs: map[types.NamespacedName]*known{}} }
+func newMemory() *memory {
+	runsHeldUp.Reset() // a leader's term begins
+	return &memory{runs: map[types.NamespacedName]*known{}}
+}
 
 func (m *memory) of(run types.NamespacedName) *known {
 	k, ok := m.runs[run]
@@ -45,6 +49,9 @@ func (m *memory) of(run types.NamespacedName) *known {
 func (m *memory) forget(run types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if k, ok := m.runs[run]; ok {
+		k.hold("")
+	}
 	delete(m.runs, run)
 }
 

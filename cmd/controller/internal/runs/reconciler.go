@@ -251,6 +251,7 @@ func (p *pass) step() error {
 	}
 	p.asked = false
 	p.admission.wrote(p.run)
+	p.memory.observeStatus(p.key, &before, &status)
 	if status.State.Done() && !before.State.Done() {
 		words := status.Message
 		if words == "" {

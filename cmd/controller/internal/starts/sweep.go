@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -33,6 +34,7 @@ type Sweeper struct {
 	Look func(box types.NamespacedName)
 
 	soon chan string
+	seen atomic.Int64 // files, of the present sweep
 }
 
 const (
@@ -75,7 +77,10 @@ func (w *Sweeper) Run(ctx context.Context) error {
 		every := now.Uploads.SweepEvery()
 		if every > 0 && !time.Now().Before(next) {
 			began := time.Now()
-			if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
+			w.seen.Store(0)
+			err := w.sweep(ctx)
+			slog.Info("boxes were swept for uploads", "files", w.seen.Load(), "seconds", time.Since(began).Seconds())
+			if err != nil && ctx.Err() == nil {
 				slog.Warn("not every box could be swept for uploads", "error", err)
 			}
 			next = time.Now().Add(max(every, restFactor*time.Since(began)))
@@ -235,6 +240,7 @@ func (w *Sweeper) box(ctx context.Context, namespace, box string, rules []rule, 
 			if o.Err != nil {
 				return fmt.Errorf("listing: %w", o.Err)
 			}
+			w.seen.Add(1)
 			came := o.LastModified.Truncate(time.Second)
 			if came.After(settled) || !young(came) {
 				continue
