@@ -14,7 +14,8 @@ import (
 // replicas scales the controller, and waits until as many are there and no more.
 func replicas(ctx context.Context, c *live.Cluster, n int) error {
 	deploy := "deploy/" + names.Controller
-	if _, err := c.Kubectl(ctx, "-n", names.SystemNamespace, "scale", deploy, fmt.Sprintf("--replicas=%d", n)); err != nil {
+	_, err := c.Kubectl(ctx, "-n", names.SystemNamespace, "scale", deploy, fmt.Sprintf("--replicas=%d", n))
+	if err != nil {
 		return err
 	}
 	if _, err := c.Kubectl(ctx, "-n", names.SystemNamespace, "rollout", "status", deploy, "--timeout=2m"); err != nil {
