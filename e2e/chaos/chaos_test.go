@@ -9,7 +9,7 @@ import (
 
 // A short plan: nothing is lost, doubled, changed or left behind.
 func TestChaos(t *testing.T) {
-	report, err := run(t.Context(), options{seed: 9, runs: 12, replicas: 1, patience: 8 * time.Minute})
+	report, err := run(t.Context(), options{seed: 9, runs: 12, patience: 8 * time.Minute})
 	if report != nil {
 		t.Logf("\n%s", report.Markdown())
 	}

@@ -27,7 +27,7 @@ func main() {
 	flag.DurationVar(&o.patience, "patience", 8*time.Minute,
 		"how long after the last fault everything may take to come to its end")
 	flag.StringVar(&o.only, "only", "", "make only the faults whose kind has this in it")
-	flag.IntVar(&o.replicas, "replicas", 1, "of the controller")
+	flag.IntVar(&o.replicas, "replicas", 0, "of the controller; 0 leaves it as it is")
 	flag.BoolVar(&o.keep, "keep", false, "leave the module behind")
 	onlyPlan := flag.Bool("plan", false, "print the plan and end")
 	file := flag.String("json", "", "write the report to this file, too")

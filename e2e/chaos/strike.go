@@ -211,7 +211,8 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 		if err == nil || v != nil || ctx.Err() != nil {
 			return what, err
 		}
-		errs = append(errs, err) // it ended before it was struck, perhaps
+		errs = append(errs, err) // it ended before it was struck, and its status does not know yet
+		sleep(ctx, 300*time.Millisecond)
 	}
 	return "", errors.Join(errs...)
 }

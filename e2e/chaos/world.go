@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -58,7 +59,7 @@ type world struct {
 	endRedirects context.CancelFunc
 	redirects    <-chan struct{}
 	removing     chan error // of the other module; nil before
-	scaled       bool       // the controller's Deployment was
+	replicas     int        // of the controller, before it was scaled
 	removedOnes  []string   // its buckets
 }
 
@@ -172,10 +173,16 @@ func (w *world) between(ctx context.Context, netns string) error {
 // prepare brings the modules onto the cluster. The controller begins anew, so that its connections
 // go by the ways between.
 func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
-	w.say("the controller begins anew, %d of it", replicas)
-	w.scaled = replicas != 1
-	if err := w.scale(ctx, replicas); err != nil {
-		return err
+	w.say("the controller begins anew")
+	if replicas > 0 {
+		d := &appsv1.Deployment{}
+		if err := w.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}, d); err != nil {
+			return err
+		}
+		w.replicas = int(*d.Spec.Replicas) // never nil in what is read
+		if err := w.scale(ctx, replicas); err != nil {
+			return err
+		}
 	}
 	if err := w.rollout(ctx, "restart"); err != nil {
 		return err
@@ -256,8 +263,8 @@ func (w *world) close(ctx context.Context, keep bool) error {
 		}
 	}
 	errs = append(errs, live.Await(ctx, 3*time.Minute, "the cluster to be whole", w.whole))
-	if w.scaled {
-		errs = append(errs, w.scale(ctx, 1))
+	if w.replicas > 0 {
+		errs = append(errs, w.scale(ctx, w.replicas))
 	}
 	if keep {
 		return errors.Join(errs...)
