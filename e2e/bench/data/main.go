@@ -2,9 +2,9 @@
 // `s5cmd cp` on one MinIO of its own: many small files and one large one, in pairs that take turns
 // in who is first.
 //
-// publish does more than a copy: it hashes every file, writes the commit and has the storage copy
-// what is committed to the user's folder, which is a second request for each file. It is measured
-// with such a copy and, to tell the two apart, without.
+// publish does more than s5cmd does: it hashes every file, writes the commit and has the storage
+// copy what is committed to the user's folder, which is a second request for each file. It is
+// measured with such a copy and without, beside one and two commands of s5cmd.
 package main
 
 import (
@@ -19,8 +19,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -43,7 +45,7 @@ var (
 
 func main() {
 	flag.Parse()
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -56,6 +58,7 @@ type bench struct {
 	dir     string
 	session databox.Session
 	client  *minio.Client
+	server  *os.Process
 }
 
 // Keys of the server, and the bucket in which all lies.
@@ -77,7 +80,8 @@ func run(ctx context.Context) error {
 	}
 	defer stop()
 	fmt.Printf("load before: %s\n\n", load())
-	fmt.Println("| | | wall ms | CPU ms | peak MiB | of s5cmd's wall | pairs |\n|---|---|---|---|---|---|---|")
+	fmt.Println("| | | wall ms | CPU ms | peak MiB | server's CPU ms | of s5cmd's wall | pairs |\n" +
+		"|---|---|---|---|---|---|---|---|")
 	for _, w := range []struct {
 		name    string
 		files   int
@@ -112,6 +116,7 @@ func (b *bench) start(ctx context.Context) (stop func(), err error) {
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
+	b.server = c.Process
 	stop = func() {
 		_ = c.Process.Kill()
 		_ = c.Wait()
@@ -162,7 +167,8 @@ type side struct {
 // usage is what one run took.
 type usage struct {
 	wall, cpu time.Duration
-	memory    int64 // KiB
+	server    time.Duration // CPU time of the server meanwhile
+	memory    int64         // KiB
 }
 
 // compare measures the two directions.
@@ -195,9 +201,18 @@ func (b *bench) compare(ctx context.Context, what string, files int, size int64)
 		args: func(round int) ([]string, error) {
 			return b.s5cmd(filepath.Join(out, "files")+"/", "s3://"+bucket+"/"+key("s5cmd", round)), nil
 		}}
+	// The same work as that of publish: two requests for each file, the second after all first ones.
+	twice := &side{name: "s5cmd cp, up and copied",
+		done: stored(func(round int) string { return key("s5cmd-copied", round) }),
+		args: func(round int) ([]string, error) {
+			first := "s3://" + bucket + "/" + key("s5cmd-first", round)
+			up := b.s5cmd(filepath.Join(out, "files")+"/", first)
+			over := b.s5cmd(first+"*", "s3://"+bucket+"/"+key("s5cmd-copied", round))
+			return []string{"sh", "-ec", "'" + strings.Join(up, "' '") + "'\n'" + strings.Join(over, "' '") + "'"}, nil
+		}}
 	copied, alone := publish("copied", true), publish("alone", false)
 	copied.name, alone.name = "publish, with a copy", "publish, without"
-	if err := b.measure(ctx, what, up, copied, alone); err != nil {
+	if err := b.measure(ctx, what, up, twice, copied, alone); err != nil {
 		return err
 	}
 
@@ -252,7 +267,7 @@ func (b *bench) measure(ctx context.Context, what string, sides ...*side) error 
 			if err != nil {
 				return err
 			}
-			u, err := took(ctx, args)
+			u, err := b.took(ctx, args)
 			if err == nil {
 				err = s.done(ctx, round)
 			}
@@ -263,11 +278,11 @@ func (b *bench) measure(ctx context.Context, what string, sides ...*side) error 
 		}
 	}
 	for i, s := range sides {
-		m := usage{median(s.all, func(u usage) time.Duration { return u.wall }),
-			median(s.all, func(u usage) time.Duration { return u.cpu }),
-			median(s.all, func(u usage) int64 { return u.memory })}
-		fmt.Printf("| %s | %s | %d | %d | %d |", what, s.name, m.wall.Milliseconds(), m.cpu.Milliseconds(),
-			m.memory>>10)
+		fmt.Printf("| %s | %s | %d | %d | %d | %d |", what, s.name,
+			median(s.all, func(u usage) time.Duration { return u.wall }).Milliseconds(),
+			median(s.all, func(u usage) time.Duration { return u.cpu }).Milliseconds(),
+			median(s.all, func(u usage) int64 { return u.memory })>>10,
+			median(s.all, func(u usage) time.Duration { return u.server }).Milliseconds())
 		if i == 0 {
 			fmt.Println(" 1.00 | |")
 			continue
@@ -292,23 +307,53 @@ func median[T time.Duration | int64](all []usage, of func(usage) T) T {
 }
 
 // took runs a command, with the memory limit that a stage's containers have.
-func took(ctx context.Context, args []string) (usage, error) {
+func (b *bench) took(ctx context.Context, args []string) (usage, error) {
 	c := exec.CommandContext(ctx, args[0], args[1:]...)
 	c.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
 		"AWS_REGION=us-east-1")
 	if args[0] == *program {
 		c.Env = append(c.Env, "GOMEMLIMIT=48MiB")
 	}
+	before, err := cpuOf(b.server.Pid)
+	if err != nil {
+		return usage{}, err
+	}
 	began := time.Now()
 	if out, err := c.CombinedOutput(); err != nil {
 		return usage{}, fmt.Errorf("%w\n%s", err, out)
 	}
 	wall := time.Since(began)
+	after, err := cpuOf(b.server.Pid)
+	if err != nil {
+		return usage{}, err
+	}
 	r, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return usage{}, errors.New("no usage of a process")
 	}
-	return usage{wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), r.Maxrss}, nil
+	return usage{wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), after - before, r.Maxrss}, nil
+}
+
+// cpuOf is the CPU time of a process that runs.
+func cpuOf(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), ") ") // the name before may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, b)
+	}
+	var ticks int
+	for _, f := range fields[11:13] { // user and system time, in hundredths of a second
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 // stored looks whether the files are in the bucket.

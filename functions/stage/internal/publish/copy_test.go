@@ -218,7 +218,7 @@ func TestNothingToComplete(t *testing.T) {
 }
 
 // A copy whose answer is lost is not made twice, and what a user puts in a copy's place while the
-// storage is away is not lost. The same holds for the commit.
+// storage is away is not lost.
 func TestALostAnswerIsNotRepeatedBlindly(t *testing.T) {
 	t.Parallel()
 	w, proxy := newWorldBehindProxy(t, storage.Limits{})
@@ -233,7 +233,7 @@ func TestALostAnswerIsNotRepeatedBlindly(t *testing.T) {
 			case strings.HasSuffix(r.URL.Path, "/out/theirs"):
 				w.Put(t, box, "out/theirs", "the user's own")
 				return miniotest.Broken
-			case strings.HasSuffix(r.URL.Path, "/out/ours"), strings.HasSuffix(r.URL.Path, "/fit/commit"):
+			case strings.HasSuffix(r.URL.Path, "/out/ours"):
 				return miniotest.Lost
 			}
 		}
@@ -254,6 +254,28 @@ func TestALostAnswerIsNotRepeatedBlindly(t *testing.T) {
 	}
 	if got := w.content(t, box, "out/theirs"); got != "the user's own" {
 		t.Errorf("the user's file became %q", got)
+	}
+}
+
+// A commit whose answer is lost is the attempt's own all the same.
+func TestALostAnswerToTheCommit(t *testing.T) {
+	t.Parallel()
+	w, proxy := newWorldBehindProxy(t, storage.Limits{})
+	runs, box := w.Bucket(t), w.Bucket(t)
+	lost := false
+	proxy.Fault(func(r *http.Request) miniotest.Fault {
+		if !lost && strings.HasSuffix(r.URL.Path, "/fit/commit") {
+			lost = true
+			return miniotest.Lost
+		}
+		return miniotest.None
+	})
+	r, err := w.publish(t, tree(t, map[string]string{"a": "1"}), plan(runs, 2, stage.Folder{Bucket: box, Prefix: "out/"}))
+	if err != nil || r.Attempt != 2 || r.Files != 1 || r.Kept != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if got := w.content(t, box, "out/a"); got != "1" {
+		t.Errorf("the copy holds %q", got)
 	}
 }
 
