@@ -127,7 +127,7 @@ vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=UR
 	@.ci/vuln
 
 .PHONY: e2e
-e2e: build deploy images ## tests on the cluster (half an hour), and then a short chaos of 5 minutes
+e2e: build deploy images ## tests on the cluster (half an hour), and then a short chaos of 3 minutes
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/chaos/ # alone and last: it kills what others need
 

@@ -176,7 +176,8 @@ func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
 	w.say("the controller begins anew")
 	if replicas > 0 {
 		d := &appsv1.Deployment{}
-		if err := w.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}, d); err != nil {
+		of := client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}
+		if err := w.Get(ctx, of, d); err != nil {
 			return err
 		}
 		w.replicas = int(*d.Spec.Replicas) // never nil in what is read
