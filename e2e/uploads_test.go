@@ -153,7 +153,7 @@ func TestUploadsAreNeverLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.put(t, "notifications", 5)
-		u.await(t, 8*time.Minute) // a sweep every five
+		u.await(t, 3*time.Minute) // a sweep every minute, on the local cluster
 		u.put(t, "notifications-again", 5)
 		u.await(t, time.Minute)
 	})
