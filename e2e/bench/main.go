@@ -6,18 +6,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/unip-knative/unip/e2e/live"
-	"github.com/unip-knative/unip/eventing/names"
 )
 
 var (
@@ -67,11 +64,11 @@ func warm(ctx context.Context, cluster *live.Cluster) error {
 	}
 	fmt.Printf("\npredict warm             %s (one caller, through ingress, activator, gateway, component)\n",
 		quantiles(took))
-	memory, err := controllerMemory(ctx, cluster)
+	used, err := cluster.ControllerUsage(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("controller memory        %.1f MiB (working set, by kubelet)\n", float64(memory)/(1<<20))
+	fmt.Printf("controller memory        %.1f MiB (working set, by kubelet)\n", float64(used.Memory)/(1<<20))
 	return nil
 }
 
@@ -97,34 +94,4 @@ func quantiles(d []time.Duration) string {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, min %.1f, max %.1f, n %d", ms(median(d)), ms(d[len(d)*95/100]),
 		ms(d[0]), ms(d[len(d)-1]), len(d))
-}
-
-// controllerMemory asks the kubelet, through the API server, what the controller's container holds.
-func controllerMemory(ctx context.Context, c *live.Cluster) (uint64, error) {
-	nodes, err := c.Kubectl(ctx, "get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
-	if err != nil {
-		return 0, err
-	}
-	out, err := c.Kubectl(ctx, "get", "--raw", "/api/v1/nodes/"+nodes+"/proxy/stats/summary")
-	if err != nil {
-		return 0, err
-	}
-	var summary struct {
-		Pods []struct {
-			PodRef     struct{ Name, Namespace string }
-			Containers []struct {
-				Memory struct{ WorkingSetBytes uint64 }
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(out), &summary); err != nil {
-		return 0, err
-	}
-	for _, p := range summary.Pods {
-		if p.PodRef.Namespace == names.SystemNamespace && strings.HasPrefix(p.PodRef.Name, "unip-controller") &&
-			len(p.Containers) > 0 {
-			return p.Containers[0].Memory.WorkingSetBytes, nil
-		}
-	}
-	return 0, fmt.Errorf("no controller among %d pods", len(summary.Pods))
 }

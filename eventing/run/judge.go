@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -199,7 +200,7 @@ func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 		x.waitOver(st)
 		return
 	case a.Disrupted:
-		f.reason, f.message, f.ours = ReasonEvicted, "its node put it out: "+orElse(a.Message, a.Reason), true
+		f.reason, f.message, f.ours = ReasonEvicted, "its node put it out: "+cmp.Or(a.Message, a.Reason), true
 	case a.Part == Publish:
 		f = ofTransfer(a, "its outputs could not be taken: ", ReasonInvalidOutput)
 		f.exitCode = new(int32(0)) // the function's
@@ -273,11 +274,4 @@ func ofPod(a Attempt) failure {
 		f.message = "its pod failed without a word"
 	}
 	return f
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -16,7 +16,10 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/unip-knative/unip/e2e/live"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 var (
@@ -85,6 +88,23 @@ func module(ctx context.Context, c *live.Cluster, namespace, manifests string) (
 		return nil, nil, errors.Join(err, remove())
 	}
 	return m, remove, nil
+}
+
+// begin makes a run of a pipeline that needs no inputs.
+func begin(ctx context.Context, m *live.Module, pipeline, name string) error {
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: m.Namespace}}
+	run.Spec = runtimev1.PipelineRunSpec{Pipeline: pipeline, Inputs: map[string]runtimev1.InputPath{},
+		Outputs: map[string]string{}}
+	return m.Create(ctx, run)
+}
+
+// succeeded waits for the end of a run, which must be a good one.
+func succeeded(ctx context.Context, m *live.Module, name string, within time.Duration) (*runtimev1.PipelineRun, error) {
+	run, err := m.AwaitRun(ctx, name, within, nil)
+	if err == nil && run.Status.State != runtimev1.Succeeded {
+		err = fmt.Errorf("run %s is %s: %s", name, run.Status.State, run.Status.Message)
+	}
+	return run, err
 }
 
 func median(d []time.Duration) time.Duration {

@@ -8,10 +8,7 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/unip-knative/unip/e2e/live"
-	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 )
 
 // The first stage hands a file to the second, so that storage is needed in the middle.
@@ -69,26 +66,19 @@ func outages(ctx context.Context, c *live.Cluster) (err error) {
 // steps are how long four runs at once take.
 func steps(ctx context.Context, m *live.Module, name string) ([]time.Duration, error) {
 	const n = 4
-	begin := time.Now()
+	at := time.Now()
 	for i := range n {
-		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", name, i),
-			Namespace: m.Namespace}}
-		run.Spec = runtimev1.PipelineRunSpec{Pipeline: "steps", Inputs: map[string]runtimev1.InputPath{},
-			Outputs: map[string]string{}}
-		if err := m.Create(ctx, run); err != nil {
+		if err := begin(ctx, m, "steps", fmt.Sprintf("%s-%d", name, i)); err != nil {
 			return nil, err
 		}
 	}
 	var took []time.Duration
 	for i := range n {
-		ended, err := m.AwaitRun(ctx, fmt.Sprintf("%s-%d", name, i), *outage+5*time.Minute, nil)
-		if err == nil && ended.Status.State != runtimev1.Succeeded {
-			err = fmt.Errorf("run %s is %s: %s", ended.Name, ended.Status.State, ended.Status.Message)
-		}
+		ended, err := succeeded(ctx, m, fmt.Sprintf("%s-%d", name, i), *outage+5*time.Minute)
 		if err != nil {
 			return nil, err
 		}
-		took = append(took, ended.Status.CompletionTime.Sub(begin))
+		took = append(took, ended.Status.CompletionTime.Sub(at))
 	}
 	say("four runs took %.0f s", longest(took).Seconds())
 	return took, nil

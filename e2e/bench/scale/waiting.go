@@ -164,44 +164,37 @@ func awaitStarts(ctx context.Context, m *live.Module, back time.Time) error {
 func quickRuns(ctx context.Context, m *live.Module, name string) ([]time.Duration, error) {
 	var took []time.Duration
 	for i := range *rounds {
-		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", name, i),
-			Namespace: m.Namespace}}
-		run.Spec = runtimev1.PipelineRunSpec{Pipeline: "quick", Inputs: map[string]runtimev1.InputPath{},
-			Outputs: map[string]string{}}
-		begin := time.Now()
-		if err := m.Create(ctx, run); err != nil {
+		run, at := fmt.Sprintf("%s-%d", name, i), time.Now()
+		if err := begin(ctx, m, "quick", run); err != nil {
 			return nil, err
 		}
-		ended, err := m.AwaitRun(ctx, run.Name, 5*time.Minute, nil)
-		if err == nil && ended.Status.State != runtimev1.Succeeded {
-			err = fmt.Errorf("run %s is %s: %s", run.Name, ended.Status.State, ended.Status.Message)
-		}
+		ended, err := succeeded(ctx, m, run, 5*time.Minute)
 		if err != nil {
 			return nil, err
 		}
 		// By what is written down, to the millisecond: the waiting above looks each second.
-		took = append(took, ended.Status.Stages[0].CompletionTime.Sub(begin))
-		say("quick run %s took %.1f s", run.Name, took[i].Seconds())
+		took = append(took, ended.Status.Stages[0].CompletionTime.Sub(at))
+		say("quick run %s took %.1f s", run, took[i].Seconds())
 	}
 	return took, nil
 }
 
 // idle says what the controller uses while the runs wait and nothing else is done.
 func idle(ctx context.Context, c *live.Cluster) error {
-	before, err := controllerUsage(ctx, c)
+	before, err := c.ControllerUsage(ctx)
 	if err != nil {
 		return err
 	}
 	if err := pause(ctx, time.Minute); err != nil {
 		return err
 	}
-	after, err := controllerUsage(ctx, c)
+	after, err := c.ControllerUsage(ctx)
 	if err != nil {
 		return err
 	}
-	share := (after.cpu - before.cpu).Seconds() / after.at.Sub(before.at).Seconds()
+	share := (after.CPU - before.CPU).Seconds() / after.At.Sub(before.At).Seconds()
 	fmt.Printf("controller, %d wait        %.0f MiB (working set), %.1f %% of a core\n", *uploads-1,
-		float64(after.memory)/(1<<20), 100*share)
+		float64(after.Memory)/(1<<20), 100*share)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package runs
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,31 +44,19 @@ func heldUp(s *runtimev1.PipelineRunStatus) string {
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		if st.WaitingSince != nil || st.State == runtimev1.Running && st.Reason == life.ReasonStorageError {
-			return orUnknown(st.Reason)
+			return cmp.Or(st.Reason, "Unknown")
 		}
 	}
 	return ""
-}
-
-func orUnknown(reason string) string {
-	if reason == "" {
-		return "Unknown"
-	}
-	return reason
 }
 
 // holdUp remembers why a run is held up, "" for one that is not.
 func (m *memory) holdUp(run types.NamespacedName, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := m.runs[run]
-	if !ok && reason == "" {
-		return
+	if _, ok := m.runs[run]; ok || reason != "" {
+		m.of(run).hold(reason)
 	}
-	if !ok {
-		k = m.of(run)
-	}
-	k.hold(reason)
 }
 
 // hold keeps the gauge.
