@@ -122,13 +122,16 @@ func (r Receiver) upload(w http.ResponseWriter, req *http.Request) {
 
 // notNow has the Broker try again.
 func notNow(w http.ResponseWriter, req *http.Request, file string, err error) {
-	slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline",
-		req.PathValue("pipeline"), "file", oneLine(file), "error", oneLine(err.Error()))
+	if eventLines.Allow() {
+		slog.Error("a start by upload has to be tried again", "namespace", req.PathValue("ns"), "pipeline",
+			req.PathValue("pipeline"), "file", oneLine(file), "error", oneLine(err.Error()))
+	}
 	http.Error(w, "not now", http.StatusServiceUnavailable)
 }
 
-// deadLetterLines bounds what strangers can write into the log.
-var deadLetterLines = rate.NewLimiter(5, 50)
+// eventLines bounds what strangers can write into the log: a flood of events is refused, and each
+// refusal would be a line.
+var eventLines = rate.NewLimiter(5, 50)
 
 // deadLetter looks at what an undeliverable event names: a run, or an upload, which it starts. It is
 // answered 503 while the upload cannot be started, and so comes again for a while; after that the
@@ -138,7 +141,7 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	if deadLetterLines.Allow() {
+	if eventLines.Allow() {
 		slog.Warn("an event could not be delivered", "namespace", oneLine(req.PathValue("ns")), "type",
 			oneLine(e.Type()),
 			"id", oneLine(e.ID()), "source", oneLine(e.Source()),
