@@ -279,6 +279,9 @@ func TestFolders(t *testing.T) {
 	}{
 		{at("raw", ""), "/unip/data/raw", false}, {at("raw", "/in/"), "/in", false}, {at("raw", "/in"), "/in", false},
 		{at("raw", "in"), "in", true}, {at("raw", "/a/../b"), "/a/../b", true}, {at("raw", "/"), "", true},
+		{at("raw", "/unip/data/x"), "/unip/data/x", false}, {at("raw", "/unip/data"), "/unip/data", true},
+		{at("raw", "/unip/data/../x"), "/unip/data/../x", true}, {at("raw", "/unip/session"), "/unip/session", true},
+		{at("raw", "/etc/x"), "/etc/x", true}, {at("raw", "/a:b"), "/a:b", true}, {at("raw", "/a//"), "/a/", true},
 	} {
 		if f, err := pipeline.Folder(c.v), pipeline.CheckFolder(c.v); f != c.folder || (err != nil) != c.wrong {
 			t.Errorf("%+v: %q, %v", c.v, f, err)

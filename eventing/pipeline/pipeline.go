@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/folder"
 )
 
 // Limits. The CRD of Pipelines has those of one pipeline as well.
@@ -68,17 +69,19 @@ func Folder(v runtimev1.Variable) string {
 	return path.Join(DataDir, v.Name)
 }
 
-// CheckFolder reports a mountTo that is no clean absolute path.
+// CheckFolder reports a variable whose folder a container cannot have, by the rules of mountTo: those
+// of package folder, but that a folder of its own below DataDir is one, too.
 func CheckFolder(v runtimev1.Variable) error {
-	if f := Folder(v); !path.IsAbs(f) || path.Clean(f) != f {
-		return fmt.Errorf("mountTo %q is not a clean absolute path", f)
+	check := folder.Check
+	if strings.HasPrefix(Folder(v), DataDir+"/") {
+		check = folder.CheckClean
 	}
-	return nil
+	if v.MountTo == "" {
+		return check(Folder(v))
+	}
+	return check(v.MountTo)
 }
 
 // Nested reports that the folder of one variable is, or lies in, that of the other. One container
 // cannot have both.
-func Nested(v, w runtimev1.Variable) bool {
-	a, b := Folder(v)+"/", Folder(w)+"/"
-	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
-}
+func Nested(v, w runtimev1.Variable) bool { return folder.Nested(Folder(v), Folder(w)) }

@@ -2,10 +2,10 @@ package module
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -15,10 +15,6 @@ type Model struct {
 	Object string // key in the bucket; a folder's ends in "/"
 	Path   string // in the user's container
 }
-
-// systemFolders must not be hidden by the model's mount.
-var systemFolders = regexp.MustCompile(
-	`^/(|bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|root|run|sbin|sys|tmp|unip|usr|var)(/.*)?$`)
 
 // decideModel finds the object of a component's model and where it goes; nil without a model.
 func decideModel(s *scope, x *manifest.MLComponent) *Model {
@@ -59,21 +55,19 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 // checkModelPath checks where the model goes in the user's container.
 func checkModelPath(found *scope, p manifest.Text) bool {
 	clean := path.Clean(p.Value)
-	folder := path.Dir(clean)
+	into := path.Dir(clean)
 	if strings.HasSuffix(p.Value, "/") {
-		folder = clean
+		into = clean
 	}
-	switch {
-	case !path.IsAbs(p.Value) || (clean != p.Value && clean+"/" != p.Value):
+	if !path.IsAbs(p.Value) || (clean != p.Value && clean+"/" != p.Value) {
 		found.Errorf(p.At, "spec.mlService.modelPath: %q is not a clean absolute path", p.Value)
-	case systemFolders.MatchString(folder):
-		found.Errorf(p.At,
-			"spec.mlService.modelPath: the model's folder %s would hide the image's own; choose one of its own, "+
-				"like /models/%s", folder, path.Base(clean))
-	default:
-		return true
+		return false
 	}
-	return false
+	if err := folder.Check(into); err != nil {
+		found.Errorf(p.At, "spec.mlService.modelPath: the model's folder %v", err)
+		return false
+	}
+	return true
 }
 
 // objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes

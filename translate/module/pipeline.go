@@ -2,7 +2,6 @@ package module
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/schedule"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -205,19 +205,19 @@ func mountFrom(s *scope, where string, m *manifest.MountFrom) *runtimev1.BoxPath
 	return &runtimev1.BoxPath{Box: box.Value, Path: p.Value}
 }
 
+// mountTo is the folder of a variable in the container, as the manifest has it.
 func mountTo(found *scope, where string, v manifest.Variable) string {
-	to, folder := v.MountTo, pipeline.Folder(placed(v))
-	switch {
-	case !v.Has("mountTo"):
-	case !path.IsAbs(to.Value) || (path.Clean(to.Value) != folder && to.Value != "/") ||
-		databox.HasControl(to.Value) || strings.Contains(to.Value, ":"):
-		found.Errorf(to.At, "%s.mountTo: %q is not a clean absolute path without a colon", where, to.Value)
-	case systemFolders.MatchString(folder+"/") && !strings.HasPrefix(folder, pipeline.DataDir+"/"):
-		found.Errorf(to.At,
-			"%s.mountTo: the folder %s would hide the image's own; choose one of its own, like %s/%s or /data/%s",
-			where, to.Value, pipeline.DataDir, v.Name.Value, v.Name.Value)
+	if !v.Has("mountTo") {
+		return ""
 	}
-	return to.Value
+	err := pipeline.CheckFolder(placed(v))
+	if v.MountTo.Value == "" {
+		err = folder.Check("")
+	}
+	if err != nil {
+		found.Errorf(v.MountTo.At, "%s.mountTo: %v", where, err)
+	}
+	return v.MountTo.Value
 }
 
 // decideSchedule is when runs start that nobody asks for; such a run must do without anybody.

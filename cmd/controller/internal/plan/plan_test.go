@@ -229,6 +229,19 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// What translate refuses of a mountTo is refused again: a Pipeline may have been made by hand.
+func TestFoldersOfTheSystemAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"/", "/etc", "/etc/", "/proc/1", "/unip/session/..data", "/var/run/secrets",
+		"/a/../etc", "etc", "/a:b", "/a\nb", "/unip/data"} {
+		p := diamond(variable("table", func(v *runtimev1.Variable) { v.MountTo = folder }))
+		if _, err := makePlan(newRun(), []*runtimev1.Pipeline{p}, buckets); err == nil ||
+			!strings.Contains(err.Error(), "input table of stage prepare: ") {
+			t.Errorf("%q: %v", folder, err)
+		}
+	}
+}
+
 // A chain that does not come to its end is no run: what comes after would be left out in silence.
 func TestAChainWithoutAnEndIsRefused(t *testing.T) {
 	t.Parallel()
