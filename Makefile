@@ -132,12 +132,17 @@ e2e: build deploy images ## tests on the cluster (half an hour), and then a shor
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/chaos/ # alone and last: it kills what others need
 
 # One plan, made of SEED, of RUNS runs: `make chaos SEED=7 RUNS=100`. CHAOS='--only "s3 503"' makes some of its faults only.
+# Its report lies in bin/chaos-SEED.json.
 SEED ?= 1
 RUNS ?= 100
 .PHONY: chaos
 chaos: build deploy images ## kill and restart everything under a module's runs, by the plan of SEED, and judge (RUNS=100: half an hour)
 	@go build -o $(BIN)/chaos ./e2e/chaos
-	@$(IN_CLUSTER); $(BIN)/chaos --seed $(SEED) --runs $(RUNS) $(CHAOS)
+	@$(IN_CLUSTER); $(BIN)/chaos --seed $(SEED) --runs $(RUNS) --json $(BIN)/chaos-$(SEED).json $(CHAOS)
+
+.PHONY: chaos-tables
+chaos-tables: ## the tables of docs/reliability.md, from what make chaos has left (FILES='a.json b.json' for others)
+	@go run ./e2e/chaos --tables $(or $(FILES),$(wildcard $(BIN)/chaos-*.json))
 
 .PHONY: e2e-nodes
 e2e-nodes: ## lose a node under a running stage, on a local cluster with two (5 minutes)

@@ -31,7 +31,17 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "leave the module behind")
 	onlyPlan := flag.Bool("plan", false, "print the plan and end")
 	file := flag.String("json", "", "write the report to this file, too")
+	onlyTables := flag.Bool("tables", false, "print the tables of docs/reliability.md from such files, the arguments")
 	flag.Parse()
+	if *onlyTables {
+		all, err := readReports(flag.Args())
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "chaos:", err)
+			os.Exit(1)
+		}
+		fmt.Print(tables(all))
+		return
+	}
 	if *onlyPlan {
 		fmt.Print(plan.Make(o.seed, o.runs))
 		return

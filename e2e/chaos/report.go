@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +16,11 @@ import (
 
 // Report is what came of a seed.
 type Report struct {
-	Seed     uint64          `json:"seed"`
+	Seed uint64 `json:"seed"`
+	// Commit of the checkout, and how many replicas the controller had.
+	Commit      string `json:"commit"`
+	Controllers int    `json:"controllers"`
+
 	Runs     int             `json:"runs"`
 	Took     time.Duration   `json:"took"`
 	Judged   int             `json:"judged"`
@@ -30,8 +37,8 @@ func makeReport(o options, begun time.Time, calm, after judge.Verdict, s *strike
 	quiet := judge.Quiet(calm.Judged)
 	delete(quiet, work.Turns) // they wait for each other
 	return &Report{
-		Seed: o.seed, Runs: o.runs, Took: time.Since(begun), Judged: len(after.Judged),
-		Faults: len(s.windows), Findings: after.Findings,
+		Seed: o.seed, Commit: s.world.commit, Controllers: s.world.controllers, Runs: o.runs,
+		Took: time.Since(begun), Judged: len(after.Judged), Faults: len(s.windows), Findings: after.Findings,
 		Quiet: quiet, Delays: judge.Delays(after.Judged, quiet, s.windows), Missed: s.missed, Refused: l.refused,
 	}
 }
@@ -51,27 +58,11 @@ func (r *Report) Markdown() string {
 	fmt.Fprint(&b, "\n\n| fault | times | runs met | of them no other fault | their median delay, s | their longest, s |"+
 		" longest of all, s | of run |\n|---|---|---|---|---|---|---|---|\n")
 	for _, d := range r.Delays {
-		median, longest := "", ""
-		if d.Alone > 0 {
-			median, longest = fmt.Sprintf("%.0f", d.AloneMedian.Seconds()), fmt.Sprintf("%.0f", d.AloneMost.Seconds())
-		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, d.Alone, median, longest,
-			d.Most.Seconds(), d.Worst)
+		median, longest := alone(d)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %.0f | %s |\n", d.Kind, d.Faults, d.Runs, len(d.Alone), median,
+			longest, d.Most.Seconds(), d.Worst)
 	}
-	count := func(kinds ...string) int {
-		n := 0
-		for _, f := range r.Findings {
-			if slices.Contains(kinds, f.Kind) {
-				n++
-			}
-		}
-		return n
-	}
-	// As a line of the table of seeds in docs/reliability.md, but for the commit.
-	fmt.Fprintf(&b, "\n| %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | |\n", r.Seed, r.Judged, r.Faults,
-		count(judge.Lost), count(judge.Doubled, judge.Unasked), count(judge.Unended, judge.Wrong, judge.Record),
-		count(judge.Missing, judge.Bytes, judge.Extra), count(judge.Orphan), count(judge.OverLimit, judge.AfterEnd),
-		r.Took.Round(time.Second))
+	fmt.Fprintf(&b, "\n%s", r.seed())
 	list := func(title string, all []string) {
 		if len(all) == 0 {
 			return
@@ -89,4 +80,81 @@ func (r *Report) Markdown() string {
 	list("Never accepted", r.Refused)
 	list("Faults that could not be made", r.Missed)
 	return b.String()
+}
+
+// alone are the median and the longest of what a fault alone cost, in seconds; empty without any.
+func alone(d judge.Delay) (median, longest string) {
+	if len(d.Alone) == 0 {
+		return "", ""
+	}
+	return fmt.Sprintf("%.0f", d.Median().Seconds()), fmt.Sprintf("%.0f", d.Longest().Seconds())
+}
+
+// seed is the line of the report in the table of seeds.
+func (r *Report) seed() string {
+	count := func(kinds ...string) int {
+		n := 0
+		for _, f := range r.Findings {
+			if slices.Contains(kinds, f.Kind) {
+				n++
+			}
+		}
+		return n
+	}
+	return fmt.Sprintf("| %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", r.Seed, r.Controllers,
+		r.Judged, r.Faults, len(r.Missed), count(judge.Lost), count(judge.Doubled, judge.Unasked),
+		count(judge.Unended, judge.Wrong, judge.Record), count(judge.Missing, judge.Bytes, judge.Extra),
+		count(judge.Orphan), count(judge.OverLimit, judge.AfterEnd), r.Took.Round(time.Second), r.Commit)
+}
+
+// tables are those of docs/reliability.md: a line of each seed, and what each kind of fault cost in
+// all of them, whatever moment it was aimed at.
+func tables(all []*Report) string {
+	var b strings.Builder
+	b.WriteString("| seed | controllers | runs | faults | not made | lost | doubled | wrong end | wrong output | left behind |" +
+		" too many at once | took | at commit |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	costs := map[string]judge.Delay{}
+	for _, r := range all {
+		b.WriteString(r.seed())
+		for _, d := range r.Delays {
+			kind := d.Kind
+			if _, strike, aimed := strings.Cut(kind, ": "); aimed {
+				kind = strike
+			}
+			c := costs[kind]
+			c.Faults += d.Faults
+			c.Alone = append(c.Alone, d.Alone...)
+			c.Most = max(c.Most, d.Most)
+			costs[kind] = c
+		}
+	}
+	b.WriteString("\n| fault | times | runs that met no other | their median delay, s | their longest, s |" +
+		" longest with others, s |\n|---|---|---|---|---|---|\n")
+	for _, kind := range slices.Sorted(maps.Keys(costs)) {
+		c := costs[kind]
+		median, longest := alone(c)
+		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s | %.0f |\n", kind, c.Faults, len(c.Alone), median, longest,
+			c.Most.Seconds())
+	}
+	return b.String()
+}
+
+// readReports reads what chaos has written.
+func readReports(files []string) ([]*Report, error) {
+	var all []*Report
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		r := &Report{}
+		if err := json.Unmarshal(b, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *Report) int {
+		return cmp.Or(cmp.Compare(a.Controllers, b.Controllers), cmp.Compare(a.Seed, b.Seed))
+	})
+	return all, nil
 }

@@ -192,6 +192,8 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 		return "", s.events(ctx, x)
 	case plan.Module:
 		return "", s.module(ctx, x)
+	case plan.Rollout:
+		return "", w.restart(ctx)
 	}
 	signal := "KILL"
 	if x.Do == plan.Freeze {

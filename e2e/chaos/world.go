@@ -60,6 +60,8 @@ type world struct {
 	redirects    <-chan struct{}
 	removing     chan error // of the other module; nil before
 	replicas     int        // of the controller, before it was scaled
+	controllers  int        // replicas of it now
+	commit       string     // of the checkout
 	removedOnes  []string   // its buckets
 }
 
@@ -174,21 +176,24 @@ func (w *world) between(ctx context.Context, netns string) error {
 // go by the ways between.
 func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
 	w.say("the controller begins anew")
+	out, err := w.Run(ctx, nil, "git", "describe", "--always", "--dirty", "--exclude=*")
+	if err != nil {
+		return err
+	}
+	w.commit = strings.TrimSpace(string(out))
+	d := &appsv1.Deployment{}
+	if err := w.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}, d); err != nil {
+		return err
+	}
+	w.controllers = int(*d.Spec.Replicas) // never nil in what is read
 	if replicas > 0 {
-		d := &appsv1.Deployment{}
-		of := client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Controller}
-		if err := w.Get(ctx, of, d); err != nil {
-			return err
-		}
-		w.replicas = int(*d.Spec.Replicas) // never nil in what is read
+		w.replicas = w.controllers
 		if err := w.scale(ctx, replicas); err != nil {
 			return err
 		}
+		w.controllers = replicas
 	}
-	if err := w.rollout(ctx, "restart"); err != nil {
-		return err
-	}
-	if err := w.rollout(ctx, "status", "--timeout=120s"); err != nil {
+	if err := w.restart(ctx); err != nil {
 		return err
 	}
 	modules := []*live.Module{w.module}
@@ -209,7 +214,6 @@ func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
 			return err
 		}
 	}
-	var err error
 	if w.host, err = w.module.Host(ctx); err != nil {
 		return err
 	}
@@ -227,10 +231,21 @@ func (w *world) scale(ctx context.Context, replicas int) error {
 	return err
 }
 
-func (w *world) rollout(ctx context.Context, do string, flags ...string) error {
-	_, err := w.Kubectl(ctx, append([]string{"-n", names.SystemNamespace, "rollout", do, "deploy/" + names.Controller},
-		flags...)...)
-	return err
+// restart restarts the controller's pods, one after the other, and returns when the new ones work.
+func (w *world) restart(ctx context.Context) error {
+	rollout := func(ctx context.Context, do string) error {
+		_, err := w.Kubectl(ctx, "-n", names.SystemNamespace, "rollout", do, "deploy/"+names.Controller)
+		return err
+	}
+	// The API server may just have come back.
+	err := live.Await(ctx, time.Minute, "a rollout to begin",
+		func(ctx context.Context) error { return rollout(ctx, "restart") })
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	return rollout(ctx, "status")
 }
 
 // apply applies a module's manifests with a note that changes nothing that counts.

@@ -15,14 +15,20 @@ type Window struct {
 type Delay struct {
 	Kind   string
 	Faults int
-	// Runs that were asked for before the fault's end and ended after its beginning, and Alone those
-	// of them that met no other fault.
-	Runs, Alone int
-	// AloneMedian and AloneMost of what those took beyond the quiet median of their pipeline, and Most
-	// of all; never below zero.
-	AloneMedian, AloneMost, Most time.Duration
-	Worst                        string // the run of Most
+	// Runs that were asked for before the fault's end and ended after its beginning.
+	Runs int
+	// Alone is what those of them that met no other fault took beyond the quiet median of their
+	// pipeline, and Most the most that any took; never below zero.
+	Alone []time.Duration `json:"AloneTook"`
+	Most  time.Duration
+	Worst string // the run of Most
 }
+
+// Median of Alone, which is not empty.
+func (d Delay) Median() time.Duration { return median(slices.Clone(d.Alone)) }
+
+// Longest of Alone, which is not empty.
+func (d Delay) Longest() time.Duration { return slices.Max(d.Alone) }
 
 // Took is how long a run took from the moment that it was asked for.
 func (j Judged) Took() time.Duration { return j.Run.Ended.Sub(j.Asked) }
@@ -66,7 +72,6 @@ func Delays(runs []Judged, quiet map[string]time.Duration, faults []Window) []De
 	}
 	for n := range table {
 		d := &table[n]
-		var alone []time.Duration
 		for i, r := range runs {
 			if !slices.ContainsFunc(faults, func(f Window) bool { return f.Kind == d.Kind && meets(r, f) }) {
 				continue
@@ -74,14 +79,11 @@ func Delays(runs []Judged, quiet map[string]time.Duration, faults []Window) []De
 			late := max(0, r.Took()-quiet[r.Run.Pipeline])
 			d.Runs++
 			if met[i] == 1 {
-				alone = append(alone, late)
+				d.Alone = append(d.Alone, late)
 			}
 			if late > d.Most || d.Worst == "" {
 				d.Most, d.Worst = late, r.Run.Name
 			}
-		}
-		if d.Alone = len(alone); d.Alone > 0 {
-			d.AloneMedian, d.AloneMost = median(alone), slices.Max(alone)
 		}
 	}
 	return table

@@ -228,7 +228,7 @@ func TestDelays(t *testing.T) {
 		{Run: run("x", "unknown", "API", "", "", 100, 190), Asked: at(100)}}, quiet,
 		[]judge.Window{{"kill", at(105), at(106)}, {"away", at(110), at(120)}, {"kill", at(200), at(201)}})
 	want := []judge.Delay{
-		{Kind: "kill", Faults: 2, Runs: 3, Alone: 2, AloneMost: time.Second, Most: 15 * time.Second, Worst: "b"},
+		{Kind: "kill", Faults: 2, Runs: 3, Alone: []time.Duration{time.Second, 0}, Most: 15 * time.Second, Worst: "b"},
 		{Kind: "away", Faults: 1, Runs: 1, Most: 15 * time.Second, Worst: "b"},
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -69,6 +69,8 @@ const (
 	Answer Do = "answer" // what stands in the way answers so for a time: Who is s3 or api
 	Events Do = "events" // the Broker's ingress: dropped, delayed, doubled, forged
 	Module Do = "module" // applied anew, or another one removed
+	// Rollout is a rolling restart of the Deployment, as an operator does it.
+	Rollout Do = "rollout"
 )
 
 // Who it is done to.
@@ -205,8 +207,27 @@ var aimed = []struct {
 	{Waiting, []Strike{{Kill, Controller, 0}, {Delete, Controller, 0}, {Freeze, Controller, 20 * second}}},
 }
 
-// long is from how many runs on there is a second module, to be removed in the middle.
+// long is from how many runs on a plan has what takes long: a second module, to be removed in the
+// middle, and what every long plan has once.
 const long = 30
+
+// once are what every long plan has once, with files that are put while it lasts.
+func (m *maker) once(budget *int) (rollout, noAPI Fault) {
+	rollout = Fault{Strike: Strike{Rollout, Controller, 0}}
+	noAPI = Fault{Aim: Accepted, Strike: Strike{Away, API, 60 * second}}
+	for _, x := range []struct {
+		fault *Fault
+		gap   time.Duration
+	}{{&rollout, 3 * second}, {&noAPI, 12 * second}} {
+		for i, pipeline := range []string{work.Diamond, work.Shaky, work.Turns, work.Diamond} {
+			l := m.load(Load{Pipeline: pipeline})
+			l.At = time.Duration(i) * x.gap
+			x.fault.Loads = append(x.fault.Loads, l)
+			*budget -= l.Runs()
+		}
+	}
+	return rollout, noAPI
+}
 
 // Two reports whether the plan needs a second module.
 func (p Plan) Two() bool { return p.Runs >= long }
@@ -219,6 +240,15 @@ func Make(seed uint64, runs int) Plan {
 	plainDeck, aimedDeck := dealer(m.rand, plain), dealer(m.rand, aimed)
 	at := 2 * second
 	budget := runs * 7 / 10 // the rest is spread
+	var rollout, noAPI Fault
+	if runs >= long {
+		rollout, noAPI = m.once(&budget)
+	}
+	add := func(f Fault) {
+		f.At = at
+		p.Faults = append(p.Faults, f)
+		at += f.Strike.For
+	}
 	for n := range faults {
 		f := Fault{At: at}
 		if n%2 == 0 {
@@ -236,9 +266,14 @@ func Make(seed uint64, runs int) Plan {
 		at += f.Strike.For + 10*second + time.Duration(m.rand.IntN(6))*second
 		switch {
 		case n == faults*2/5:
-			p.Faults = append(p.Faults, Fault{At: at, Strike: Strike{Do: Module, Who: AppliedAnew}})
-		case n == faults*3/5 && runs >= long:
-			p.Faults = append(p.Faults, Fault{At: at, Strike: Strike{Do: Module, Who: Removed}})
+			add(Fault{Strike: Strike{Do: Module, Who: AppliedAnew}})
+		case runs < long:
+		case n == faults/5:
+			add(rollout)
+		case n == faults*3/5:
+			add(Fault{Strike: Strike{Do: Module, Who: Removed}})
+		case n == faults*4/5:
+			add(noAPI)
 		}
 	}
 	left := runs
@@ -335,7 +370,7 @@ func dealer[T any](r *rand.Rand, deck []T) func() T {
 
 // Kinds are the faults that can be, for documents and tests.
 func Kinds() []string {
-	var all []string
+	all := []string{Fault{Strike: Strike{Rollout, Controller, 0}}.Kind()}
 	for _, s := range plain {
 		all = append(all, Fault{Strike: s}.Kind())
 	}

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,6 +63,40 @@ func TestEveryPlan(t *testing.T) {
 			if modules[plan.AppliedAnew] != 1 || (modules[plan.Removed] == 1) != p.Two() {
 				t.Errorf("seed %d: modules %v", seed, modules)
 			}
+		}
+	}
+}
+
+// Every long plan restarts the controller's Deployment once, and has the API server away for a
+// minute, each with files that are put while it lasts.
+func TestEveryLongPlan(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(300) {
+		rollouts, minutes := 0, 0
+		for _, f := range plan.Make(seed, 100).Faults {
+			during := 0
+			for _, l := range f.Loads {
+				if !l.Call && l.At > 0 {
+					during++
+				}
+			}
+			switch {
+			case f.Strike.Do == plan.Rollout:
+				rollouts++
+			case f.Strike.Who == plan.API && f.Strike.For >= time.Minute && f.Aim == plan.Accepted:
+				minutes++
+				if last := f.Loads[len(f.Loads)-1].At; last > f.Strike.For {
+					t.Errorf("seed %d: %s: a file is put after %s", seed, f, last)
+				}
+			default:
+				continue
+			}
+			if during < 3 {
+				t.Errorf("seed %d: %d files are put during %s", seed, during, f)
+			}
+		}
+		if rollouts != 1 || minutes != 1 {
+			t.Errorf("seed %d: %d rollouts, %d minutes without an API server", seed, rollouts, minutes)
 		}
 	}
 }
