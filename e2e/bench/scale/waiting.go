@@ -17,6 +17,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
+	life "github.com/unip-knative/unip/eventing/run"
 )
 
 // One run of this module is under way for an hour, and all others wait behind it.
@@ -92,27 +93,30 @@ func waiting(ctx context.Context, c *live.Cluster) (err error) {
 	if err := awaitStarts(ctx, many, back); err != nil {
 		return err
 	}
+	if err := awaitEmptyInbox(ctx, quick, back); err != nil {
+		return err
+	}
+	if err := awaitTurns(ctx, many, back); err != nil {
+		return err
+	}
 	beside, err := quickRuns(ctx, quick, "beside")
 	if err != nil {
 		return err
 	}
 	fmt.Printf("quick run, %d wait         %s\nratio of the medians          %.2f\n", *uploads-1, seconds(beside),
 		median(beside).Seconds()/median(alone).Seconds())
-	if err := awaitEmptyInbox(ctx, quick); err != nil {
-		return err
-	}
 	return idle(ctx, c)
 }
 
 // awaitEmptyInbox waits until nothing is left to do for the uploads: their events go on for a while
 // after their runs were made.
-func awaitEmptyInbox(ctx context.Context, m *live.Module) error {
+func awaitEmptyInbox(ctx context.Context, m *live.Module, back time.Time) error {
 	s3, _, err := m.Bucket(ctx, "data")
 	if err != nil {
 		return err
 	}
 	say("waiting until the inbox is empty …")
-	return live.Await(ctx, 20*time.Minute, "the inbox", func(ctx context.Context) error {
+	err = live.Await(ctx, 20*time.Minute, "the inbox", func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		for o := range s3.ListObjects(ctx, databox.RunBucketName(names.SystemNamespace),
@@ -121,6 +125,39 @@ func awaitEmptyInbox(ctx context.Context, m *live.Module) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("their events have come back   %.0f s after the controller's return\n", time.Since(back).Seconds())
+	return nil
+}
+
+// awaitTurns waits until each run but the first is known to wait for its turn.
+func awaitTurns(ctx context.Context, m *live.Module, back time.Time) error {
+	say("waiting until all runs wait for their turn …")
+	for {
+		all, err := m.Runs(ctx)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for i := range all {
+			if life.Waits(&all[i]) {
+				n++
+			}
+		}
+		if n >= *uploads-1 {
+			break
+		}
+		if time.Since(back) > 20*time.Minute {
+			return fmt.Errorf("only %d of %d runs wait", n, *uploads-1)
+		}
+		if err := pause(ctx, 5*time.Second); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("all but one wait              %.0f s after the controller's return\n", time.Since(back).Seconds())
+	return nil
 }
 
 // awaitStarts waits until each upload has its run.
