@@ -66,6 +66,7 @@ type Text struct {
 var (
 	atType       = reflect.TypeFor[At]()
 	textType     = reflect.TypeFor[Text]()
+	restType     = reflect.TypeFor[Rest]()
 	nodeType     = reflect.TypeFor[*yaml.Node]()
 	durationType = reflect.TypeFor[Duration]()
 	continueType = reflect.TypeFor[ContinueWith]()

@@ -48,20 +48,7 @@ func FuzzRead(f *testing.F) {
 		if !slices.Equal(found, sorted) {
 			t.Errorf("findings are not sorted: %v", found)
 		}
-		var all []manifest.Header
-		for _, x := range m.Boxes {
-			all = append(all, x.Header)
-		}
-		for _, x := range m.Components {
-			all = append(all, x.Header)
-		}
-		for _, x := range m.APIs {
-			all = append(all, x.Header)
-		}
-		for _, x := range m.Secrets {
-			all = append(all, x.Header)
-		}
-		for _, h := range all {
+		for _, h := range m.Heads() {
 			if h.Meta.Name.Value == "" || h.Meta.Namespace.Value == "" || h.Line < 1 {
 				t.Errorf("%s without name, namespace or place: %+v", h.Kind, h)
 			}

@@ -322,14 +322,6 @@ type OIDC struct {
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
 
-// Secret is the platform's; data may stand at the top or below spec.
-type Secret struct {
-	Header
-	Data       map[string]string
-	StringData map[string]string
-	Type       string // default Opaque
-}
-
 // Foreign is an object of another group, carried through.
 type Foreign struct {
 	Header
@@ -344,7 +336,12 @@ type Module struct {
 	Pipelines  []*ExperimentPipeline
 	APIs       []*APIComponent
 	Secrets    []*Secret
-	Foreign    []*Foreign
+	// Repositories, Apps and the others of the system kinds.
+	Repositories []*Repository
+	Apps         []*PlatformApp
+	Datasets     []*DatasetComponent
+	Scalings     []*ScalingConfig
+	Foreign      []*Foreign
 	// Unread are the objects that are there but could not be read, by kind/name: what refers to one
 	// is not wrong for that.
 	Unread map[string]bool
@@ -356,7 +353,8 @@ func (m *Module) Lacks(kind, name string, read bool) bool { return !read && !m.U
 
 // Heads are the headers of all objects of the platform, in the order of their places.
 func (m *Module) Heads() []*Header {
-	all := slices.Concat(heads(m.Boxes), heads(m.Components), heads(m.Pipelines), heads(m.APIs), heads(m.Secrets))
+	all := slices.Concat(heads(m.Boxes), heads(m.Components), heads(m.Pipelines), heads(m.APIs), heads(m.Secrets),
+		heads(m.Repositories), heads(m.Apps), heads(m.Datasets), heads(m.Scalings))
 	slices.SortStableFunc(all, func(a, b *Header) int { return a.Position.Compare(b.Position) })
 	return all
 }
@@ -375,5 +373,7 @@ func (m *Module) add(o *Module) {
 		append(m.Pipelines, o.Pipelines...)
 	m.APIs, m.Secrets, m.Foreign = append(m.APIs, o.APIs...), append(m.Secrets, o.Secrets...),
 		append(m.Foreign, o.Foreign...)
+	m.Repositories, m.Apps = append(m.Repositories, o.Repositories...), append(m.Apps, o.Apps...)
+	m.Datasets, m.Scalings = append(m.Datasets, o.Datasets...), append(m.Scalings, o.Scalings...)
 	maps.Copy(m.Unread, o.Unread)
 }

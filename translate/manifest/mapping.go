@@ -83,6 +83,16 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) bool {
 		a.marks = make([]mark, 0, min(len(n.Content)/2, len(s.fields)))
 		ok = d.pairs(n, path, func(key, value *yaml.Node) bool {
 			f, known := s.fields[key.Value]
+			if !known && s.rest >= 0 {
+				rest := v.Field(s.rest).Addr().Interface().(*Rest)
+				if *rest == nil {
+					*rest = Rest{}
+				}
+				(*rest)[key.Value] = value
+				d.found.Notef(d.at(key), "%sunip does not know the field %q: it is kept and has no effect%s", prefixed(path),
+					key.Value, suggest(key.Value, s.fields))
+				return true
+			}
 			if !known {
 				d.errorf(key, "%sunknown field %q%s", prefixed(path), key.Value, suggest(key.Value, s.fields))
 				(*d.found)[len(*d.found)-1].unknownField = true
@@ -110,10 +120,10 @@ func prefixed(path string) string {
 }
 
 // structure is what the decoder knows of a struct: its fields by their names in YAML, and where the
-// embedded At is; -1: nowhere.
+// embedded At and the Rest are; -1: nowhere.
 type structure struct {
-	fields map[string]structField
-	at     int
+	fields   map[string]structField
+	at, rest int
 }
 
 type structField struct {
@@ -127,12 +137,15 @@ func structOf(t reflect.Type) *structure {
 	if s, ok := structures.Load(t); ok {
 		return s.(*structure)
 	}
-	s := &structure{fields: map[string]structField{}, at: -1}
+	s := &structure{fields: map[string]structField{}, at: -1, rest: -1}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Type == atType {
 			s.at = i
 			continue
+		}
+		if f.Type == restType {
+			s.rest = i
 		}
 		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
 			s.fields[name] = structField{name, i}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"reflect"
 	"regexp"
 	"slices"
@@ -109,26 +110,41 @@ func (d *decoderOf) document(n *yaml.Node, m *Module) {
 		d.errorf(n, "no apiVersion")
 	case p.kind == nil || p.kind.Value == "":
 		d.errorf(n, "no kind")
-	case p.apiVersion.Value == APIVersion:
-		d.platform(n, p.kind, m)
-	case p.apiVersion.Value == Group || strings.HasPrefix(p.apiVersion.Value, Group+"/"):
-		d.errorf(p.apiVersion, "apiVersion %q is not known; the platform's is %q", p.apiVersion.Value, APIVersion)
+	case ofPlatform(p.apiVersion.Value, APIVersion), ofPlatform(p.apiVersion.Value, AutoscalerAPIVersion):
+		d.platform(n, p, m)
 	default:
 		d.foreign(n, p, m)
 	}
 }
 
-func (d *decoderOf) platform(n, kind *yaml.Node, m *Module) {
-	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == kind.Value })
-	if i < 0 {
-		known := map[string]Kind{}
-		for _, k := range Kinds {
-			known[k.Name] = k
-		}
-		d.errorf(kind, "unknown kind %q%s", kind.Value, suggest(kind.Value, known))
+// ofPlatform reports an apiVersion of the group that a known one is of, in whatever version.
+func ofPlatform(version, known string) bool {
+	group, _, _ := strings.Cut(version, "/")
+	return group == strings.Split(known, "/")[0]
+}
+
+func (d *decoderOf) platform(n *yaml.Node, p probe, m *Module) {
+	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == p.kind.Value })
+	if i >= 0 && Kinds[i].Version() == p.apiVersion.Value {
+		Kinds[i].read(d, n, p.kind, m)
 		return
 	}
-	Kinds[i].read(d, n, kind, m)
+	version := APIVersion
+	switch {
+	case i >= 0:
+		version = Kinds[i].Version()
+	case ofPlatform(p.apiVersion.Value, AutoscalerAPIVersion):
+		version = AutoscalerAPIVersion
+	}
+	if p.apiVersion.Value != version {
+		d.errorf(p.apiVersion, "apiVersion %q is not known; the platform's is %q", p.apiVersion.Value, version)
+		return
+	}
+	known := map[string]Kind{}
+	for _, k := range Kinds {
+		known[k.Name] = k
+	}
+	d.errorf(p.kind, "unknown kind %q%s", p.kind.Value, suggest(p.kind.Value, known))
 }
 
 // object reads apiVersion, kind, metadata and spec. It reports whether all of it could be read; if
@@ -182,9 +198,6 @@ func (d *decoderOf) header(h *Header) bool {
 }
 
 func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
-	type values struct {
-		Data, StringData map[string]string
-	}
 	var o struct {
 		At
 		APIVersion Text              `yaml:"apiVersion"`
@@ -199,26 +212,26 @@ func (d *decoderOf) secret(n, kind *yaml.Node, m *Module) {
 	var found Diagnostics
 	quiet.found = &found
 	ok := quiet.decode(n, reflect.ValueOf(&o).Elem(), "")
-	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}, Data: o.Data, StringData: o.StringData,
-		Type: o.Type}
+	s := &Secret{Header: Header{At: o.At, Kind: kind.Value, Meta: o.Metadata}}
 	if o.Spec != nil && !null(o.Spec) {
-		var v values
-		// Fields of a platform Secret are not all known: what else stands below spec is passed
-		// over.
-		for _, key := range []string{"data", "stringData"} {
-			if c := child(o.Spec, key); c != nil {
-				target := reflect.ValueOf(&v).Elem().FieldByName(map[string]string{"data": "Data",
-					"stringData": "StringData"}[key])
-				ok = quiet.decode(c, target, "spec."+key) && ok
-			}
-		}
-		s.Data = both(d, o.Spec, "data", s.Data, v.Data)
-		s.StringData = both(d, o.Spec, "stringData", s.StringData, v.StringData)
+		ok = quiet.decode(o.Spec, reflect.ValueOf(&s.Spec).Elem(), "spec") && ok
 	}
 	for _, f := range found { // nothing of a Secret's content is ever shown
 		f.Message = withoutValue(f.Message)
 		*d.found = append(*d.found, f)
 	}
+	for _, key := range []string{"data", "stringData", "type"} {
+		if o.Has(key) && s.Spec.Has(key) {
+			d.errorf(o.Spec, "%s stands both at the top and below spec", key)
+		}
+	}
+	if o.Has("data") {
+		s.Spec.Data = o.Data
+	}
+	if o.Has("stringData") {
+		s.Spec.StringData = o.StringData
+	}
+	s.Spec.Type = cmp.Or(o.Type, s.Spec.Type)
 	if ok = d.header(&s.Header) && ok; ok {
 		m.Secrets = append(m.Secrets, s)
 	}
@@ -230,18 +243,6 @@ var aboutValue = regexp.MustCompile(`^(.*): want a (string|mapping), not .*$`)
 func withoutValue(message string) string {
 	return aboutValue.ReplaceAllString(message,
 		"$1: want a $2 (what is there is not shown; numbers and the like must be quoted)")
-}
-
-// both takes values from the top of a Secret or from below its spec; at both places they are an
-// error.
-func both(d *decoderOf, spec *yaml.Node, key string, top, below map[string]string) map[string]string {
-	if top != nil && below != nil {
-		d.errorf(spec, "%s stands both at the top and below spec", key)
-	}
-	if top == nil {
-		return below
-	}
-	return top
 }
 
 func child(n *yaml.Node, key string) *yaml.Node {

@@ -76,6 +76,7 @@ func Decide(
 	checkUsers(s, m)
 	noteSharedFiles(s)
 	noteWanted(s, chains)
+	noteSystem(s)
 	for _, x := range read.Foreign {
 		m.Foreign = append(m.Foreign, decideForeign(s, x, o.AllowForeign))
 	}

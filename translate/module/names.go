@@ -25,6 +25,10 @@ type objects struct {
 
 func index(found *scope, read *manifest.Module, namespace string) objects {
 	byName(found, read.APIs)
+	byName(found, read.Repositories)
+	byName(found, read.Apps)
+	byName(found, read.Datasets)
+	byName(found, read.Scalings)
 	return objects{
 		read, namespace,
 		byName(found, read.Boxes), byName(found, read.Components), byName(found, read.Pipelines),
@@ -69,6 +73,8 @@ func wrongName(kind, name string) []string {
 		if managedSecret(name) {
 			return []string{"is a name that unip keeps for its own Secrets"}
 		}
+		return validation.IsDNS1123Subdomain(name)
+	case "Repository", "PlatformApp", "ScalingConfig":
 		return validation.IsDNS1123Subdomain(name)
 	default:
 		return validation.IsDNS1123Label(name)

@@ -21,21 +21,21 @@ type Secret struct {
 
 func decideSecret(s *scope, x *manifest.Secret) Secret {
 	out := Secret{Position: x.Position, Name: x.Meta.Name.Value, Type: corev1.SecretTypeOpaque}
-	if x.Type != "" {
-		out.Type = corev1.SecretType(x.Type)
+	if x.Spec.Type != "" {
+		out.Type = corev1.SecretType(x.Spec.Type)
 	}
 	if foreignType(out.Type) {
 		s.Errorf(x.Position,
 			"Secret %s: the type %s is a ServiceAccount's token or unip's own; a module's Secret is Opaque",
 			out.Name, out.Type)
 	}
-	if x.Data == nil && x.StringData == nil {
+	if x.Spec.Data == nil && x.Spec.StringData == nil {
 		s.Notef(x.Position,
 			"Secret %s has no data here: a Secret of that name must exist in namespace %s", out.Name, s.namespace)
 		return out
 	}
-	out.Data = make(map[string][]byte, len(x.Data)+len(x.StringData))
-	for key, text := range x.Data {
+	out.Data = make(map[string][]byte, len(x.Spec.Data)+len(x.Spec.StringData))
+	for key, text := range x.Spec.Data {
 		checkSecretKey(s, x, key)
 		value, err := decodeBase64(text)
 		if err != nil {
@@ -44,7 +44,7 @@ func decideSecret(s *scope, x *manifest.Secret) Secret {
 		}
 		out.Data[key] = value
 	}
-	for key, text := range x.StringData {
+	for key, text := range x.Spec.StringData {
 		checkSecretKey(s, x, key)
 		out.Data[key] = []byte(text)
 	}

@@ -16,7 +16,7 @@ func Markdown() string {
 
 Made from the Go types in translate/manifest and their comments by ` + "`make generate`" + `; do not edit.
 
-Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and metadata. An unknown field is an error with its place (a warning with ` + "`--lenient`" + `). Fields in **bold** must be there.
+Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + ` (ScalingConfig ` + "`" + manifest.AutoscalerAPIVersion + "`" + `), a kind, metadata and a spec. An unknown field is an error with its place (a warning with ` + "`--lenient`" + `). Fields in **bold** must be there.
 ` + "`unip schema`" + ` writes the same as JSON Schema for editors.
 
 ## metadata
@@ -24,20 +24,12 @@ Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + `, a kind and
 `)
 	table(&b, reflect.TypeFor[manifest.Meta](), "metadata")
 	for _, k := range manifest.Kinds {
-		if k.Spec != nil {
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.Name, k.Text)
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.Name, k.Text)
+		if hasFields(k.Spec) {
 			table(&b, k.Spec, "spec")
 		}
 	}
 	b.WriteString(`
-## Secret, Repository, PlatformApp, DatasetComponent
-
-| kind | |
-|---|---|
-| Secret | ` + "`data` (base64) or `stringData`, at the top or below `spec`; `type` (default Opaque)" + `. Becomes a core Secret; with neither, no object, and a note that it must exist |
-| Repository, PlatformApp | no object, a note; any field |
-| DatasetComponent | no object, a note; to share a dataset, annotate its DataBox with ` + "`shared-with`" + ` |
-
 ## Annotations
 
 With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
@@ -82,6 +74,9 @@ whoever applies. Even so refused: what would take the place of one of the module
 an object with a field `+"`items`"+`, of which kubectl would apply the content.
 `, strings.Join(all, ", "))
 }
+
+// hasFields reports a type that has any, beside those that unip does not know.
+func hasFields(t reflect.Type) bool { return len(structure(t)["properties"].(object)) > 0 }
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 

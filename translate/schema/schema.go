@@ -10,6 +10,7 @@ package schema
 import (
 	_ "embed"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"regexp"
 	"strings"
@@ -81,44 +82,45 @@ func Of(kind string) map[string]any {
 
 // All is one schema of all kinds. Objects of other groups are valid: they are carried through.
 func All() map[string]any {
-	defs, choices, kinds := object{}, []any{}, []any{}
-	for _, k := range manifest.Kinds {
-		defs[k.Name] = body(k)
-		choices = append(choices, object{
-			"if":   object{"properties": object{"kind": object{"const": k.Name}}},
-			"then": object{"$ref": "#/$defs/" + k.Name},
+	defs, versions := object{}, []any{}
+	for _, v := range []string{manifest.APIVersion, manifest.AutoscalerAPIVersion} {
+		choices, kinds := []any{}, []any{}
+		for _, k := range manifest.Kinds {
+			if k.Version() != v {
+				continue
+			}
+			defs[k.Name] = body(k)
+			choices = append(choices, object{
+				"if":   object{"properties": object{"kind": object{"const": k.Name}}},
+				"then": object{"$ref": "#/$defs/" + k.Name},
+			})
+			kinds = append(kinds, k.Name)
+		}
+		versions = append(versions, object{
+			"if":   object{"properties": object{"apiVersion": object{"const": v}}},
+			"then": object{"properties": object{"kind": object{"enum": kinds}}, "allOf": choices},
 		})
-		kinds = append(kinds, k.Name)
 	}
 	return object{
 		"$schema": Dialect, "title": "Manifests of the HSE unified platform", "type": "object",
-		"required": []any{"apiVersion", "kind"},
-		"$defs":    defs,
-		"if":       object{"properties": object{"apiVersion": object{"const": manifest.APIVersion}}},
-		"then":     object{"properties": object{"kind": object{"enum": kinds}}, "allOf": choices},
+		"required": []any{"apiVersion", "kind"}, "$defs": defs, "allOf": versions,
 	}
 }
 
 func body(k manifest.Kind) object {
 	properties := object{
-		"apiVersion": object{"const": manifest.APIVersion},
+		"apiVersion": object{"const": k.Version()},
 		"kind":       object{"const": k.Name},
 		"metadata":   metadata(k.Name),
+		"spec":       of(k.Spec),
 	}
-	s := object{"type": "object", "required": []any{"apiVersion", "kind", "metadata"}, "properties": properties}
-	switch {
-	case k.Spec != nil:
-		properties["spec"] = of(k.Spec)
-		s["required"] = append(s["required"].([]any), "spec")
-		s["additionalProperties"] = false
-	case k.Name == "Secret":
-		values := object{"type": []any{"object", "null"}, "additionalProperties": object{"type": "string"}}
-		properties["data"], properties["stringData"], properties["type"] = values, values, object{"type": "string"}
-		properties["spec"] = object{"type": []any{"object", "null"},
-			"properties": object{"data": values, "stringData": values}}
-		s["additionalProperties"] = false
+	required := []any{"apiVersion", "kind", "metadata", "spec"}
+	if k.Name == "Secret" { // its fields may stand at the top
+		maps.Copy(properties, structure(k.Spec)["properties"].(object))
+		properties["spec"] = nullable(structure(k.Spec))
+		required = required[:3]
 	}
-	return s
+	return object{"type": "object", "required": required, "properties": properties, "additionalProperties": false}
 }
 
 // metadata of a kind, with its annotations of unip.
@@ -184,6 +186,9 @@ func structure(t reflect.Type) object {
 	properties, required := object{}, []any{}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Type == reflect.TypeFor[manifest.Rest]() {
+			s["additionalProperties"] = true
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if name == "" {
 			continue

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write fields.json and docs/manifests.md
 func comments(t *testing.T) map[string]field {
 	t.Helper()
 	all := map[string]field{}
-	for _, file := range []string{"kinds.go", "pipeline.go"} {
+	for _, file := range []string{"kinds.go", "pipeline.go", "system.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("../manifest", file), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
