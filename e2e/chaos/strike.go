@@ -170,16 +170,24 @@ func (s *striker) moment(f plan.Fault) (m *between.Moment, about func(*http.Requ
 		copied := put("/" + w.box + "/")
 		n := 0
 		return w.s3.Await(func(r *http.Request, status int) bool {
-				if copied(r, status) && r.Header.Get("X-Amz-Copy-Source") != "" && of(r.URL.Path) {
+				if _, ok := originOf(r); ok && copied(r, status) && of(r.URL.Path) {
 					n++
 				}
 				return n == 3
 			}), func(r *http.Request) *victim {
-				from := strings.TrimPrefix(r.Header.Get("X-Amz-Copy-Source"), "/")
-				p := strings.Split(strings.TrimPrefix(from, w.runs+"/runs/"), "/")
-				return &victim{run: p[0], stage: p[min(1, len(p)-1)]}
+				o, _ := originOf(r)
+				return &victim{run: o.Run, stage: o.Stage}
 			}
 	}
+}
+
+// originOf is where a request to S3 says that what it writes is a copy from.
+func originOf(r *http.Request) (stage.Origin, bool) {
+	metadata := map[string]string{}
+	for name := range r.Header {
+		metadata[name] = r.Header.Get(name)
+	}
+	return stage.OriginOf(metadata)
 }
 
 // strike does it, and returns when it is over.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/unip-knative/unip/eventing/databox"
@@ -23,6 +24,8 @@ const (
 type Commit struct {
 	Attempt int               `json:"attempt"`
 	Outputs map[string][]File `json:"outputs"` // by output; empty for a folder without files
+	// Packs are the names of each output's packs, where it has some.
+	Packs map[string][]string `json:"packs,omitempty"`
 }
 
 // File is one file of an output.
@@ -32,10 +35,14 @@ type File struct {
 	Size int64  `json:"size"`
 	// SHA256 of the content, lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
+	// Pack is the number of the output's pack in which the content lies, from 1, and Offset where in
+	// it. Without them the file is an object of its own.
+	Pack   int   `json:"pack,omitempty"`
+	Offset int64 `json:"offset,omitempty"`
 }
 
-// DecodeCommit reads a commit and checks every path in it, for whoever reads it writes files at
-// those paths.
+// DecodeCommit reads a commit and checks every path and every place in it: whoever reads it writes
+// files at those paths, and makes keys of the packs' names.
 func DecodeCommit(b []byte) (*Commit, error) {
 	var c Commit
 	if err := json.Unmarshal(b, &c); err != nil {
@@ -44,6 +51,11 @@ func DecodeCommit(b []byte) (*Commit, error) {
 	if c.Attempt < 1 {
 		return nil, errors.New("reading a commit: no attempt")
 	}
+	for output, packs := range c.Packs {
+		if i := slices.IndexFunc(packs, func(name string) bool { return !isSum(name) }); i >= 0 {
+			return nil, fmt.Errorf("reading a commit: output %s: %q is not a pack's name", output, packs[i])
+		}
+	}
 	for output, files := range c.Outputs {
 		for _, f := range files {
 			if err := CheckPath(f.Path); err != nil {
@@ -51,6 +63,9 @@ func DecodeCommit(b []byte) (*Commit, error) {
 			}
 			if f.Size < 0 || len(f.SHA256) != 64 {
 				return nil, fmt.Errorf("reading a commit: output %s: %q has no size or checksum", output, f.Path)
+			}
+			if err := f.checkPlace(len(c.Packs[output])); err != nil {
+				return nil, fmt.Errorf("reading a commit: output %s: %q %w", output, f.Path, err)
 			}
 		}
 	}

@@ -4,7 +4,8 @@
 //
 // Where things lie in a module's run bucket:
 //
-//	runs/<run>/<stage>/<attempt>/<output>/<path>   the files of one attempt
+//	runs/<run>/<stage>/<attempt>/<output>/<path>   a file of one attempt
+//	runs/<run>/<stage>/<attempt>.packs/<output>/…  its small files, many in one object (Pack)
 //	runs/<run>/<stage>/<attempt>.log               the end of one attempt's log (text)
 //	runs/<run>/<stage>/commit                      the Commit of the attempt that won; written once,
 //	                                               by a conditional PUT

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,10 +86,8 @@ func OriginOf(metadata map[string]string) (o Origin, ok bool) {
 
 func (o Origin) valid() bool {
 	pipeline, stage, chained := strings.Cut(o.Stage, "/")
-	sum, err := hex.DecodeString(o.SHA256)
 	return segment(o.Run) && segment(pipeline) && (!chained || segment(stage)) && o.Attempt > 0 &&
-		segment(o.Output) && CheckPath(o.Path) == nil &&
-		err == nil && len(sum) == 32 && strings.ToLower(o.SHA256) == o.SHA256
+		segment(o.Output) && CheckPath(o.Path) == nil && isSum(o.SHA256)
 }
 
 // Matches reports whether the commit of the origin's stage (CommitKey(o.Run, o.Stage) in the
@@ -100,7 +97,9 @@ func (o Origin) Matches(c *Commit, key string, size int64) bool {
 	if o.Attempt != c.Attempt || !strings.HasSuffix("/"+key, "/"+o.Path) {
 		return false
 	}
-	return slices.Contains(c.Outputs[o.Output], File{Path: o.Path, Size: size, SHA256: o.SHA256})
+	return slices.ContainsFunc(c.Outputs[o.Output], func(f File) bool {
+		return f.Path == o.Path && f.Size == size && f.SHA256 == o.SHA256
+	})
 }
 
 // escaped begins a value that stands in base64. Plain ASCII stands as it is, for whoever looks at

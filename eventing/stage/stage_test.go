@@ -3,6 +3,7 @@ package stage
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 
@@ -102,16 +103,36 @@ func TestResultFitsATerminationMessage(t *testing.T) {
 }
 
 func FuzzDecodeCommit(f *testing.F) {
-	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + strings.Repeat("0", 64) + `"}]}}`))
+	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + zeros + `"}]}}`))
+	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + zeros +
+		`","pack":1,"offset":4194303}]},"packs":{"o":["` + zeros + `"]}}`))
+	pack := make([]byte, MaxPack)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := DecodeCommit(b)
 		if err != nil {
 			return
 		}
-		for _, files := range c.Outputs {
+		for output, files := range c.Outputs {
 			for _, x := range files {
 				if strings.HasPrefix(x.Path, "/") || strings.Contains("/"+x.Path+"/", "/../") {
 					t.Errorf("%q", x.Path)
+				}
+			}
+			for n, members := range ByPack(files) {
+				if n > len(c.Packs[output]) {
+					t.Errorf("pack %d of %d", n, len(c.Packs[output]))
+				}
+				for _, x := range members {
+					if n > 0 && int64(len(x.In(pack))) != x.Size { // which would panic beyond the pack
+						t.Errorf("%+v", x)
+					}
+				}
+			}
+		}
+		for output, packs := range c.Packs {
+			for _, name := range packs {
+				if key := PackKey("runs/r/s", 1, output, name); path.Base(key) != name || len(name) != 64 {
+					t.Errorf("%q leads to %q", name, key)
 				}
 			}
 		}

@@ -94,6 +94,9 @@ func at(n int, interesting func(*http.Request) bool, do func()) func(*http.Reque
 
 const many = 60
 
+// sized is how large the i-th file is: half of them travel in packs.
+func sized(i int) int { return 2 * stage.MaxPacked * i / many }
+
 // withFiles writes the files of an output.
 func (w world) withFiles(t *testing.T) {
 	t.Helper()
@@ -102,7 +105,7 @@ func (w world) withFiles(t *testing.T) {
 	}
 	for i := range many {
 		name := filepath.Join(w.data, "model", fmt.Sprint(i))
-		if err := os.WriteFile(name, []byte(strings.Repeat("x", 1000*i)), 0o600); err != nil {
+		if err := os.WriteFile(name, []byte(strings.Repeat("x", sized(i))), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +123,7 @@ func (w world) copied(t *testing.T) {
 	for i := range many {
 		o, err := w.s3.StatObject(t.Context(), w.bucket, fmt.Sprintf("users/ann/file_groups/models/%d", i),
 			minio.StatObjectOptions{})
-		if err != nil || o.Size != int64(1000*i) {
+		if err != nil || o.Size != int64(sized(i)) {
 			t.Errorf("%d: %d bytes, %v", i, o.Size, err)
 		}
 	}
@@ -133,14 +136,21 @@ func TestTheServerDiesAndComesAgain(t *testing.T) {
 	puts := func(part string) func(*http.Request) bool {
 		return func(r *http.Request) bool { return r.Method == http.MethodPut && strings.Contains(r.URL.Path, part) }
 	}
+	gets := func(part string) func(*http.Request) bool {
+		return func(r *http.Request) bool { return r.Method == http.MethodGet && strings.Contains(r.URL.Path, part) }
+	}
 	for name, c := range map[string]struct {
 		command string
 		at      int
 		of      func(*http.Request) bool
 	}{
+		"while a pack goes up":    {"publish", 1, puts("/runs/r/s/1.packs/model/")},
 		"while files go up":       {"publish", 20, puts("/runs/r/s/1/model/")},
 		"before the commit":       {"publish", 1, puts("/runs/r/s/commit")},
+		"before copies are made":  {"publish", 1, gets("/runs/r/s/1.packs/model/")},
 		"while copies are made":   {"publish", 20, puts("/file_groups/models/")},
+		"while the others are":    {"publish", 50, puts("/file_groups/models/")},
+		"while a pack comes":      {"fetch", 1, gets("/runs/r/s/1.packs/model/")},
 		"before a folder is read": {"fetch", 1, func(r *http.Request) bool { return r.URL.Query().Has("list-type") }},
 		"while files come": {"fetch", 20, func(r *http.Request) bool {
 			return r.Method == http.MethodGet && !r.URL.Query().Has("list-type")
@@ -148,28 +158,32 @@ func TestTheServerDiesAndComesAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w, files := newWorld(t), many
 			w.withFiles(t)
 			plan := any(w.publishPlan())
 			if c.command == "fetch" {
 				if code, r, said := w.stage(t, "publish", plan); code != 0 {
 					t.Fatalf("%+v %s", r, said)
 				}
-				plan = &stage.FetchPlan{PatienceSeconds: 120, Inputs: []stage.Input{{Name: "in", Session: sessionFile,
-					Bucket: w.bucket, Prefix: "users/ann/file_groups/models/"}}}
+				plan = &stage.FetchPlan{PatienceSeconds: 120, Inputs: []stage.Input{
+					{Name: "in", Session: sessionFile, Bucket: w.bucket, Prefix: "users/ann/file_groups/models/"},
+					{Name: "of", Session: sessionFile, Bucket: w.bucket, Commit: stage.CommitKey("r", "s"),
+						Output: "model"},
+				}}
+				files *= 2
 			}
 			w.behind(t).Fault(at(c.at, c.of, w.s3.Kill))
 			p := w.start(t, c.command, plan)
 			p.until(t, "storage has not answered; waiting for it")
 			w.s3.Restart(t)
-			if code, r := p.end(t); code != 0 || r.Files != many || r.Error != "" {
+			if code, r := p.end(t); code != 0 || r.Files != files || r.Error != "" {
 				t.Fatalf("exit %d, %+v", code, r)
 			}
 			w.copied(t)
 			if c.command == "fetch" {
-				for i := range many {
-					info, err := os.Stat(filepath.Join(w.data, "in", fmt.Sprint(i)))
-					if err != nil || info.Size() != int64(1000*i) {
+				for i := range 2 * many {
+					info, err := os.Stat(filepath.Join(w.data, []string{"in", "of"}[i%2], fmt.Sprint(i/2)))
+					if err != nil || info.Size() != int64(sized(i/2)) {
 						t.Errorf("%d: %v", i, err)
 					}
 				}
@@ -211,6 +225,7 @@ func TestASessionRevokedInTheMiddleIsReplaced(t *testing.T) {
 func TestToldToEnd(t *testing.T) {
 	t.Parallel()
 	for name, of := range map[string]func(*http.Request) bool{
+		"while a pack goes up": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/r/s/1.packs/model/") },
 		"while a file goes up": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/runs/r/s/1/model/") },
 		"at the commit":        func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/commit") },
 		"while copies are made": func(r *http.Request) bool {
@@ -247,6 +262,57 @@ func TestToldToEnd(t *testing.T) {
 				t.Errorf("the next attempt: exit %d, %+v, %s", code, r, said)
 			}
 			w.copied(t)
+		})
+	}
+}
+
+// Killed while its copies are made, it leaves some; whoever completes them makes the others.
+func TestKilledWhileCopiesAreMade(t *testing.T) {
+	t.Parallel()
+	for name, n := range map[string]int{"of a pack": 10, "of objects": 45} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.withFiles(t)
+			proxy, plan := w.behind(t), w.publishPlan()
+			copies := func(r *http.Request) bool {
+				return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/file_groups/models/")
+			}
+			reached, seen := make(chan struct{}), 0
+			proxy.Fault(func(r *http.Request) miniotest.Fault {
+				if !copies(r) {
+					return miniotest.None
+				}
+				if seen++; seen == n {
+					close(reached)
+				}
+				if seen < n {
+					return miniotest.None
+				}
+				return miniotest.Hang
+			})
+			p := w.start(t, "publish", plan)
+			<-reached
+			if err := p.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = p.Wait()
+			proxy.Seen() // forgets them
+			proxy.Fault(nil)
+			plan.Attempt, plan.Complete = 2, true
+			if code, r, said := w.stage(t, "publish", plan); code != 0 || r.Files != many || r.Attempt != 1 {
+				t.Fatalf("exit %d, %+v, %s", code, r, said)
+			}
+			w.copied(t)
+			made := 0
+			for _, s := range proxy.Seen() {
+				if strings.HasPrefix(s, "PUT ") {
+					made++
+				}
+			}
+			if left := many - (n - 1); made < left || made > left+16 { // so many may have been under way
+				t.Errorf("%d copies were made again", made)
+			}
 		})
 	}
 }

@@ -120,3 +120,43 @@ func TestManySmallFiles(t *testing.T) {
 		}
 	}
 }
+
+// Files as large as a pack takes, of many packs, go out and in, in memory that does not grow with
+// them.
+func TestPacksInLittleMemory(t *testing.T) {
+	t.Parallel()
+	const n = 8 * stage.MaxPack / stage.MaxPacked
+	w := newWorld(t)
+	out := filepath.Join(w.data, "o")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		content := []byte(strings.Repeat(fmt.Sprintf("%08d", i), stage.MaxPacked/8))
+		if err := os.WriteFile(filepath.Join(out, fmt.Sprint(i)), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	memory, _ := w.peak(t, "publish", &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: w.bucket,
+		Session: sessionFile, Outputs: []stage.Output{
+			{Name: "o", Copies: []stage.Folder{{Bucket: w.bucket, Prefix: "users/ann/file_groups/out/",
+				Session: sessionFile}}},
+		}})
+	inMemory, _ := w.peak(t, "fetch", &stage.FetchPlan{Inputs: []stage.Input{
+		{Name: "i", Session: sessionFile, Bucket: w.bucket, Commit: stage.CommitKey("r", "s"), Output: "o"},
+	}})
+	t.Logf("%d MiB: %d and %d MiB of memory", n*stage.MaxPacked>>20, memory>>20, inMemory>>20)
+	if memory > maxMemory || inMemory > maxMemory {
+		t.Errorf("%d and %d MiB of memory", memory>>20, inMemory>>20)
+	}
+	for i := range n {
+		was, err := os.ReadFile(filepath.Join(out, fmt.Sprint(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, err := os.ReadFile(filepath.Join(w.data, "i", fmt.Sprint(i)))
+		if err != nil || string(is) != string(was) {
+			t.Fatalf("%d: %d bytes, %v", i, len(is), err)
+		}
+	}
+}

@@ -2,9 +2,9 @@
 // `s5cmd cp` on one MinIO of its own: many small files and one large one, in pairs that take turns
 // in who is first.
 //
-// publish does more than s5cmd does: it hashes every file, writes the commit and has the storage
-// copy what is committed to the user's folder, which is a second request for each file. It is
-// measured with such a copy and without, beside one and two commands of s5cmd.
+// publish does more than s5cmd does: it hashes every file, writes the commit and copies what is
+// committed to the user's folder. It is measured with such a copy and without, beside one and two
+// commands of s5cmd.
 package main
 
 import (
@@ -39,7 +39,8 @@ var (
 	s5cmd   = flag.String("s5cmd", "s5cmd", "s5cmd")
 	server  = flag.String("minio", "minio", "MinIO")
 	rounds  = flag.Int("rounds", 7, "pairs of each; the median counts")
-	small   = flag.Int("files", 3000, "how many small files, of 4 bytes")
+	small   = flag.Int("files", 3000, "how many small files")
+	size    = flag.Int64("size", 4, "the size of a small file in bytes")
 	large   = flag.Int64("large", 256, "the size of the large file in MiB")
 )
 
@@ -87,7 +88,7 @@ func run(ctx context.Context) error {
 		files   int
 		content int64
 	}{
-		{fmt.Sprintf("%d files of 4 bytes", *small), *small, 4},
+		{fmt.Sprintf("%d files of %d bytes", *small, *size), *small, *size},
 		{fmt.Sprintf("1 file of %d MiB", *large), 1, *large << 20},
 	} {
 		if err := b.compare(ctx, w.name, w.files, w.content); err != nil {
@@ -184,14 +185,14 @@ func (b *bench) compare(ctx context.Context, what string, files int, size int64)
 	}
 	publish := func(name string, copies bool) *side {
 		id := func(round int) string { return fmt.Sprintf("%s-%d-%d-%d", name, files, size, round) }
-		target := func(round int) string { return stage.AttemptPrefix(id(round), "s", 1, "files") }
+		done := func(ctx context.Context, round int) error { return b.committed(ctx, id(round), files, size) }
 		if copies {
-			target = func(round int) string { return key("copies", round) }
+			done = stored(func(round int) string { return key("copies", round) })
 		}
-		return &side{done: stored(target), args: func(round int) ([]string, error) {
+		return &side{done: done, args: func(round int) ([]string, error) {
 			o := stage.Output{Name: "files"}
 			if copies {
-				o.Copies = []stage.Folder{{Bucket: bucket, Prefix: target(round), Session: "all.json"}}
+				o.Copies = []stage.Folder{{Bucket: bucket, Prefix: key("copies", round), Session: "all.json"}}
 			}
 			return b.stage("publish", out, &stage.PublishPlan{Run: id(round), Stage: "s", Attempt: 1, Bucket: bucket,
 				Session: "all.json", Outputs: []stage.Output{o}})
@@ -371,6 +372,44 @@ func (b *bench) stored(ctx context.Context, prefix string, files int, size int64
 		return fmt.Errorf("%d of %d files are at %s", len(all), files, prefix)
 	}
 	return nil
+}
+
+// committed looks whether a run's commit names the files, and whether what they lie in is there.
+func (b *bench) committed(ctx context.Context, run string, files int, size int64) error {
+	body, err := b.client.GetObject(ctx, bucket, stage.CommitKey(run, "s"), minio.GetObjectOptions{})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	c, err := stage.DecodeCommit(content)
+	if err != nil {
+		return err
+	}
+	all := c.Outputs["files"]
+	for _, f := range all {
+		if f.Size != size {
+			return fmt.Errorf("%s has %d bytes", f.Path, f.Size)
+		}
+	}
+	if len(all) != files {
+		return fmt.Errorf("%d of %d files are committed", len(all), files)
+	}
+	byPack := stage.ByPack(all)
+	for n, members := range byPack[1:] {
+		key := stage.PackKey(stage.Prefix(run, "s"), c.Attempt, "files", c.Packs["files"][n])
+		info, err := b.client.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
+		if want := stage.PackSize(members); err != nil || info.Size != want {
+			return fmt.Errorf("%s has %d bytes of %d: %w", key, info.Size, want, err)
+		}
+	}
+	if len(byPack[0]) == 0 {
+		return nil
+	}
+	return b.stored(ctx, stage.AttemptPrefix(run, "s", c.Attempt, "files"), len(byPack[0]), size)
 }
 
 // lies looks whether the files are in a folder, and removes it.

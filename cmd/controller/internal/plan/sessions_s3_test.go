@@ -181,6 +181,10 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		from := stage.AttemptPrefix(r.Name, st.Name, 1, out.Name) + "f"
 		first := clients[p.publish[0]]
 		must(t, put(t.Context(), first, runBucket, from))
+		pack := stage.PackKey(stage.Prefix(r.Name, st.Name), 1, out.Name, strings.Repeat("0", 64))
+		must(t, put(t.Context(), first, runBucket, pack))
+		must(t, readable(t.Context(), first, runBucket, pack))
+		must(t, put(t.Context(), clients[p.outputs[i]], out.Bucket, out.Prefix+"packed"))
 		dst := minio.CopyDestOptions{Bucket: out.Bucket, Object: out.Prefix + "f"}
 		src := minio.CopySrcOptions{Bucket: runBucket, Object: from}
 		if _, err := clients[p.outputs[i]].CopyObject(t.Context(), dst, src); err != nil {

@@ -2,8 +2,8 @@
 //
 // What it promises: either every input is there whole, with the size (and for outputs of earlier
 // stages the SHA-256) that was announced, of one version of each object; or it fails and says which
-// input and why. It holds at most a few MiB of content in memory, whatever the files' sizes. No key
-// can make it write outside its input's folder.
+// input and why. It holds at most two packs (stage.MaxPack) and a few MiB more of content in memory,
+// whatever the files' sizes. No key can make it write outside its input's folder.
 package fetch
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -38,6 +39,12 @@ type object struct {
 	name   string // below the input's root; it ends in "/" for the marker of a folder
 }
 
+// pack is one object of many files to bring.
+type pack struct {
+	key   string
+	files []*stage.File
+}
+
 // Run does what the plan says in a stage's volume. The plan must be valid.
 func Run(
 	ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.FetchPlan,
@@ -52,9 +59,9 @@ func Run(
 		_ = folder.Close()
 	}
 	for _, in := range plan.Inputs {
-		objects, err := f.resolve(ctx, in)
+		objects, packs, err := f.resolve(ctx, in)
 		if err == nil {
-			err = f.bring(ctx, in, objects)
+			err = f.bring(ctx, in, objects, packs)
 		}
 		if err != nil {
 			return done, fmt.Errorf("input %s: %w", in.Name, err)
@@ -62,6 +69,12 @@ func Run(
 		for _, o := range objects {
 			done.Files++
 			done.Bytes += o.Size
+		}
+		for _, p := range packs {
+			for _, x := range p.files {
+				done.Files++
+				done.Bytes += x.Size
+			}
 		}
 	}
 	return done, nil
@@ -73,15 +86,16 @@ type fetcher struct {
 }
 
 // resolve lists what an input consists of.
-func (f *fetcher) resolve(ctx context.Context, in stage.Input) ([]object, error) {
+func (f *fetcher) resolve(ctx context.Context, in stage.Input) (alone []object, packs []pack, err error) {
 	switch {
 	case in.Key != "":
-		return f.resolveKey(ctx, in)
+		alone, err = f.resolveKey(ctx, in)
 	case in.Prefix != "":
-		return f.resolvePrefix(ctx, in)
+		alone, err = f.resolvePrefix(ctx, in)
 	default:
 		return f.resolveCommit(ctx, in)
 	}
+	return alone, nil, err
 }
 
 func (f *fetcher) resolveKey(ctx context.Context, in stage.Input) ([]object, error) {
@@ -121,49 +135,91 @@ func (f *fetcher) resolvePrefix(ctx context.Context, in stage.Input) ([]object, 
 	return all, nil
 }
 
-func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) ([]object, error) {
+func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) (alone []object, packs []pack, err error) {
 	var commit *stage.Commit
-	err := f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
+	err = f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
 		commit, err = storage.ReadCommit(ctx, c, in.Bucket, in.Commit)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Commit, err)
+		return nil, nil, fmt.Errorf("%s: %w", in.Commit, err)
 	}
 	files, ok := commit.Outputs[in.Output]
 	if !ok {
-		return nil, storage.Permanentf("commit %s has no output %s", in.Commit, in.Output)
+		return nil, nil, storage.Permanentf("commit %s has no output %s", in.Commit, in.Output)
 	}
-	prefix := path.Join(path.Dir(in.Commit), fmt.Sprint(commit.Attempt), in.Output) + "/"
-	all := make([]object, len(files))
-	for i, f := range files {
-		all[i] = object{Object: s3.Object{Key: prefix + f.Path, Size: f.Size}, sha256: f.SHA256, name: f.Path}
+	part := path.Dir(in.Commit)
+	prefix := path.Join(part, fmt.Sprint(commit.Attempt), in.Output) + "/"
+	byPack := stage.ByPack(files)
+	for _, f := range byPack[0] {
+		alone = append(alone, object{Object: s3.Object{Key: prefix + f.Path, Size: f.Size}, sha256: f.SHA256,
+			name: f.Path})
 	}
-	return all, nil
+	for n, files := range byPack[1:] {
+		key := stage.PackKey(part, commit.Attempt, in.Output, commit.Packs[in.Output][n])
+		packs = append(packs, pack{key, files})
+	}
+	return alone, packs, nil
 }
 
-// bring downloads the objects of one input, several at a time, a large one in several ranges.
-func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) error {
+// bring downloads what one input consists of.
+func (f *fetcher) bring(ctx context.Context, in stage.Input, alone []object, packs []pack) error {
 	root, err := f.volume.Make(in.Name, 0o755)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
+	if err := f.bringAlone(ctx, in, root, alone); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(storage.PacksAtOnce)
+	for _, p := range packs {
+		g.Go(func() error { return f.bringPack(ctx, in, root, p) })
+	}
+	return g.Wait()
+}
+
+// bringPack downloads a pack, and writes its files.
+func (f *fetcher) bringPack(ctx context.Context, in stage.Input, root *os.Root, p pack) error {
+	content, err := f.sessions.ReadPack(ctx, in.Session, in.Bucket, p.key, p.files)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, x := range p.files {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			file, err := create(root, x.Path)
+			if err != nil {
+				return collision(x.Path, err)
+			}
+			if _, err = file.Write(x.In(content)); err != nil {
+				err = fmt.Errorf("%q: %w", x.Path, err)
+			}
+			return errors.Join(err, file.Close())
+		})
+	}
+	return g.Wait()
+}
+
+// bringAlone downloads objects of one file each, several at a time, a large one in several ranges.
+func (f *fetcher) bringAlone(ctx context.Context, in stage.Input, root *os.Root, objects []object) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, o := range objects {
 		if strings.HasSuffix(o.name, "/") { // the marker of a folder
 			if err := root.MkdirAll(strings.TrimSuffix(o.name, "/"), 0o755); err != nil {
-				return collision(o, err)
+				return collision(o.Key, err)
 			}
 			continue
 		}
-		if err := root.MkdirAll(path.Dir(o.name), 0o755); err != nil {
-			return collision(o, err)
-		}
-		file, err := volume.Create(root, o.name)
+		file, err := create(root, o.name)
 		if err != nil {
-			return collision(o, err)
+			return collision(o.Key, err)
 		}
 		t := &s3.Transfer{
 			Bucket: in.Bucket, Object: o.Object, SHA256: o.sha256, File: file, Done: file.Close,
@@ -179,11 +235,19 @@ func (f *fetcher) bring(ctx context.Context, in stage.Input, objects []object) e
 	return g.Wait()
 }
 
-// collision says in words that one key is a folder for another: "a" and "a/b".
-func collision(o object, err error) error {
+// create makes a file, and the folders above it.
+func create(root *os.Root, name string) (*os.File, error) {
+	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	return volume.Create(root, name)
+}
+
+// collision says in words that one object is a folder for another: "a" and "a/b".
+func collision(key string, err error) error {
 	if text := err.Error(); errors.Is(err, fs.ErrExist) || strings.Contains(text, "is a directory") ||
 		strings.Contains(text, "not a directory") {
-		return storage.Permanentf("object %q: its name is a file's and a folder's at once: %w", o.Key, err)
+		return storage.Permanentf("object %q: its name is a file's and a folder's at once: %w", key, err)
 	}
-	return fmt.Errorf("object %q: %w", o.Key, err)
+	return fmt.Errorf("object %q: %w", key, err)
 }

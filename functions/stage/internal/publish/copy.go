@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,30 +43,14 @@ type copies struct {
 	time time.Time // of the commit, when it was asked for
 }
 
-// copy copies the committed files of each output to the folders that want them. The storage does it
-// by itself: no byte comes here.
+// copy copies the committed files of each output to the folders that want them.
 func (p *publisher) copy(ctx context.Context, won *stage.Commit, doubt bool) (stage.Result, error) {
 	c := &copies{sessions: p.sessions, plan: p.plan, won: won}
 	c.doubt.Store(doubt)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, o := range p.plan.Outputs {
-		for _, to := range o.Copies {
-			for _, f := range won.Outputs[o.Name] {
-				if ctx.Err() != nil {
-					break
-				}
-				g.Go(func() error {
-					err := c.copy(ctx, o.Name, to, f)
-					if err != nil && !errors.Is(err, context.Canceled) {
-						err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
-					}
-					return err
-				})
-			}
-		}
+	if err := c.packed(ctx); err != nil {
+		return stage.Result{}, err
 	}
-	if err := g.Wait(); err != nil {
+	if err := c.alone(ctx); err != nil {
 		return stage.Result{}, err
 	}
 	done := stage.Result{Attempt: won.Attempt, Kept: int(c.kept.Load())}
@@ -78,7 +63,65 @@ func (p *publisher) copy(ctx context.Context, won *stage.Commit, doubt bool) (st
 	return done, nil
 }
 
-func (c *copies) copy(ctx context.Context, output string, to stage.Folder, f stage.File) error {
+// packed copies the files that are in packs.
+func (c *copies) packed(ctx context.Context) error {
+	packs, within := errgroup.WithContext(ctx)
+	packs.SetLimit(storage.PacksAtOnce)
+	for _, o := range c.plan.Outputs {
+		if len(o.Copies) == 0 {
+			continue
+		}
+		for n, files := range stage.ByPack(c.won.Outputs[o.Name])[1:] {
+			packs.Go(func() error { return c.pack(within, o, c.won.Packs[o.Name][n], files) })
+		}
+	}
+	return packs.Wait()
+}
+
+// pack copies the files of one pack.
+func (c *copies) pack(ctx context.Context, o stage.Output, name string, files []*stage.File) error {
+	key := stage.PackKey(stage.Prefix(c.plan.Run, c.plan.Stage), c.won.Attempt, o.Name, name)
+	content, err := c.sessions.ReadPack(ctx, c.plan.Session, c.plan.Bucket, key, files)
+	if err != nil {
+		return fmt.Errorf("output %s: %w", o.Name, err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	c.each(ctx, g, o, files, content)
+	return g.Wait()
+}
+
+// alone copies the files that are objects of their own. The storage does it by itself: no byte comes
+// here.
+func (c *copies) alone(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, o := range c.plan.Outputs {
+		c.each(ctx, g, o, stage.ByPack(c.won.Outputs[o.Name])[0], nil)
+	}
+	return g.Wait()
+}
+
+// each copies some files of an output to each of its folders, in a group.
+func (c *copies) each(ctx context.Context, g *errgroup.Group, o stage.Output, files []*stage.File, pack []byte) {
+	for _, to := range o.Copies {
+		for _, f := range files {
+			if ctx.Err() != nil {
+				return
+			}
+			g.Go(func() error {
+				err := c.copy(ctx, o.Name, to, f, pack)
+				if err != nil && !errors.Is(err, context.Canceled) {
+					err = fmt.Errorf("output %s: copying %q to %s: %w", o.Name, f.Path, to.Bucket, err)
+				}
+				return err
+			})
+		}
+	}
+}
+
+// copy copies one file, of a pack with its content.
+func (c *copies) copy(ctx context.Context, output string, to stage.Folder, f *stage.File, pack []byte) error {
 	origin := stage.Origin{Run: c.plan.Run, Stage: c.plan.Stage, Attempt: c.won.Attempt, Output: output,
 		Path: f.Path, SHA256: f.SHA256}
 	return c.sessions.Try(ctx, to.Session, func(store *minio.Client) error {
@@ -87,7 +130,12 @@ func (c *copies) copy(ctx context.Context, output string, to stage.Folder, f sta
 				return err
 			}
 		}
-		err := c.send(ctx, store, to, origin, f.Size)
+		var err error
+		if f.Pack > 0 {
+			err = c.put(ctx, store, to, origin, f.In(pack))
+		} else {
+			err = c.send(ctx, store, to, origin, f.Size)
+		}
 		if err != nil {
 			c.doubt.Store(true)
 		}
@@ -137,6 +185,17 @@ func (c *copies) committed(ctx context.Context, store *minio.Client) (time.Time,
 		c.time = info.LastModified
 	}
 	return c.time, nil
+}
+
+// put writes a copy of a file whose content is here. The storage takes no content but that of the
+// checksum in the commit.
+func (c *copies) put(
+	ctx context.Context, store *minio.Client, to stage.Folder, origin stage.Origin, content []byte,
+) error {
+	_, err := (&minio.Core{Client: store}).PutObject(ctx, to.Bucket, to.Prefix+origin.Path, bytes.NewReader(content),
+		int64(len(content)), "", origin.SHA256, minio.PutObjectOptions{ContentType: contentType(origin.Path),
+			UserMetadata: origin.Metadata(), DisableContentSha256: true})
+	return err
 }
 
 // send has the storage copy one file, which says then where it comes from. Replacing the metadata

@@ -3,9 +3,13 @@
 //
 // What it promises: exactly one attempt of a stage becomes visible. The files of an attempt go to a
 // prefix of its own; then the commit, a PUT that fails when there is one already, decides; then the
-// winner's files are copied, by the storage itself, to where the run's caller wants them. All of it
-// may be repeated at any point, by this or another attempt, with the same end: a copy that is there
-// is not made again, and a later file of somebody's in its place stays.
+// winner's files are copied to where the run's caller wants them. All of it may be repeated at any
+// point, by this or another attempt, with the same end: a copy that is there is not made again, and
+// a later file of somebody's in its place stays.
+//
+// Small files cost a request less: they go up in packs (stage.Pack), many in one object, and their
+// copies are written out of these. A larger one the storage copies by itself. Of content no more
+// than a few packs are in memory.
 //
 // It opens nothing but regular files below the output's folder, which is a real folder of the
 // stage's volume (package volume), and publishes no file that the file API could not serve.
@@ -21,7 +25,6 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
@@ -38,13 +41,16 @@ func Run(
 	ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.PublishPlan,
 ) (stage.Result, error) {
 	p := &publisher{sessions: sessions, volume: v, plan: plan}
-	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}}
+	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}, Packs: map[string][]string{}}
 	for _, o := range plan.Outputs {
-		files, err := p.upload(ctx, o)
+		files, packs, err := p.upload(ctx, o)
 		if err != nil {
 			return stage.Result{}, fmt.Errorf("output %s: %w", o.Name, err)
 		}
 		mine.Outputs[o.Name] = files
+		if len(packs) > 0 {
+			mine.Packs[o.Name] = packs
+		}
 	}
 	if err := p.fits(ctx, mine); err != nil {
 		return stage.Result{}, err
@@ -81,39 +87,35 @@ type publisher struct {
 	plan     *stage.PublishPlan
 }
 
-// upload brings the files of one output to the attempt's own prefix.
-func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, error) {
+// upload brings the files of one output to the attempt's own place. It gives what the commit says
+// of them, and the names of their packs.
+func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, []string, error) {
 	root, err := p.volume.Folder(o.Name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer root.Close()
 	all, err := walk(ctx, root, maxFiles)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, to := range o.Copies {
 		for _, f := range all {
 			if err := checkCopy(to, f.path); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	prefix := stage.AttemptPrefix(p.plan.Run, p.plan.Stage, p.plan.Attempt, o.Name)
-	files := make([]stage.File, len(all))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
+	slices.SortFunc(all, func(a, b found) int { return strings.Compare(a.path, b.path) })
+	u := &uploads{publisher: p, output: o.Name, root: root, all: all, files: make([]stage.File, len(all))}
 	for i, f := range all {
-		g.Go(func() (err error) {
-			files[i], err = p.uploadFile(ctx, root, f, prefix+f.path)
-			return err
-		})
+		u.files[i] = stage.File{Path: f.path, Size: f.size}
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+	stage.Pack(u.files)
+	if err := u.do(ctx); err != nil {
+		return nil, nil, err
 	}
-	slices.SortFunc(files, func(a, b stage.File) int { return strings.Compare(a.Path, b.Path) })
-	return files, nil
+	return u.files, u.packs, nil
 }
 
 // fits refuses outputs as a whole that do not fit into the boxes that they go to. What is there of

@@ -168,6 +168,10 @@ func TestPublishThenFetch(t *testing.T) {
 		"dollars":             {"$(HOME)/$x.txt": "1"},
 		"20 MiB":              {"big": strings.Repeat("0123456789abcdef", 20<<16), "small": "1"},
 		"many":                many(300),
+		"as large as packed":  {"a": packed, "b": packed, "c": packed + "1", "d": "", "e/f": "1"},
+		"two full packs":      full(2, ""),
+		"a byte more":         full(2, "1"),
+		"one large file":      {"a": packed + "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,6 +203,18 @@ func TestPublishThenFetch(t *testing.T) {
 	}
 }
 
+// packed is a content as large as one in a pack may be.
+var packed = strings.Repeat("0123456789abcdef", stage.MaxPacked/16)
+
+// full are files that fill packs, and one more.
+func full(packs int, more string) map[string]string {
+	files := map[string]string{"x": more}
+	for i := range packs * stage.MaxPack / stage.MaxPacked {
+		files[fmt.Sprintf("%d/%d", i%10, i)] = fmt.Sprintf("%06d", i) + packed[6:]
+	}
+	return files
+}
+
 func many(n int) map[string]string {
 	files := map[string]string{}
 	for i := range n {
@@ -214,7 +230,8 @@ func TestOneAttemptWins(t *testing.T) {
 	server := newWorld(t)
 	bucket, box := server.Bucket(t), server.Bucket(t)
 	to := stage.Folder{Bucket: box, Prefix: "out/"}
-	first, second := tree(t, map[string]string{"a": "first"}), tree(t, map[string]string{"a": "second", "b": "more"})
+	first := tree(t, map[string]string{"a": "first", "c": "too"})
+	second := tree(t, map[string]string{"a": "second", "b": "more"})
 	for _, x := range []struct {
 		dir     string
 		attempt int
@@ -231,7 +248,7 @@ func TestOneAttemptWins(t *testing.T) {
 	for o := range server.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
 		keys = append(keys, o.Key)
 	}
-	if d := cmp.Diff([]string{"out/a"}, keys); d != "" {
+	if d := cmp.Diff([]string{"out/a", "out/c"}, keys); d != "" || server.content(t, box, "out/a") != "first" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 }
