@@ -25,7 +25,7 @@ import (
 var (
 	uploads = flag.Int("uploads", 10_000, "files that are put while the controller is away")
 	objects = flag.Int("objects", 100_000, "files in the box that is swept")
-	rounds  = flag.Int("rounds", 25, "quick runs, alone and beside the waiting ones")
+	rounds  = flag.Int("rounds", 40, "quick runs, alone and beside the waiting ones")
 	outage  = flag.Duration("outage", 10*time.Minute, "how long the S3 server is away")
 	only    = flag.String("only", "", "measure only this: waiting, sweep, outage")
 )
