@@ -51,6 +51,14 @@ func (k *maker) add(from manifest.Position, all ...Object) {
 	}
 }
 
+// carried adds objects that carry labels of a manifest.
+func (k *maker) carried(from manifest.Position, labels map[string]string, all ...Object) {
+	for _, x := range all {
+		resources.Carry(x, labels)
+	}
+	k.add(from, all...)
+}
+
 // makeAll makes all objects of a module.
 func makeAll(m *module.Module, o Options) []object {
 	k := &maker{Module: m, shared: resources.Module{Namespace: m.Namespace, Config: o.Config, Images: o.Images,
@@ -60,12 +68,12 @@ func makeAll(m *module.Module, o Options) []object {
 	}
 	for _, s := range m.Secrets {
 		if s.Data != nil {
-			k.add(s.Position, resources.MakeSecret(k.shared, s))
+			k.carried(s.Position, s.Labels, resources.MakeSecret(k.shared, s))
 		}
 	}
 	sessions := resources.Sessions(m.Components, m.Storage)
 	for _, b := range m.Boxes {
-		k.add(b.Position, resources.MakeDataBox(k.shared, b, sessions[b.Name]))
+		k.carried(b.Position, b.Labels, resources.MakeDataBox(k.shared, b, sessions[b.Name]))
 	}
 	k.module()
 	k.components()
@@ -73,6 +81,9 @@ func makeAll(m *module.Module, o Options) []object {
 		k.gateway(m.APIs[0].Position)
 	}
 	k.pipelines()
+	for _, x := range k.objects {
+		resources.Describe(x, m.Source)
+	}
 	for i := range m.Foreign {
 		k.add(m.Foreign[i].Position, &m.Foreign[i].Object)
 	}
@@ -121,7 +132,7 @@ func (k *maker) components() {
 	k.add(k.At, worker)
 	for i := range k.Components {
 		c := &k.Components[i]
-		k.add(c.Position, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"),
+		k.carried(c.Position, c.Labels, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"),
 			resources.MakeComponent(k.shared, *c, worker))
 		k.objects[len(k.objects)-1].component = c
 	}
@@ -130,24 +141,24 @@ func (k *maker) components() {
 func (k *maker) gateway(from manifest.Position) {
 	apis, runs := k.Routes(), len(k.Storage.Pipelines) > 0
 	routes := resources.MakeRoutes(k.shared, apis, k.Storage)
-	k.add(from, resources.MakeGatewayAccount(k.shared, runs), routes,
+	k.carried(from, k.Labels, resources.MakeGatewayAccount(k.shared, runs), routes,
 		resources.MakeGateway(k.shared, apis, k.Storage, routes))
 	if runs {
 		role, binding := resources.MakeGatewayRole(k.shared)
-		k.add(from, role, binding)
+		k.carried(from, k.Labels, role, binding)
 	}
 }
 
 func (k *maker) pipelines() {
 	for _, p := range k.Pipelines {
-		k.add(p.Position,
+		k.carried(p.Position, p.Labels,
 			resources.MakePipeline(k.shared, p.Name, p.Spec),
 			resources.MakeChainTrigger(k.shared, p.Name, p.Spec.Schedule != ""))
 		for i, r := range p.Spec.OnUpload {
-			k.add(p.Position, resources.MakeUploadTrigger(k.shared, p.Name, i, r))
+			k.carried(p.Position, p.Labels, resources.MakeUploadTrigger(k.shared, p.Name, i, r))
 		}
 		if p.Spec.Schedule != "" {
-			k.add(p.Position, resources.MakePingSource(k.shared, p.Name, p.Spec))
+			k.carried(p.Position, p.Labels, resources.MakePingSource(k.shared, p.Name, p.Spec))
 		}
 	}
 }

@@ -258,7 +258,7 @@ func TestComponentsAreThoseOfTheCluster(t *testing.T) {
 			want := []string{
 				fmt.Sprintf("--port=%d", c.Port), fmt.Sprintf("--timeout=%ds", c.TimeoutSeconds),
 				fmt.Sprintf("--workers=%d", c.Workers),
-				"--inference=" + c.Inference,
+				"--inference=" + resources.Literal(c.Inference),
 			}
 			if c.Model != nil {
 				want = append(want, "--model-object="+resources.Literal(c.Model.Object))

@@ -103,7 +103,7 @@ type Spec struct {
 type Variable struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
-	// Required is true of inputs unless the manifest says otherwise, and never of outputs.
+	// Required is what a call must name. The usual is true of inputs and false of outputs.
 	Required     bool     `json:"required"`
 	Datatypes    []string `json:"datatypes,omitempty"`
 	ContentTypes []string `json:"contentTypes,omitempty"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -65,7 +66,8 @@ func (s *syncBuffer) memory() int {
 // setup is how a component is started.
 type setup struct {
 	options
-	python []string // runs the worker instead of python3
+	python            []string // runs the worker instead of python3
+	inference, loader string   // instead of m:<function> and m:load
 }
 
 // start starts a component of a Python module `m` with the given source, and function.
@@ -102,7 +104,7 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		f(&o)
 	}
 	if o.object != "" && strings.Contains(source, "def load(") {
-		loader = "m:load"
+		loader = cmp.Or(o.loader, "m:load")
 	}
 	c.url, c.metrics = fmt.Sprintf("http://127.0.0.1:%d", o.port), "http://"+o.metrics
 	ctx, stop := context.WithCancel(context.Background())
@@ -120,7 +122,7 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		command = []string{python, flag}
 	}
 	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference",
-		"m:"+function,
+		cmp.Or(o.inference, "m:"+function),
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
 	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app

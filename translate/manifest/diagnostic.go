@@ -9,8 +9,8 @@ import (
 // Severity of a finding.
 type Severity string
 
-// The severities: an error stops the translation; a warning is what an error has become by
-// leniency; a note says what has no effect, and why.
+// The severities: an error stops the translation; a warning is what most likely is a mistake and
+// stops nothing, or what an error has become by leniency; a note says what has no effect, and why.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -58,6 +58,9 @@ type Diagnostics []Diagnostic
 
 // Errorf adds an error.
 func (d *Diagnostics) Errorf(p Position, format string, args ...any) { d.add(p, Error, format, args) }
+
+// Warnf adds a warning.
+func (d *Diagnostics) Warnf(p Position, format string, args ...any) { d.add(p, Warning, format, args) }
 
 // Notef adds a note.
 func (d *Diagnostics) Notef(p Position, format string, args ...any) { d.add(p, Note, format, args) }

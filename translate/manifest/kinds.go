@@ -20,8 +20,11 @@ type Meta struct {
 	// Namespace: Required. The module. Becomes: the Namespace. Constraint: the same in all objects;
 	// a DNS label.
 	Namespace Text `yaml:"namespace"`
-	// Labels: Labels. Becomes: nothing; unip writes its own.
-	Labels map[string]string `yaml:"labels"`
+	// Labels: Labels. Becomes: labels of what is made of the object, of an MLComponent's pods too;
+	// those of APIComponents of the gateway. Where unip has one of its own, that stays (a note).
+	// Constraint: as Kubernetes has them; none below kubernetes.io, k8s.io, knative.dev or the
+	// platform's groups, but app.kubernetes.io/….
+	Labels map[string]Text `yaml:"labels"`
 	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/
 	// are settings, see below; others have no effect.
 	Annotations map[string]Text `yaml:"annotations"`
@@ -124,6 +127,30 @@ type Env struct {
 	Name Text `yaml:"name"`
 	// Value: Its value, a string. Constraint: numbers and booleans must be quoted.
 	Value Text `yaml:"value"`
+	// ValueFrom: Where its value is, in place of value.
+	ValueFrom *EnvSource `yaml:"valueFrom"`
+}
+
+// EnvSource is a key of a Secret or of a ConfigMap: exactly one of them.
+type EnvSource struct {
+	At
+	// SecretKeyRef: A key of a Secret of the module. Becomes: secretKeyRef. Constraint: none that
+	// unip makes.
+	SecretKeyRef *KeyRef `yaml:"secretKeyRef"`
+	// ConfigMapKeyRef: A key of a ConfigMap of the module. Becomes: configMapKeyRef. Constraint:
+	// none that unip makes.
+	ConfigMapKeyRef *KeyRef `yaml:"configMapKeyRef"`
+}
+
+// KeyRef names a key of an object of the module.
+type KeyRef struct {
+	At
+	// Name: Required. The object's name.
+	Name Text `yaml:"name"`
+	// Key: Required. The key in it.
+	Key Text `yaml:"key"`
+	// Optional: Whether it may be missing; the variable is then not set. Default: false.
+	Optional bool `yaml:"optional"`
 }
 
 // EnvFrom takes all keys of a Secret or a ConfigMap as environment variables.
@@ -150,12 +177,14 @@ type NameRef struct {
 type MLService struct {
 	At
 	// PackageRegistryName: A package registry. Becomes: nothing (a note): packages belong into the
-	// image.
+	// image. Constraint: the externalName of a PlatformApp's registry, else there is a warning.
 	PackageRegistryName Text `yaml:"packageRegistryName"`
 	// PublicPackageRegistryName: A public package registry. Becomes: nothing (a note).
 	PublicPackageRegistryName Text `yaml:"publicPackageRegistryName"`
-	// Inference: Required. The function. Becomes: --inference of the worker. Constraint:
-	// package.module:function, or package.module.function.
+	// Inference: Required. The function. Becomes: --inference of the worker, which puts the folder of
+	// the file, or the working folder, first on sys.path. Constraint: package.module:function,
+	// package.module.function, or a file of the container: /folder/file.py:function, or
+	// file.py:function from the working folder.
 	Inference Text `yaml:"inference"`
 	// ModelLoader: A function that is called once with the model's path; its result is the argument
 	// model. Default: the path itself. Becomes: --model-loader. Constraint: the form of inference;
@@ -258,7 +287,9 @@ type APIVariable struct {
 	Name Text `yaml:"name"`
 	// Description: For the OpenAPI document.
 	Description string `yaml:"description"`
-	// Required: Whether a call must name it. Default: true.
+	// Required: Whether a call must name it: the file or folder of an input, the folder that an
+	// output goes to. Default: true for inputs, false for outputs. Becomes: 400 for a call without
+	// it, and required in the OpenAPI document; for outputs, this is unip's own reading.
 	Required *bool `yaml:"required"`
 	// Type: What it may hold.
 	Type *VariableType `yaml:"type"`

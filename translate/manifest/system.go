@@ -40,7 +40,18 @@ type Repository struct {
 // RepositorySpec has the fields that unip knows; their form is unip's own.
 type RepositorySpec struct {
 	At
-	Rest Rest
+	// URL: The address of the source. Becomes: the annotation
+	// knative.unified-platform.cs.hse.ru/repository of all objects. Constraint: an address, without
+	// a password or a token in it.
+	URL Text `yaml:"url"`
+	// Revision: The revision that the module was made of. Becomes: the annotation
+	// knative.unified-platform.cs.hse.ru/revision and, where it can be one, the label
+	// app.kubernetes.io/version of all objects, not of their pods.
+	Revision Text `yaml:"revision"`
+	// ImagePullSecrets: Secrets of the module with which its images are pulled. Becomes:
+	// imagePullSecrets of the pods of components and stages. Constraint: none that unip makes.
+	ImagePullSecrets []Ref `yaml:"imagePullSecrets"`
+	Rest             Rest
 }
 
 // PlatformApp is the application that the module is to the platform.
@@ -52,7 +63,18 @@ type PlatformApp struct {
 // PlatformAppSpec has the fields that unip knows; their form is unip's own.
 type PlatformAppSpec struct {
 	At
-	Rest Rest
+	// PackageRegistries: Package registries that the components' packageRegistryName may name.
+	PackageRegistries []PackageRegistry `yaml:"packageRegistries"`
+	Rest              Rest
+}
+
+// PackageRegistry is a registry of Python packages.
+type PackageRegistry struct {
+	At
+	// ExternalName: Required. Its name for the components. Becomes: no warning where a component's
+	// packageRegistryName is this one.
+	ExternalName Text `yaml:"externalName"`
+	Rest         Rest
 }
 
 // DatasetComponent is a dataset that a data module shares.
@@ -76,5 +98,56 @@ type ScalingConfig struct {
 // ScalingConfigSpec is what the autoscaler knows.
 type ScalingConfigSpec struct {
 	At
-	Rest Rest
+	// Target: Required. What is scaled. Becomes: whose instances these are; another target than an
+	// MLComponent of the module is a note.
+	Target *ScalingTarget `yaml:"target"`
+	// States: Numbers of instances, of which the lowest and the highest count.
+	States []ScalingState `yaml:"states"`
+	// PrometheusMetrics: Metrics for transitions. Becomes: nothing (a note).
+	PrometheusMetrics *yaml.Node `yaml:"prometheusMetrics"`
+	// ScalingOptions: Options.
+	ScalingOptions *ScalingOptions `yaml:"scalingOptions"`
+	Rest           Rest
+}
+
+// ScalingTarget names what is scaled.
+type ScalingTarget struct {
+	At
+	// Kind: Its kind. Default: deployment. Constraint: deployment, service or MLComponent, else it
+	// is another target.
+	Kind Text `yaml:"kind"`
+	// Name: Required. Its name. Constraint: that of an MLComponent, or the name and -deployment.
+	Name Text `yaml:"name"`
+	// Namespace: Its namespace. Default: the module's. Constraint: another one is another target.
+	Namespace Text `yaml:"namespace"`
+	Rest      Rest
+}
+
+// ScalingState is a number of instances.
+type ScalingState struct {
+	At
+	// Replicas: Required. How many instances. Becomes: min-scale the lowest of them, max-scale the
+	// highest, at most the installation's; an annotation of the component wins. Constraint: 0 to
+	// 1000.
+	Replicas *int `yaml:"replicas"`
+	// Transitions: When another state comes. Becomes: nothing (a note): Knative scales by the calls
+	// that there are at a time.
+	Transitions *yaml.Node `yaml:"transitions"`
+	Rest        Rest
+}
+
+// ScalingOptions are those of the autoscaler.
+type ScalingOptions struct {
+	At
+	// Cooldown: How long a state stays. Becomes: scale-down-delay, at most 1h; an annotation of the
+	// component wins.
+	Cooldown *Duration `yaml:"cooldown"`
+	// HibernationEnabled: Whether an idle component sleeps. Default: when a state has no instance.
+	// Becomes: with true min-scale 0, with false at least 1; an annotation of the component wins.
+	HibernationEnabled *bool `yaml:"hibernationEnabled"`
+	// CPUTimeWindow: How long a metric is looked at. Becomes: nothing (a note).
+	CPUTimeWindow *int `yaml:"cpuTimeWindow"`
+	// MemoryTimeWindow: How long a metric is looked at. Becomes: nothing (a note).
+	MemoryTimeWindow *int `yaml:"memoryTimeWindow"`
+	Rest             Rest
 }

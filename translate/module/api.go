@@ -149,8 +149,9 @@ func (a apiVariables) decide(list string, all []manifest.APIVariable) []routes.V
 			a.check(fmt.Sprintf("spec.apiSpec.%s[%d]", list, i), list, v)
 		}
 		o := routes.Variable{
-			Name: v.Name.Value, Description: v.Description, Required: list == "inputs" &&
-				(v.Required == nil || *v.Required),
+			Name: v.Name.Value, Description: v.Description, Required: list == "inputs"}
+		if v.Required != nil {
+			o.Required = *v.Required
 		}
 		if v.Type != nil {
 			o.Datatypes, o.ContentTypes = v.Type.Datatypes, v.Type.ContentTypes
@@ -176,10 +177,6 @@ func (a apiVariables) check(where, list string, v manifest.APIVariable) {
 		a.Errorf(v.Name.At, "%s.name: %s cannot be an output: no stage writes it", where, name)
 	}
 	a.named[name] = true
-	if list == "outputs" && v.Required != nil {
-		a.Notef(v.Key("required"), "%s.required has no effect: a caller may always leave an output to its usual place",
-			where)
-	}
 }
 
 // pipelinesPath is where the API of runs is, unless the manifest says otherwise.

@@ -13,7 +13,8 @@ import (
 // Box is storage: a bucket of the module's own, or a reference to another module's.
 type Box struct {
 	manifest.Position
-	Name string
+	Name   string
+	Labels map[string]string
 	// Spec without the sessions of it, which depend on what the pods hold.
 	Spec platformv1.DataBoxSpec
 	// SharedWith are globs of namespaces that may refer to it; nil: none.
@@ -21,7 +22,7 @@ type Box struct {
 }
 
 func decideBox(s *scope, x *manifest.DataBox) Box {
-	out := Box{Position: x.Position, Name: x.Meta.Name.Value}
+	out := Box{Position: x.Position, Name: x.Meta.Name.Value, Labels: labels(s, &x.Meta)}
 	if globs, ok := manifest.SharedWith.Of(&x.Meta, s.Diagnostics); ok {
 		out.SharedWith = &globs
 	}

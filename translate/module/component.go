@@ -1,14 +1,11 @@
 package module
 
 import (
-	"regexp"
 	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -16,10 +13,12 @@ import (
 type Component struct {
 	Places
 	Name, Image       string
+	Labels            map[string]string
+	PullSecrets       []corev1.LocalObjectReference
 	Port              int
 	Env               []corev1.EnvVar // values as they are written: a dollar is a dollar
 	EnvFrom           []corev1.EnvFromSource
-	Inference, Loader string // module:function
+	Inference, Loader string // package.module:function, or file.py:function
 	Model             *Model // nil: without
 	Boxes             []FileBox
 	Resources         corev1.ResourceRequirements
@@ -44,33 +43,21 @@ type FileBox struct {
 	ReadOnly bool
 }
 
-// Scaling are values of the autoscaler's annotations; "" leaves one to Knative.
-type Scaling struct {
-	Least, Most, Delay string
-	// Target is how many calls at a time a pod should have before another one is started.
-	Target string
-}
-
 const (
 	defaultPort = 8002
 	// metricsPort is where the container server answers Prometheus.
 	metricsPort = 9464
-	// defaultTarget is small: workers answer one call after the other.
-	defaultTarget = "10"
 )
 
-var (
-	// pythonName is package.module:function, or with dots only.
-	pythonName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*([:.][A-Za-z_][A-Za-z0-9_]*)+$`)
-	// reservedPorts are queue-proxy's.
-	reservedPorts = []int{8008, 8012, 8013, 8022, 9090, 9091}
-)
+// reservedPorts are queue-proxy's.
+var reservedPorts = []int{8008, 8012, 8013, 8022, 9090, 9091}
 
 func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	spec, c := &x.Spec, container{s, "spec"}
 	out := Component{
-		Places: placesOf(x), Name: x.Meta.Name.Value, Image: c.image(spec.Field("image"), spec.Image),
-		Port: servicePort(s, spec), Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom),
+		Places: placesOf(x), Name: x.Meta.Name.Value, Labels: labels(s, &x.Meta), PullSecrets: s.source.PullSecrets,
+		Image: c.image(spec.Field("image"), spec.Image), Port: servicePort(s, spec),
+		Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom),
 		Resources: c.limits(spec.ResourceLimits),
 	}
 	if spec.MLService == nil {
@@ -145,12 +132,16 @@ func functions(found *scope, s *manifest.MLService) (inference, loader string) {
 				f.Value)
 		}
 	}
+	if r := s.PackageRegistryName; r.Value != "" && !found.registries[r.Value] {
+		found.Warnf(r.At, "spec.mlService.packageRegistryName: no PlatformApp of the module declares %q "+
+			"(spec.packageRegistries: [{externalName: …}])", r.Value)
+	}
 	if s.Inference.Value == "" {
 		found.Errorf(s.Field("inference"), "spec.mlService.inference is missing: write package.module:function")
 	}
 	for field, f := range map[string]manifest.Text{"inference": s.Inference, "modelLoader": s.ModelLoader} {
-		if f.Value != "" && !pythonName.MatchString(f.Value) {
-			found.Errorf(f.At, "spec.mlService.%s: %q is not of the form package.module:function", field, f.Value)
+		if f.Value != "" {
+			checkFunction(found, field, f)
 		}
 	}
 	return s.Inference.Value, s.ModelLoader.Value
@@ -201,39 +192,4 @@ func anonymous(found *scope, m *manifest.Meta) bool {
 			m.Name.Value)
 	}
 	return v == manifest.Allow
-}
-
-// scaling is what the autoscaler is told. A hard limit of calls at a time takes the place of a
-// target.
-func scaling(s *scope, m *manifest.Meta, limited bool) Scaling {
-	out := Scaling{Target: defaultTarget}
-	if limited {
-		out.Target = ""
-	}
-	least, some := manifest.MinScale.Of(m, s.Diagnostics)
-	most, set := manifest.MaxScale.Of(m, s.Diagnostics)
-	if some {
-		out.Least = m.Annotations[manifest.MinScale.Name].Value
-	}
-	switch {
-	case most > 0 && least > most:
-		s.Errorf(m.Annotations[manifest.MinScale.Name].At, "metadata.annotations: %s %d is more than %s %d",
-			manifest.MinScale.Name, least, manifest.MaxScale.Name, most)
-	case set:
-		out.Most = m.Annotations[manifest.MaxScale.Name].Value
-	default:
-		out.Most = usualMost(s.config.Defaults, least)
-	}
-	if _, set := manifest.ScaleDownDelay.Of(m, s.Diagnostics); set {
-		out.Delay = m.Annotations[manifest.ScaleDownDelay.Name].Value
-	}
-	return out
-}
-
-// usualMost is the installation's most instances. Who wants more instances always gets them.
-func usualMost(d installation.Defaults, least int) string {
-	if d.MaxScale == 0 {
-		return ""
-	}
-	return strconv.Itoa(max(d.MaxScale, least))
 }

@@ -55,9 +55,64 @@ func (c container) env(env []manifest.Env) []corev1.EnvVar {
 			c.Errorf(e.Name.At, "%s.env: %s is there twice", c.where, name)
 		}
 		seen[name] = true
-		out = append(out, corev1.EnvVar{Name: name, Value: e.Value.Value})
+		if e.Has("value") && e.ValueFrom != nil {
+			c.Errorf(e.Key("valueFrom"), "%s.env: %s has a value and a valueFrom: one of them", c.where, name)
+		}
+		out = append(out, corev1.EnvVar{Name: name, Value: e.Value.Value, ValueFrom: c.valueFrom(e.ValueFrom)})
 	}
 	return out
+}
+
+// valueFrom is the key that an environment variable's value comes from.
+func (c container) valueFrom(from *manifest.EnvSource) *corev1.EnvVarSource {
+	if from == nil {
+		return nil
+	}
+	if (from.SecretKeyRef == nil) == (from.ConfigMapKeyRef == nil) {
+		c.Errorf(from.Position, "%s.env: valueFrom needs secretKeyRef or configMapKeyRef, one of them", c.where)
+		return nil
+	}
+	if r := from.SecretKeyRef; r != nil {
+		ref, key, ok := c.keyRef(r)
+		switch secret := c.secrets[ref.Name]; {
+		case !ok:
+		case secret == nil:
+			c.noteMissing(r.Name)
+		case secret.Spec.Data == nil && secret.Spec.StringData == nil: // it must exist in the cluster
+		case !r.Optional && !holds(secret.Spec, key):
+			c.Errorf(r.Key.At, "%s.env: the Secret %s has no key %q", c.where, ref.Name, key)
+		}
+		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: ref, Key: key,
+			Optional: optional(r.Optional)}}
+	}
+	r := from.ConfigMapKeyRef
+	ref, key, _ := c.keyRef(r)
+	return &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref, Key: key,
+		Optional: optional(r.Optional)}}
+}
+
+func holds(s manifest.SecretSpec, key string) bool {
+	_, data := s.Data[key]
+	_, text := s.StringData[key]
+	return data || text
+}
+
+// keyRef is the object and the key that a valueFrom names, and whether both are in order.
+func (c container) keyRef(r *manifest.KeyRef) (ref corev1.LocalObjectReference, key string, ok bool) {
+	ref, ok = c.reference("env", r.Position, r.Name)
+	if why := validation.IsConfigMapKey(r.Key.Value); len(why) > 0 {
+		at := r.Key.At
+		if !r.Has("key") {
+			at = r.Position
+		}
+		c.Errorf(at, "%s.env: the key %q: %s", c.where, r.Key.Value, why[0])
+		ok = false
+	}
+	return ref, r.Key.Value, ok
+}
+
+func (c container) noteMissing(secret manifest.Text) {
+	c.Notef(secret.At, "Secret %s is not among the manifests: it must exist in namespace %s", secret.Value, c.namespace)
 }
 
 func (c container) envFrom(envFrom []manifest.EnvFrom) []corev1.EnvFromSource {
@@ -68,47 +123,47 @@ func (c container) envFrom(envFrom []manifest.EnvFrom) []corev1.EnvFromSource {
 			continue
 		}
 		from := corev1.EnvFromSource{Prefix: e.Prefix}
+		if e.Prefix != "" && len(validation.IsEnvVarName(e.Prefix)) > 0 {
+			c.Errorf(e.Field("prefix"), "%s.envFrom: %q cannot stand before the name of an environment variable",
+				c.where, e.Prefix)
+		}
 		if r := e.SecretRef; r != nil {
-			ref, ok := c.reference(e, r)
-			from.SecretRef = &corev1.SecretEnvSource{LocalObjectReference: ref, Optional: optional(r)}
+			ref, ok := c.reference("envFrom", r.Position, r.Name)
+			from.SecretRef = &corev1.SecretEnvSource{LocalObjectReference: ref, Optional: optional(r.Optional)}
 			if ok && c.secrets[ref.Name] == nil {
-				c.Notef(r.Name.At, "Secret %s is not among the manifests: it must exist in namespace %s", ref.Name,
-					c.namespace)
+				c.noteMissing(r.Name)
 			}
 		} else {
-			ref, _ := c.reference(e, e.ConfigMapRef)
-			from.ConfigMapRef = &corev1.ConfigMapEnvSource{LocalObjectReference: ref,
-				Optional: optional(e.ConfigMapRef)}
+			r := e.ConfigMapRef
+			ref, _ := c.reference("envFrom", r.Position, r.Name)
+			from.ConfigMapRef = &corev1.ConfigMapEnvSource{LocalObjectReference: ref, Optional: optional(r.Optional)}
 		}
 		out = append(out, from)
 	}
 	return out
 }
 
-// reference is the object that an entry of envFrom names, and whether it is in order.
-func (c container) reference(e manifest.EnvFrom, r *manifest.NameRef) (ref corev1.LocalObjectReference, ok bool) {
-	name := r.Name.Value
+// reference is the object that a field names, and whether it is in order.
+func (c container) reference(field string, at manifest.Position, name manifest.Text) (
+	ref corev1.LocalObjectReference, ok bool,
+) {
 	switch {
-	case name == "":
-		c.Errorf(r.Position, "%s.envFrom: the reference has no name", c.where)
-	case names.Managed(name):
-		c.Errorf(r.Name.At, "%s.envFrom: %s is unip's own and not for the module's code", c.where, name)
-	case len(validation.IsDNS1123Subdomain(name)) > 0:
-		c.Errorf(r.Name.At, "%s.envFrom: %q is not the name of a Secret or ConfigMap", c.where, name)
-	case e.Prefix != "" && len(validation.IsEnvVarName(e.Prefix)) > 0:
-		c.Errorf(e.Field("prefix"), "%s.envFrom: %q cannot stand before the name of an environment variable",
-			c.where, e.Prefix)
+	case name.Value == "":
+		c.Errorf(at, "%s.%s: the reference has no name", c.where, field)
+	case names.Managed(name.Value):
+		c.Errorf(name.At, "%s.%s: %s is unip's own and not for the module's code", c.where, field, name.Value)
+	case len(validation.IsDNS1123Subdomain(name.Value)) > 0:
+		c.Errorf(name.At, "%s.%s: %q is not the name of a Secret or ConfigMap", c.where, field, name.Value)
 	default:
 		ok = true
 	}
-	return corev1.LocalObjectReference{Name: name}, ok
+	return corev1.LocalObjectReference{Name: name.Value}, ok
 }
 
-func optional(r *manifest.NameRef) *bool {
-	if !r.Optional {
+func optional(yes bool) *bool {
+	if !yes {
 		return nil
 	}
-	yes := true
 	return &yes
 }
 

@@ -18,6 +18,11 @@ type Module struct {
 	Namespace string            // "" when it has nothing but objects of other groups
 	At        manifest.Position // of its first object
 
+	// Source is where the code comes from.
+	Source Source
+	// Labels are those of the gateway.
+	Labels map[string]string
+
 	// All are in the order of the manifests.
 	Secrets    []Secret
 	Boxes      []Box
@@ -45,6 +50,11 @@ type scope struct {
 	*manifest.Diagnostics
 	objects
 	config installation.Config
+	source Source
+	// registries are the package registries that the module declares.
+	registries map[string]bool
+	// scalings are what ScalingConfigs say of components, by their names.
+	scalings map[string]scalingRule
 }
 
 // Decide decides a module that has been read; found are the findings of that. All findings come
@@ -60,6 +70,9 @@ func Decide(
 	s := &scope{Diagnostics: &found, config: config}
 	m.Namespace, m.At = oneNamespace(s, read)
 	s.objects = index(s, read, m.Namespace)
+	s.source, s.registries = decideSource(s), registries(s)
+	s.scalings = decideScalings(s)
+	m.Source, m.Labels = s.source, gatewayLabels(s)
 	for _, x := range read.Secrets {
 		m.Secrets = append(m.Secrets, decideSecret(s, x))
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -124,25 +123,18 @@ data: {C: z}
 	if decided == nil {
 		t.Fatal(found)
 	}
-	secret := func(name string) corev1.EnvFromSource {
-		return corev1.EnvFromSource{
-			SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
-	}
-	configMap := corev1.EnvFromSource{
-		ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "here"}},
-	}
 	for _, c := range []struct {
-		from corev1.EnvFromSource
-		want map[string]string
+		kind, name string
+		want       map[string]string
 	}{
-		{secret("here"), map[string]string{"A": "x", "B": "y"}},
-		{configMap, map[string]string{"C": "z"}},
-		{secret("elsewhere"), nil},
-		{secret("nowhere"), nil},
+		{"Secret", "here", map[string]string{"A": "x", "B": "y"}},
+		{"ConfigMap", "here", map[string]string{"C": "z"}},
+		{"Secret", "elsewhere", nil},
+		{"Secret", "nowhere", nil},
 	} {
-		got, ok := decided.Values(c.from)
+		got, ok := decided.Values(c.kind, c.name)
 		if diff := cmp.Diff(c.want, got); diff != "" || ok != (c.want != nil) {
-			t.Errorf("%v: %v (-want +got):\n%s", c.from, ok, diff)
+			t.Errorf("%s %s: %v (-want +got):\n%s", c.kind, c.name, ok, diff)
 		}
 	}
 }

@@ -114,10 +114,6 @@ func oneNamespace(found *scope, read *manifest.Module) (namespace string, first 
 			found.Errorf(ns.At, "metadata.namespace: %q differs from %q of %s; a module is one namespace",
 				ns.Value, namespace, first)
 		}
-		if h.Meta.Has("labels") {
-			found.Notef(h.Meta.Key("labels"),
-				"metadata.labels have no effect: generated objects carry Kubernetes' recommended labels")
-		}
 	}
 	return namespace, first
 }

@@ -18,8 +18,9 @@ import (
 // Pipeline is an ExperimentPipeline.
 type Pipeline struct {
 	manifest.Position
-	Name string
-	Spec runtimev1.PipelineSpec
+	Name   string
+	Labels map[string]string
+	Spec   runtimev1.PipelineSpec
 	// Schedule as the manifest has it.
 	Schedule manifest.Text
 }
@@ -70,7 +71,7 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 			"connectedBoxes: the paths of %s have no effect in a pipeline: a variable lies in %s/<name>, "+
 				"or where its mountTo says", b.Name.Value, pipeline.DataDir)
 	}
-	return Pipeline{x.Position, x.Meta.Name.Value, out, x.Meta.Annotations[manifest.Schedule.Name]}
+	return Pipeline{x.Position, x.Meta.Name.Value, labels(s, &x.Meta), out, x.Meta.Annotations[manifest.Schedule.Name]}
 }
 
 func (c container) stageName(st manifest.Stage, seen map[string]manifest.Position) {
@@ -96,11 +97,17 @@ func (c container) stage(st manifest.Stage, usual time.Duration) runtimev1.Stage
 	out := runtimev1.Stage{
 		Name: st.Name.Value, Image: c.image(st.Field("image"), st.Image), Command: st.Command, Args: st.Args,
 		EnvFrom: c.envFrom(st.EnvFrom), Inputs: namesOf(st.Inputs), Outputs: namesOf(st.Outputs),
-		Resources:      runtimev1.Resources{Limits: limits.Limits, Requests: limits.Requests},
-		TimeoutSeconds: int64(usual / time.Second),
+		ImagePullSecrets: c.source.PullSecrets,
+		Resources:        runtimev1.Resources{Limits: limits.Limits, Requests: limits.Requests},
+		TimeoutSeconds:   int64(usual / time.Second),
 	}
 	for _, e := range c.env(st.Env) {
-		out.Env = append(out.Env, runtimev1.EnvVar{Name: e.Name, Value: e.Value})
+		v := runtimev1.EnvVar{Name: e.Name, Value: e.Value}
+		if from := e.ValueFrom; from != nil {
+			v.ValueFrom = &runtimev1.EnvVarSource{SecretKeyRef: from.SecretKeyRef,
+				ConfigMapKeyRef: from.ConfigMapKeyRef}
+		}
+		out.Env = append(out.Env, v)
 	}
 	if t := st.Timeout; t != nil {
 		if t.Value < time.Second || t.Value > manifest.MaxStageTimeout {

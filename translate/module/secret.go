@@ -13,14 +13,16 @@ import (
 // Secret is one of the manifests.
 type Secret struct {
 	manifest.Position
-	Name string
-	Type corev1.SecretType
+	Name   string
+	Labels map[string]string
+	Type   corev1.SecretType
 	// Data is nil when it must exist in the cluster.
 	Data map[string][]byte
 }
 
 func decideSecret(s *scope, x *manifest.Secret) Secret {
-	out := Secret{Position: x.Position, Name: x.Meta.Name.Value, Type: corev1.SecretTypeOpaque}
+	out := Secret{Position: x.Position, Name: x.Meta.Name.Value, Labels: labels(s, &x.Meta),
+		Type: corev1.SecretTypeOpaque}
 	if x.Spec.Type != "" {
 		out.Type = corev1.SecretType(x.Spec.Type)
 	}

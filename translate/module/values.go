@@ -6,8 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Source is the object of an entry of envFrom, and whether it may be missing.
-func Source(from corev1.EnvFromSource) (kind, name string, optional bool) {
+// SourceOf is the object of an entry of envFrom, and whether it may be missing.
+func SourceOf(from corev1.EnvFromSource) (kind, name string, optional bool) {
 	if r := from.SecretRef; r != nil {
 		return "Secret", r.Name, r.Optional != nil && *r.Optional
 	}
@@ -15,11 +15,20 @@ func Source(from corev1.EnvFromSource) (kind, name string, optional bool) {
 	return "ConfigMap", r.Name, r.Optional != nil && *r.Optional
 }
 
-// Values are the keys and values of an entry of envFrom, without its prefix; ok is false when the
-// manifests do not hold them.
-func (m *Module) Values(from corev1.EnvFromSource) (values map[string]string, ok bool) {
+// KeyOf is the object and the key that a variable's value comes from, and whether they may be
+// missing.
+func KeyOf(from *corev1.EnvVarSource) (kind, name, key string, optional bool) {
+	if r := from.SecretKeyRef; r != nil {
+		return "Secret", r.Name, r.Key, r.Optional != nil && *r.Optional
+	}
+	r := from.ConfigMapKeyRef
+	return "ConfigMap", r.Name, r.Key, r.Optional != nil && *r.Optional
+}
+
+// Values are the keys and values of a Secret or a ConfigMap; ok is false when the manifests do not
+// hold them.
+func (m *Module) Values(kind, name string) (values map[string]string, ok bool) {
 	values = map[string]string{}
-	kind, name, _ := Source(from)
 	if kind == "Secret" {
 		i := slices.IndexFunc(m.Secrets, func(s Secret) bool { return s.Name == name })
 		if i < 0 || m.Secrets[i].Data == nil {

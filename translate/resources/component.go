@@ -64,6 +64,7 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 		ResponseStartTimeoutSeconds: &timeout,
 		PodSpec: corev1.PodSpec{
 			ServiceAccountName: c.Name,
+			ImagePullSecrets:   c.PullSecrets,
 			// Containers start one after the other, and the function's takes the longest: Python
 			// starts while the server's container is made.
 			Containers: []corev1.Container{makeFunction(m, c), makeServer(m, c)},
@@ -217,7 +218,7 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 		Name:    component.FunctionContainer,
 		Image:   c.Image,
 		Command: []string{"python3", workerDir + "/worker.py"},
-		Args: []string{"--socket=" + socket, "--inference=" + c.Inference,
+		Args: []string{"--socket=" + socket, "--inference=" + Literal(c.Inference),
 			fmt.Sprintf("--workers=%d", c.Workers)},
 		Env:                      literalEnv(c.Env),
 		EnvFrom:                  c.EnvFrom,
@@ -228,7 +229,7 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 			{Name: "worker", MountPath: workerDir, ReadOnly: true}},
 	}
 	if c.Loader != "" {
-		f.Args = append(f.Args, "--model-loader="+c.Loader)
+		f.Args = append(f.Args, "--model-loader="+Literal(c.Loader))
 	}
 	if c.Model != nil {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model),

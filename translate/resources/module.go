@@ -12,11 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
 )
 
@@ -47,6 +49,48 @@ func (m Module) labels(component, kind string) map[string]string {
 		"app.kubernetes.io/component":  kind,
 		"app.kubernetes.io/managed-by": "unip",
 	}
+}
+
+// Carry gives an object the labels of its manifest, and a Service's pods as well. Labels that it
+// has already stay.
+func Carry(o metav1.Object, labels map[string]string) {
+	o.SetLabels(with(o.GetLabels(), labels))
+	if s, ok := o.(*servingv1.Service); ok {
+		s.Spec.Template.Labels = with(s.Spec.Template.Labels, labels)
+	}
+}
+
+// with is both, of which the first wins.
+func with(own, others map[string]string) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, others)
+	maps.Copy(all, own)
+	return all
+}
+
+// Annotations that say where a module's code comes from.
+const (
+	repositoryAnnotation = manifest.Prefix + "repository"
+	revisionAnnotation   = manifest.Prefix + "revision"
+)
+
+// Describe says on an object where the module's code comes from. Pods say it not: of another
+// revision alone there is no new Revision.
+func Describe(o metav1.Object, s module.Source) {
+	labels, annotations := o.GetLabels(), o.GetAnnotations()
+	for _, x := range []struct {
+		all        *map[string]string
+		key, value string
+	}{
+		{&labels, module.VersionLabel, s.Version}, {&annotations, repositoryAnnotation, s.URL},
+		{&annotations, revisionAnnotation, s.Revision},
+	} {
+		if x.value != "" {
+			*x.all = with(map[string]string{x.key: x.value}, *x.all)
+		}
+	}
+	o.SetLabels(labels)
+	o.SetAnnotations(annotations)
 }
 
 // MakeNamespace makes the module's namespace, with the Pod Security level that its pods must keep

@@ -27,18 +27,38 @@ YOUNG = 50000
 
 
 def resolve(name):
-    """package.module:function (also package.module.function) -> the function."""
+    """package.module:function (also package.module.function), or a file of Python: /folder/file.py:function -> the function."""
     import importlib
 
     module, colon, attribute = name.partition(":")
     if not colon:
         module, _, attribute = name.rpartition(".")
-    found = importlib.import_module(module)
+    found = from_file(os.path.abspath(module)) if colon and module.endswith(".py") else importlib.import_module(module)
     for part in attribute.split("."):
         found = getattr(found, part)
     if not callable(found):
         raise TypeError("%s is not a function" % name)
     return found
+
+
+def from_file(path):
+    """The module of a file, whatever its name; its folder is first on sys.path. Where it can, it has the name that an import would give it, for what others import and for pickles."""
+    import importlib.util
+
+    folder, file = os.path.split(path)
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
+    name = file[:-len(".py")]
+    known = sys.modules.get(name)
+    if known is not None and os.path.abspath(getattr(known, "__file__", None) or "") == path:
+        return known
+    if known is not None:
+        name = "unip_file_" + name  # json.py is no reason to take json from all others
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def declared(function):

@@ -2,6 +2,8 @@
 
     python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N]
 
+MODULE is package.module, or a file: /folder/file.py.
+
 Two kinds of process. The supervisor, the first one, never imports the user's code: it forks the workers, reaps them, kills one on the server's word, and ends the container with the reason
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time (call.py). All of them connect to the Unix socket on which the server listens.
 

@@ -101,7 +101,8 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 		Volumes: []corev1.Volume{{
 			Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
 		}},
-		Tolerations: whileLost(c.Runs),
+		Tolerations:      whileLost(c.Runs),
+		ImagePullSecrets: st.Spec.ImagePullSecrets,
 	}
 	secret := names.StageSession(run.Name, st.Name)
 	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
@@ -236,21 +237,14 @@ func transferContainer(name, image, plan string) corev1.Container {
 // userContainer is the stage itself. It sees its own variables, no session and no token.
 func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
 	c := corev1.Container{
-		Name: stage.FunctionContainer, Image: st.Spec.Image, EnvFrom: st.Spec.EnvFrom,
+		Name: stage.FunctionContainer, Image: st.Spec.Image, Env: environment(st.Spec.Env), EnvFrom: st.Spec.EnvFrom,
 		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
 		Resources:                resourcesOf(st.Spec.Resources, defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
 	}
-	for _, f := range c.EnvFrom {
-		for _, name := range []string{secretOf(f), configMapOf(f)} {
-			if names.Managed(name) {
-				return c, fmt.Errorf("stage %s: envFrom: %s is unip's own and not for the module's code", st.Name, name)
-			}
-		}
-	}
-	for _, e := range st.Spec.Env {
-		c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: escape(e.Value)})
+	if err := refuseOwn(st); err != nil {
+		return c, err
 	}
 	add := func(variable, folder, value string) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})
@@ -296,20 +290,6 @@ func resourcesOf(r runtimev1.Resources, defaults installation.Defaults) corev1.R
 		}
 	}
 	return all
-}
-
-func secretOf(f corev1.EnvFromSource) string {
-	if f.SecretRef == nil {
-		return ""
-	}
-	return f.SecretRef.Name
-}
-
-func configMapOf(f corev1.EnvFromSource) string {
-	if f.ConfigMapRef == nil {
-		return ""
-	}
-	return f.ConfigMapRef.Name
 }
 
 // secure gives each container what its work needs and the profile allows. Under restricted all

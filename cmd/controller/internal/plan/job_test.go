@@ -212,17 +212,58 @@ func TestJobUnderRestricted(t *testing.T) {
 	}
 }
 
-// No container of a user gets an object of unip's own by envFrom, whoever wrote the Pipeline.
-func TestJobRefusesOwnSecrets(t *testing.T) {
+// No pod of a stage gets an object of unip's own, by whatever field, whoever wrote the Pipeline.
+func TestJobRefusesOwnObjects(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"unip-module-key", "unip-run-logs", "weights.databox.write", "run-1.run.session"} {
-		r := resolved(t, newRun(), diamond())
-		secret := &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
-		r.Status.Stages[0].Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: secret}}
-		if _, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1}, JobConfig{}); err == nil ||
-			!strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+		ref := corev1.LocalObjectReference{Name: name}
+		valueFrom := func(s runtimev1.EnvVarSource) func(*runtimev1.Stage) {
+			return func(x *runtimev1.Stage) { x.Env = []runtimev1.EnvVar{{Name: "X", ValueFrom: &s}} }
 		}
+		for field, set := range map[string]func(*runtimev1.Stage){
+			"envFrom: ": func(x *runtimev1.Stage) {
+				x.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref}}}
+			},
+			"envFrom:": func(x *runtimev1.Stage) {
+				source := &corev1.ConfigMapEnvSource{LocalObjectReference: ref}
+				x.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: source}}
+			},
+			"env: ": valueFrom(
+				runtimev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: ref}}),
+			"env:": valueFrom(
+				runtimev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref}}),
+			"imagePullSecrets": func(x *runtimev1.Stage) { x.ImagePullSecrets = []corev1.LocalObjectReference{ref} },
+		} {
+			r := resolved(t, newRun(), diamond())
+			set(&r.Status.Stages[0].Spec)
+			if _, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1}, JobConfig{}); err == nil ||
+				!strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s %s: %v", field, name, err)
+			}
+		}
+	}
+}
+
+// A key of a Secret or a ConfigMap goes to the user's container, and the Secrets of images to the
+// pod.
+func TestJobGivesKeysAndPullSecrets(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	key := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}, Key: "token"}
+	r.Status.Stages[0].Spec.Env = []runtimev1.EnvVar{
+		{Name: "TOKEN", ValueFrom: &runtimev1.EnvVarSource{SecretKeyRef: key}},
+	}
+	r.Status.Stages[0].Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
+	job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1}, JobConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := job.Spec.Template.Spec
+	if e := pod.InitContainers[1].Env[0]; e.Name != "TOKEN" || e.ValueFrom == nil || e.ValueFrom.SecretKeyRef != key {
+		t.Errorf("the user's container has %+v", e)
+	}
+	if len(pod.ImagePullSecrets) != 1 || pod.ImagePullSecrets[0].Name != "registry" {
+		t.Errorf("the pod has %+v", pod.ImagePullSecrets)
 	}
 }
 

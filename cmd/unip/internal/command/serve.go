@@ -43,9 +43,11 @@ func serveCommand(build release.Build) *cobra.Command {
 		Short: "Serve an MLComponent's function on this machine, from its code",
 		Long: `Serve reads the manifests and answers predict for an MLComponent as its service in a cluster does,
 without a cluster and without an image: the same server, with your Python and the code in --dir. The
-environment is your own with the manifest's env. A model is looked for below --boxes, a folder per
-DataBox: the object of modelPath, in <boxes>/<box>/…; while it is not there, calls are answered with
-503, as in a cluster, and when it comes or changes, it is loaded. FILE values of calls are files
+environment is your own with the manifest's env. A function in a file of the container, such as
+/app/serve.py:f, is that file below --dir, or its nearest end: serve.py. A
+model is looked for below --boxes, a folder per DataBox: the object of modelPath, in
+<boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster, and when it
+comes or changes, it is loaded. FILE values of calls are files
 below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function
 prints, and a line per call, go to standard error. Web pages of other origins cannot call, and the
 URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address
@@ -104,7 +106,7 @@ func (s *serving) run(c *cobra.Command) error {
 		return err
 	}
 	o := devserver.Options{
-		Component: x.Name, Inference: x.Inference, Loader: x.Loader, Workers: x.Workers,
+		Component: x.Name, Workers: x.Workers,
 		Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
 		Reload:  s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
 		Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
@@ -114,6 +116,10 @@ func (s *serving) run(c *cobra.Command) error {
 	}
 	if o.Dir, o.Python, err = s.places(); err != nil {
 		return exit.Because(exit.InputWrong, err)
+	}
+	o.Inference, o.Loader = devserver.Place(o.Dir, x.Inference), devserver.Place(o.Dir, x.Loader)
+	if o.Inference != x.Inference {
+		o.Log.Info(fmt.Sprintf("in place of the function %s: %s", x.Inference, o.Inference))
 	}
 	o.Env = environment(m, x, c.ErrOrStderr())
 	if x.Model != nil {
@@ -215,7 +221,7 @@ func (s *serving) folders(namespace string, boxes []module.FileBox, log *slog.Lo
 }
 
 // environment is this process's own, without what the other commands log in with, and over it the
-// component's: the objects of envFrom as far as the manifests hold them, then env.
+// component's: the objects of envFrom, then env, as far as the manifests hold the values.
 func environment(m *module.Module, x module.Component, stderr io.Writer) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
@@ -223,8 +229,9 @@ func environment(m *module.Module, x module.Component, stderr io.Writer) []strin
 	// prints come at once; the checkout stays as it is
 	env = append(env, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
 	for i, from := range x.EnvFrom {
-		values, ok := m.Values(from)
-		if kind, name, optional := module.Source(from); !ok && !optional {
+		kind, name, optional := module.SourceOf(from)
+		values, ok := m.Values(kind, name)
+		if !ok && !optional {
 			fmt.Fprintf(stderr,
 				"%s: the %s %s is not in the manifests: set in your own environment what the function needs of it\n",
 				x.Places.EnvFrom[i], kind, name)
@@ -233,8 +240,19 @@ func environment(m *module.Module, x module.Component, stderr io.Writer) []strin
 			env = append(env, from.Prefix+key+"="+values[key])
 		}
 	}
-	for _, e := range x.Env {
-		env = append(env, e.Name+"="+e.Value)
+	for i, e := range x.Env {
+		if e.ValueFrom == nil {
+			env = append(env, e.Name+"="+e.Value)
+			continue
+		}
+		kind, name, key, optional := module.KeyOf(e.ValueFrom)
+		values, _ := m.Values(kind, name)
+		if value, ok := values[key]; ok {
+			env = append(env, e.Name+"="+value)
+		} else if !optional {
+			fmt.Fprintf(stderr, "%s: the key %s of the %s %s is not in the manifests: set %s in your own environment\n",
+				x.Places.Env[i], key, kind, name, e.Name)
+		}
 	}
 	return env
 }

@@ -121,6 +121,11 @@ type Stage struct {
 	// +optional
 	// +listType=atomic
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+	// ImagePullSecrets are Secrets of the module with which the image is pulled. Objects that unip
+	// manages are refused.
+	// +optional
+	// +listType=atomic
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 	// Inputs and Outputs are names of variables.
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
@@ -151,6 +156,18 @@ type EnvVar struct {
 	Name string `json:"name"`
 	// +optional
 	Value string `json:"value,omitempty"`
+	// ValueFrom is where the value is, in place of Value.
+	// +optional
+	ValueFrom *EnvVarSource `json:"valueFrom,omitempty"`
+}
+
+// EnvVarSource is a key of a Secret or of a ConfigMap of the module. Objects that unip manages are
+// refused.
+type EnvVarSource struct {
+	// +optional
+	SecretKeyRef *corev1.SecretKeySelector `json:"secretKeyRef,omitempty"`
+	// +optional
+	ConfigMapKeyRef *corev1.ConfigMapKeySelector `json:"configMapKeyRef,omitempty"`
 }
 
 // Resources of a container, by resource name.

@@ -15,6 +15,15 @@ func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec rou
 		"inputs":  variablesSchema(spec.Inputs, true),
 		"outputs": variablesSchema(spec.Outputs, false),
 	}}
+	var needed []string
+	for _, section := range []string{"inputs", "outputs"} {
+		if s := body["properties"].(object)[section].(object); len(s["required"].([]string)) > 0 {
+			needed = append(needed, section)
+		}
+	}
+	if len(needed) > 0 {
+		body["required"] = needed
+	}
 	accepted := object{"type": "object", "properties": object{
 		"run_id": object{"type": "string"}, "status": object{"type": "string"},
 	}}
@@ -53,7 +62,7 @@ func variablesSchema(all []routes.Variable, inputs bool) object {
 		properties[v.Name] = object{
 			"type": "string", "description": form, "x-datatypes": v.Datatypes, "x-content-types": v.ContentTypes,
 		}
-		if inputs && v.Required {
+		if v.Required {
 			required = append(required, v.Name)
 		}
 	}

@@ -106,12 +106,17 @@ func (f *faults) problem() *problem.Problem {
 	return &p
 }
 
-// names sees that the needed inputs are there, and that nothing is named but variables: so a call
+// names sees that the needed inputs and outputs are there, and that nothing is named but variables: so a call
 // asks the storage for no more than the pipeline has.
 func (f *faults) names(spec routes.Spec, q question) {
 	for _, v := range spec.Inputs {
 		if _, ok := q.Inputs[v.Name]; v.Required && !ok {
 			f.add("/inputs/"+v.Name, "the input %s is needed", v.Name)
+		}
+	}
+	for _, v := range spec.Outputs {
+		if _, ok := q.Outputs[v.Name]; v.Required && !ok {
+			f.add("/outputs/"+v.Name, "a folder for the output %s is needed", v.Name)
 		}
 	}
 	f.unknown("/inputs/", spec.Inputs, q.Inputs)

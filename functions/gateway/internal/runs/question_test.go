@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,43 @@ func TestMistakesOfCallersAreNotUnavailable(t *testing.T) {
 		h.Get(w, httptest.NewRequest(http.MethodGet, "/x", nil), "ann", id)
 		if w.Code != http.StatusNotFound {
 			t.Errorf("run %q: %d %s", id, w.Code, w.Body)
+		}
+	}
+}
+
+// What the manifest requires, of inputs and of outputs, a call must name; the OpenAPI document says
+// so.
+func TestRequiredVariables(t *testing.T) {
+	t.Parallel()
+	spec := routes.Spec{
+		Inputs:  []routes.Variable{{Name: "photos", Required: true}, {Name: "table"}},
+		Outputs: []routes.Variable{{Name: "model", Required: true}, {Name: "report"}},
+	}
+	for body, want := range map[string][]string{
+		"":                             {"/inputs/photos", "/outputs/model"},
+		`{"inputs": {"photos": "v/"}}`: {"/outputs/model"},
+		`{"outputs": {"model": "v/m/"}, "inputs": {"table": "v/t"}}`: {"/inputs/photos"},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/ns/fit/run", strings.NewReader(body))
+		(&Handler{}).Start(w, r, "ann", "fit", spec)
+		var p problem.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusBadRequest {
+			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
+		}
+		var got []string
+		for _, e := range p.Errors {
+			got = append(got, e.Pointer)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: faults at %v, not %v", body, got, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	(&Handler{}).OpenAPI(w, "fit", "/ns/fit", spec)
+	for _, part := range []string{`"required":["inputs","outputs"]`, `"required":["model"]`, `"required":["photos"]`} {
+		if !strings.Contains(w.Body.String(), part) {
+			t.Errorf("no %s in %s", part, w.Body)
 		}
 	}
 }
