@@ -88,7 +88,7 @@ func FuzzParsePlace(f *testing.F) {
 			t.Errorf("%q: %+v", s, p)
 		}
 		file := strings.TrimSuffix(p.Path, "/")
-		if !(p.Developer && p.Path == "") && (path.Clean("/"+file) != "/"+file || file == "" ||
+		if p.Path != "" && (path.Clean("/"+file) != "/"+file || file == "" ||
 			len(file) > databox.MaxKey) {
 			t.Errorf("%q: path %q", s, p.Path)
 		}

@@ -73,7 +73,8 @@ type Place struct {
 // "<box>:/<path>".
 //
 // "<box>/<file>", outside of any group, is read as well: another S3 client may have put a file
-// there. The file API makes and shows none, and so calls cannot name one.
+// there. The file API makes and shows none, and so calls cannot name one. "<box>/" is the box
+// itself: an empty Path, which only a dataset's may be used.
 func ParsePlace(s string) (Place, error) {
 	box, p, ok := strings.Cut(s, "/")
 	name, developer := strings.CutSuffix(box, ":")
@@ -81,10 +82,18 @@ func ParsePlace(s string) (Place, error) {
 		return Place{}, fmt.Errorf("%q is not of the form <box>/<group>/<file> or <box>/<group>/ or,"+
 			" in the developer's area, <box>:/<path>", s)
 	}
-	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); err != nil && (!developer || p != "") {
+	if err := CheckObjectPath(strings.TrimSuffix(p, "/")); p != "" && err != nil {
 		return Place{}, fmt.Errorf("%q: %w", s, err)
 	}
 	return Place{Box: name, Developer: developer, Path: p}, nil
+}
+
+// String is the place as ParsePlace reads it.
+func (p Place) String() string {
+	if p.Developer {
+		return p.Box + ":/" + p.Path
+	}
+	return p.Box + "/" + p.Path
 }
 
 // Folder reports that the place is a folder.

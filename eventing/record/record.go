@@ -5,6 +5,7 @@ package record
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -12,14 +13,17 @@ import (
 
 // Run is a run. A time that has not come is zero, and not in the JSON.
 type Run struct {
-	ID        string          `json:"run_id"`
-	Pipeline  string          `json:"pipeline"`
-	Status    runtimev1.State `json:"status"`
-	Message   string          `json:"message,omitempty"`
-	Origin    string          `json:"origin,omitempty"`
-	CreatedAt time.Time       `json:"created_at,omitzero"`
-	StartedAt time.Time       `json:"started_at,omitzero"`
-	EndedAt   time.Time       `json:"ended_at,omitzero"`
+	ID       string          `json:"run_id"`
+	Pipeline string          `json:"pipeline"`
+	Status   runtimev1.State `json:"status"`
+	Message  string          `json:"message,omitempty"`
+	// Notes are what its author should know beside: variables that are not where connectedBoxes
+	// would have them.
+	Notes     []string  `json:"notes,omitempty"`
+	Origin    string    `json:"origin,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
 	// Inputs and Outputs are places by variable. They are left out where they are nil: the answer
 	// to a start has none.
 	Inputs  map[string]string `json:"inputs,omitzero"`
@@ -56,6 +60,9 @@ func Of(run *runtimev1.PipelineRun) Run {
 		CreatedAt: run.CreationTimestamp.UTC(),
 		StartedAt: timeOf(run.Status.StartTime), EndedAt: timeOf(run.Status.CompletionTime),
 		Inputs: map[string]string{}, Outputs: map[string]string{},
+	}
+	if c := meta.FindStatusCondition(run.Status.Conditions, runtimev1.ConditionPlaced); c != nil && c.Message != "" {
+		r.Notes = []string{c.Message}
 	}
 	for name, in := range run.Spec.Inputs {
 		r.Inputs[name] = in.Path

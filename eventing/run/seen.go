@@ -64,6 +64,8 @@ type Plan struct {
 	// variable.
 	Stages  []runtimev1.StageStatus
 	Outputs map[string]string
+	// Kept says, beside the stages, which variables are not where connectedBoxes would have them.
+	Kept string
 	// Refusal says why the run can never be carried out.
 	Refusal string
 	// Wait says what the run waits for, as its message.

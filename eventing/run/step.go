@@ -171,6 +171,11 @@ func (x *step) begin() {
 			s.Stages = append(s.Stages, st)
 		}
 		s.Outputs = p.Outputs
+		if p.Kept != "" {
+			x.setCondition(metav1.Condition{
+				Type: runtimev1.ConditionPlaced, Status: metav1.ConditionFalse, Reason: "KeptDefault", Message: p.Kept,
+			})
+		}
 		x.setCondition(metav1.Condition{
 			Type: ConditionSucceeded, Status: metav1.ConditionUnknown, Reason: string(runtimev1.Running),
 		})

@@ -23,8 +23,8 @@ type FetchPlan struct {
 	PatienceSeconds int64 `json:"patienceSeconds,omitempty"`
 }
 
-// Input is one input variable of a stage: one object, all objects below a prefix, or an output of
-// an earlier stage. Exactly one of Key, Prefix and Commit is set.
+// Input is one input variable of a stage: one object, all objects below a prefix, a whole dataset,
+// or an output of an earlier stage. Exactly one of Key, Prefix, Whole and Commit is set.
 type Input struct {
 	// Name of the variable. It is also the name of its folder in the stage's volume; the file of a
 	// Key has the last segment of the key as its name there.
@@ -38,6 +38,8 @@ type Input struct {
 	ETag string `json:"etag,omitempty"`
 	// Prefix ends in "/". No object below it: an empty folder.
 	Prefix string `json:"prefix,omitempty"`
+	// Whole is everything in the bucket but users' files.
+	Whole bool `json:"whole,omitempty"`
 	// Commit is the key of an earlier stage's commit, Output the name of the output wanted from it.
 	Commit string `json:"commit,omitempty"`
 	Output string `json:"output,omitempty"`
@@ -119,9 +121,12 @@ func (in Input) validate() error {
 			set++
 		}
 	}
+	if in.Whole {
+		set++
+	}
 	switch {
 	case set != 1:
-		return fmt.Errorf("input %s: exactly one of key, prefix and commit must be set", in.Name)
+		return fmt.Errorf("input %s: exactly one of key, prefix, whole and commit must be set", in.Name)
 	case in.Bucket == "":
 		return fmt.Errorf("input %s: no bucket", in.Name)
 	case in.Prefix != "" && !strings.HasSuffix(in.Prefix, "/"):

@@ -34,7 +34,7 @@ func TestPlansAreChecked(t *testing.T) {
 	for in, want := range map[string]string{
 		`{}x`:                       "something follows",
 		`{"unknown":1}`:             "unknown field",
-		`{"inputs":[{"name":"a"}]}`: "exactly one of key, prefix and commit",
+		`{"inputs":[{"name":"a"}]}`: "exactly one of key, prefix, whole and commit",
 		`{"inputs":[{"name":"a/b","session":"s","bucket":"b","key":"k"}]}`:             "not a name",
 		`{"inputs":[{"name":"..","session":"s","bucket":"b","key":"k"}]}`:              "not a name",
 		`{"inputs":[{"name":"a","session":"../s","bucket":"b","key":"k"}]}`:            "not a file's name",

@@ -70,9 +70,12 @@ func (g *Graph) pipeline(p module.Pipeline) {
 			if written {
 				g.edge(stage(writer), stage(reader), v.Name)
 			}
-			if v.MountFrom != nil {
+			if v.MountFrom != nil && !written {
 				g.edge("box/"+v.MountFrom.Box, stage(reader), v.Name)
 			}
+		}
+		if v.MountFrom != nil && written {
+			g.edge(stage(writer), "box/"+v.MountFrom.Box, v.Name)
 		}
 	}
 	for _, r := range p.Spec.OnUpload {

@@ -213,8 +213,9 @@ type ConnectedBox struct {
 type MountS3Box struct {
 	At
 	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from
-	// modelPath to the model's object; otherwise nothing (a note). Constraint: where the model
-	// lies, clean and not users/ or below it.
+	// modelPath to the model's object; of a pipeline, the folder that is at mountPath, where
+	// users/<path> is that folder of the caller. Constraint: clean; where a model lies, not users/ or
+	// below it.
 	S3Path Text `yaml:"s3Path"`
 	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the
 	// system's.

@@ -18,8 +18,10 @@ type ExperimentPipelineSpec struct {
 	// Stages: Required. The stages. Becomes: stages of the Pipeline, and a Job per run. Constraint:
 	// 1 to 64, without a circle.
 	Stages []Stage `yaml:"stages"`
-	// ConnectedBoxes: Boxes. Becomes: the first storage box is where outputs go; the paths have no
-	// effect (a note).
+	// ConnectedBoxes: Boxes, and where in containers what is in them lies: a variable without mountTo
+	// whose files are below s3Path is below mountPath. Becomes: mounts of the Pipeline; the first
+	// storage box that is not readOnly is where outputs go; a dataset is taken by variables without
+	// a source.
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
 	// ContinueWith: The pipeline that comes after this one. Becomes: stages of the same run.
 	// Constraint: one of the manifests; no circle.
@@ -32,21 +34,22 @@ type Variable struct {
 	// Name: Required. Its name; a container sees it as UNIP_PIPELINE_<NAME>. Constraint: letters,
 	// digits, "_", "." and "-", at most 63, a letter first.
 	Name Text `yaml:"name"`
-	// MountFrom: A place that it comes from when no caller gives it.
+	// MountFrom: A place that it comes from when no caller gives it; of a variable that a stage
+	// writes, the folder that its files go to when no caller names another one.
 	MountFrom *MountFrom `yaml:"mountFrom"`
-	// MountTo: Its folder in the container. Default: /unip/data/<name>. Constraint: an absolute
-	// path, none of the system's.
+	// MountTo: Its folder in the container. Default: by connectedBoxes, else /unip/data/<name>.
+	// Constraint: a clean absolute path without a colon, none of the system's.
 	MountTo Text `yaml:"mountTo"`
 }
 
-// MountFrom is a place in the developer's area of a box. A path that ends in "/" is a folder. Its
-// fields have two names each.
+// MountFrom is a place in a box. A path that ends in "/" is a folder. Its fields have two names each.
 type MountFrom struct {
 	At
 	// Box: The DataBox (or name). Constraint: one of the manifests.
 	Box Text `yaml:"box"`
 	// Path: The path in the developer's area of it (or s3Path); with a "/" at its end a folder.
-	// Constraint: clean; not below users/.
+	// Default: of a dataset, all of it. Constraint: clean; of an input not below users/; of an output
+	// a folder, where users/<path>/ is that folder of the caller.
 	Path Text `yaml:"path"`
 	// Name: Another word for box.
 	Name Text `yaml:"name"`

@@ -1,11 +1,10 @@
 package module
 
 import (
-	"path"
-
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/quantity"
 	"github.com/unip-knative/unip/translate/manifest"
 )
@@ -94,11 +93,11 @@ func checkConnected(s *scope, b manifest.ConnectedBox) {
 			s.Errorf(b.Key("mountDataset"), "%s: %s is a storage box: mountS3Box", where, b.Name.Value)
 		}
 	}
-	if !path.IsAbs(mount.Value) {
+	if err := folder.Check(mount.Value); err != nil {
 		at := mount.At
 		if at.File == "" {
 			at = b.Position
 		}
-		s.Errorf(at, "%s: mountPath %q is not an absolute path", where, mount.Value)
+		s.Errorf(at, "%s: mountPath: %v", where, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/translate/manifest"
 )
@@ -47,6 +48,31 @@ func (f flow) declares(variable string) bool {
 func (f flow) writer(variable string) string {
 	if i, ok := f.Writer(variable); ok {
 		return f.Stages[i].Spec.Name
+	}
+	return ""
+}
+
+// ownTarget is the folder that a written variable goes to by its mountFrom; false when it has none, or
+// one that is wrong. A later pipeline may say where the variable comes from when it runs alone.
+func (f flow) ownTarget(variable string) (databox.Place, bool) {
+	writer, written := f.Writer(variable)
+	if !written {
+		return databox.Place{}, false
+	}
+	v, _ := f.Declared(writer, variable)
+	if v.MountFrom == nil {
+		return databox.Place{}, false
+	}
+	p, err := pipeline.OutputPlace(*v.MountFrom)
+	return p, err == nil
+}
+
+// forUser is a variable that goes among the files of the run's user by its mountFrom; "" when none does.
+func (f flow) forUser() string {
+	for _, name := range f.Graph.Outputs() {
+		if p, ok := f.ownTarget(name); ok && !p.Developer {
+			return name
+		}
 	}
 	return ""
 }
@@ -279,4 +305,22 @@ func givenTo(read *manifest.Module, x *manifest.ExperimentPipeline) (given map[s
 		}
 	}
 	return given, api
+}
+
+// alwaysGiven are the variables that an upload, or each call of an API, gives to a pipeline.
+func alwaysGiven(read *manifest.Module, x *manifest.ExperimentPipeline) map[string]bool {
+	given := map[string]bool{}
+	for _, r := range x.Uploads {
+		given[r.Input.Value] = true
+	}
+	for _, a := range read.APIs {
+		r := a.Spec.ExperimentPipeline
+		if r == nil || r.Name.Value != x.Meta.Name.Value || a.Spec.APISpec == nil {
+			continue
+		}
+		for _, v := range a.Spec.APISpec.Inputs {
+			given[v.Name.Value] = given[v.Name.Value] || v.Required == nil || *v.Required
+		}
+	}
+	return given
 }

@@ -2,13 +2,13 @@ package module
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/schedule"
@@ -63,14 +63,9 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 		checkStageVariables(s, c.where, spec, st)
 	}
 	g := pipeline.Of(pipeline.Pipeline{Name: x.Meta.Name.Value, Spec: &runtimev1.PipelineSpec{Stages: out.Stages}})
-	out.Variables = decideVariables(s, spec, g)
+	out.Mounts = decideMounts(s, spec)
+	out.Variables = decideVariables(s, x, g)
 	checkStages(s, spec, g)
-	for _, b := range spec.ConnectedBoxes {
-		checkConnected(s, b)
-		s.Notef(b.Position,
-			"connectedBoxes: the paths of %s have no effect in a pipeline: a variable lies in %s/<name>, "+
-				"or where its mountTo says", b.Name.Value, pipeline.DataDir)
-	}
 	return Pipeline{x.Position, x.Meta.Name.Value, labels(s, &x.Meta), out, x.Meta.Annotations[manifest.Schedule.Name]}
 }
 
@@ -134,17 +129,22 @@ func namesOf(refs []manifest.Ref) []string {
 }
 
 // decideVariables decides the declarations, and checks that each is used.
-func decideVariables(s *scope, spec *manifest.ExperimentPipelineSpec, g *pipeline.Graph) []runtimev1.Variable {
+func decideVariables(s *scope, x *manifest.ExperimentPipeline, g *pipeline.Graph) []runtimev1.Variable {
 	out := []runtimev1.Variable{}
+	spec := &x.Spec
+	datasets := datasetsFor(s, x, g)
 	seen, env := map[string]manifest.Position{}, map[string]string{}
 	for i, v := range spec.Vars {
 		where, name := fmt.Sprintf("spec.vars[%d]", i), v.Name.Value
-		out = append(out, runtimev1.Variable{
-			Name: name, MountFrom: mountFrom(s, where, v.MountFrom), MountTo: mountTo(s, where, v),
-		})
+		_, written := g.Writer(name)
+		variable := runtimev1.Variable{Name: name, MountTo: mountTo(s, where, v), MountFrom: datasets[name]}
+		if v.MountFrom != nil {
+			variable.MountFrom = source{s, where + ".mountFrom", v.MountFrom}.decide(written)
+		}
+		out = append(out, variable)
 		before, twice := seen[name]
-		variable := pipeline.EnvName(name)
-		other, collides := env[variable]
+		inEnv := pipeline.EnvName(name)
+		other, collides := env[inEnv]
 		switch {
 		case name == "":
 			s.Errorf(v.Field("name"), "%s.name is missing", where)
@@ -157,59 +157,14 @@ func decideVariables(s *scope, spec *manifest.ExperimentPipelineSpec, g *pipelin
 			s.Errorf(v.Name.At, "%s.name: variable %s is there twice; first at %s", where, name, before)
 		case collides:
 			s.Errorf(v.Name.At, "%s.name: %s and %s would be one environment variable, %s", where, other, name,
-				variable)
+				inEnv)
 		}
-		seen[name], env[variable] = v.Name.At, name
-		writer, written := g.Writer(name)
-		switch {
-		case !written && len(g.Readers(name)) == 0:
+		seen[name], env[inEnv] = v.Name.At, name
+		if !written && len(g.Readers(name)) == 0 {
 			s.Notef(v.Name.At, "variable %s has no effect: no stage reads or writes it", name)
-		case written && v.MountFrom != nil:
-			s.Notef(v.Key("mountFrom"), "%s.mountFrom has no effect: stage %s writes %s", where, g.Stages[writer].Name,
-				name)
 		}
 	}
 	return out
-}
-
-// sourceOf is a mountFrom's place, under either of its names.
-func sourceOf(m *manifest.MountFrom) (box, p manifest.Text) {
-	box, p = m.Box, m.Path
-	if !m.Has("box") {
-		box = m.Name
-	}
-	if !m.Has("path") {
-		p = m.S3Path
-	}
-	p.Value = strings.TrimPrefix(p.Value, "/")
-	return box, p
-}
-
-func mountFrom(s *scope, where string, m *manifest.MountFrom) *runtimev1.BoxPath {
-	if m == nil {
-		return nil
-	}
-	where += ".mountFrom"
-	for _, pair := range [][2]string{{"box", "name"}, {"path", "s3Path"}} {
-		if m.Has(pair[0]) && m.Has(pair[1]) {
-			s.Errorf(m.Key(pair[1]), "%s: %s and %s are two names of one thing", where, pair[0], pair[1])
-		}
-	}
-	box, p := sourceOf(m)
-	if box.Value == "" {
-		s.Errorf(m.Position, "%s.box is missing", where)
-	} else {
-		s.lacksBox(where+".box", box)
-	}
-	switch err := databox.CheckDeveloperPath(p.Value); {
-	case p.At.File == "":
-		s.Errorf(m.Position, "%s.path is missing", where)
-	case p.Value == "":
-		s.Errorf(p.At, "%s.path: a whole box cannot be an input: name a file or a folder in it", where)
-	case err != nil:
-		s.Errorf(p.At, "%s.path: %q: %v", where, p.Value, err)
-	}
-	return &runtimev1.BoxPath{Box: box.Value, Path: p.Value}
 }
 
 // mountTo is the folder of a variable in the container, as the manifest has it.
@@ -239,6 +194,10 @@ func decideSchedule(s *scope, x *manifest.ExperimentPipeline, f flow) (line, zon
 		s.Errorf(at, "metadata.annotations: %s: %v; write minute, hour, day, month and weekday, like \"0 3 * * *\" "+
 			"or \"CRON_TZ=Europe/Moscow 30 7 * * 1-5\", or @daily", manifest.Schedule.Name, err)
 	}
+	if name := f.forUser(); f.whole() && name != "" {
+		s.Errorf(at, "metadata.annotations: %s: a scheduled run has no user, and %s goes among the files of one: "+
+			"give its mountFrom a place in the developer's area", manifest.Schedule.Name, name)
+	}
 	if missing := f.Wanted(); f.whole() && len(missing) > 0 {
 		s.Errorf(at,
 			"metadata.annotations: %s: nobody gives a scheduled run %s: a variable that no stage writes needs a mountFrom",
@@ -259,7 +218,7 @@ func defaultBox(o objects, spec *manifest.ExperimentPipelineSpec) string {
 	source := map[string]bool{}
 	for _, p := range o.read.Pipelines {
 		for _, v := range p.Spec.Vars {
-			if v.MountFrom != nil {
+			if v.MountFrom != nil && !writes(&p.Spec, v.Name.Value) {
 				box, _ := sourceOf(v.MountFrom)
 				source[box.Value] = true
 			}
@@ -271,4 +230,10 @@ func defaultBox(o objects, spec *manifest.ExperimentPipelineSpec) string {
 		}
 	}
 	return ""
+}
+
+func writes(spec *manifest.ExperimentPipelineSpec, variable string) bool {
+	return slices.ContainsFunc(spec.Stages, func(st manifest.Stage) bool {
+		return slices.ContainsFunc(st.Outputs, func(r manifest.Ref) bool { return r.Name.Value == variable })
+	})
 }

@@ -131,6 +131,19 @@ func (u upload) checkLoop(rule runtimev1.UploadRule, defaultBox string) {
 			return
 		}
 	}
+	own := map[string]bool{} // which go where the pipeline says
+	for _, variable := range u.flow.Graph.Outputs() {
+		p, ok := u.flow.ownTarget(variable)
+		if _, named := u.UploadRule.Outputs[variable]; !ok || named {
+			continue
+		}
+		own[variable] = true
+		if !p.Developer && p.Box == rule.Box && strings.HasPrefix(p.Path, rule.Prefix) {
+			u.wrong(": a run would start itself again: %s goes to users/%s of %s by its mountFrom, which the rule "+
+				"watches; give the rule a prefix of its own, like incoming/", variable, p.Path, p.Box)
+			return
+		}
+	}
 	name := u.pipeline.Meta.Name.Value
 	if defaultBox != rule.Box || rule.Box == "" || !strings.HasPrefix(name+"/", rule.Prefix) {
 		return
@@ -138,7 +151,7 @@ func (u upload) checkLoop(rule runtimev1.UploadRule, defaultBox string) {
 	left := strings.HasSuffix(name+"/run/run.json", rule.Suffix)
 	for _, variable := range u.flow.Graph.Outputs() {
 		_, named := u.UploadRule.Outputs[variable]
-		left = left || (!named && len(u.flow.Readers(variable)) == 0)
+		left = left || (!named && !own[variable] && len(u.flow.Readers(variable)) == 0)
 	}
 	if left {
 		u.wrong(": a run would start itself again: it leaves files in %s/%s/, which the rule watches; "+

@@ -26,26 +26,80 @@ type Listed struct {
 // itself. Whoever writes them below a folder leaves it with none of them. The error is ErrNoFolder
 // where a key is no path of a file, and where there are more than most.
 func Folder(ctx context.Context, c *minio.Client, bucket, prefix string, most int) ([]Listed, error) {
+	l := listing{bucket: bucket, prefix: prefix, most: most}
+	_, err := l.list(ctx, c, prefix, true)
+	return l.all, err
+}
+
+// WithoutUsers is Folder without users' files; an empty prefix is the whole bucket. It asks for one
+// folder after the other: a listing of all keys would show users' names.
+func WithoutUsers(ctx context.Context, c *minio.Client, bucket, prefix string, most int) ([]Listed, error) {
+	l := listing{bucket: bucket, prefix: prefix, most: most}
+	for folders := []string{prefix}; len(folders) > 0; {
+		folder := folders[0]
+		below, err := l.list(ctx, c, folder, false)
+		if err != nil {
+			return nil, err
+		}
+		folders = append(folders[1:], below...)
+	}
+	return l.all, nil
+}
+
+// listing is what was found below a prefix.
+type listing struct {
+	bucket, prefix string
+	most           int
+	all            []Listed
+}
+
+// list adds the objects of a folder, and of those in it when it is deep. Otherwise it gives the
+// folders in it, without users'.
+func (l *listing) list(ctx context.Context, c *minio.Client, folder string, deep bool) (folders []string, err error) {
 	ctx, stop := context.WithCancel(ctx) // ends the listing with the function
 	defer stop()
-	var all []Listed
-	for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
-		if o.Err != nil {
-			return nil, o.Err
-		}
-		name, below := strings.CutPrefix(o.Key, prefix)
+	for o := range c.ListObjects(ctx, l.bucket, minio.ListObjectsOptions{Prefix: folder, Recursive: deep}) {
 		switch {
-		case !below:
-			return nil, fmt.Errorf("%w: object %q was listed below %q", ErrNoFolder, o.Key, prefix)
-		case name == "":
-			continue
-		case len(all) == most:
-			return nil, fmt.Errorf("%w: there are more than %d objects", ErrNoFolder, most)
+		case o.Err != nil:
+			return nil, o.Err
+		case !deep && o.Key == databox.UsersArea:
+		case !deep && o.Key != folder && strings.HasSuffix(o.Key, "/"):
+			if err := l.check(o.Key); err != nil {
+				return nil, err
+			}
+			folders = append(folders, o.Key)
+		default:
+			if err := l.add(o); err != nil {
+				return nil, err
+			}
 		}
-		if err := databox.CheckFileName(strings.TrimSuffix(name, "/")); err != nil {
-			return nil, fmt.Errorf("%w: object %q: %w", ErrNoFolder, o.Key, err)
-		}
-		all = append(all, Listed{Object{Key: o.Key, ETag: o.ETag, Size: o.Size}, name})
 	}
-	return all, ctx.Err()
+	return folders, ctx.Err()
+}
+
+func (l *listing) add(o minio.ObjectInfo) error {
+	name := strings.TrimPrefix(o.Key, l.prefix)
+	switch {
+	case name == "": // the marker of the folder itself
+		return nil
+	case len(l.all) == l.most:
+		return fmt.Errorf("%w: there are more than %d objects", ErrNoFolder, l.most)
+	}
+	if err := l.check(o.Key); err != nil {
+		return err
+	}
+	l.all = append(l.all, Listed{Object{Key: o.Key, ETag: o.ETag, Size: o.Size}, name})
+	return nil
+}
+
+// check reports a key that is no path below the prefix.
+func (l *listing) check(key string) error {
+	name, below := strings.CutPrefix(key, l.prefix)
+	if !below {
+		return fmt.Errorf("%w: object %q was listed below %q", ErrNoFolder, key, l.prefix)
+	}
+	if err := databox.CheckFileName(strings.TrimSuffix(name, "/")); err != nil {
+		return fmt.Errorf("%w: object %q: %w", ErrNoFolder, key, err)
+	}
+	return nil
 }

@@ -4,10 +4,12 @@ package s3_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
@@ -42,5 +44,35 @@ func TestFolder(t *testing.T) {
 	}
 	if _, err := s3.Folder(t.Context(), server.Client, "no-such-bucket", "in/", 2); !s3.IsMissing(err) {
 		t.Errorf("no bucket: %v", err)
+	}
+}
+
+// A dataset's session lists folder by folder, and no file of a user is among what comes.
+func TestWithoutUsers(t *testing.T) {
+	t.Parallel()
+	server := miniotest.Start(t)
+	bucket := server.Bucket(t)
+	for _, key := range []string{"top", "a/b/c", "a/users/x", "a/m/", "users/ann/file_groups/g/secret", "usersand/y"} {
+		server.Put(t, bucket, key, "12")
+	}
+	c := hold(t, server, bucket, databox.Grant{Bucket: bucket, Access: databox.DatasetFiles}).Client
+	for prefix, want := range map[string][]string{
+		"": {"top", "a/b/c", "a/m/", "a/users/x", "usersand/y"}, "a/": {"b/c", "m/", "users/x"},
+	} {
+		all, err := s3.WithoutUsers(t.Context(), c, bucket, prefix, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, o := range all {
+			names = append(names, o.Name)
+		}
+		slices.Sort(want)
+		if slices.Sort(names); !slices.Equal(names, want) {
+			t.Errorf("%q: %q, want %q", prefix, names, want)
+		}
+	}
+	if _, err := s3.WithoutUsers(t.Context(), c, bucket, "", 4); !errors.Is(err, s3.ErrNoFolder) {
+		t.Errorf("more than are wanted: %v", err)
 	}
 }

@@ -35,6 +35,8 @@ type Bucket struct {
 	// Dataset is another module's box that is shared: only the developer's area of it, only to be
 	// read.
 	Dataset bool
+	// Prefix is what all keys of a dataset begin with that is a part of a box; it ends in "/".
+	Prefix string
 }
 
 // Refusal is why a bucket is not handed out.

@@ -14,6 +14,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -27,6 +28,8 @@ const (
 	transferAllowance = 3600
 	// sessionDir is where fetch and publish see their sessions.
 	sessionDir = "/unip/session"
+	// dataVolume has the stage's files, coverVolume what lies at mountPaths beside them: nothing.
+	dataVolume, coverVolume = "data", "mounts"
 	// anyUser is an unprivileged one. It need not be in the image.
 	anyUser = 65532
 )
@@ -96,13 +99,14 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 		SecurityContext: &corev1.PodSecurityContext{
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		InitContainers: []corev1.Container{transferContainer(stage.FetchContainer, c.Image, fetchArg), user},
-		Containers:     []corev1.Container{transferContainer(stage.PublishContainer, c.Image, publishArg)},
-		Volumes: []corev1.Volume{{
-			Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
-		}},
+		InitContainers:   []corev1.Container{transferContainer(stage.FetchContainer, c.Image, fetchArg), user},
+		Containers:       []corev1.Container{transferContainer(stage.PublishContainer, c.Image, publishArg)},
+		Volumes:          []corev1.Volume{emptyVolume(dataVolume)},
 		Tolerations:      whileLost(c.Runs),
 		ImagePullSecrets: st.Spec.ImagePullSecrets,
+	}
+	if len(covers(st)) > 0 {
+		pod.Volumes = append(pod.Volumes, emptyVolume(coverVolume))
 	}
 	secret := names.StageSession(run.Name, st.Name)
 	giveSessions(&pod, &pod.InitContainers[0], secret, sessions.fetch)
@@ -153,6 +157,10 @@ func whileLost(c installation.Runs) []corev1.Toleration {
 	return all
 }
 
+func emptyVolume(name string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+}
+
 func sessionVolume(container string) string { return container + "-session" }
 
 // onlyPublish leaves nothing in a pod but publish, which then opens no volume and needs no rights.
@@ -196,7 +204,7 @@ func plans(
 	for i, in := range st.Inputs {
 		x := stage.Input{
 			Name: in.Name, Session: sessions.inputs[i], Bucket: in.Bucket, Key: in.Key, ETag: in.ETag,
-			Prefix: in.Prefix,
+			Prefix: in.Prefix, Whole: in.Whole,
 		}
 		if in.Stage != "" {
 			x.Bucket, x.Commit, x.Output = runBucket, stage.CommitKey(run.Name, in.Stage), in.Name
@@ -230,7 +238,7 @@ func transferContainer(name, image, plan string) corev1.Container {
 			},
 			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("192Mi")},
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
+		VolumeMounts: []corev1.VolumeMount{{Name: dataVolume, MountPath: pipeline.DataDir}},
 	}
 }
 
@@ -241,29 +249,63 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
 		Resources:                resourcesOf(st.Spec.Resources, defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts:             []corev1.VolumeMount{{Name: "data", MountPath: pipeline.DataDir}},
+		VolumeMounts:             []corev1.VolumeMount{{Name: dataVolume, MountPath: pipeline.DataDir}},
 	}
 	if err := refuseOwn(st); err != nil {
 		return c, err
 	}
-	add := func(variable, folder, value string) {
+	add := func(variable, value string, m corev1.VolumeMount) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})
-		if folder != inner(variable) {
-			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: folder,
-				SubPath: variable})
+		if m.MountPath != inner(variable) {
+			m.Name = dataVolume
+			c.VolumeMounts = append(c.VolumeMounts, m)
+		}
+	}
+	c.VolumeMounts = append(c.VolumeMounts, covers(st)...)
+	for _, in := range st.Inputs {
+		m := corev1.VolumeMount{MountPath: in.Path, SubPath: in.Name}
+		switch {
+		case in.Key != "" && in.Mount != "": // the file alone: its neighbours in the box may lie beside it
+			m.SubPath = path.Join(in.Name, path.Base(in.Key))
+		case in.Key != "":
+			m.MountPath = path.Dir(in.Path)
+		}
+		add(in.Name, in.Path, m)
+	}
+	for _, out := range st.Outputs {
+		add(out.Name, out.Path, corev1.VolumeMount{MountPath: out.Path, SubPath: out.Name})
+	}
+	return c, nil
+}
+
+// covers are empty folders at the mountPaths of connectedBoxes that variables lie below. There is
+// nothing there but what lies in boxes: the names below a mountPath are uploaders', and none of them
+// takes the place of a file of the image.
+func covers(st *runtimev1.StageStatus) []corev1.VolumeMount {
+	var below []string
+	taken := map[string]bool{}
+	add := func(path, mount string) {
+		taken[path] = true
+		if mount != "" && path != mount {
+			below = append(below, mount)
 		}
 	}
 	for _, in := range st.Inputs {
-		folder := in.Path
-		if in.Key != "" {
-			folder = path.Dir(in.Path)
-		}
-		add(in.Name, folder, in.Path)
+		add(in.Path, in.Mount)
 	}
 	for _, out := range st.Outputs {
-		add(out.Name, out.Path, out.Path)
+		add(out.Path, out.Mount)
 	}
-	return c, nil
+	slices.Sort(below) // one before those that lie in it
+	var all []corev1.VolumeMount
+	for _, mount := range below {
+		within := func(m corev1.VolumeMount) bool { return folder.Nested(m.MountPath, mount) }
+		if !taken[mount] && !slices.ContainsFunc(all, within) {
+			all = append(all, corev1.VolumeMount{Name: coverVolume, MountPath: mount,
+				SubPath: fmt.Sprint(len(all))})
+		}
+	}
+	return all
 }
 
 // escape keeps kubelet from expanding "$(NAME)": a dollar stays a dollar. A name of a file in the

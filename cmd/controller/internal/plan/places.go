@@ -8,6 +8,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
 // DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the
@@ -20,41 +21,46 @@ func DefaultPlace(run *runtimev1.PipelineRun, defaultBox string) string {
 	return box + "/" + run.Spec.Pipeline + "/" + run.Name + "/"
 }
 
-// input is where a variable that a stage reads comes from, and where it lies in the container.
-func (r *resolver) input(stage int, name string) (runtimev1.ResolvedInput, error) {
-	in := runtimev1.ResolvedInput{Name: name}
-	folder, err := r.folder(stage, name)
-	if err != nil {
-		return in, err
+// input is where a variable that a stage reads comes from, and where it lies in the container. Its
+// place is that of its files; the zero Place is none.
+func (r *resolver) input(stage int, name string) (in runtimev1.ResolvedInput, at databox.Place, err error) {
+	in.Name = name
+	if in.Path, err = r.folder(stage, name); err != nil {
+		return in, at, err
 	}
-	in.Path = folder
 	if written, writer := r.writer(name); written {
 		in.Stage = writer
-		return in, nil
+		if at, _, err = r.target(name); err != nil { // which is told of the stage that writes it
+			return in, databox.Place{}, nil //nolint:nilerr // see above
+		}
+		return in, at, nil
 	}
 	p, err := r.source(name)
 	if err != nil {
-		return in, err
+		return in, at, err
 	}
 	in.ETag = r.run.Spec.Inputs[name].ETag
-	var dataset bool
-	if in.Bucket, dataset, err = r.find(p.Box); err != nil {
-		return in, err
+	box, err := r.find(p.Box)
+	if err != nil {
+		return in, at, err
 	}
-	p.Developer = p.Developer || dataset
-	if err := outsideUsers(p); err != nil {
-		return in, err
+	in.Bucket = box.Bucket
+	p.Developer = p.Developer || box.Dataset
+	key := box.Prefix + p.Key(r.run.Spec.User)
+	if err := outsideUsers(databox.Place{Box: p.Box, Developer: p.Developer, Path: key}); err != nil {
+		return in, at, err
 	}
-	key := p.Key(r.run.Spec.User)
 	switch {
+	case p.Path == "" && !box.Dataset: // users' files are in it
+		return in, at, errors.New("a whole box cannot be an input: name a folder in it")
+	case key == "":
+		in.Whole = true
 	case !p.Folder():
-		in.Key, in.Path = key, path.Join(folder, path.Base(key))
-	case key == "": // never the whole bucket: users' files are in it
-		return in, errors.New("a whole box cannot be an input: name a folder in it")
+		in.Key, in.Path = key, path.Join(in.Path, path.Base(key))
 	default:
 		in.Prefix = key
 	}
-	return in, nil
+	return in, p, nil
 }
 
 // source is the place of a variable that no stage writes: the one that the run names, else its
@@ -103,36 +109,50 @@ func outsideUsers(p databox.Place) error {
 
 // output is where a variable that a stage writes goes, and the same place as people write it; ""
 // for one that nobody keeps.
-func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput, place string, err error) {
+func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput, at databox.Place, place string,
+	err error) {
 	out.Name = name
 	if out.Path, err = r.folder(stage, name); err != nil {
-		return out, "", err
+		return out, at, "", err
 	}
 	p, place, err := r.target(name)
 	if err != nil || place == "" {
-		return out, "", err
+		return out, at, "", err
 	}
-	var dataset bool
-	out.Box = p.Box
-	if out.Bucket, dataset, err = r.find(p.Box); err == nil && dataset {
+	box, err := r.find(p.Box)
+	if err == nil && box.Dataset {
 		err = fmt.Errorf("box %s is another module's dataset: it can only be read", p.Box)
 	}
 	if err != nil {
-		return out, "", err
+		return out, at, "", err
 	}
-	out.Prefix = p.Key(r.run.Spec.User)
-	return out, place, nil
+	out.Box, out.Bucket, out.Prefix = p.Box, box.Bucket, p.Key(r.run.Spec.User)
+	owner := r.run.Spec.User
+	if p.Developer {
+		owner = ""
+	}
+	// Whoever named the place, and however: it is in the area that it was said to be in.
+	if user, _, ok := databox.SplitKey(out.Prefix); !ok || user != owner {
+		return out, at, "", fmt.Errorf("%s is not a folder that the run may write", place)
+	}
+	return out, p, place, nil
 }
 
-// target is the folder of a variable that a stage writes: the one that the run names, else one in
-// the default box. What another stage reads and nobody names is kept nowhere, like all without a
-// default box.
+// target is the folder of a variable that a stage writes: the one that the run names, else the one
+// that its pipeline does, else one in the default box. What another stage reads and nobody names is
+// kept nowhere, like all without a default box.
 func (r *resolver) target(name string) (p databox.Place, place string, err error) {
 	place, named := r.run.Spec.Outputs[name]
+	own := r.ownTarget(name)
 	box := r.chain[0].Spec.DefaultBox
 	switch {
 	case named:
 		p, err = r.namedPlace(place)
+	case own != nil:
+		if p, err = r.placeOf(*own); err != nil {
+			return p, "", fmt.Errorf("mountFrom: %w", err)
+		}
+		place = p.String()
 	case len(r.graph.Readers(name)) > 0 || box == "":
 		return p, "", nil
 	default:
@@ -147,4 +167,24 @@ func (r *resolver) target(name string) (p databox.Place, place string, err error
 		err = fmt.Errorf("%q is a whole box: name a folder in it", place)
 	}
 	return p, place, err
+}
+
+// ownTarget is the mountFrom of a written variable, as the pipeline says whose stage writes it. A
+// later pipeline of the chain may say where the same variable comes from when it runs alone.
+func (r *resolver) ownTarget(name string) *runtimev1.BoxPath {
+	writer, written := r.graph.Writer(name)
+	if !written {
+		return nil
+	}
+	v, _ := r.graph.Declared(writer, name)
+	return v.MountFrom
+}
+
+// placeOf is the place of an output's mountFrom.
+func (r *resolver) placeOf(m runtimev1.BoxPath) (databox.Place, error) {
+	p, err := pipeline.OutputPlace(m)
+	if err == nil && !p.Developer && r.run.Spec.User == "" {
+		err = fmt.Errorf("%q is among the files of the run's user, and the run has none; name another place", m.Path)
+	}
+	return p, err
 }

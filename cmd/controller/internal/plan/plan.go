@@ -17,11 +17,21 @@ type Plan struct {
 	Stages []runtimev1.StageStatus
 	// Outputs are places by variable, as people write them.
 	Outputs map[string]string
+	// Kept says which variables are not where connectedBoxes would have them, and why.
+	Kept []string
 }
 
-// FindBox finds the bucket of a box. dataset is true for a reference to another module's box: it is
-// only read, and no part of it belongs to a user.
-type FindBox func(box string) (bucket string, dataset bool, err error)
+// Box is where the files of a box are.
+type Box struct {
+	Bucket string
+	// Dataset is a reference to another module's: it is only read, and no part of it belongs to a
+	// user. Prefix is what its paths begin with in the bucket.
+	Dataset bool
+	Prefix  string
+}
+
+// FindBox finds a box.
+type FindBox func(box string) (Box, error)
 
 // Make joins the pipelines of a chain, of which there is at least one, into the stages of one run,
 // and says where each variable comes from and goes to. chain and end are those of pipeline.Follow.
@@ -44,7 +54,7 @@ func Make(run *runtimev1.PipelineRun, chain []pipeline.Pipeline, end pipeline.En
 	}
 	p := Plan{Outputs: map[string]string{}}
 	for _, i := range g.Order() {
-		st, err := r.stage(i, p.Outputs)
+		st, err := r.stage(i, &p)
 		if err != nil {
 			return Plan{}, err
 		}
@@ -168,31 +178,51 @@ func (r *resolver) writer(variable string) (written bool, stage string) {
 	return true, r.graph.Stages[i].Name
 }
 
-// stage resolves one stage, and adds the places of its outputs.
-func (r *resolver) stage(i int, places map[string]string) (runtimev1.StageStatus, error) {
+// stage resolves one stage, and adds to the plan where its outputs go.
+func (r *resolver) stage(i int, p *Plan) (runtimev1.StageStatus, error) {
 	s := r.graph.Stages[i]
 	needs := r.graph.Names(r.graph.Needs(i))
 	slices.Sort(needs)
 	st := runtimev1.StageStatus{Name: s.Name, Spec: *s.Spec, Needs: needs, State: runtimev1.Pending}
 	var errs []error
+	l := layout{stage: s.Name, mounts: r.chain[s.Pipeline].Spec.Mounts}
 	for _, name := range s.Spec.Inputs {
-		in, err := r.input(i, name)
+		in, at, err := r.input(i, name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("input %s of stage %s: %w", name, s.Name, err))
 		}
 		st.Inputs = append(st.Inputs, in)
+		l.add(name, in.Path, r.fixed(i, name), at)
 	}
 	for _, name := range s.Spec.Outputs {
-		out, place, err := r.output(i, name)
+		out, at, place, err := r.output(i, name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("output %s of stage %s: %w", name, s.Name, err))
 		}
 		if place != "" {
-			places[name] = place
+			p.Outputs[name] = place
 		}
 		st.Outputs = append(st.Outputs, out)
+		l.add(name, out.Path, r.fixed(i, name), at)
 	}
-	return st, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return st, err
+	}
+	all, kept := l.settle()
+	for i := range st.Inputs {
+		st.Inputs[i].Path, st.Inputs[i].Mount = all[i].Path, all[i].Mount
+	}
+	for i, at := range all[len(st.Inputs):] {
+		st.Outputs[i].Path, st.Outputs[i].Mount = at.Path, at.Mount
+	}
+	p.Kept = append(p.Kept, kept...)
+	return st, nil
+}
+
+// fixed reports a variable whose mountTo says where it lies.
+func (r *resolver) fixed(stage int, variable string) bool {
+	v, _ := r.graph.Declared(stage, variable)
+	return v.MountTo != ""
 }
 
 // folder is that of a variable in a stage's container.

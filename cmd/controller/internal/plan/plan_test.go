@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
 
@@ -75,14 +76,16 @@ func newRun(mutate ...func(*runtimev1.PipelineRun)) *runtimev1.PipelineRun {
 	return r
 }
 
-func buckets(box string) (string, bool, error) {
+func buckets(box string) (Box, error) {
 	switch box {
 	case "gone":
-		return "", false, errors.New("there is no DataBox gone")
+		return Box{}, errors.New("there is no DataBox gone")
 	case "herbarium":
-		return "b-herbarium", true, nil
+		return Box{Bucket: "b-herbarium", Dataset: true}, nil
+	case "pressed":
+		return Box{Bucket: "b-herbarium", Dataset: true, Prefix: "leaves/pressed/"}, nil
 	}
-	return "b-" + box, false, nil
+	return Box{Bucket: "b-" + box}, nil
 }
 
 func diamond(mutate ...func(*runtimev1.Pipeline)) *runtimev1.Pipeline {
@@ -205,6 +208,7 @@ func TestWhatIsRefused(t *testing.T) {
 			newRun(), diamond(from("weights", "/users/boris/")),
 			"users/ is not in the developer's area",
 		},
+		"a whole box by a call":    {newRun(input("table", "userdata/")), diamond(), "a whole box cannot be an input"},
 		"mountFrom of a whole box": {newRun(), diamond(from("weights", "/")), "a whole box cannot be an input"},
 		"no user": {
 			newRun(func(r *runtimev1.PipelineRun) { r.Spec.User = "" }), diamond(),
@@ -238,6 +242,136 @@ func TestFoldersOfTheSystemAreRefused(t *testing.T) {
 		if _, err := makePlan(newRun(), []*runtimev1.Pipeline{p}, buckets); err == nil ||
 			!strings.Contains(err.Error(), "input table of stage prepare: ") {
 			t.Errorf("%q: %v", folder, err)
+		}
+	}
+}
+
+// into gives a variable a mountFrom.
+func into(name, box, path string) func(*runtimev1.Pipeline) {
+	return variable(name, func(v *runtimev1.Variable) { v.MountFrom = &runtimev1.BoxPath{Box: box, Path: path} })
+}
+
+// An output whose place nobody names goes where its pipeline says: to the developer's area, or among
+// the files of the run's own user.
+func TestWhereAnOutputGoesByItsMountFrom(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		path, user, named string
+		place, key        string
+	}{
+		"the developer's":    {"models/", "ann", "", "weights:/models/", "models/"},
+		"with a slash":       {"/models/", "ann", "", "weights:/models/", "models/"},
+		"the caller's":       {"users/models/", "ann", "", "weights/models/", "users/ann/file_groups/models/"},
+		"no second user":     {"users/boris/", "ann", "", "weights/boris/", "users/ann/file_groups/boris/"},
+		"a user with a path": {"users/x/", "../boris", "", "weights/x/", "users/..%2Fboris/file_groups/x/"},
+		"named":              {"models/", "ann", "userdata/x/", "userdata/x/", "users/ann/file_groups/x/"},
+		"without a user":     {"models/", "", "", "weights:/models/", "models/"},
+	} {
+		r := newRun(func(r *runtimev1.PipelineRun) {
+			r.Spec.User = c.user
+			if c.user == "" {
+				r.Spec.Origin, r.Spec.Inputs["table"] = runtimev1.OriginSchedule, runtimev1.InputPath{Path: "userdata:/t"}
+			}
+			if c.named != "" {
+				r.Spec.Outputs = map[string]string{"model": c.named}
+			}
+		})
+		p, err := makePlan(r, []*runtimev1.Pipeline{diamond(into("model", "weights", c.path))}, buckets)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := p.Stages[3].Outputs[0]; p.Outputs["model"] != c.place || got.Prefix != c.key {
+			t.Errorf("%s: %s and %+v, want %s and %s", name, p.Outputs["model"], got, c.place, c.key)
+		}
+	}
+}
+
+// What translate refuses of such a place is refused again, of the final key.
+func TestPlacesOfOutputsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"": "a whole box cannot take", "/": "a whole box cannot take", "models": "is not a folder",
+		"users/": "users/ is where all users' files are", "users": "is not a folder",
+		"users/boris/file_groups/in/": "names a user", "a/../users/boris/": `"." or ".." segment`,
+		"users/../users/boris/file_groups/": `"." or ".." segment`, "//users/boris/": `"." or ".." segment`,
+		"a/\n/": "control character", "users//": "the path is empty",
+	} {
+		_, err := makePlan(newRun(), []*runtimev1.Pipeline{diamond(into("model", "weights", path))}, buckets)
+		if err == nil || !strings.Contains(err.Error(), "output model of stage report: mountFrom: ") ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", path, err, want)
+		}
+	}
+	_, err := makePlan(newRun(), []*runtimev1.Pipeline{diamond(into("model", "herbarium", "models/"))}, buckets)
+	if err == nil || !strings.Contains(err.Error(), "another module's dataset: it can only be read") {
+		t.Errorf("a dataset: %v", err)
+	}
+	scheduled := newRun(func(r *runtimev1.PipelineRun) {
+		r.Spec.User, r.Spec.Origin = "", runtimev1.OriginSchedule
+		r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata:/t"}
+	})
+	_, err = makePlan(scheduled, []*runtimev1.Pipeline{diamond(into("model", "weights", "users/models/"))}, buckets)
+	if err == nil || !strings.Contains(err.Error(), "among the files of the run's user, and the run has none") {
+		t.Errorf("a schedule: %v", err)
+	}
+}
+
+// In a chain the writer's pipeline says where an output goes. Where the next one takes it from when it
+// runs alone is another thing.
+func TestAChainsOutputGoesWhereItsWriterSays(t *testing.T) {
+	t.Parallel()
+	first := newPipeline("part-1", with("train: data -> model"), into("model", "weights", "models/"))
+	second := newPipeline("part-2", with("report: model -> pages"), into("model", "weights", "models/best/"))
+	r := newRun(func(r *runtimev1.PipelineRun) {
+		r.Spec.Inputs = map[string]runtimev1.InputPath{"data": {Path: "userdata/photos/"}}
+	})
+	p, err := makePlan(r, []*runtimev1.Pipeline{first, second}, buckets)
+	if err != nil || p.Outputs["model"] != "weights:/models/" || p.Stages[1].Inputs[0].Stage != "part-1/train" {
+		t.Errorf("%v %+v", err, p)
+	}
+	alone, err := makePlan(newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), []*runtimev1.Pipeline{second},
+		buckets)
+	if err != nil || alone.Stages[0].Inputs[0].Prefix != "models/best/" {
+		t.Errorf("%v %+v", err, alone)
+	}
+}
+
+// A whole dataset may be an input: by a mountFrom, and by a call.
+func TestAWholeDataset(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		box, given string
+		want       runtimev1.ResolvedInput
+	}{
+		"of a box":        {"herbarium", "", runtimev1.ResolvedInput{Bucket: "b-herbarium", Whole: true}},
+		"of a part":       {"pressed", "", runtimev1.ResolvedInput{Bucket: "b-herbarium", Prefix: "leaves/pressed/"}},
+		"by a call":       {"weights", "herbarium/", runtimev1.ResolvedInput{Bucket: "b-herbarium", Whole: true}},
+		"a folder by one": {"weights", "herbarium/a/", runtimev1.ResolvedInput{Bucket: "b-herbarium", Prefix: "a/"}},
+		"a folder of a part": {"weights", "pressed/a/", runtimev1.ResolvedInput{Bucket: "b-herbarium",
+			Prefix: "leaves/pressed/a/"}},
+	} {
+		x := diamond(with("more: base -> more"), into("base", c.box, ""))
+		r := newRun()
+		if c.given != "" {
+			r.Spec.Inputs["base"] = runtimev1.InputPath{Path: c.given}
+		}
+		p, err := makePlan(r, []*runtimev1.Pipeline{x}, buckets)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		i := slices.IndexFunc(p.Stages, func(st runtimev1.StageStatus) bool { return st.Name == "more" })
+		c.want.Name, c.want.Path = "base", "/unip/data/base"
+		if got := p.Stages[i].Inputs[0]; got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		s, err := MakeSessions(r, &p.Stages[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := s.Grants["fetch-0.json"][0]; c.want.Whole && g.Access != databox.DatasetFiles {
+			t.Errorf("%s: its session is %+v", name, g)
 		}
 	}
 }

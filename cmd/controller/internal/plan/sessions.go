@@ -51,8 +51,10 @@ func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessio
 			g.Bucket, g.Prefix = runBucket, stage.Prefix(run.Name, in.Stage)
 		case in.Key != "":
 			g.Keys = []string{in.Key}
+		case in.Whole:
+			g.Access = databox.DatasetFiles
 		}
-		if g.Prefix == "" && len(g.Keys) == 0 { // which would be a whole box
+		if g.Prefix == "" && len(g.Keys) == 0 && !in.Whole { // which would be a whole box
 			return Sessions{}, fmt.Errorf("input %s has no place", in.Name)
 		}
 		reads = append(reads, need{what: "input " + in.Name, grant: g})

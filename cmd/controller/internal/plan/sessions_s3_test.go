@@ -74,7 +74,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 			r.Spec.Inputs[fmt.Sprintf("v%d", i)] = runtimev1.InputPath{Path: "userdata/" + longPath(i, 200)}
 		}
 	})
-	x, err := makePlan(r, []*runtimev1.Pipeline{wide(n)}, func(string) (string, bool, error) { return box, false, nil })
+	x, err := makePlan(r, []*runtimev1.Pipeline{wide(n)}, func(string) (Box, error) { return Box{Bucket: box}, nil })
 	must(t, err)
 	st := &x.Stages[0]
 	for _, in := range st.Inputs {
@@ -152,8 +152,8 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 		}
 	})
 	chain := []*runtimev1.Pipeline{newPipeline("train", with("fit: table -> model, "+strings.Join(outputs, ", ")))}
-	x, err := makePlan(r, chain, func(box string) (string, bool, error) {
-		return databox.BucketName("ns", box), false, nil
+	x, err := makePlan(r, chain, func(box string) (Box, error) {
+		return Box{Bucket: databox.BucketName("ns", box)}, nil
 	})
 	must(t, err)
 	st := &x.Stages[0]

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/pipeline"
 )
@@ -43,9 +44,9 @@ type finder struct {
 }
 
 // bucketOf is the plan.FindBox of a pass.
-func (f *finder) bucketOf(box string) (string, bool, error) {
+func (f *finder) bucketOf(box string) (plan.Box, error) {
 	if b, ok := f.known[box]; ok {
-		return b.Name, b.Dataset, nil
+		return placeOf(b), nil
 	}
 	b, err := f.buckets().Of(f.ctx, f.s3.Client, f.run.Namespace, box)
 	var refusal *boxes.Refusal
@@ -57,5 +58,9 @@ func (f *finder) bucketOf(box string) (string, bool, error) {
 	case refusal.Wait:
 		f.wait = refusal.Reason
 	}
-	return b.Name, b.Dataset, err
+	return placeOf(b), err
+}
+
+func placeOf(b boxes.Bucket) plan.Box {
+	return plan.Box{Bucket: b.Name, Dataset: b.Dataset, Prefix: b.Prefix}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -226,7 +227,19 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err := runbucket.Claim(p.ctx, p.s3, p.run.Namespace, string(ns.UID)); err != nil {
 		return nil, err
 	}
-	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs}, nil
+	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs, Kept: keptLine(pl.Kept)}, nil
+}
+
+// maxKept bounds what a run tells of its variables' places.
+const maxKept = 8
+
+// keptLine says in one line which variables are not where connectedBoxes would have them.
+func keptLine(kept []string) string {
+	more := ""
+	if n := len(kept) - maxKept; n > 0 {
+		kept, more = kept[:maxKept], fmt.Sprintf("; and %d more", n)
+	}
+	return oneLine(strings.Join(kept, "; ") + more)
 }
 
 // pin writes the versions of input files into the stages. A file that is not there, or is another

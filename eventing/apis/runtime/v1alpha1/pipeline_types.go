@@ -50,6 +50,12 @@ type PipelineSpec struct {
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$`
 	// +optional
 	DefaultBox string `json:"defaultBox,omitempty"`
+	// Mounts say where in the stages' containers what is in boxes usually lies: variables without a
+	// mountTo.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Mounts []Mount `json:"mounts,omitempty"`
 	// ContinueWith is the pipeline that a run of this one goes on with: one run, the variables of
 	// one name are one variable.
 	// +kubebuilder:validation:Pattern=`^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$`
@@ -81,17 +87,32 @@ type Variable struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
 	Name string `json:"name"`
 	// MountFrom is where a variable comes from when the caller does not name it: the developer's
-	// constant data.
+	// constant data, or, with an empty path, a whole dataset. Of a variable that a stage writes it
+	// is the folder that its files go to: the developer's, or with "users/<path>/" the run's user's.
 	// +optional
 	MountFrom *BoxPath `json:"mountFrom,omitempty"`
 	// MountTo is the path in the container: of the folder for a folder, of the folder that the file
-	// lies in for a file. Default /unip/data/<name>.
+	// lies in for a file. Default: by the Pipeline's mounts, else /unip/data/<name>.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	MountTo string `json:"mountTo,omitempty"`
 }
 
-// BoxPath is a place in a box, outside of any user's files. A path that ends in "/" is a folder.
+// Mount maps a folder of a box to one of the container.
+type Mount struct {
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
+	Box string `json:"box"`
+	// Path of the folder in the developer's area, "" for all of the box; users/<path> is that folder
+	// among the files of the run's own user, whoever that is.
+	// +kubebuilder:validation:MaxLength=1200
+	// +optional
+	Path string `json:"path,omitempty"`
+	// MountPath is the folder of the container.
+	// +kubebuilder:validation:MaxLength=1024
+	MountPath string `json:"mountPath"`
+}
+
+// BoxPath is a place in a box. A path that ends in "/" is a folder.
 type BoxPath struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
 	Box string `json:"box"`

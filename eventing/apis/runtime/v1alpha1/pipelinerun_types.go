@@ -18,6 +18,10 @@ const (
 // says of which. The run's condition EventsLost tells it.
 const EventLostAnnotation = "knative.unified-platform.cs.hse.ru/event-lost"
 
+// ConditionPlaced is False on a run whose variables are not all where connectedBoxes would have them.
+// Of other runs nothing is said.
+const ConditionPlaced = "Placed"
+
 // Origins of a run.
 const (
 	OriginAPI        = "API"        // a call of the module's API
@@ -136,7 +140,7 @@ type PipelineRunStatus struct {
 	// +optional
 	Recorded bool `json:"recorded,omitempty"`
 	// Conditions: Succeeded (Unknown while the run goes on), EventsLost (a step had to be done
-	// without its event).
+	// without its event), Placed (False: variables are not where connectedBoxes would have them).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -214,11 +218,16 @@ type StageStatus struct {
 // have run.
 func (s *StageStatus) LogAttempt() int { return cmp.Or(s.RanAttempt, s.Attempt) }
 
-// ResolvedInput says where an input comes from and goes to: one of Key, Prefix and Stage is set.
+// ResolvedInput says where an input comes from and goes to: one of Key, Prefix, Whole and Stage is
+// set.
 type ResolvedInput struct {
 	Name string `json:"name"`
 	// Path in the container.
 	Path string `json:"path"`
+	// Mount is the mountPath of connectedBoxes that Path is at or below; empty for one that lies in
+	// a folder of its own.
+	// +optional
+	Mount string `json:"mount,omitempty"`
 	// +optional
 	Bucket string `json:"bucket,omitempty"`
 	// +optional
@@ -227,6 +236,9 @@ type ResolvedInput struct {
 	ETag string `json:"etag,omitempty"`
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
+	// Whole is all of the bucket but users' files.
+	// +optional
+	Whole bool `json:"whole,omitempty"`
 	// Stage that writes it.
 	// +optional
 	Stage string `json:"stage,omitempty"`
@@ -237,6 +249,9 @@ type ResolvedOutput struct {
 	Name string `json:"name"`
 	// Path in the container.
 	Path string `json:"path"`
+	// Mount as of an input.
+	// +optional
+	Mount string `json:"mount,omitempty"`
 	// Bucket and Prefix that get a copy; none for what only other stages read.
 	// +optional
 	Bucket string `json:"bucket,omitempty"`

@@ -90,8 +90,8 @@ func (f *fetcher) resolve(ctx context.Context, in stage.Input) (alone []object, 
 	switch {
 	case in.Key != "":
 		alone, err = f.resolveKey(ctx, in)
-	case in.Prefix != "":
-		alone, err = f.resolvePrefix(ctx, in)
+	case in.Prefix != "" || in.Whole:
+		alone, err = f.resolveFolder(ctx, in)
 	default:
 		return f.resolveCommit(ctx, in)
 	}
@@ -116,10 +116,14 @@ func (f *fetcher) resolveKey(ctx context.Context, in stage.Input) ([]object, err
 	return []object{{Object: s3.Object{Key: in.Key, ETag: info.ETag, Size: info.Size}, name: path.Base(in.Key)}}, nil
 }
 
-func (f *fetcher) resolvePrefix(ctx context.Context, in stage.Input) ([]object, error) {
+func (f *fetcher) resolveFolder(ctx context.Context, in stage.Input) ([]object, error) {
 	var listed []s3.Listed
 	err := f.sessions.Try(ctx, in.Session, func(c *minio.Client) (err error) {
-		listed, err = s3.Folder(ctx, c, in.Bucket, in.Prefix, maxObjects)
+		if in.Whole {
+			listed, err = s3.WithoutUsers(ctx, c, in.Bucket, "", maxObjects)
+		} else {
+			listed, err = s3.Folder(ctx, c, in.Bucket, in.Prefix, maxObjects)
+		}
 		return err
 	})
 	if err != nil {
