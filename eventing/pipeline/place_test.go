@@ -24,7 +24,8 @@ func TestOutputPlaces(t *testing.T) {
 			t.Errorf("%q: %+v, %v", path, got, err)
 		}
 	}
-	for _, path := range []string{"", "/", "models", "users", "users/", "/users/", "users//", "users/../x/", "a/../users/x/",
+	for _, path := range []string{"", "/", "models", "users", "users/", "/users/", "users//", "users/../x/",
+		"a/../users/x/",
 		"users/ann/file_groups/g/", "./x/", "a\x00/", strings.Repeat("a", databox.MaxPath) + "b/"} {
 		if got, err := pipeline.OutputPlace(runtimev1.BoxPath{Box: "b", Path: path}); err == nil {
 			t.Errorf("%q is %+v", path, got)
@@ -43,11 +44,13 @@ func TestMountedAt(t *testing.T) {
 	}
 	for place, want := range map[string]pipeline.Mounted{
 		"w:/x.pt": {"/weights/x.pt", "/weights"}, "w:/a/": {"/weights/a", "/weights"},
-		"w:/base/": {"/base", "/base"}, "w:/base/x": {"/base/x", "/base"}, "w:/based/x": {"/weights/based/x", "/weights"},
-		"w:/base": {"/weights/base", "/weights"}, "w:/base/deep/a/b": {"/deep/a/b", "/deep"},
+		"w:/base/": {"/base", "/base"}, "w:/base/x": {"/base/x", "/base"},
+		"w:/based/x": {"/weights/based/x", "/weights"},
+		"w:/base":    {"/weights/base", "/weights"}, "w:/base/deep/a/b": {"/deep/a/b", "/deep"},
 		"w/g/f": {"/weights/users/g/f", "/weights"}, "u/g/f": {"/visitors/g/f", "/visitors"}, "u/in/": {"/in", "/in"},
-		"u/in/t.csv": {"/in/t.csv", "/in"}, "u/inner/t.csv": {"/visitors/inner/t.csv", "/visitors"}, "u:/x": {}, "o/g/f": {},
-		"d:/": {"/herbarium", "/herbarium"}, "d:/leaves/": {"/herbarium/leaves", "/herbarium"},
+		"u/in/t.csv": {"/in/t.csv", "/in"}, "u/inner/t.csv": {"/visitors/inner/t.csv", "/visitors"}, "u:/x": {},
+		"o/g/f": {},
+		"d:/":   {"/herbarium", "/herbarium"}, "d:/leaves/": {"/herbarium/leaves", "/herbarium"},
 	} {
 		p, err := databox.ParsePlace(place)
 		if err != nil {
@@ -63,7 +66,8 @@ func TestMountedAt(t *testing.T) {
 func TestMountedPathsThatNoContainerHas(t *testing.T) {
 	t.Parallel()
 	for _, m := range []pipeline.Mounted{
-		{"/data/a:b", "/data"}, {"/data/a\nb", "/data"}, {"/data/" + strings.Repeat("n", 256), "/data"}, {"/data/x", "/"},
+		{"/data/a:b", "/data"}, {"/data/a\nb", "/data"}, {"/data/" + strings.Repeat("n", 256), "/data"},
+		{"/data/x", "/"},
 		{"/data/..", "/data"}, {"/etc/x", "/etc"}, {"/unip/data/x", "/unip/data"},
 		{"/data" + strings.Repeat("/nnnnnnn", 128), "/data"},
 	} {

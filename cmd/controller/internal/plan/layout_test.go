@@ -56,8 +56,9 @@ func TestDefaultPlaces(t *testing.T) {
 		"an output around an input": {one(), func(r *runtimev1.PipelineRun) {
 			r.Spec.Outputs["model"] = "userdata/incoming/"
 		}, map[string]string{
-			"table": "/unip/data/table/t.csv ", "base": "/weights/base/resnet.pt /weights", "model": "/unip/data/model ",
-			"log": "/visitors/train/run-1/log /visitors",
+			"table": "/unip/data/table/t.csv ", "base": "/weights/base/resnet.pt /weights",
+			"model": "/unip/data/model ",
+			"log":   "/visitors/train/run-1/log /visitors",
 		}, []string{"in stage fit, table lies at /unip/data/table/t.csv: /visitors/incoming/t.csv and /visitors/incoming of model",
 			"model lies at /unip/data/model"}},
 		"within a mountTo": {one(variable("log", func(v *runtimev1.Variable) { v.MountTo = "/visitors/incoming" })), nil,
@@ -133,15 +134,17 @@ func TestDefaultPlaces(t *testing.T) {
 func mountsAreTaken(t *testing.T, name string, r *runtimev1.PipelineRun, p Plan) {
 	t.Helper()
 	r.Status.Stages = p.Stages
-	job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1}, JobConfig{Image: "s", Security: installation.Baseline})
+	job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 1},
+		JobConfig{Image: "s", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
 	pod := job.Spec.Template.Spec
 	seen := map[string]bool{}
 	for _, m := range pod.InitContainers[1].VolumeMounts {
-		if seen[m.MountPath] || !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) ||
-			strings.Contains(m.SubPath, "..") || strings.HasPrefix(m.SubPath, "/") || strings.Contains(m.MountPath, ":") {
+		volume := slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name })
+		if seen[m.MountPath] || !volume || strings.Contains(m.SubPath, "..") || strings.HasPrefix(m.SubPath, "/") ||
+			strings.Contains(m.MountPath, ":") {
 			t.Errorf("%s: mount %+v", name, m)
 		}
 		seen[m.MountPath] = true
@@ -157,7 +160,8 @@ func TestPlacesInThePod(t *testing.T) {
 		mounted(visitors, runtimev1.Mount{Box: "weights", Path: "models", MountPath: "/models"},
 			runtimev1.Mount{Box: "weights", Path: "base", MountPath: "/visitors/base"}))
 	r := resolved(t, newRun(), x)
-	if got := placesOf(r.Status.Stages[1]); got["model"] != "/models /models" || got["base"] != "/visitors/base /visitors/base" ||
+	if got := placesOf(r.Status.Stages[1]); got["model"] != "/models /models" ||
+		got["base"] != "/visitors/base /visitors/base" ||
 		got["report"] != "/visitors/train/run-1/report /visitors" {
 		t.Errorf("%v", got)
 	}

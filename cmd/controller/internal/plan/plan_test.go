@@ -330,8 +330,8 @@ func TestAChainsOutputGoesWhereItsWriterSays(t *testing.T) {
 	if err != nil || p.Outputs["model"] != "weights:/models/" || p.Stages[1].Inputs[0].Stage != "part-1/train" {
 		t.Errorf("%v %+v", err, p)
 	}
-	alone, err := makePlan(newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil }), []*runtimev1.Pipeline{second},
-		buckets)
+	r = newRun(func(r *runtimev1.PipelineRun) { r.Spec.Inputs = nil })
+	alone, err := makePlan(r, []*runtimev1.Pipeline{second}, buckets)
 	if err != nil || alone.Stages[0].Inputs[0].Prefix != "models/best/" {
 		t.Errorf("%v %+v", err, alone)
 	}

@@ -40,7 +40,8 @@ func TestALateCommitIsSeenBeforeAnAttemptIsMade(t *testing.T) {
 	run.Spec = runtimev1.PipelineRunSpec{Pipeline: "train"}
 	must(t, c.Create(t.Context(), run))
 	chain := []pipeline.Pipeline{{Name: "train", Spec: &controllertest.OneStage("train", "", "model").Spec}}
-	pl, err := plan.Make(run, chain, pipeline.Whole, func(string) (plan.Box, error) { return plan.Box{Bucket: bucket}, nil })
+	pl, err := plan.Make(run, chain, pipeline.Whole,
+		func(string) (plan.Box, error) { return plan.Box{Bucket: bucket}, nil })
 	must(t, err)
 	run.Status.Stages = pl.Stages
 	p := &pass{

@@ -48,7 +48,8 @@ func TestSessionsOfAStage(t *testing.T) {
 	}
 	must(t, c.Create(t.Context(), run))
 	chain := []pipeline.Pipeline{{Name: "train", Spec: &controllertest.OneStage("train", "table", "model").Spec}}
-	pl, err := plan.Make(run, chain, pipeline.Whole, func(string) (plan.Box, error) { return plan.Box{Bucket: bucket}, nil })
+	pl, err := plan.Make(run, chain, pipeline.Whole,
+		func(string) (plan.Box, error) { return plan.Box{Bucket: bucket}, nil })
 	must(t, err)
 	run.Status.Stages = pl.Stages
 	st := &run.Status.Stages[0]
