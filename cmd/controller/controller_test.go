@@ -91,6 +91,7 @@ func TestController(t *testing.T) {
 	t.Run("impossible boxes are refused by the API server", c.refusesImpossibleBoxes)
 	t.Run("a bucket that went away in S3 is made again", c.remakesBuckets)
 	t.Run("a deleted box takes its bucket along, if the installation says so", c.deletesBuckets)
+	t.Run("a bucket goes also when its namespace is gone before it", c.deletesBucketsOfGoneNamespaces)
 	t.Run("another S3 server is taken up by all boxes", c.movesToAnotherServer)
 }
 
@@ -537,6 +538,52 @@ func (c *cluster) deletesBuckets(t *testing.T) {
 	c.waitGone(t, b)
 	if ok, err := c.s3.BucketExists(t.Context(), b.Status.Bucket); err != nil || ok {
 		t.Errorf("the bucket exists %v, %v", ok, err)
+	}
+}
+
+// deletesBucketsOfGoneNamespaces: a namespace can be gone while boxes and Pipelines of it are still
+// there, when the API server came back while it was being deleted. Nobody can change these then.
+func (c *cluster) deletesBucketsOfGoneNamespaces(t *testing.T) {
+	const ns = "gone-before"
+	b := c.box(t, ns, "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	p := c.pipeline(t, ns, "p")
+	eventually(t, "the bucket of runs", func() error {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+			return err
+		}
+		if !meta.IsStatusConditionTrue(p.Status.Conditions, "Ready") {
+			return fmt.Errorf("%v", p.Status.Conditions)
+		}
+		return nil
+	})
+	c.s3.Put(t, b.Status.Bucket, "a/b", "x")
+	c.s3.Put(t, databox.RunBucketName(ns), "runs/r/run.json", "{}")
+	namespace := &corev1.Namespace{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: ns}, namespace))
+	must(t, c.Delete(t.Context(), namespace))
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: ns}, namespace))
+	namespace.Spec.Finalizers = nil
+	must(t, c.SubResource("finalize").Update(t.Context(), namespace))
+	must(t, c.Delete(t.Context(), b))
+	must(t, c.Delete(t.Context(), p))
+	for _, bucket := range []string{b.Status.Bucket, databox.RunBucketName(ns)} {
+		eventually(t, "the end of bucket "+bucket, func() error {
+			ok, err := c.s3.BucketExists(t.Context(), bucket)
+			if err == nil && ok {
+				err = errors.New("it is there")
+			}
+			return err
+		})
+	}
+	c.bareNamespace(t, ns) // and what was left in it goes
+	touched := map[string]string{"again": "yes"}
+	for _, o := range []client.Object{b, p} {
+		must(t, c.Get(t.Context(), client.ObjectKeyFromObject(o), o))
+		before := o.DeepCopyObject().(client.Object)
+		o.SetAnnotations(touched)
+		must(t, c.Patch(t.Context(), o, client.MergeFrom(before)))
+		c.waitGone(t, o)
 	}
 }
 

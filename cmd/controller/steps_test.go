@@ -200,10 +200,10 @@ func (c *cluster) waitFor(t *testing.T, b *platformv1.DataBox, reason string) {
 	})
 }
 
-func (c *cluster) waitGone(t *testing.T, b *platformv1.DataBox) {
+func (c *cluster) waitGone(t *testing.T, o client.Object) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("box %s/%s gone", b.Namespace, b.Name), func() error {
-		err := c.Get(t.Context(), client.ObjectKeyFromObject(b), b.DeepCopy())
+	eventually(t, fmt.Sprintf("%T %s gone", o, client.ObjectKeyFromObject(o)), func() error {
+		err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o.DeepCopyObject().(client.Object))
 		if apierrors.IsNotFound(err) {
 			return nil
 		}

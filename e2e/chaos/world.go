@@ -287,7 +287,9 @@ func (w *world) close(ctx context.Context, keep bool) error {
 	}
 	w.say("ending: the modules are removed")
 	if w.removing != nil {
-		errs = append(errs, <-w.removing)
+		if err := <-w.removing; err != nil { // it is asked for again below, when nothing is in the way
+			w.say("removing a module took long: %v", err)
+		}
 	}
 	return errors.Join(append(errs, w.module.Delete(ctx), w.other.Delete(ctx))...)
 }

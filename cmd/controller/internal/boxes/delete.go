@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/namespaceuid"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
@@ -49,18 +50,18 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	if r.Settings.Current().Config.S3.ReclaimPolicy != installation.Delete {
 		return reconcile.Result{}, r.setFinalizer(ctx, box, false)
 	}
-	ns := &corev1.Namespace{}
-	if err := r.Live.Get(ctx, client.ObjectKey{Name: box.Namespace}, ns); err != nil {
-		return reconcile.Result{}, wrapAPI("reading the box's namespace", err)
+	whose, err := namespaceuid.Of(ctx, r.Live, box.Namespace, box.Status.NamespaceUID)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
 	store, err := r.Settings.Open(r.Transport)
 	if err != nil {
 		return r.report(ctx, box, stuck(err))
 	}
 	bucket := databox.BucketName(box.Namespace, box.Name)
-	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(ns.UID), Box: box.Name}
+	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(whose.UID), Box: box.Name}
 	say := func(kind, reason, note string, args ...any) {
-		if ns.DeletionTimestamp == nil { // a namespace that goes away takes no events
+		if !whose.Silent {
 			r.Events.Eventf(box, nil, kind, reason, "Delete", note, args...)
 		}
 	}
@@ -79,7 +80,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	default:
 		say(corev1.EventTypeNormal, "BucketDeleted", "bucket %s was deleted", bucket)
 	}
-	return reconcile.Result{}, r.setFinalizer(ctx, box, false)
+	return reconcile.Result{RequeueAfter: whose.Again()}, r.setFinalizer(ctx, box, false)
 }
 
 // stuck is a deletion that S3 holds up, with the way out for whoever waits for it.

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -23,6 +24,7 @@ type outcome struct {
 	ready           bool
 	reason, message string
 	bucket          string
+	claimedFor      types.UID // the namespace of the bucket
 	expires         time.Time
 	// err makes the queue try again with growing pauses; after is when to look again otherwise.
 	err   error
@@ -89,6 +91,9 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 	box.Status.ObservedGeneration = box.Generation
 	if o.bucket != "" {
 		box.Status.Bucket = o.bucket
+	}
+	if o.claimedFor != "" {
+		box.Status.NamespaceUID = o.claimedFor
 	}
 	// the Secrets were taken away
 	if o.reason == platformv1.ReasonNotShared || o.reason == platformv1.ReasonBucketNotOurs {

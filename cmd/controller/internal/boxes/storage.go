@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
@@ -42,6 +43,7 @@ func (r *Reconciler) ensureStorage(
 		return failed(err)
 	}
 	o := r.ensureSessions(ctx, box, store, bucket)
+	o.claimedFor = types.UID(nsUID)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
 	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
 		written, err := s3.EnsureNotification(ctx, store.Client, bucket, arn)

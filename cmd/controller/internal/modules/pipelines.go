@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/namespaceuid"
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
@@ -122,6 +123,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s setting
 	if err := runbucket.Claim(ctx, s, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
+	p.Status.NamespaceUID = ns.UID
 	if err := l.seeRules(ctx, p); err != nil {
 		return err
 	}
@@ -167,12 +169,13 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s setting
 	for i := range all.Items {
 		last = last && (all.Items[i].UID == p.UID || all.Items[i].DeletionTimestamp != nil)
 	}
+	var whose namespaceuid.Owner
 	if last && s.Config.S3.ReclaimPolicy == installation.Delete {
-		ns := &corev1.Namespace{}
-		if err := l.Live.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
-			return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
+		var err error
+		if whose, err = namespaceuid.Of(ctx, l.Live, p.Namespace, p.Status.NamespaceUID); err != nil {
+			return reconcile.Result{}, err
 		}
-		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(ns.UID), Box: databox.RunsBox}
+		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(whose.UID), Box: databox.RunsBox}
 		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner, deleteBudget)
 		if err != nil && !errors.Is(err, s3client.ErrBucketNotOurs) {
 			return reconcile.Result{}, err
@@ -183,7 +186,8 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s setting
 	}
 	before := p.DeepCopy()
 	controllerutil.RemoveFinalizer(p, BucketFinalizer)
-	return reconcile.Result{}, client.IgnoreNotFound(l.Client.Patch(ctx, p, client.MergeFrom(before), fieldOwner))
+	err := l.Client.Patch(ctx, p, client.MergeFrom(before), fieldOwner)
+	return reconcile.Result{RequeueAfter: whose.Again()}, client.IgnoreNotFound(err)
 }
 
 func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
@@ -205,6 +209,7 @@ func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error)
 	if equality.Semantic.DeepEqual(before.Status, p.Status) {
 		return nil
 	}
-	own := runtimev1.PipelineStatus{ObservedGeneration: p.Status.ObservedGeneration, Address: p.Status.Address}
+	own := runtimev1.PipelineStatus{ObservedGeneration: p.Status.ObservedGeneration, Address: p.Status.Address,
+		NamespaceUID: p.Status.NamespaceUID}
 	return applyStatus(ctx, l.Client, pipelinesOwner, p, own, c.Type)
 }

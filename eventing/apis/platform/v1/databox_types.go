@@ -3,6 +3,7 @@ package v1
 import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated
@@ -127,6 +128,9 @@ type DataBoxStatus struct {
 	// Bucket is the S3 bucket that holds the box's objects.
 	// +optional
 	Bucket string `json:"bucket,omitempty"`
+	// NamespaceUID is the UID of the namespace for which the bucket of a storage box was claimed.
+	// +optional
+	NamespaceUID types.UID `json:"namespaceUID,omitempty"`
 	// Used is the space that the objects of a storage box take, in bytes; a little behind.
 	// +optional
 	Used *resource.Quantity `json:"used,omitempty"`

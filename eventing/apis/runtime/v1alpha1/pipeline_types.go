@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/eventing/names"
 )
@@ -272,6 +273,9 @@ type PipelineStatus struct {
 	// Pipeline as its subscriber (it is an Addressable of Knative).
 	// +optional
 	Address *Address `json:"address,omitempty"`
+	// NamespaceUID is the UID of the namespace for which the bucket of the module's runs was claimed.
+	// +optional
+	NamespaceUID types.UID `json:"namespaceUID,omitempty"`
 	// Schedule is how far the schedule has been followed.
 	// +optional
 	Schedule *ScheduleStatus `json:"schedule,omitempty"`
