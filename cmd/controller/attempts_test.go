@@ -120,9 +120,10 @@ func (c *cluster) completesCommits(t *testing.T) {
 			if !isComplete(job) {
 				t.Fatalf("the user's code runs again: %+v", job.Spec.Template.Spec)
 			}
-			c.published(t, c.pod(t, job), 0, `{"files":2,"bytes":7}`)
+			c.published(t, c.pod(t, job), 0, `{"files":2,"bytes":7,"kept":1}`)
 			c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Succeeded })
-			if st := r.Status.Stages[0]; st.Files != 2 || st.Failures != 0 || st.RanAttempt != 1 {
+			if st := r.Status.Stages[0]; st.Files != 2 || st.Failures != 0 || st.RanAttempt != 1 ||
+				!strings.HasPrefix(st.Message, "1 copy was not made") {
 				t.Errorf("%+v", st)
 			}
 		})

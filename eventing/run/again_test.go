@@ -241,6 +241,21 @@ func TestTransfersSayWhatTheyWaitFor(t *testing.T) {
 	}
 }
 
+// A stage that has left somebody's files in the places of its copies has succeeded, and says so.
+func TestKeptFilesAreTold(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{
+		0: "", 1: "1 copy was not made: a file that came after the commit is in its place, and stays",
+		7: "7 copies were not made: files that came after the commit are in their places, and stay",
+	} {
+		st, _ := take(running(0, 1), run.Attempt{Phase: run.Ended, Part: run.Publish, Since: epoch, Files: 9, Kept: n},
+			run.Committed, time.Second)
+		if st.State != runtimev1.Succeeded || st.Message != want || st.Reason != "" || st.Files != 9 {
+			t.Errorf("%d: %+v", n, st)
+		}
+	}
+}
+
 // A stage whose copies can never be made fails at once, although it has a commit: a box has gone.
 func TestCompletingInVain(t *testing.T) {
 	t.Parallel()

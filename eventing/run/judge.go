@@ -194,8 +194,8 @@ func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 	}
 	switch {
 	case a.Part == Publish && a.Cause == Exited && a.ExitCode == 0:
-		st.State, st.Reason, st.Message, st.ExitCode = runtimev1.Succeeded, "", "", new(int32(0))
-		st.Files, st.Bytes = a.Files, a.Bytes
+		st.State, st.Reason, st.ExitCode = runtimev1.Succeeded, "", new(int32(0))
+		st.Files, st.Bytes, st.Message = a.Files, a.Bytes, kept(a.Kept)
 		st.CompletionTime = x.at(a.Since)
 		x.waitOver(st)
 		return
@@ -213,6 +213,17 @@ func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 	}
 	f.at, f.hopeless = a.Since, a.Complete && a.Part == Publish && !f.ours
 	x.failed(st, f)
+}
+
+// kept says of so many copies why they were not made.
+func kept(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 copy was not made: a file that came after the commit is in its place, and stays"
+	}
+	return fmt.Sprintf("%d copies were not made: files that came after the commit are in their places, and stay", n)
 }
 
 // failure of an attempt.

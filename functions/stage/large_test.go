@@ -125,7 +125,7 @@ func TestManySmallFiles(t *testing.T) {
 // them.
 func TestPacksInLittleMemory(t *testing.T) {
 	t.Parallel()
-	const n = 8 * stage.MaxPack / stage.MaxPacked
+	const n = 16 * stage.MaxPack / stage.MaxPacked
 	w := newWorld(t)
 	out := filepath.Join(w.data, "o")
 	if err := os.Mkdir(out, 0o755); err != nil {

@@ -402,8 +402,11 @@ func (b *bench) committed(ctx context.Context, run string, files int, size int64
 	for n, members := range byPack[1:] {
 		key := stage.PackKey(stage.Prefix(run, "s"), c.Attempt, "files", c.Packs["files"][n])
 		info, err := b.client.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
-		if want := stage.PackSize(members); err != nil || info.Size != want {
-			return fmt.Errorf("%s has %d bytes of %d: %w", key, info.Size, want, err)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if want := stage.PackSize(members); info.Size != want {
+			return fmt.Errorf("%s has %d bytes of %d", key, info.Size, want)
 		}
 	}
 	if len(byPack[0]) == 0 {

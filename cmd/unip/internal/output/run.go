@@ -48,7 +48,11 @@ func describe(st record.Stage, now time.Time) string {
 	}
 	switch {
 	case st.Status == runtimev1.Succeeded:
-		return fmt.Sprintf("%d files, %s", st.Files, Size(st.Bytes))
+		left := fmt.Sprintf("%d files, %s", st.Files, Size(st.Bytes))
+		if what != "" {
+			left += "; " + what
+		}
+		return left
 	case !st.WaitingSince.IsZero():
 		return fmt.Sprintf("waits for %s: %s", Duration(st.WaitingSince, time.Time{}, now), what)
 	}

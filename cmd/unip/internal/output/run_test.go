@@ -22,10 +22,12 @@ func TestRunTree(t *testing.T) {
 			{Name: "fit", Needs: []string{"load"}, Status: runtimev1.Pending, Reason: "PodLost", Message: "its node",
 				WaitingSince: now.Add(-90 * time.Second)},
 			{Name: "test", Needs: []string{"load"}, Status: runtimev1.Failed, Reason: "Error", Message: "exit code 1"},
+			{Name: "save", Needs: []string{"load"}, Status: runtimev1.Succeeded, Files: 3, Message: "1 copy was not made"},
 		},
 	}, now)
 	for _, want := range []string{
 		"+ load", "2 files, 2 KiB", "   . fit", "waits for 1m30s: PodLost: its node", "   x test", "Error: exit code 1",
+		"3 files, 0 B; 1 copy was not made",
 	} {
 		if !strings.Contains(tree, want) {
 			t.Errorf("%q is not in\n%s", want, tree)
