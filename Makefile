@@ -197,6 +197,10 @@ bench-data: $(CLUSTER) $(PEERS)/s5cmd ## measure fetch and publish beside s5cmd,
 	@go build -ldflags "-s -w" -o $(BIN)/stage ./functions/stage
 	@go run ./e2e/bench/data --stage $(BIN)/stage --s5cmd $(PEERS)/s5cmd --minio $$($(CLUSTER) bin minio)/minio $(BENCH)
 
+.PHONY: bench-mounts
+bench-mounts: build deploy images $(PEERS)/s5cmd ## measure the start of a component that mounts 2 GiB in 1,000 files beside s5cmd (BENCH='--rounds 3' for less)
+	@$(IN_CLUSTER); go run ./e2e/bench/mounts --s5cmd $(PEERS)/s5cmd $(BENCH)
+
 # What predict is measured against, all of it Debian's; orjson where Debian has it.
 PYTHON_PEERS := python3-fastapi python3-uvicorn python3-uvloop python3-httptools python3-pydantic python3-flask python3-gunicorn python3-aiohttp python3-prometheus-client python3-numpy
 .PHONY: bench-inference

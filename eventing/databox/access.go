@@ -20,7 +20,17 @@ const (
 	Calls     Access = "calls"      // FILE inputs and outputs of calls
 	CallsRead Access = "calls-read" // FILE inputs only
 	Model     Access = "model"      // one object or folder of the developer's
+	// What a component mounts: a folder of the developer's area, Root for all of it. Nothing of
+	// users/ is in it.
+	Mount      Access = "mount"       // list and read
+	MountWrite Access = "mount-write" // store what calls write there
 )
+
+// Root is the object of Mount and MountWrite for the developer's whole area.
+const Root = "/"
+
+// HasObject reports the uses that are of one object or folder, each with a session of its own.
+func (a Access) HasObject() bool { return a == Model || a == Mount || a == MountWrite }
 
 // What the uses come to in a box that is a dataset: the developer's area of the owner's box.
 const (
@@ -29,5 +39,5 @@ const (
 )
 
 // Secret is the name of the Secret with the session of a box for this use. There is one for each
-// object of Model; object is empty for the other uses.
+// object of the uses that have some; object is empty for the others.
 func (a Access) Secret(box, object string) string { return names.SessionSecret(box, string(a), object) }

@@ -28,18 +28,18 @@ var (
 type Grant struct {
 	Bucket string
 	Access Access
-	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Copy
-	// and Model; the other accesses limit themselves.
+	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Copy,
+	// Model, Mount and MountWrite; the other accesses limit themselves.
 	//
-	// Read, Write and Copy without both are for the whole area of the developer: everything but
-	// users/. Such a grant denies users/ to the whole session, which therefore holds no grant of a
-	// user's files in the same bucket.
+	// Read, Write, Copy, Mount and MountWrite without both are for the whole area of the developer:
+	// everything but users/. Such a grant denies users/ to the whole session, which therefore holds
+	// no grant of a user's files in the same bucket. MountWrite does so with a prefix as well.
 	Keys   []string
 	Prefix string
 }
 
 // UseOf is the grant of a use of a box: of its own bucket, or of the owner's when it is a dataset.
-// object is the model's.
+// object is the model's, or the folder that is mounted.
 func UseOf(bucket string, dataset bool, use Access, object string) (Grant, error) {
 	g := Grant{Bucket: bucket, Access: use}
 	switch {
@@ -47,6 +47,10 @@ func UseOf(bucket string, dataset bool, use Access, object string) (Grant, error
 		g.Prefix = object
 	case use == Model:
 		g.Keys = []string{object}
+	case use == Mount && object != "", use == MountWrite && object != "" && !dataset:
+		if object != Root {
+			g.Prefix = object
+		}
 	case use == Files && dataset:
 		g.Access = DatasetFiles
 	case use == GetLinks && dataset:
@@ -105,6 +109,8 @@ var accesses = map[Access]rights{
 	GetLinks:     {users, []string{getObject}, never, false},
 	Calls:        {users, []string{getObject, putObject, deleteObject, abortUpload}, never, true},
 	CallsRead:    {users, []string{getObject}, never, false},
+	Mount:        {named, []string{getObject}, folders, false},
+	MountWrite:   {named, []string{putObject, abortUpload}, never, true},
 	DatasetFiles: {developer, []string{getObject}, folders, false},
 	DatasetRead:  {developer, []string{getObject}, never, false},
 }
@@ -171,14 +177,16 @@ func (g Grant) statements() ([]statement, error) {
 		if err := checkModel(g); err != nil {
 			return nil, err
 		}
+	case g.Access == Mount || g.Access == MountWrite:
+		if err := checkMount(g); err != nil {
+			return nil, err
+		}
 	}
 	switch g.area() {
 	case users:
 		return r.statements(g.Bucket, nil, UsersArea), nil
 	case developer:
-		all := r.statements(g.Bucket, nil, "")
-		denied := statement{Effect: "Deny", Action: r.objects, Resource: []string{arn(g.Bucket, UsersArea+"*")}}
-		all = append(all, denied)
+		all := append(r.statements(g.Bucket, nil, ""), r.denyUsers(g.Bucket))
 		if r.list != never {
 			all = append(all, statement{
 				Effect: "Deny", Action: []string{"s3:ListBucket"}, Resource: []string{arn(g.Bucket, "")},
@@ -190,7 +198,16 @@ func (g Grant) statements() ([]statement, error) {
 	if err := checkPaths(g); err != nil {
 		return nil, err
 	}
-	return r.statements(g.Bucket, g.Keys, g.Prefix), nil
+	all := r.statements(g.Bucket, g.Keys, g.Prefix)
+	if g.Access == MountWrite { // whatever the prefix is said to be
+		all = append(all, r.denyUsers(g.Bucket))
+	}
+	return all, nil
+}
+
+// denyUsers keeps the rights from all users' files.
+func (r rights) denyUsers(bucket string) statement {
+	return statement{Effect: "Deny", Action: r.objects, Resource: []string{arn(bucket, UsersArea+"*")}}
 }
 
 // area of a grant: Read and Write of nothing in particular are for what is the developer's.
@@ -229,6 +246,9 @@ func (r rights) statements(bucket string, keys []string, prefix string) []statem
 	switch {
 	case r.list == folders:
 		list.Condition = map[string]map[string]string{"StringEquals": {"s3:delimiter": "/"}}
+		if prefix != "" {
+			list.Condition["StringLike"] = map[string]string{"s3:prefix": prefix + "*"}
+		}
 		all = append(all, list)
 	case r.list == below && prefix != "":
 		list.Condition = like("s3:prefix", prefix+"*")
@@ -280,6 +300,20 @@ func checkModel(g Grant) error {
 		return fmt.Errorf("%w: a model is one key, or one prefix that ends in /", ErrGrant)
 	}
 	if err := CheckModelKey(object); err != nil {
+		return fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	return nil
+}
+
+// checkMount refuses what is not one folder of the developer's, or all of that area.
+func checkMount(g Grant) error {
+	switch {
+	case len(g.Keys) > 0 || g.Prefix != "" && !strings.HasSuffix(g.Prefix, "/"):
+		return fmt.Errorf("%w: what is mounted is one prefix that ends in /, or the whole box", ErrGrant)
+	case g.Prefix == "":
+		return nil
+	}
+	if err := CheckDeveloperPath(g.Prefix); err != nil {
 		return fmt.Errorf("%w: %w", ErrGrant, err)
 	}
 	return nil

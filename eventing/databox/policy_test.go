@@ -29,6 +29,14 @@ func TestPolicy(t *testing.T) {
 			`{"Effect":"Deny","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::b"],"Condition":{"StringLike":{"s3:prefix":"users/*"}}}`: {
 			Bucket: "b", Access: databox.Read,
 		},
+		`{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::b/t/*"]},` + list +
+			`,"Condition":{"StringEquals":{"s3:delimiter":"/"},"StringLike":{"s3:prefix":"t/*"}}}`: {Bucket: "b",
+			Access: databox.Mount, Prefix: "t/"},
+		`{"Effect":"Allow","Action":["s3:PutObject"],"Resource":["arn:aws:s3:::b/t/*"],"Condition":{"Null":` +
+			`{"s3:RequestObjectTagKeys":"true","s3:x-amz-copy-source":"true"}}},` +
+			`{"Effect":"Allow","Action":["s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::b/t/*"]},` +
+			`{"Effect":"Deny","Action":["s3:PutObject","s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::b/users/*"]}`: {
+			Bucket: "b", Access: databox.MountWrite, Prefix: "t/"},
 	} {
 		got, err := databox.Policy(g)
 		if err != nil {
@@ -77,6 +85,14 @@ func TestGrantsThatAreRefused(t *testing.T) {
 			databox.ErrGrant},
 		"a model of a user": {[]databox.Grant{{Bucket: "b", Access: databox.Model,
 			Keys: []string{"users/ann/file_groups/m"}}}, databox.ErrGrant},
+		"a mount of all users": {[]databox.Grant{{Bucket: "b", Access: databox.Mount, Prefix: "users/"}},
+			databox.ErrGrant},
+		"a mount of a user's files": {[]databox.Grant{{Bucket: "b", Access: databox.MountWrite,
+			Prefix: "users/ann/file_groups/"}}, databox.ErrGrant},
+		"a mount without its end": {[]databox.Grant{{Bucket: "b", Access: databox.Mount, Prefix: "tab"}},
+			databox.ErrGrant},
+		"a mount of an object": {[]databox.Grant{{Bucket: "b", Access: databox.MountWrite, Keys: []string{"k"}}},
+			databox.ErrGrant},
 		"a model without its end": {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "mod"}},
 			databox.ErrGrant},
 		"the developer's and a user's": {[]databox.Grant{

@@ -34,6 +34,8 @@ type options struct {
 	metrics                     string
 	maxBody                     int64
 	accessLog                   bool
+	mounts                      string
+	mountDir, mountSessions     string
 	anonymous                   bool
 }
 
@@ -55,6 +57,11 @@ func main() {
 	flag.StringVar(&o.sessions, "boxes", "/unip/boxes", "folder with one folder per box, with its session")
 	flag.StringVar(&o.files, "files", "/unip/files",
 		"folder for the files of calls, under the same path in the function's container, where it can be read")
+	flag.StringVar(&o.mounts, "mounts", "", "the folders that connectedBoxes mount, as JSON; empty for none")
+	flag.StringVar(&o.mountDir, "mount-folders", "/unip/mounts",
+		"folder with one folder per mount, each of which the function's container has at its path")
+	flag.StringVar(&o.mountSessions, "mount-sessions", "/unip/mount-sessions",
+		"folder with one folder per mount, with its sessions")
 	flag.IntVar(&o.workers, "workers", 1, "how many workers there are")
 	flag.IntVar(&o.queue, "queue", 100, "how many calls may wait for each worker")
 	flag.DurationVar(&o.timeout, "timeout", 300*time.Second, "how long one call of the function may take")
@@ -107,6 +114,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			return err
 		}
 	}
+	if so.Mounts, err = mountsOf(o, log); err != nil {
+		return err
+	}
 	s, err := service.New(so, log)
 	if err != nil {
 		return err
@@ -114,18 +124,21 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	defer s.Close()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	go func() {
-		if err := s.Look(ctx); err != nil {
-			end(err)
-		}
-	}()
+	for _, begin := range []func(context.Context) error{s.Bring, s.Look} {
+		go func() {
+			if err := begin(ctx); err != nil {
+				end(err)
+			}
+		}()
+	}
 	if o.metrics != "0" {
 		go serveMetrics(ctx, o.metrics, s.Metrics(), log)
 	}
 	if err := serve(ctx, o.port, s, o.timeout, log); err != nil {
 		return err
 	}
-	if why := context.Cause(ctx); errors.Is(why, service.ErrInvalid) {
+	why := context.Cause(ctx)
+	if errors.Is(why, service.ErrInvalid) || errors.Is(why, service.ErrInvalidMounts) {
 		return why
 	}
 	return nil

@@ -68,6 +68,7 @@ type setup struct {
 	options
 	python            []string // runs the worker instead of python3
 	inference, loader string   // instead of m:<function> and m:load
+	hidden            bool     // a mount hides the function's folder
 }
 
 // start starts a component of a Python module `m` with the given source, and function.
@@ -124,6 +125,9 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 	args := append(slices.Clone(command[1:]), filepath.Join(c.dir, worker.Main), "--socket", o.socket, "--inference",
 		cmp.Or(o.inference, "m:"+function),
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
+	if o.hidden {
+		args = append(args, "--mounts", "/elsewhere:"+app)
+	}
 	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app
 	c.worker.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")

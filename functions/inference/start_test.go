@@ -48,6 +48,12 @@ func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
 	}
 }
 
+// A mount that hides the function's own folder is named, before its modules are missed.
+func TestAMountThatHidesTheFunction(t *testing.T) {
+	t.Parallel()
+	start(t, echo, "echo", func(o *setup) { o.hidden = true }).wantEnd("which hides the function's folder")
+}
+
 // Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone
 // first.
 func TestWorkerEndsOnSIGTERMWithoutAServer(t *testing.T) {

@@ -35,6 +35,31 @@ type Config struct {
 	Storage         Storage         `yaml:"storage"`
 	Gateway         Gateway         `yaml:"gateway"`
 	Uploads         Uploads         `yaml:"uploads"`
+	Mounts          Mounts          `yaml:"mounts"`
+}
+
+// Mounts are the folders of boxes that components have in their containers.
+type Mounts struct {
+	// MaxSize is how much all mounts of one component may bring to its pod at the start, as a
+	// Kubernetes quantity. Default 5Gi. It lies on the node's disk.
+	MaxSize string `yaml:"maxSize"`
+}
+
+// UsualMounts is the usual MaxSize.
+const UsualMounts = "5Gi"
+
+// Bytes are MaxSize.
+func (m Mounts) Bytes() int64 {
+	q := resource.MustParse(m.MaxSize)
+	return q.Value()
+}
+
+func (m Mounts) validate() error {
+	q, err := quantity.Parse(m.MaxSize)
+	if most := resource.MustParse("1Ti"); err != nil || q.Sign() <= 0 || q.Cmp(most) > 0 {
+		return fmt.Errorf("mounts.maxSize: %q is not a size up to 1Ti; write 5Gi or the like", m.MaxSize)
+	}
+	return nil
 }
 
 // Uploads are how files are found that start runs.
@@ -285,6 +310,7 @@ func Default() Config {
 		Storage: Storage{CountMinutes: 10},
 		Gateway: Gateway{MaxScale: 10},
 		Uploads: Uploads{SweepMinutes: 5},
+		Mounts:  Mounts{MaxSize: UsualMounts},
 	}
 }
 
@@ -357,5 +383,6 @@ func (c Config) validate() error {
 		}
 	}
 	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(),
-		c.Storage.validate(), c.Uploads.validate(), c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
+		c.Storage.validate(), c.Uploads.validate(), c.Mounts.validate(),
+		c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

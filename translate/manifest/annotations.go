@@ -56,6 +56,12 @@ const (
 	Refuse = "Refuse"
 )
 
+// The values of Mounts.
+const (
+	On  = "on"
+	Off = "off"
+)
+
 // MaxStageTimeout is the longest time of one attempt of a stage.
 const MaxStageTimeout = 30 * 24 * time.Hour
 
@@ -94,6 +100,11 @@ var (
 			" they have no user and no files.",
 		Becomes: "--anonymous-calls",
 	}, Allow, Refuse)
+	Mounts = choice(Annotation{
+		Name: "mounts", Kind: "MLComponent",
+		Text:    "Whether the files of connectedBoxes lie at their mountPaths; off leaves FILE values and the model.",
+		Becomes: "the volume mounts of the container function, or none",
+	}, Off, On)
 )
 
 // SharedWith is an annotation of DataBoxes.
@@ -131,7 +142,7 @@ var (
 // Annotations are all of them, in the order of the documentation.
 var Annotations = []Annotation{
 	MinScale.Annotation, MaxScale.Annotation, Concurrency.Annotation, Timeout.Annotation, ScaleDownDelay.Annotation,
-	Workers.Annotation, AnonymousCalls.Annotation,
+	Workers.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
 	SharedWith.Annotation,
 	MaxParallelRuns.Annotation, StageTimeout.Annotation, OnUpload.Annotation, Schedule.Annotation,
 }

@@ -40,6 +40,7 @@ func TestBoundsOfAnnotations(t *testing.T) {
 		{manifest.Workers.Annotation, of(manifest.Workers), []string{"1", "64"}, []string{"0", "65"}},
 		{manifest.AnonymousCalls.Annotation, of(manifest.AnonymousCalls), []string{"Allow", "Refuse"},
 			[]string{"allow", ""}},
+		{manifest.Mounts.Annotation, of(manifest.Mounts), []string{"on", "off"}, []string{"On", "false", ""}},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},
 			[]string{"-1", "1001"}},

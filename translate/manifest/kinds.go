@@ -101,9 +101,11 @@ type MLComponentSpec struct {
 	EnvFrom []EnvFrom `yaml:"envFrom"`
 	// MLService: Required. What is called, and with which model.
 	MLService *MLService `yaml:"mlService"`
-	// ConnectedBoxes: Boxes with the model and with callers' files. Becomes: of storage boxes,
-	// sessions of the container server, for FILE inputs and outputs; the first that is not readOnly
-	// is the usual one.
+	// ConnectedBoxes: Boxes whose files the function has, and with the model and callers' files.
+	// Becomes: a volume mount of the container function for each, with the files of the box when the
+	// function is imported; of storage boxes, sessions of the container server for FILE inputs and
+	// outputs too, the first that is not readOnly is the usual one. Constraint: mountPaths beside one
+	// another.
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
 	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the
 	// container function, and requests beside them. Constraint: Kubernetes resource names and
@@ -212,24 +214,26 @@ type ConnectedBox struct {
 // MountS3Box maps a path of a storage box to one of the container.
 type MountS3Box struct {
 	At
-	// S3Path: The path in the box. Default: the box's root. Becomes: with mountPath, the way from
-	// modelPath to the model's object; of a pipeline, the folder that is at mountPath, where
-	// users/<path> is that folder of the caller. Constraint: clean; where a model lies, not users/ or
-	// below it.
+	// S3Path: The folder in the box whose files lie at mountPath. Default: the box's root, without
+	// users/. Becomes: of an MLComponent, its files when the function is imported, and where what calls
+	// write is stored; the way from modelPath to the model's object; users mounts nothing (a note), it
+	// is for FILE values. Of a pipeline, the folder that is at mountPath, where users/<path> is that
+	// folder of the caller. Constraint: clean; of an MLComponent, not below users/.
 	S3Path Text `yaml:"s3Path"`
-	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the
-	// system's.
+	// MountPath: Required. The folder in the container. Becomes: mountPath of a volume mount of the
+	// container function. Constraint: an absolute, clean path; none of the system's, not the
+	// function's own folder.
 	MountPath Text `yaml:"mountPath"`
-	// ReadOnly: Whether it is only read. Default: false. Becomes: a read session; files that a
-	// function returns go elsewhere.
+	// ReadOnly: Whether it is only read. Default: false. Becomes: a read-only mount, read sessions;
+	// files that a function returns go elsewhere.
 	ReadOnly bool `yaml:"readOnly"`
 }
 
 // MountDataset maps a dataset to a path of the container.
 type MountDataset struct {
 	At
-	// MountPath: Required. The folder in the container. Constraint: an absolute path, none of the
-	// system's.
+	// MountPath: Required. The folder in the container. Becomes: a read-only volume mount of the
+	// container function, with the dataset's files. Constraint: as of mountS3Box.
 	MountPath Text `yaml:"mountPath"`
 }
 

@@ -21,12 +21,15 @@ type Component struct {
 	Inference, Loader string // package.module:function, or file.py:function
 	Model             *Model // nil: without
 	Boxes             []FileBox
-	Resources         corev1.ResourceRequirements
-	TimeoutSeconds    int
-	Workers           int
-	Concurrency       int  // hard limit per pod; 0: none
-	Anonymous         bool // calls without the gateway's signature are answered
-	Scaling           Scaling
+	Mounts            []Mount
+	// Kept are the keys of all models in the boxes that calls write to: they write to none of them.
+	Kept           map[string][]string
+	Resources      corev1.ResourceRequirements
+	TimeoutSeconds int
+	Workers        int
+	Concurrency    int  // hard limit per pod; 0: none
+	Anonymous      bool // calls without the gateway's signature are answered
+	Scaling        Scaling
 }
 
 // Places are where in the manifest the values of a component stand, or the component's own place.
@@ -68,7 +71,6 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	}
 	for _, b := range spec.ConnectedBoxes {
 		checkConnected(s, b)
-		noteMount(s, spec.MLService, b)
 		out.Boxes = addFileBox(out.Boxes, b)
 	}
 	out.TimeoutSeconds = timeout(s, &x.Meta)
@@ -76,6 +78,7 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	out.Concurrency, _ = manifest.Concurrency.Of(&x.Meta, s.Diagnostics)
 	out.Anonymous = anonymous(s, &x.Meta)
 	out.Scaling = scaling(s, &x.Meta, out.Concurrency > 0)
+	out.Mounts = componentMounts(s, x, out)
 	return out
 }
 
@@ -145,21 +148,6 @@ func functions(found *scope, s *manifest.MLService) (inference, loader string) {
 		}
 	}
 	return s.Inference.Value, s.ModelLoader.Value
-}
-
-// noteMount says what of an entry that the model does not lie in has no effect.
-func noteMount(found *scope, s *manifest.MLService, b manifest.ConnectedBox) {
-	switch {
-	case s == nil || b.Name.Value == s.ModelBox.Value:
-	case b.MountDataset != nil:
-		found.Notef(b.Position,
-			"connectedBoxes: %s has no effect yet: of datasets, only a model is brought into the container",
-			b.Name.Value)
-	case b.MountS3Box != nil:
-		found.Notef(b.Position,
-			"connectedBoxes: the paths of %s have no effect: callers' files come when a FILE input "+
-				"names them, each call's into a folder of its own", b.Name.Value)
-	}
 }
 
 // addFileBox adds a storage box; one that two entries name is writable when one of them is.

@@ -14,6 +14,9 @@ type Model struct {
 	Box    string
 	Object string // key in the bucket; a folder's ends in "/"
 	Path   string // in the user's container
+	// Inside says that Path lies in a folder that is mounted: then the model has a volume beside that
+	// folder, and a link leads there.
+	Inside bool
 }
 
 // decideModel finds the object of a component's model and where it goes; nil without a model.
@@ -39,15 +42,15 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 	at := p.At
 	if entry != nil && entry.Has("s3Path") {
 		at = entry.S3Path.At
-		if err := checkFolder(strings.Trim(entry.S3Path.Value, "/")); err != nil {
-			s.Errorf(at, "spec.connectedBoxes: s3Path %q, where the model lies: %v", entry.S3Path.Value, err)
-			return nil
+		if _, _, err := mountedPrefix(*entry); err != nil {
+			return nil // which the entry says
 		}
 	}
 	if err := databox.CheckDeveloperPath(key); err != nil {
 		s.Errorf(at,
 			"spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/",
 			key, box.Value, err)
+		return nil
 	}
 	return &Model{Box: box.Value, Object: key, Path: p.Value}
 }

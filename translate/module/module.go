@@ -82,6 +82,7 @@ func Decide(
 	for _, x := range read.Components {
 		m.Components = append(m.Components, decideComponent(s, x))
 	}
+	keepModels(m.Components)
 	pipelines, chains := decidePipelines(s)
 	m.Pipelines = pipelines
 	m.APIs = decideAPIs(s, m.Components, chains)

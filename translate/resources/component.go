@@ -20,12 +20,23 @@ import (
 )
 
 // modelFolder is the folder that is mounted in the user's container: the model's own, or the one it
-// lies in.
+// lies in; where that is a mount, one beside it, to which a link leads.
 func modelFolder(m *module.Model) string {
-	if strings.HasSuffix(m.Path, "/") {
+	switch {
+	case m.Inside:
+		return modelDir
+	case strings.HasSuffix(m.Path, "/"):
 		return path.Clean(m.Path)
 	}
 	return path.Dir(m.Path)
+}
+
+// modelPlace is where the model lies in the user's container, behind a link or not.
+func modelPlace(m *module.Model) string {
+	if strings.HasSuffix(m.Path, "/") {
+		return modelFolder(m)
+	}
+	return path.Join(modelFolder(m), path.Base(m.Path))
 }
 
 // modelFile is where the model goes in the server's container, which mounts the same volume.
@@ -46,6 +57,8 @@ const (
 	filesDir   = "/unip/files"
 	boxesDir   = "/unip/boxes"
 	podDir     = "/unip/pod"
+	mountsDir  = "/unip/mounts"
+	mountedDir = "/unip/mount-sessions"
 	socket     = runDir + "/worker.sock"
 )
 
@@ -91,6 +104,7 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 				"model.json"})})
 	}
 	spec.Volumes = append(spec.Volumes, fileVolumes(c)...)
+	spec.Volumes = append(spec.Volumes, mountVolumes(m, c)...)
 	return &servingv1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"},
 		ObjectMeta: meta,
@@ -189,6 +203,7 @@ func makeServer(m Module, c module.Component) corev1.Container {
 			corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
 	}
 	addFiles(&s, c)
+	addMounts(&s, m, c)
 	if c.Anonymous {
 		s.Args = append(s.Args, "--anonymous-calls")
 	}
@@ -237,6 +252,10 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 	}
 	if len(c.Boxes) > 0 {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir, ReadOnly: true})
+	}
+	if len(c.Mounts) > 0 {
+		f.VolumeMounts = append(f.VolumeMounts, mounted(c)...)
+		f.Args = append(f.Args, "--mounts="+Literal(mountPaths(c)))
 	}
 	return f
 }

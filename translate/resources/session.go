@@ -58,6 +58,11 @@ func Sessions(components []module.Component, storage module.Storage) map[string]
 		for _, b := range c.Boxes {
 			hold(b.Name, fileSession(b))
 		}
+		for _, x := range c.Mounts {
+			for _, f := range mountSessions(x) {
+				hold(f.box, f.session)
+			}
+		}
 	}
 	for _, box := range storage.Boxes {
 		hold(box, gatewaySessions(storage, box)...)

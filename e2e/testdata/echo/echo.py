@@ -111,3 +111,48 @@ def capabilities() -> list:
     with open("/proc/self/status") as f:
         line = next(line for line in f if line.startswith("CapBnd:"))
     return [{"name": "bounding", "datatype": "str", "data": line.split()[1]}]
+
+
+def lies_at(*places):
+    """Texts of the files below folders, by path; a link's is what it leads to."""
+    found = {}
+    for place in places:
+        for folder, _, names in os.walk(place):
+            for name in names:
+                try:
+                    with open(os.path.join(folder, name), errors="replace") as f:
+                        found[os.path.join(folder, name)] = f.read(4096)
+                except OSError as e:
+                    found[os.path.join(folder, name)] = str(e)
+    return found
+
+
+WHEN_IMPORTED = lies_at(*os.environ.get("MOUNTS", "").split())
+
+
+def mounted(inputs: list) -> list:
+    """Writes texts to paths, and answers with what lay in the folders of MOUNTS when this was imported, and lies there now.
+
+    :param inputs.text: path=text, "link:path=target", or nothing
+    :type inputs.text: str or FILE
+    :param outputs.imported: texts by path, at the import
+    :type outputs.imported: dict
+    :param outputs.now: texts by path
+    :type outputs.now: dict
+    :param outputs.failed: why a path cannot be written, by path
+    :type outputs.failed: dict
+    """
+    failed = {}
+    for i in inputs:
+        path, equals, text = i["data"].partition("=")
+        try:
+            if path.startswith("link:"):
+                os.symlink(text, path[5:])
+            elif equals:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as f:
+                    f.write(text)
+        except OSError as e:
+            failed[path] = str(e)
+    now = lies_at(*os.environ.get("MOUNTS", "").split())
+    return [{"name": n, "datatype": "dict", "data": d} for n, d in (("imported", WHEN_IMPORTED), ("now", now), ("failed", failed))]

@@ -52,9 +52,13 @@ func (b *Box) download(ctx context.Context, o Object, path string, parallel int)
 func (b *Box) transfer(ctx context.Context, o Object, f File, parallel int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	t := &Transfer{Bucket: b.Bucket, Object: o, File: f, Requests: b.requests}
-	t.Start(ctx, g)
+	b.Transfer(o, f).Start(ctx, g)
 	return g.Wait()
+}
+
+// Transfer brings one version of an object into a file of the caller's. It is not started.
+func (b *Box) Transfer(o Object, f File) *Transfer {
+	return &Transfer{Bucket: b.Bucket, Object: o, File: f, Requests: b.requests}
 }
 
 // requests are Requests with the box's own client, which follows its session.

@@ -6,8 +6,10 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,6 +18,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/front"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/mounts"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 )
 
@@ -27,6 +30,8 @@ var (
 	ErrInvalid = model.ErrInvalid
 	// ErrNoFile is what a Storage says of a file that a user does not have.
 	ErrNoFile = files.ErrMissing
+	// ErrInvalidMounts is what a start says whose mounts can never be brought as they are.
+	ErrInvalidMounts = mounts.ErrInvalid
 	// ErrFileChanged is what it says of a file that is another one than the version that was asked
 	// for.
 	ErrFileChanged = files.ErrChanged
@@ -50,6 +55,9 @@ type (
 	Content = files.Content
 )
 
+// Mounts are the folders that the component's entries of connectedBoxes are.
+type Mounts = mounts.Mounts
+
 // Call is a request that has been answered, as the access log is told.
 type Call = accesslog.Call
 
@@ -65,6 +73,9 @@ type Options struct {
 	// Files serves FILE values; nil for a component that is connected to no box. New fills in its
 	// Component, Timeout and Log.
 	Files *Files
+	// Mounts are brought before the function is imported; nil for a component without some. New fills
+	// in its Unsigned, Timeout, Stored and Log.
+	Mounts *Mounts
 	// Unsigned says that calls without the gateway's signature are answered, too. User is who makes
 	// them; "": they are anonymous, and have no files.
 	Unsigned bool
@@ -86,7 +97,12 @@ type Service struct {
 	front   *front.Server
 	pool    *pool.Pool
 	handler http.Handler
+	mounts  *Mounts
+	socket  string
 }
+
+// hidden is the end of the socket's name until workers may come to it.
+const hidden = ".later"
 
 // New listens for workers. The caller closes the service.
 func New(o Options, log *slog.Logger) (*Service, error) {
@@ -95,7 +111,19 @@ func New(o Options, log *slog.Logger) (*Service, error) {
 		Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
-	p, err := pool.Listen(o.Socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)
+	socket := o.Socket
+	if o.Mounts != nil { // workers look for it while the mounts come, and import nothing before they have found it
+		socket += hidden
+		if err := os.Remove(o.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("removing the socket of an earlier start: %w", err)
+		}
+		o.Mounts.Unsigned, o.Mounts.Timeout, o.Mounts.Log, o.Mounts.Stored = o.Unsigned, o.Timeout, log, f.Stored
+		o.Mounts.Init()
+		if o.Mounts.Writable() {
+			f.Mounts = o.Mounts
+		}
+	}
+	p, err := pool.Listen(socket, o.Queue*max(1, o.Workers), o.Model != nil, f.Watch(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +139,7 @@ func New(o Options, log *slog.Logger) (*Service, error) {
 	if o.Model != nil {
 		f.Model = &model.Model{Source: o.Model, Load: p.Load, Fetched: f.Fetched, Log: log}
 	}
-	return &Service{pool: p, front: f, handler: f.Handler()}, nil
+	return &Service{pool: p, front: f, handler: f.Handler(), mounts: o.Mounts, socket: o.Socket}, nil
 }
 
 // Metrics answers a Prometheus.
@@ -124,7 +152,43 @@ func (s *Service) Active() int { return s.front.Active() }
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Close stops accepting workers; those that are there end when their connections do.
-func (s *Service) Close() error { return s.pool.Close() }
+func (s *Service) Close() error {
+	if s.mounts != nil {
+		s.mounts.Close()
+	}
+	return s.pool.Close()
+}
+
+// Bring brings the mounts, if there are some, and then lets workers come. It tries until it has, or the
+// context ends. The error is ErrInvalidMounts: the component cannot start with them.
+func (s *Service) Bring(ctx context.Context) error {
+	if s.mounts == nil {
+		return nil
+	}
+	for start := time.Now(); ; {
+		got, err := s.mounts.Storage.Fetch(ctx)
+		if err == nil {
+			err = s.mounts.Watch()
+		}
+		if err == nil {
+			s.front.Log.Info("mounts fetched", "files", got.Files, "bytes", got.Bytes, "seconds",
+				time.Since(start).Seconds())
+			s.front.Mounted(time.Since(start), got.Files, got.Bytes)
+			return os.Rename(s.socket+hidden, s.socket)
+		}
+		if errors.Is(err, mounts.ErrInvalid) {
+			return err
+		}
+		if ctx.Err() == nil {
+			s.front.Log.Error("fetching the mounts", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
 
 // Look looks for the model, if there is one, until its source has said whether it is there, or the
 // context ends; later looks are the calls'. The error is ErrInvalid: the component cannot start

@@ -61,6 +61,13 @@ def from_file(path):
     return module
 
 
+def hidden(folder, mounts):
+    """The function's own folder must not be one of the mounts, nor lie in one: its modules would not be found."""
+    for mount in filter(None, mounts.split(":")):
+        if (folder + "/").startswith(mount + "/"):
+            raise ValueError("connectedBoxes mounts a box at %s, which hides the function's folder %s: choose another mountPath" % (mount, folder))
+
+
 def declared(function):
     """The arguments to call the function with, out of ARGUMENTS."""
     code = getattr(function, "__code__", None)
@@ -131,6 +138,7 @@ class Worker:
         gc.set_threshold(YOUNG)
         try:
             sys.path.insert(0, os.getcwd())
+            hidden(os.getcwd(), self.options.mounts)
             started = time.monotonic()
             self.function = resolve(self.options.inference)
             self.arguments = declared(self.function)

@@ -1,6 +1,6 @@
 """Calls one Python function for unip's inference server.
 
-    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N]
+    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N] [--mounts PATH:PATH]
 
 MODULE is package.module, or a file: /folder/file.py.
 
@@ -287,7 +287,7 @@ class Options:
     """The flags, by their names with _ for -; reason is the pipe of a worker's reason."""
 
     socket = inference = None
-    model_loader = ""
+    model_loader = mounts = ""
     workers = "1"
     reason = None
 
@@ -296,7 +296,7 @@ class Options:
         for argument in rest:
             name, equals, value = argument.partition("=")
             key = name[2:].replace("-", "_")
-            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers"):
+            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers", "mounts"):
                 sys.exit("worker: unknown argument %s; see the beginning of %s" % (argument, __file__))
             setattr(self, key, value if equals else next(rest, ""))
         if not self.socket or not self.inference or not self.workers.isdigit() or int(self.workers) < 1:

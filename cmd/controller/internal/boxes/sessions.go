@@ -63,7 +63,8 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 // usageFor is what a session reads to know how full the box is: that of the gateway, which gives
 // links to write, and that of servers, which store files of calls.
 func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
-	if box.Spec.S3DefaultStorage == nil || use != databox.Files && use != databox.Calls {
+	writes := use == databox.Files || use == databox.Calls || use == databox.MountWrite
+	if box.Spec.S3DefaultStorage == nil || !writes {
 		return nil
 	}
 	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)

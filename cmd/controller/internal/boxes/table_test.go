@@ -27,6 +27,7 @@ var holders = map[string]string{
 	"files": "gateway", "put-links": "gateway, to sign links", "get-links": "gateway, to sign links",
 	"calls": "`server` of a component with the box", "calls-read": "`server`, the box is readOnly",
 	"model": "`server` of the component with the model",
+	"mount": "`server` of a component that mounts it", "mount-write": "`server` of a component whose calls write there",
 }
 
 // The table of sessions in docs/security.md is made of the policies themselves.
@@ -42,9 +43,11 @@ func TestTableOfSessions(t *testing.T) {
 		{"storage", platformv1.DataBoxSpec{}, []platformv1.Session{
 			{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}, {Use: "calls"}, {Use: "calls-read"},
 			{Use: "model", Object: "KEY"}, {Use: "model", Object: "FOLDER/"},
+			{Use: "mount", Object: "FOLDER/"}, {Use: "mount", Object: "/"},
+			{Use: "mount-write", Object: "FOLDER/"}, {Use: "mount-write", Object: "/"},
 		}},
 		{"dataset", dataset, []platformv1.Session{{Use: "files"}, {Use: "get-links"}, {Use: "model", Object: "KEY"},
-			{Use: "model", Object: "FOLDER/"}}},
+			{Use: "model", Object: "FOLDER/"}, {Use: "mount", Object: "/"}}},
 	} {
 		b := box("uid")
 		b.Spec = kind.spec
@@ -107,12 +110,13 @@ func rights(t *testing.T, policy string) string {
 		if s.Effect == "Deny" {
 			words = "never " + words
 		}
-		switch {
-		case s.Condition["StringLike"] != nil:
+		if s.Condition["StringLike"] != nil {
 			words += " (prefix `" + s.Condition["StringLike"]["s3:prefix"] + "`)"
-		case s.Condition["StringEquals"] != nil:
+		}
+		if s.Condition["StringEquals"] != nil {
 			words += " (one folder at a time)"
-		case s.Condition["Null"] != nil:
+		}
+		if s.Condition["Null"] != nil {
 			words += " (no copy, no tags)"
 		}
 		all = append(all, words)

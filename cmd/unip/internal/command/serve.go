@@ -48,7 +48,9 @@ environment is your own with the manifest's env. A function in a file of the con
 model is looked for below --boxes, a folder per DataBox: the object of modelPath, in
 <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster, and when it
 comes or changes, it is loaded. FILE values of calls are files
-below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. What the function
+below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. So are the folders of
+connectedBoxes: s3Path of a box is <boxes>/<box>/<s3Path>, and variables of the manifest's env that name
+a mountPath lead there; a path that cannot be made on this machine is named at the start. What the function
 prints, and a line per call, go to standard error. Web pages of other origins cannot call, and the
 URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address
 of this machine; other names need --allow-host. Links that lead out of --boxes are not followed. It
@@ -121,7 +123,16 @@ func (s *serving) run(c *cobra.Command) error {
 	if o.Inference != x.Inference {
 		o.Log.Info(fmt.Sprintf("in place of the function %s: %s", x.Inference, o.Inference))
 	}
-	o.Env = environment(m, x, c.ErrOrStderr())
+	mounts, err := s.mounts(x.Mounts)
+	if err != nil {
+		return err
+	}
+	undo, err := mounts.Place(os.Geteuid() == 0, o.Log)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	o.Env = environment(m, x, mounts, c.ErrOrStderr())
 	if x.Model != nil {
 		if o.Model, err = s.model(*x.Model, o.Log); err != nil {
 			return err
@@ -220,9 +231,25 @@ func (s *serving) folders(namespace string, boxes []module.FileBox, log *slog.Lo
 	return f, nil
 }
 
+// mounts are the folders in the role of those that the component mounts.
+func (s *serving) mounts(all []module.Mount) (devserver.Mounts, error) {
+	dir, err := filepath.Abs(s.boxes)
+	if err != nil {
+		return nil, err
+	}
+	var found devserver.Mounts
+	for _, m := range all {
+		below := filepath.Join(m.Box, filepath.FromSlash(m.Prefix))
+		found = append(found, devserver.Mount{Path: m.Path, Local: filepath.Join(dir, below),
+			Shown: filepath.Join(s.boxes, below), Write: m.Write})
+	}
+	return found, nil
+}
+
 // environment is this process's own, without what the other commands log in with, and over it the
-// component's: the objects of envFrom, then env, as far as the manifests hold the values.
-func environment(m *module.Module, x module.Component, stderr io.Writer) []string {
+// component's: the objects of envFrom, then env, as far as the manifests hold the values. What names
+// a mounted folder names the one that is here.
+func environment(m *module.Module, x module.Component, mounts devserver.Mounts, stderr io.Writer) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "UNIP_PASSWORD=") || strings.HasPrefix(e, "UNIP_TOKEN=")
 	})
@@ -237,18 +264,18 @@ func environment(m *module.Module, x module.Component, stderr io.Writer) []strin
 				x.Places.EnvFrom[i], kind, name)
 		}
 		for _, key := range slices.Sorted(maps.Keys(values)) {
-			env = append(env, from.Prefix+key+"="+values[key])
+			env = append(env, from.Prefix+key+"="+mounts.Value(values[key]))
 		}
 	}
 	for i, e := range x.Env {
 		if e.ValueFrom == nil {
-			env = append(env, e.Name+"="+e.Value)
+			env = append(env, e.Name+"="+mounts.Value(e.Value))
 			continue
 		}
 		kind, name, key, optional := module.KeyOf(e.ValueFrom)
 		values, _ := m.Values(kind, name)
 		if value, ok := values[key]; ok {
-			env = append(env, e.Name+"="+value)
+			env = append(env, e.Name+"="+mounts.Value(value))
 		} else if !optional {
 			fmt.Fprintf(stderr, "%s: the key %s of the %s %s is not in the manifests: set %s in your own environment\n",
 				x.Places.Env[i], key, kind, name, e.Name)

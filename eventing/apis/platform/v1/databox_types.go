@@ -64,14 +64,16 @@ type DataBoxSpec struct {
 
 // Session is a use of a box, and with it what the session's holder may do.
 //
-// +kubebuilder:validation:XValidation:rule="(self.use == 'model') == has(self.object)",message="object is the model's, and only the model's"
+// +kubebuilder:validation:XValidation:rule="(self.use in ['model', 'mount', 'mount-write']) == has(self.object)",message="object belongs to model, mount and mount-write, and to no other use"
 type Session struct {
 	// Use: files (the file API lists and deletes), put-links and get-links (it signs links), calls
-	// and calls-read (FILE inputs and outputs of calls), model (one object or folder). A dataset
-	// has files, get-links and model.
-	// +kubebuilder:validation:Enum=files;put-links;get-links;calls;calls-read;model
+	// and calls-read (FILE inputs and outputs of calls), model (one object or folder), mount and
+	// mount-write (a folder that a component mounts, and what its calls write there). A dataset has
+	// files, get-links, model and mount.
+	// +kubebuilder:validation:Enum=files;put-links;get-links;calls;calls-read;model;mount;mount-write
 	Use string `json:"use"`
-	// Object is the key of a model; ending in "/" it is the prefix of a folder.
+	// Object is the key of a model; ending in "/" it is the prefix of a folder. What is mounted is
+	// always a folder; "/" alone is all that is not users'.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional

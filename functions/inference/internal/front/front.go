@@ -20,9 +20,11 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/model"
+	"github.com/unip-knative/unip/functions/inference/internal/mounts"
 	"github.com/unip-knative/unip/functions/inference/internal/numbers"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
+	"github.com/unip-knative/unip/functions/inference/internal/rights"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -45,7 +47,9 @@ type Server struct {
 	User     string
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
-	Log   *slog.Logger
+	// Mounts is nil for a component whose calls write into no mounted folder.
+	Mounts *mounts.Mounts
+	Log    *slog.Logger
 	// AccessLog is told of each request; nil: nobody is.
 	AccessLog func(accesslog.Call)
 	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may
@@ -189,6 +193,12 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		reuse(buffer)
 		buffer = nil
 	}
+	written, err := s.beginMounts(r, n, &call)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	defer endMounts(written)
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	s.noteCall(n, answer, err)
 	if err != nil { // the worker may still read the buffer: it is not reused
@@ -196,6 +206,11 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		return
 	}
 	reuse(buffer)
+	if err := storeMounts(r, written); err != nil {
+		rights.Close(answer.Files)
+		s.refuse(w, r, err)
+		return
+	}
 	if s.Model != nil {
 		w.Header().Set("Unip-Model-Etag", s.Model.ETag())
 	}

@@ -66,7 +66,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *probl
 		err = s.once.Take(claims, now)
 	}
 	if err == nil {
-		n.user = claims.User
+		n.user, n.signed = claims.User, true
 		return nil
 	}
 	s.Log.Warn("caller refused", "error", err)

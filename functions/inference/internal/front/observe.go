@@ -26,6 +26,7 @@ import (
 type notes struct {
 	id     string // of the request
 	user   string
+	signed bool   // by the gateway
 	trace  string // the trace's id, "" for none
 	worker int
 	called bool // the function was called, or its call waited

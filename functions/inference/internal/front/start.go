@@ -50,6 +50,15 @@ func (s *Server) Fetched(took time.Duration, size int64) {
 	s.start.size = size
 }
 
+// Mounted notes the folders that have come from their boxes.
+func (s *Server) Mounted(took time.Duration, files int, bytes int64) {
+	s.phase(metrics.PhaseMounts, took.Seconds())
+	s.metrics.Mounted(files, bytes)
+}
+
+// Stored counts what calls have written into such folders.
+func (s *Server) Stored(files int, bytes int64) { s.metrics.Stored(files, bytes) }
+
 // firstCall writes the one line that says where the time of a cold start went, after the first
 // call.
 func (s *Server) firstCall(took time.Duration) {
@@ -58,8 +67,8 @@ func (s *Server) firstCall(took time.Duration) {
 		s.start.mu.Lock()
 		defer s.start.mu.Unlock()
 		line := []any{"model_bytes", s.start.size}
-		for _, name := range []string{metrics.PhaseFetch, metrics.PhaseImport, metrics.PhaseLoad, metrics.PhaseReady,
-			metrics.PhaseFirstCall} {
+		for _, name := range []string{metrics.PhaseMounts, metrics.PhaseFetch, metrics.PhaseImport, metrics.PhaseLoad,
+			metrics.PhaseReady, metrics.PhaseFirstCall} {
 			line = append(line, name+"_seconds", s.start.seconds[name])
 		}
 		s.Log.Info("start", line...)

@@ -33,8 +33,10 @@ const (
 	OutcomeDied    = "died"    // its process ended
 )
 
-// Phases of a start. A component without a model has no fetch and no load.
+// Phases of a start. A component without a model has no fetch and no load, one without mounts no
+// mounts.
 const (
+	PhaseMounts    = "mounts"     // of the folders that are mounted from their boxes, before the import
 	PhaseImport    = "import"     // of the function's module, in the worker
 	PhaseFetch     = "fetch"      // of the model from its box
 	PhaseLoad      = "load"       // of the model by the function's loader
@@ -56,6 +58,8 @@ type Metrics struct {
 	ends     map[string]prometheus.Counter  // of workers, by reason
 	start    *prometheus.GaugeVec
 	model    prometheus.Gauge
+	mounted  [2]prometheus.Gauge   // files, bytes
+	stored   [2]prometheus.Counter // files, bytes
 
 	mu     sync.RWMutex
 	routes map[key]series
@@ -82,6 +86,17 @@ func New(state func() pool.State) *Metrics {
 			Help: "How long the phases of the last start took."}, []string{"phase"}),
 		model: prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_model_size_bytes",
 			Help: "Size of the fetched model."}),
+		mounted: [2]prometheus.Gauge{
+			prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_mounted_files",
+				Help: "Files that connectedBoxes have brought at the start."}),
+			prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_mounted_bytes", Help: "Size of these files."}),
+		},
+		stored: [2]prometheus.Counter{
+			prometheus.NewCounter(prometheus.CounterOpts{Name: "unip_mounts_stored_files_total",
+				Help: "Files that calls have written into mounted folders, and that were stored."}),
+			prometheus.NewCounter(prometheus.CounterOpts{Name: "unip_mounts_stored_bytes_total",
+				Help: "Size of these files."}),
+		},
 	}
 	route := []string{"http_request_method", "http_route", "http_response_status_code"}
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_duration_seconds",
@@ -107,6 +122,7 @@ func New(state func() pool.State) *Metrics {
 			func() float64 { return float64(value(state())) })
 	}
 	m.registry.MustRegister(m.active, m.duration, m.request, m.response, m.wait, m.start, m.model, function, ends,
+		m.mounted[0], m.mounted[1], m.stored[0], m.stored[1],
 		gauge("unip_queue_depth", "Calls that wait for a free worker.", func(s pool.State) int { return s.Waiting }),
 		gauge("unip_queue_limit", "How many calls may wait.", func(s pool.State) int { return s.Queue }),
 		gauge("unip_workers", "Workers that take calls.", func(s pool.State) int { return s.Serving }),
@@ -194,3 +210,15 @@ func (m *Metrics) Phase(phase string, seconds float64) { m.start.WithLabelValues
 
 // Model notes the size of the model in bytes.
 func (m *Metrics) Model(size int64) { m.model.Set(float64(size)) }
+
+// Mounted notes what the mounts have brought.
+func (m *Metrics) Mounted(files int, bytes int64) {
+	m.mounted[0].Set(float64(files))
+	m.mounted[1].Set(float64(bytes))
+}
+
+// Stored counts what calls have written into mounts.
+func (m *Metrics) Stored(files int, bytes int64) {
+	m.stored[0].Add(float64(files))
+	m.stored[1].Add(float64(bytes))
+}
