@@ -18,6 +18,8 @@ type StartAttempt struct {
 	Number   int
 	Name     string
 	Complete bool
+	// Patience is how long its transfers may wait for storage: what the stage has left of it.
+	Patience time.Duration
 }
 
 // StopAttempt ends an attempt that goes on; its log is kept. One that has ended or is not there

@@ -25,10 +25,13 @@ func (x *step) failed(st *runtimev1.StageStatus, f failure) {
 		x.waitOver(st)
 		return
 	case f.ours || x.commit(st) == Committed:
-		x.wait(st)
+		x.wait(st, x.now.Add(-f.waited))
 	default:
 		x.waitOver(st)
 		st.Failures++
+	}
+	if f.unpublished {
+		st.PublishFailures++
 	}
 	st.DueTime = x.at(x.now.Add(pause(st.Attempt)))
 	st.Message = attemptFailed(st) + f.message
@@ -49,18 +52,21 @@ func (x *step) between(st *runtimev1.StageStatus) {
 func (x *step) mayGoOnTrying(st *runtimev1.StageStatus) bool {
 	commit := x.commit(st)
 	if commit == Unknown {
-		x.wait(st)
+		x.wait(st, x.now)
 		x.lookAt(x.now.Add(maxPause))
 		x.say("stage %s waits since %s: storage does not say whether it has committed its outputs (%s: %s)", st.Name,
 			stamp(st.WaitingSince.Time), st.Reason, st.Message)
 	}
 	switch {
-	case st.WaitingSince != nil && x.waited(st) > x.seen.Patience:
+	case st.WaitingSince != nil && x.waited(st) >= x.seen.Patience:
 		x.failForGood(st, fmt.Sprintf("; it has waited for %s, which is all that runs.patienceMinutes allows",
 			x.seen.Patience))
 		return false
 	case commit == NoCommit && st.Failures > int(st.Spec.Retries):
 		x.failForGood(st, "")
+		return false
+	case commit == NoCommit && st.PublishFailures > maxPublishFailures:
+		x.failForGood(st, fmt.Sprintf("; its container has run %d times for nothing", st.PublishFailures))
 		return false
 	}
 	return commit != Unknown
@@ -94,9 +100,9 @@ func (x *step) commit(st *runtimev1.StageStatus) Commit {
 }
 
 // wait begins to count how long a stage waits for what is not its doing, unless that has begun.
-func (x *step) wait(st *runtimev1.StageStatus) {
+func (x *step) wait(st *runtimev1.StageStatus, since time.Time) {
 	if st.WaitingSince == nil || st.WaitingSince.After(x.now) { // the clock was set back
-		st.WaitingSince = x.at(x.now)
+		st.WaitingSince = x.at(since)
 	}
 }
 
@@ -110,6 +116,9 @@ func (x *step) waitOver(st *runtimev1.StageStatus) {
 // waited is how long a stage has waited in all.
 func (x *step) waited(st *runtimev1.StageStatus) time.Duration {
 	before := time.Duration(st.WaitedSeconds) * time.Second
+	if st.WaitingSince == nil {
+		return before
+	}
 	return before + max(0, x.now.Sub(st.WaitingSince.Time)).Round(time.Second)
 }
 

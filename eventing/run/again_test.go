@@ -299,3 +299,80 @@ func TestTheRecordWaitsForStorage(t *testing.T) {
 		}
 	}
 }
+
+// What a transfer has waited for storage counts as the stage's waiting: the next attempt's transfers
+// have what is left of it, and each has a little.
+func TestPatienceIsTheStages(t *testing.T) {
+	t.Parallel()
+	inVain := func(d time.Duration) run.Attempt {
+		return run.Attempt{Phase: run.Ended, Part: run.Fetch, ExitCode: 3, Retry: true, Message: "no answer", Waited: d}
+	}
+	for _, c := range []struct {
+		before, waited, want time.Duration
+	}{
+		{0, 0, time.Hour - time.Minute}, // between the two
+		{0, 20 * time.Minute, 39 * time.Minute},
+		{30 * time.Minute, 20 * time.Minute, 9 * time.Minute},
+		{30 * time.Minute, 28*time.Minute + 30*time.Second, time.Minute}, // a little
+	} {
+		r := running(0, 1)
+		r.Status.Stages[0].WaitedSeconds = int64(c.before / time.Second)
+		take(r, inVain(c.waited), run.NoCommit, time.Hour)
+		_, actions := take(r, run.Attempt{}, run.NoCommit, time.Hour+time.Minute)
+		if all := starts(actions); len(all) != 1 || all[0].Patience != c.want {
+			t.Errorf("after %s, and %s in an attempt: %+v, want %s", c.before, c.waited, all, c.want)
+		}
+	}
+	// An attempt that has waited for all that there is was the last.
+	r := running(0, 1)
+	if st, _ := take(r, inVain(time.Hour), run.NoCommit, time.Hour); st.State != runtimev1.Failed ||
+		st.Reason != run.ReasonStorageError || !strings.Contains(st.Message, "it has waited for 1h0m0s") {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A publish that dies each time is not the stage's doing, and does not have its container run again
+// for ever. The end names what died.
+func TestAPublishThatAlwaysDies(t *testing.T) {
+	t.Parallel()
+	r := running(0, 1)
+	died := run.Attempt{Phase: run.Ended, Part: run.Publish, ExitCode: 137, Reason: "OOMKilled"}
+	now := time.Second
+	for n := 1; ; n++ {
+		st, _ := take(r, died, run.NoCommit, now)
+		if st.State == runtimev1.Failed {
+			if n != 6 || st.Failures != 0 || st.Reason != run.ReasonTransferDied ||
+				!strings.Contains(r.Status.Message, "publish died with exit code 137 (OOMKilled); its container has run 6 times") {
+				t.Errorf("after %d: %+v: %s", n, st, r.Status.Message)
+			}
+			return
+		}
+		if n > 6 {
+			t.Fatal("it goes on for ever")
+		}
+		now += time.Minute
+		take(r, run.Attempt{}, run.NoCommit, now)
+		now += time.Second
+		working := atWork
+		working.Made, working.Since = epoch.Add(now), epoch.Add(now)
+		take(r, working, run.NoCommit, now)
+	}
+}
+
+// With a commit its death costs nobody's work, and is waited for.
+func TestACompletionThatAlwaysDies(t *testing.T) {
+	t.Parallel()
+	r := running(0, 1)
+	r.Status.Stages[0].RanAttempt = 1
+	died := killed
+	died.Complete = true
+	now := time.Second
+	for range 20 {
+		if st, _ := take(r, died, run.Committed, now); st.State != runtimev1.Pending {
+			t.Fatalf("%+v", st)
+		}
+		now += time.Minute
+		take(r, run.Attempt{}, run.Committed, now)
+		now += time.Second
+	}
+}

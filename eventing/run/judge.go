@@ -20,6 +20,7 @@ const (
 	ReasonImagePull        = "ImagePull"
 	ReasonEvicted          = "Evicted"
 	ReasonStorageError     = "StorageError"
+	ReasonTransferDied     = "TransferDied"
 	ReasonInvalidInput     = "InvalidInput"
 	ReasonInvalidOutput    = "InvalidOutput"
 	ReasonBoxFull          = "BoxFull"
@@ -202,10 +203,11 @@ func (x *step) attemptEnded(st *runtimev1.StageStatus, a Attempt) {
 	case a.Disrupted:
 		f.reason, f.message, f.ours = ReasonEvicted, "its node put it out: "+cmp.Or(a.Message, a.Reason), true
 	case a.Part == Publish:
-		f = ofTransfer(a, "its outputs could not be taken: ", ReasonInvalidOutput)
+		f = ofTransfer(a, "its outputs could not be taken: ", "publish", ReasonInvalidOutput)
 		f.exitCode = new(int32(0)) // the function's
+		f.unpublished = f.ours && !a.Complete
 	case a.Part == Fetch:
-		f = ofTransfer(a, "its inputs could not be brought: ", ReasonInvalidInput)
+		f = ofTransfer(a, "its inputs could not be brought: ", "fetch", ReasonInvalidInput)
 	case a.Part == Function:
 		f = ofFunction(st, a)
 	default:
@@ -231,6 +233,10 @@ type failure struct {
 	reason, message string
 	// ours: it is not the stage's doing, so its retries are not spent on it.
 	ours bool
+	// unpublished: the function has run, and publish has failed, though not by the stage's doing.
+	unpublished bool
+	// waited is how long it was waited already for what is not the stage's doing.
+	waited time.Duration
 	// goesOn: the attempt would go on by itself.
 	goesOn bool
 	// hopeless: it had but to complete what is committed, and says that this cannot be done: a box
@@ -240,14 +246,13 @@ type failure struct {
 	at       time.Time
 }
 
-func ofTransfer(a Attempt, what, reason string) failure {
-	words := a.Message
-	if words == "" {
-		words = fmt.Sprintf("exit code %d (%s)", a.ExitCode, a.Reason)
-	}
-	f := failure{reason: reason, message: what + words}
+func ofTransfer(a Attempt, what, who, reason string) failure {
+	f := failure{reason: reason, message: what + a.Message, waited: a.Waited}
 	switch {
-	case a.Retry || a.Message == "":
+	case a.Message == "":
+		f.reason, f.ours = ReasonTransferDied, true
+		f.message = what + fmt.Sprintf("%s died with exit code %d (%s)", who, a.ExitCode, a.Reason)
+	case a.Retry:
 		f.reason, f.ours = ReasonStorageError, true
 	case a.BoxFull:
 		f.reason = ReasonBoxFull

@@ -172,6 +172,8 @@ type Attempt struct {
 	// Retry and BoxFull are what Fetch and Publish say of their failure, in Message. Without a
 	// message they said nothing.
 	Retry, BoxFull bool
+	// Waited is how long they had waited for storage then.
+	Waited time.Duration
 	// Files and Bytes that Publish left. Kept counts the copies that it did not make, because a file
 	// that came after the commit lies in their place.
 	Files, Kept int

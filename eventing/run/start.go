@@ -120,5 +120,6 @@ func (x *step) start(st *runtimev1.StageStatus) {
 	}
 	x.starts = append(x.starts, StartAttempt{
 		Stage: st.Name, Number: st.Attempt, Name: st.Job, Complete: st.RanAttempt > 0,
+		Patience: max(x.seen.Patience-x.waited(st), leastPatience),
 	})
 }

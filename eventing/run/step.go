@@ -31,6 +31,11 @@ const (
 	GraceTaken = 5 * time.Second
 	// stopAgain is the pause before attempts of a run that has ended are stopped again.
 	stopAgain = time.Second
+	// leastPatience is what each attempt has of it, however long its stage has waited.
+	leastPatience = time.Minute
+	// maxPublishFailures is how often the user's container is run again for the sake of a publish
+	// that fails, though not by the stage's doing: what fails so often does so for a reason.
+	maxPublishFailures = 5
 	// maxPause is the longest pause before a further attempt, and before another look at what is
 	// waited for.
 	maxPause = 30 * time.Second

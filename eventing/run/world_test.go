@@ -37,7 +37,7 @@ type world struct {
 	outages  []span            // of storage
 	patience time.Duration
 	jumps    bool                 // clocks do
-	waits    map[string]time.Time // by stage: when it was first seen to wait
+	waits    map[string]time.Time // by stage: since when it waits, as far as the world knows
 	own      map[string]int       // by stage: attempts that failed by its own doing
 	recorded bool
 	sessions bool
@@ -308,6 +308,9 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 	if st.WaitingSince != nil && w.waits[st.Name].IsZero() {
 		w.waits[st.Name] = w.now
 	}
+	if ended := w.attempt(was.Job); ended != nil && was.State == runtimev1.Running {
+		w.countWait(ended)
+	}
 	retries := int(st.Spec.Retries)
 	most := 8 + retries + 2*int(w.patience/(30*time.Second))
 	waited := w.now.Sub(w.waits[st.Name])
@@ -319,6 +322,9 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 	case !w.jumps && !st.State.Done() && st.WaitingSince != nil &&
 		w.now.Sub(st.WaitingSince.Time) > w.patience+5*time.Minute:
 		w.fault("stage %s waits longer than patience allows, since %s", st.Name, st.WaitingSince.Sub(epoch))
+	case !w.jumps && w.vain(st.Name) > w.patience+2*time.Minute:
+		w.fault("attempts of stage %s have waited for storage for %s, and patience is %s", st.Name, w.vain(st.Name),
+			w.patience)
 	}
 	if was.State != runtimev1.Running || st.State != runtimev1.Pending && st.State != runtimev1.Failed {
 		return
@@ -337,13 +343,44 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 	w.judgeFailure(d, st, waited)
 }
 
+// countWait notes since when a stage waits whose attempt has waited for storage in vain.
+func (w *world) countWait(a *attempt) {
+	end := a.seen(w.now)
+	if since := end.Since.Add(-end.Waited); end.Waited > 0 && (w.waits[a.stage].IsZero() || since.Before(w.waits[a.stage])) {
+		w.waits[a.stage] = since
+	}
+}
+
+// vain is how long attempts of a stage have waited for storage in vain.
+func (w *world) vain(stage string) (sum time.Duration) {
+	for _, a := range w.attempts {
+		if a.stage == stage {
+			sum += a.seen(w.now).Waited
+		}
+	}
+	return sum
+}
+
+// forNothing counts the attempts of a stage whose container has run and whose publish has then
+// failed, though not by the stage's doing.
+func (w *world) forNothing(stage string) (n int) {
+	for _, a := range w.attempts {
+		end := a.seen(w.now)
+		if a.stage == stage && !a.complete && end.Phase == run.Ended && end.Part == run.Publish && end.ExitCode != 0 &&
+			(end.Retry || end.Message == "") {
+			n++
+		}
+	}
+	return n
+}
+
 func (w *world) judgeFailure(d *driver, st runtimev1.StageStatus, waited time.Duration) {
 	committed := w.commits[st.Name]
 	forGood := st.Reason == run.ReasonNotStarted && st.Message == neverMade
 	const written = 5 * time.Second // so much later than the driver has seen it
 	patienceOver := !w.waits[st.Name].IsZero() && (w.jumps || waited >= w.patience-written)
 	switch {
-	case st.State != runtimev1.Failed || forGood || patienceOver:
+	case st.State != runtimev1.Failed || forGood || patienceOver || w.forNothing(st.Name) > 5:
 	case committed.attempt > 0 && committed.at.Before(d.observed):
 		w.fault("stage %s has a commit since %s, and fails: %s", st.Name, committed.at.Sub(epoch), st.Message)
 	case !w.jumps && w.own[st.Name] <= int(st.Spec.Retries):
@@ -459,7 +496,8 @@ type attempt struct {
 	phases      []run.Attempt // by Since
 	stopped     time.Time     // frozen from then on
 	gone        time.Time
-	complete    bool      // it only completes
+	complete    bool // it only completes
+	patience    time.Duration
 	silent      time.Time // its node is lost: nothing more is heard of it
 	zombie      bool      // goes on when nothing of it is seen any more
 }
@@ -541,7 +579,7 @@ func (w *world) make(x run.StartAttempt) {
 	case c.attempt == 0 && x.Complete:
 		w.fault("attempt %d of stage %s completes what is not there", x.Number, x.Stage)
 	}
-	a := &attempt{name: x.Name, stage: x.Stage, number: x.Number, complete: x.Complete}
+	a := &attempt{name: x.Name, stage: x.Stage, number: x.Number, complete: x.Complete, patience: x.Patience}
 	w.attempts = append(w.attempts, a)
 	w.fate(a)
 	for _, p := range a.phases {
@@ -614,8 +652,8 @@ func (w *world) fate(a *attempt) {
 	transfer := func(part run.Part, phase run.Phase) bool {
 		add(time.Second, run.Attempt{Phase: phase, Part: part})
 		wait := w.away(t).Sub(t)
-		if wait > w.patience {
-			end(w.patience, part, run.Attempt{ExitCode: 3, Retry: true, Message: "no answer"})
+		if wait > a.patience {
+			end(a.patience, part, run.Attempt{ExitCode: 3, Retry: true, Message: "no answer", Waited: a.patience})
 			return false
 		}
 		t = t.Add(max(wait, 0))

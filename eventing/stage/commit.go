@@ -99,6 +99,8 @@ type Result struct {
 	// did not answer) or not (an output holds a link).
 	Error string `json:"error,omitempty"`
 	Retry bool   `json:"retry,omitempty"`
+	// WaitedSeconds is how long storage had not answered then.
+	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
 	// BoxFull: the outputs do not fit into the box that they were to go to. Nothing of them is
 	// visible.
 	BoxFull bool `json:"boxFull,omitempty"`

@@ -72,6 +72,9 @@ func run(ctx context.Context, args []string) int {
 	result, err := inTime(ctx, func() (stage.Result, error) { return planned.do(ctx, *sessions, *data) })
 	if err != nil {
 		result.Error, result.Retry = err.Error(), storage.Retry(err)
+		if p, ok := errors.AsType[*storage.PatienceError](err); ok {
+			result.WaitedSeconds = int64(p.Waited / time.Second)
+		}
 		_, result.BoxFull = errors.AsType[*databox.FullError](err)
 		slog.Error(args[0]+" failed", "error", err, "retry", result.Retry)
 	} else {

@@ -49,6 +49,8 @@ type Attempt struct {
 	Number int
 	// Complete: the stage has a commit, and nothing of the user's runs any more.
 	Complete bool
+	// Patience is how long fetch and publish try storage that does not answer.
+	Patience time.Duration
 }
 
 // JobName is the same for the same attempt whoever asks: Kubernetes refuses to create it twice.
@@ -67,8 +69,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 	}
 	fetch, publish := plans(run, st, a.Number, sessions)
 	publish.Complete = a.Complete
-	fetch.PatienceSeconds = patienceLeft(st, c.Runs)
-	publish.PatienceSeconds = fetch.PatienceSeconds
+	fetch.PatienceSeconds, publish.PatienceSeconds = seconds(a.Patience), seconds(a.Patience)
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)
@@ -133,13 +134,6 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 			},
 		},
 	}, nil
-}
-
-// patienceLeft is how long fetch and publish try storage that does not answer: as long as the stage
-// may still wait, and a little in any case.
-func patienceLeft(st *runtimev1.StageStatus, c installation.Runs) int64 {
-	const least = 60
-	return max(seconds(c.Patience())-st.WaitedSeconds, least)
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -101,7 +102,7 @@ func TestJobThatCompletes(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []installation.Profile{installation.Baseline, installation.Restricted} {
 		r := resolved(t, newRun(), diamond())
-		job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 3, Complete: true},
+		job, err := MakeJob(r, &r.Status.Stages[0], Attempt{Number: 3, Complete: true, Patience: 2 * time.Hour},
 			JobConfig{Image: "stage:1", Security: profile, Runs: installation.Default().Runs})
 		if err != nil {
 			t.Fatal(err)
@@ -130,16 +131,15 @@ func TestJobThatCompletes(t *testing.T) {
 	}
 }
 
-// A pod leaves a node that does not answer when the installation says so, lives long enough for the
-// patience of both transfers, and what a stage has waited before is not waited again.
+// A pod leaves a node that does not answer when the installation says so, and lives long enough for
+// the patience of both transfers, each of which has the attempt's.
 func TestJobsPatience(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
 	st := &r.Status.Stages[0]
 	c := JobConfig{Image: "stage:1", Runs: installation.Runs{PatienceMinutes: 30, LostNodeSeconds: 45}}
-	for waited, want := range map[int64]int64{0: 1800, 600: 1200, 1790: 60, 5000: 60} {
-		st.WaitedSeconds = waited
-		job, err := MakeJob(r, st, Attempt{Number: 2}, c)
+	for _, want := range []int64{1800, 60} {
+		job, err := MakeJob(r, st, Attempt{Number: 2, Patience: time.Duration(want) * time.Second}, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,8 +154,7 @@ func TestJobsPatience(t *testing.T) {
 			}
 		}
 		if f.PatienceSeconds != want || p.PatienceSeconds != want || p.Complete {
-			t.Errorf("after %d s of waiting: fetch %d, publish %d, want %d", waited, f.PatienceSeconds, p.PatienceSeconds,
-				want)
+			t.Errorf("fetch %d, publish %d, want %d", f.PatienceSeconds, p.PatienceSeconds, want)
 		}
 		if n := *pod.ActiveDeadlineSeconds; n != st.Spec.TimeoutSeconds+3600+2*1800 {
 			t.Errorf("the pod may live %d s", n)

@@ -178,6 +178,7 @@ func transferred(part life.Part, t *corev1.ContainerStateTerminated) life.Attemp
 		Phase: life.Ended, Part: part, Since: t.FinishedAt.Time, ExitCode: t.ExitCode, Reason: t.Reason,
 		Message: oneLine(r.Error), // names of files are in it, which are the stage's to choose
 		Retry:   r.Retry, BoxFull: r.BoxFull, Files: r.Files, Bytes: r.Bytes, Kept: r.Kept,
+		Waited: time.Duration(r.WaitedSeconds) * time.Second,
 	}
 }
 

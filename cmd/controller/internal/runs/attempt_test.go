@@ -124,7 +124,7 @@ func TestOutcomes(t *testing.T) {
 		"storage away in publish": {job(""), pod(ok, ok, exit(3, "Error", `{"error":"timeout","retry":true}`)),
 			runtimev1.Failed, "StorageError", "timeout", true, false},
 		"publish killed": {job(""), pod(ok, ok, exit(137, "OOMKilled", "")), runtimev1.Failed,
-			"StorageError", "exit code 137", true, false},
+			"TransferDied", "publish died with exit code 137 (OOMKilled)", true, false},
 		"evicted": {job(""), pod(ok, running(0), init, failed("Evicted"), target), runtimev1.Failed,
 			"Evicted", "low on disk", true, false},
 		"drained": {job(""), pod(ok, exit(143, "Error", "bye"), init, target, deleted),

@@ -95,7 +95,7 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 	c := plan.JobConfig{
 		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
 	}
-	job, err := plan.MakeJob(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete}, c)
+	job, err := plan.MakeJob(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}

@@ -170,7 +170,7 @@ type StageStatus struct {
 	// +optional
 	State State `json:"state,omitempty"`
 	// Reason is one word, as Kubernetes': Error, OOMKilled, ImagePull, DeadlineExceeded, Evicted,
-	// StorageError, InvalidOutput.
+	// StorageError, TransferDied, InvalidOutput.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// +optional
@@ -191,6 +191,10 @@ type StageStatus struct {
 	// Failures are the attempts that failed by the stage's own doing. Its retries bound them.
 	// +optional
 	Failures int `json:"failures,omitempty"`
+	// PublishFailures are the attempts in which the user's container has run and publish has then
+	// failed, though not by the stage's doing. There are at most six of them without a commit.
+	// +optional
+	PublishFailures int `json:"publishFailures,omitempty"`
 	// WaitingSince is the first failure that was not the stage's doing (storage, API server, node)
 	// since the user's container ran last.
 	// +optional

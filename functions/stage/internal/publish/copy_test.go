@@ -4,6 +4,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -353,8 +354,12 @@ func TestPatienceEnds(t *testing.T) {
 				return err
 			},
 		} {
-			if err := inTime(t, do); err == nil || !storage.Retry(err) || !strings.Contains(err.Error(), want) {
+			err := inTime(t, do)
+			if err == nil || !storage.Retry(err) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", what, err, want)
+			}
+			if p, ok := errors.AsType[*storage.PatienceError](err); !ok || p.Waited > time.Minute {
+				t.Errorf("%s does not say how long it has waited: %+v", what, p)
 			}
 		}
 	}

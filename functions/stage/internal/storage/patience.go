@@ -120,7 +120,7 @@ func (s *Sessions) Try(ctx context.Context, name string, transfer func(*minio.Cl
 				patience = s.limits.Renewal
 			}
 			if waited := away.since(over, err); waited >= patience {
-				return fmt.Errorf("%s for %s: %w", away.what, waited.Round(time.Second), err)
+				return &PatienceError{Waited: waited.Round(time.Second), what: away.what, err: err}
 			} else if left := patience - waited; pause > left {
 				pause = left
 			}
@@ -137,6 +137,18 @@ func (s *Sessions) Try(ctx context.Context, name string, transfer func(*minio.Cl
 		pause = min(2*pause, longestPause)
 	}
 }
+
+// PatienceError is the last error of what was tried until patience was over.
+type PatienceError struct {
+	Waited time.Duration
+	what   string
+	err    error
+}
+
+func (e *PatienceError) Error() string { return fmt.Sprintf("%s for %s: %v", e.what, e.Waited, e.err) }
+
+// Unwrap returns the reason.
+func (e *PatienceError) Unwrap() error { return e.err }
 
 // absence is a time in which storage does not answer.
 type absence struct {
