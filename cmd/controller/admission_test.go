@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
@@ -195,7 +197,25 @@ func TestWaitingRuns(t *testing.T) {
 	})
 }
 
-// A leader that dies leaves its pipelines' limits to the next one.
+// slowPipelines is a configuration whose questions for pipelines are on their way for a while.
+func slowPipelines(cfg *rest.Config, takes time.Duration) *rest.Config {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/pipelines") {
+				select {
+				case <-time.After(takes):
+				case <-r.Context().Done():
+				}
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	return cfg
+}
+
+// A leader that dies leaves its pipelines' limits to the next one, which admits nobody before it
+// knows them, though it hears of the runs long before.
 func TestNextLeaderCountsWhatIsStored(t *testing.T) {
 	c, cfg := startServers(t)
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
@@ -208,7 +228,7 @@ func TestNextLeaderCountsWhatIsStored(t *testing.T) {
 
 	one.way.shut() // it dies without a word
 	one.stop()
-	two := c.gated(t, cfg)
+	two := c.gated(t, slowPipelines(cfg, 3*time.Second))
 	c.events = two.events
 	c.leads(t, two)
 	// It has looked at all there is once it has carried out a run that came after.
