@@ -107,28 +107,23 @@ func (r *Receiver) drain(ctx context.Context, older time.Duration) (more bool, e
 
 // dialectOf is the dialect of an entry, and the usual one of entries from before there were several.
 func dialectOf(key string) string {
-	if parts := keyParts(key); len(parts) > 0 {
-		return parts[len(parts)-1]
+	if _, dialect, ok := strings.Cut(nameOf(key), "."); ok {
+		return dialect[strings.LastIndex(dialect, ".")+1:]
 	}
 	return usual
 }
 
 // bucketOf is the bucket that an entry is about; empty for those of before.
 func bucketOf(key string) string {
-	if parts := keyParts(key); len(parts) > 1 {
-		return parts[0]
-	}
-	return ""
+	name, _, _ := strings.Cut(nameOf(key), ".")
+	_, bucket, _ := strings.Cut(name, "_")
+	return bucket
 }
 
-// keyParts are what stands behind the time and the random text of an entry's key.
-func keyParts(key string) []string {
-	_, random, _ := strings.Cut(strings.TrimSuffix(path.Base(key), ".json"), "-")
-	_, rest, ok := strings.Cut(random, ".")
-	if !ok {
-		return nil
-	}
-	return strings.Split(rest, ".")
+// nameOf is what stands behind the time in an entry's key.
+func nameOf(key string) string {
+	_, name, _ := strings.Cut(strings.TrimSuffix(path.Base(key), ".json"), "-")
+	return name
 }
 
 // read reads an entry; nil when it has gone.

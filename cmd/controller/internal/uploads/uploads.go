@@ -133,12 +133,13 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// newKey is the key of an entry: <prefix><time>-<random>.<bucket>.<dialect>.json. The bucket says
-// whose turn it is before the entry was read.
+// newKey is the key of an entry: <prefix><time>-<random>_<bucket>.<dialect>.json. The bucket says
+// whose turn it is before the entry was read. Releases that know of no bucket there take it for a
+// part of the random text: whoever goes back to one loses none of what lies in the inbox.
 func newKey(prefix string, now time.Time, records []notification.Record, dialect string) string {
 	key := prefix + now.UTC().Format("20060102T150405.000000000") + "-" + rand.Text()
 	if len(records) > 0 && !strings.ContainsAny(records[0].Bucket, "./") {
-		key += "." + records[0].Bucket
+		key += "_" + records[0].Bucket
 	}
 	return key + "." + dialect + ".json"
 }
