@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -80,15 +78,7 @@ func applyChain(ctx context.Context, m *live.Module) error {
 		fmt.Fprintf(&b,
 			"    - {name: s%[1]d, image: {existingImageName: \"%[2]s\"}, command: [sh, -c, 'date +%%s.%%N | tee $UNIP_PIPELINE_T%[1]d/t'], inputs: [%[3]s], outputs: [{name: t%[1]d}]}\n", i, chainImage, in)
 	}
-	dir, err := os.MkdirTemp("", "unip-bench")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "chain.yaml"), []byte(b.String()), 0o600); err != nil {
-		return err
-	}
-	if err := m.Apply(ctx, dir); err != nil {
+	if err := m.ApplyText(ctx, b.String()); err != nil {
 		return err
 	}
 	return m.AwaitReady(ctx, 2*time.Minute)

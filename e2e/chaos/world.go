@@ -250,16 +250,7 @@ func (w *world) restart(ctx context.Context) error {
 
 // apply applies a module's manifests with a note that changes nothing that counts.
 func (w *world) apply(ctx context.Context, m *live.Module, note string) error {
-	dir, err := os.MkdirTemp("", "chaos-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	text := work.Manifests(m.Namespace, note)
-	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(text), 0o600); err != nil {
-		return err
-	}
-	return m.Apply(ctx, dir)
+	return m.ApplyText(ctx, work.Manifests(m.Namespace, note))
 }
 
 // close undoes what was done to the cluster.

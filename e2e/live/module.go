@@ -44,6 +44,38 @@ func (m *Module) Apply(ctx context.Context, path string) error {
 	return err
 }
 
+// ApplyText applies manifests that are in no file.
+func (m *Module) ApplyText(ctx context.Context, manifests string) error {
+	dir, err := os.MkdirTemp("", "unip-e2e-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(manifests), 0o600); err != nil {
+		return err
+	}
+	return m.Apply(ctx, dir)
+}
+
+// Begin brings a module onto the cluster; what was left of one of its name goes first. NAMESPACE in
+// the manifests stands for the namespace. End takes the module away, also when ctx has ended; there
+// is none after an error.
+func (c *Cluster) Begin(ctx context.Context, namespace, manifests string) (m *Module, end func() error, err error) {
+	m = c.Module(namespace)
+	if err := m.Delete(ctx); err != nil {
+		return nil, nil, err
+	}
+	err = m.ApplyText(ctx, strings.ReplaceAll(manifests, "NAMESPACE", namespace))
+	if err == nil {
+		err = m.AwaitReady(ctx, 2*time.Minute)
+	}
+	end = func() error { return m.Delete(context.WithoutCancel(ctx)) }
+	if err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return m, end, nil
+}
+
 // Translate runs `unip translate` on the manifests.
 func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
 	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", path)

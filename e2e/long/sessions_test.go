@@ -5,7 +5,6 @@ package long_test
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -28,12 +28,12 @@ const (
 
 const manifests = `apiVersion: unified-platform.cs.hse.ru/v1
 kind: DataBox
-metadata: {name: data, namespace: ` + namespace + `}
+metadata: {name: data, namespace: NAMESPACE}
 spec: {s3DefaultStorage: {}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: ExperimentPipeline
-metadata: {name: work, namespace: ` + namespace + `}
+metadata: {name: work, namespace: NAMESPACE}
 spec:
   vars: [{name: table, mountFrom: {box: data, path: in/table.csv}}, {name: result}, {name: copy}]
   stages:
@@ -57,25 +57,22 @@ func TestAStageThatOutlivesItsSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	shortSessions(t, cluster)
-	m := cluster.Module(namespace)
-	must(t, m.Delete(t.Context()))
+	m, end, err := cluster.Begin(t.Context(), namespace, manifests)
+	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(m.Diagnose(context.WithoutCancel(t.Context())))
 		}
-		if err := m.Delete(context.WithoutCancel(t.Context())); err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})
-	dir := t.TempDir()
-	must(t, os.WriteFile(dir+"/module.yaml", []byte(manifests), 0o600))
-	must(t, m.Apply(t.Context(), dir))
-	must(t, m.AwaitReady(t.Context(), 2*time.Minute))
 	must(t, m.Put(t.Context(), "data", "in/table.csv", []byte("kept")))
 	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "long", Namespace: namespace}}
 	run.Spec = runtimev1.PipelineRunSpec{Pipeline: "work", Inputs: map[string]runtimev1.InputPath{},
 		Outputs: map[string]string{"result": "data:/result/", "copy": "data:/copy/"}}
 	must(t, m.Create(t.Context(), run))
+	outlived := expires(t, m, run.Name)
 	ended, err := m.AwaitRun(t.Context(), run.Name, 25*time.Minute, func(st runtimev1.StageStatus) {
 		t.Logf("%s is %s", st.Name, st.State)
 	})
@@ -87,6 +84,9 @@ func TestAStageThatOutlivesItsSession(t *testing.T) {
 		if st.Attempt != 1 {
 			t.Errorf("stage %s took %d attempts: %s", st.Name, st.Attempt, st.Message)
 		}
+	}
+	if end := ended.Status.Stages[0].CompletionTime; end == nil || end.Time.Before(outlived) {
+		t.Errorf("the stage ended at %v, and its first sessions at %s", end, outlived)
 	}
 	s3, opened, err := m.Bucket(t.Context(), "data")
 	must(t, err)
@@ -116,12 +116,32 @@ func shortSessions(t *testing.T, c *live.Cluster) {
 		_, err := c.Kubectl(ctx, "-n", names.SystemNamespace, "rollout", "status", deploy, "--timeout=2m")
 		return err
 	}
-	must(t, set(t.Context(), strings.Replace(before, "s3:\n", "s3:\n  sessionSeconds: "+session+"\n", 1)))
+	short := strings.Replace(before, "s3:\n", "s3:\n  sessionSeconds: "+session+"\n", 1)
+	if short == before || strings.Contains(before, "sessionSeconds") {
+		t.Fatalf("this configuration cannot be given short sessions:\n%s", before)
+	}
 	t.Cleanup(func() {
 		if err := set(context.WithoutCancel(t.Context()), before); err != nil {
 			t.Error(err)
 		}
 	})
+	must(t, set(t.Context(), short))
+}
+
+// expires is when the first session ends with which the stage's outputs may be published.
+func expires(t *testing.T, m *live.Module, run string) (at time.Time) {
+	t.Helper()
+	must(t, live.Await(t.Context(), time.Minute, "the sessions of the stage", func(ctx context.Context) error {
+		var secret corev1.Secret
+		key := client.ObjectKey{Namespace: namespace, Name: names.StageSession(run, "works")}
+		if err := m.Get(ctx, key, &secret); err != nil {
+			return err
+		}
+		s, err := databox.ParseSession(secret.Data["publish-0.json"])
+		at = s.Expiration
+		return err
+	}))
+	return at
 }
 
 func must(t *testing.T, err error) {

@@ -36,12 +36,12 @@ const (
 // The stage writes which pod did its work. It works long enough for a node to be lost under it.
 const manifests = `apiVersion: unified-platform.cs.hse.ru/v1
 kind: DataBox
-metadata: {name: data, namespace: ` + namespace + `}
+metadata: {name: data, namespace: NAMESPACE}
 spec: {s3DefaultStorage: {}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: ExperimentPipeline
-metadata: {name: work, namespace: ` + namespace + `}
+metadata: {name: work, namespace: NAMESPACE}
 spec:
   vars: [{name: table, mountFrom: {box: data, path: in/table.csv}}, {name: result}]
   stages:
@@ -59,21 +59,17 @@ func TestLostNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := cluster.Module(namespace)
+	m, end, err := cluster.Begin(t.Context(), namespace, manifests)
+	must(t, err)
 	w := world{m, os.Getenv("CLUSTER")}
-	must(t, m.Delete(t.Context()))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(m.Diagnose(context.WithoutCancel(t.Context())))
 		}
-		if err := m.Delete(context.WithoutCancel(t.Context())); err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})
-	dir := t.TempDir()
-	must(t, os.WriteFile(dir+"/module.yaml", []byte(manifests), 0o600))
-	must(t, m.Apply(t.Context(), dir))
-	must(t, m.AwaitReady(t.Context(), 2*time.Minute))
 	must(t, m.Put(t.Context(), "data", "in/table.csv", []byte("1")))
 	for _, c := range []struct {
 		name       string

@@ -6,14 +6,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,28 +63,11 @@ func say(format string, args ...any) {
 // module brings a module onto the cluster. The function it returns takes it away, and says what
 // went wrong with that.
 func module(ctx context.Context, c *live.Cluster, namespace, manifests string) (*live.Module, func() error, error) {
-	m := c.Module(namespace)
-	remove := func() error {
+	m, end, err := c.Begin(ctx, namespace, manifests)
+	return m, func() error {
 		say("removing %s …", namespace)
-		return m.Delete(context.WithoutCancel(ctx))
-	}
-	dir, err := os.MkdirTemp("", "unip-scale")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer os.RemoveAll(dir)
-	text := strings.ReplaceAll(manifests, "NAMESPACE", namespace)
-	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(text), 0o600); err != nil {
-		return nil, nil, err
-	}
-	err = m.Apply(ctx, dir)
-	if err == nil {
-		err = m.AwaitReady(ctx, 2*time.Minute)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, remove())
-	}
-	return m, remove, nil
+		return end()
+	}, err
 }
 
 // begin makes a run of a pipeline that needs no inputs.
