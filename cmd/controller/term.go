@@ -56,6 +56,7 @@ func (r *replica) lead(ctx context.Context) error {
 	if err := mgr.Add(manager.RunnableFunc(tell)); err != nil {
 		return err
 	}
+	defer runs.TermIsOver()
 	return mgr.Start(ctx)
 }
 

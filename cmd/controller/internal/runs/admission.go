@@ -168,8 +168,6 @@ func newWatched(a *admission, c cache.Cache) *watched {
 
 // Start is the controller's to call.
 func (w *watched) Start(ctx context.Context, q queue) error {
-	waitingRuns.Reset()
-	context.AfterFunc(ctx, waitingRuns.Reset)
 	if err := w.pipelines.Start(ctx, q); err != nil {
 		return err
 	}

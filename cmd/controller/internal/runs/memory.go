@@ -30,7 +30,6 @@ type known struct {
 }
 
 func newMemory() *memory {
-	runsHeldUp.Reset() // a leader's term begins
 	return &memory{runs: map[types.NamespacedName]*known{}}
 }
 

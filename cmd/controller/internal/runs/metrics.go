@@ -25,6 +25,12 @@ var (
 
 func init() { metrics.Registry.MustRegister(stageEventsLost, runsHeldUp) }
 
+// TermIsOver forgets what a leader alone tells: the next one does now.
+func TermIsOver() {
+	waitingRuns.Reset()
+	runsHeldUp.Reset()
+}
+
 // observeStatus counts what a step has changed.
 func (m *memory) observeStatus(run types.NamespacedName, before, after *runtimev1.PipelineRunStatus) {
 	lost := func(s *runtimev1.PipelineRunStatus) bool {

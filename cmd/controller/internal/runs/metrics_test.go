@@ -14,6 +14,7 @@ import (
 
 // What operators see of runs that wait for storage, and of events that are lost.
 func TestMetricsOfRuns(t *testing.T) {
+	TermIsOver()
 	m := newMemory()
 	since := &metav1.MicroTime{Time: time.Now()}
 	status := func(st runtimev1.StageStatus) *runtimev1.PipelineRunStatus {

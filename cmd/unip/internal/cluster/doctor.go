@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -68,6 +69,8 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"},
 			systemNamespace, "unip-controller")
 	})
+	check("leader", "kubectl -n "+systemNamespace+" logs deploy/unip-controller says why no replica can lead",
+		func() (string, error) { return c.checkLeader(ctx, time.Now()) })
 	var conf installation.Config
 	check("configuration",
 		"correct ConfigMap "+systemNamespace+"/unip-config, key unip.yaml; the message names what is wrong",
@@ -124,6 +127,28 @@ func (c *Cluster) checkRunning(ctx context.Context, crds []string, namespace str
 		message += "; version " + version
 	}
 	return message, nil
+}
+
+// checkLeader wants one of the controller's replicas to lead: the others only receive.
+func (c *Cluster) checkLeader(ctx context.Context, now time.Time) (string, error) {
+	o, err := c.getExisting(ctx, schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"},
+		systemNamespace, names.Controller)
+	if err != nil {
+		return "", err
+	}
+	holder, _, _ := unstructured.NestedString(o.Object, "spec", "holderIdentity")
+	renewed, _, _ := unstructured.NestedString(o.Object, "spec", "renewTime")
+	lasts, _, _ := unstructured.NestedInt64(o.Object, "spec", "leaseDurationSeconds")
+	at, err := time.Parse(time.RFC3339, renewed)
+	if holder == "" || err != nil {
+		return "", errors.New("no replica leads")
+	}
+	const clocks = 30 * time.Second // may differ by so much
+	if late := now.Sub(at) - time.Duration(lasts)*time.Second; late > clocks {
+		return "", fmt.Errorf("no replica leads: the lease was renewed last at %s", renewed)
+	}
+	pod, _, _ := strings.Cut(holder, "_")
+	return pod + " leads", nil
 }
 
 func newObject(k schema.GroupVersionKind, namespace, name string) *Object {
