@@ -83,9 +83,15 @@ func boxOf(ctx context.Context, c client.Client, bucket string) (string, string,
 	return "", "", false, nil
 }
 
-// startsPerSecond bounds the runs that uploads start, apart from the requests by which runs go on: a
-// flood of uploads starves none of them.
-const startsPerSecond = 60
+const (
+	// requestsPerSecond bounds the requests to the API server for objects of one kind, whose own
+	// fairness is behind this. A run that comes costs one, so that the uploads of one module leave
+	// some for all others' runs to go on by.
+	requestsPerSecond = 100
+	// startsPerSecond bounds the runs that uploads start, apart from the requests by which runs go on:
+	// a flood of uploads starves none of them.
+	startsPerSecond = 60
+)
 
 // runsClient creates runs.
 func (r *replica) runsClient() (client.Client, error) {

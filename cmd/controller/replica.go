@@ -75,9 +75,7 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 		return nil, err
 	}
 	cfg = rest.CopyConfig(cfg)
-	// Some ten boxes looked at in a second, when settings change for all of them; the API server's
-	// own fairness is behind this.
-	cfg.QPS, cfg.Burst = 50, 100
+	cfg.QPS, cfg.Burst = requestsPerSecond, 2*requestsPerSecond
 	r := &replica{config: cfg, scheme: scheme, settings: src, transport: transport, options: o}
 	r.cluster, err = ctrlcluster.New(cfg, func(c *ctrlcluster.Options) {
 		c.Scheme = scheme

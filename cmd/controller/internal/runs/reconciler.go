@@ -68,7 +68,7 @@ type Reconciler struct {
 }
 
 // hintLimits bound the looks that events cause, each of which reads a run from the API server: a
-// module's own steps need some a second, and all modules together get half of the calls that the
+// module's own steps need some a second, and all modules together get a quarter of the calls that the
 // controller may make.
 var hintLimits = fair.Limits{PerSecond: 10, Burst: 50, TotalPerSecond: 25, TotalBurst: 100, Waiting: 1000}
 
