@@ -201,12 +201,14 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 			t.Errorf("%s: exit %d, %+v\n%s", name, code, r, said)
 		}
 	}
-	// A storage that is not there may come back.
+	// A storage that is not there may come back. It is said how long it was waited for.
 	away := w.session(t)
 	away.Endpoint = "http://127.0.0.1:1"
 	w.give(t, away)
-	code, r, said := w.stage(t, "publish", out("r", "u"))
-	if code != exitRetry || !r.Retry {
+	patient := out("r", "u")
+	patient.PatienceSeconds = 2
+	code, r, said := w.stage(t, "publish", patient)
+	if code != exitRetry || !r.Retry || r.WaitedSeconds < 2 {
 		t.Errorf("no storage: exit %d, %+v\n%s", code, r, said)
 	}
 }

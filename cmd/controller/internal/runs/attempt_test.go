@@ -244,3 +244,21 @@ func TestOutcomesOfPodsOfBefore(t *testing.T) {
 		}
 	}
 }
+
+// What publish says that it has waited for storage, its stage has waited.
+func TestOutcomesCountWaiting(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for seconds, want := range map[int]runtimev1.State{60: runtimev1.Pending, 3600: runtimev1.Failed} {
+		p := &corev1.Pod{}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: stage.PublishContainer,
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3,
+				Message: fmt.Sprintf(`{"error":"timeout","retry":true,"waitedSeconds":%d}`, seconds)}},
+		}}
+		st, _ := stepped(t, &batchv1.Job{}, p, now)
+		if st.State != want || st.WaitingSince != nil && now.Sub(st.WaitingSince.Time) != time.Minute {
+			t.Errorf("after %d s: %+v", seconds, st)
+		}
+	}
+}
