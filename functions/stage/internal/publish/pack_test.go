@@ -80,7 +80,7 @@ func TestACommitsPacksStay(t *testing.T) {
 	runs := w.Bucket(t)
 	files := map[string]string{"a": "1", "b": "2"}
 	for _, f := range []map[string]string{
-		files, {"a": "3", "b": "4"}, {"a": "5", "b": "6", "c": "7"}, {"x": "1", "y": "2"},
+		files, {"x": "1", "y": "2"}, {"a": "3", "b": "4"}, {"a": "5", "b": "6", "c": "7"},
 	} {
 		if r, err := w.publish(t, tree(t, f), plan(runs, 1)); err != nil || r.Files != 2 {
 			t.Fatalf("%+v %v", r, err)
