@@ -54,6 +54,10 @@ func IsName(s string) bool { return pipelineName.MatchString(s) }
 // _ -, MaxVariableName in all.
 func IsVariableName(s string) bool { return len(s) <= MaxVariableName && variableName.MatchString(s) }
 
+// UserEnv is the environment variable with the name of the run's user, where the API that started it
+// passes that on.
+const UserEnv = "UNIP_USER"
+
 // EnvName is the environment variable that holds a variable's path in the container. Two names of
 // variables may give one EnvName; translate refuses that within a pipeline.
 func EnvName(variable string) string {

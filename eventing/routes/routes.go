@@ -61,7 +61,7 @@ type API struct {
 	Spec Spec `json:"apiSpec,omitzero"`
 	// Auth is who may call. Without it the API is open to everybody.
 	Auth *Auth `json:"auth,omitempty"`
-	// IdentityPassThrough lets the component know who calls.
+	// IdentityPassThrough lets the function, or the stages of a run, know who calls.
 	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
 	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may
 	// change something in the name of who looks at them.
@@ -81,7 +81,7 @@ type Basic struct {
 	Credentials string `json:"credentials"`
 }
 
-// OIDC is what the tokens of one API must keep to. All fields but UserPrefix are needed.
+// OIDC is what the tokens of one API must keep to.
 type OIDC struct {
 	// Issuer is the provider's URL, exactly as its tokens spell it.
 	Issuer string `json:"issuer"`
@@ -91,6 +91,14 @@ type OIDC struct {
 	// identity.
 	UserClaim  string `json:"userClaim"`
 	UserPrefix string `json:"userPrefix"`
+	// SameAsBasic makes users whose names users of HTTP Basic can have, too, the same people:
+	// nothing stands before such a name.
+	SameAsBasic bool `json:"sameAsBasic,omitempty"`
+	// Users (whole identities) and Groups say who may call. Without either everybody may who has a
+	// good token. Groups are looked for in the list that the claim GroupsClaim holds.
+	Users       []string `json:"users,omitempty"`
+	Groups      []string `json:"groups,omitempty"`
+	GroupsClaim string   `json:"groupsClaim,omitempty"`
 }
 
 // Spec is what a caller of a pipeline may name.

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 var (
@@ -97,8 +100,16 @@ func (o OIDC) validate() error {
 		return errors.New("no clientId: the tokens of every client would be good")
 	case !claim.MatchString(o.UserClaim):
 		return fmt.Errorf("userClaim %q is not the name of a claim", o.UserClaim)
-	case o.UserPrefix != "" && !strings.Contains(o.UserPrefix, ":"):
+	case !strings.Contains(o.UserPrefix, ":"):
 		return fmt.Errorf("userPrefix %q has no colon: users of HTTP Basic could have the same names", o.UserPrefix)
+	case o.Users != nil && len(o.Users) == 0, o.Groups != nil && len(o.Groups) == 0:
+		return errors.New("users and groups name somebody, or are not there")
+	case slices.ContainsFunc(o.Users, func(u string) bool { return !users.Possible(u) }):
+		return errors.New("users: nobody can have one of the names")
+	case slices.Contains(o.Groups, ""):
+		return errors.New("groups: one has no name")
+	case len(o.Groups) > 0 && !claim.MatchString(o.GroupsClaim):
+		return fmt.Errorf("groupsClaim %q is not the name of a claim", o.GroupsClaim)
 	}
 	return nil
 }

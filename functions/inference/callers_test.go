@@ -16,7 +16,13 @@ var key = strings.Repeat("k", 32)
 // send sends a request, and gives the answer's status and body.
 func (c *component) send(method, path string, header ...string) (int, string) {
 	c.t.Helper()
-	r, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader("{}"))
+	return c.sendBody(method, path, "{}", header...)
+}
+
+// sendBody sends one with a body.
+func (c *component) sendBody(method, path, body string, header ...string) (int, string) {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -73,4 +79,61 @@ func TestUnsignedCallsAreRefused(t *testing.T) {
 	}
 	c.predict(200, "{}", caller.Header, h)
 	c.predict(401, "{}", caller.Header, h)
+}
+
+// A function is told who calls where the gateway says that it may know, by both forms of a call;
+// else it is told None, whatever the caller writes. The server knows in any case: files are theirs.
+func TestWhoTheFunctionIsToldCalls(t *testing.T) {
+	t.Parallel()
+	c := start(t, `
+def f(inputs, user):
+    return [{"name": "who", "datatype": "str", "data": [repr(user)], "shape": [1]}]
+`, "f", func(s *setup) { s.anonymous = false }).awaitReady()
+	c.write("key", key)
+	const claimed = `{"inputs":[],"user":"boris","parameters":{"user":"boris"}}`
+	for name, tc := range map[string]struct {
+		user  string
+		shown bool
+		want  string
+	}{
+		"shown":              {"ann", true, `'ann'`},
+		"a name of any kind": {`oidc:Аня "numbers": \ <x>`, true, `'oidc:Аня \"numbers\": \\\\ <x>'`},
+		"not shown":          {"ann", false, "None"},
+		"nobody":             {"", true, "None"},
+	} {
+		for _, path := range []string{"/predict", "/v2/models/leaf/infer"} {
+			h, err := caller.Sign([]byte(key), caller.Claims{User: tc.user, Shown: tc.shown, Audience: "leaf",
+				Method: "POST", Path: path, IssuedAt: time.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, body := c.sendBody("POST", path, claimed, caller.Header, h, "X-Forwarded-User", "boris")
+			if status != http.StatusOK || !strings.Contains(body, `"`+tc.want+`"`) {
+				t.Errorf("%s at %s: %d %s", name, path, status, body)
+			}
+		}
+	}
+}
+
+// A function that takes whatever there is gets it too; one that wants no name gets none.
+func TestAFunctionNeedNotAskWhoCalls(t *testing.T) {
+	t.Parallel()
+	for function, want := range map[string]string{
+		"def f(inputs, **rest): return {'who': repr(rest.get('user'))}":      `"'ann'"`,
+		"def f(inputs): return {'who': 'nobody'}":                            `"nobody"`,
+		"def f(inputs, user='somebody'): return {'who': repr(user)}":         `"'ann'"`,
+		"async def f(user, *, inputs): return {'who': repr(user)}":           `"'ann'"`,
+		"class C:\n def __call__(self, user): return {'who': user}\nf = C()": `"ann"`,
+	} {
+		c := start(t, function+"\n", "f", func(s *setup) { s.anonymous = false }).awaitReady()
+		c.write("key", key)
+		h, err := caller.Sign([]byte(key), caller.Claims{User: "ann", Shown: true, Audience: "leaf", Method: "POST",
+			Path: "/predict", IssuedAt: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := c.predict(200, "{}", caller.Header, h); !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s", function, a.body)
+		}
+	}
 }

@@ -318,7 +318,10 @@ type RestfulAPI struct {
 	Path Text `yaml:"path"`
 	// Auth: Who may call. Default: everybody.
 	Auth *Auth `yaml:"auth"`
-	// IdentityPassThrough: Becomes: nothing (a note); functions do not see the caller.
+	// IdentityPassThrough: Whether the code behind the API may know who calls. Default: false.
+	// Becomes: the argument user of a function, else None; UNIP_USER of a pipeline's stages, also in
+	// runs that uploads start when all APIs of the pipeline say so. Constraint: nothing for files and
+	// pipelines (a note); may stand in restfulApi, auth, basic or oidc, and says the same everywhere.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }
 

@@ -49,7 +49,7 @@ func decideAPIs(s *scope, components []Component, c chains) []API {
 			s.Errorf(x.Spec.Position, "APIComponent %s: spec.restfulApi is missing", a.Route.Name)
 		} else {
 			a.Route.Auth = issuer.decideAuth(s, a.Route.Name, r)
-			a.Route.IdentityPassThrough = a.Route.Kind == routes.KindMLComponent && passThrough(r)
+			a.Route.IdentityPassThrough = decidePassThrough(s, a.Route.Name, a.Route.Kind, r, a.Route.Auth)
 			a.Path, a.Route.Path = r.Path, pathOf(s, x.Spec, at)
 		}
 		all = append(all, a)

@@ -1,6 +1,8 @@
 package module
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/eventing/names"
@@ -94,22 +96,74 @@ func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 	return out
 }
 
-// passThrough finds identityPassThrough at any of the places where manifests have it.
-func passThrough(r *manifest.RestfulAPI) bool {
-	places := []*bool{r.IdentityPassThrough}
+// passedOn is one place at which an API says whether its callers are told inwards.
+type passedOn struct {
+	at    manifest.Position
+	value bool
+}
+
+// passThroughs finds identityPassThrough at all of the places where manifests have it.
+func passThroughs(r *manifest.RestfulAPI) []passedOn {
+	if r == nil {
+		return nil
+	}
+	var all []passedOn
+	add := func(at manifest.At, v *bool) {
+		if v != nil {
+			all = append(all, passedOn{at.Key("identityPassThrough"), *v})
+		}
+	}
+	add(r.At, r.IdentityPassThrough)
 	if a := r.Auth; a != nil {
-		places = append(places, a.IdentityPassThrough)
+		add(a.At, a.IdentityPassThrough)
 		if a.Basic != nil {
-			places = append(places, a.Basic.IdentityPassThrough)
+			add(a.Basic.At, a.Basic.IdentityPassThrough)
 		}
 		if a.OIDC != nil {
-			places = append(places, a.OIDC.IdentityPassThrough)
+			add(a.OIDC.At, a.OIDC.IdentityPassThrough)
 		}
 	}
-	for _, p := range places {
-		if p != nil {
-			return *p
+	return all
+}
+
+// decidePassThrough decides whether the function, or the stages, may know who calls.
+func decidePassThrough(s *scope, api, kind string, r *manifest.RestfulAPI, auth *routes.Auth) bool {
+	all := passThroughs(r)
+	for _, p := range all {
+		if p.value != all[0].value {
+			s.Errorf(p.at, "APIComponent %s: identityPassThrough is %t here and %t at %s: write it once", api, p.value,
+				all[0].value, all[0].at)
+			return false
 		}
 	}
-	return false
+	switch {
+	case len(all) == 0:
+		return false
+	case kind == routes.KindFiles, kind == routes.KindPipelines:
+		s.Notef(all[0].at, "APIComponent %s: identityPassThrough has no effect for %s: "+
+			"files and runs are each caller's own in any case", api, kind)
+		return false
+	case all[0].value && auth == nil:
+		s.Notef(all[0].at, "APIComponent %s: identityPassThrough passes nobody on: "+
+			"without auth nobody knows who calls", api)
+		return false
+	}
+	return all[0].value
+}
+
+// uploadersKnown decides whether the stages of runs that uploads start may know whose file it was:
+// the pipeline has APIs of its own, and all of them pass that on.
+func uploadersKnown(read *manifest.Module, pipeline string) bool {
+	known := false
+	for _, a := range read.APIs {
+		if r := a.Spec.ExperimentPipeline; r == nil || r.Name.Value != pipeline {
+			continue
+		}
+		all := passThroughs(a.Spec.RestfulAPI)
+		if len(all) == 0 || slices.ContainsFunc(all, func(p passedOn) bool { return !p.value }) {
+			return false
+		}
+		known = true
+	}
+	return known
 }

@@ -39,6 +39,7 @@ func decidePipelines(s *scope) ([]Pipeline, chains) {
 		f := c.flow(all[i].Name, &all[i].Spec)
 		checkContinued(s, x, f)
 		all[i].Spec.OnUpload = decideUploads(s, x, f, all[i].Spec.DefaultBox)
+		all[i].Spec.IdentityPassThrough = len(x.Uploads) > 0 && uploadersKnown(s.read, all[i].Name)
 		all[i].Spec.Schedule, all[i].Spec.TimeZone = decideSchedule(s, x, f)
 	}
 	return all, c

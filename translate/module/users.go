@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/translate/manifest"
 )
-
-// anonymousUser is who calls an open API. Nobody can be it by a password.
-const anonymousUser = "anonymous"
 
 // checkUsers checks the users in the Secrets that APIs name, as far as those are among the
 // manifests: a user is a name in the whole module, whichever Secret it comes from, and a folder of
@@ -27,8 +23,8 @@ func checkUsers(found *scope, m *Module) {
 			continue
 		}
 		for _, u := range usersOf(s) {
-			if why := wrongUser(u.name); why != "" {
-				found.Errorf(s.Position, "Secret %s: %s: %s", s.Name, u.where, why)
+			if err := users.CheckBasic(u.name); err != nil {
+				found.Errorf(s.Position, "Secret %s: %s: %v", s.Name, u.where, err)
 				continue
 			}
 			if before, known := first[u.name]; known && before != s.Name {
@@ -75,16 +71,4 @@ func usersOf(s Secret) []user {
 		}
 	}
 	return all
-}
-
-func wrongUser(name string) string {
-	switch {
-	case name == anonymousUser:
-		return "the user anonymous is whoever calls an API without auth; nobody can log in as it"
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return "the user's name has a control character or is not UTF-8"
-	case strings.ContainsAny(name, ":/") || slices.Contains([]string{".", ".."}, name):
-		return "the user's name cannot be sent, or be a folder: it has a \":\" or a \"/\", or is \".\" or \"..\""
-	}
-	return ""
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -91,6 +92,38 @@ func TestGoodTokens(t *testing.T) {
 	if n := m.asked.Load(); n != 2 {
 		t.Errorf("the provider was asked %d times, want once for discovery and once for keys", n)
 	}
+}
+
+// A caller who is known and not named is told so, and reaches nothing; who logs in by a password is
+// named by its Secret.
+func TestWhoIsKnownAndNotNamed(t *testing.T) {
+	t.Parallel()
+	m := startTokens(t, newProvider(t, ""))
+	for name, changes := range map[string]map[string]any{
+		"another user": nil, "another group": {"groups": []string{"zoologists"}}, "a text": {"groups": "botanists"},
+		"the bare name": {"preferred_username": "oidc:boris"},
+	} {
+		a := m.post(t, "named", "Authorization", "Bearer "+m.token(changes))
+		wantProblem(t, a.Response, a.body, http.StatusForbidden, problem.NotAllowed)
+		if strings.Contains(a.body, "boris") || strings.Contains(a.body, "botanists") {
+			t.Errorf("%s: the answer tells who is named: %s", name, a.body)
+		}
+	}
+	for name, tc := range map[string]struct {
+		header [2]string
+		user   string
+	}{
+		"a named user":  {[2]string{"Authorization", "Bearer " + m.token(map[string]any{"preferred_username": "boris"})}, "oidc:boris"},
+		"a named group": {[2]string{"Authorization", "Bearer " + m.token(map[string]any{"groups": []string{"botanists"}})}, "oidc:ann"},
+		"by a password": {[2]string{"user", "ann:secret"}, "ann"},
+	} {
+		if a := m.post(t, "named", tc.header[:]...); a.user != tc.user {
+			t.Errorf("%s: %d %s, user %q", name, a.StatusCode, a.body, a.user)
+		}
+	}
+	// A token that is not good is nobody's, named or not.
+	a := m.post(t, "named", "Authorization", "Bearer "+m.token(map[string]any{"preferred_username": "boris", "azp": "other"}))
+	wantProblem(t, a.Response, a.body, http.StatusUnauthorized, problem.Unauthorized)
 }
 
 // badTokens is a table of tokens that are refused, each with the reason that the caller is told.
@@ -548,16 +581,16 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 func TestNobodyIsAnonymous(t *testing.T) {
 	t.Parallel()
 	m := start(t, func(http.ResponseWriter, *http.Request) {})
-	for _, name := range []string{caller.Anonymous, "a\nb", "a\x1b[2J", "a\u0085b", "a\x7f"} {
+	for _, name := range []string{users.Anonymous, "a\nb", "a\x1b[2J", "a\u0085b", "a\x7f"} {
 		if err := os.WriteFile(m.dir+"/auth/users/"+name, []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(m.dir+"/auth/users/auth", []byte(caller.Anonymous+":{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
+	if err := os.WriteFile(m.dir+"/auth/users/auth", []byte(users.Anonymous+":{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
 		0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{caller.Anonymous, "a\nb", "a\x1b[2J"} {
+	for _, name := range []string{users.Anonymous, "a\nb", "a\x1b[2J"} {
 		resp, body := m.call(t, "POST", "/leaf/predict", nil, "user", name+":secret")
 		wantProblem(t, resp, body, http.StatusUnauthorized, problem.Unauthorized)
 	}

@@ -139,6 +139,8 @@ func startTokens(t *testing.T, p *provider) tokens {
 	all.module = startWith(t, `{"apis":[`+strings.Join([]string{
 		api("token", rules), api("basic", basic), api("both", basic+","+rules), api("mail",
 			strings.Replace(rules, "preferred_username", "email", 1)),
+		api("named", basic+","+strings.TrimSuffix(rules, "}")+
+			`,"users":["oidc:boris"],"groups":["botanists"],"groupsClaim":"groups"}`),
 	}, ",")+`]}`, func(_ http.ResponseWriter, r *http.Request) {
 		c, err := caller.Verify(key, r.Header.Get(caller.Header), "POST", "/predict", strings.Split(r.Host, ".")[0],
 			time.Now())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/gateway/internal/paths"
@@ -55,7 +56,7 @@ type logEntry struct{ api, user, trace string }
 
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry) {
 	r = pace.Limit(w, r, pace.Pause, pace.Whole)
-	m, ok := g.table.Find(r.URL.EscapedPath())
+	m, ok := g.table.Find(r.Method, r.URL.EscapedPath())
 	if !ok {
 		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path")
 		return
@@ -68,15 +69,20 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry)
 		return
 	}
 	if err := g.table.CheckOrigin(m.API, r); err != nil {
-		problem.Answer(w, r, problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
-			"a browser sends this call for a page of another site than the API's")
+		crossOrigin(w, r)
 		return
 	}
-	user, ok := g.authenticate(w, r, m.API)
+	_, user, ok := g.admit(w, r, m.API)
 	if !ok {
 		return
 	}
 	entry.user = user
+	if m.Operation == paths.StartNamed {
+		if m.API, user, ok = g.ownAPI(w, r, m.Pipeline); !ok {
+			return
+		}
+		entry.api, entry.user, m.Operation = m.API.Name, user, paths.StartRun
+	}
 	switch m.Operation {
 	case paths.ForwardCall:
 		g.forwardCall(w, r, m, user)
@@ -87,16 +93,42 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry)
 	}
 }
 
-// forwardCall passes a call on to the component, signed.
-func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
-	if !m.API.IdentityPassThrough {
-		user = ""
+// ownAPI is the API of a pipeline's own that admits the caller of the general one, and as whom: the
+// call is then the same as one of that API. When it answers the call itself, ok is false.
+func (g *Gateway) ownAPI(w http.ResponseWriter, r *http.Request, pipeline string) (api routes.API, user string,
+	ok bool) {
+	own := g.table.APIsOf(pipeline)
+	if len(own) == 0 {
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API",
+			fmt.Sprintf("no API of a pipeline %q is published", pipeline))
+		return api, "", false
 	}
+	if api, user, ok = g.admit(w, r, own...); !ok {
+		return api, "", false
+	}
+	if err := g.table.CheckOrigin(api, r); err != nil {
+		crossOrigin(w, r)
+		return api, "", false
+	}
+	return api, user, true
+}
+
+func crossOrigin(w http.ResponseWriter, r *http.Request) {
+	problem.Answer(w, r, problem.CrossOrigin, http.StatusForbidden, "Not from a page of another site",
+		"a browser sends this call for a page of another site than the API's")
+}
+
+// forwardCall passes a call on to the component, signed. Who calls is the server's to know, whose
+// files they are; whether the function may know it too is the API's to say.
+func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
 	deadline := g.now().Add(m.API.Longest())
 	g.forward.Forward(w, r, forward.Call{
 		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
 		Sign: func(ctx context.Context) (string, error) {
-			return g.sign(ctx, caller.Claims{User: user, Audience: m.API.Target, Method: r.Method, Path: m.Upstream})
+			return g.sign(ctx, caller.Claims{
+				User: user, Shown: m.API.IdentityPassThrough, Audience: m.API.Target, Method: r.Method,
+				Path: m.Upstream,
+			})
 		},
 	})
 }
@@ -104,7 +136,7 @@ func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Ma
 // owner is whose files and runs a call is for: they are always somebody's, on an open API too.
 func owner(api routes.API, user string) string {
 	if api.Auth == nil {
-		return caller.Anonymous
+		return users.Anonymous
 	}
 	return user
 }
@@ -118,7 +150,7 @@ func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Matc
 	}
 	switch m.Operation {
 	case paths.StartRun:
-		g.runs.Start(w, r, user, m.API.Target, m.API.Spec)
+		g.runs.Start(w, r, user, m.API)
 	case paths.DescribePipeline:
 		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
 	case paths.ListPipelines:

@@ -77,9 +77,10 @@ type Options struct {
 	// in its Unsigned, Timeout, Stored and Log.
 	Mounts *Mounts
 	// Unsigned says that calls without the gateway's signature are answered, too. User is who makes
-	// them; "": they are anonymous, and have no files.
+	// them; "": they are anonymous, and have no files. Shown lets the function know.
 	Unsigned bool
 	User     string
+	Shown    bool
 	// Workers is how many workers there are, Queue how many calls may wait for each.
 	Workers, Queue int
 	// Timeout is how long one call of the function may take.
@@ -108,7 +109,8 @@ const hidden = ".later"
 func New(o Options, log *slog.Logger) (*Service, error) {
 	f := &front.Server{
 		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Unsigned: o.Unsigned, User: o.User,
-		Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+		Shown: o.Shown,
+		Log:   log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
 	socket := o.Socket

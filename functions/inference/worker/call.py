@@ -13,7 +13,7 @@ from unip_values import Fault, check_variables, checked, dumps, lenient, loads, 
 
 # Also here: beside, of worker.py.
 
-ARGUMENTS = ("parameters", "inputs", "output_fields", "model_key", "model")
+ARGUMENTS = ("parameters", "inputs", "output_fields", "model_key", "model", "user")
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
 # Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
@@ -268,7 +268,7 @@ class Worker:
 
     def call(self, body, asked):
         request = self.parse(body, asked)
-        values = select(outputs(self.invoke(request)), request["output_fields"])
+        values = select(outputs(self.invoke(request, asked)), request["output_fields"])
         for i, value in enumerate(values):
             if value.get("datatype") == "FILE":
                 values[i] = asked.files().open(i, value)
@@ -277,10 +277,13 @@ class Worker:
     def call_v2(self, body, asked):
         v2 = beside("v2")
         request = v2.parse_v2(self, body, asked)
-        return v2.encode_v2(self, outputs(self.invoke(request), checked), request)
+        return v2.encode_v2(self, outputs(self.invoke(request, asked), checked), request)
 
-    def invoke(self, request):
-        result = self.function(**{name: self.model if name == "model" else request[name] for name in self.arguments})
+    def invoke(self, request, asked):
+        request["model"] = self.model
+        if "user" in self.arguments:  # the gateway's word, never the caller's; None for nobody, and where the API does not pass it on
+            request["user"] = asked.more().get("user")
+        result = self.function(**{name: request[name] for name in self.arguments})
         if hasattr(result, "__await__"):
             import asyncio
 

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 // Header carries the signed claims. A gateway drops it when it comes from outside.
@@ -35,10 +37,7 @@ const (
 	// MaxHeader bounds the header in bytes. A user's name of MaxUser bytes and two paths fit.
 	MaxHeader = 4 << 10
 	// MaxUser bounds a user's name in bytes.
-	MaxUser = 512
-	// Anonymous is who has the files and runs of callers of an API that is open to everybody.
-	// Nobody can log in with this name.
-	Anonymous = "anonymous"
+	MaxUser = users.MaxName
 	// Life is how long a signature is good for beginning its call, which may then take longer. The
 	// gateway signs when the component is awake, so only queues come between.
 	Life = 60 * time.Second
@@ -62,8 +61,10 @@ var (
 
 // Claims is what the gateway says of one call.
 type Claims struct {
-	// User is the verified caller, "" for an anonymous one.
-	User string
+	// User is the verified caller, "" for an anonymous one. It is for the component's server alone,
+	// unless Shown says that the module's function may know it too.
+	User  string
+	Shown bool
 	// Audience is the component's name, the Knative Service that is called.
 	Audience string
 	// Method and Path are the request's method and its path as it goes over the wire
@@ -89,6 +90,7 @@ type wire struct {
 	Expiry   int64  `json:"exp"`
 	IssuedAt int64  `json:"iat"`
 	ID       string `json:"jti"`
+	Shown    bool   `json:"shown,omitempty"`
 }
 
 // Sign makes the header's value. The error is ErrKey, or ErrInvalid for claims that Verify would
@@ -102,6 +104,7 @@ func Sign(key []byte, c Claims) (string, error) {
 	w := wire{
 		Issuer: Issuer, Subject: c.User, Audience: c.Audience, Method: c.Method, Path: c.Path,
 		IssuedAt: c.IssuedAt.Unix(), Expiry: c.IssuedAt.Add(Life).Unix(), ID: encoding.EncodeToString(id[:]),
+		Shown: c.Shown,
 	}
 	if err := w.check(c.Method, c.Path, c.Audience); err != nil {
 		return "", err
@@ -154,7 +157,7 @@ func Verify(key []byte, header, method, path, audience string, now time.Time) (C
 		return Claims{}, fmt.Errorf("%w: without an id", ErrInvalid)
 	}
 	c := Claims{
-		User: w.Subject, Audience: w.Audience, Method: w.Method, Path: w.Path,
+		User: w.Subject, Shown: w.Shown, Audience: w.Audience, Method: w.Method, Path: w.Path,
 		IssuedAt: time.Unix(w.IssuedAt, 0), Expiry: time.Unix(w.Expiry, 0), ID: id,
 	}
 	if c.IssuedAt.After(now.Add(Leeway)) {

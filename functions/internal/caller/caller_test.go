@@ -246,6 +246,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"an id with a line break": forge(t, key, jose.HS256, typ, with("jti", strings.Repeat("A", 21)+"\n")),
 		"a number as id":          forge(t, key, jose.HS256, typ, with("jti", 7)),
 		"an overflowing lifetime": forge(t, key, jose.HS256, typ, with("exp", int64(1)<<62)),
+		"a word as shown":         forge(t, key, jose.HS256, typ, with("shown", "true")),
 		"a number as user":        forge(t, key, jose.HS256, typ, with("sub", 7)),
 		"a list":                  forge(t, key, jose.HS256, typ, []int{1}),
 		"a user of 513 bytes":     forge(t, key, jose.HS256, typ, with("sub", strings.Repeat("u", caller.MaxUser+1))),

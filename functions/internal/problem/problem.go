@@ -28,6 +28,7 @@ const (
 	MethodNotAllowed = "method-not-allowed" // see the header Allow
 	Unauthorized     = "unauthorized"       // no or wrong credentials
 	CallerExpired    = "caller-expired"     // the gateway's signature came too late; the call was not run
+	NotAllowed       = "not-allowed"        // who calls is known, and the API does not name the caller
 	CrossOrigin      = "cross-origin"       // a browser's call for a page of another site
 	TooManyAttempts  = "too-many-attempts"  // wrong passwords; see the header Retry-After
 	BodyTooLarge     = "body-too-large"     // the request's body is over the limit

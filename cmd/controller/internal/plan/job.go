@@ -18,6 +18,7 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -78,7 +79,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 	if err != nil {
 		return nil, fmt.Errorf("outputs: %w", err)
 	}
-	user, err := userContainer(st, c.Defaults)
+	user, err := userContainer(run, st, c.Defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -236,8 +237,11 @@ func transferContainer(name, image, plan string) corev1.Container {
 	}
 }
 
-// userContainer is the stage itself. It sees its own variables, no session and no token.
-func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (corev1.Container, error) {
+// userContainer is the stage itself. It sees its own variables, no session and no token, and whose run
+// it is only when the API that started it passes that on.
+func userContainer(
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, defaults installation.Defaults,
+) (corev1.Container, error) {
 	c := corev1.Container{
 		Name: stage.FunctionContainer, Image: st.Spec.Image, Env: environment(st.Spec.Env), EnvFrom: st.Spec.EnvFrom,
 		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
@@ -247,6 +251,9 @@ func userContainer(st *runtimev1.StageStatus, defaults installation.Defaults) (c
 	}
 	if err := refuseOwn(st); err != nil {
 		return c, err
+	}
+	if user := users.Known(run.Spec.User); user != "" && run.Spec.IdentityPassThrough {
+		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.UserEnv, Value: escape(user)})
 	}
 	add := func(variable, value string, m corev1.VolumeMount) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})

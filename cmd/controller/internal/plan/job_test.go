@@ -397,3 +397,63 @@ func TestResourcesOfAStage(t *testing.T) {
 		}
 	}
 }
+
+// A stage knows whose run it is where the API that started it says so: every stage of a chain, in
+// every attempt, by its own environment only.
+func TestWhoseRunAStageKnows(t *testing.T) {
+	t.Parallel()
+	first := newPipeline("train", with("fit: table -> model"), func(p *runtimev1.Pipeline) {
+		p.Spec.ContinueWith = "report"
+	})
+	second := newPipeline("report", with("tell: model -> text"))
+	for name, tc := range map[string]struct {
+		user   string
+		passed bool
+		want   string
+	}{
+		"a user":                      {"ann", true, "ann"},
+		"a user with a dollar":        {"$(HOME)", true, "$(HOME)"},
+		"a user of an issuer":         {"oidc:Аня", true, "oidc:Аня"},
+		"an API that keeps it":        {"ann", false, ""},
+		"everybody on an open API":    {"anonymous", true, ""},
+		"nobody, as of a schedule":    {"", true, ""},
+		"nobody, and nothing is told": {"", false, ""},
+	} {
+		r := newRun(func(r *runtimev1.PipelineRun) {
+			r.Spec.User, r.Spec.IdentityPassThrough = tc.user, tc.passed
+			if tc.user == "" {
+				r.Spec.Inputs = map[string]runtimev1.InputPath{"table": {Path: "userdata:/in/a.csv"}}
+				r.Spec.Origin = runtimev1.OriginKubernetes
+			}
+		})
+		x, err := makePlan(r, []*runtimev1.Pipeline{first, second}, buckets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Status.Stages = x.Stages
+		for i := range x.Stages {
+			for attempt := 1; attempt < 4; attempt++ {
+				job, err := MakeJob(r, &x.Stages[i], Attempt{Number: attempt}, JobConfig{Image: "stage:1"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				pod := job.Spec.Template.Spec
+				var all []string
+				for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+					for _, e := range c.Env {
+						if e.Name == "UNIP_USER" {
+							all = append(all, c.Name+" "+strings.ReplaceAll(e.Value, "$$", "$"))
+						}
+					}
+				}
+				want := []string{"function " + tc.want}
+				if tc.want == "" {
+					want = nil
+				}
+				if !slices.Equal(all, want) {
+					t.Errorf("%s, stage %s, attempt %d: %q, want %q", name, x.Stages[i].Name, attempt, all, want)
+				}
+			}
+		}
+	}
+}

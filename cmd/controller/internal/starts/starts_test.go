@@ -4,6 +4,7 @@ package starts
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
@@ -216,3 +217,38 @@ func TestUploadsOfStrangersCostNothing(t *testing.T) {
 
 // failing is a reader of an API server that must not be asked.
 type failing struct{ client.Reader }
+
+// The stages of a run that an upload starts may know whose file it was where the pipeline says so.
+// Whose it is stands in the key of the object.
+func TestTheOwnerOfAnUploadIsKnownWhereThePipelineSaysSo(t *testing.T) {
+	t.Parallel()
+	s, server := newStarts(t)
+	bucket := databox.BucketName("default", "userdata")
+	told := func(user string) map[string]bool {
+		t.Helper()
+		server.Put(t, bucket, "users/"+user+"/file_groups/in/a.csv", "1")
+		must(t, s.Upload(t.Context(), "default", "train", 0, user, "in/a.csv"))
+		known := map[string]bool{}
+		for _, r := range runsOf(t, s) {
+			known[r.Spec.User] = r.Spec.IdentityPassThrough
+		}
+		return known
+	}
+	if known := told("ann"); !maps.Equal(known, map[string]bool{"ann": false}) {
+		t.Errorf("%v", known)
+	}
+	p := &runtimev1.Pipeline{}
+	must(t, s.Client.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "train"}, p))
+	p.Spec.IdentityPassThrough = true
+	must(t, s.Client.Update(t.Context(), p))
+	if known := told("boris"); !maps.Equal(known, map[string]bool{"ann": false, "boris": true}) {
+		t.Errorf("%v", known)
+	}
+	// A run says once and for all who may know.
+	for _, r := range runsOf(t, s) {
+		r.Spec.IdentityPassThrough = !r.Spec.IdentityPassThrough
+		if err := s.Client.Update(t.Context(), &r); err == nil {
+			t.Errorf("the run of %s was changed", r.Spec.User)
+		}
+	}
+}

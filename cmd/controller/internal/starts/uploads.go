@@ -233,7 +233,8 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 		Pipeline: r.pipeline.Name, Run: names.Shorten(53, r.pipeline.Name, key),
 		Spec: runtimev1.PipelineRunSpec{
 			Pipeline: r.pipeline.Name, User: f.User, Origin: runtimev1.OriginUpload, IdempotencyKey: "upload/" + key,
-			Inputs: map[string]runtimev1.InputPath{r.Input: {Path: f.Box + "/" + f.Path, ETag: o.ETag}},
+			IdentityPassThrough: r.pipeline.Spec.IdentityPassThrough,
+			Inputs:              map[string]runtimev1.InputPath{r.Input: {Path: f.Box + "/" + f.Path, ETag: o.ETag}},
 		},
 	}
 	for _, o := range r.Outputs {

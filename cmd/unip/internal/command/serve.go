@@ -47,7 +47,8 @@ environment is your own with the manifest's env. A function in a file of the con
 /app/serve.py:f, is that file below --dir, or its nearest end: serve.py. A
 model is looked for below --boxes, a folder per DataBox: the object of modelPath, in
 <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster, and when it
-comes or changes, it is loaded. FILE values of calls are files
+comes or changes, it is loaded. Everybody who calls is the user local, which the function is told
+when an API of the component has identityPassThrough. FILE values of calls are files
 below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. So are the folders of
 connectedBoxes: s3Path of a box is <boxes>/<box>/<s3Path>, and variables of the manifest's env that name
 a mountPath lead there; a path that cannot be made on this machine is named at the start. What the function
@@ -110,7 +111,10 @@ func (s *serving) run(c *cobra.Command) error {
 	o := devserver.Options{
 		Component: x.Name, Workers: x.Workers,
 		Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
-		Reload:  s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
+		Shown: slices.ContainsFunc(m.APIs, func(a module.API) bool {
+			return a.Route.Target == x.Name && a.Route.IdentityPassThrough
+		}),
+		Reload: s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
 		Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
 	if s.format.JSON() {

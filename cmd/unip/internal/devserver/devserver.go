@@ -35,6 +35,7 @@ type Options struct {
 	Timeout     time.Duration // of one call
 	Model       *Model        // nil: without
 	Folders     *Folders      // for FILE values; nil: without
+	Shown       bool          // the function may know who calls: "local"
 	// Reload starts the function again when a file of Python below Dir changes. A changed model
 	// always does.
 	Reload bool
@@ -165,6 +166,9 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 			c.Took.Round(10*time.Microsecond))
 	}
 	var err error
+	if o.Shown = s.Shown; o.Shown {
+		o.User = caller
+	}
 	if s.Folders != nil {
 		o.User = caller
 		if o.Files, err = s.Folders.files(filepath.Join(s.dir, "files-"+strconv.Itoa(n))); err != nil {

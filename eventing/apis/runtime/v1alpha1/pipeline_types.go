@@ -66,6 +66,9 @@ type PipelineSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	OnUpload []UploadRule `json:"onUpload,omitempty"`
+	// IdentityPassThrough lets the stages of runs that uploads start know whose file it was.
+	// +optional
+	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
 	// Schedule is a cron line of five fields, or a descriptor such as @daily, by which runs start
 	// that nobody asks for. They have no user.
 	// +kubebuilder:validation:MaxLength=256

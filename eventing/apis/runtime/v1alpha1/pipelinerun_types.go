@@ -52,7 +52,7 @@ type PipelineRun struct {
 
 // PipelineRunSpec says what is wanted.
 //
-// +kubebuilder:validation:XValidation:rule="self.pipeline == oldSelf.pipeline && self.inputs == oldSelf.inputs && self.outputs == oldSelf.outputs && self.user == oldSelf.user && self.idempotencyKey == oldSelf.idempotencyKey && self.origin == oldSelf.origin",message="a run cannot be changed, only cancelled: create another one"
+// +kubebuilder:validation:XValidation:rule="self.pipeline == oldSelf.pipeline && self.inputs == oldSelf.inputs && self.outputs == oldSelf.outputs && self.user == oldSelf.user && self.idempotencyKey == oldSelf.idempotencyKey && self.origin == oldSelf.origin && self.identityPassThrough == oldSelf.identityPassThrough",message="a run cannot be changed, only cancelled: create another one"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.cancel || self.cancel",message="a cancelled run stays cancelled"
 type PipelineRunSpec struct {
 	// Pipeline is the name of the Pipeline in the same namespace.
@@ -71,6 +71,9 @@ type PipelineRunSpec struct {
 	// developer's area.
 	// +kubebuilder:default=""
 	User string `json:"user"`
+	// IdentityPassThrough lets the stages know User, as UNIP_USER in their environment.
+	// +kubebuilder:default=false
+	IdentityPassThrough bool `json:"identityPassThrough"`
 	// IdempotencyKey as the caller gave it.
 	// +kubebuilder:default=""
 	IdempotencyKey string `json:"idempotencyKey"`

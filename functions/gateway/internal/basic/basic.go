@@ -28,17 +28,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 const (
 	// maxFile bounds one key of a Secret, which is at most 1 MiB in all.
 	maxFile = 1 << 20
-	// maxUser bounds a user's name in bytes; the caller's signature has the same limit.
-	maxUser = caller.MaxUser
 	// maxPassword bounds a password in bytes; it is hashed, perhaps slowly.
 	maxPassword = 1024
 	// maxCached bounds the logins that are remembered per Secret.
@@ -110,8 +106,7 @@ func (s *Store) Check(ctx context.Context, secret, user, password string) (bool,
 // Possible reports a name that a user can have. That of everybody on an open API is nobody's, for
 // its files and runs would be; and no name has characters that a log or a terminal obeys.
 func Possible(user string) bool {
-	return user != "" && len(user) <= maxUser && user != caller.Anonymous && utf8.ValidString(user) &&
-		!strings.ContainsFunc(user, unicode.IsControl)
+	return users.Possible(user)
 }
 
 // Login stands for a user's password; only this process can tell for which.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 func bcryptOf(t testing.TB, password string, cost int) string {
@@ -94,7 +96,7 @@ func TestKindsOfPasswords(t *testing.T) {
 		{"costly", "x"}, {"raw", "plaintext"}, {"auth", ""}, {"", ""}, {"nobody", ""}, {"..data", ""},
 		{"more.htpasswd", "more:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="},
 		{"plain", "pa:ss wörd"}, // the line in auth came first
-		{strings.Repeat("u", maxUser+1), "x"}, {"bcrypt", strings.Repeat("p", maxPassword+1)},
+		{strings.Repeat("u", users.MaxName+1), "x"}, {"bcrypt", strings.Repeat("p", maxPassword+1)},
 	} {
 		check(t, s, bad[0], bad[1], false)
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
 
@@ -44,6 +45,10 @@ const (
 // ErrUnavailable is the error for a token that cannot be checked now: the issuer does not answer,
 // or not as a provider does. The same token may be good a moment later.
 var ErrUnavailable = errors.New("the issuer's keys cannot be read")
+
+// ErrNotNamed is the error for a good token of a user whom the API does not name: neither by the
+// identity nor by a group.
+var ErrNotNamed = errors.New("the API does not name the user")
 
 // RefusedError is the error for a token that is not good.
 type RefusedError struct {
@@ -70,8 +75,8 @@ func New(base http.RoundTripper) *Checker {
 }
 
 // Check gives the identity of the user whose token it is: not empty, valid UTF-8 without control
-// characters, at most caller.MaxUser bytes. The error is a *RefusedError, or wraps ErrUnavailable
-// or ctx's error.
+// characters, at most caller.MaxUser bytes. The error is a *RefusedError, ErrNotNamed beside the
+// identity, or wraps ErrUnavailable or ctx's error.
 func (c *Checker) Check(ctx context.Context, rules routes.OIDC, token string, now time.Time) (string, error) {
 	if len(token) > MaxToken {
 		return "", refuse("the token is longer than 16 KiB")
@@ -136,7 +141,23 @@ func identify(rules routes.OIDC, t *oidc.IDToken, now time.Time) (string, error)
 	if azp, _ := textClaim(all, "azp"); !known.Audience.Contains(rules.ClientID) && azp != rules.ClientID {
 		return "", refuse("the token was made for another client")
 	}
-	return identity(rules, all)
+	user, err := identity(rules, all)
+	if err == nil && !named(rules, user, all) {
+		err = ErrNotNamed
+	}
+	return user, err
+}
+
+// named reports whether the rules let the user call, as one of the users or of the groups.
+func named(rules routes.OIDC, user string, claims map[string]json.RawMessage) bool {
+	if len(rules.Users)+len(rules.Groups) == 0 || slices.Contains(rules.Users, user) {
+		return true
+	}
+	var groups []string // a claim that is no list of texts is no group
+	if len(rules.Groups) == 0 || json.Unmarshal(claims[rules.GroupsClaim], &groups) != nil {
+		return false
+	}
+	return slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(rules.Groups, g) })
 }
 
 // identity is that which the claims give.
@@ -151,11 +172,15 @@ func identity(rules routes.OIDC, claims map[string]json.RawMessage) (string, err
 	case strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }):
 		return "", refuse("the claim " + rules.UserClaim + " has characters that no name can have")
 	}
-	if verified, told := claims["email_verified"]; rules.UserClaim == "email" && told && string(verified) != "true" &&
+	verified, told := claims["email_verified"]
+	if rules.UserClaim == "email" && (told || rules.SameAsBasic) && string(verified) != "true" &&
 		string(verified) != `"true"` {
 		return "", refuse("the e-mail address of the token is not verified")
 	}
-	if rules.UserPrefix+name == caller.Anonymous {
+	if rules.SameAsBasic && users.CheckBasic(name) == nil { // others stay apart, as anonymous and a:b
+		return name, nil
+	}
+	if rules.UserPrefix+name == users.Anonymous {
 		return "", refuse("the claim " + rules.UserClaim + " has a name that nobody can have")
 	}
 	return rules.UserPrefix + name, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 	"github.com/unip-knative/unip/functions/internal/caller"
 )
@@ -75,7 +76,7 @@ func TestNobodyIsAnonymous(t *testing.T) {
 	t.Cleanup(srv.Close)
 	now, r := time.Now(), rules(srv)
 	token := sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":%q}`, srv.URL,
-		now.Add(time.Hour).Unix(), caller.Anonymous))
+		now.Add(time.Hour).Unix(), users.Anonymous))
 	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); err != nil ||
 		user != "oidc:anonymous" {
 		t.Errorf("%q, %v", user, err)
@@ -84,6 +85,85 @@ func TestNobodyIsAnonymous(t *testing.T) {
 	var refused *bearer.RefusedError
 	if user, err := bearer.New(srv.Client().Transport).Check(t.Context(), r, token, now); !errors.As(err, &refused) {
 		t.Errorf("%q, %v", user, err)
+	}
+}
+
+// Where the installation says so, a token's user is the user of HTTP Basic of that name: for names
+// that such a user can have, and for nobody else.
+func TestUsersOfBothWays(t *testing.T) {
+	t.Parallel()
+	srv, sign := start()
+	t.Cleanup(srv.Close)
+	now, c := time.Now(), bearer.New(srv.Client().Transport)
+	check := func(r routes.OIDC, claims string) (string, error) {
+		return c.Check(t.Context(), r, sign(fmt.Sprintf(`{"iss":%q,"aud":"end-users","exp":%d,%s}`, srv.URL,
+			now.Add(time.Hour).Unix(), claims)), now)
+	}
+	same := rules(srv)
+	same.SameAsBasic = true
+	for name, want := range map[string]string{
+		"ann": "ann", "Аня": "Аня", "a@b.example": "a@b.example", "anonymous": "oidc:anonymous", "oidc:ann": "oidc:oidc:ann",
+		"a:b": "oidc:a:b", "a/b": "oidc:a/b", "..": "oidc:..", ":": "oidc::",
+	} {
+		if user, err := check(same, fmt.Sprintf(`"preferred_username":%q`, name)); err != nil || user != want {
+			t.Errorf("%s: %q, %v", name, user, err)
+		}
+		if user, err := check(rules(srv), fmt.Sprintf(`"preferred_username":%q`, name)); err != nil ||
+			user != "oidc:"+name {
+			t.Errorf("%s, apart: %q, %v", name, user, err)
+		}
+	}
+	// An address that nobody has verified is anybody's.
+	same.UserClaim = "email"
+	var refused *bearer.RefusedError
+	for claims, good := range map[string]bool{
+		`"email":"ann"`: false, `"email":"ann","email_verified":false`: false, `"email":"ann","email_verified":null`: false,
+		`"email":"ann","email_verified":true`: true,
+	} {
+		if user, err := check(same, claims); good != (err == nil && user == "ann") || !good && !errors.As(err, &refused) {
+			t.Errorf("%s: %q, %v", claims, user, err)
+		}
+	}
+}
+
+// Who may call is said by identities and by groups; a claim that is no list of texts is no group.
+func TestWhoIsNamed(t *testing.T) {
+	t.Parallel()
+	srv, sign := start()
+	t.Cleanup(srv.Close)
+	now, c := time.Now(), bearer.New(srv.Client().Transport)
+	byUser, byGroup, byBoth := rules(srv), rules(srv), rules(srv)
+	byUser.Users = []string{"oidc:boris", "oidc:ann"}
+	byGroup.Groups, byGroup.GroupsClaim = []string{"/botanists", "admins"}, "groups"
+	byBoth.Users, byBoth.Groups, byBoth.GroupsClaim = []string{"oidc:boris"}, []string{"a"}, "https://x.example/roles"
+	for name, tc := range map[string]struct {
+		rules  routes.OIDC
+		claims string
+		named  bool
+	}{
+		"nobody is named":                {rules(srv), `"groups":["x"]`, true},
+		"by the identity":                {byUser, `"groups":["x"]`, true},
+		"by a group":                     {byGroup, `"groups":["x","/botanists"]`, true},
+		"by the group, not the user":     {byBoth, `"https://x.example/roles":["a"]`, true},
+		"by no group":                    {byGroup, `"groups":["x"]`, false},
+		"by an empty list":               {byGroup, `"groups":[]`, false},
+		"without the claim":              {byGroup, `"roles":["admins"]`, false},
+		"by a text that is the group":    {byGroup, `"groups":"admins"`, false},
+		"by a list in which is a number": {byGroup, `"groups":["admins",1]`, false},
+		"by a list in a list":            {byGroup, `"groups":[["admins"]]`, false},
+		"by an object":                   {byGroup, `"groups":{"admins":true}`, false},
+		"by nothing":                     {byGroup, `"groups":null`, false},
+		"by a list of nothing":           {byGroup, `"groups":[null,""]`, false},
+		"by letters of another size":     {byGroup, `"groups":["Admins"]`, false},
+		"by another claim":               {byBoth, `"groups":["a"]`, false},
+		"by the bare name":               {func() routes.OIDC { r := rules(srv); r.Users = []string{"ann"}; return r }(), `"x":1`, false},
+	} {
+		user, err := c.Check(t.Context(), tc.rules, sign(fmt.Sprintf(
+			`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann",%s}`, srv.URL, now.Add(time.Hour).Unix(),
+			tc.claims)), now)
+		if user != "oidc:ann" || tc.named != (err == nil) || !tc.named && !errors.Is(err, bearer.ErrNotNamed) {
+			t.Errorf("%s: %q, %v", name, user, err)
+		}
 	}
 }
 

@@ -105,7 +105,7 @@ func (w world) start(t *testing.T, user, body, key string) (int, map[string]any,
 		r.Header.Set("Idempotency-Key", key)
 	}
 	rec := httptest.NewRecorder()
-	w.Start(rec, r, user, "train", spec)
+	w.Start(rec, r, user, routes.API{Target: "train", Spec: spec, IdentityPassThrough: user == "ann"})
 	return rec.Code, decode(t, rec), rec.Header()
 }
 
@@ -173,7 +173,7 @@ func TestRuns(t *testing.T) {
 	if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: id}, &run); err != nil {
 		t.Fatal(err)
 	}
-	if run.Spec.User != "ann" || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" ||
+	if run.Spec.User != "ann" || !run.Spec.IdentityPassThrough || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" ||
 		run.Spec.Outputs["model"] != "userdata/models/" {
 		t.Errorf("%+v", run.Spec)
 	}

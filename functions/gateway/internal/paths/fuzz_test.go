@@ -38,7 +38,7 @@ func FuzzPaths(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		m, ok := table.Find(p)
+		m, ok := table.Find("POST", p)
 		if !ok {
 			return
 		}

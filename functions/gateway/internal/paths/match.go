@@ -16,6 +16,8 @@ const (
 	ForwardCall Operation = iota
 	ServeFile
 	StartRun
+	// StartNamed starts a run of the pipeline that the path names, by an API of that pipeline.
+	StartNamed
 	DescribePipeline
 	ListPipelines
 	ListRuns
@@ -29,8 +31,8 @@ const (
 type Match struct {
 	API       routes.API
 	Operation Operation
-	// Run is the id in the path of an operation of one run.
-	Run string
+	// Run is the id in the path of an operation of one run, Pipeline the name in that of StartNamed.
+	Run, Pipeline string
 	// Upstream is the path at the target: /predict, /openapi.json, /openapi or /v2/….
 	// Of ServeFile it is what names the file, without a slash before it and still encoded.
 	Upstream string
@@ -40,8 +42,8 @@ type Match struct {
 	Methods []string
 }
 
-// pattern is one form of the segments behind an API's path. The segment {run} is a run's id, and
-// ... at the end any number of segments.
+// pattern is one form of the segments behind an API's path. The segment {run} is a run's id,
+// {pipeline} a pipeline's name, and ... at the end any number of segments.
 type pattern struct {
 	segments  string
 	operation Operation
@@ -76,6 +78,7 @@ var patterns = map[string][]pattern{
 		{"", ListPipelines, get},
 		{"runs", ListRuns, get},
 		{"runs/{run}", GetRun, get},
+		{"{pipeline}/run", StartNamed, post},
 		{"runs/{run}/cancel", CancelRun, post},
 		{"runs/{run}/logs", ReadLogs, get},
 		{"runs/{run}/events", WatchRun, get},
@@ -83,12 +86,14 @@ var patterns = map[string][]pattern{
 }
 
 // Find matches the path of a call as it came over the wire (URL.EscapedPath), with or without the
-// namespace before it. The longest path of an API that leaves a known operation wins.
+// namespace before it. The longest path of an API that leaves a known operation wins. The method
+// decides where two operations have one path, as those of a run named run and of a pipeline named
+// runs; where none has it, Match names the methods of all.
 //
 // Only exact segments match: an empty one (//, a slash at the end), . and .., and anything
 // percent-encoded is no path of any API, so that no two parts on a call's way can read a path
 // differently. The file API alone decodes for itself what stands behind its path.
-func (t *Table) Find(path string) (Match, bool) {
+func (t *Table) Find(method, path string) (Match, bool) {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
 		return Match{}, false
@@ -110,47 +115,56 @@ func (t *Table) Find(path string) (Match, bool) {
 		}
 	}
 	if segments[0] == t.namespace {
-		if m, ok := t.find(segments[1:], "/"+t.namespace); ok {
+		if m, ok := t.find(method, segments[1:], "/"+t.namespace); ok {
 			return m, true
 		}
 	}
-	return t.find(segments, "")
+	return t.find(method, segments, "")
 }
 
 // find tries the longest path of an API first.
-func (t *Table) find(segments []string, prefix string) (Match, bool) {
+func (t *Table) find(method string, segments []string, prefix string) (Match, bool) {
 	for n := len(segments); n >= 1; n-- {
 		api, ok := t.byPath[strings.Join(segments[:n], "/")]
 		if !ok {
 			continue
 		}
 		rest := segments[n:]
+		found := Match{API: api, Upstream: "/" + strings.Join(rest, "/"), Prefix: prefix + "/" + api.Path}
 		for _, p := range patterns[api.Kind] {
-			if run, ok := p.match(rest); ok {
-				return Match{
-					API: api, Operation: p.operation, Run: run, Upstream: "/" + strings.Join(rest, "/"),
-					Prefix: prefix + "/" + api.Path, Methods: p.methods,
-				}, true
+			named, ok := p.match(rest)
+			if !ok {
+				continue
 			}
+			found.Operation, found.Run, found.Pipeline = p.operation, named["{run}"], named["{pipeline}"]
+			if slices.Contains(p.methods, method) {
+				found.Methods = p.methods
+				return found, true
+			}
+			found.Methods = slices.Concat(found.Methods, p.methods)
+		}
+		if found.Methods != nil {
+			return found, true
 		}
 	}
 	return Match{}, false
 }
 
-// match compares the segments behind an API's path, and gives the run's id that is in them.
-func (p pattern) match(rest []string) (run string, ok bool) {
+// match compares the segments behind an API's path, and gives those that name something.
+func (p pattern) match(rest []string) (named map[string]string, ok bool) {
 	if first, open := strings.CutSuffix(p.segments, "/..."); open {
-		return "", len(rest) > 0 && rest[0] == first
+		return nil, len(rest) > 0 && rest[0] == first
 	}
 	var want []string
 	if p.segments != "" {
 		want = strings.Split(p.segments, "/")
 	}
-	return run, slices.EqualFunc(want, rest, func(w, have string) bool {
-		if w == "{run}" {
-			run = have
+	ok = slices.EqualFunc(want, rest, func(w, have string) bool {
+		if w == "{run}" || w == "{pipeline}" {
+			named = map[string]string{w: have}
 			return true
 		}
 		return w == have
 	})
+	return named, ok
 }

@@ -1,6 +1,7 @@
 package paths
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,20 +32,36 @@ func TestFindDecidesTheOperation(t *testing.T) {
 		"/pipelines/runs":            {ListRuns, "", "GET"},
 		"/pipelines/runs/r-1":        {GetRun, "r-1", "GET"},
 		"/pipelines/runs/cancel":     {GetRun, "cancel", "GET"},
+		"/pipelines/train/run":       {StartNamed, "train", "POST"},
+		"/pu-ann/pipelines/x/run":    {StartNamed, "x", "POST"},
+		"/pipelines/pipelines/run":   {StartNamed, "pipelines", "POST"},
 		"/pipelines/runs/r-1/cancel": {CancelRun, "r-1", "POST"},
 		"/pipelines/runs/r-1/logs":   {ReadLogs, "r-1", "GET"},
 		"/pipelines/runs/r-1/events": {WatchRun, "r-1", "GET"},
 	} {
-		m, ok := table.Find(path)
-		if !ok || m.Operation != want.operation || m.Run != want.run || strings.Join(m.Methods, " ") != want.methods {
+		method, _, _ := strings.Cut(want.methods, " ")
+		m, ok := table.Find(method, path)
+		if !ok || m.Operation != want.operation || m.Run+m.Pipeline != want.run || strings.Join(m.Methods, " ") != want.methods {
 			t.Errorf("%s: %v, operation %d of run %q by %v; want %+v", path, ok, m.Operation, m.Run, m.Methods, want)
 		}
 	}
+	// A run may be named run and a pipeline runs: the method tells.
+	for method, want := range map[string]Match{
+		"GET":  {Operation: GetRun, Run: "run", Methods: []string{"GET"}},
+		"POST": {Operation: StartNamed, Pipeline: "runs", Methods: []string{"POST"}},
+		"PUT":  {Operation: StartNamed, Pipeline: "runs", Methods: []string{"GET", "POST"}},
+	} {
+		m, ok := table.Find(method, "/pipelines/runs/run")
+		if !ok || m.Operation != want.Operation || m.Run != want.Run || m.Pipeline != want.Pipeline ||
+			!slices.Equal(m.Methods, want.Methods) {
+			t.Errorf("%s: %v %+v", method, ok, m)
+		}
+	}
 	for _, path := range []string{
-		"/train/run/x", "/train/predict", "/train/runs", "/pipelines/r-1", "/pipelines/run", "/pipelines/runs/r-1/x",
+		"/pipelines/train/run/x", "/pipelines/train/openapi.json", "/train/run/x", "/train/predict", "/train/runs", "/pipelines/r-1", "/pipelines/run", "/pipelines/runs/r-1/x",
 		"/pipelines/runs/r-1/cancel/x", "/pipelines/runs/r-1/logs/events", "/pipelines/openapi.json", "/leaf/run",
 	} {
-		if m, ok := table.Find(path); ok {
+		if m, ok := table.Find("POST", path); ok {
 			t.Errorf("%s: %+v", path, m)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -64,6 +65,18 @@ func (t *Table) CheckOrigin(a routes.API, r *http.Request) error { return t.orig
 
 // APIs is all of them, in the file's order.
 func (t *Table) APIs() []routes.API { return t.file.APIs }
+
+// APIsOf are the published APIs of a pipeline's own, by their names.
+func (t *Table) APIsOf(pipeline string) []routes.API {
+	var all []routes.API
+	for _, a := range t.APIs() {
+		if a.Kind == routes.KindPipeline && a.Target == pipeline {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b routes.API) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
 
 // Boxes are the names of the module's boxes.
 func (t *Table) Boxes() []string { return t.file.Boxes }

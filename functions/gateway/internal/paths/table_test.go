@@ -32,7 +32,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	m, ok := t.Find("/pu-ann/leaf/predict")
+	m, ok := t.Find("POST", "/pu-ann/leaf/predict")
 	fmt.Println(ok, m.API.Target, m.Upstream, m.Prefix, m.Methods)
 	// Output: true leaf-mlcmp /predict /pu-ann/leaf [POST]
 }
@@ -82,7 +82,7 @@ func TestFind(t *testing.T) {
 		"/pu-ann/pu-ann/leaf/predict":    "",
 		"/leaf/predict/v2/x/../../leaf/": "",
 	} {
-		m, ok := table.Find(path)
+		m, ok := table.Find("POST", path)
 		got := m.API.Target + " " + m.Upstream
 		if !ok {
 			got = ""
@@ -127,7 +127,7 @@ func TestPrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, ok := table.Find("/elsewhere/leaf/predict")
+	m, ok := table.Find("POST", "/elsewhere/leaf/predict")
 	if !ok || m.API.Target != "stage-leaf" || !slices.Equal(table.Boxes(), []string{"stage-users", "stage-data"}) ||
 		!table.Dataset("stage-data") {
 		t.Errorf("%+v %v", m, table.Boxes())
@@ -147,7 +147,7 @@ func FuzzFind(f *testing.F) {
 	f.Add("/pu-ann/leaf/v2/x")
 	f.Add("/leaf/%2e%2e/predict")
 	f.Fuzz(func(t *testing.T, path string) {
-		m, ok := table.Find(path)
+		m, ok := table.Find("POST", path)
 		if !ok {
 			return
 		}

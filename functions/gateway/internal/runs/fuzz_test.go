@@ -38,7 +38,7 @@ func FuzzStart(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rec := httptest.NewRecorder()
 		h.Start(rec, httptest.NewRequest(http.MethodPost, "/pu-ann/train/run", strings.NewReader(string(body))), "ann",
-			"train", spec)
+			routes.API{Target: "train", Spec: spec})
 		if rec.Code < 400 || rec.Code >= 500 || rec.Header().Get("Content-Type") != problem.ContentType ||
 			!json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)

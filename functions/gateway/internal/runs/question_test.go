@@ -46,8 +46,8 @@ func TestStartIsBounded(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		w := httptest.NewRecorder()
-		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(c.body)), "ann", "train",
-			spec)
+		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(c.body)), "ann",
+			routes.API{Target: "train", Spec: spec})
 		runtime.ReadMemStats(&after)
 		if w.Code != c.status || w.Body.Len() > 16<<10 {
 			t.Errorf("%s: %d with %d bytes", name, w.Code, w.Body.Len())

@@ -28,6 +28,7 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -76,8 +77,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// Start starts a run of a pipeline: 202 with its id.
-func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline string, spec routes.Spec) {
+// Start starts a run of a pipeline by an API of its own: 202 with its id.
+func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api routes.API) {
+	pipeline := api.Target
 	q, refused := readQuestion(http.MaxBytesReader(w, r.Body, maxBody))
 	if refused != nil {
 		problem.Write(w, r, *refused)
@@ -92,7 +94,8 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 	run := &runtimev1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{runtimev1.PipelineLabel: pipeline}},
 		Spec: runtimev1.PipelineRunSpec{Pipeline: pipeline, User: user, IdempotencyKey: key,
-			Origin: runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
+			IdentityPassThrough: api.IdentityPassThrough && users.Known(user) != "",
+			Origin:              runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
@@ -109,7 +112,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user, pipeline s
 			return
 		}
 	}
-	if p := h.pinInputs(r.Context(), user, spec, q, run); p != nil {
+	if p := h.pinInputs(r.Context(), user, api.Spec, q, run); p != nil {
 		problem.Write(w, r, *p)
 		return
 	}

@@ -42,9 +42,10 @@ type Server struct {
 	Timeout time.Duration // of the function, per call
 	Key     *Key          // the module's key, for who calls
 	// Unsigned says that calls without a signature are answered, too. User is who makes them; "":
-	// anonymous.
+	// anonymous. Shown lets the function know.
 	Unsigned bool
 	User     string
+	Shown    bool
 	// Files is nil for a component that is connected to no box.
 	Files *files.Files
 	// Mounts is nil for a component whose calls write into no mounted folder.
@@ -187,6 +188,10 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	if err != nil {
 		s.refuse(w, r, err)
 		return
+	}
+	if n.shown && n.user != "" {
+		name, _ := json.Marshal(n.user) // a text always encodes
+		call.More = withField(call.More, "user", name)
 	}
 	if held, taken := s.takeNumbers(r, f, &call); taken {
 		defer s.held.Add(-held)

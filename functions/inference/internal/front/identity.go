@@ -53,7 +53,7 @@ const unsigned = "this component answers only calls through its module's gateway
 func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *problem.Problem {
 	header := r.Header.Get(caller.Header)
 	if header == "" && s.Unsigned {
-		n.user = s.User
+		n.user, n.shown = s.User, s.Shown
 		return nil
 	}
 	if header == "" {
@@ -66,7 +66,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, n *notes) *probl
 		err = s.once.Take(claims, now)
 	}
 	if err == nil {
-		n.user, n.signed = claims.User, true
+		n.user, n.signed, n.shown = claims.User, true, claims.Shown
 		return nil
 	}
 	s.Log.Warn("caller refused", "error", err)

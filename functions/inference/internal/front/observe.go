@@ -27,6 +27,7 @@ type notes struct {
 	id     string // of the request
 	user   string
 	signed bool   // by the gateway
+	shown  bool   // the function may know the user
 	trace  string // the trace's id, "" for none
 	worker int
 	called bool // the function was called, or its call waited

@@ -27,7 +27,7 @@ type Function struct {
 	// Description is what the function's docstring says.
 	Description openapi.Description `json:"description"`
 	// Arguments that the function declares, out of parameters, inputs, output_fields, model_key,
-	// model.
+	// model, user.
 	Arguments     []string `json:"arguments"`
 	ImportSeconds float64  `json:"import_seconds"`
 }

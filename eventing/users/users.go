@@ -1,0 +1,52 @@
+// Package users is which names users can have. A name is a folder of each box, the owner of runs,
+// and a line of logs, so that all who take one ask here.
+package users
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// Anonymous has the files and runs of callers of an API that is open to everybody. Nobody can
+	// log in with this name.
+	Anonymous = "anonymous"
+	// MaxName bounds a name in bytes.
+	MaxName = 512
+)
+
+// Possible reports a name that somebody can log in with, whatever the way.
+func Possible(name string) bool {
+	return name != "" && len(name) <= MaxName && name != Anonymous && utf8.ValidString(name) &&
+		!strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// CheckBasic reports an error for what is no name of a user of HTTP Basic, where a name ends at the
+// first colon (RFC 7617).
+func CheckBasic(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a user has a name")
+	case name == Anonymous:
+		return errors.New("the user anonymous is whoever calls an API without auth; nobody can log in as it")
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return errors.New("the user's name has a control character or is not UTF-8")
+	case strings.ContainsAny(name, ":/") || slices.Contains([]string{".", ".."}, name):
+		return errors.New(
+			"the user's name cannot be sent, or be a folder: it has a \":\" or a \"/\", or is \".\" or \"..\"")
+	case len(name) > MaxName:
+		return errors.New("the user's name is longer than 512 bytes")
+	}
+	return nil
+}
+
+// Known is the name that code of a module may see of a run's user or a call's: "" for nobody.
+func Known(user string) string {
+	if user == Anonymous {
+		return ""
+	}
+	return user
+}
