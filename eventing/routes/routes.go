@@ -14,6 +14,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 const (
@@ -99,6 +101,15 @@ type OIDC struct {
 	Users       []string `json:"users,omitempty"`
 	Groups      []string `json:"groups,omitempty"`
 	GroupsClaim string   `json:"groupsClaim,omitempty"`
+}
+
+// Identity is the user that a name in the claim UserClaim stands for. With SameAsBasic it is the bare
+// name, where a user of HTTP Basic can have that; others stay apart, as anonymous and a:b.
+func (o OIDC) Identity(name string) string {
+	if o.SameAsBasic && users.CheckBasic(name) == nil {
+		return name
+	}
+	return o.UserPrefix + name
 }
 
 // Spec is what a caller of a pipeline may name.

@@ -29,6 +29,12 @@ func parse(b []byte) (routes.File, error) {
 	return f, err
 }
 
+// named is an API for tokens that says who may call.
+func named(who string) string {
+	return `30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc:",` + who +
+		`}}`
+}
+
 // What is written is what is read, field by field.
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
@@ -128,10 +134,21 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		"a prefix like a name": {api(`30`,
 			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","userPrefix":"oidc-"}}`),
 			"no colon"},
-		"an origin with a path": {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
-		"an origin of all":      {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
-		"no origin":             {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
-		"an origin in capitals": {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
+		"no prefix": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub"}}`), "no colon"},
+		"no prefix, for all are the same": {api(`30`,
+			`30,"auth":{"oidc":{"issuer":"https://a.example","clientId":"c","userClaim":"sub","sameAsBasic":true}}`),
+			"no colon"},
+		"a list of nobody":         {api(`30`, named(`"users":[]`)), "name somebody"},
+		"a list of no group":       {api(`30`, named(`"groups":[],"groupsClaim":"g"`)), "name somebody"},
+		"a user that is everybody": {api(`30`, named(`"users":["anonymous"]`)), "nobody can have"},
+		"a user without a name":    {api(`30`, named(`"users":[""]`)), "nobody can have"},
+		"a group without a name":   {api(`30`, named(`"groups":["a",""],"groupsClaim":"g"`)), "has no name"},
+		"groups of no claim":       {api(`30`, named(`"groups":["a"]`)), "not the name of a claim"},
+		"an origin with a path":    {api(`30`, `30,"trustedOrigins":["https://a.example/"]`), "not an origin"},
+		"an origin of all":         {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
+		"no origin":                {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
+		"an origin in capitals":    {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
 		"a double path": {
 			`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {

@@ -4,10 +4,14 @@ package users
 
 import (
 	"errors"
+	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 const (
@@ -39,6 +43,37 @@ func CheckBasic(name string) error {
 			"the user's name cannot be sent, or be a folder: it has a \":\" or a \"/\", or is \".\" or \"..\"")
 	case len(name) > MaxName:
 		return errors.New("the user's name is longer than 512 bytes")
+	}
+	return nil
+}
+
+// IsHtpasswd reports a key of a Secret of users whose value is lines of htpasswd's format. Every other
+// key is a user's name.
+func IsHtpasswd(key string) bool { return key == "auth" || strings.HasSuffix(key, ".htpasswd") }
+
+// Htpasswd are the names and hashes of a text in htpasswd's format.
+func Htpasswd(text string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			name, hash, ok := strings.Cut(line, ":")
+			if ok && name != "" && !strings.HasPrefix(line, "#") && !yield(name, hash) {
+				return
+			}
+		}
+	}
+}
+
+// CheckKey reports an error for a user who cannot have a key of a Secret to himself.
+func CheckKey(name string) error {
+	if err := CheckBasic(name); err != nil {
+		return err
+	}
+	if IsHtpasswd(name) {
+		return fmt.Errorf("%q is the name of a list of users in htpasswd's format", name)
+	}
+	if why := validation.IsConfigMapKey(name); len(why) > 0 {
+		return fmt.Errorf("%q cannot be a key of a Secret: %s", name, why[0])
 	}
 	return nil
 }

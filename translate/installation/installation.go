@@ -325,7 +325,7 @@ func Parse(b []byte) (Config, error) {
 	if c.S3.PublicEndpoint == "" {
 		c.S3.PublicEndpoint = c.S3.Endpoint
 	}
-	if err := c.validate(); err != nil {
+	if err := errors.Join(c.validate(), checkSame(b, c.OIDC)); err != nil {
 		return Config{}, fmt.Errorf("installation config: %w", err)
 	}
 	return c, nil

@@ -44,34 +44,41 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"domain: x":                                                    "field domain not found",
-		"s3: {endpoint: 'minio:9000'}":                                 `s3.endpoint: "minio:9000" is not a URL`,
-		"s3: {sessionSeconds: 7200}":                                   "s3.sessionSeconds: 7200 is not within 900 to 3600",
-		"s3: {sessionSeconds: 60}":                                     "s3.sessionSeconds: 60 is not within 900 to 3600",
-		"s3: {reclaimPolicy: Keep}":                                    `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
-		"security: none":                                               `security: "none" is neither baseline nor restricted`,
-		"defaults: {timeoutSeconds: 601}":                              "defaults.timeoutSeconds: 601 is not within 1 to 600",
-		"defaults: {maxScale: -1}":                                     "defaults.maxScale: -1 is not within 0 to 1000",
-		"runs: {patienceMinutes: 0}":                                   "runs.patienceMinutes: 0 is not within 1 to 10080",
-		"runs: {patienceMinutes: 10081}":                               "runs.patienceMinutes: 10081 is not within 1 to 10080",
-		"runs: {lostNodeSeconds: 0}":                                   "runs.lostNodeSeconds: 0 is not within 1 to 604800",
-		"gateway: {maxScale: 1001}":                                    "gateway.maxScale: 1001 is not within 0 to 1000",
-		"defaults: {limits: {memory: much}}":                           `defaults.limits.memory: "much" is not a quantity`,
-		"oidc: {issuer: 'sso.example.org'}":                            `oidc.issuer: "sso.example.org" is not a URL`,
-		"oidc: {issuer: 'http://a.example'}":                           `oidc.issuer: "http://a.example": write https`,
-		"oidc: {clientId: \"a\\tc\"}":                                  `oidc.clientId: "a\tc" is not the id of a client`,
-		"oidc: {userClaim: ''}":                                        `oidc.userClaim: "" is not the name of a claim`,
-		"oidc: {userClaim: 'a\"b'}":                                    `is not the name of a claim`,
-		"oidc: {userPrefix: 'oidc-'}":                                  `oidc.userPrefix: "oidc-" is neither empty nor`,
-		"oidc: {userPrefix: 'a b:'}":                                   `oidc.userPrefix: "a b:" is neither empty nor`,
-		"networkPolicies: {egress: Closed}":                            `networkPolicies.egress: "Closed" is neither Open nor Restricted`,
-		"networkPolicies: {ingressNamespaces: [ingress]}":              "networkPolicies.ingressNamespaces: knative-serving is missing",
-		"networkPolicies: {ingressNamespaces: [knative-serving, A.b]}": `networkPolicies.ingressNamespaces: "A.b" is not the name of a namespace`,
-		"tracing: {endpoint: 'collector:4318'}":                        "tracing.endpoint is not a URL",
-		"tracing: {endpoint: 'http://a:secret@b'}":                     "tracing.endpoint is not a URL",
-		"limits: {bodyMiB: 251}":                                       "limits.bodyMiB: 251 is not within 1 to 250",
-		"tracing: {samplingRate: 2}":                                   "tracing.samplingRate: 2 is not within 0 to 1",
-		"tracing: {samplingRate: .nan}":                                "tracing.samplingRate: NaN is not within 0 to 1",
+		"domain: x":                                              "field domain not found",
+		"s3: {endpoint: 'minio:9000'}":                           `s3.endpoint: "minio:9000" is not a URL`,
+		"s3: {sessionSeconds: 7200}":                             "s3.sessionSeconds: 7200 is not within 900 to 3600",
+		"s3: {sessionSeconds: 60}":                               "s3.sessionSeconds: 60 is not within 900 to 3600",
+		"s3: {reclaimPolicy: Keep}":                              `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
+		"security: none":                                         `security: "none" is neither baseline nor restricted`,
+		"defaults: {timeoutSeconds: 601}":                        "defaults.timeoutSeconds: 601 is not within 1 to 600",
+		"defaults: {maxScale: -1}":                               "defaults.maxScale: -1 is not within 0 to 1000",
+		"runs: {patienceMinutes: 0}":                             "runs.patienceMinutes: 0 is not within 1 to 10080",
+		"runs: {patienceMinutes: 10081}":                         "runs.patienceMinutes: 10081 is not within 1 to 10080",
+		"runs: {lostNodeSeconds: 0}":                             "runs.lostNodeSeconds: 0 is not within 1 to 604800",
+		"gateway: {maxScale: 1001}":                              "gateway.maxScale: 1001 is not within 0 to 1000",
+		"defaults: {limits: {memory: much}}":                     `defaults.limits.memory: "much" is not a quantity`,
+		"oidc: {issuer: 'sso.example.org'}":                      `oidc.issuer: "sso.example.org" is not a URL`,
+		"oidc: {issuer: 'http://a.example'}":                     `oidc.issuer: "http://a.example": write https`,
+		"oidc: {clientId: \"a\\tc\"}":                            `oidc.clientId: "a\tc" is not the id of a client`,
+		"oidc: {userClaim: ''}":                                  `oidc.userClaim: "" is not the name of a claim`,
+		"oidc: {userClaim: 'a\"b'}":                              `is not the name of a claim`,
+		"oidc: {userPrefix: 'oidc-'}":                            `oidc.userPrefix: "oidc-" is not at most`,
+		"oidc: {userPrefix: 'a b:'}":                             `oidc.userPrefix: "a b:" is not at most`,
+		"oidc: {userPrefix: ''}":                                 "oidc.sameAsBasic: true",
+		"oidc: {sameAsBasic: true, userClaim: sub}":              "there is no oidc.issuer",
+		"oidc: {sameAsBasic: true, issuer: 'https://a.example'}": "write oidc.userClaim beside it",
+		"{oidc: {sameAsBasic: true, issuer: 'https://a.example', userClaim: }}":                   "write oidc.userClaim beside it",
+		"oidc: {sameAsBasic: true, issuer: 'https://a.example', userClaim: ''}":                   "is not the name of a claim",
+		"oidc: {sameAsBasic: true, issuer: 'https://a.example', userClaim: a, userPrefix: ''}":    "oidc.userPrefix is empty",
+		"oidc: {sameAsBasic: yes please}":                                                         "cannot unmarshal",
+		"networkPolicies: {egress: Closed}":                                                       `networkPolicies.egress: "Closed" is neither Open nor Restricted`,
+		"networkPolicies: {ingressNamespaces: [ingress]}":                                         "networkPolicies.ingressNamespaces: knative-serving is missing",
+		"networkPolicies: {ingressNamespaces: [knative-serving, A.b]}":                            `networkPolicies.ingressNamespaces: "A.b" is not the name of a namespace`,
+		"tracing: {endpoint: 'collector:4318'}":                                                   "tracing.endpoint is not a URL",
+		"tracing: {endpoint: 'http://a:secret@b'}":                                                "tracing.endpoint is not a URL",
+		"limits: {bodyMiB: 251}":                                                                  "limits.bodyMiB: 251 is not within 1 to 250",
+		"tracing: {samplingRate: 2}":                                                              "tracing.samplingRate: 2 is not within 0 to 1",
+		"tracing: {samplingRate: .nan}":                                                           "tracing.samplingRate: NaN is not within 0 to 1",
 		"networkPolicies: {egress: Restricted}\ntracing: {endpoint: 'https://otel.example.org'}":  "name the addresses of tracing.endpoint here",
 		"networkPolicies: {egressCIDRs: [10.0.0.1]}":                                              `networkPolicies.egressCIDRs: "10.0.0.1" is not a range`,
 		"networkPolicies: {egressCIDRs: [10.0.0.1/8]}":                                            `networkPolicies.egressCIDRs: "10.0.0.1/8" is not a range`,
@@ -98,10 +105,10 @@ func TestOIDC(t *testing.T) {
 	if diff := cmp.Diff(want, got.OIDC); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, err = installation.Parse(
-		[]byte("oidc: {userClaim: 'https://example.org/name', userPrefix: ''}")); err != nil ||
-		got.OIDC.UserPrefix != "" {
-		t.Errorf("an empty prefix, on purpose: %+v, %v", got.OIDC, err)
+	got, err = installation.Parse([]byte(
+		"oidc: {issuer: 'https://sso.example.org', userClaim: preferred_username, sameAsBasic: true}"))
+	if err != nil || !got.OIDC.SameAsBasic || got.OIDC.UserPrefix != "oidc:" {
+		t.Errorf("the same users, on purpose: %+v, %v", got.OIDC, err)
 	}
 }
 

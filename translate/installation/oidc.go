@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // OIDC says whose tokens the APIs with auth.oidc take (OpenID Connect), and how the caller's name
@@ -22,15 +24,19 @@ type OIDC struct {
 	UserClaim string `yaml:"userClaim"`
 	// UserPrefix stands before that name in the user's identity. Default "oidc:". It holds a colon,
 	// which no user name of HTTP Basic can have: so nobody is somebody else's namesake by accident.
-	// "" says on purpose that users of the same name are the same people, however they log in.
 	UserPrefix string `yaml:"userPrefix"`
+	// SameAsBasic says on purpose that a user of Issuer and the user of HTTP Basic with the same
+	// name are one person, with the same files and runs. Users of other issuers, the name anonymous
+	// and names that no user of HTTP Basic can have stay apart. UserClaim must be written beside it:
+	// whoever can change the own name there becomes who has that name. Default false.
+	SameAsBasic bool `yaml:"sameAsBasic"`
 }
 
 var (
 	// claim is the name of a claim: a word or, as some providers have it, a URL.
 	claim = regexp.MustCompile(`^[A-Za-z0-9_.:/-]+$`)
 	// prefix needs no escaping where an identity is shown; its length leaves room for the name.
-	prefix = regexp.MustCompile(`^([A-Za-z0-9_./-]*:[A-Za-z0-9_./:-]*)?$`)
+	prefix = regexp.MustCompile(`^[A-Za-z0-9_./-]*:[A-Za-z0-9_./:-]*$`)
 )
 
 // maxClaim and maxPrefix bound userClaim and userPrefix, in bytes. (As {1,128} in the expression it
@@ -49,12 +55,18 @@ func (o OIDC) validate(clusterDomain string) error {
 			errs = append(errs, fmt.Errorf("oidc.clientId: %w", err))
 		}
 	}
-	if !claim.MatchString(o.UserClaim) || len(o.UserClaim) > maxClaim {
-		errs = append(errs, fmt.Errorf("oidc.userClaim: %q is not the name of a claim", o.UserClaim))
+	if err := CheckClaim(o.UserClaim); err != nil {
+		errs = append(errs, fmt.Errorf("oidc.userClaim: %w", err))
 	}
-	if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {
+	if o.SameAsBasic && o.Issuer == "" {
+		errs = append(errs, errors.New("oidc.sameAsBasic: there is no oidc.issuer whose users they would be"))
+	}
+	if o.UserPrefix == "" {
+		errs = append(errs, errors.New("oidc.userPrefix is empty: leave it out, and write oidc.sameAsBasic: true where "+
+			"users of oidc.issuer and of HTTP Basic with one name are the same people"))
+	} else if !prefix.MatchString(o.UserPrefix) || len(o.UserPrefix) > maxPrefix {
 		errs = append(errs, fmt.Errorf(
-			"oidc.userPrefix: %q is neither empty nor at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
+			"oidc.userPrefix: %q is not at most %d of letters, digits and _./:- with a colon among them, which keeps its users apart from those of HTTP Basic", o.UserPrefix, maxPrefix))
 	}
 	return errors.Join(errs...)
 }
@@ -73,6 +85,34 @@ func CheckIssuer(issuer, clusterDomain string) error {
 		!strings.HasSuffix(host, ".svc."+clusterDomain) {
 		return fmt.Errorf("%q: write https; http is for hosts in the cluster only, that end in .svc or .svc.%s", issuer,
 			clusterDomain)
+	}
+	return nil
+}
+
+// CheckClaim reports an error for what cannot be the name of a claim.
+func CheckClaim(name string) error {
+	if !claim.MatchString(name) || len(name) > maxClaim {
+		return fmt.Errorf("%q is not the name of a claim", name)
+	}
+	return nil
+}
+
+// checkSame wants the claim by which users of an issuer become users of HTTP Basic to be named in the
+// file itself: the usual one is changed by its users in some realms, and then anybody could become
+// anybody.
+func checkSame(file []byte, o OIDC) error {
+	var named struct {
+		OIDC struct {
+			UserClaim *string `yaml:"userClaim"`
+		} `yaml:"oidc"`
+	}
+	if err := yaml.Unmarshal(file, &named); err != nil {
+		return err
+	}
+	if o.SameAsBasic && named.OIDC.UserClaim == nil {
+		return fmt.Errorf("oidc.sameAsBasic: users can change %s in many realms, and whoever does becomes another "+
+			"user; write oidc.userClaim beside it, a claim that nobody can change there, be it userClaim: %[1]s",
+			o.UserClaim)
 	}
 	return nil
 }

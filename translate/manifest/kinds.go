@@ -357,6 +357,16 @@ type OIDC struct {
 	// ClientID: The client that a token must be made for: in aud, or as azp. Default: the
 	// installation's.
 	ClientID Text `yaml:"clientId"`
+	// Users: Who may call of those with a good token, as whole identities such as oidc:ann. Default:
+	// who is in groups; everybody when there are none. Becomes: 403 not-allowed for all others.
+	// Constraint: 1 to 1000, each once.
+	Users []Text `yaml:"users"`
+	// Groups: Groups of the issuer whose members may call, as the token spells them. Default: none.
+	// Becomes: likewise. Constraint: 1 to 1000, each once.
+	Groups []Text `yaml:"groups"`
+	// GroupsClaim: The claim with the list of a user's groups, at the top of the token; one that is
+	// no list of texts is no group. Default: groups. Constraint: with groups.
+	GroupsClaim Text `yaml:"groupsClaim"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`
 }

@@ -1,12 +1,18 @@
 package module
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 )
@@ -14,8 +20,9 @@ import (
 // issuer is that of a module. The identity of a token's user does not hold its issuer, so that a
 // module has one only: two would let different people of one name see each other's files.
 type issuer struct {
-	url string            // of the first API with auth.oidc
-	at  manifest.Position // where it stands
+	url   string            // of the first API with auth.oidc
+	at    manifest.Position // where it stands
+	noted bool              // that its users are those of HTTP Basic
 }
 
 // decideAuth is who may call an API; nil lets everybody in.
@@ -85,6 +92,13 @@ func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 			"or oidc.issuer into the installation's unip.yaml (--config)", where)
 		return out
 	}
+	out.SameAsBasic = all.SameAsBasic && out.Issuer == all.Issuer
+	if out.SameAsBasic && !i.noted {
+		i.noted = true
+		s.Notef(auth.Key("oidc"), "users of %s and users of HTTP Basic with the same names are the same people, "+
+			"with the same files and runs: the installation has oidc.sameAsBasic", out.Issuer)
+	}
+	decideNamed(s, x, out)
 	if i.url == "" {
 		i.url, i.at = out.Issuer, at
 	}
@@ -92,6 +106,71 @@ func (i *issuer) oidc(s *scope, auth *manifest.Auth) *routes.OIDC {
 		s.Errorf(at,
 			"%s: the issuer %s differs from %s at %s; users of two issuers could share a name, so a module has one",
 			where, out.Issuer, i.url, i.at)
+	}
+	return out
+}
+
+// maxNamed bounds the users and the groups of an API: the gateway's ConfigMap holds 1 MiB.
+const maxNamed = 1000
+
+// decideNamed decides who of those with a good token may call.
+func decideNamed(s *scope, x *manifest.OIDC, out *routes.OIDC) {
+	out.Users = namedBy(s, x, "users", x.Users, func(u string) error {
+		if !users.Possible(u) || u == out.UserPrefix {
+			return errors.New("nobody can have this name")
+		}
+		name := strings.TrimPrefix(u, out.UserPrefix)
+		if out.Identity(u) != u && (name == u || out.Identity(name) != u) {
+			return fmt.Errorf("no token has this identity; that of the user %s is %s", name, out.Identity(name))
+		}
+		return nil
+	})
+	out.Groups = namedBy(s, x, "groups", x.Groups, func(g string) error {
+		if g == "" || len(g) > users.MaxName || strings.ContainsFunc(g, unicode.IsControl) || !utf8.ValidString(g) ||
+			strings.ContainsRune(g, utf8.RuneError) {
+			return errors.New("no group has this name")
+		}
+		return nil
+	})
+	const where = "spec.restfulApi.auth.oidc.groupsClaim"
+	switch {
+	case x.Has("groupsClaim") && !x.Has("groups"):
+		s.Errorf(x.Key("groupsClaim"), "%s: there are no groups: name them beside it", where)
+	case x.Has("groupsClaim"):
+		if err := installation.CheckClaim(x.GroupsClaim.Value); err != nil {
+			s.Errorf(x.GroupsClaim.At, "%s: %v", where, err)
+		}
+		out.GroupsClaim = x.GroupsClaim.Value
+	case x.Has("groups"):
+		out.GroupsClaim = usualGroups
+	}
+}
+
+// usualGroups is the claim that most providers have the groups in.
+const usualGroups = "groups"
+
+// namedBy is one list of those who may call. An empty one would let nobody in, or, where somebody
+// takes it for none, everybody.
+func namedBy(s *scope, x *manifest.OIDC, field string, all []manifest.Text, check func(string) error) (out []string) {
+	where := "spec.restfulApi.auth.oidc." + field
+	switch {
+	case !x.Has(field):
+		return nil
+	case len(all) == 0:
+		s.Errorf(x.Key(field), "%s: nobody is named: leave it out to let in all who have a token, or take the API out "+
+			"with published: false", where)
+	case len(all) > maxNamed:
+		s.Errorf(x.Key(field), "%s: %d are more than %d; a group of the issuer may stand for many", where, len(all), maxNamed)
+	}
+	for i, v := range all {
+		err := check(v.Value)
+		if slices.Contains(out, v.Value) {
+			err = errors.New("it is there twice")
+		}
+		if err != nil {
+			s.Errorf(v.At, "%s[%d]: %q: %v", where, i, v.Value, err)
+		}
+		out = append(out, v.Value)
 	}
 	return out
 }

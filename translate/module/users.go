@@ -56,7 +56,7 @@ type user struct{ name, where string }
 func usersOf(s Secret) []user {
 	var all []user
 	for _, key := range sortedKeys(s.Data) {
-		if key != "auth" && !strings.HasSuffix(key, ".htpasswd") {
+		if !users.IsHtpasswd(key) {
 			all = append(all, user{key, fmt.Sprintf("key %q", key)})
 			continue
 		}

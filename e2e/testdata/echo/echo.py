@@ -156,3 +156,12 @@ def mounted(inputs: list) -> list:
             failed[path] = str(e)
     now = lies_at(*os.environ.get("MOUNTS", "").split())
     return [{"name": n, "datatype": "dict", "data": d} for n, d in (("imported", WHEN_IMPORTED), ("now", now), ("failed", failed))]
+
+
+def who(user) -> list:
+    """Answers with who calls.
+
+    :param outputs.who: the caller's identity, - for nobody
+    :type outputs.who: str
+    """
+    return [{"name": "who", "datatype": "str", "data": user or "-"}]

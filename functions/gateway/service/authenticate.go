@@ -63,7 +63,8 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, apis ...routes.A
 
 // byPassword is one attempt to log in, whatever number of Secrets it is looked up in.
 func (g *Gateway) byPassword(r *http.Request, apis []routes.API) (api routes.API, user string, err error) {
-	apis = slices.DeleteFunc(slices.Clone(apis), func(a routes.API) bool { return a.Auth == nil || a.Auth.Basic == nil })
+	apis = slices.DeleteFunc(slices.Clone(apis),
+		func(a routes.API) bool { return a.Auth == nil || a.Auth.Basic == nil })
 	user, password, given := r.BasicAuth()
 	if !given || len(apis) == 0 {
 		return api, "", errNothing

@@ -109,20 +109,18 @@ func TestWhoIsKnownAndNotNamed(t *testing.T) {
 			t.Errorf("%s: the answer tells who is named: %s", name, a.body)
 		}
 	}
-	for name, tc := range map[string]struct {
-		header [2]string
-		user   string
-	}{
-		"a named user":  {[2]string{"Authorization", "Bearer " + m.token(map[string]any{"preferred_username": "boris"})}, "oidc:boris"},
-		"a named group": {[2]string{"Authorization", "Bearer " + m.token(map[string]any{"groups": []string{"botanists"}})}, "oidc:ann"},
-		"by a password": {[2]string{"user", "ann:secret"}, "ann"},
+	bearer := func(changes map[string]any) []string { return []string{"Authorization", "Bearer " + m.token(changes)} }
+	for user, header := range map[string][]string{
+		"oidc:boris": bearer(map[string]any{"preferred_username": "boris"}),
+		"oidc:ann":   bearer(map[string]any{"groups": []string{"botanists"}}),
+		"ann":        {"user", "ann:secret"},
 	} {
-		if a := m.post(t, "named", tc.header[:]...); a.user != tc.user {
-			t.Errorf("%s: %d %s, user %q", name, a.StatusCode, a.body, a.user)
+		if a := m.post(t, "named", header...); a.user != user {
+			t.Errorf("%s: %d %s, user %q", user, a.StatusCode, a.body, a.user)
 		}
 	}
 	// A token that is not good is nobody's, named or not.
-	a := m.post(t, "named", "Authorization", "Bearer "+m.token(map[string]any{"preferred_username": "boris", "azp": "other"}))
+	a := m.post(t, "named", bearer(map[string]any{"preferred_username": "boris", "azp": "other"})...)
 	wantProblem(t, a.Response, a.body, http.StatusUnauthorized, problem.Unauthorized)
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -92,62 +93,69 @@ func (m pipelines) runAt(t *testing.T, path, body string, header ...string) stri
 	return fmt.Sprint(resp.StatusCode, " ", slug)
 }
 
-func apiOf(name, pipeline, rest string) string {
-	return fmt.Sprintf(`{"name":%q,"kind":"experimentPipeline","path":%[1]q,"target":%q,"apiSpec":{"inputs":[{"name":"photos","required":false}],"outputs":[{"name":"model","required":false}]}%s}`,
-		name, pipeline, rest)
+// apis writes APIs of a module: "NAME [PIPELINE] [SECRET] [passed] [trusts]" one after the other, with
+// commas between. Without a pipeline it is the general one; without a Secret it is open.
+func apis(text string) string {
+	var all []string
+	for one := range strings.SplitSeq(text, ",") {
+		words := strings.Fields(one)
+		a := routes.API{Name: words[0], Kind: routes.KindPipelines, Path: routes.KindPipelines}
+		for _, w := range words[1:] {
+			switch w {
+			case "fit", "tell":
+				a.Kind, a.Path, a.Target = routes.KindPipeline, a.Name, w
+				a.Spec.Inputs, a.Spec.Outputs = []routes.Variable{{Name: "photos"}}, []routes.Variable{{Name: "model"}}
+			case "component":
+				a.Kind, a.Path, a.Target, a.TimeoutSeconds = routes.KindMLComponent, a.Name, "fit", 1
+			case "passed":
+				a.IdentityPassThrough = true
+			case "trusts":
+				a.TrustedOrigins = []string{"https://a.example"}
+			default:
+				a.Auth = &routes.Auth{Basic: &routes.Basic{Credentials: w}}
+			}
+		}
+		all = append(all, string(must(json.Marshal(a))))
+	}
+	return strings.Join(all, ",")
 }
-
-func general(rest string) string {
-	return `{"name":"runs","kind":"pipelines","path":"pipelines"` + rest + `}`
-}
-
-func secret(name string) string { return `,"auth":{"basic":{"credentials":"` + name + `"}}` }
 
 // A run that is asked for in general is one of the pipeline's own API: it lets in whom that lets in,
 // as whom that does, behind what the general one wants.
 func TestARunAskedForInGeneralIsOneOfThePipelinesAPI(t *testing.T) {
 	t.Parallel()
-	ann, boris := []string{"user", "ann:secret"}, []string{"user", "boris:hidden"}
-	for name, tc := range map[string]struct {
-		apis   []string
-		header []string
-		want   string
-	}{
-		"its user":               {[]string{general(secret("both")), apiOf("fit", "fit", secret("users"))}, ann, "fit ann"},
-		"passed on":              {[]string{general(secret("both")), apiOf("fit", "fit", secret("users")+`,"identityPassThrough":true`)}, ann, "fit ann!"},
-		"passed on by no other":  {[]string{general(secret("both") + `,"identityPassThrough":true`), apiOf("fit", "fit", secret("users"))}, ann, "fit ann"},
-		"another user":           {[]string{general(secret("both")), apiOf("fit", "fit", secret("others"))}, ann, "401 unauthorized"},
-		"a user of its own only": {[]string{general(secret("users")), apiOf("fit", "fit", secret("both"))}, boris, "401 unauthorized"},
-		"nobody":                 {[]string{general(secret("both")), apiOf("fit", "fit", secret("both"))}, nil, "401 unauthorized"},
-		"nobody, without any":    {[]string{general(secret("both"))}, nil, "401 unauthorized"},
-		"without any":            {[]string{general(secret("both"))}, ann, "404 not-found"},
-		"of another pipeline":    {[]string{general(secret("both")), apiOf("tell", "tell", secret("both"))}, ann, "404 not-found"},
-		"of a component's":       {[]string{general(secret("both")), `{"name":"fit","kind":"mlComponent","path":"fit","target":"fit","timeoutSeconds":1}`}, ann, "404 not-found"},
-		"not in general":         {[]string{apiOf("fit", "fit", secret("both"))}, ann, "404 not-found"},
-		"open in general":        {[]string{general(""), apiOf("fit", "fit", secret("users"))}, ann, "fit ann"},
-		"open in general only":   {[]string{general(""), apiOf("fit", "fit", secret("users"))}, nil, "401 unauthorized"},
-		"open for itself":        {[]string{general(secret("both")), apiOf("fit", "fit", `,"identityPassThrough":true`)}, ann, "fit anonymous"},
-		"open for itself only":   {[]string{general(secret("both")), apiOf("fit", "fit", "")}, nil, "401 unauthorized"},
-		"the second lets in": {[]string{general(secret("both")), apiOf("b", "fit", secret("others")+`,"identityPassThrough":true`),
-			apiOf("a", "fit", secret("users"))}, boris, "fit boris!"},
-		"the first by name": {[]string{general(secret("both")), apiOf("b", "fit", secret("both")+`,"identityPassThrough":true`),
-			apiOf("a", "fit", secret("both"))}, ann, "fit ann"},
-		"an open one behind": {[]string{general(secret("both")), apiOf("a", "fit", secret("users")), apiOf("b", "fit", ""),
-			apiOf("c", "fit", secret("others"))}, boris, "fit anonymous"},
-		"a wrong password": {[]string{general(""), apiOf("a", "fit", secret("users")), apiOf("b", "fit", secret("others"))},
-			[]string{"user", "boris:secret"}, "401 unauthorized"},
-		"a page of another site": {[]string{general(secret("both")), apiOf("fit", "fit", secret("both"))},
-			append([]string{"Sec-Fetch-Site", "cross-site"}, ann...), "403 cross-origin"},
-		"a page that the general one trusts": {[]string{general(secret("both") + `,"trustedOrigins":["https://a.example"]`),
-			apiOf("fit", "fit", secret("both"))}, append([]string{"Origin", "https://a.example"}, ann...), "403 cross-origin"},
-		"a page that its own trusts": {[]string{general(secret("both")),
-			apiOf("fit", "fit", secret("both")+`,"trustedOrigins":["https://a.example"]`)},
-			append([]string{"Origin", "https://a.example"}, ann...), "403 cross-origin"},
-		"a page that both trust": {[]string{general(secret("both") + `,"trustedOrigins":["https://a.example"]`),
-			apiOf("fit", "fit", secret("both")+`,"trustedOrigins":["https://a.example"]`)},
-			append([]string{"Origin", "https://a.example"}, ann...), "fit ann"},
+	logins := map[string][]string{
+		"ann": {"user", "ann:secret"}, "boris": {"user", "boris:hidden"}, "nobody": nil,
+		"boris with ann's password": {"user", "boris:secret"},
+		"ann's browser, elsewhere":  {"user", "ann:secret", "Sec-Fetch-Site", "cross-site"},
+		"ann at a.example":          {"user", "ann:secret", "Origin", "https://a.example"},
+	}
+	for name, tc := range map[string]struct{ apis, who, want string }{
+		"its user":               {"runs both, fit fit users", "ann", "fit ann"},
+		"passed on":              {"runs both, fit fit users passed", "ann", "fit ann!"},
+		"passed on by no other":  {"runs both passed, fit fit users", "ann", "fit ann"},
+		"another user":           {"runs both, fit fit others", "ann", "401 unauthorized"},
+		"a user of its own only": {"runs users, fit fit both", "boris", "401 unauthorized"},
+		"nobody":                 {"runs both, fit fit both", "nobody", "401 unauthorized"},
+		"nobody, without any":    {"runs both", "nobody", "401 unauthorized"},
+		"without any":            {"runs both", "ann", "404 not-found"},
+		"of another pipeline":    {"runs both, tell tell both", "ann", "404 not-found"},
+		"of a component":         {"runs both, fit component both", "ann", "404 not-found"},
+		"not in general":         {"fit fit both", "ann", "404 not-found"},
+		"open in general":        {"runs, fit fit users", "ann", "fit ann"},
+		"open in general only":   {"runs, fit fit users", "nobody", "401 unauthorized"},
+		"open for itself":        {"runs both, fit fit passed", "ann", "fit anonymous"},
+		"open for itself only":   {"runs both, fit fit", "nobody", "401 unauthorized"},
+		"the second lets in":     {"runs both, b fit others passed, a fit users", "boris", "fit boris!"},
+		"the first by name":      {"runs both, b fit both passed, a fit both", "ann", "fit ann"},
+		"an open one between":    {"runs both, a fit users, b fit, c fit others", "boris", "fit anonymous"},
+		"a wrong password":       {"runs, a fit users, b fit others", "boris with ann's password", "401 unauthorized"},
+		"another site's page":    {"runs both, fit fit both", "ann's browser, elsewhere", "403 cross-origin"},
+		"a page one trusts":      {"runs both trusts, fit fit both", "ann at a.example", "403 cross-origin"},
+		"a page its own trusts":  {"runs both, fit fit both trusts", "ann at a.example", "403 cross-origin"},
+		"a page both trust":      {"runs both trusts, fit fit both trusts", "ann at a.example", "fit ann"},
 	} {
-		if got := startPipelines(t, strings.Join(tc.apis, ","), nil).run(t, "{}", tc.header...); got != tc.want {
+		if got := startPipelines(t, apis(tc.apis), nil).run(t, "{}", logins[tc.who]...); got != tc.want {
 			t.Errorf("%s: %s, want %s", name, got, tc.want)
 		}
 	}
@@ -156,7 +164,7 @@ func TestARunAskedForInGeneralIsOneOfThePipelinesAPI(t *testing.T) {
 // What a caller may name, and how much, is that API's too.
 func TestARunAskedForInGeneralNamesWhatTheAPIHas(t *testing.T) {
 	t.Parallel()
-	m := startPipelines(t, general(secret("both"))+","+apiOf("fit", "fit", secret("both")), nil)
+	m := startPipelines(t, apis("runs both, fit fit both"), nil)
 	for name, body := range map[string]string{
 		"an internal variable":   `{"inputs":{"features":"userdata/in/a"}}`,
 		"an output as an input":  `{"inputs":{"model":"userdata/in/a"}}`,
@@ -164,8 +172,8 @@ func TestARunAskedForInGeneralNamesWhatTheAPIHas(t *testing.T) {
 		"a box that is not here": `{"outputs":{"model":"elsewhere/out/"}}`,
 		"no JSON":                `{`,
 	} {
-		general := m.run(t, body, "user", "ann:secret")
-		if own := m.runAt(t, "/pu-ann/fit/run", body, "user", "ann:secret"); general != own || own != "400 bad-request" {
+		general, own := m.run(t, body, "user", "ann:secret"), m.runAt(t, "/fit/run", body, "user", "ann:secret")
+		if general != own || own != "400 bad-request" {
 			t.Errorf("%s: %s, by its own API %s", name, general, own)
 		}
 	}
@@ -181,7 +189,7 @@ func TestARunAskedForInGeneralNamesWhatTheAPIHas(t *testing.T) {
 // The same call by either path is one run: Idempotency-Keys are the user's and the pipeline's.
 func TestARunAskedForInGeneralIsTheSameRun(t *testing.T) {
 	t.Parallel()
-	m := startPipelines(t, general(secret("both"))+","+apiOf("fit", "fit", secret("both")), nil)
+	m := startPipelines(t, apis("runs both, fit fit both"), nil)
 	if got := m.run(t, "{}", "user", "ann:secret", "Idempotency-Key", "monday"); got != "fit ann" {
 		t.Error(got)
 	}
@@ -197,37 +205,32 @@ func TestARunAskedForInGeneralIsTheSameRun(t *testing.T) {
 func TestARunAskedForInGeneralWantsANamedUser(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, "")
-	token := func(more string) string {
-		return fmt.Sprintf(
-			`,"auth":{"oidc":{"issuer":%q,"clientId":"end-users","userClaim":"preferred_username","userPrefix":"oidc:"%s}}`,
-			p.URL, more)
-	}
-	with := func(user string) []string {
-		return []string{"Authorization", "Bearer " + p.token(map[string]any{"preferred_username": user})}
-	}
-	anns, boriss := token(`,"users":["oidc:ann"]`), token(`,"users":["oidc:boris"]`)+`,"identityPassThrough":true`
-	for name, tc := range map[string]struct {
-		apis []string
-		want map[string]string
-	}{
-		"one": {[]string{general(token("")), apiOf("fit", "fit", anns)}, map[string]string{"ann": "fit oidc:ann",
-			"boris": "403 not-allowed"}},
-		"in general": {[]string{general(anns), apiOf("fit", "fit", token(""))}, map[string]string{"ann": "fit oidc:ann",
-			"boris": "403 not-allowed"}},
-		"in general, without any": {[]string{general(anns)}, map[string]string{"ann": "404 not-found",
-			"boris": "403 not-allowed"}},
-		"several": {[]string{general(token("")), apiOf("a", "fit", anns), apiOf("b", "fit", boriss)}, map[string]string{
-			"ann": "fit oidc:ann", "boris": "fit oidc:boris!", "carl": "403 not-allowed"}},
-		"by another way": {[]string{general(token("")), apiOf("fit", "fit", secret("users"))}, map[string]string{
-			"ann": "401 unauthorized"}},
-	} {
-		m := startPipelines(t, strings.Join(tc.apis, ","), p)
-		got := map[string]string{}
-		for user := range tc.want {
-			got[user] = m.run(t, "{}", with(user)...)
+	// The Secrets are rules for tokens here.
+	rules := func(text string) string {
+		text = apis(text)
+		for name, users := range map[string]string{"all": "", "anns": `,"users":["oidc:ann"]`,
+			"boriss": `,"users":["oidc:boris"]`} {
+			text = strings.ReplaceAll(text, `{"basic":{"credentials":"`+name+`"}}`, fmt.Sprintf(
+				`{"oidc":{"issuer":%q,"clientId":"end-users","userClaim":"preferred_username","userPrefix":"oidc:"%s}}`,
+				p.URL, users))
 		}
-		if !maps.Equal(got, tc.want) {
-			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		return text
+	}
+	for apis, want := range map[string]map[string]string{
+		"runs all, fit fit anns": {"ann": "fit oidc:ann", "boris": "403 not-allowed"},
+		"runs anns, fit fit all": {"ann": "fit oidc:ann", "boris": "403 not-allowed"},
+		"runs anns":              {"ann": "404 not-found", "boris": "403 not-allowed"},
+		"runs all, a fit anns, b fit boriss passed": {"ann": "fit oidc:ann", "boris": "fit oidc:boris!",
+			"carl": "403 not-allowed"},
+		"runs all, fit fit users": {"ann": "401 unauthorized"},
+	} {
+		m := startPipelines(t, rules(apis), p)
+		got := map[string]string{}
+		for user := range want {
+			got[user] = m.run(t, "{}", "Authorization", "Bearer "+p.token(map[string]any{"preferred_username": user}))
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", apis, got, want)
 		}
 	}
 }
@@ -235,7 +238,7 @@ func TestARunAskedForInGeneralWantsANamedUser(t *testing.T) {
 // A password that is another API's is one attempt, not a wrong one more at each of the APIs.
 func TestSeveralSecretsAreOneAttempt(t *testing.T) {
 	t.Parallel()
-	m := startPipelines(t, general("")+","+apiOf("a", "fit", secret("users"))+","+apiOf("b", "fit", secret("others")), nil)
+	m := startPipelines(t, apis("runs, a fit users, b fit others"), nil)
 	for range 10 {
 		if got := m.run(t, "{}", "user", "boris:hidden"); got != "fit boris" {
 			t.Fatal(got)
@@ -243,5 +246,35 @@ func TestSeveralSecretsAreOneAttempt(t *testing.T) {
 	}
 	if got := m.runAt(t, "/b/run", "{}", "user", "boris:hidden"); got != "fit boris" {
 		t.Error(got)
+	}
+}
+
+// Where the installation says that they are the same, a run of a Basic user is that of the realm's
+// user of the same name; without it, as for an issuer that only the module names, it is another's.
+func TestOneUserByBothWays(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, "")
+	for same, want := range map[bool]map[string]int{
+		true:  {"ann": http.StatusOK, "boris": http.StatusNotFound, "oidc:ann": http.StatusNotFound},
+		false: {"ann": http.StatusNotFound, "boris": http.StatusNotFound, "oidc:ann": http.StatusNotFound},
+	} {
+		text := strings.ReplaceAll(apis("runs both, fit fit both"), `{"basic":{"credentials":"both"}}`, fmt.Sprintf(
+			`{"basic":{"credentials":"both"},"oidc":{"issuer":%q,"clientId":"end-users","userClaim":"preferred_username",`+
+				`"userPrefix":"oidc:","sameAsBasic":%t}}`, p.URL, same))
+		m := startPipelines(t, text, p)
+		if got := m.run(t, "{}", "user", "ann:secret"); got != "fit ann" {
+			t.Fatal(got)
+		}
+		runs, err := m.store.Runs(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for user, status := range want {
+			resp, body := m.call(t, http.MethodGet, "/pipelines/runs/"+runs[0].Name, nil,
+				"Authorization", "Bearer "+p.token(map[string]any{"preferred_username": user}))
+			if resp.StatusCode != status {
+				t.Errorf("same %t, %s: %d %s, want %d", same, user, resp.StatusCode, body, status)
+			}
+		}
 	}
 }

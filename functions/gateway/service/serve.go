@@ -152,7 +152,7 @@ func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Matc
 	case paths.StartRun:
 		g.runs.Start(w, r, user, m.API)
 	case paths.DescribePipeline:
-		g.runs.OpenAPI(w, m.API.Target, m.Prefix, m.API.Spec)
+		g.runs.OpenAPI(w, m.API, m.Prefix)
 	case paths.ListPipelines:
 		g.runs.Pipelines(w, r)
 	case paths.ListRuns:

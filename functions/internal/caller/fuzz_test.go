@@ -23,8 +23,8 @@ func FuzzSign(f *testing.F) {
 		f.Add(s[0], s[1], s[2], s[3])
 	}
 	f.Fuzz(func(t *testing.T, user, component, method, path string) {
-		c := caller.Claims{User: user, Shown: len(user)%2 == 1, Audience: component, Method: method, Path: path, IssuedAt: now,
-			Expiry: now.Add(time.Minute)}
+		c := caller.Claims{User: user, Shown: len(user)%2 == 1, Audience: component, Method: method, Path: path,
+			IssuedAt: now, Expiry: now.Add(time.Minute)}
 		header, err := caller.Sign(key, c)
 		if err != nil {
 			if !errors.Is(err, caller.ErrInvalid) {
@@ -33,8 +33,8 @@ func FuzzSign(f *testing.F) {
 			return
 		}
 		got, err := caller.Verify(key, header, method, path, component, now)
-		if err != nil || got.User != user || got.Shown != c.Shown || got.Audience != component || got.Method != method || got.Path != path ||
-			len(header) > caller.MaxHeader {
+		if err != nil || got.User != user || got.Shown != c.Shown || got.Audience != component ||
+			got.Method != method || got.Path != path || len(header) > caller.MaxHeader {
 			t.Errorf("%+v was signed, %+v verified: %v", c, got, err)
 		}
 		for _, other := range [][3]string{{method + "x", path, component}, {method, path + "/", component},

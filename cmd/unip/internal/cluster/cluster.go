@@ -70,12 +70,22 @@ func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, erro
 	return &Cluster{c, config.Host, version}, nil
 }
 
-// Config is the connection's configuration.
-func Config(kubeconfig, kubeContext string) (*rest.Config, error) {
+func loader(kubeconfig, kubeContext string) clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubeContext}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+}
+
+// Namespace is that of the kubeconfig's context.
+func Namespace(kubeconfig, kubeContext string) (string, error) {
+	namespace, _, err := loader(kubeconfig, kubeContext).Namespace()
+	return namespace, err
+}
+
+// Config is the connection's configuration.
+func Config(kubeconfig, kubeContext string) (*rest.Config, error) {
+	config, err := loader(kubeconfig, kubeContext).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to talk to: %w", err)
 	}

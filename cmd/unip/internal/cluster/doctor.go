@@ -182,7 +182,16 @@ func (c *Cluster) readConfig(ctx context.Context) (conf installation.Config, fro
 	if err != nil {
 		return conf, "", err
 	}
-	return read, "unip.yaml can be read", nil
+	return read, "unip.yaml can be read" + sameUsers(read.OIDC), nil
+}
+
+// sameUsers says that users of the issuer and of HTTP Basic are the same people, where they are.
+func sameUsers(o installation.OIDC) string {
+	if !o.SameAsBasic {
+		return ""
+	}
+	return "; oidc.sameAsBasic is on: users of " + o.Issuer + ", named by " + o.UserClaim +
+		", and users of HTTP Basic with the same names are the same people"
 }
 
 // brokerControllers are the Deployments that make Brokers of a class.

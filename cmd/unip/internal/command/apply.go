@@ -3,10 +3,12 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
 )
@@ -24,7 +26,7 @@ field manager "unip". It removes what unip made before and the module no longer 
 until every box, Service, Broker, Trigger and Pipeline is ready, and shows the reasons of those that
 are not yet. Nothing is written when the manifests hold an error. What goes is removed one by one;
 DataBoxes only with --prune-boxes; a ConfigMap that a Revision still refers to stays until that has
-gone.`,
+gone, and users whom 'unip users' has added stay in their Secret, whatever the manifests have.`,
 		Example: `  unip apply -f manifests/
   unip diff -f manifests/ || unip apply -f manifests/ --timeout 10m`,
 		Args: noArgs,
@@ -58,6 +60,17 @@ func (d *deployment) apply(c *cobra.Command, t *target, r *results, wait bool, t
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	for _, o := range surplus {
+		if !cluster.HasUsers(o) {
+			continue
+		}
+		kept, err := t.Release(ctx, o)
+		if err != nil {
+			return err
+		}
+		r.add(kept)
+	}
+	surplus = slices.DeleteFunc(surplus, cluster.HasUsers)
 	if err := t.Delete(ctx, surplus, false, r.add); err != nil || !wait {
 		return err
 	}

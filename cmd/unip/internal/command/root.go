@@ -77,7 +77,7 @@ Kubernetes objects.
 	}
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
 	add("local", serveCommand(build))
-	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), doctorCommand())
+	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand())
 	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand(), predictCommand())
 	add("other", versionCommand(build))
 	root.SetHelpCommandGroupID("other")

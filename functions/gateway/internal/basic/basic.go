@@ -194,7 +194,7 @@ func (u *set) readFolder(dir string) error {
 		if err != nil {
 			return err
 		}
-		if name == "auth" || strings.HasSuffix(name, ".htpasswd") {
+		if users.IsHtpasswd(name) {
 			u.readHtpasswd(name, b)
 			continue
 		}

@@ -177,13 +177,11 @@ func identity(rules routes.OIDC, claims map[string]json.RawMessage) (string, err
 		string(verified) != `"true"` {
 		return "", refuse("the e-mail address of the token is not verified")
 	}
-	if rules.SameAsBasic && users.CheckBasic(name) == nil { // others stay apart, as anonymous and a:b
-		return name, nil
-	}
-	if rules.UserPrefix+name == users.Anonymous {
+	user := rules.Identity(name)
+	if user == users.Anonymous {
 		return "", refuse("the claim " + rules.UserClaim + " has a name that nobody can have")
 	}
-	return rules.UserPrefix + name, nil
+	return user, nil
 }
 
 // textClaim is the value of a claim that is a text, and not an empty one.

@@ -102,8 +102,9 @@ func TestUsersOfBothWays(t *testing.T) {
 	same := rules(srv)
 	same.SameAsBasic = true
 	for name, want := range map[string]string{
-		"ann": "ann", "Аня": "Аня", "a@b.example": "a@b.example", "anonymous": "oidc:anonymous", "oidc:ann": "oidc:oidc:ann",
-		"a:b": "oidc:a:b", "a/b": "oidc:a/b", "..": "oidc:..", ":": "oidc::",
+		"ann": "ann", "Аня": "Аня", "a@b.example": "a@b.example", "anonymous": "oidc:anonymous",
+		"oidc:ann": "oidc:oidc:ann",
+		"a:b":      "oidc:a:b", "a/b": "oidc:a/b", "..": "oidc:..", ":": "oidc::",
 	} {
 		if user, err := check(same, fmt.Sprintf(`"preferred_username":%q`, name)); err != nil || user != want {
 			t.Errorf("%s: %q, %v", name, user, err)
@@ -117,10 +118,12 @@ func TestUsersOfBothWays(t *testing.T) {
 	same.UserClaim = "email"
 	var refused *bearer.RefusedError
 	for claims, good := range map[string]bool{
-		`"email":"ann"`: false, `"email":"ann","email_verified":false`: false, `"email":"ann","email_verified":null`: false,
+		`"email":"ann"`: false, `"email":"ann","email_verified":false`: false,
+		`"email":"ann","email_verified":null`: false,
 		`"email":"ann","email_verified":true`: true,
 	} {
-		if user, err := check(same, claims); good != (err == nil && user == "ann") || !good && !errors.As(err, &refused) {
+		user, err := check(same, claims)
+		if good != (err == nil && user == "ann") || !good && !errors.As(err, &refused) {
 			t.Errorf("%s: %q, %v", claims, user, err)
 		}
 	}
@@ -132,7 +135,8 @@ func TestWhoIsNamed(t *testing.T) {
 	srv, sign := start()
 	t.Cleanup(srv.Close)
 	now, c := time.Now(), bearer.New(srv.Client().Transport)
-	byUser, byGroup, byBoth := rules(srv), rules(srv), rules(srv)
+	byUser, byName, byGroup, byBoth := rules(srv), rules(srv), rules(srv), rules(srv)
+	byName.Users = []string{"ann"}
 	byUser.Users = []string{"oidc:boris", "oidc:ann"}
 	byGroup.Groups, byGroup.GroupsClaim = []string{"/botanists", "admins"}, "groups"
 	byBoth.Users, byBoth.Groups, byBoth.GroupsClaim = []string{"oidc:boris"}, []string{"a"}, "https://x.example/roles"
@@ -156,7 +160,7 @@ func TestWhoIsNamed(t *testing.T) {
 		"by a list of nothing":           {byGroup, `"groups":[null,""]`, false},
 		"by letters of another size":     {byGroup, `"groups":["Admins"]`, false},
 		"by another claim":               {byBoth, `"groups":["a"]`, false},
-		"by the bare name":               {func() routes.OIDC { r := rules(srv); r.Users = []string{"ann"}; return r }(), `"x":1`, false},
+		"by the bare name":               {byName, `"x":1`, false},
 	} {
 		user, err := c.Check(t.Context(), tc.rules, sign(fmt.Sprintf(
 			`{"iss":%q,"aud":"end-users","exp":%d,"preferred_username":"ann",%s}`, srv.URL, now.Add(time.Hour).Unix(),

@@ -173,8 +173,8 @@ func TestRuns(t *testing.T) {
 	if err := w.objects.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: id}, &run); err != nil {
 		t.Fatal(err)
 	}
-	if run.Spec.User != "ann" || !run.Spec.IdentityPassThrough || run.Spec.Origin != "API" || run.Spec.Inputs["table"].ETag == "" ||
-		run.Spec.Outputs["model"] != "userdata/models/" {
+	if run.Spec.User != "ann" || !run.Spec.IdentityPassThrough || run.Spec.Origin != "API" ||
+		run.Spec.Inputs["table"].ETag == "" || run.Spec.Outputs["model"] != "userdata/models/" {
 		t.Errorf("%+v", run.Spec)
 	}
 	t.Run("idempotency", func(t *testing.T) {

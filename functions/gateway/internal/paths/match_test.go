@@ -41,7 +41,8 @@ func TestFindDecidesTheOperation(t *testing.T) {
 	} {
 		method, _, _ := strings.Cut(want.methods, " ")
 		m, ok := table.Find(method, path)
-		if !ok || m.Operation != want.operation || m.Run+m.Pipeline != want.run || strings.Join(m.Methods, " ") != want.methods {
+		if !ok || m.Operation != want.operation || m.Run+m.Pipeline != want.run ||
+			strings.Join(m.Methods, " ") != want.methods {
 			t.Errorf("%s: %v, operation %d of run %q by %v; want %+v", path, ok, m.Operation, m.Run, m.Methods, want)
 		}
 	}
@@ -58,7 +59,9 @@ func TestFindDecidesTheOperation(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"/pipelines/train/run/x", "/pipelines/train/openapi.json", "/train/run/x", "/train/predict", "/train/runs", "/pipelines/r-1", "/pipelines/run", "/pipelines/runs/r-1/x",
+		"/pipelines/train/run/x", "/pipelines/train/openapi.json",
+		"/train/run/x", "/train/predict", "/train/runs", "/pipelines/r-1", "/pipelines/run",
+		"/pipelines/runs/r-1/x",
 		"/pipelines/runs/r-1/cancel/x", "/pipelines/runs/r-1/logs/events", "/pipelines/openapi.json", "/leaf/run",
 	} {
 		if m, ok := table.Find("POST", path); ok {

@@ -9,8 +9,9 @@ import (
 // object is any JSON object of the document.
 type object = map[string]any
 
-// OpenAPI gives the document of one pipeline's API.
-func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec routes.Spec) {
+// OpenAPI gives the document of one pipeline's API, which is called at a path.
+func (h *Handler) OpenAPI(w http.ResponseWriter, api routes.API, path string) {
+	pipeline, spec := api.Target, api.Spec
 	body := object{"type": "object", "properties": object{
 		"inputs":  variablesSchema(spec.Inputs, true),
 		"outputs": variablesSchema(spec.Outputs, false),
@@ -40,12 +41,43 @@ func (h *Handler) OpenAPI(w http.ResponseWriter, pipeline, path string, spec rou
 			},
 			"400": object{"description": "an input or an output is wrong (RFC 9457)"},
 			"401": object{"description": "who calls is not known"},
+			"403": object{"description": refusals(api.Auth)},
 		},
 	}
+	schemes, security := logins(api.Auth)
+	operation["security"] = security
 	writeJSON(w, http.StatusOK, object{
 		"openapi": "3.1.0", "info": object{"title": pipeline, "version": "1"},
-		"paths": object{path + "/run": object{"post": operation}},
+		"paths":      object{path + "/run": object{"post": operation}},
+		"components": object{"securitySchemes": schemes},
 	})
+}
+
+// refusals says for whom 403 is the answer.
+func refusals(auth *routes.Auth) string {
+	const page = "a page of another site makes a browser call (cross-origin)"
+	if auth != nil && auth.OIDC != nil && len(auth.OIDC.Users)+len(auth.OIDC.Groups) > 0 {
+		return "the API names users or groups, and the caller is none of them (not-allowed); or " + page
+	}
+	return page
+}
+
+// logins are the ways to log in, any of which is enough; nothing on an open API.
+func logins(auth *routes.Auth) (schemes object, security []object) {
+	schemes, security = object{}, []object{}
+	if auth == nil {
+		return schemes, security
+	}
+	if auth.Basic != nil {
+		schemes["basic"] = object{"type": "http", "scheme": "basic"}
+		security = append(security, object{"basic": []string{}})
+	}
+	if auth.OIDC != nil {
+		schemes["bearer"] = object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+			"description": "a token of " + auth.OIDC.Issuer + " for the client " + auth.OIDC.ClientID}
+		security = append(security, object{"bearer": []string{}})
+	}
+	return schemes, security
 }
 
 // variablesSchema is the schema of an object with a place for each variable.

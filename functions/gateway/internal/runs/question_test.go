@@ -101,7 +101,7 @@ func TestRequiredVariables(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/ns/fit/run", strings.NewReader(body))
-		(&Handler{}).Start(w, r, "ann", "fit", spec)
+		(&Handler{}).Start(w, r, "ann", routes.API{Target: "fit", Spec: spec})
 		var p problem.Problem
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusBadRequest {
 			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
@@ -115,7 +115,7 @@ func TestRequiredVariables(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	(&Handler{}).OpenAPI(w, "fit", "/ns/fit", spec)
+	(&Handler{}).OpenAPI(w, routes.API{Target: "fit", Spec: spec}, "/ns/fit")
 	for _, part := range []string{`"required":["inputs","outputs"]`, `"required":["model"]`, `"required":["photos"]`} {
 		if !strings.Contains(w.Body.String(), part) {
 			t.Errorf("no %s in %s", part, w.Body)

@@ -38,9 +38,18 @@ func responses(description string, schema, example any) object {
 	return object{
 		"200": object{"description": description, "content": object{jsonType: object{"schema": schema,
 			"example": example}}},
+		"401": trouble("who calls is not known (unauthorized)"),
+		"403": trouble("the API names users or groups, and the caller is none of them (not-allowed); a FILE, and " +
+			"nobody calls (file-needs-user); or a page of another site makes a browser call (cross-origin)"),
 		"default": object{"description": "what went wrong (RFC 9457)",
 			"content": object{"application/problem+json": object{"schema": ref("Problem"), "example": failure}}},
 	}
+}
+
+// trouble is a problem with a status of its own.
+func trouble(description string) object {
+	return object{"description": description,
+		"content": object{"application/problem+json": object{"schema": ref("Problem")}}}
 }
 
 var failure = object{
