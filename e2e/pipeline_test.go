@@ -270,7 +270,7 @@ func commands(t *testing.T, m *live.Module, id string) {
 	unip(id, "runs")
 	unip("+ join", "runs", id)
 	unip(`"status": "Succeeded"`, "runs", id, "-o", "json")
-	unip("prepared from /unip/data/table/", "logs", id, "--stage", "prepare")
+	unip("prepared from /userdata/incoming/", "logs", id, "--stage", "prepare")
 	unip("already", "cancel", id)
 	unip("join  Succeeded", "run", "join", "--input", "table=userdata/other/rows.csv", "--output-to",
 		"result=userdata/results/", "--idempotency-key", "by hand", "--wait")

@@ -25,7 +25,8 @@ type object struct {
 // what it works on; but after the Secrets, for the RoleBinding makes it look for the module's key.
 // Kinds that are not here come last.
 var order = []string{
-	"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox", "Broker",
+	"Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "Role", "RoleBinding", "ConfigMap", "DataBox",
+	"DatasetComponent", "Broker",
 	"Pipeline",
 	"Trigger", "PingSource",
 }
@@ -74,6 +75,9 @@ func makeAll(m *module.Module, o Options) []object {
 	sessions := resources.Sessions(m.Components, m.Storage)
 	for _, b := range m.Boxes {
 		k.carried(b.Position, b.Labels, resources.MakeDataBox(k.shared, b, sessions[b.Name]))
+	}
+	for _, d := range m.Datasets {
+		k.carried(d.Position, d.Labels, resources.MakeDataset(k.shared, d))
 	}
 	k.module()
 	k.components()

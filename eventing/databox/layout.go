@@ -140,6 +140,16 @@ func CheckDeveloperPath(p string) error {
 	return nil
 }
 
+// DatasetPrefix is what the keys of a dataset begin with that is the folder p of a box, "" for all of
+// the developer's area. It ends in "/": a dataset photos has nothing of photos-2.
+func DatasetPrefix(p string) (string, error) {
+	clean := strings.Trim(p, "/")
+	if clean == "" {
+		return "", nil
+	}
+	return clean + "/", CheckDeveloperPath(clean + "/")
+}
+
 // CheckFileName reports an error for a path that must not be joined to a folder: empty, absolute,
 // unclean, leaving the folder, or with a NUL.
 func CheckFileName(p string) error {

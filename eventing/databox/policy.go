@@ -29,7 +29,8 @@ type Grant struct {
 	Bucket string
 	Access Access
 	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Copy,
-	// Model, Mount and MountWrite; the other accesses limit themselves.
+	// Model, Mount and MountWrite; the other accesses limit themselves. Those of datasets may have a
+	// Prefix, too.
 	//
 	// Read, Write, Copy, Mount and MountWrite without both are for the whole area of the developer:
 	// everything but users/. Such a grant denies users/ to the whole session, which therefore holds
@@ -61,6 +62,18 @@ func UseOf(bucket string, dataset bool, use Access, object string) (Grant, error
 		return Grant{}, fmt.Errorf("%w: a box has no use %q", ErrGrant, use)
 	}
 	return g, nil
+}
+
+// Below is the grant in a box that is a folder of the bucket: prefix is "", or ends in "/".
+func (g Grant) Below(prefix string) Grant {
+	keys := make([]string, 0, len(g.Keys))
+	for _, k := range g.Keys {
+		keys = append(keys, prefix+k)
+	}
+	if g.Keys = keys; len(keys) == 0 || g.Prefix != "" {
+		g.Prefix = prefix + g.Prefix
+	}
+	return g
 }
 
 // area is the part of a bucket that an access is limited to.
@@ -171,7 +184,7 @@ func (g Grant) statements() ([]statement, error) {
 		return nil, fmt.Errorf("%w: unknown access %q", ErrGrant, g.Access)
 	case g.Bucket == "":
 		return nil, fmt.Errorf("%w: no bucket", ErrGrant)
-	case r.area != named && (len(g.Keys) > 0 || g.Prefix != ""):
+	case r.area != named && len(g.Keys) > 0, r.area == users && g.Prefix != "":
 		return nil, fmt.Errorf("%w: access %q takes no paths", ErrGrant, g.Access)
 	case g.Access == Model:
 		if err := checkModel(g); err != nil {
@@ -213,8 +226,11 @@ func (r rights) denyUsers(bucket string) statement {
 // area of a grant: Read and Write of nothing in particular are for what is the developer's.
 func (g Grant) area() area {
 	a := accesses[g.Access].area
-	if a == named && len(g.Keys) == 0 && g.Prefix == "" {
+	switch {
+	case a == named && len(g.Keys) == 0 && g.Prefix == "":
 		return developer
+	case a == developer && g.Prefix != "":
+		return named
 	}
 	return a
 }

@@ -27,6 +27,9 @@ type Session struct {
 	PublicEndpoint string `json:"publicEndpoint,omitempty"`
 	Region         string `json:"region"`
 	Bucket         string `json:"bucket"`
+	// Prefix is what all keys of the box begin with in the bucket, when it is a folder of another
+	// module's. It ends in "/".
+	Prefix string `json:"prefix,omitempty"`
 	// Usage is where it stands how full the box is; nil in sessions that do not write into it.
 	Usage       *UsageRef `json:"usage,omitempty"`
 	AccessKeyID string    `json:"accessKeyId"`

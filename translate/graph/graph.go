@@ -13,7 +13,8 @@ import (
 	"github.com/unip-knative/unip/translate/module"
 )
 
-// Node is one thing of a module. Shape is the kind of thing: api, component, stage, box, schedule.
+// Node is one thing of a module. Shape is the kind of thing: api, component, stage, box, dataset,
+// schedule.
 type Node struct{ ID, Label, Shape, Group string }
 
 // Edge leads from one node to another.
@@ -31,6 +32,10 @@ func Of(m *module.Module) Graph {
 	g := &Graph{}
 	for _, b := range m.Boxes {
 		g.node("box/"+b.Name, b.Name, "box", "")
+	}
+	for _, d := range m.Datasets {
+		g.node("dataset/"+d.Name, d.Name, "dataset", "")
+		g.edge("box/"+d.Spec.Box, "dataset/"+d.Name, "/"+strings.Trim(d.Spec.Path, "/"))
 	}
 	for _, c := range m.Components {
 		id := "component/" + c.Name
@@ -149,7 +154,7 @@ func (g Graph) Mermaid() string {
 	b.WriteString("flowchart LR\n")
 	node := func(indent string, n Node) {
 		around := map[string][2]string{"box": {"[(", ")]"}, "api": {"([", "])"}, "component": {"[[", "]]"},
-			"stage": {"[", "]"}, "schedule": {"{{", "}}"}}[n.Shape]
+			"stage": {"[", "]"}, "schedule": {"{{", "}}"}, "dataset": {"[/", "/]"}}[n.Shape]
 		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, g.key(n.ID), around[0], quote(n.Label), around[1])
 	}
 	for _, n := range g.Nodes {
@@ -184,7 +189,7 @@ func (g Graph) DOT() string {
 	var b strings.Builder
 	b.WriteString("digraph module {\n  rankdir=LR; compound=true;\n")
 	shapes := map[string]string{"box": "cylinder", "api": "oval", "component": "component", "stage": "box",
-		"schedule": "hexagon"}
+		"schedule": "hexagon", "dataset": "parallelogram"}
 	first := map[string]string{}
 	for _, group := range append([]string{""}, g.groups()...) {
 		if group != "" {

@@ -114,6 +114,14 @@ var SharedWith = text(Annotation{
 	Bounds: "what lies below users/ is never shared (a note)",
 })
 
+// DatasetSharedWith is an annotation of DatasetComponents.
+var DatasetSharedWith = text(Annotation{
+	Name: "shared-with", Kind: "DatasetComponent",
+	Text:    "Namespaces whose DataBoxes may refer to it, as globs with commas between.",
+	Default: "none (a note)", Becomes: "the same annotation of the DatasetComponent",
+	Bounds: "what lies below users/ is never shared; a name that is taken out gets no new session",
+})
+
 // Annotations of ExperimentPipelines.
 var (
 	MaxParallelRuns = number(Annotation{
@@ -143,7 +151,7 @@ var (
 var Annotations = []Annotation{
 	MinScale.Annotation, MaxScale.Annotation, Concurrency.Annotation, Timeout.Annotation, ScaleDownDelay.Annotation,
 	Workers.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
-	SharedWith.Annotation,
+	SharedWith.Annotation, DatasetSharedWith.Annotation,
 	MaxParallelRuns.Annotation, StageTimeout.Annotation, OnUpload.Annotation, Schedule.Annotation,
 }
 

@@ -42,6 +42,7 @@ func TestBoundsOfAnnotations(t *testing.T) {
 			[]string{"allow", ""}},
 		{manifest.Mounts.Annotation, of(manifest.Mounts), []string{"on", "off"}, []string{"On", "false", ""}},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
+		{manifest.DatasetSharedWith.Annotation, of(manifest.DatasetSharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},
 			[]string{"-1", "1001"}},
 		{

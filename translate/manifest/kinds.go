@@ -52,8 +52,9 @@ type DataBoxSpec struct {
 	// S3DefaultStorage: A bucket of the module's own. Becomes: the box's bucket. Constraint:
 	// exactly one of the two fields.
 	S3DefaultStorage *Storage `yaml:"s3DefaultStorage"`
-	// DatasetReference: Another module's box, to be read only. Becomes: a read session of its
-	// bucket. Constraint: its DataBox must be shared with this namespace.
+	// DatasetReference: Another module's dataset, to be read only. Becomes: sessions that read it.
+	// Constraint: the DatasetComponent, or where there is none the DataBox, of that name must be
+	// shared with this namespace.
 	DatasetReference *Reference `yaml:"datasetReference"`
 }
 
@@ -68,7 +69,8 @@ type Storage struct {
 // Reference points at a dataset.
 type Reference struct {
 	At
-	// DatasetComponentRef: Required. The DataBox meant.
+	// DatasetComponentRef: Required. The DatasetComponent meant, or the DataBox where there is none of
+	// that name.
 	DatasetComponentRef *NamespacedName `yaml:"datasetComponentRef"`
 }
 

@@ -75,8 +75,9 @@ var Kinds = []Kind{
 	},
 	{
 		Name: "DatasetComponent",
-		Text: "A dataset of a data module. No object is made of it, which a note says: to share a dataset, annotate its " +
-			"DataBox with `shared-with`. Any field is kept and noted.",
+		Text: "A dataset of a data module: a folder of one of its boxes, which other modules may read. Becomes a " +
+			"`DatasetComponent` custom resource. The platform's own fields are not known: those here are unip's, and " +
+			"others are kept and noted.",
 		Spec: reflect.TypeFor[DatasetComponentSpec](),
 		read: into(func(m *Module) *[]*DatasetComponent { return &m.Datasets },
 			func(o *DatasetComponent) any { return &o.Spec }),

@@ -77,7 +77,8 @@ type PackageRegistry struct {
 	Rest         Rest
 }
 
-// DatasetComponent is a dataset that a data module shares.
+// DatasetComponent is a dataset of a data module: a folder of one of its boxes, that other modules may
+// read.
 type DatasetComponent struct {
 	Header
 	Spec DatasetComponentSpec
@@ -86,6 +87,11 @@ type DatasetComponent struct {
 // DatasetComponentSpec has the fields that unip knows; their form is unip's own.
 type DatasetComponentSpec struct {
 	At
+	// Box: Required. The box that it is a part of. Constraint: a storage box of the manifests.
+	Box Text `yaml:"box"`
+	// Path: The folder in the developer's area of the box. Default: all of that area. Constraint:
+	// clean; not users/ or below it.
+	Path Text `yaml:"path"`
 	Rest Rest
 }
 

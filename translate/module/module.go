@@ -26,6 +26,7 @@ type Module struct {
 	// All are in the order of the manifests.
 	Secrets    []Secret
 	Boxes      []Box
+	Datasets   []Dataset
 	Components []Component
 	Pipelines  []Pipeline
 	APIs       []API
@@ -83,6 +84,9 @@ func Decide(
 		m.Components = append(m.Components, decideComponent(s, x))
 	}
 	keepModels(m.Components)
+	for _, x := range read.Datasets {
+		m.Datasets = append(m.Datasets, decideDataset(s, x))
+	}
 	pipelines, chains := decidePipelines(s)
 	m.Pipelines = pipelines
 	m.APIs = decideAPIs(s, m.Components, chains)

@@ -187,6 +187,19 @@ func MakeDataBox(m Module, b module.Box, sessions []platformv1.Session) *platfor
 	return out
 }
 
+// MakeDataset makes the custom resource of a dataset.
+func MakeDataset(m Module, d module.Dataset) *platformv1.DatasetComponent {
+	out := &platformv1.DatasetComponent{
+		TypeMeta:   metav1.TypeMeta{APIVersion: platformv1.GroupVersion.String(), Kind: "DatasetComponent"},
+		ObjectMeta: m.meta(d.Name, d.Name, "dataset"),
+		Spec:       d.Spec,
+	}
+	if d.SharedWith != nil {
+		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: *d.SharedWith}
+	}
+	return out
+}
+
 // configMap makes an immutable ConfigMap whose name holds a hash of what is in it: other content is
 // another object, and a Revision that refers to one keeps what it started with.
 func (m Module) configMap(prefix, component, kind string, files map[string][]byte) *corev1.ConfigMap {

@@ -17,6 +17,8 @@ import (
 type Box struct {
 	*minio.Client
 	Bucket string
+	// Prefix is what all keys of the box begin with: see databox.Session.
+	Prefix string
 	// Usage is where it stands how full the box is; nil for a box that nobody counts.
 	Usage *databox.UsageRef
 
@@ -36,7 +38,7 @@ func Open(path string, opened func(databox.Session), options ...Option) (*Box, e
 	if err != nil {
 		return nil, err
 	}
-	return &Box{Client: c, Bucket: s.Bucket, Usage: s.Usage}, nil
+	return &Box{Client: c, Bucket: s.Bucket, Prefix: s.Prefix, Usage: s.Usage}, nil
 }
 
 // Option changes how a client behaves.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
@@ -65,19 +67,43 @@ func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box str
 	return b.prove(ctx, store, x)
 }
 
-// Named hands out a bucket by its name, as a run's status has it. It is only given where a box of
-// the namespace leads to it.
-func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, bucket string) (Bucket, error) {
+// Named hands out a bucket by its name, and paths in it, as a run's status has them: keys, and
+// prefixes of keys. Each is only given where a box of the namespace leads to it now.
+func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, bucket string, paths ...string) error {
 	var all platformv1.DataBoxList
 	if err := b.Boxes.List(ctx, &all, client.InNamespace(namespace)); err != nil {
-		return Bucket{}, wrapAPI("reading the boxes", err)
+		return wrapAPI("reading the boxes", err)
 	}
-	for i := range all.Items {
-		if source := sourceOf(&all.Items[i]); databox.BucketName(source.Namespace, source.Name) == bucket {
-			return b.prove(ctx, store, &all.Items[i])
+	left := slices.Clone(paths)
+	err := refusef("no DataBox has the bucket %s", bucket)
+	for i := 0; i < len(all.Items) && len(left) > 0; i++ {
+		at, e := b.locate(ctx, &all.Items[i])
+		if e == nil && databox.BucketName(at.box.Namespace, at.box.Name) != bucket {
+			continue
 		}
+		var refusal *Refusal
+		if errors.As(e, &refusal) { // of a dataset that leads nowhere
+			if all.Items[i].Status.Bucket == bucket {
+				err = e
+			}
+			continue
+		}
+		if e == nil {
+			_, e = b.prove(ctx, store, &all.Items[i])
+		}
+		if errors.As(e, &refusal) {
+			err = e // and another box may lead there
+			continue
+		}
+		if e != nil {
+			return e
+		}
+		left = slices.DeleteFunc(left, func(p string) bool { return strings.HasPrefix(p, at.prefix) })
 	}
-	return Bucket{}, refusef("no DataBox has the bucket %s", bucket)
+	if len(left) > 0 {
+		return err
+	}
+	return nil
 }
 
 // Runs hands out the module's run bucket.
@@ -86,13 +112,18 @@ func (b Buckets) Runs(ctx context.Context, store *minio.Client, namespace string
 	return bucket, b.check(ctx, store, bucket, namespace, databox.RunsBox)
 }
 
-// sourceOf is the box in whose bucket the files of a box lie: another module's for a dataset.
-func sourceOf(box *platformv1.DataBox) types.NamespacedName {
-	if box.Spec.DatasetReference != nil {
-		ref := box.Spec.DatasetReference.DatasetComponentRef
-		return types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+// locate finds in whose bucket the files of a box lie, and where in it: of a dataset in another
+// module's. The error is a *Refusal, or the API server's.
+func (b Buckets) locate(ctx context.Context, box *platformv1.DataBox) (dataset, error) {
+	if box.Spec.DatasetReference == nil {
+		return dataset{box: client.ObjectKeyFromObject(box)}, nil
 	}
-	return client.ObjectKeyFromObject(box)
+	at, err := datasetOf(ctx, b.Boxes, box.Spec.DatasetReference.DatasetComponentRef, box.Namespace)
+	var refused notSharedError
+	if errors.As(err, &refused) {
+		return at, refusef("the box %s cannot be used: %v", box.Name, refused)
+	}
+	return at, err
 }
 
 func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1.DataBox) (Bucket, error) {
@@ -109,28 +140,13 @@ func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1
 		return Bucket{}, &Refusal{Reason: fmt.Sprintf("the box %s is not ready: %s: %s", box.Name, ready.Reason,
 			ready.Message), Wait: true}
 	}
-	source := sourceOf(box)
-	out := Bucket{Name: databox.BucketName(source.Namespace, source.Name), Dataset: box.Spec.DatasetReference != nil}
-	if out.Dataset {
-		if err := b.shared(ctx, source, box); err != nil {
-			return Bucket{}, err
-		}
+	source, err := b.locate(ctx, box)
+	if err != nil {
+		return Bucket{}, err
 	}
-	return out, b.check(ctx, store, out.Name, source.Namespace, source.Name)
-}
-
-// shared proves that the owner of a dataset shares it with the box's namespace now.
-func (b Buckets) shared(ctx context.Context, source types.NamespacedName, box *platformv1.DataBox) error {
-	x := &platformv1.DataBox{}
-	err := b.Boxes.Get(ctx, source, x)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return wrapAPI("reading the dataset's box", err)
-	}
-	if err != nil || x.Spec.S3DefaultStorage == nil || x.DeletionTimestamp != nil ||
-		!SharedWith(x.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
-		return refusef("the box %s cannot be used: %s is not shared with this namespace", box.Name, source)
-	}
-	return nil
+	out := Bucket{Name: databox.BucketName(source.box.Namespace, source.box.Name),
+		Dataset: box.Spec.DatasetReference != nil, Prefix: source.prefix}
+	return out, b.check(ctx, store, out.Name, source.box.Namespace, source.box.Name)
 }
 
 // check reads the tags of a bucket against the UID that the namespace has now.

@@ -95,9 +95,11 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		return r.requests(ctx, func(*platformv1.DataBox) bool { return true })
 	})
 	viewers := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		// Of a box not only those that name it: a DatasetComponent may be a folder of it.
+		_, whole := o.(*platformv1.DataBox)
 		return r.requests(ctx, func(b *platformv1.DataBox) bool {
 			ref := b.Spec.DatasetReference
-			return ref != nil && ref.DatasetComponentRef.Name == o.GetName() &&
+			return ref != nil && (whole || ref.DatasetComponentRef.Name == o.GetName()) &&
 				ref.DatasetComponentRef.Namespace == o.GetNamespace()
 		})
 	})
@@ -110,6 +112,7 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 		WatchesMetadata(modulerole.Binding(), modulerole.Wake(r.Client,
 			func() client.ObjectList { return &platformv1.DataBoxList{} })).
 		Watches(&platformv1.DataBox{}, viewers, ofUsers).
+		Watches(&platformv1.DatasetComponent{}, viewers, ofUsers).
 		WatchesRawSource(source.Channel(all, everyBox)).
 		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{

@@ -22,7 +22,7 @@ const linkLife = 2 * time.Hour
 type issue struct {
 	secret string
 	use    string
-	bucket string
+	at     Bucket
 	policy string
 	life   time.Duration
 	usage  *databox.UsageRef // which the session may read
@@ -30,17 +30,17 @@ type issue struct {
 
 // issues are the sessions that the box's spec names. What it names and must not have is in the
 // error; the others are there all the same.
-func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue, error) {
+func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, error) {
 	var all []issue
 	var errs []error
 	for _, s := range box.Spec.Sessions {
 		use := databox.Access(s.Use)
-		g, err := databox.UseOf(bucket, box.Spec.DatasetReference != nil, use, s.Object)
+		g, err := databox.UseOf(at.Name, box.Spec.DatasetReference != nil, use, s.Object)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		grants, usage := []databox.Grant{g}, usageFor(box, use)
+		grants, usage := []databox.Grant{g.Below(at.Prefix)}, usageFor(box, use)
 		if usage != nil {
 			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read,
 				Keys: []string{usage.Key}})
@@ -50,7 +50,7 @@ func issues(box *platformv1.DataBox, bucket string, life time.Duration) ([]issue
 			errs = append(errs, err)
 			continue
 		}
-		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, bucket: bucket, policy: policy, life: life,
+		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, at: at, policy: policy, life: life,
 			usage: usage}
 		if use == databox.PutLinks || use == databox.GetLinks {
 			i.life = linkLife
@@ -88,7 +88,7 @@ func (r *Reconciler) ensureSession(
 		Labels: map[string]string{SecretLabel: box.Name, "app.kubernetes.io/name": box.Name},
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: i.policy, Told: databox.Session{
 			Endpoint: at.Endpoint, PublicEndpoint: at.PublicEndpoint, Region: at.Region,
-			Bucket: i.bucket, Usage: i.usage,
+			Bucket: i.at.Name, Prefix: i.at.Prefix, Usage: i.usage,
 		}}},
 	}, time.Now())
 	if err == nil && held.Renewed != "" {

@@ -52,7 +52,7 @@ func TestIssues(t *testing.T) {
 	} {
 		b := box("uid")
 		b.Spec = tc.spec
-		all, err := issues(b, "bucket", time.Hour)
+		all, err := issues(b, Bucket{Name: "bucket"}, time.Hour)
 		got := map[string]time.Duration{}
 		for _, i := range all {
 			got[i.secret] = i.life

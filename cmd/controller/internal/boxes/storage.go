@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +41,7 @@ func (r *Reconciler) ensureStorage(
 	if err != nil {
 		return failed(err)
 	}
-	o := r.ensureSessions(ctx, box, store, bucket)
+	o := r.ensureSessions(ctx, box, store, Bucket{Name: bucket})
 	o.claimedFor = types.UID(nsUID)
 	// A server that cannot tell of uploads is no reason to take the box away; but it must be seen.
 	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
@@ -72,40 +71,39 @@ func (r *Reconciler) setAgain(box *platformv1.DataBox) {
 	}
 }
 
-// ensureView is the pass of a box that refers to another module's box: it gets sessions that read
-// the developer's area of that one's bucket, if the owner shares it. Whether such a box exists at
-// all is not told to those with whom it is not shared.
+// ensureView is the pass of a box that refers to another module's dataset: it gets sessions that read
+// it, if the owner shares it. Whether there is such a dataset at all is not told to those with whom it
+// is not shared.
 func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, store settings.Store) outcome {
 	ref := box.Spec.DatasetReference.DatasetComponentRef
-	notShared := func() outcome {
+	source, err := datasetOf(ctx, r.Client, ref, box.Namespace)
+	var unshared notSharedError
+	var useless *Refusal
+	switch {
+	case errors.As(err, &unshared):
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
 		}
 		return refused(platformv1.ReasonNotShared, fmt.Sprintf(
-			"%s/%s is not shared with this namespace. Its owner shares it by the annotation %s: %q on the DataBox %s",
-			ref.Namespace, ref.Name, platformv1.SharedWithAnnotation, box.Namespace, ref.Name))
-	}
-	source := &platformv1.DataBox{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, source)
-	if apierrors.IsNotFound(err) {
-		return notShared()
-	}
-	if err != nil {
-		return outcome{err: wrapAPI("reading the dataset's box", err)}
-	}
-	if source.Spec.S3DefaultStorage == nil || source.DeletionTimestamp != nil ||
-		!SharedWith(source.Annotations[platformv1.SharedWithAnnotation], box.Namespace) {
-		return notShared()
+			"%v. Its owner shares it by the annotation %s: %q on the DatasetComponent, or the DataBox, %s",
+			unshared, platformv1.SharedWithAnnotation, box.Namespace, ref.Name))
+	case errors.As(err, &useless):
+		if err := r.withdraw(ctx, box); err != nil {
+			return outcome{err: err}
+		}
+		return refused(platformv1.ReasonNotShared, useless.Reason)
+	case err != nil:
+		return outcome{err: err}
 	}
 	ns := &corev1.Namespace{}
 	if err := r.Live.Get(ctx, client.ObjectKey{Name: ref.Namespace}, ns); err != nil {
 		return outcome{err: wrapAPI("reading the dataset's namespace", err)}
 	}
-	bucket := databox.BucketName(ref.Namespace, ref.Name)
+	at := Bucket{Name: databox.BucketName(source.box.Namespace, source.box.Name), Dataset: true, Prefix: source.prefix}
 	// Not from the source's status: what somebody may have written there is no proof of whose the
 	// bucket is.
-	err = s3.CheckBucket(ctx, store.Client, bucket,
-		databox.Owner{Namespace: ref.Namespace, NamespaceUID: string(ns.UID), Box: ref.Name})
+	err = s3.CheckBucket(ctx, store.Client, at.Name,
+		databox.Owner{Namespace: source.box.Namespace, NamespaceUID: string(ns.UID), Box: source.box.Name})
 	if errors.Is(err, s3.ErrBucketNotOurs) {
 		if err := r.withdraw(ctx, box); err != nil {
 			return outcome{err: err}
@@ -115,7 +113,7 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	if err != nil {
 		return failed(fmt.Errorf("the dataset's bucket is not ready: %w", err))
 	}
-	return r.ensureSessions(ctx, box, store, bucket)
+	return r.ensureSessions(ctx, box, store, at)
 }
 
 // SharedWith reports whether one of the globs (path.Match, so * matches within a name) names the
@@ -132,8 +130,9 @@ func SharedWith(globs, namespace string) bool {
 
 // ensureSessions is the second half of a pass: the Secrets. The bucket has been checked.
 func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store settings.Store,
-	bucket string) outcome {
-	wanted, fault := issues(box, bucket, store.SessionLife())
+	at Bucket) outcome {
+	bucket := at.Name
+	wanted, fault := issues(box, at, store.SessionLife())
 	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.
 	if err := r.keepOnly(ctx, box, wanted); err != nil {
 		return outcome{err: err}

@@ -52,7 +52,7 @@ func TestTableOfSessions(t *testing.T) {
 		b := box("uid")
 		b.Spec = kind.spec
 		b.Spec.Sessions = kind.sessions
-		all, err := issues(b, "B", time.Hour)
+		all, err := issues(b, Bucket{Name: "B"}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -160,15 +160,19 @@ func add(grants []databox.Grant, g databox.Grant) []databox.Grant {
 	return joined
 }
 
-// Buckets are those of boxes that the sessions open, without the run bucket.
-func (p Sessions) Buckets(runBucket string) []string {
-	all := map[string]bool{}
-	for _, grants := range p.Grants {
-		for _, g := range grants {
-			all[g.Bucket] = true
+// Paths are what the sessions open in the buckets of boxes, without the run bucket: keys and prefixes
+// of keys, "" for what is a whole bucket.
+func (p Sessions) Paths(runBucket string) map[string][]string {
+	all := map[string][]string{}
+	for _, file := range slices.Sorted(maps.Keys(p.Grants)) {
+		for _, g := range p.Grants[file] {
+			all[g.Bucket] = append(all[g.Bucket], g.Keys...)
+			if g.Prefix != "" || len(g.Keys) == 0 {
+				all[g.Bucket] = append(all[g.Bucket], g.Prefix)
+			}
 		}
 	}
 	delete(all, runBucket)
 	delete(all, systemBucket)
-	return slices.Sorted(maps.Keys(all))
+	return all
 }

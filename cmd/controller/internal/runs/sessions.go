@@ -121,8 +121,8 @@ func (r *Reconciler) ensureSessions(
 			if err != nil {
 				return err
 			}
-			for _, b := range wanted.Buckets(runBucket) {
-				if _, err := r.buckets().Named(ctx, s.Client, run.Namespace, b); err != nil {
+			for b, paths := range wanted.Paths(runBucket) {
+				if err := r.buckets().Named(ctx, s.Client, run.Namespace, b, paths...); err != nil {
 					return err
 				}
 			}

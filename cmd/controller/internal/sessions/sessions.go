@@ -187,7 +187,8 @@ func judge(secret *corev1.Secret, want Secret, now time.Time) (Held, string) {
 
 func toldAlike(a, b databox.Session) bool {
 	return a.Endpoint == b.Endpoint && a.PublicEndpoint == b.PublicEndpoint && a.Region == b.Region &&
-		a.Bucket == b.Bucket && (a.Usage == nil) == (b.Usage == nil) && (a.Usage == nil || *a.Usage == *b.Usage)
+		a.Bucket == b.Bucket && a.Prefix == b.Prefix && (a.Usage == nil) == (b.Usage == nil) &&
+		(a.Usage == nil || *a.Usage == *b.Usage)
 }
 
 // hash is that of what the sessions may do, in the order of their files.

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// SharedWithAnnotation on a storage box names the namespaces that may refer to it: globs, separated
-// by commas or blanks.
+// SharedWithAnnotation on a storage box or a DatasetComponent names the namespaces that may refer to
+// it: globs, separated by commas or blanks.
 const SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
 // DefaultCapacity is the space of a storage box that names none.
@@ -51,7 +51,8 @@ type DataBoxSpec struct {
 	// S3DefaultStorage gives the box a bucket of its own in the installation's S3.
 	// +optional
 	S3DefaultStorage *S3DefaultStorage `json:"s3DefaultStorage,omitempty"`
-	// DatasetReference makes the box a read-only view of another module's dataset.
+	// DatasetReference makes the box a read-only view of another module's dataset: the
+	// DatasetComponent of that name, or where there is none the storage box.
 	// +optional
 	DatasetReference *DatasetReference `json:"datasetReference,omitempty"`
 	// Sessions are what the module's pods hold of the box: the controller makes one Secret for

@@ -1,9 +1,10 @@
 // Package v1 holds the Go types of the platform kinds that live in the cluster as custom resources,
 // group unified-platform.cs.hse.ru, version v1.
 //
-// DataBox is the only one: the translator writes it with the defaults of its manifest filled in,
-// and the controller makes the bucket and the credentials. The other platform kinds exist only as
-// manifests; the translator turns them into Knative's.
+// DataBox is one: the translator writes it with the defaults of its manifest filled in, and the
+// controller makes the bucket and the credentials. DatasetComponent is the other: it says what of a
+// box other modules may read. The other platform kinds exist only as manifests; the translator turns
+// them into Knative's.
 //
 // +kubebuilder:object:generate=true
 // +groupName=unified-platform.cs.hse.ru

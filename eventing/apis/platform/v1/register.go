@@ -11,7 +11,7 @@ var GroupVersion = schema.GroupVersion{Group: "unified-platform.cs.hse.ru", Vers
 
 var (
 	schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
-		s.AddKnownTypes(GroupVersion, &DataBox{}, &DataBoxList{})
+		s.AddKnownTypes(GroupVersion, &DataBox{}, &DataBoxList{}, &DatasetComponent{}, &DatasetComponentList{})
 		metav1.AddToGroupVersion(s, GroupVersion)
 		return nil
 	})

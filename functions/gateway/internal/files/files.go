@@ -89,7 +89,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 		return
 	}
 	switch group := c.path == "" || strings.HasSuffix(c.path, "/"); {
-	case c.box.Dataset && strings.HasPrefix(c.path, databox.UsersArea): // not even whether there are any
+	case c.box.Dataset && strings.HasPrefix(c.key(), databox.UsersArea): // not even whether there are any
 		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
 	case c.box.Dataset && r.Method != http.MethodGet:
 		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read",
@@ -138,7 +138,9 @@ func (c *call) parse(escaped string) (box string, err error) {
 	return box, nil
 }
 
-func (c *call) key() string { return databox.Place{Developer: c.box.Dataset, Path: c.path}.Key(c.user) }
+func (c *call) key() string {
+	return c.box.Prefix + databox.Place{Developer: c.box.Dataset, Path: c.path}.Key(c.user)
+}
 
 func (c *call) refuse(slug string, status int, title, detail string) {
 	problem.Answer(c.w, c.r, slug, status, title, detail)

@@ -31,8 +31,8 @@ type world struct {
 	dir    string           // of the sessions
 }
 
-// newWorld is two boxes with sessions as the controller makes them: userdata of this module,
-// herbarium a dataset that is the same bucket.
+// newWorld is boxes with sessions as the controller makes them: userdata of this module, herbarium a
+// dataset that is the same bucket, pressed one that is a folder of it.
 func newWorld(t *testing.T) world {
 	t.Helper()
 	w := world{s3: miniotest.Start(t)}
@@ -42,17 +42,22 @@ func newWorld(t *testing.T) world {
 	w.dir = dir
 	for box, uses := range map[string][]databox.Access{
 		"userdata": {databox.Files, databox.GetLinks, databox.PutLinks}, "herbarium": {databox.Files, databox.GetLinks},
+		"pressed": {databox.Files, databox.GetLinks},
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, box), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		for _, use := range uses {
-			g, err := databox.UseOf(w.bucket, box == "herbarium", use, "")
+			g, err := databox.UseOf(w.bucket, box != "userdata", use, "")
 			if err != nil {
 				t.Fatal(err)
 			}
+			prefix := ""
+			if box == "pressed" {
+				prefix = "leaves/pressed/"
+			}
 			usage := databox.Grant{Bucket: w.usage.Bucket, Access: databox.Read, Keys: []string{w.usage.Key}}
-			policy, err := databox.Policy(g, usage)
+			policy, err := databox.Policy(g.Below(prefix), usage)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +67,7 @@ func newWorld(t *testing.T) world {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Endpoint, s.Region, s.Bucket = w.s3.Endpoint, "us-east-1", w.bucket
+			s.Endpoint, s.Region, s.Bucket, s.Prefix = w.s3.Endpoint, "us-east-1", w.bucket, prefix
 			if box == "userdata" && use == databox.Files {
 				s.Usage = &w.usage
 			}
@@ -75,8 +80,8 @@ func newWorld(t *testing.T) world {
 			}
 		}
 	}
-	boxes := &files.Boxes{Dir: dir, Dataset: func(box string) bool { return box == "herbarium" }}
-	w.Handler = &files.Handler{Boxes: []string{"herbarium", "userdata", "late"}, Open: boxes.Open}
+	boxes := &files.Boxes{Dir: dir, Dataset: func(box string) bool { return box != "userdata" }}
+	w.Handler = &files.Handler{Boxes: []string{"herbarium", "pressed", "userdata", "late"}, Open: boxes.Open}
 	return w
 }
 
@@ -489,5 +494,39 @@ func TestLinksOfUnknownSizeAreCounted(t *testing.T) {
 	}
 	if code, _, _ := w.call(t, http.MethodPut, "eve", "userdata/g/f"); code != 201 {
 		t.Errorf("PUT after many GETs: %d", code)
+	}
+}
+
+// A dataset that is a folder of a box shows that folder, and nothing beside it.
+func TestADatasetThatIsAFolder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, key := range []string{"leaves/pressed/oak/1.png", "leaves/pressed/users/x/f", "leaves/pressed-not/g/f",
+		"oak/1.png", "users/ann/file_groups/oak/1.png"} {
+		w.s3.Put(t, w.bucket, key, key)
+	}
+	code, body, _ := w.call(t, http.MethodGet, "ann", "pressed/")
+	if groups := fmt.Sprint(body["file_groups"]); code != http.StatusOK || groups != "[oak users]" {
+		t.Errorf("%d %v", code, body)
+	}
+	code, body, _ = w.call(t, http.MethodGet, "ann", "pressed/oak/1.png")
+	if code != http.StatusOK {
+		t.Fatalf("%d %v", code, body)
+	}
+	answer, err := http.Get(body["presigned_get_url"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if b, err := io.ReadAll(answer.Body); err != nil || string(b) != "leaves/pressed/oak/1.png" {
+		t.Errorf("%q %v", b, err)
+	}
+	for _, path := range []string{"pressed/g/f", "pressed/leaves/pressed/oak/1.png"} {
+		if code, body, _ := w.call(t, http.MethodGet, "ann", path); code != http.StatusNotFound {
+			t.Errorf("%s: %d %v", path, code, body)
+		}
+	}
+	if code, _, _ := w.call(t, http.MethodPut, "ann", "pressed/oak/2.png"); code != http.StatusForbidden {
+		t.Errorf("a PUT: %d", code)
 	}
 }

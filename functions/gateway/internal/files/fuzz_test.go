@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // Whatever the path and whoever calls: the key lies among the caller's own files of the box that
@@ -30,7 +31,7 @@ func FuzzPath(f *testing.F) {
 		if user == "" {
 			return // the gateway calls nobody so
 		}
-		c := &call{user: user, box: &Box{}}
+		c := &call{user: user, box: &Box{Box: &s3.Box{}}}
 		box, err := c.parse(escaped)
 		opened := false
 		h := Handler{Boxes: []string{"data"}, Open: func(name string) (*Box, error) {

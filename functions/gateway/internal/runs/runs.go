@@ -221,31 +221,40 @@ func (h *Handler) place(name, value string) (databox.Place, error) {
 		return p, fmt.Errorf("%s: %q is in the developer's area", name, value)
 	case !slices.Contains(h.Boxes, p.Box):
 		return p, fmt.Errorf("%s: there is no box %q", name, p.Box)
-	case !p.Folder() && !strings.Contains(p.Path, "/"):
+	case p.Path == "" && !h.dataset(p.Box):
+		return p, fmt.Errorf("%s: %q is a whole box: name a folder in it", name, value)
+	case !p.Folder() && !strings.Contains(p.Path, "/") && !h.dataset(p.Box):
 		return p, fmt.Errorf("%s: %q: a file is in a group: <box>/<group>/<file>", name, value)
 	}
 	return p, nil
 }
 
+func (h *Handler) dataset(box string) bool { return h.Dataset != nil && h.Dataset(box) }
+
 var errNothing = errors.New("nothing there")
 
 // versionAt gives the version of a file; of a folder it only sees that something is in it.
 func (h *Handler) versionAt(ctx context.Context, p databox.Place, user string) (string, error) {
-	if p.Developer = h.Dataset != nil && h.Dataset(p.Box); p.Developer && strings.HasPrefix(p.Path, databox.UsersArea) {
-		return "", errNothing
-	}
+	p.Developer = h.dataset(p.Box)
 	box, err := h.Open(p.Box)
 	if err != nil {
 		return "", err
 	}
+	key := box.Prefix + p.Key(user)
+	if p.Developer && strings.HasPrefix(key, databox.UsersArea) {
+		return "", errNothing
+	}
 	if p.Folder() {
+		// The session of a dataset lists one folder at a time.
 		for o := range box.ListObjectsIter(ctx, box.Bucket,
-			minio.ListObjectsOptions{Prefix: p.Key(user), Recursive: true, MaxKeys: 1}) {
-			return "", o.Err
+			minio.ListObjectsOptions{Prefix: key, Recursive: !p.Developer, MaxKeys: 2}) {
+			if o.Key != databox.UsersArea {
+				return "", o.Err
+			}
 		}
 		return "", errNothing
 	}
-	o, err := box.StatObject(ctx, box.Bucket, p.Key(user), minio.StatObjectOptions{})
+	o, err := box.StatObject(ctx, box.Bucket, key, minio.StatObjectOptions{})
 	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be
 	// there.
 	if a := s3.AnswerOf(err); a == s3.NotThere || a == s3.BadRequest {

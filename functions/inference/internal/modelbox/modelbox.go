@@ -105,7 +105,7 @@ func (s *Source) bring(ctx context.Context, objects []s3.Object) error {
 	for _, o := range objects {
 		to := s.File
 		if strings.HasSuffix(s.Object, "/") {
-			to = filepath.Join(s.File, filepath.FromSlash(strings.TrimPrefix(o.Key, s.Object)))
+			to = filepath.Join(s.File, filepath.FromSlash(strings.TrimPrefix(o.Key, s.key())))
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 				return errors.Join(err, g.Wait())
 			}
@@ -118,13 +118,16 @@ func (s *Source) bring(ctx context.Context, objects []s3.Object) error {
 	return g.Wait()
 }
 
+// key is the object in the bucket: a dataset may be a folder of it.
+func (s *Source) key() string { return s.box.Prefix + s.Object }
+
 // list is the object, or all below the prefix.
 func (s *Source) list(ctx context.Context) ([]s3.Object, error) {
 	if !strings.HasSuffix(s.Object, "/") {
-		o, err := s.box.Stat(ctx, s.Object)
+		o, err := s.box.Stat(ctx, s.key())
 		return []s3.Object{o}, err
 	}
-	listed, err := s3.Folder(ctx, s.box.Client, s.box.Bucket, s.Object, 2*maxFiles) // with the markers of folders
+	listed, err := s3.Folder(ctx, s.box.Client, s.box.Bucket, s.key(), 2*maxFiles) // with the markers of folders
 	if err != nil {
 		return nil, err
 	}
