@@ -128,6 +128,15 @@ type Variable struct {
 	ContentTypes []string `json:"contentTypes,omitempty"`
 }
 
+// Input is what the API says of an input; without a name when it says nothing.
+func (s Spec) Input(name string) Variable {
+	i := slices.IndexFunc(s.Inputs, func(v Variable) bool { return v.Name == name })
+	if i < 0 {
+		return Variable{}
+	}
+	return s.Inputs[i]
+}
+
 // Timeout of one call, cold start not included.
 func (a API) Timeout() time.Duration { return time.Duration(a.TimeoutSeconds) * time.Second }
 

@@ -305,9 +305,12 @@ type APIVariable struct {
 // VariableType says what a variable may hold.
 type VariableType struct {
 	At
-	// Datatypes: Data types.
+	// Datatypes: FILE for a file, FOLDER for a folder; the words are unip's reading. Default: both.
+	// Becomes: 400 for a call that names the other; the OpenAPI document. Constraint: FILE, FOLDER.
 	Datatypes []string `yaml:"datatypes"`
-	// ContentTypes: Media types.
+	// ContentTypes: Media types, image/* for all of a kind. Default: all. Becomes: 400 for a call that
+	// names files of other types, of inputs; a run by an upload of one fails; the OpenAPI document.
+	// Constraint: type/subtype in lower case.
 	ContentTypes []string `yaml:"content_types"`
 }
 

@@ -1,12 +1,15 @@
 package module
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/media"
+	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/manifest"
 )
@@ -177,6 +180,58 @@ func (a apiVariables) check(where, list string, v manifest.APIVariable) {
 		a.Errorf(v.Name.At, "%s.name: %s cannot be an output: no stage writes it", where, name)
 	}
 	a.named[name] = true
+	a.checkType(where, v.Type)
+}
+
+// checkType checks the words of a variable's type.
+func (a apiVariables) checkType(where string, t *manifest.VariableType) {
+	if t == nil {
+		return
+	}
+	for _, word := range t.Datatypes {
+		if err := media.CheckDatatype(word); err != nil {
+			a.Errorf(t.Key("datatypes"), "%s.type.datatypes: %v", where, err)
+		}
+	}
+	for _, word := range t.ContentTypes {
+		if err := media.CheckType(word); err != nil {
+			a.Errorf(t.Key("content_types"), "%s.type.content_types: %q: %v", where, word, err)
+		}
+	}
+}
+
+// takes is what the APIs say of an input: the media types that any of them takes, none for all, and
+// whether any takes a file.
+func (c chains) takes(pipeline, variable string) (types []string, file bool) {
+	named, all := false, false
+	for _, x := range c.read.APIs {
+		ref := x.Spec.ExperimentPipeline
+		if ref == nil || x.Spec.APISpec == nil || !c.leadsTo(ref.Name.Value, pipeline) {
+			continue
+		}
+		for _, v := range x.Spec.APISpec.Inputs {
+			if v.Name.Value != variable {
+				continue
+			}
+			named = true
+			t := cmp.Or(v.Type, &manifest.VariableType{})
+			all = all || len(t.ContentTypes) == 0
+			file = file || len(t.Datatypes) == 0 || slices.Contains(t.Datatypes, media.File)
+			types = append(types, t.ContentTypes...)
+		}
+	}
+	if all {
+		types = nil
+	}
+	slices.Sort(types)
+	return slices.Compact(types), file || !named
+}
+
+// leadsTo reports whether a run of a pipeline goes through another one.
+func (c chains) leadsTo(from, to string) bool {
+	spec := c.specs[from]
+	return spec != nil && slices.ContainsFunc(c.flow(from, spec).chain,
+		func(p pipeline.Pipeline) bool { return p.Name == to })
 }
 
 // pipelinesPath is where the API of runs is, unless the manifest says otherwise.

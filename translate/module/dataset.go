@@ -13,7 +13,7 @@ type Dataset struct {
 	manifest.Position
 	Name   string
 	Labels map[string]string
-	Spec platformv1.DatasetComponentSpec
+	Spec   platformv1.DatasetComponentSpec
 	// SharedWith are globs of namespaces that may refer to it; nil: none.
 	SharedWith *string
 }

@@ -25,6 +25,13 @@ type flow struct {
 	*pipeline.Graph
 	chain []pipeline.Pipeline
 	end   pipeline.End
+	// noFile are inputs that no API takes a file for.
+	noFile map[string]bool
+}
+
+// uploaded reports an input that a rule of the pipeline gives.
+func (f flow) uploaded(x *manifest.ExperimentPipeline, variable string) bool {
+	return slices.ContainsFunc(x.Uploads, func(r manifest.UploadRule) bool { return r.Input.Value == variable })
 }
 
 func (c chains) flow(name string, spec *runtimev1.PipelineSpec) flow {
@@ -33,7 +40,7 @@ func (c chains) flow(name string, spec *runtimev1.PipelineSpec) flow {
 		return pipeline.Pipeline{Name: name, Spec: spec}, ok, nil
 	}
 	chain, end, _ := pipeline.Follow(pipeline.Pipeline{Name: name, Spec: spec}, find) // find has no errors
-	return flow{pipeline.Of(chain...), chain, end}
+	return flow{pipeline.Of(chain...), chain, end, map[string]bool{}}
 }
 
 // whole is false when one of the chain is not there, could not be read, or comes again.

@@ -38,6 +38,13 @@ func decidePipelines(s *scope) ([]Pipeline, chains) {
 	for i, x := range s.read.Pipelines {
 		f := c.flow(all[i].Name, &all[i].Spec)
 		checkContinued(s, x, f)
+		for j, v := range all[i].Spec.Variables {
+			types, file := c.takes(all[i].Name, v.Name)
+			f.noFile[v.Name] = !file
+			if f.uploaded(x, v.Name) {
+				all[i].Spec.Variables[j].ContentTypes = types
+			}
+		}
 		all[i].Spec.OnUpload = decideUploads(s, x, f, all[i].Spec.DefaultBox)
 		all[i].Spec.IdentityPassThrough = len(x.Uploads) > 0 && uploadersKnown(s.read, all[i].Name)
 		all[i].Spec.Schedule, all[i].Spec.TimeZone = decideSchedule(s, x, f)

@@ -79,6 +79,8 @@ func (u upload) input() string {
 		u.wrong(".input: there is no variable %q%s", name, variablesOf(&u.pipeline.Spec))
 	case writer != "":
 		u.wrong(".input: %s cannot be an input: stage %s writes it", name, writer)
+	case u.flow.noFile[name]:
+		u.wrong(".input: an upload is a file, and by type.datatypes of its API %s takes folders only", name)
 	default:
 		for _, other := range u.flow.Wanted() {
 			if other != name {

@@ -19,6 +19,8 @@ type Plan struct {
 	Outputs map[string]string
 	// Kept says which variables are not where connectedBoxes would have them, and why.
 	Kept []string
+	// ContentTypes are the media types that uploaded files must have, by variable.
+	ContentTypes map[string][]string
 }
 
 // Box is where the files of a box are.
@@ -52,7 +54,12 @@ func Make(run *runtimev1.PipelineRun, chain []pipeline.Pipeline, end pipeline.En
 	if err := checkOrder(g, problems); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Outputs: map[string]string{}}
+	p := Plan{Outputs: map[string]string{}, ContentTypes: map[string][]string{}}
+	for name := range run.Spec.Inputs {
+		if v, _ := g.Variable(name); run.Spec.Origin == runtimev1.OriginUpload && len(v.ContentTypes) > 0 {
+			p.ContentTypes[name] = v.ContentTypes
+		}
+	}
 	for _, i := range g.Order() {
 		st, err := r.stage(i, &p)
 		if err != nil {

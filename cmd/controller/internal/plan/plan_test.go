@@ -337,6 +337,20 @@ func TestAChainsOutputGoesWhereItsWriterSays(t *testing.T) {
 	}
 }
 
+// The types of a variable are those of uploads: calls were looked at by the gateway.
+func TestTypesAreOfUploads(t *testing.T) {
+	t.Parallel()
+	x := diamond(variable("table", func(v *runtimev1.Variable) { v.ContentTypes = []string{"text/csv"} }))
+	for origin, want := range map[string]int{runtimev1.OriginUpload: 1, runtimev1.OriginAPI: 0,
+		runtimev1.OriginKubernetes: 0} {
+		r := newRun(func(r *runtimev1.PipelineRun) { r.Spec.Origin = origin })
+		p, err := makePlan(r, []*runtimev1.Pipeline{x}, buckets)
+		if err != nil || len(p.ContentTypes) != want || want == 1 && p.ContentTypes["table"][0] != "text/csv" {
+			t.Errorf("%s: %v %v", origin, p.ContentTypes, err)
+		}
+	}
+}
+
 // A whole dataset may be an input: by a mountFrom, and by a call.
 func TestAWholeDataset(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/media"
 	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -217,7 +218,7 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err != nil {
 		return &life.Plan{Refusal: oneLine(err.Error())}, nil
 	}
-	if refusal, err := p.pin(pl.Stages); err != nil || refusal != "" {
+	if refusal, err := p.pin(pl.Stages, pl.ContentTypes); err != nil || refusal != "" {
 		return &life.Plan{Refusal: refusal}, err
 	}
 	ns := &corev1.Namespace{}
@@ -242,27 +243,31 @@ func keptLine(kept []string) string {
 	return oneLine(strings.Join(kept, "; ") + more)
 }
 
-// pin writes the versions of input files into the stages. A file that is not there, or is another
-// one than the run names, is a refusal.
-func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
+// pin writes the versions of input files into the stages. A file that is not there, is another one
+// than the run names, or of a media type that its variable does not take, is a refusal.
+func (p *pass) pin(stages []runtimev1.StageStatus, types map[string][]string) (refusal string, err error) {
 	for i := range stages {
 		for j := range stages[i].Inputs {
 			in := &stages[i].Inputs[j]
 			if in.Key == "" {
 				continue
 			}
-			version, err := etag(p.ctx, p.s3.Client, in.Bucket, in.Key)
+			found, err := look(p.ctx, p.s3.Client, in.Bucket, in.Key)
 			named := p.run.Spec.Inputs[in.Name].Path
 			switch {
 			case errors.Is(err, errNoFile):
 				return fmt.Sprintf("input %s: there is no file %s", in.Name, named), nil
 			case err != nil:
 				return "", err
-			case in.ETag != "" && in.ETag != version:
+			case in.ETag != "" && in.ETag != found.ETag:
 				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name,
 					named), nil
 			}
-			in.ETag = version
+			if t := media.Of(found.ContentType, in.Key); !media.Takes(types[in.Name], t) {
+				return fmt.Sprintf("input %s: the file %s is of type %s, and %s takes %s", in.Name, named, t, in.Name,
+					strings.Join(types[in.Name], ", ")), nil
+			}
+			in.ETag = found.ETag
 		}
 	}
 	return "", nil
@@ -271,15 +276,15 @@ func (p *pass) pin(stages []runtimev1.StageStatus) (refusal string, err error) {
 // errNoFile is an input that is not there.
 var errNoFile = errors.New("there is no such file")
 
-// etag is the version of an object that is there now.
-func etag(ctx context.Context, s3 *minio.Client, bucket, key string) (string, error) {
+// look looks at an object, in the version that is there now.
+func look(ctx context.Context, s3 *minio.Client, bucket, key string) (minio.ObjectInfo, error) {
 	o, err := s3.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
 	// A name that is too long, or that no object can have, is a 400.
 	if a := s3client.AnswerOf(err); a == s3client.NotThere || a == s3client.BadRequest {
-		return "", errNoFile
+		return o, errNoFile
 	}
 	if err != nil {
-		return "", fmt.Errorf("looking at %s/%s: %w", bucket, key, err)
+		return o, fmt.Errorf("looking at %s/%s: %w", bucket, key, err)
 	}
-	return o.ETag, nil
+	return o, nil
 }

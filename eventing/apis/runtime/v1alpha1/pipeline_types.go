@@ -100,6 +100,13 @@ type Variable struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	MountTo string `json:"mountTo,omitempty"`
+	// ContentTypes are the media types that an uploaded file must have to be this variable; none is
+	// all. Those of calls are checked by the gateway.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	ContentTypes []string `json:"contentTypes,omitempty"`
 }
 
 // Mount maps a folder of a box to one of the container.

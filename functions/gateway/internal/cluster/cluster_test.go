@@ -5,6 +5,7 @@ package cluster_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -265,4 +267,57 @@ func TestRuns(t *testing.T) {
 			t.Error("a run can be given to another user")
 		}
 	})
+}
+
+// What a variable of an API takes is looked at before a run is made: file or folder, and the media types
+// by what S3 tells and by names.
+func TestTypesOfInputs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for key, stored := range map[string]string{"in/t.csv": "", "in/t": "text/csv; charset=utf-8", "in/t.png": "",
+		"in/lie.csv": "image/png", "tables/a.csv": "", "tables/deep/b.csv": "", "tables/c": "text/csv", "mixed/a.csv": "",
+		"mixed/b.png": "", "unknown/a": ""} {
+		_, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/"+key, strings.NewReader("x"), 1,
+			minio.PutObjectOptions{ContentType: stored})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func(path string, v routes.Variable) (int, map[string]any) {
+		t.Helper()
+		v.Name = "table"
+		body := `{"inputs":{"table":"userdata/` + path + `"}}`
+		rec := httptest.NewRecorder()
+		w.Start(rec, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(body)), "ann", "train",
+			routes.Spec{Inputs: []routes.Variable{v}})
+		return rec.Code, decode(t, rec)
+	}
+	csv := routes.Variable{ContentTypes: []string{"text/csv"}}
+	for _, c := range []struct {
+		path string
+		v    routes.Variable
+		want string // "" is taken
+	}{
+		{"in/t.csv", csv, ""}, {"in/t", csv, ""}, {"in/t.png", csv, "userdata/in/t.png is of type image/png; it takes text/csv"},
+		{"in/lie.csv", csv, "is of type image/png"}, {"tables/", csv, ""},
+		{"mixed/", csv, "b.png in it is of type image/png; it takes text/csv"},
+		{"unknown/", csv, "a in it is of type application/octet-stream"}, {"unknown/", routes.Variable{}, ""},
+		{"in/t.png", routes.Variable{ContentTypes: []string{"text/csv", "image/*"}}, ""},
+		{"in/t.csv", routes.Variable{Datatypes: []string{"FOLDER"}}, "is a file; it takes FOLDER"},
+		{"in/", routes.Variable{Datatypes: []string{"FILE"}}, "is a folder, for it ends in /; it takes FILE"},
+		{"in/", routes.Variable{Datatypes: []string{"FILE", "FOLDER"}}, ""}, {"in/", routes.Variable{}, ""},
+	} {
+		code, m := try(c.path, c.v)
+		if c.want == "" {
+			if code != http.StatusAccepted {
+				t.Errorf("%s %+v: %d %v", c.path, c.v, code, m)
+			}
+			continue
+		}
+		errs, _ := m["errors"].([]any)
+		if code != http.StatusBadRequest || !strings.Contains(fmt.Sprint(m["detail"]), c.want) || len(errs) != 1 ||
+			errs[0].(map[string]any)["pointer"] != "/inputs/table" {
+			t.Errorf("%s %+v: %d %v, want %q", c.path, c.v, code, m, c.want)
+		}
+	}
 }

@@ -2,7 +2,10 @@ package runs
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
+	"github.com/unip-knative/unip/eventing/media"
 	"github.com/unip-knative/unip/eventing/routes"
 )
 
@@ -84,19 +87,32 @@ func logins(auth *routes.Auth) (schemes object, security []object) {
 func variablesSchema(all []routes.Variable, inputs bool) object {
 	properties, required := object{}, []string{}
 	for _, v := range all {
-		form := "a folder: <box>/<group>/"
-		if inputs {
-			form = "a file, <box>/<group>/<file>, or a folder, <box>/<group>/"
+		form, pattern := placeForm(v.Datatypes, inputs)
+		if inputs && len(v.ContentTypes) > 0 {
+			form += "; of type " + strings.Join(v.ContentTypes, ", ")
 		}
 		if v.Description != "" {
 			form = v.Description + "; " + form
 		}
 		properties[v.Name] = object{
-			"type": "string", "description": form, "x-datatypes": v.Datatypes, "x-content-types": v.ContentTypes,
+			"type": "string", "description": form, "pattern": pattern, "x-datatypes": v.Datatypes, "x-content-types": v.ContentTypes,
 		}
 		if v.Required {
 			required = append(required, v.Name)
 		}
 	}
 	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+}
+
+// placeForm says which form a variable's place has, in words and as a pattern.
+func placeForm(datatypes []string, input bool) (words, pattern string) {
+	file, folder := "a file, <box>/<group>/<file>", "a folder, <box>/<group>/"
+	is := func(t string) bool { return len(datatypes) == 0 || slices.Contains(datatypes, t) }
+	switch {
+	case !input || !is(media.File):
+		return folder, "^[^/]+/(.*/)?$"
+	case !is(media.Folder):
+		return file, "^[^/]+/.*[^/]$"
+	}
+	return file + ", or " + folder, "^[^/]+/"
 }

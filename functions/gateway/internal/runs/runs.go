@@ -18,7 +18,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/minio/minio-go/v7"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -185,8 +184,10 @@ func (h *Handler) pinInputs(
 			f.add("/inputs/"+name, "%s", err)
 			continue
 		}
-		etag, err := h.versionAt(ctx, place, user)
+		etag, wrong, err := h.versionAt(ctx, place, user, spec.Input(name))
 		switch {
+		case wrong != "":
+			f.add("/inputs/"+name, "input %s: %s", name, wrong)
 		case errors.Is(err, errNothing):
 			f.add("/inputs/"+name, "input %s: there is nothing at %s", name, path)
 		case err != nil:
@@ -232,36 +233,6 @@ func (h *Handler) place(name, value string) (databox.Place, error) {
 func (h *Handler) dataset(box string) bool { return h.Dataset != nil && h.Dataset(box) }
 
 var errNothing = errors.New("nothing there")
-
-// versionAt gives the version of a file; of a folder it only sees that something is in it.
-func (h *Handler) versionAt(ctx context.Context, p databox.Place, user string) (string, error) {
-	p.Developer = h.dataset(p.Box)
-	box, err := h.Open(p.Box)
-	if err != nil {
-		return "", err
-	}
-	key := box.Prefix + p.Key(user)
-	if p.Developer && strings.HasPrefix(key, databox.UsersArea) {
-		return "", errNothing
-	}
-	if p.Folder() {
-		// The session of a dataset lists one folder at a time.
-		for o := range box.ListObjectsIter(ctx, box.Bucket,
-			minio.ListObjectsOptions{Prefix: key, Recursive: !p.Developer, MaxKeys: 2}) {
-			if o.Key != databox.UsersArea {
-				return "", o.Err
-			}
-		}
-		return "", errNothing
-	}
-	o, err := box.StatObject(ctx, box.Bucket, key, minio.StatObjectOptions{})
-	// 400 is the answer to a name that the storage has other rules for than S3: nothing can be
-	// there.
-	if a := s3.AnswerOf(err); a == s3.NotThere || a == s3.BadRequest {
-		return "", errNothing
-	}
-	return o.ETag, err
-}
 
 // runOf reads a run of the caller. Another's is answered like one that is not there, with nil.
 func (h *Handler) runOf(w http.ResponseWriter, r *http.Request, user, id string) *runtimev1.PipelineRun {
