@@ -33,9 +33,10 @@ func (b *Boxes) list(ctx context.Context, entry int) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	root := box.Prefix + m.Prefix // a dataset may be a folder of its bucket
 	var mu sync.Mutex
 	var all []file
-	for level := []string{m.Prefix}; len(level) > 0; {
+	for level := []string{root}; len(level) > 0; {
 		var below []string
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(listedAtOnce)
@@ -45,7 +46,7 @@ func (b *Boxes) list(ctx context.Context, entry int) ([]file, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, o := range found {
-					name := strings.TrimPrefix(o.Key, m.Prefix)
+					name := strings.TrimPrefix(o.Key, root)
 					switch {
 					case o.Key == databox.UsersArea || m.In(strings.TrimSuffix(name, "/")):
 						continue
