@@ -21,7 +21,7 @@ import (
 const (
 	namespace      = "pu-ann-pa-digits"
 	user, password = "ann", "change-me"
-	image          = "registry.localhost:5000/examples/digits:v1"
+	digitsImage    = "registry.localhost:5000/examples/digits:v1"
 )
 
 func main() {
@@ -65,6 +65,7 @@ func run(ctx context.Context) error {
 		{"call predict from zero: the gateway and the model wake up", d.fromZero},
 		{"call it again, warm", d.warm},
 		{"send 100 digits that were not in the training data", d.accuracy},
+		{"put a picture of ten digits into the box, and send its name", d.file},
 		{"a wrong password", d.refused},
 		{"wait until nothing runs again", d.sleep},
 	} {
@@ -99,7 +100,7 @@ func (d *demo) table(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
-	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+image, "--image-pull-policy=Always",
+	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+digitsImage, "--image-pull-policy=Always",
 		"--restart=Never", "--command", "--", "sleep", "600"); err != nil {
 		return "", err
 	}
@@ -238,6 +239,39 @@ func (d *demo) accuracy(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("only %d of %d are right: this is not the model that was trained", right, len(digits))
 	}
 	return fmt.Sprintf("%d of %d are right ", right, len(digits)), nil
+}
+
+// file sends digits as a picture: the caller puts it into the users' box, and the function gets its
+// path.
+func (d *demo) file(ctx context.Context) (string, error) {
+	const n, path = 10, "userdata/pictures/ten.png"
+	b, err := inOnePicture(d.heldOut.Images[:n])
+	if err != nil {
+		return "", err
+	}
+	if err := d.Upload(ctx, user, password, path, b); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(path)
+	if err != nil {
+		return "", err
+	}
+	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FILE", Data: data})
+	if err != nil {
+		return "", err
+	}
+	var digits []int
+	if err := a.Output("digit", &digits); err != nil {
+		return "", err
+	}
+	_, want, err := d.predict(ctx, d.heldOut.Images[:n]...)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Equal(digits, want) {
+		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", digits, want)
+	}
+	return fmt.Sprintf("read as %v ", digits), nil
 }
 
 func (d *demo) refused(ctx context.Context) (string, error) {

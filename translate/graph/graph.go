@@ -17,8 +17,11 @@ import (
 // schedule.
 type Node struct{ ID, Label, Shape, Group string }
 
-// Edge leads from one node to another.
-type Edge struct{ From, To, Label string }
+// Edge leads from one node to another, and back as well when Both is set.
+type Edge struct {
+	From, To, Label string
+	Both            bool
+}
 
 // Graph is a drawing, in the order of its ids.
 type Graph struct {
@@ -43,6 +46,7 @@ func Of(m *module.Module) Graph {
 		if c.Model != nil {
 			g.edge("box/"+c.Model.Box, id, "model "+c.Model.Path)
 		}
+		g.connect(id, c.Connections)
 	}
 	for _, p := range m.Pipelines {
 		g.pipeline(p)
@@ -61,7 +65,18 @@ func Of(m *module.Module) Graph {
 func (g *Graph) node(id, label, shape, group string) {
 	g.Nodes = append(g.Nodes, Node{id, label, shape, group})
 }
-func (g *Graph) edge(from, to, label string) { g.Edges = append(g.Edges, Edge{from, to, label}) }
+
+func (g *Graph) edge(from, to, label string) {
+	g.Edges = append(g.Edges, Edge{From: from, To: to, Label: label})
+}
+
+// connect draws the boxes that something is connected to: those that it only reads lead to it, with
+// the others it goes both ways.
+func (g *Graph) connect(id string, all []module.Connection) {
+	for _, c := range all {
+		g.Edges = append(g.Edges, Edge{From: "box/" + c.Box, To: id, Label: c.Path, Both: !c.ReadOnly})
+	}
+}
 
 func (g *Graph) pipeline(p module.Pipeline) {
 	flow := pipeline.Of(pipeline.Pipeline{Name: p.Name, Spec: &p.Spec})
@@ -93,6 +108,7 @@ func (g *Graph) pipeline(p module.Pipeline) {
 			}
 		}
 	}
+	g.connect("pipeline/"+p.Name, p.Connections)
 	if p.Spec.Schedule != "" {
 		g.node("schedule/"+p.Name, p.Schedule.Value, "schedule", "")
 		g.edge("schedule/"+p.Name, "pipeline/"+p.Name, "run")
@@ -173,7 +189,11 @@ func (g Graph) Mermaid() string {
 	}
 	for _, e := range g.Edges {
 		if from, to := g.key(e.From), g.key(e.To); from != "" && to != "" {
-			fmt.Fprintf(&b, "  %s -->|%s| %s\n", from, quote(e.Label), to)
+			arrow := "-->"
+			if e.Both {
+				arrow = "<-->"
+			}
+			fmt.Fprintf(&b, "  %s %s|%s| %s\n", from, arrow, quote(e.Label), to)
 		}
 	}
 	return b.String()
@@ -207,13 +227,18 @@ func (g Graph) DOT() string {
 	}
 	for _, e := range g.Edges {
 		from, to := g.key(e.From), g.key(e.To)
-		switch {
-		case from == "" || to == "":
-		case strings.HasPrefix(to, "p"): // to a cluster leads an edge to one of its nodes, cut at its border
-			fmt.Fprintf(&b, "  %s -> %s [label=%q, lhead=cluster_%s];\n", from, first[to], e.Label, to)
-		default:
-			fmt.Fprintf(&b, "  %s -> %s [label=%q];\n", from, to, e.Label)
+		if from == "" || to == "" {
+			continue
 		}
+		attributes := fmt.Sprintf("label=%q", e.Label)
+		if e.Both {
+			attributes += ", dir=both"
+		}
+		if strings.HasPrefix(to, "p") { // to a cluster leads an edge to one of its nodes, cut at its border
+			attributes += ", lhead=cluster_" + to
+			to = first[to]
+		}
+		fmt.Fprintf(&b, "  %s -> %s [%s];\n", from, to, attributes)
 	}
 	b.WriteString("}\n")
 	return b.String()

@@ -26,7 +26,7 @@ type Meta struct {
 	// platform's groups, but app.kubernetes.io/….
 	Labels map[string]Text `yaml:"labels"`
 	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/
-	// are settings, see below; others have no effect.
+	// are settings, see below; others nothing (a note).
 	Annotations map[string]Text `yaml:"annotations"`
 }
 

@@ -22,6 +22,7 @@ type Component struct {
 	Model             *Model // nil: without
 	Boxes             []FileBox
 	Mounts            []Mount
+	Connections       []Connection
 	// Kept are the keys of all models in the boxes that calls write to: they write to none of them.
 	Kept           map[string][]string
 	Resources      corev1.ResourceRequirements
@@ -61,7 +62,7 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 		Places: placesOf(x), Name: x.Meta.Name.Value, Labels: labels(s, &x.Meta), PullSecrets: s.source.PullSecrets,
 		Image: c.image(spec.Field("image"), spec.Image), Port: servicePort(s, spec),
 		Env: c.env(spec.Env), EnvFrom: c.envFrom(spec.EnvFrom),
-		Resources: c.limits(spec.ResourceLimits),
+		Resources: c.limits(spec.ResourceLimits), Connections: connections(spec.ConnectedBoxes),
 	}
 	if spec.MLService == nil {
 		s.Errorf(spec.Position, "spec.mlService is missing: it says which function is served")

@@ -55,6 +55,16 @@ func wrongLabel(key, value string) string {
 	return ""
 }
 
+// noteAnnotations says which annotations are none of unip's; those are looked at with the kind that
+// has them.
+func noteAnnotations(found *scope, m *manifest.Meta) {
+	for _, key := range sortedKeys(m.Annotations) {
+		if !strings.HasPrefix(key, manifest.Prefix) {
+			found.Notef(m.Annotations[key].At, "metadata.annotations: %s has no effect; unip's begin with %s", key, manifest.Prefix)
+		}
+	}
+}
+
 // noLabels says that labels of an object of which nothing is made reach nothing.
 func noLabels(s *scope, h *manifest.Header) {
 	if len(labels(s, &h.Meta)) > 0 {

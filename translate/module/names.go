@@ -100,6 +100,7 @@ func managedSecret(name string) bool {
 func oneNamespace(found *scope, read *manifest.Module) (namespace string, first manifest.Position) {
 	for i, h := range read.Heads() {
 		ns := h.Meta.Namespace
+		noteAnnotations(found, &h.Meta)
 		if i == 0 {
 			namespace, first = ns.Value, h.Position
 			for _, why := range validation.IsDNS1123Label(ns.Value) {

@@ -22,7 +22,8 @@ type Pipeline struct {
 	Labels map[string]string
 	Spec   runtimev1.PipelineSpec
 	// Schedule as the manifest has it.
-	Schedule manifest.Text
+	Schedule    manifest.Text
+	Connections []Connection
 }
 
 // decidePipelines decides each pipeline, and then what joins them.
@@ -74,7 +75,8 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 	out.Mounts = decideMounts(s, spec)
 	out.Variables = decideVariables(s, x, g)
 	checkStages(s, spec, g)
-	return Pipeline{x.Position, x.Meta.Name.Value, labels(s, &x.Meta), out, x.Meta.Annotations[manifest.Schedule.Name]}
+	return Pipeline{x.Position, x.Meta.Name.Value, labels(s, &x.Meta), out, x.Meta.Annotations[manifest.Schedule.Name],
+		connections(spec.ConnectedBoxes)}
 }
 
 func (c container) stageName(st manifest.Stage, seen map[string]manifest.Position) {

@@ -43,9 +43,28 @@ With the prefix ` + "`" + manifest.Prefix + "`" + `; an unknown one is an error.
 	}
 	b.WriteString("\nA rule of `on-upload`:\n\n")
 	table(&b, reflect.TypeFor[manifest.UploadRule](), "[]")
+	b.WriteString(silent)
 	others(&b)
 	return b.String()
 }
+
+// silent is what is read and changes nothing. A test finds fields that neither have an effect nor a
+// finding (translate/fields_test.go).
+const silent = `
+## What has no effect
+
+All of it is noted by ` + "`unip validate`" + `, with its place.
+
+| what | why |
+|---|---|
+| MLComponent: ` + "`packageRegistryName`, `publicPackageRegistryName`" + ` | nothing is installed into an image: packages, and no server library, belong into it |
+| APIComponent of files, or of pipelines in general: ` + "`identityPassThrough`" + ` | nobody's code runs behind them |
+| APIComponent of anything but a pipeline: ` + "`apiSpec`" + ` | a component's specification is its function's docstring |
+| ScalingConfig: ` + "`transitions`, `prometheusMetrics`, `cpuTimeWindow`, `memoryTimeWindow`" + `, and all of one with another target than a component of the module | Knative scales by the calls that there are at a time |
+| Repository, PlatformApp, DatasetComponent, ScalingConfig, Secret: fields that unip does not know | the platform's own fields of these kinds are not all known; they are kept for other tools |
+| labels of Repository, PlatformApp, DatasetComponent, ScalingConfig | no object is made of these |
+| annotations without the prefix of unip's | |
+`
 
 // others says what becomes of objects of other groups.
 func others(b *strings.Builder) {

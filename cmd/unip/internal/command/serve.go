@@ -17,10 +17,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/code"
 	"github.com/unip-knative/unip/cmd/unip/internal/devserver"
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
@@ -123,6 +125,9 @@ func (s *serving) run(c *cobra.Command) error {
 	if o.Dir, o.Python, err = s.places(); err != nil {
 		return exit.Because(exit.InputWrong, err)
 	}
+	if err := s.checkCode(c, o.Dir, x); err != nil {
+		return err
+	}
 	o.Inference, o.Loader = devserver.Place(o.Dir, x.Inference), devserver.Place(o.Dir, x.Loader)
 	if o.Inference != x.Inference {
 		o.Log.Info(fmt.Sprintf("in place of the function %s: %s", x.Inference, o.Inference))
@@ -157,6 +162,17 @@ func (s *serving) run(c *cobra.Command) error {
 	var start *devserver.StartError
 	if errors.As(err, &start) {
 		return exit.Because(exit.NotServable, err)
+	}
+	return err
+}
+
+// checkCode says what in the function's code cannot work; what Python finds itself, it says itself.
+func (s *serving) checkCode(c *cobra.Command, dir string, x module.Component) error {
+	found, err := code.Check(dir, &module.Module{Components: []module.Component{x}})
+	for _, d := range found {
+		if d.Severity == manifest.Warning {
+			fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
+		}
 	}
 	return err
 }

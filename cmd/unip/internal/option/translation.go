@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/code"
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
@@ -62,6 +63,29 @@ func (t *Translation) Decide(c *cobra.Command) (*module.Module, error) {
 	return m, err
 }
 
+// Validate reads a module, translates it, and looks at the code of its functions below a folder; ""
+// leaves the code out. Findings go to standard error, unless quiet.
+func (t *Translation) Validate(c *cobra.Command, quiet bool, dir string) (manifest.Diagnostics, error) {
+	m, _, found, err := t.translate(c, quiet)
+	if err != nil || dir == "" {
+		return found, err
+	}
+	more, err := code.Check(dir, m)
+	if err != nil {
+		return nil, exit.Because(exit.InputWrong, err)
+	}
+	if !quiet {
+		show(c, more)
+	}
+	return append(found, more...), nil
+}
+
+func show(c *cobra.Command, found manifest.Diagnostics) {
+	for _, d := range found {
+		fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
+	}
+}
+
 func (t *Translation) translate(c *cobra.Command, quiet bool) (
 	m *module.Module, objects []translate.Object, found manifest.Diagnostics, err error,
 ) {
@@ -82,9 +106,7 @@ func (t *Translation) translate(c *cobra.Command, quiet bool) (
 		objects, found = translate.Make(m, found, o)
 	}
 	if !quiet {
-		for _, d := range found {
-			fmt.Fprintln(c.ErrOrStderr(), printable.Line(d.String()))
-		}
+		show(c, found)
 	}
 	if found.Failed() {
 		return nil, nil, found, exit.Shown(exit.InputWrong, "the manifests are wrong")
