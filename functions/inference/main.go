@@ -31,6 +31,8 @@ type options struct {
 	session, object, file, path string
 	port, workers, queue        int
 	timeout                     time.Duration
+	updates, next               string
+	pace                        time.Duration // of looks for a newer model
 	metrics                     string
 	maxBody                     int64
 	accessLog                   bool
@@ -50,6 +52,11 @@ func main() {
 		"key of the model in its box; ending in / it is a folder; empty for none")
 	flag.StringVar(&o.file, "model-file", "", "where the model goes in this container")
 	flag.StringVar(&o.path, "model-path", "", "the same place in the function's container")
+	flag.StringVar(&o.updates, "model-updates", updatesSwap,
+		"how a newer model is taken up: swap, a worker loads it beside the one that it replaces; restart, after that has"+
+			" ended; off, not at all")
+	flag.StringVar(&o.next, "model-next", "/unip/next",
+		"folder for every other version of the model, under the same path in the function's container")
 	flag.StringVar(&o.name, "name", "",
 		"name of the component in its manifest; what -component has before it, names of boxes have, too")
 	flag.StringVar(&o.namespace, "namespace-file", "/unip/pod/namespace", "file with the module's namespace")
@@ -71,6 +78,7 @@ func main() {
 	flag.BoolVar(&o.anonymous, "anonymous-calls", false,
 		"answer calls without the gateway's signature, too; they have no user and no files")
 	flag.BoolVar(&o.accessLog, "access-log", true, "write a line of the log for each request")
+	o.pace = lookPace
 	flag.Parse()
 	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -83,10 +91,25 @@ func main() {
 	}
 }
 
+// Values of --model-updates.
+const (
+	updatesSwap    = "swap"
+	updatesRestart = "restart"
+	updatesOff     = "off"
+)
+
+// lookPace is how often the server looks for a newer model.
+const lookPace = 15 * time.Second
+
 // run serves until the context ends; the log goes to out.
 func run(ctx context.Context, o options, out io.Writer) error {
 	if o.maxBody <= 0 || o.maxBody > maxMaxBody {
 		return fmt.Errorf("--max-body is %d, it must be from 1 to %d", o.maxBody, maxMaxBody)
+	}
+	switch o.updates {
+	case updatesSwap, updatesRestart, updatesOff:
+	default:
+		return fmt.Errorf("--model-updates is %q, it must be swap, restart or off", o.updates)
 	}
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	so := service.Options{
@@ -106,7 +129,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	defer flush()
 	so.Tracer = tracer
 	if o.object != "" {
-		so.Model = &modelbox.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path, Log: log}
+		so.Model = &modelbox.Source{Session: o.session, Object: o.object, File: o.file, Path: o.path, Next: o.next,
+			Log: log}
+		so.InPlace = o.updates == updatesRestart
 	}
 	if len(o.boxes) > 0 {
 		var err error
@@ -124,7 +149,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	defer s.Close()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	for _, begin := range []func(context.Context) error{s.Bring, s.Look} {
+	look := func(ctx context.Context) error {
+		err := s.Look(ctx)
+		if err == nil && o.updates != updatesOff {
+			s.Follow(ctx, o.pace)
+		}
+		return err
+	}
+	for _, begin := range []func(context.Context) error{s.Bring, look} {
 		go func() {
 			if err := begin(ctx); err != nil {
 				end(err)

@@ -216,7 +216,7 @@ func TestAModelThatCannotBeBroughtEndsTheServer(t *testing.T) {
 				component: "leaf", socket: filepath.Join(c.dir, "s"), port: freeport.Find(t), workers: 1, queue: 1,
 				timeout: time.Second,
 				session: filepath.Join(c.dir, "session.json"), object: "m.txt", file: filepath.Join(c.dir, x.file),
-				metrics: "0", maxBody: 1 << 20,
+				metrics: "0", maxBody: 1 << 20, updates: updatesOff,
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 			defer cancel()

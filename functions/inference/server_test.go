@@ -98,6 +98,7 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		workers: 1, queue: 100, timeout: 10 * time.Second,
 		session: filepath.Join(c.dir, "session.json"), file: filepath.Join(c.dir, "model"),
 		path:    filepath.Join(c.dir, "model"),
+		updates: updatesSwap, next: filepath.Join(c.dir, "next"), pace: 50 * time.Millisecond,
 		metrics: freeport.Address(t), maxBody: 64 << 20, accessLog: true, anonymous: true,
 	}}
 	loader := ""

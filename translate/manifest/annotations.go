@@ -56,10 +56,12 @@ const (
 	Refuse = "Refuse"
 )
 
-// The values of Mounts.
+// The values of Mounts, and of ModelUpdates.
 const (
-	On  = "on"
-	Off = "off"
+	On      = "on"
+	Off     = "off"
+	Swap    = "swap"
+	Restart = "restart"
 )
 
 // MaxStageTimeout is the longest time of one attempt of a stage.
@@ -94,17 +96,25 @@ var (
 	Workers = number(Annotation{
 		Name: "workers", Kind: "MLComponent", Text: "Python processes per instance.", Becomes: "--workers",
 	}, 1, 1, 64)
+	// ModelUpdates is how a model that changes is taken up.
+	ModelUpdates = choice(Annotation{
+		Name: "model-updates", Kind: "MLComponent",
+		Text: "How an instance takes up a model that changes: `swap`, a worker loads it beside the one that it" +
+			" replaces; `restart`, after that has ended, so that calls wait and never two models lie in memory; `off`," +
+			" not at all.",
+		Becomes: "--model-updates",
+	}, Swap, Restart, Off)
 	AnonymousCalls = choice(Annotation{
 		Name: "anonymous-calls", Kind: "MLComponent",
 		Text: "Whether calls that do not come through the gateway are answered, which any pod of the cluster can make;" +
 			" they have no user and no files.",
 		Becomes: "--anonymous-calls",
-	}, Allow, Refuse)
+	}, Refuse, Allow)
 	Mounts = choice(Annotation{
 		Name: "mounts", Kind: "MLComponent",
 		Text:    "Whether the files of connectedBoxes lie at their mountPaths; off leaves FILE values and the model.",
 		Becomes: "the volume mounts of the container function, or none",
-	}, Off, On)
+	}, On, Off)
 )
 
 // SharedWith is an annotation of DataBoxes.
@@ -150,7 +160,7 @@ var (
 // Annotations are all of them, in the order of the documentation.
 var Annotations = []Annotation{
 	MinScale.Annotation, MaxScale.Annotation, Concurrency.Annotation, Timeout.Annotation, ScaleDownDelay.Annotation,
-	Workers.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
+	Workers.Annotation, ModelUpdates.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
 	SharedWith.Annotation, DatasetSharedWith.Annotation,
 	MaxParallelRuns.Annotation, StageTimeout.Annotation, OnUpload.Annotation, Schedule.Annotation,
 }
@@ -201,13 +211,15 @@ func duration(a Annotation, most time.Duration) Setting[time.Duration] {
 	}}
 }
 
-// choice is one of two words; the second is the usual one.
-func choice(a Annotation, first, usual string) Setting[string] {
+// choice is one of some words; the first is the usual one.
+func choice(a Annotation, usual string, others ...string) Setting[string] {
+	words := append([]string{usual}, others...)
+	last := len(words) - 1
 	a.Name, a.Default = Prefix+a.Name, usual
-	a.Bounds, a.Pattern = first+" or "+usual, "^("+first+"|"+usual+")$"
+	a.Bounds, a.Pattern = strings.Join(words[:last], ", ")+" or "+words[last], "^("+strings.Join(words, "|")+")$"
 	return Setting[string]{a, usual, func(text string) (string, error) {
-		if text != first && text != usual {
-			return "", fmt.Errorf("is neither %s nor %s", first, usual)
+		if !slices.Contains(words, text) {
+			return "", fmt.Errorf("is not %s", a.Bounds)
 		}
 		return text, nil
 	}}

@@ -41,6 +41,8 @@ func TestBoundsOfAnnotations(t *testing.T) {
 		{manifest.AnonymousCalls.Annotation, of(manifest.AnonymousCalls), []string{"Allow", "Refuse"},
 			[]string{"allow", ""}},
 		{manifest.Mounts.Annotation, of(manifest.Mounts), []string{"on", "off"}, []string{"On", "false", ""}},
+		{manifest.ModelUpdates.Annotation, of(manifest.ModelUpdates), []string{"swap", "restart", "off"},
+			[]string{"Swap", ""}},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.DatasetSharedWith.Annotation, of(manifest.DatasetSharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},

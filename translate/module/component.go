@@ -69,6 +69,7 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	} else {
 		out.Inference, out.Loader = functions(s, spec.MLService)
 		out.Model = decideModel(s, x)
+		decideUpdates(s, x, out.Model)
 	}
 	for _, b := range spec.ConnectedBoxes {
 		checkConnected(s, b)

@@ -17,6 +17,8 @@ type Model struct {
 	// Inside says that Path lies in a folder that is mounted: then the model has a volume beside that
 	// folder, and a link leads there.
 	Inside bool
+	// Updates is how a newer version is taken up, a value of manifest.ModelUpdates.
+	Updates string
 }
 
 // decideModel finds the object of a component's model and where it goes; nil without a model.
@@ -92,4 +94,16 @@ func objectOf(connected []manifest.ConnectedBox, box, p string) (string, *manife
 		}
 	}
 	return key, entry
+}
+
+// decideUpdates says how a component's model is taken up when it changes.
+func decideUpdates(s *scope, x *manifest.MLComponent, m *Model) {
+	how, set := manifest.ModelUpdates.Of(&x.Meta, s.Diagnostics)
+	switch {
+	case m != nil:
+		m.Updates = how
+	case set && x.Spec.MLService.ModelBox.Value == "":
+		s.Notef(x.Meta.Annotations[manifest.ModelUpdates.Name].At, "%s has no effect: the component has no model",
+			manifest.ModelUpdates.Name)
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
+	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
 )
 
@@ -51,6 +52,7 @@ func modelFile(m *module.Model) string {
 const (
 	runDir     = "/unip/run"
 	modelDir   = "/unip/model"
+	nextDir    = "/unip/next" // for every other version of a model
 	sessionDir = "/unip/session"
 	keyDir     = "/unip/key"
 	workerDir  = "/unip/worker"
@@ -102,6 +104,10 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 				VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
 			corev1.Volume{Name: "session", VolumeSource: sessionVolume(sessionFile{c.Model.Box, modelSession(c.Model),
 				"model.json"})})
+		if c.Model.Updates != manifest.Off {
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "next",
+				VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}})
+		}
 	}
 	spec.Volumes = append(spec.Volumes, fileVolumes(c)...)
 	spec.Volumes = append(spec.Volumes, mountVolumes(m, c)...)
@@ -201,6 +207,12 @@ func makeServer(m Module, c module.Component) corev1.Container {
 		s.VolumeMounts = append(s.VolumeMounts,
 			corev1.VolumeMount{Name: "model", MountPath: modelDir},
 			corev1.VolumeMount{Name: "session", MountPath: sessionDir, ReadOnly: true})
+		if c.Model.Updates != manifest.Off {
+			s.VolumeMounts = append(s.VolumeMounts, corev1.VolumeMount{Name: "next", MountPath: nextDir})
+		}
+		if c.Model.Updates != manifest.Swap {
+			s.Args = append(s.Args, "--model-updates="+c.Model.Updates)
+		}
 	}
 	addFiles(&s, c)
 	addMounts(&s, m, c)
@@ -249,6 +261,9 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 	if c.Model != nil {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model),
 			ReadOnly: true})
+		if c.Model.Updates != manifest.Off {
+			f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "next", MountPath: nextDir, ReadOnly: true})
+		}
 	}
 	if len(c.Boxes) > 0 {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "files", MountPath: filesDir, ReadOnly: true})

@@ -70,6 +70,9 @@ type Options struct {
 	Socket, Key string
 	// Model is where the model comes from; nil for a component without one.
 	Model Source
+	// InPlace: when the model changes, a worker ends before the one that takes its place loads the
+	// newer one, so that never two lie in memory.
+	InPlace bool
 	// Files serves FILE values; nil for a component that is connected to no box. New fills in its
 	// Component, Timeout and Log.
 	Files *Files
@@ -139,10 +142,23 @@ func New(o Options, log *slog.Logger) (*Service, error) {
 		f.Files = o.Files
 	}
 	if o.Model != nil {
-		f.Model = &model.Model{Source: o.Model, Load: p.Load, Fetched: f.Fetched, Log: log}
+		f.Model = &model.Model{Source: o.Model, Load: func(ctx context.Context, got File) error {
+			return p.Load(ctx, pool.Model(got))
+		}, Swap: func(ctx context.Context, got File) error {
+			err := p.Swap(ctx, pool.Model(got), o.InPlace, loadTime)
+			var unfit *pool.LoadError
+			if errors.As(err, &unfit) {
+				return fmt.Errorf("%w: %w", model.ErrUnfit, err)
+			}
+			return err
+		}, Fetched: f.Fetched, Updated: f.Updated, Log: log}
+		f.Model.Init()
 	}
 	return &Service{pool: p, front: f, handler: f.Handler(), mounts: o.Mounts, socket: o.Socket}, nil
 }
+
+// loadTime is how long a worker may take to load a newer model.
+const loadTime = 10 * time.Minute
 
 // Metrics answers a Prometheus.
 func (s *Service) Metrics() http.Handler { return s.front.Metrics() }
@@ -189,6 +205,14 @@ func (s *Service) Bring(ctx context.Context) error {
 			return nil
 		case <-time.After(time.Second):
 		}
+	}
+}
+
+// Follow takes up newer versions of the model, which it looks for at this pace, until the context
+// ends. A service without a model, or whose Source is none that changes, has none.
+func (s *Service) Follow(ctx context.Context, pace time.Duration) {
+	if s.front.Model != nil {
+		s.front.Model.Follow(ctx, pace)
 	}
 }
 

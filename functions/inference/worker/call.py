@@ -133,7 +133,7 @@ class Worker:
     def run(self):
         connection = connect(self.options.socket, os.getppid())
         self.guard(connection)
-        send(connection, HELLO, {"role": "worker", "pid": self.pid})
+        send(connection, HELLO, {"role": "worker", "pid": self.pid, "spare": self.options.spare})
         usual = gc.get_threshold()
         gc.set_threshold(YOUNG)
         try:

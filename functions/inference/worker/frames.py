@@ -12,7 +12,7 @@ import os
 import struct
 import time
 
-HELLO, READY, FAILED, MODEL, LOADED, CALL, ANSWER, PROBLEM, KILL, EXIT = range(1, 11)
+HELLO, READY, FAILED, MODEL, LOADED, CALL, ANSWER, PROBLEM, KILL, EXIT, SPARE, CROWDED, REPLACE = range(1, 14)
 
 HEADER = struct.Struct(">II")
 MAX_BODY = 256 << 20

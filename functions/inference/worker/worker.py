@@ -49,15 +49,16 @@ beside("values")
 beside("call")
 
 from unip_call import LOST, STARTED, WHERE, Worker, flush
-from unip_frames import EXIT, HELLO, KILL, connect, receive, send
+from unip_frames import CROWDED, EXIT, HELLO, KILL, REPLACE, SPARE, connect, receive, send
 from unip_lines import record
 
 
 class Child:
     """A worker as its supervisor sees it."""
 
-    def __init__(self, reading):
+    def __init__(self, reading, spare):
         self.reading = reading  # end of the pipe of its reason
+        self.spare = spare  # it is one more than there should be: nothing takes its place when it ends
         self.began = time.monotonic()
         self.said = b""
 
@@ -132,16 +133,21 @@ class Supervisor:
                 return False
             if kind == KILL:
                 self.kill(**json.loads(payload))
+            elif kind == SPARE:
+                self.start_spare(**json.loads(payload))
+            elif kind == REPLACE:
+                self.replace(**json.loads(payload))
         self.reap()
         return True
 
     def kill(self, pid, why="", **_):
         # One that ends by itself has its own reason; the kernel closes its connection, which the server saw, a little before it can be reaped.
-        for _ in range(1 if why == "deadline" else 20):
+        at_once = why in ("deadline", "replaced")
+        for _ in range(1 if at_once else 20):
             self.reap()
             if pid not in self.workers:
                 return
-            if why != "deadline":
+            if not at_once:
                 time.sleep(0.005)
         self.asked.add(pid)
         if why == "deadline":
@@ -150,7 +156,25 @@ class Supervisor:
             time.sleep(0.05)  # to write it
         end(pid)
 
-    def spawn(self):
+    def start_spare(self, grown=0, **_):
+        """One worker more than there should be, to try a newer model beside the one in service, which is so many bytes smaller; where memory does not hold both, the server is told."""
+        why = crowded(max(map(own_memory, self.workers), default=0), grown)
+        if why:
+            send(self.connection, CROWDED, {"why": why})
+        else:
+            self.spawn(spare=True)
+
+    def replace(self, pid, by, **_):
+        """The spare worker stays, and the other one goes when it has answered."""
+        if by not in self.workers:
+            return  # it has ended: the other one is replaced as usual
+        self.workers[by].spare = False
+        if pid in self.workers:
+            self.workers[pid].spare = True
+        elif self.due:
+            self.due.pop()
+
+    def spawn(self, spare=False):
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         pid = os.fork()
@@ -168,7 +192,7 @@ class Supervisor:
                     os.close(other.reading)
                 if not os.isatty(0):  # a debugger of the user's reads from the terminal, which another group may not
                     os.setpgid(0, 0)
-                self.options.reason = writing
+                self.options.reason, self.options.spare = writing, spare
                 Worker(self.options).run()
             except SystemExit as e:  # the user's code called sys.exit
                 status = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
@@ -184,7 +208,7 @@ class Supervisor:
                 flush()
                 os._exit(status & 0xFF)
         os.close(writing)
-        self.workers[pid] = Child(reading)
+        self.workers[pid] = Child(reading, spare)
 
     def reap(self):
         while True:
@@ -206,12 +230,14 @@ class Supervisor:
             if number == signal.SIGKILL:
                 kills = oom_kills()
                 oom, self.ooms = kills > self.ooms, kills
-            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked or code == LOST}
+            news = {"pid": pid, "code": code, "signal": number, "oom": oom, "asked": pid in self.asked or code == LOST, "spare": child.spare}
             self.asked.discard(pid)
             try:
                 send(self.connection, EXIT, news)
             except OSError:
                 pass
+            if child.spare:
+                continue
             if started:
                 self.proven, self.failures = True, 0
             else:
@@ -283,13 +309,51 @@ def oom_kills():
     return 0
 
 
+def own_memory(pid):
+    """What a process holds beside mapped files, in bytes: what another one like it would take."""
+    held = 0
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            for line in f:
+                if line.startswith(("RssAnon:", "RssShmem:")):
+                    held += int(line.split()[1]) << 10
+    except (OSError, ValueError):
+        pass  # it has ended, or this is no Linux
+    return held
+
+
+def memory():
+    """The container's limit of memory and what is used of it beside caches of files; None where there is no limit."""
+    for limit, used, details in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.stat"),
+    ):
+        try:
+            with open(limit) as f, open(used) as g, open(details) as h:
+                cached = sum(int(line.split()[1]) for line in h if line.startswith(("active_file ", "inactive_file ")))
+                return int(f.read()), int(g.read()) - cached
+        except (OSError, ValueError):
+            pass  # another version of cgroups, or "max"
+    return None
+
+
+def crowded(taken, grown):
+    """Why memory does not hold another worker beside one that takes so much, with a model that is larger by grown; "" when it does. A tenth is for what loading takes on top."""
+    there_is = memory()
+    need = taken + taken // 10 + grown
+    if there_is is None or there_is[0] - there_is[1] >= need:
+        return ""
+    return "another worker takes about %d MiB, and of the container's %d MiB %d are in use" % (need >> 20, there_is[0] >> 20, there_is[1] >> 20)
+
+
 class Options:
-    """The flags, by their names with _ for -; reason is the pipe of a worker's reason."""
+    """The flags, by their names with _ for -; reason is the pipe of a worker's reason, spare says that it is one more than there should be."""
 
     socket = inference = None
     model_loader = mounts = ""
     workers = "1"
     reason = None
+    spare = False
 
     def __init__(self, arguments):  # argparse would take another 7 ms at every start
         rest = iter(arguments)

@@ -255,7 +255,7 @@ func explain(resp *http.Response) error {
 		return errNotTheServer
 	}
 	for k := range resp.Header {
-		if strings.HasPrefix(k, "Unip-") && k != "Unip-Model-Etag" {
+		if strings.HasPrefix(k, "Unip-") && k != "Unip-Model-Etag" && k != "Unip-Model-State" {
 			resp.Header.Del(k)
 		}
 	}

@@ -28,6 +28,9 @@ const (
 	Problem                 // worker -> server, instead of Answer
 	Kill                    // server -> supervisor: end a worker
 	Exit                    // supervisor -> server: a worker has ended
+	Spare                   // server -> supervisor: start one worker more than there should be
+	Crowded                 // supervisor -> server, instead: memory does not hold it
+	Replace                 // server -> supervisor: a spare worker takes the place of another one
 )
 
 // Frame is one message.
@@ -81,7 +84,7 @@ func Read(r io.Reader) (Frame, error) {
 	}
 	first, size := binary.BigEndian.Uint32(header[:]), binary.BigEndian.Uint32(header[4:])
 	t, meta := Type(first>>24), first&0xff_ffff
-	if t < Hello || t > Exit {
+	if t < Hello || t > Replace {
 		return Frame{}, fmt.Errorf("not a frame: header %x", header)
 	}
 	if size > MaxBody || meta > MaxMeta {

@@ -167,10 +167,13 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) { s.call(w, r, 
 
 // call has the function answer a request of some form.
 func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
-	if s.Model != nil && !s.Pool.Loaded() {
-		if err := s.look(r); err != nil {
-			s.refuse(w, r, err)
-			return
+	if s.Model != nil {
+		s.Model.Called()
+		if !s.Pool.Loaded() {
+			if err := s.look(r); err != nil {
+				s.refuse(w, r, err)
+				return
+			}
 		}
 	}
 	buffer, _ := buffers.Get().(*bytes.Buffer)
@@ -217,7 +220,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		return
 	}
 	if s.Model != nil {
-		w.Header().Set("Unip-Model-Etag", s.Model.ETag())
+		s.tellModel(w.Header(), answer.ETag)
 	}
 	if answer.Problem {
 		s.relay(w, r, n, answer.Body)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/unip-knative/unip/functions/inference/internal/model"
 )
 
 // lookTime bounds a look for the model: fetching and loading one of gigabytes takes minutes.
@@ -18,6 +20,20 @@ func (s *Server) look(r *http.Request) error {
 	s.Looked(err)
 	return err
 }
+
+// tellModel says in an answer's headers which version of the model it is of, and whether there is a
+// newer one.
+func (s *Server) tellModel(h http.Header, etag string) {
+	if etag != "" {
+		h.Set("Unip-Model-Etag", etag)
+	}
+	if state := s.Model.State(); state != model.Current {
+		h.Set("Unip-Model-State", string(state))
+	}
+}
+
+// Updated notes a newer version of the model, and whether it is in service now.
+func (s *Server) Updated(served bool) { s.metrics.Updated(served) }
 
 // Looked notes what a look for the model has found: nil, or model's errors.
 func (s *Server) Looked(err error) {

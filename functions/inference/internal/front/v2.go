@@ -96,6 +96,9 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 		problem.Answer(w, r, "starting", http.StatusServiceUnavailable, "", "the function is not imported yet")
 		return
 	}
+	if s.Model != nil {
+		s.tellModel(w.Header(), s.Model.ETag())
+	}
 	writeJSON(w, openapi.Metadata(s.Component, f.Description))
 }
 

@@ -58,8 +58,10 @@ type Metrics struct {
 	ends     map[string]prometheus.Counter  // of workers, by reason
 	start    *prometheus.GaugeVec
 	model    prometheus.Gauge
-	mounted  [2]prometheus.Gauge   // files, bytes
-	stored   [2]prometheus.Counter // files, bytes
+	mounted  [2]prometheus.Gauge         // files, bytes
+	stored   [2]prometheus.Counter       // files, bytes
+	updates  map[bool]prometheus.Counter // of the model, by whether they were served
+	outdated prometheus.Gauge
 
 	mu     sync.RWMutex
 	routes map[key]series
@@ -97,7 +99,13 @@ func New(state func() pool.State) *Metrics {
 			prometheus.NewCounter(prometheus.CounterOpts{Name: "unip_mounts_stored_bytes_total",
 				Help: "Size of these files."}),
 		},
+		outdated: prometheus.NewGauge(prometheus.GaugeOpts{Name: "unip_model_outdated",
+			Help: "1 when the newest model cannot be used, and an older one is served."}),
 	}
+	updates := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unip_model_updates_total",
+		Help: "Newer models that came while one was served."}, []string{"outcome"})
+	m.updates = map[bool]prometheus.Counter{true: updates.WithLabelValues("served"),
+		false: updates.WithLabelValues("refused")}
 	route := []string{"http_request_method", "http_route", "http_response_status_code"}
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_server_request_duration_seconds",
 		Help: "How long requests took.", Buckets: seconds}, route)
@@ -122,7 +130,7 @@ func New(state func() pool.State) *Metrics {
 			func() float64 { return float64(value(state())) })
 	}
 	m.registry.MustRegister(m.active, m.duration, m.request, m.response, m.wait, m.start, m.model, function, ends,
-		m.mounted[0], m.mounted[1], m.stored[0], m.stored[1],
+		m.mounted[0], m.mounted[1], m.stored[0], m.stored[1], m.outdated, updates,
 		gauge("unip_queue_depth", "Calls that wait for a free worker.", func(s pool.State) int { return s.Waiting }),
 		gauge("unip_queue_limit", "How many calls may wait.", func(s pool.State) int { return s.Queue }),
 		gauge("unip_workers", "Workers that take calls.", func(s pool.State) int { return s.Serving }),
@@ -207,6 +215,15 @@ func (m *Metrics) WorkerEnded(reason string) {
 
 // Phase notes how long a phase of the start took.
 func (m *Metrics) Phase(phase string, seconds float64) { m.start.WithLabelValues(phase).Set(seconds) }
+
+// Updated notes a newer model, and whether it is served now.
+func (m *Metrics) Updated(served bool) {
+	m.updates[served].Inc()
+	m.outdated.Set(0)
+	if !served {
+		m.outdated.Set(1)
+	}
+}
 
 // Model notes the size of the model in bytes.
 func (m *Metrics) Model(size int64) { m.model.Set(float64(size)) }

@@ -1,4 +1,5 @@
-// Package model holds a component's model: fetched from its source, loaded by the workers, once.
+// Package model holds a component's model: fetched from its source, loaded by the workers, and
+// fetched and loaded anew when there is a newer version.
 //
 // It need not be there when the component starts: then every call looks again, at most once a
 // second, and the first that finds it brings it.
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,14 +26,26 @@ var (
 	// ErrInvalid: the object is there, and cannot be brought as it is: it is too large for the
 	// disk, say. Looking again is no use until it is replaced.
 	ErrInvalid = errors.New("the model cannot be used")
+	// ErrUnfit: a worker could not load it.
+	ErrUnfit = errors.New("the model cannot be loaded")
 )
 
-// Source is where a model comes from. Its String names the model in the log.
+// Source is where a model comes from. Its String names the model in the log. Calls do not overlap.
 type Source interface {
 	fmt.Stringer
-	// Fetch brings the model to where the workers read it. Calls do not overlap. Errors:
-	// ErrMissing, ErrUnavailable, ErrInvalid.
+	// Fetch brings the model to where the workers read it, beside the one that is in service.
+	// Errors: ErrMissing, ErrUnavailable, ErrInvalid.
 	Fetch(ctx context.Context) (File, error)
+}
+
+// Changing is a source whose model may change while it is served.
+type Changing interface {
+	Source
+	// Look is the ETag of the model that Fetch would bring. Errors are Fetch's.
+	Look(ctx context.Context) (etag string, err error)
+	// Keep says that the model that was fetched last is the one in service, or that it is not, and
+	// nobody reads the other one (any more).
+	Keep(last bool) error
 }
 
 // File is a fetched model.
@@ -43,26 +57,60 @@ type File struct {
 	Size int64 // bytes
 }
 
+// State is how the model that is served stands to the one in its box.
+type State string
+
+// The states.
+const (
+	Current  State = ""         // it is the newest that was seen
+	Updating State = "updating" // a newer one is on its way
+	Outdated State = "outdated" // the newer one cannot be used
+)
+
 // Model is the model of a component.
 type Model struct {
 	Source Source
-	// Load hands the path to the workers and returns when one has loaded it.
-	Load func(ctx context.Context, path string) error
-	// Fetched is told of a model that has come, before it is loaded.
+	// Load hands a model to the workers and returns when one has loaded it. Swap brings a newer
+	// one into service and returns when no worker has another; its error may be ErrUnfit.
+	Load, Swap func(ctx context.Context, f File) error
+	// Fetched is told of a model that has come, before it is loaded; Updated of each newer version
+	// and whether it is in service now.
 	Fetched func(took time.Duration, size int64)
+	Updated func(served bool)
 	Log     *slog.Logger
 
-	mu     sync.Mutex // held while looking: others wait for the same look
-	looked time.Time
-	last   error
-	etag   string
+	etag atomic.Pointer[string] // of the model in service
+	news atomic.Pointer[news]
+
+	mu   sync.Mutex // held while looking for the first one: others wait for the same look
+	last error
+	when time.Time
+
+	// Follow's
+	seen atomic.Int64 // the wall clock's seconds at the last look
+	wake chan struct{}
+}
+
+// news is what is known of a newer version.
+type news struct {
+	state State
+	etag  string // of what cannot be used
+}
+
+// State of what is served.
+func (m *Model) State() State {
+	if n := m.news.Load(); n != nil {
+		return n.state
+	}
+	return Current
 }
 
 // ETag is that of the loaded model, "" before.
 func (m *Model) ETag() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.etag
+	if e := m.etag.Load(); e != nil {
+		return *e
+	}
+	return ""
 }
 
 // Get makes sure that the model is loaded. Calls at the same time share one look, and a look that
@@ -71,18 +119,19 @@ func (m *Model) ETag() string {
 func (m *Model) Get(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.etag != "" {
+	if m.ETag() != "" {
 		return nil
 	}
-	if m.last != nil && time.Since(m.looked) < lookAgain {
+	if m.last != nil && time.Since(m.when) < lookAgain {
 		return m.last
 	}
-	m.last = m.bring(ctx)
-	m.looked = time.Now()
+	m.last = m.bring(ctx, m.Load)
+	m.when = time.Now()
 	return m.last
 }
 
-func (m *Model) bring(ctx context.Context) error {
+// bring fetches the model and puts it into service.
+func (m *Model) bring(ctx context.Context, serve func(context.Context, File) error) error {
 	start := time.Now()
 	got, err := m.Source.Fetch(ctx)
 	if err != nil {
@@ -96,9 +145,9 @@ func (m *Model) bring(ctx context.Context) error {
 	if m.Fetched != nil {
 		m.Fetched(time.Since(start), got.Size)
 	}
-	if err := m.Load(ctx, got.Path); err != nil {
+	if err := serve(ctx, got); err != nil {
 		return err
 	}
-	m.etag = got.ETag
+	m.etag.Store(&got.ETag)
 	return nil
 }

@@ -41,9 +41,15 @@ type Source struct {
 	// File is where it goes in this container, a folder for a folder; Path is the same place as the
 	// user's container sees it.
 	File, Path string
-	Log        *slog.Logger
+	// Next is a folder, of the same path in both containers, for every other version; "" when the
+	// model is never fetched again.
+	Next string
+	Log  *slog.Logger
 
 	box *s3.Box
+	// next says that the model in service lies in Next, fetched that the last one does.
+	next, fetched bool
+	some          bool // there was one
 }
 
 // String is the key.
@@ -65,7 +71,7 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 			return model.File{}, fmt.Errorf("%w: %w", model.ErrUnavailable, err)
 		}
 		s.box = box
-		if err := s.removeUnfinished(); err != nil {
+		if err := errors.Join(s.removeUnfinished(), empty(s.Next)); err != nil {
 			s.Log.Error("removing what a former start of this server has fetched in part", "error", err)
 		}
 	}
@@ -73,20 +79,38 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 	if err != nil {
 		return model.File{}, classify(err)
 	}
-	got := model.File{Path: s.Path}
+	s.fetched = s.some && !s.next
+	got, file := model.File{Path: s.Path, ETag: etagOf(objects)}, s.File
+	if s.fetched {
+		got.Path, file = s.beside(), s.beside()
+	}
 	for _, o := range objects {
 		got.Size += o.Size
-		got.ETag += strings.Trim(o.ETag, `"`)
 	}
 	if got.Size > component.ModelSpace {
 		return model.File{}, fmt.Errorf("%w: %s has %d bytes, more than %d",
 			model.ErrInvalid, s.Object, got.Size, int64(component.ModelSpace))
 	}
-	if len(objects) > 1 {
-		sum := sha256.Sum256([]byte(got.ETag))
-		got.ETag = hex.EncodeToString(sum[:16])
+	if err := s.makeRoom(file); err != nil {
+		return model.File{}, classify(err)
 	}
-	return got, classify(s.bring(ctx, objects))
+	if err := s.bring(ctx, objects, file); err != nil {
+		return model.File{}, classify(err)
+	}
+	s.some = true
+	return got, nil
+}
+
+// etagOf is the object's, or made of those of a folder's files and their names.
+func etagOf(objects []s3.Object) string {
+	if len(objects) == 1 {
+		return strings.Trim(objects[0].ETag, `"`)
+	}
+	sum := sha256.New()
+	for _, o := range objects {
+		fmt.Fprintf(sum, "%q %q\n", o.Key, strings.Trim(o.ETag, `"`))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // removeUnfinished gives the volume the space back that a server took that was killed while it
@@ -98,14 +122,14 @@ func (s *Source) removeUnfinished() error {
 	return s3.RemoveUnfinished(filepath.Dir(s.File))
 }
 
-// bring downloads all objects.
-func (s *Source) bring(ctx context.Context, objects []s3.Object) error {
+// bring downloads all objects to a file, or into a folder of that name.
+func (s *Source) bring(ctx context.Context, objects []s3.Object, file string) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, o := range objects {
-		to := s.File
+		to := file
 		if strings.HasSuffix(s.Object, "/") {
-			to = filepath.Join(s.File, filepath.FromSlash(strings.TrimPrefix(o.Key, s.key())))
+			to = filepath.Join(file, filepath.FromSlash(strings.TrimPrefix(o.Key, s.key())))
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 				return errors.Join(err, g.Wait())
 			}

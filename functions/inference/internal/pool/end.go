@@ -1,9 +1,11 @@
 package pool
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"syscall"
 	"time"
@@ -19,10 +21,11 @@ const (
 	EndExit      = "exit"      // the user's code ended it
 	EndProtocol  = "protocol"  // it closed its connection or sent what is no frame
 	EndContainer = "container" // its supervisor is gone, and the container with it
+	EndReplaced  = "replaced"  // another one serves a newer model
 )
 
 // Ends are all of them.
-var Ends = []string{EndDeadline, EndOOM, EndSignal, EndExit, EndProtocol, EndContainer}
+var Ends = []string{EndDeadline, EndOOM, EndSignal, EndExit, EndProtocol, EndContainer, EndReplaced}
 
 // exit is the payload of frame.Exit.
 type exit struct {
@@ -30,6 +33,7 @@ type exit struct {
 	Code   int  `json:"code"`
 	Signal int  `json:"signal"`
 	OOM    bool `json:"oom"`   // killed while the container's count of kills for want of memory rose
+	Spare  bool `json:"spare"` // it was one more than there should be
 	Asked  bool `json:"asked"` // this server had it killed, or it found its connection closed; else it ended by itself
 
 	reason string
@@ -41,8 +45,8 @@ func (e exit) because(killed string) string {
 	switch {
 	case e.reason != "":
 		return e.reason
-	case e.Asked && killed == EndDeadline:
-		return EndDeadline
+	case e.Asked && (killed == EndDeadline || killed == EndReplaced):
+		return killed
 	case e.Asked:
 		return EndProtocol
 	case e.OOM:
@@ -61,6 +65,8 @@ func (e exit) describe(killed string) string {
 		return "ended with its container: it ran out of memory, or could not go on; the container's last state says which"
 	case EndDeadline:
 		return "was killed: it took too long"
+	case EndReplaced:
+		return "was replaced"
 	case EndProtocol:
 		return "lost its connection to the server: the function closed it or wrote to it"
 	case EndOOM:
@@ -97,7 +103,11 @@ func (p *Pool) workerEnded(w *worker, e exit) {
 		w.conn.Close()
 	}
 	p.mu.Unlock()
-	p.log.Warn("worker ended", "worker", w.pid, "how", e.describe(w.why()))
+	level := slog.LevelWarn
+	if e.because(w.why()) == EndReplaced {
+		level = slog.LevelInfo
+	}
+	p.log.Log(context.Background(), level, "worker ended", "worker", w.pid, "how", e.describe(w.why()))
 	w.exit <- e
 	_ = w.conn.SetReadDeadline(time.Now().Add(lastWords))
 	p.watch.ended(e.because(w.why()))
@@ -131,17 +141,25 @@ func (p *Pool) kill(w *worker, why string) {
 	if w.dead.Load() {
 		return
 	}
+	if err := p.tell(frame.Kill, map[string]any{"pid": w.pid, "why": why}); err != nil && !errors.Is(err, errAlone) {
+		p.log.Error("killing a worker", "worker", w.pid, "error", err)
+	}
+}
+
+// errAlone: there is no supervisor. Its container is being started again.
+var errAlone = errors.New("the function's container is being started again")
+
+// tell sends the supervisor a frame; what it says are numbers and strings, which always encode.
+func (p *Pool) tell(t frame.Type, what map[string]any) error {
 	p.mu.Lock()
 	supervisor := p.supervisor
 	p.mu.Unlock()
 	if supervisor == nil {
-		return
+		return errAlone
 	}
-	payload, _ := json.Marshal(map[string]any{"pid": w.pid, "why": why}) // they always encode
-	p.killing.Lock()
-	defer p.killing.Unlock()
+	payload, _ := json.Marshal(what)
+	p.telling.Lock()
+	defer p.telling.Unlock()
 	_ = supervisor.SetWriteDeadline(time.Now().Add(p.times.news))
-	if err := frame.Write(supervisor, frame.Frame{Type: frame.Kill, Body: payload}); err != nil {
-		p.log.Error("killing a worker", "worker", w.pid, "error", err)
-	}
+	return frame.Write(supervisor, frame.Frame{Type: t, Body: payload})
 }

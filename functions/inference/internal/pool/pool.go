@@ -66,6 +66,7 @@ type Answer struct {
 	Files   []*os.File // that the worker has handed over, the caller's to close
 	Problem bool       // Body is the worker's problem: {status, slug, detail, errors}
 	PID     int        // of the worker; 0: none took the call
+	ETag    string     // of the model that the worker has loaded, "" without one
 
 	Waited time.Duration // for a free worker
 	Took   time.Duration // from when the worker had the call and had answered the one before, to its answer, or its end
@@ -127,11 +128,12 @@ type Pool struct {
 	busy    atomic.Int64
 	serving atomic.Int64 // workers that take calls
 
-	killing    sync.Mutex // held while a Kill is written
+	telling    sync.Mutex // held while the supervisor is sent a frame
 	mu         sync.Mutex
 	supervisor net.Conn
 	function   *Function
-	path       string          // of the model, as the workers see it; "" before it is there
+	current    *Model          // that workers are given; nil before it is there
+	trial      *trial          // a newer one, while it is tried
 	parked     []*worker       // ready but for the model
 	loaded     bool            // at least one worker has loaded the model
 	served     bool            // there was one
@@ -191,11 +193,12 @@ func (p *Pool) Err() error {
 	return p.failed
 }
 
-// Replacing reports whether there were workers that took calls and there is none now.
+// Replacing reports whether there were workers that took calls and there is none now, though none
+// was to end for a newer model: then calls wait for the next one.
 func (p *Pool) Replacing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.served && p.serving.Load() == 0
+	return p.served && p.serving.Load() == 0 && p.trial == nil
 }
 
 // State of the pool.
@@ -232,7 +235,7 @@ const greetingTime = 10 * time.Second
 func (p *Pool) greet(conn *net.UnixConn) {
 	handed := rights.NewReader(conn)
 	w := &worker{conn: conn, handed: handed, in: bufio.NewReaderSize(handed, readBuffer), exit: make(chan exit, 1),
-		gone: make(chan struct{})}
+		gone: make(chan struct{}), retired: make(chan struct{})}
 	_ = conn.SetReadDeadline(time.Now().Add(greetingTime))
 	var g greeting
 	if err := w.expect(frame.Hello, &g); err != nil {
@@ -241,7 +244,7 @@ func (p *Pool) greet(conn *net.UnixConn) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	w.pid = g.PID
+	w.pid, w.spare = g.PID, g.Spare
 	if g.Role == "supervisor" {
 		p.supervise(w)
 		return
@@ -253,7 +256,7 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	}
 	var f Function
 	if err := w.expect(frame.Ready, &f); err != nil {
-		p.drop(w, err)
+		p.unfit(w, err)
 		return
 	}
 	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
@@ -265,14 +268,14 @@ func (p *Pool) greet(conn *net.UnixConn) {
 		return
 	}
 	p.function = &f
-	path := p.path
-	if p.model && path == "" {
+	if p.model && p.current == nil {
 		p.parked = append(p.parked, w)
 		p.mu.Unlock()
 		return
 	}
+	w.model = p.modelFor(w)
 	p.mu.Unlock()
-	p.serve(w, path)
+	p.serve(w)
 }
 
 // admit notes a worker that has greeted. One whose supervisor is gone is of no use: nobody would
@@ -297,8 +300,9 @@ func (p *Pool) admit(w *worker) bool {
 }
 
 // serve makes a worker load the model, if there is one, and lets it work until it ends.
-func (p *Pool) serve(w *worker, path string) {
-	if path != "" {
+func (p *Pool) serve(w *worker) {
+	if w.model != nil {
+		path := w.model.Path
 		var l struct {
 			Seconds float64 `json:"load_seconds"`
 		}
@@ -308,10 +312,10 @@ func (p *Pool) serve(w *worker, path string) {
 			err = w.expect(frame.Loaded, &l)
 		}
 		if err != nil {
-			p.drop(w, err)
+			p.unfit(w, err)
 			return
 		}
-		p.log.Info("model loaded", "worker", w.pid, "path", path, "seconds", l.Seconds)
+		p.log.Info("model loaded", "worker", w.pid, "path", path, "etag", w.model.ETag, "seconds", l.Seconds)
 		p.watch.loaded(l.Seconds)
 	}
 	p.mu.Lock()
@@ -320,25 +324,37 @@ func (p *Pool) serve(w *worker, path string) {
 		w.conn.Close()
 		return
 	}
-	p.loaded = p.loaded || path != ""
+	old, wanted := p.passed(w)
+	if !wanted {
+		p.mu.Unlock()
+		p.kill(w, EndReplaced)
+		return
+	}
+	p.loaded = p.loaded || w.model != nil
 	p.serving.Add(1)
 	w.serving = true
 	p.served = true
 	p.watch.serving()
 	p.mu.Unlock()
+	if old != nil {
+		p.exchange(old, w)
+	}
 	p.work(w)
 }
 
 // Load gives the model to all workers, those that wait for it and those that come later. It returns
 // when the first has loaded it, or when the context ends.
-func (p *Pool) Load(ctx context.Context, path string) error {
+func (p *Pool) Load(ctx context.Context, m Model) error {
 	p.mu.Lock()
-	p.path = path
+	p.current = &m
 	parked := p.parked
 	p.parked = nil
+	for _, w := range parked {
+		w.model = &m
+	}
 	p.mu.Unlock()
 	for _, w := range parked {
-		go p.serve(w, path)
+		go p.serve(w)
 	}
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -365,7 +381,7 @@ func (p *Pool) supervise(s *worker) {
 	p.mu.Unlock()
 	for {
 		var e exit
-		if err := s.expect(frame.Exit, &e); err != nil {
+		if err := p.news(s, &e); err != nil {
 			if !errors.Is(err, io.EOF) {
 				p.log.Warn("supervisor", "error", err)
 			}
@@ -380,6 +396,9 @@ func (p *Pool) supervise(s *worker) {
 		} else { // it did not come as far as greeting
 			p.log.Warn("worker ended", "worker", e.PID, "how", e.describe(""))
 			p.watch.ended(e.because(""))
+			if e.Spare {
+				p.fared(&LoadError{"its process " + e.describe("")})
+			}
 		}
 	}
 }
@@ -396,6 +415,7 @@ func (p *Pool) orphan(supervisor net.Conn) {
 	p.supervisor, p.function, p.loaded = nil, nil, false
 	left := slices.Collect(maps.Values(p.workers))
 	p.mu.Unlock()
+	p.fared(errAlone)
 	for _, w := range left {
 		p.workerEnded(w, exit{reason: EndContainer})
 	}

@@ -24,15 +24,23 @@ type line struct {
 	next []*task       // in this order
 	sent int           // so many of them are in its socket
 	last time.Duration // how long its last call took
+	etag string        // of its model
 }
 
 // work gives a worker calls and takes its answers, until it ends.
 func (p *Pool) work(w *worker) {
 	l := line{worker: w, last: p.times.quick}
+	if w.model != nil { // it does not change any more
+		l.etag = w.model.ETag
+	}
 	for {
 		t := p.pick(&l)
-		if t == nil {
+		switch {
+		case t == nil && w.dead.Load():
 			w.conn.Close()
+			return
+		case t == nil:
+			p.kill(w, EndReplaced)
 			return
 		}
 		p.busy.Add(1)
@@ -55,21 +63,26 @@ func (p *Pool) work(w *worker) {
 	}
 }
 
-// pick takes the worker's next call, nil when it has ended and has none.
+// pick takes the worker's next call, nil when it has ended, or is to end, and has none.
 func (p *Pool) pick(l *line) *task {
 	for len(l.next) > 0 {
 		t := l.next[0]
 		l.next = slices.Delete(l.next, 0, 1)
-		if l.sent == 0 && t.over.Load() { // its caller has left
+		if l.sent == 0 && (t.over.Load() || l.leaving()) { // its caller has left, or it goes to another worker
 			p.settle(t, Answer{}, errUnsent)
 			continue
 		}
 		return t
 	}
+	if l.leaving() { // select would choose by chance
+		return nil
+	}
 	select {
 	case t := <-p.calls:
 		return t
 	case <-l.gone:
+		return nil
+	case <-l.retired:
 		return nil
 	}
 }
@@ -78,7 +91,7 @@ func (p *Pool) pick(l *line) *task {
 func (p *Pool) run(l *line, t *task) (Answer, error) {
 	p.countOff(t)
 	began := time.Now()
-	a := Answer{PID: l.pid, Waited: since(t.came)}
+	a := Answer{PID: l.pid, Waited: since(t.came), ETag: l.etag}
 	t.waited.Store(int64(a.Waited))
 	t.worker.Store(int64(a.PID))               // after it, for who reads both
 	_ = l.conn.SetDeadline(began.Add(t.limit)) // a Unix socket has deadlines
@@ -127,7 +140,7 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 // handAhead sends calls that wait to a worker that runs one. What cannot be sent ahead keeps its
 // place in the line.
 func (p *Pool) handAhead(l *line, running *task) {
-	if l.last >= p.times.quick || l.dead.Load() || running.call.Returns || p.serving.Load() != 1 {
+	if l.last >= p.times.quick || l.dead.Load() || l.leaving() || running.call.Returns || p.serving.Load() != 1 {
 		return
 	}
 	for len(l.next) < most && l.sent == len(l.next) {

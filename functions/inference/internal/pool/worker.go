@@ -19,6 +19,8 @@ const readBuffer = 64 << 10
 type greeting struct {
 	Role string `json:"role"` // worker or supervisor
 	PID  int    `json:"pid"`
+	// Spare: it is one worker more than there should be, to try a newer model.
+	Spare bool `json:"spare"`
 }
 
 // Function is what a worker says of the function once it is imported.
@@ -44,14 +46,29 @@ type worker struct {
 	dead   atomic.Bool   // it has ended, or its supervisor has
 	gone   chan struct{} // closed at the same time
 
-	killed  atomic.Value // string: for what this server had it killed
-	serving bool         // it takes calls; the pool's mutex guards it
+	killed  atomic.Value  // string: for what this server had it killed
+	retired chan struct{} // closed when it is to take no more calls, and to end
+
+	// the pool's mutex guards these
+	serving bool   // it takes calls
+	spare   bool   // it is one more than there should be
+	model   *Model // that it was given, nil before
 }
 
 // why this server had the worker killed, "" if it had not.
 func (w *worker) why() string {
 	why, _ := w.killed.Load().(string)
 	return why
+}
+
+// leaving reports whether the worker is to take no more calls.
+func (w *worker) leaving() bool {
+	select {
+	case <-w.retired:
+		return true
+	default:
+		return false
+	}
 }
 
 // expect reads a frame that must be of one type and decodes it. A worker that says that it cannot
