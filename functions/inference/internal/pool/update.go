@@ -142,11 +142,12 @@ func (p *Pool) passed(w *worker) (old *worker, wanted bool) {
 			return nil, false
 		}
 		w.spare = false
-	} else if !t.inPlace {
-		return nil, true
+		return old, true
 	}
-	t.tell(nil)
-	return old, true
+	if t.inPlace {
+		t.tell(nil)
+	}
+	return nil, true
 }
 
 // exchange puts a spare worker in the place of an older one.
@@ -155,6 +156,7 @@ func (p *Pool) exchange(old, by *worker) {
 		p.log.Error("replacing a worker", "worker", old.pid, "error", err)
 	}
 	p.retire(old)
+	p.fared(nil) // not before: the next worker to be replaced would be this one again
 }
 
 // retire has a worker take no more calls, and end when it has answered.
