@@ -3,10 +3,14 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -190,6 +194,102 @@ func (c *cluster) waitsForStorage(t *testing.T) {
 	t.Logf("they go on %s after the return of storage", time.Since(began).Round(time.Second))
 	if r.Status.Stages[0].Reason != life.ReasonError || strings.Contains(r.Status.Message, "storage") {
 		t.Errorf("%s", r.Status.Message)
+	}
+}
+
+func (c *cluster) cancel(t *testing.T, r *runtimev1.PipelineRun) {
+	t.Helper()
+	before := r.DeepCopy()
+	r.Spec.Cancel = true
+	must(t, c.Patch(t.Context(), r, client.MergeFrom(before)))
+}
+
+func (c *cluster) committed(t *testing.T, r *runtimev1.PipelineRun) string {
+	t.Helper()
+	o, err := c.s3.GetObject(t.Context(), databox.RunBucketName(r.Namespace), stage.CommitKey(r.Name, "fit"),
+		minio.GetObjectOptions{})
+	must(t, err)
+	defer o.Close()
+	b, err := io.ReadAll(o)
+	must(t, err)
+	return string(b)
+}
+
+func (c *cluster) stopped(t *testing.T, job *batchv1.Job) {
+	t.Helper()
+	eventually(t, "the end of Job "+job.Name, func() error {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), job); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is there (%v)", err)
+		}
+		return nil
+	})
+}
+
+// closesStages: a run that was cancelled ends when nothing of its stage can become visible any more.
+func (c *cluster) closesStages(t *testing.T) {
+	r, job := c.underWay(t, "closed")
+	c.pod(t, job)
+	c.cancel(t, r)
+	c.waitForRun(t, r, runtimev1.Cancelled, "cancelled by its user")
+	if got := c.committed(t, r); got != stage.ClosedCommit {
+		t.Errorf("the commit is %q", got)
+	}
+	if st := r.Status.Stages[0]; st.State != runtimev1.Cancelled || st.Attempt != 1 {
+		t.Errorf("%+v", st)
+	}
+	c.stopped(t, job)
+}
+
+// completesAtCancellation: a stage that had committed when its run was cancelled has ended. Its Job
+// goes on, or another one completes its copies, and what comes after it does not start.
+func (c *cluster) completesAtCancellation(t *testing.T) {
+	for name, killed := range map[string]bool{"at work": false, "killed": true} {
+		t.Run(name, func(t *testing.T) {
+			r, job := c.underWay(t, "committed-"+strings.ReplaceAll(name, " ", "-"))
+			p := c.pod(t, job)
+			c.commit(t, r)
+			c.cancel(t, r)
+			c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+				return strings.Contains(s.Message, "it is being cancelled; the outputs of stage fit are committed")
+			})
+			must(t, c.Get(t.Context(), client.ObjectKeyFromObject(job), job))
+			if job.DeletionTimestamp != nil {
+				t.Error("the Job of a stage that has committed is stopped")
+			}
+			if killed {
+				c.published(t, p, 137, "")
+				if job = c.attempt(t, r, 2); !isComplete(job) {
+					t.Fatalf("the user's code runs again: %+v", job.Spec.Template.Spec)
+				}
+				p = c.pod(t, job)
+			}
+			c.published(t, p, 0, `{"files":2,"bytes":7}`)
+			c.waitForRun(t, r, runtimev1.Succeeded, "")
+			if got := c.committed(t, r); got != `{"attempt":1}` {
+				t.Errorf("the commit is %q", got)
+			}
+		})
+	}
+}
+
+// closesWhenStorageIsBack: while storage does not answer, the user's code is stopped, and the run
+// says what its end waits for.
+func (c *cluster) closesWhenStorageIsBack(t *testing.T) {
+	r, job := c.underWay(t, "away")
+	c.pod(t, job)
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Running })
+	back := sync.OnceFunc(c.s3.Away(t))
+	defer back()
+	c.cancel(t, r)
+	c.stopped(t, job)
+	c.waitForRunThat(t, r, func(s runtimev1.PipelineRunStatus) bool {
+		return s.State == runtimev1.Running && strings.Contains(s.Message,
+			"it is being cancelled; stage fit waits since")
+	})
+	back()
+	c.waitForRun(t, r, runtimev1.Cancelled, "cancelled by its user")
+	if got := c.committed(t, r); got != stage.ClosedCommit {
+		t.Errorf("the commit is %q", got)
 	}
 }
 

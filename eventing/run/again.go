@@ -72,12 +72,19 @@ func (x *step) mayGoOnTrying(st *runtimev1.StageStatus) bool {
 	return commit != Unknown
 }
 
+// failForGood: nothing further is tried. The stage has failed once its commit is closed; one that is
+// there cannot be.
 func (x *step) failForGood(st *runtimev1.StageStatus, why string) {
-	st.State, st.Message = runtimev1.Failed, strings.TrimPrefix(st.Message, attemptFailed(st))+why
+	st.State, st.Message = runtimev1.Pending, strings.TrimPrefix(st.Message, attemptFailed(st))+why
 	x.waitOver(st)
 	if st.CompletionTime == nil { // a further attempt was asked for, and never made
 		st.CompletionTime = x.at(x.now)
 	}
+	if st.DueTime = nil; st.RanAttempt > 0 || x.seen.Commits[st.Name] == Committed {
+		x.shut(st, "")
+		return
+	}
+	x.lookAt(x.now.Add(soon))
 }
 
 // formerly begins the messages of stages that are tried again.
@@ -93,6 +100,9 @@ func (x *step) commit(st *runtimev1.StageStatus) Commit {
 		return Committed
 	}
 	c, known := x.seen.Commits[st.Name]
+	if f := x.seen.Fences[st.Name]; f != Unknown {
+		return f
+	}
 	if !known && !slices.Contains(x.asked, st.Name) {
 		x.asked = append(x.asked, st.Name)
 	}

@@ -39,7 +39,13 @@ func take(r *runtimev1.PipelineRun, a run.Attempt, c run.Commit, after time.Dura
 		Commits:  map[string]run.Commit{"s": c},
 	}
 	s, actions := run.Step(r, seen, epoch.Add(after))
-	r.Status = s
+	if r.Status = s; s.Stages[0].State == runtimev1.Pending && s.Stages[0].DueTime == nil { // it is to end
+		if all := run.WantsFences(r, seen, epoch.Add(after)); slices.Equal(all, []string{"s"}) {
+			seen.Fences = seen.Commits
+		}
+		s, actions = run.Step(r, seen, epoch.Add(after))
+		r.Status = s
+	}
 	return &s.Stages[0], actions
 }
 

@@ -10,6 +10,7 @@ import (
 type commit struct {
 	attempt int
 	at      time.Time
+	closed  bool // there is none, and will be none
 }
 
 // attempt of a stage. What is seen of it at a time follows from its phases.
@@ -235,11 +236,44 @@ func (w *world) fate(a *attempt) {
 	end(time.Second, run.Publish, run.Attempt{Files: 1, Bytes: 1})
 }
 
-// commit is publish's: the first attempt wins.
+// commit is publish's: the first attempt wins, unless the stage was closed before. Then come the
+// copies. A publish may outlive its Job.
 func (w *world) commit(a *attempt) {
-	alive := (a.stopped.IsZero() || w.now.Before(a.stopped)) && (a.silent.IsZero() || w.now.Before(a.silent))
-	if (alive || a.zombie) && w.commits[a.stage].attempt == 0 {
-		w.log("attempt %d of stage %s commits", a.number, a.stage)
-		w.commits[a.stage] = commit{a.number, w.now}
+	if !a.alive(w.now) {
+		return
 	}
+	if c := w.commits[a.stage]; c.attempt == 0 && !c.closed {
+		w.log("attempt %d of stage %s commits", a.number, a.stage)
+		w.visible(a.stage, "its commit")
+		w.commits[a.stage] = commit{attempt: a.number, at: w.now}
+	}
+	if !w.commits[a.stage].closed {
+		w.after(w.upTo(400*time.Millisecond), func() {
+			if a.alive(w.now) {
+				w.visible(a.stage, "a copy")
+			}
+		})
+	}
+}
+
+// alive reports an attempt whose processes run, as far as anybody knows or not.
+func (a *attempt) alive(t time.Time) bool {
+	return a.zombie || (a.stopped.IsZero() || t.Before(a.stopped)) && (a.silent.IsZero() || t.Before(a.silent))
+}
+
+// closeCommit closes the commit of a stage that has none.
+func closeCommit(w *world, stage string) run.Commit {
+	switch c := w.commits[stage]; {
+	case !w.away(w.now).IsZero() || w.chance(0.05):
+		return run.Unknown
+	case c.attempt > 0:
+		return run.Committed
+	case !c.closed:
+		w.log("stage %s is closed", stage)
+		w.commits[stage] = commit{closed: true, at: w.now}
+	}
+	if w.chance(0.05) { // the answer is lost
+		return run.Unknown
+	}
+	return run.NoCommit
 }

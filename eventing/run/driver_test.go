@@ -100,7 +100,7 @@ func (d *driver) pass() {
 	seen, hint := d.observe(read), d.hint
 	d.hint = false
 	now := d.clock()
-	d.lookAtCommits(read, seen, now)
+	d.lookAtCommits(read, &seen, now)
 	var before *runtimev1.PipelineRun
 	look := d.passes%8 == 0
 	if look {
@@ -111,7 +111,8 @@ func (d *driver) pass() {
 		d.fault("Step changes what it is given")
 	}
 	for _, a := range actions {
-		if x, ok := a.(run.StartAttempt); ok && (read.Spec.Cancel || read.Status.State.Done() || status.State.Done()) {
+		x, ok := a.(run.StartAttempt)
+		if ok && (read.Spec.Cancel && !x.Complete || read.Status.State.Done() || status.State.Done()) {
 			d.fault("attempt %s starts after the end", x.Name)
 		}
 	}
@@ -136,8 +137,8 @@ func (d *driver) observe(read *runtimev1.PipelineRun) run.Seen {
 			Grace: 30 * time.Second, ImagePull: imagePull, Patience: d.patience,
 			AttemptName: func(stage string, n int) string { return fmt.Sprint(stage, "-", n) },
 		},
-		Attempts: map[string]run.Attempt{}, Commits: map[string]run.Commit{}, Answers: d.answers, Hint: d.hint,
-		Taken: d.taken, Recorded: d.recorded,
+		Attempts: map[string]run.Attempt{}, Commits: map[string]run.Commit{}, Fences: map[string]run.Commit{},
+		Answers: d.answers, Hint: d.hint, Taken: d.taken, Recorded: d.recorded,
 		Room: !d.now.Before(d.room),
 	}
 	if !d.away(d.now).IsZero() && d.chance(0.5) {
@@ -177,13 +178,22 @@ func (d *driver) observe(read *runtimev1.PipelineRun) run.Seen {
 }
 
 // lookAtCommits asks storage what Step wants to know, and nothing as long as all is well.
-func (d *driver) lookAtCommits(read *runtimev1.PipelineRun, seen run.Seen, now time.Time) {
+func (d *driver) lookAtCommits(read *runtimev1.PipelineRun, seen *run.Seen, now time.Time) {
 	d.observed = d.now
-	for _, stage := range run.WantsCommits(read, seen, now) {
+	for _, stage := range run.WantsCommits(read, *seen, now) {
 		if d.quiet {
 			d.fault("storage is asked for the commit of stage %s, which has not failed", stage)
 		}
 		seen.Commits[stage] = d.commitOf(stage)
+	}
+	for wanted := run.WantsFences(read, *seen, now); len(wanted) > 0; wanted = run.WantsFences(read, *seen, now) {
+		for _, stage := range wanted {
+			if d.quiet {
+				d.fault("stage %s is to be closed, and nothing went wrong", stage)
+				return
+			}
+			seen.Fences[stage] = d.fence(d.world, stage)
+		}
 	}
 }
 
@@ -217,6 +227,7 @@ func (d *driver) carryOut(actions []run.Action, failed func()) {
 		d.start(x)
 	case run.StopAttempt:
 		if a := d.attempt(x.Name); a != nil && a.going(d.now) {
+			a.zombie = a.zombie || d.chance(0.5) // its node does not hear of it
 			a.stop(d.now, d.upTo(20*time.Second))
 			d.after(a.gone.Sub(d.now), d.changed)
 		}

@@ -124,8 +124,8 @@ func (x *step) askAgain(st *runtimev1.StageStatus) {
 	}
 	switch {
 	case ok && a.ForGood:
-		st.State, st.Reason, st.Message = runtimev1.Failed, ReasonNotStarted, a.Message
-		st.CompletionTime = x.at(x.now)
+		st.Reason, st.Message = ReasonNotStarted, a.Message
+		x.failForGood(st, "")
 		return
 	case ok && a.Reason != "":
 		st.Reason, st.Message = a.Reason, a.Message

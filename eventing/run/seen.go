@@ -19,6 +19,9 @@ type Seen struct {
 	Answers map[string]Answer
 	// Commits says of stages whether they have a commit: of all that WantsCommits names.
 	Commits map[string]Commit
+	// Fences says of stages that are to end whether they have a commit: of all that WantsFences names.
+	// NoCommit: they never will, for theirs is closed.
+	Fences map[string]Commit
 	// StorageAway is since when storage is known not to answer. Zero: nothing is known against it.
 	StorageAway time.Time
 	// Going are the names of all attempts of a run that has ended which still go on and which

@@ -18,16 +18,19 @@ var (
 	seeds   = flag.Uint64("seeds", 10_000, "how many seeds TestSimulation runs")
 )
 
+func asItIs(*world) {}
+
 // simulate lives the world of a seed and gives what was wrong in it.
-func simulate(seed uint64, step stepper) *world {
+func simulate(seed uint64, step stepper, change func(*world)) *world {
 	w := newWorld(seed, step)
+	change(w)
 	w.live()
 	return w
 }
 
 // firstWrong runs the seeds from 1 on until something is wrong, and gives the lowest such world it
 // has found.
-func firstWrong(most uint64, step stepper) (wrong uint64, found *world) {
+func firstWrong(most uint64, step stepper, change func(*world)) (wrong uint64, found *world) {
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -38,7 +41,7 @@ func firstWrong(most uint64, step stepper) (wrong uint64, found *world) {
 				if seed > most {
 					return
 				}
-				w := simulate(seed, step)
+				w := simulate(seed, step, change)
 				if len(w.wrong) == 0 {
 					continue
 				}
@@ -72,7 +75,7 @@ func TestSimulation(t *testing.T) {
 		n /= 10
 	}
 	began := time.Now()
-	if seed, w := firstWrong(n, run.Step); w != nil {
+	if seed, w := firstWrong(n, run.Step, asItIs); w != nil {
 		t.Errorf("go test ./eventing/run -run TestSimulation -v -seed=%d\n%s", seed, strings.Join(w.wrong, "\n"))
 	}
 	t.Logf("%d seeds in %s", n, time.Since(began).Round(time.Millisecond))
@@ -233,6 +236,12 @@ var mistakes = map[string]stepper{
 			}
 		}), now)
 	},
+	"a committed stage is stopped at a cancellation": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withFences(seen, func(c run.Commit) run.Commit { return min(c, run.NoCommit) }), now)
+	},
+	"a fence that storage does not answer holds": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
+		return run.Step(r, withFences(seen, func(c run.Commit) run.Commit { return max(c, run.NoCommit) }), now)
+	},
 	"sessions are kept": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
 		s, all := run.Step(r, seen, now)
 		return s, without(all, func(a run.Action) bool {
@@ -251,6 +260,36 @@ var mistakes = map[string]stepper{
 		}
 		return s, all
 	},
+}
+
+// fences are those that whoever drives Step could have written.
+var fences = map[string]func(w *world, stage string) run.Commit{
+	"there is no fence": func(w *world, stage string) run.Commit {
+		if w.commits[stage].attempt > 0 {
+			return run.Committed
+		}
+		return run.NoCommit
+	},
+	"the fence comes after the end": func(w *world, stage string) run.Commit {
+		if w.commits[stage].attempt > 0 {
+			return run.Committed
+		}
+		w.after(time.Second, func() { closeCommit(w, stage) })
+		return run.NoCommit
+	},
+	"a fence replaces what is committed": func(w *world, stage string) run.Commit {
+		w.commits[stage] = commit{closed: true, at: w.now}
+		return run.NoCommit
+	},
+}
+
+func withFences(seen run.Seen, change func(run.Commit) run.Commit) run.Seen {
+	all := map[string]run.Commit{}
+	for stage, c := range seen.Fences {
+		all[stage] = change(c)
+	}
+	seen.Fences = all
+	return seen
 }
 
 func withCommits(seen run.Seen, change func(run.Commit) run.Commit) run.Seen {
@@ -286,7 +325,16 @@ func without(all []run.Action, drop func(run.Action) bool) []run.Action {
 func TestSimulationFindsMistakes(t *testing.T) {
 	for name, step := range mistakes {
 		t.Run(name, func(t *testing.T) {
-			seed, w := firstWrong(2000, step)
+			seed, w := firstWrong(2000, step, asItIs)
+			if w == nil {
+				t.Fatal("nobody noticed")
+			}
+			t.Logf("seed %d: %s", seed, strings.Join(w.wrong, "; "))
+		})
+	}
+	for name, fence := range fences {
+		t.Run(name, func(t *testing.T) {
+			seed, w := firstWrong(2000, run.Step, func(w *world) { w.fence = fence })
 			if w == nil {
 				t.Fatal("nobody noticed")
 			}

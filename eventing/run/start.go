@@ -16,7 +16,7 @@ import (
 func (x *step) startDue() {
 	for i := range x.status.Stages {
 		st := &x.status.Stages[i]
-		if st.State != runtimev1.Pending || !x.needsSucceeded(st) {
+		if st.State != runtimev1.Pending || isOver(st) || !x.needsSucceeded(st) {
 			continue
 		}
 		if st.DueTime == nil {

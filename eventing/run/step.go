@@ -29,6 +29,8 @@ const (
 	// GraceTaken is the grace period once the Broker is known to have taken the event: of a stage,
 	// and of an upload.
 	GraceTaken = 5 * time.Second
+	// soon is the pause before a step that needs nothing but this one's status.
+	soon = 10 * time.Millisecond
 	// stopAgain is the pause before attempts of a run that has ended are stopped again.
 	stopAgain = time.Second
 	// leastPatience is what each attempt has of it, however long its stage has waited.
@@ -68,8 +70,8 @@ func (x *step) take() {
 	switch {
 	case x.status.State.Done():
 		x.wrapUp()
-	case x.run.Spec.Cancel:
-		x.end(runtimev1.Cancelled, "cancelled by its user")
+	case x.isClosing():
+		x.close()
 	default:
 		x.proceed()
 	}
@@ -93,6 +95,8 @@ type step struct {
 	admitted               bool // it waited for room and need not wait for an event besides
 	look                   time.Time
 	asked                  []string // stages whose commit was asked for and is not in seen
+	fences                 []string // likewise, stages that are to end
+	unsure                 []string // what ended although storage did not say whether it has a commit
 }
 
 // allActions are those of the step in the order in which they are carried out.
@@ -133,7 +137,9 @@ func (x *step) proceed() {
 		switch st := &x.status.Stages[i]; {
 		case st.State == runtimev1.Running:
 			x.judge(st)
-		case st.State == runtimev1.Pending && st.Attempt > 0:
+		case isOver(st):
+			x.resolve(st)
+		case isOpen(*st):
 			x.between(st)
 		}
 	}
@@ -187,57 +193,27 @@ func (x *step) begin() {
 	}
 }
 
-// finish ends the run when nothing more can come of it: with the first stage that failed for good,
-// or when all have succeeded.
+// finish ends the run when all have succeeded, or begins to when a stage has failed for good.
 func (x *step) finish() bool {
 	all := x.status.Stages
-	if i := slices.IndexFunc(all, inState(runtimev1.Failed)); i >= 0 {
-		st := all[i]
-		message := fmt.Sprintf("stage %s failed: %s: %s", st.Name, st.Reason, st.Message)
-		if st.Attempt > 1 {
-			message += fmt.Sprintf(" (attempt %d)", st.Attempt)
-		}
-		x.end(runtimev1.Failed, message)
-		return true
+	failed := slices.ContainsFunc(all, inState(runtimev1.Failed))
+	switch {
+	case !failed && slices.ContainsFunc(all, func(st runtimev1.StageStatus) bool {
+		return st.State != runtimev1.Succeeded
+	}):
+		return false
+	case failed && slices.ContainsFunc(all, isOpen):
+		x.starts, x.status.Message = nil, ""
+		x.sayClosing()
+		x.lookAt(x.now.Add(soon)) // to close them, once this is stored
+	default:
+		x.end(x.outcome())
 	}
-	for _, st := range all {
-		if st.State != runtimev1.Succeeded {
-			return false
-		}
-	}
-	x.end(runtimev1.Succeeded, "")
 	return true
 }
 
 func inState(s runtimev1.State) func(runtimev1.StageStatus) bool {
 	return func(st runtimev1.StageStatus) bool { return st.State == s }
-}
-
-// end closes the run and stops what still runs.
-func (x *step) end(state runtimev1.State, message string) {
-	s := &x.status
-	s.State, s.Message, s.CompletionTime = state, message, &metav1.Time{Time: x.now}
-	x.starts = nil
-	for i := range s.Stages {
-		st := &s.Stages[i]
-		x.waitOver(st)
-		switch st.State {
-		case runtimev1.Pending:
-			st.State = runtimev1.Skipped
-		case runtimev1.Running:
-			st.State, st.Reason, st.Message = runtimev1.Cancelled, "", "the run ended"
-			st.CompletionTime = &metav1.MicroTime{Time: x.now}
-			x.stop(st.Job)
-		}
-	}
-	c := metav1.Condition{Type: ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(state),
-		Message: message}
-	if state == runtimev1.Succeeded {
-		c.Status = metav1.ConditionTrue
-	}
-	x.setCondition(c)
-	x.closing = append(x.closing, DropSessions{}, Record{})
-	x.lookAt(x.now.Add(10 * time.Millisecond)) // to wrap up
 }
 
 // wrapUp does what is left for a run that has ended, until none of its attempts goes on and it is

@@ -41,6 +41,43 @@ func (w *world) judge() {
 	}
 }
 
+// judgeEnd looks at the end of a run: storage has closed what has begun and has not succeeded.
+func (w *world) judgeEnd(s runtimev1.PipelineRunStatus) {
+	for _, st := range s.Stages {
+		if st.Attempt > 0 && st.State != runtimev1.Succeeded && !w.commits[st.Name].closed && !w.givenUp(st) {
+			w.fault("the run ends, and stage %s, which is %s, is not closed (it has a commit: %t)", st.Name, st.State,
+				w.commits[st.Name].attempt > 0)
+		}
+	}
+}
+
+// givenUp reports a stage that may end whatever storage has of it: patience is over, or its copies
+// can never be completed.
+func (w *world) givenUp(st runtimev1.StageStatus) bool {
+	return w.patienceOver(st.Name) ||
+		st.Reason == run.ReasonNotStarted && st.Message == neverMade && w.commits[st.Name].attempt > 0
+}
+
+// patienceOver reports a stage that has waited so long that it may end whatever storage has of it.
+func (w *world) patienceOver(stage string) bool {
+	const written = 5 * time.Second // so much later than the driver has seen it
+	since := w.waits[stage]
+	return !since.IsZero() && (w.jumps || w.now.Sub(since) >= w.patience-written)
+}
+
+// visible looks at a stage of which something becomes visible.
+func (w *world) visible(stage, what string) {
+	s := w.stored().Status
+	if !s.State.Done() || w.gone {
+		return
+	}
+	for _, st := range s.Stages {
+		if st.Name == stage && st.State != runtimev1.Succeeded && !w.givenUp(st) {
+			w.fault("the run is %s, its stage %s is %s, and %s becomes visible", s.State, stage, st.State, what)
+		}
+	}
+}
+
 // judgeStage looks at what is written of a stage. A stage fails when it has failed by its own doing
 // more often than its retries allow, when it has waited longer than patience allows, or when an
 // attempt can never be made.
@@ -66,6 +103,11 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 		w.fault("attempts of stage %s have waited for storage for %s, and patience is %s", st.Name, w.vain(st.Name),
 			w.patience)
 	}
+	defer func() {
+		if was.State != runtimev1.Failed {
+			w.judgeFailure(d, st, waited)
+		}
+	}()
 	if was.State != runtimev1.Running || st.State != runtimev1.Pending && st.State != runtimev1.Failed {
 		return
 	}
@@ -80,7 +122,6 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 			w.fault("attempt %s is given up (%s) after %s", a.name, st.Reason, blocked)
 		}
 	}
-	w.judgeFailure(d, st, waited)
 }
 
 // countWait notes since when a stage waits whose attempt has waited for storage in vain.
@@ -118,10 +159,8 @@ func (w *world) forNothing(stage string) (n int) {
 func (w *world) judgeFailure(d *driver, st runtimev1.StageStatus, waited time.Duration) {
 	committed := w.commits[st.Name]
 	forGood := st.Reason == run.ReasonNotStarted && st.Message == neverMade
-	const written = 5 * time.Second // so much later than the driver has seen it
-	patienceOver := !w.waits[st.Name].IsZero() && (w.jumps || waited >= w.patience-written)
 	switch {
-	case st.State != runtimev1.Failed || forGood || patienceOver || w.forNothing(st.Name) > 5:
+	case st.State != runtimev1.Failed || forGood || w.patienceOver(st.Name) || w.forNothing(st.Name) > 5:
 	case committed.attempt > 0 && committed.at.Before(d.observed):
 		w.fault("stage %s has a commit since %s, and fails: %s", st.Name, committed.at.Sub(epoch), st.Message)
 	case !w.jumps && w.own[st.Name] <= int(st.Spec.Retries):

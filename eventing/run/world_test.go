@@ -32,7 +32,8 @@ type world struct {
 	plan     []runtimev1.StageStatus
 	attempts []*attempt
 	commits  map[string]commit // by stage
-	outages  []span            // of storage
+	fence    func(w *world, stage string) run.Commit
+	outages  []span // of storage
 	patience time.Duration
 	jumps    bool                 // clocks do
 	waits    map[string]time.Time // by stage: since when it waits, as far as the world knows
@@ -119,7 +120,7 @@ func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.Int
 
 func newWorld(seed uint64, step stepper) *world {
 	w := &world{
-		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, quiet: seed%8 == 0, now: epoch, commits: map[string]commit{},
+		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, fence: closeCommit, quiet: seed%8 == 0, now: epoch, commits: map[string]commit{},
 		calm: epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
 		own: map[string]int{},
 	}
@@ -250,6 +251,9 @@ func (w *world) write(d *driver, read *runtimev1.PipelineRun, s runtimev1.Pipeli
 	}
 	if s.Recorded && !w.recorded {
 		w.fault("there is no record")
+	}
+	if s.State.Done() {
+		w.judgeEnd(s)
 	}
 	next := before.DeepCopy()
 	next.Status = s

@@ -41,10 +41,20 @@ type File struct {
 	Offset int64 `json:"offset,omitempty"`
 }
 
+// ClosedCommit stands in a commit's place where the run has ended without the stage: who comes to
+// commit later finds it, and publishes nothing. It has no attempt, so that nobody takes it for one's.
+const ClosedCommit = `{"closed":true}`
+
+// ErrClosed: there is a ClosedCommit.
+var ErrClosed = errors.New("the run ended without this stage, whose outputs are not taken any more")
+
 // DecodeCommit reads a commit and checks every path and every place in it: whoever reads it writes
 // files at those paths, and makes keys of the packs' names.
 func DecodeCommit(b []byte) (*Commit, error) {
 	var c Commit
+	if string(b) == ClosedCommit {
+		return nil, ErrClosed
+	}
 	if err := json.Unmarshal(b, &c); err != nil {
 		return nil, fmt.Errorf("reading a commit: %w", err)
 	}

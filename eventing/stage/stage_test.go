@@ -2,6 +2,7 @@ package stage
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -99,6 +100,19 @@ func TestResultFitsATerminationMessage(t *testing.T) {
 				t.Errorf("%d times %q: %d bytes", n, letter, len(b))
 			}
 		}
+	}
+}
+
+// A closed commit is nobody's: neither this release nor one that does not know the form takes it for
+// an attempt's.
+func TestAClosedCommitIsNoAttempts(t *testing.T) {
+	t.Parallel()
+	if c, err := DecodeCommit([]byte(ClosedCommit)); c != nil || !errors.Is(err, ErrClosed) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	var before Commit
+	if err := json.Unmarshal([]byte(ClosedCommit), &before); err != nil || before.Attempt != 0 {
+		t.Errorf("%+v, %v", before, err)
 	}
 }
 

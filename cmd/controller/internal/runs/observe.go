@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (p *pass) observe() (life.Seen, error) {
 	case s.State.Done():
 		seen.Going, err = p.going()
 		return seen, err
-	case p.run.Spec.Cancel:
+	case p.run.Spec.Cancel && len(s.Stages) == 0:
 		return seen, nil
 	case len(s.Stages) == 0:
 		if seen.Plan, err = p.resolveInTime(); err != nil {
@@ -63,6 +64,9 @@ func (p *pass) observe() (life.Seen, error) {
 			continue
 		}
 		job, pod, err := p.attempt(st)
+		if errors.Is(err, errNotOurs) && p.run.Spec.Cancel {
+			continue
+		}
 		if err != nil {
 			return seen, err
 		}
@@ -72,16 +76,31 @@ func (p *pass) observe() (life.Seen, error) {
 		}
 		seen.Attempts[st.Job] = a
 	}
-	seen.Room = p.room(seen.Plan)
+	seen.Room = !p.run.Spec.Cancel && p.room(seen.Plan)
+	p.askStorage(&seen)
+	return seen, nil
+}
+
+// askStorage asks what the next step wants to know of storage. A storage that has just not answered
+// is asked nothing more.
+func (p *pass) askStorage(seen *life.Seen) {
 	seen.Commits = map[string]life.Commit{}
 	last := life.NoCommit
-	for _, name := range life.WantsCommits(p.run, seen, p.now) {
-		if last != life.Unknown { // else storage has just not answered
+	for _, name := range life.WantsCommits(p.run, *seen, p.now) {
+		if last != life.Unknown {
 			last = p.commit(name)
 		}
 		seen.Commits[name] = last
 	}
-	return seen, nil
+	seen.Fences = map[string]life.Commit{}
+	for wanted := life.WantsFences(p.run, *seen, p.now); len(wanted) > 0; wanted = life.WantsFences(p.run, *seen, p.now) {
+		for _, name := range wanted {
+			if last != life.Unknown {
+				last = p.closeCommit(name)
+			}
+			seen.Fences[name] = last
+		}
+	}
 }
 
 func waitsForStorage(since time.Time) *life.Plan {
@@ -100,16 +119,64 @@ func (p *pass) commit(name string) life.Commit {
 	if err == nil {
 		_, err = p.s3.StatObject(ctx, bucket, stage.CommitKey(p.run.Name, name), minio.StatObjectOptions{})
 	}
-	var refusal *boxes.Refusal
-	switch {
-	case err == nil:
+	if err == nil {
 		return life.Committed
-	case errors.As(err, &refusal), s3client.IsMissing(err):
+	}
+	return p.noCommit(name, err)
+}
+
+// noCommit is what an error of storage says about a stage's commit.
+func (p *pass) noCommit(name string, err error) life.Commit {
+	var refusal *boxes.Refusal
+	if errors.As(err, &refusal) || s3client.IsMissing(err) {
 		return life.NoCommit
 	}
+	return p.unknown(name, err)
+}
+
+func (p *pass) unknown(name string, err error) life.Commit {
 	ctrl.LoggerFrom(p.ctx).Info("whether a stage has a commit is not known", "stage", name, "error", err.Error())
 	return life.Unknown
 }
+
+// closeCommit closes a stage's commit unless it has one: of an attempt and this, the first wins.
+func (p *pass) closeCommit(name string) life.Commit {
+	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
+	defer cancel()
+	bucket, err := p.buckets().Runs(ctx, p.s3.Client, p.run.Namespace)
+	if err != nil {
+		return p.noCommit(name, err)
+	}
+	key := stage.CommitKey(p.run.Name, name)
+	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
+	o.SetMatchETagExcept("*") // If-None-Match: *
+	const content = stage.ClosedCommit
+	_, err = p.s3.PutObject(ctx, bucket, key, strings.NewReader(content), int64(len(content)), o)
+	if a := s3client.AnswerOf(err); a != s3client.OtherVersion && a != s3client.Conflict {
+		if err != nil {
+			return p.noCommit(name, err)
+		}
+		ctrl.LoggerFrom(p.ctx).Info("a stage ends without outputs: its commit is closed", "stage", name)
+		return life.NoCommit
+	}
+	// It is an attempt's, or it was closed by a pass before.
+	there, err := p.s3.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return p.unknown(name, err)
+	}
+	defer there.Close()
+	b, err := io.ReadAll(io.LimitReader(there, int64(len(content))+1))
+	switch {
+	case err != nil: // also when it has gone since
+		return p.unknown(name, err)
+	case string(b) == content:
+		return life.NoCommit
+	}
+	return life.Committed
+}
+
+// errNotOurs is a Job of somebody else under an attempt's name.
+var errNotOurs = errors.New("a Job is not of this run")
 
 // attempt finds the Job and the pod of a stage's present attempt. A Job that the cache does not
 // know is asked for live: it may have been made a moment ago.
@@ -129,7 +196,7 @@ func (p *pass) attempt(st *runtimev1.StageStatus) (*batchv1.Job, *corev1.Pod, er
 		if st.StartTime == nil {
 			return nil, nil, nil // making the attempt will say so
 		}
-		return nil, nil, fmt.Errorf("the Job %s is not of this run", st.Job)
+		return nil, nil, fmt.Errorf("%w: %s", errNotOurs, st.Job)
 	}
 	var pods corev1.PodList
 	labels := client.MatchingLabels{runtimev1.RunLabel: p.run.Name, batchv1.JobNameLabel: st.Job}

@@ -206,7 +206,8 @@ type StageStatus struct {
 	// both together.
 	// +optional
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
-	// DueTime is when the last stage that it needs had ended.
+	// DueTime is when the last stage that it needs had ended, or when its next attempt is due. A stage
+	// that waits after an attempt, and has none, is tried no more.
 	// +optional
 	DueTime *metav1.MicroTime `json:"dueTime,omitempty"`
 	// StartTime is when the Job was created, CompletionTime when publish had ended.

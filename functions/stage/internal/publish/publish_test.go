@@ -253,6 +253,28 @@ func TestOneAttemptWins(t *testing.T) {
 	}
 }
 
+// A stage whose run has ended without it is closed: whoever comes to its commit later publishes
+// nothing, for good, and so does whoever is to complete it or wants its outputs.
+func TestAClosedStagePublishesNothing(t *testing.T) {
+	t.Parallel()
+	server := newWorld(t)
+	bucket, box := server.Bucket(t), server.Bucket(t)
+	server.Put(t, bucket, stage.CommitKey("r1", "fit"), stage.ClosedCommit)
+	plan := plan(bucket, 1, stage.Folder{Bucket: box, Prefix: "out/"})
+	_, err := server.publish(t, tree(t, map[string]string{"a": "1", "b": packed + "1"}), plan)
+	_, complete := publish.Complete(t.Context(), server.sessions, plan)
+	_, _, fetched := server.fetch(t, stage.Input{Name: "model", Bucket: bucket, Commit: stage.CommitKey("r1", "fit"),
+		Output: "model"})
+	for what, err := range map[string]error{"publish": err, "complete": complete, "fetch": fetched} {
+		if !errors.Is(err, stage.ErrClosed) || storage.Retry(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for o := range server.ListObjects(t.Context(), box, minio.ListObjectsOptions{Recursive: true}) {
+		t.Errorf("%s is visible", o.Key)
+	}
+}
+
 // Whatever is no file or folder is refused by name, and nothing is published.
 func TestLinksAndTheLikeAreRefused(t *testing.T) {
 	t.Parallel()
