@@ -70,6 +70,14 @@ func TestALateCommitIsSeenBeforeAnAttemptIsMade(t *testing.T) {
 	if got := p.commit("fit"); got != life.Committed {
 		t.Errorf("with a commit: %v", got)
 	}
+	if got := p.closeCommit("fit"); got != life.Committed {
+		t.Errorf("a commit that is there is closed: %v", got)
+	}
+	for range 2 { // by another leader, or after a crash
+		if got := p.closeCommit("later"); got != life.NoCommit {
+			t.Errorf("a stage without a commit is not closed: %v", got)
+		}
+	}
 	if made(3, false) {
 		t.Error("the user's container runs again where there is a commit")
 	}
@@ -85,6 +93,9 @@ func TestALateCommitIsSeenBeforeAnAttemptIsMade(t *testing.T) {
 	got := p.commit("fit")
 	if took := time.Since(began); got != life.Unknown || took > 3*commitTimeout || away.Since().IsZero() {
 		t.Errorf("without an answer: %v after %s, away since %v", got, took, away.Since())
+	}
+	if got := p.closeCommit("later"); got != life.Unknown {
+		t.Errorf("closing without an answer: %v", got)
 	}
 	back()
 	if got := p.commit("fit"); got != life.Committed || !away.Since().IsZero() {
