@@ -38,6 +38,8 @@ var others = map[string]any{
 	manifest.Prefix + "timeout":                              "11s",
 	manifest.Prefix + "scale-down-delay":                     "6m",
 	manifest.Prefix + "anonymous-calls":                      "Refuse",
+	manifest.Prefix + "mounts":                               "on",
+	manifest.Prefix + "model-updates":                        "restart",
 	manifest.Prefix + "schedule":                             "@weekly",
 	manifest.Prefix + "shared-with":                          "pu-carl-pa-*",
 	"on-upload[].box":                                        "weights",

@@ -363,7 +363,8 @@ func TestMountsThatAreTooLarge(t *testing.T) {
 	m.MaxSize = 1000
 	dir := t.TempDir()
 	o := setup{options: options{component: "leaf", socket: filepath.Join(dir, "s"), port: freeport.Find(t), workers: 1,
-		queue: 1, timeout: time.Second, metrics: "0", maxBody: 1 << 20}}
+		updates: updatesOff,
+		queue:   1, timeout: time.Second, metrics: "0", maxBody: 1 << 20}}
 	m.tell(&o)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()

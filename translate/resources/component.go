@@ -262,7 +262,8 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model),
 			ReadOnly: true})
 		if c.Model.Updates != manifest.Off {
-			f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "next", MountPath: nextDir, ReadOnly: true})
+			f.VolumeMounts = append(f.VolumeMounts,
+				corev1.VolumeMount{Name: "next", MountPath: nextDir, ReadOnly: true})
 		}
 	}
 	if len(c.Boxes) > 0 {

@@ -288,8 +288,8 @@ func TestTypesOfInputs(t *testing.T) {
 		v.Name = "table"
 		body := `{"inputs":{"table":"userdata/` + path + `"}}`
 		rec := httptest.NewRecorder()
-		w.Start(rec, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(body)), "ann", "train",
-			routes.Spec{Inputs: []routes.Variable{v}})
+		w.Start(rec, httptest.NewRequest(http.MethodPost, "/ns/train/run", strings.NewReader(body)), "ann",
+			routes.API{Target: "train", Spec: routes.Spec{Inputs: []routes.Variable{v}}})
 		return rec.Code, decode(t, rec)
 	}
 	csv := routes.Variable{ContentTypes: []string{"text/csv"}}

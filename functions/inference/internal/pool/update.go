@@ -78,7 +78,8 @@ func (p *Pool) Swap(ctx context.Context, m Model, inPlace bool, take time.Durati
 // next has one worker more serve the newer model, and waits until an older one has ended.
 func (p *Pool) next(ctx context.Context, t *trial, old *worker, grown int64, take time.Duration) error {
 	select {
-	case <-t.fared: // of a worker that nobody has waited for
+	case err := <-t.fared:
+		p.log.Debug("a worker that nobody waited for", "error", err)
 	default:
 	}
 	if p.isInPlace(t) {
