@@ -91,13 +91,17 @@ func (w *world) judgeStage(d *driver, was, st runtimev1.StageStatus) {
 	retries := int(st.Spec.Retries)
 	most := 8 + retries + 2*int(w.patience/(30*time.Second))
 	waited := w.now.Sub(w.waits[st.Name])
+	longest := w.patience + 5*time.Minute
+	if st.State == runtimev1.Running { // its attempt has its own time besides
+		longest += w.patience + 8*time.Minute
+	}
 	switch {
 	case st.Failures > retries+1:
 		w.fault("stage %s has failed by itself %d times, with %d retries", st.Name, st.Failures, retries)
 	case st.Attempt > most && !w.jumps:
 		w.fault("attempt %d of stage %s, which has at most %d", st.Attempt, st.Name, most)
 	case !w.jumps && !st.State.Done() && st.WaitingSince != nil &&
-		w.now.Sub(st.WaitingSince.Time) > w.patience+5*time.Minute:
+		w.now.Sub(st.WaitingSince.Time) > longest:
 		w.fault("stage %s waits longer than patience allows, since %s", st.Name, st.WaitingSince.Sub(epoch))
 	case !w.jumps && w.vain(st.Name) > w.patience+2*time.Minute:
 		w.fault("attempts of stage %s have waited for storage for %s, and patience is %s", st.Name, w.vain(st.Name),
