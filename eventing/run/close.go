@@ -16,10 +16,12 @@ import (
 // closes their commits in storage, unless one is there, and asks again until there are no more. Who
 // has decided so is stored by then, so that no stage is closed that is given another attempt.
 func WantsFences(run *runtimev1.PipelineRun, seen Seen, now time.Time) []string {
-	if run.DeletionTimestamp != nil {
+	x := &step{run: run, seen: seen, now: now}
+	over := func(st runtimev1.StageStatus) bool { return isOver(&st) }
+	if run.DeletionTimestamp != nil || !x.isClosing() && !slices.ContainsFunc(run.Status.Stages, over) {
 		return nil
 	}
-	x := &step{run: run, seen: seen, now: now, status: *run.Status.DeepCopy()}
+	x.status = *run.Status.DeepCopy()
 	x.take()
 	return x.fences
 }
