@@ -175,11 +175,12 @@ var mistakes = map[string]stepper{
 		return run.Step(r, withCommits(seen, func(run.Commit) run.Commit { return run.NoCommit }), now)
 	},
 	"a storage that is silent says no": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
-		return run.Step(r, withCommits(seen, func(c run.Commit) run.Commit { return max(c, run.NoCommit) }), now)
+		no := func(c run.Commit) run.Commit { return max(c, run.NoCommit) }
+		return run.Step(r, withFences(withCommits(seen, no), no), now)
 	},
 	"a commit does not outweigh a failure": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
-		none := withCommits(seen, func(run.Commit) run.Commit { return run.NoCommit })
-		if s, all := run.Step(r, none, now); s.State == runtimev1.Failed {
+		no := func(run.Commit) run.Commit { return run.NoCommit }
+		if s, all := run.Step(r, withFences(withCommits(seen, no), no), now); s.State == runtimev1.Failed {
 			return s, all
 		}
 		return run.Step(r, seen, now)
@@ -238,9 +239,6 @@ var mistakes = map[string]stepper{
 	},
 	"a committed stage is stopped at a cancellation": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
 		return run.Step(r, withFences(seen, func(c run.Commit) run.Commit { return min(c, run.NoCommit) }), now)
-	},
-	"a fence that storage does not answer holds": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
-		return run.Step(r, withFences(seen, func(c run.Commit) run.Commit { return max(c, run.NoCommit) }), now)
 	},
 	"sessions are kept": func(r object, seen run.Seen, now time.Time) (status, []run.Action) {
 		s, all := run.Step(r, seen, now)
