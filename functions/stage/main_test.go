@@ -194,7 +194,7 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 		"another user's file": {"fetch", in("users/boris/file_groups/in/secret", ""), 1, "input x"},
 		"not a plan":          {"fetch", map[string]string{"nonsense": "1"}, 2, "unknown field"},
 		"no outputs' folder":  {"publish", out("r", "t", stage.Output{Name: "gone"}), 1, "output gone"},
-		"the run has ended": {"publish", out("r", "closed"), 1, "the run ended without this stage"},
+		"the run has ended":   {"publish", out("r", "closed"), 1, "the run ended without this stage"},
 		"a terminal's name": {"publish", out("r", "t", stage.Output{Name: "named"}), 1,
 			`output named: "\x1b[2Jboo\rfake"`},
 	} {

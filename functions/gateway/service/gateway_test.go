@@ -172,6 +172,7 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		got, body = r, string(b)
 		w.Header().Set("Unip-Model-Etag", `"e"`)
+		w.Header().Set("Unip-Model-State", "outdated")
 		w.Header().Set("Unip-User", "ann")
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"outputs":[]}`)
@@ -186,7 +187,8 @@ func TestPredictReachesTheComponentSigned(t *testing.T) {
 	if resp.StatusCode != 200 || answer != `{"outputs":[]}` || body != `{"inputs":[]}` {
 		t.Fatalf("status %d, answer %q, the component got %q", resp.StatusCode, answer, body)
 	}
-	if resp.Header.Get("Unip-Model-Etag") != `"e"` || resp.Header.Get("Unip-User") != "" {
+	if resp.Header.Get("Unip-Model-Etag") != `"e"` || resp.Header.Get("Unip-Model-State") != "outdated" ||
+		resp.Header.Get("Unip-User") != "" {
 		t.Errorf("answer's header %v", resp.Header)
 	}
 	if got.Host != "leaf-mlcmp.pu-ann.svc.cluster.local" || got.URL.String() != "/predict?x=1" {
