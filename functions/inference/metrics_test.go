@@ -88,7 +88,8 @@ func TestMetricsAreThoseOfTheDocumentation(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if !strings.Contains(c.log.String(), `"msg":"start","model_bytes":0,"mounts_seconds":0,"fetch_seconds":0,"import_seconds":`) {
+	if !strings.Contains(c.log.String(),
+		`"msg":"start","model_bytes":0,"mounts_seconds":0,"fetch_seconds":0,"import_seconds":`) {
 		t.Error("the log has no line about the start")
 	}
 }
