@@ -57,7 +57,8 @@ spec:
     inputs: [{name: table, type: {datatypes: [FILE], content_types: [text/csv]}}]
     outputs: [{name: model}, {name: log}, {name: paths}]
 `, ns, stage("fit", "table base", "model log paths", `
-cat /visitors/incoming/*.csv /weights/base/resnet.pt > "$UNIP_PIPELINE_MODEL/m" || cat "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" > "$UNIP_PIPELINE_MODEL/m"
+cat /visitors/incoming/*.csv /weights/base/resnet.pt > "$UNIP_PIPELINE_MODEL/m" ||
+	cat "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" > "$UNIP_PIPELINE_MODEL/m"
 echo log > "$UNIP_PIPELINE_LOG/l"
 ls -A /weights > "$UNIP_PIPELINE_PATHS/weights"
 printf '%s\n' "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" "$UNIP_PIPELINE_MODEL" "$UNIP_PIPELINE_LOG" > "$UNIP_PIPELINE_PATHS/paths"`))
@@ -95,7 +96,8 @@ func TestDefaultPlaces(t *testing.T) {
 		t.Errorf("the caller's logs are %q", got)
 	}
 	got := resultFiles(t, m, run.Status.Outputs["paths"])
-	if want := "/visitors/incoming/t.csv\n/weights/base/resnet.pt\n/weights/models\n/visitors/logs\n"; got["paths"] != want {
+	want := "/visitors/incoming/t.csv\n/weights/base/resnet.pt\n/weights/models\n/visitors/logs\n"
+	if got["paths"] != want {
 		t.Errorf("paths %q, want %q", got["paths"], want)
 	}
 	if got["weights"] != "base\nmodels\n" {
@@ -111,13 +113,15 @@ func TestDefaultPlaces(t *testing.T) {
 		t.Errorf("the place that a caller names: %q", got)
 	}
 	c := meta.FindStatusCondition(run.Status.Conditions, runtimev1.ConditionPlaced)
-	if c == nil || !strings.Contains(c.Message, "table lies at /unip/data/table/t.csv") || !strings.Contains(c.Message, "colon") {
+	if c == nil || !strings.Contains(c.Message, "table lies at /unip/data/table/t.csv") ||
+		!strings.Contains(c.Message, "colon") {
 		t.Errorf("a colon in a path: condition %+v", c)
 	}
 
 	upload(t, m, "userdata/incoming/t.png", "no table")
-	a, err := m.Call(t.Context(), live.Request{Method: "POST", Path: "/" + ns + "/place/run", User: user, Password: password,
-		Body: map[string]any{"inputs": map[string]string{"table": "userdata/incoming/t.png"}}})
+	a, err := m.Call(t.Context(), live.Request{Method: "POST", Path: "/" + ns + "/place/run", User: user,
+		Password: password,
+		Body:     map[string]any{"inputs": map[string]string{"table": "userdata/incoming/t.png"}}})
 	if err != nil || a.Status != 400 || !strings.Contains(string(a.Body), "/inputs/table") ||
 		!strings.Contains(string(a.Body), "image/png") {
 		t.Errorf("a picture for a table: %d %s %v", a.Status, a.Body, err)
@@ -175,8 +179,9 @@ func TestDatasetOfAnotherModule(t *testing.T) {
 	}
 	apply(owner, fmt.Sprintf(sharerHead, owner.Namespace, "pu-e2e-pa-reader"))
 	awaitReady(t, owner)
-	for key, content := range map[string]string{"leaves/pressed/oak.csv": "oak\n", "leaves/pressed/sub/elm.csv": "elm\n",
-		"leaves/pressed-not/x.csv": "secret\n", "other.csv": "secret\n"} {
+	for key, content := range map[string]string{"leaves/pressed/oak.csv": "oak\n",
+		"leaves/pressed/sub/elm.csv": "elm\n",
+		"leaves/pressed-not/x.csv":   "secret\n", "other.csv": "secret\n"} {
 		if err := owner.Put(t.Context(), "sheets", key, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
@@ -201,8 +206,9 @@ cat /herbarium/*.csv /herbarium/sub/*.csv > "$UNIP_PIPELINE_RESULT/leaves"`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := objectAt(t, results, session.Bucket, "counts/files"); got != "/herbarium/oak.csv\n/herbarium/sub/elm.csv\n" {
-		t.Errorf("the stage saw %q", got)
+	saw := objectAt(t, results, session.Bucket, "counts/files")
+	if saw != "/herbarium/oak.csv\n/herbarium/sub/elm.csv\n" {
+		t.Errorf("the stage saw %q", saw)
 	}
 	if got := objectAt(t, results, session.Bucket, "counts/leaves"); got != "oak\nelm\n" {
 		t.Errorf("the dataset is %q", got)
@@ -212,7 +218,8 @@ cat /herbarium/*.csv /herbarium/sub/*.csv > "$UNIP_PIPELINE_RESULT/leaves"`)))
 	apply(owner, fmt.Sprintf(sharerHead, owner.Namespace, "nobody")+fmt.Sprintf(`---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: DataBox
-metadata: {name: pressed, namespace: %s, annotations: {knative.unified-platform.cs.hse.ru/shared-with: pu-e2e-pa-reader}}
+metadata: {name: pressed, namespace: %s,
+  annotations: {knative.unified-platform.cs.hse.ru/shared-with: pu-e2e-pa-reader}}
 spec: {s3DefaultStorage: {}}
 `, owner.Namespace))
 	err = live.Await(t.Context(), 30*time.Second, "the end of sharing", func(ctx context.Context) error {
@@ -227,8 +234,8 @@ spec: {s3DefaultStorage: {}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if run := awaitRun(t, reader, begin().Name, runtimev1.Failed); !strings.Contains(run.Status.Message, "not shared") ||
-		len(run.Status.Stages) != 0 {
+	run := awaitRun(t, reader, begin().Name, runtimev1.Failed)
+	if !strings.Contains(run.Status.Message, "not shared") || len(run.Status.Stages) != 0 {
 		t.Errorf("%s with %d stages", run.Status.Message, len(run.Status.Stages))
 	}
 }

@@ -428,7 +428,8 @@ func (c *cluster) sharesFolders(t *testing.T) {
 
 	sees := func(use databox.Access, object string, wanted ...string) {
 		t.Helper()
-		session, err := databox.ParseSession(c.secret(t, "readers", use.Secret("leaves", object)).Data[databox.SessionKey])
+		held := c.secret(t, "readers", use.Secret("leaves", object))
+		session, err := databox.ParseSession(held.Data[databox.SessionKey])
 		must(t, err)
 		if session.Bucket != source.Status.Bucket || session.Prefix != "leaves/pressed/" {
 			t.Errorf("%s: %s in %q", use, session, session.Prefix)
@@ -478,7 +479,8 @@ func (c *cluster) sharesFolders(t *testing.T) {
 		t.Errorf("what is not shared is told of: %s", ready(view).Message)
 	}
 	for _, use := range []databox.Access{databox.Files, databox.GetLinks} {
-		err := c.Get(t.Context(), client.ObjectKey{Namespace: "readers", Name: use.Secret("leaves", "")}, &corev1.Secret{})
+		key := client.ObjectKey{Namespace: "readers", Name: use.Secret("leaves", "")}
+		err := c.Get(t.Context(), key, &corev1.Secret{})
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("the session %s is there: %v", use, err)
 		}
@@ -504,7 +506,8 @@ func (c *cluster) sharesFolders(t *testing.T) {
 	c.waitFor(t, view, platformv1.ReasonNotShared)
 	must(t, c.Delete(t.Context(), d)) // and now the DataBox of the name is meant
 	c.waitFor(t, view, platformv1.ReasonReady)
-	session, err := databox.ParseSession(c.secret(t, "readers", databox.Files.Secret("leaves", "")).Data[databox.SessionKey])
+	held := c.secret(t, "readers", databox.Files.Secret("leaves", ""))
+	session, err := databox.ParseSession(held.Data[databox.SessionKey])
 	must(t, err)
 	if session.Bucket != same.Status.Bucket || session.Prefix != "" {
 		t.Errorf("without the component: %s", session)

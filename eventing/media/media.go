@@ -27,7 +27,8 @@ func CheckDatatype(word string) error {
 	case word == File || word == Folder:
 		return nil
 	case slices.Contains(ofComponents, word):
-		return fmt.Errorf("%q is for components: a pipeline's variables are files and folders, %s and %s", word, File, Folder)
+		return fmt.Errorf("%q is for components: a pipeline's variables are files and folders, %s and %s", word, File,
+			Folder)
 	}
 	return fmt.Errorf("%q is no datatype of a pipeline's variable: %s and %s are", word, File, Folder)
 }
@@ -62,20 +63,23 @@ func Of(stored, name string) string {
 // Takes reports whether a variable with these types takes one; without types it takes all.
 func Takes(types []string, t string) bool {
 	kind, _, _ := strings.Cut(t, "/")
-	return len(types) == 0 || slices.Contains(types, t) || slices.Contains(types, kind+"/*") || slices.Contains(types, "*/*")
+	return len(types) == 0 || slices.Contains(types, t) || slices.Contains(types, kind+"/*") ||
+		slices.Contains(types, "*/*")
 }
 
 // byName is what endings of names say. It is unip's own: that of the system is another one on each.
 var byName = map[string]string{
 	".csv": "text/csv", ".tsv": "text/tab-separated-values", ".txt": "text/plain", ".log": "text/plain",
 	".md": "text/markdown", ".html": "text/html", ".htm": "text/html", ".css": "text/css", ".js": "text/javascript",
-	".py": "text/x-python", ".json": "application/json", ".jsonl": "application/jsonl", ".ndjson": "application/x-ndjson",
+	".py": "text/x-python", ".json": "application/json", ".jsonl": "application/jsonl",
+	".ndjson":  "application/x-ndjson",
 	".geojson": "application/geo+json", ".ipynb": "application/x-ipynb+json", ".xml": "application/xml",
 	".yaml": "application/yaml", ".yml": "application/yaml", ".toml": "application/toml", ".pdf": "application/pdf",
 	".zip": "application/zip", ".gz": "application/gzip", ".tgz": "application/gzip", ".tar": "application/x-tar",
 	".bz2": "application/x-bzip2", ".xz": "application/x-xz", ".7z": "application/x-7z-compressed",
-	".zst": "application/zstd", ".parquet": "application/vnd.apache.parquet", ".arrow": "application/vnd.apache.arrow.file",
-	".h5": "application/x-hdf5", ".hdf5": "application/x-hdf5", ".xls": "application/vnd.ms-excel",
+	".zst": "application/zstd", ".parquet": "application/vnd.apache.parquet",
+	".arrow": "application/vnd.apache.arrow.file",
+	".h5":    "application/x-hdf5", ".hdf5": "application/x-hdf5", ".xls": "application/vnd.ms-excel",
 	".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 	".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 	".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",

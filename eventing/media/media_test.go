@@ -9,9 +9,11 @@ import (
 func TestOf(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ stored, name, want string }{
-		{"text/csv", "x.png", "text/csv"}, {"text/csv; charset=utf-8", "x", "text/csv"}, {"Image/PNG", "x", "image/png"},
+		{"text/csv", "x.png", "text/csv"}, {"text/csv; charset=utf-8", "x", "text/csv"},
+		{"Image/PNG", "x", "image/png"},
 		{"", "t.csv", "text/csv"}, {"application/octet-stream", "a/T.CSV", "text/csv"},
-		{"binary/octet-stream", "x.tar.gz", "application/gzip"}, {"", "x", media.Unknown}, {"nonsense", "x.png", "image/png"},
+		{"binary/octet-stream", "x.tar.gz", "application/gzip"}, {"", "x", media.Unknown},
+		{"nonsense", "x.png", "image/png"},
 		{"\n", ".png", "image/png"}, {"", "x.unheard-of", media.Unknown},
 	} {
 		if got := media.Of(c.stored, c.name); got != c.want {
@@ -28,7 +30,8 @@ func TestTakes(t *testing.T) {
 		want  bool
 	}{
 		{nil, "a/b", true}, {[]string{"text/csv"}, "text/csv", true}, {[]string{"text/csv"}, "text/csv2", false},
-		{[]string{"image/*"}, "image/png", true}, {[]string{"image/*"}, "imagex/png", false}, {[]string{"*/*"}, "a/b", true},
+		{[]string{"image/*"}, "image/png", true}, {[]string{"image/*"}, "imagex/png", false},
+		{[]string{"*/*"}, "a/b", true},
 		{[]string{"text/csv", "image/png"}, "image/png", true}, {[]string{"image/png"}, media.Unknown, false},
 	} {
 		if media.Takes(c.types, c.t) != c.want {
@@ -46,8 +49,9 @@ func TestWords(t *testing.T) {
 	}
 	for word, ok := range map[string]bool{
 		"text/csv": true, "image/*": true, "*/*": true, "application/vnd.ms-excel": true, "image/svg+xml": true,
-		"": false, "csv": false, "text/": false, "/csv": false, "*/csv": false, "Text/CSV": false, "text/csv;a=b": false,
-		"text/csv\n": false, "te*t/x": false, "image/p*": false,
+		"": false, "csv": false, "text/": false, "/csv": false, "*/csv": false, "Text/CSV": false,
+		"text/csv;a=b": false,
+		"text/csv\n":   false, "te*t/x": false, "image/p*": false,
 	} {
 		if (media.CheckType(word) == nil) != ok {
 			t.Errorf("%q: %v", word, media.CheckType(word))

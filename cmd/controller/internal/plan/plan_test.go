@@ -270,7 +270,8 @@ func TestWhereAnOutputGoesByItsMountFrom(t *testing.T) {
 		r := newRun(func(r *runtimev1.PipelineRun) {
 			r.Spec.User = c.user
 			if c.user == "" {
-				r.Spec.Origin, r.Spec.Inputs["table"] = runtimev1.OriginSchedule, runtimev1.InputPath{Path: "userdata:/t"}
+				r.Spec.Origin = runtimev1.OriginSchedule
+				r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata:/t"}
 			}
 			if c.named != "" {
 				r.Spec.Outputs = map[string]string{"model": c.named}

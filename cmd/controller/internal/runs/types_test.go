@@ -19,18 +19,21 @@ func TestTypesOfUploads(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)
 	bucket := server.Bucket(t)
-	for key, stored := range map[string]string{"t.csv": "", "plain.csv": "text/plain", "t.png": "", "said": "text/csv"} {
+	for key, stored := range map[string]string{"t.csv": "", "plain.csv": "text/plain", "t.png": "",
+		"said": "text/csv"} {
 		_, err := server.PutObject(t.Context(), bucket, key, strings.NewReader("x"), 1,
 			minio.PutObjectOptions{ContentType: stored})
 		must(t, err)
 	}
 	types := map[string][]string{"table": {"text/csv"}}
-	for key, refused := range map[string]string{"t.csv": "", "said": "", "plain.csv": "is of type text/plain, and table takes text/csv",
-		"t.png": "is of type image/png, and table takes text/csv"} {
+	for key, refused := range map[string]string{"t.csv": "", "said": "",
+		"plain.csv": "is of type text/plain, and table takes text/csv",
+		"t.png":     "is of type image/png, and table takes text/csv"} {
 		run := &runtimev1.PipelineRun{}
 		run.Spec.Inputs = map[string]runtimev1.InputPath{"table": {Path: "userdata/in/" + key}}
 		p := &pass{ctx: t.Context(), run: run, s3: settings.Store{Client: server.Client}}
-		stages := []runtimev1.StageStatus{{Inputs: []runtimev1.ResolvedInput{{Name: "table", Bucket: bucket, Key: key}}}}
+		in := runtimev1.ResolvedInput{Name: "table", Bucket: bucket, Key: key}
+		stages := []runtimev1.StageStatus{{Inputs: []runtimev1.ResolvedInput{in}}}
 		got, err := p.pin(stages, types)
 		must(t, err)
 		if !strings.Contains(got, refused) || (refused == "") != (got == "") {

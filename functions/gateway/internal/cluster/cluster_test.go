@@ -275,7 +275,8 @@ func TestTypesOfInputs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for key, stored := range map[string]string{"in/t.csv": "", "in/t": "text/csv; charset=utf-8", "in/t.png": "",
-		"in/lie.csv": "image/png", "tables/a.csv": "", "tables/deep/b.csv": "", "tables/c": "text/csv", "mixed/a.csv": "",
+		"in/lie.csv": "image/png", "tables/a.csv": "", "tables/deep/b.csv": "", "tables/c": "text/csv",
+		"mixed/a.csv": "",
 		"mixed/b.png": "", "unknown/a": ""} {
 		_, err := w.s3.PutObject(t.Context(), w.bucket, "users/ann/file_groups/"+key, strings.NewReader("x"), 1,
 			minio.PutObjectOptions{ContentType: stored})
@@ -298,8 +299,9 @@ func TestTypesOfInputs(t *testing.T) {
 		v    routes.Variable
 		want string // "" is taken
 	}{
-		{"in/t.csv", csv, ""}, {"in/t", csv, ""}, {"in/t.png", csv, "userdata/in/t.png is of type image/png; it takes text/csv"},
-		{"in/lie.csv", csv, "is of type image/png"}, {"tables/", csv, ""},
+		{"in/t.csv", csv, ""}, {"in/t", csv, ""}, {"in/lie.csv", csv, "is of type image/png"},
+		{"in/t.png", csv, "userdata/in/t.png is of type image/png; it takes text/csv"},
+		{"tables/", csv, ""},
 		{"mixed/", csv, "b.png in it is of type image/png; it takes text/csv"},
 		{"unknown/", csv, "a in it is of type application/octet-stream"}, {"unknown/", routes.Variable{}, ""},
 		{"in/t.png", routes.Variable{ContentTypes: []string{"text/csv", "image/*"}}, ""},

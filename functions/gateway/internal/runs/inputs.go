@@ -86,7 +86,9 @@ func anything(ctx context.Context, box *s3.Box, prefix string, dataset bool) err
 
 // typesBelow says which file of a folder has a type that a variable does not take. Of many it looks at
 // the first ones.
-func typesBelow(ctx context.Context, box *s3.Box, prefix string, dataset bool, types []string) (wrong string, err error) {
+func typesBelow(ctx context.Context, box *s3.Box, prefix string, dataset bool, types []string) (
+	wrong string, err error,
+) {
 	seen, asked := 0, 0
 	for folders := []string{prefix}; len(folders) > 0; folders = folders[1:] {
 		options := minio.ListObjectsOptions{Prefix: folders[0], Recursive: !dataset}

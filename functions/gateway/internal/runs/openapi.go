@@ -95,7 +95,8 @@ func variablesSchema(all []routes.Variable, inputs bool) object {
 			form = v.Description + "; " + form
 		}
 		properties[v.Name] = object{
-			"type": "string", "description": form, "pattern": pattern, "x-datatypes": v.Datatypes, "x-content-types": v.ContentTypes,
+			"type": "string", "description": form, "pattern": pattern, "x-datatypes": v.Datatypes,
+			"x-content-types": v.ContentTypes,
 		}
 		if v.Required {
 			required = append(required, v.Name)
