@@ -24,6 +24,7 @@ type driver struct {
 	under    map[string]bool
 	answers  map[string]run.Answer
 	recorded bool
+	next     time.Time // when it looks again
 	observed time.Time // when it looked at commits last
 }
 
@@ -33,7 +34,7 @@ const neverMade = "somebody else's"
 // forget is the beginning of a process.
 func (d *driver) forget() {
 	d.life++
-	d.busy, d.dirty, d.hint, d.recorded, d.fails = false, false, false, false, 0
+	d.busy, d.dirty, d.hint, d.recorded, d.fails, d.next = false, false, false, false, 0, time.Time{}
 	d.taken, d.under, d.answers = map[string]time.Time{}, map[string]bool{}, map[string]run.Answer{}
 }
 
@@ -58,6 +59,21 @@ func (d *driver) later(most time.Duration, do func()) {
 }
 
 func (d *driver) clock() time.Time { return d.now.Add(d.skew) }
+
+// lookAt has a pass made at a time, or before: as a queue does it keeps the earliest only.
+func (d *driver) lookAt(t time.Time) {
+	if !d.next.IsZero() && !t.Before(d.next) {
+		return
+	}
+	d.next = t
+	life := d.life
+	d.after(t.Sub(d.now), func() {
+		if d.life == life && d.next.Equal(t) {
+			d.next = time.Time{}
+			d.wake()
+		}
+	})
+}
 
 // wake has a pass made, one after the other.
 func (d *driver) wake() {
@@ -242,12 +258,7 @@ func (d *driver) carryOut(actions []run.Action, failed func()) {
 	case run.KeepHint:
 		d.hint = true
 	case run.Look:
-		life := d.life
-		d.after(max(x.At.Sub(d.clock()), 10*time.Millisecond), func() {
-			if d.life == life {
-				d.wake()
-			}
-		})
+		d.lookAt(d.now.Add(max(x.At.Sub(d.clock()), 10*time.Millisecond)))
 	}
 	d.later(time.Second, func() { d.carryOut(actions[1:], failed) })
 }

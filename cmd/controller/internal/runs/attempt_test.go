@@ -190,7 +190,8 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// stepped is a running stage without retries after a step that saw this Job and this pod of it.
+// stepped is a running stage without retries after a step that saw this Job and this pod of it, and at
+// its end after the next.
 func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (runtimev1.StageStatus, []life.Action) {
 	t.Helper()
 	st := runtimev1.StageStatus{
@@ -202,11 +203,18 @@ func stepped(t *testing.T, job *batchv1.Job, pod *corev1.Pod, now time.Time) (ru
 	other := runtimev1.StageStatus{Name: "other", State: runtimev1.Pending, Needs: []string{"s"}}
 	o := &runtimev1.PipelineRun{Status: runtimev1.PipelineRunStatus{State: runtimev1.Running,
 		Stages: []runtimev1.StageStatus{st, other}}}
-	s, actions := life.Step(o, life.Seen{
+	seen := life.Seen{
 		Settings: life.Settings{ImagePull: time.Minute, Grace: time.Minute, Patience: time.Hour},
 		Attempts: map[string]life.Attempt{"s-1": readAttempt(job, pod)},
 		Commits:  map[string]life.Commit{"s": life.NoCommit},
-	}, now)
+	}
+	s, actions := life.Step(o, seen, now)
+	if o.Status = s; len(life.WantsFences(o, seen, now)) > 0 { // it is at its end
+		seen.Fences = seen.Commits
+		var more []life.Action
+		s, more = life.Step(o, seen, now)
+		actions = append(actions, more...)
+	}
 	return s.Stages[0], actions
 }
 
