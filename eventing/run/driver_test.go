@@ -202,7 +202,11 @@ func (d *driver) lookAtCommits(read *runtimev1.PipelineRun, seen *run.Seen, now 
 		}
 		seen.Commits[stage] = d.commitOf(stage)
 	}
-	for wanted := run.WantsFences(read, *seen, now); len(wanted) > 0; wanted = run.WantsFences(read, *seen, now) {
+	for {
+		wanted := run.WantsFences(read, *seen, now)
+		if len(wanted) == 0 {
+			return
+		}
 		for _, stage := range wanted {
 			if d.quiet {
 				d.fault("stage %s is to be closed, and nothing went wrong", stage)

@@ -122,7 +122,7 @@ func newWorld(seed uint64, step stepper) *world {
 	w := &world{
 		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, fence: closeCommit, quiet: seed%8 == 0, now: epoch,
 		commits: map[string]commit{},
-		calm: epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
+		calm:    epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
 		own: map[string]int{},
 	}
 	w.jumps = w.chance(0.3)

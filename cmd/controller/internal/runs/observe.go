@@ -93,7 +93,11 @@ func (p *pass) askStorage(seen *life.Seen) {
 		seen.Commits[name] = last
 	}
 	seen.Fences = map[string]life.Commit{}
-	for wanted := life.WantsFences(p.run, *seen, p.now); len(wanted) > 0; wanted = life.WantsFences(p.run, *seen, p.now) {
+	for {
+		wanted := life.WantsFences(p.run, *seen, p.now)
+		if len(wanted) == 0 {
+			return
+		}
 		for _, name := range wanted {
 			if last != life.Unknown {
 				last = p.closeCommit(name)
