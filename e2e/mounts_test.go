@@ -114,7 +114,8 @@ func TestMounts(t *testing.T) {
 		box, key string
 	}{
 		{owner, "pressed", "elm/leaf"}, {owner, "pressed", anns},
-		{m, "tables", "constant/names"}, {m, "tables", "constant/v1/model.txt"}, {m, "tables", "other"}, {m, "tables", anns},
+		{m, "tables", "constant/names"}, {m, "tables", "constant/v1/model.txt"}, {m, "tables", "other"},
+		{m, "tables", anns},
 		{m, "results", "old"}, {m, "results", anns},
 	} {
 		put(x.m, x.box, x.key)
@@ -217,7 +218,8 @@ func TestMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.PutObject(t.Context(), s.Bucket, anns, strings.NewReader("x"), 1, minio.PutObjectOptions{}); err == nil {
+	_, err = c.PutObject(t.Context(), s.Bucket, anns, strings.NewReader("x"), 1, minio.PutObjectOptions{})
+	if err == nil {
 		t.Error("the session that stores what calls write writes a user's file")
 	}
 }

@@ -61,7 +61,8 @@ cat /visitors/incoming/*.csv /weights/base/resnet.pt > "$UNIP_PIPELINE_MODEL/m" 
 	cat "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" > "$UNIP_PIPELINE_MODEL/m"
 echo log > "$UNIP_PIPELINE_LOG/l"
 ls -A /weights > "$UNIP_PIPELINE_PATHS/weights"
-printf '%s\n' "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" "$UNIP_PIPELINE_MODEL" "$UNIP_PIPELINE_LOG" > "$UNIP_PIPELINE_PATHS/paths"`))
+printf '%s\n' "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_BASE" "$UNIP_PIPELINE_MODEL" \
+	"$UNIP_PIPELINE_LOG" > "$UNIP_PIPELINE_PATHS/paths"`))
 }
 
 // Variables lie where connectedBoxes have their files, and outputs go where the pipeline says: to the

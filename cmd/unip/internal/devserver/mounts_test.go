@@ -55,8 +55,9 @@ func TestEnvironmentLeadsToMounts(t *testing.T) {
 	t.Parallel()
 	all := devserver.Mounts{{Path: "/tables", Local: "/home/ann/boxes/data"}}
 	for value, want := range map[string]string{
-		"/tables": "/home/ann/boxes/data", "/tables/": "/home/ann/boxes/data/", "/tables/a/b": "/home/ann/boxes/data/a/b",
-		"/tables/a/": "/home/ann/boxes/data/a/", "/tablesx": "/tablesx", "x/tables": "x/tables", "": "",
+		"/tables": "/home/ann/boxes/data", "/tables/": "/home/ann/boxes/data/",
+		"/tables/a/b": "/home/ann/boxes/data/a/b",
+		"/tables/a/":  "/home/ann/boxes/data/a/", "/tablesx": "/tablesx", "x/tables": "x/tables", "": "",
 	} {
 		if got := all.Value(value); got != want {
 			t.Errorf("%q leads to %q, want %q", value, got, want)
