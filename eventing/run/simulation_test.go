@@ -332,7 +332,7 @@ func TestSimulationFindsMistakes(t *testing.T) {
 	}
 	for name, fence := range fences {
 		t.Run(name, func(t *testing.T) {
-			seed, w := firstWrong(2000, run.Step, func(w *world) { w.fence = fence })
+			seed, w := firstWrong(12000, run.Step, func(w *world) { w.fence = fence })
 			if w == nil {
 				t.Fatal("nobody noticed")
 			}
