@@ -188,7 +188,9 @@ func TestDatasetOfAnotherModule(t *testing.T) {
 		}
 	}
 	apply(reader, fmt.Sprintf(readerHead, reader.Namespace, owner.Namespace,
-		stage("count", "leaves", "result", `find /herbarium "$UNIP_PIPELINE_LEAVES" -type f | sort -u > "$UNIP_PIPELINE_RESULT/files"
+		stage("count", "leaves", "result", `
+python3 -c 'import os, sys; print("\n".join(sorted({os.path.join(d, f) for a in sys.argv[1:]
+	for d, _, all in os.walk(a) for f in all})))' /herbarium "$UNIP_PIPELINE_LEAVES" > "$UNIP_PIPELINE_RESULT/files"
 cat /herbarium/*.csv /herbarium/sub/*.csv > "$UNIP_PIPELINE_RESULT/leaves"`)))
 	awaitReady(t, reader)
 	begin := func() *runtimev1.PipelineRun {

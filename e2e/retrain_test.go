@@ -21,7 +21,7 @@ func TestRetrainedWhileCallsGoOn(t *testing.T) {
 	t.Parallel()
 	const password = "change-me"
 	m := cleared(t, "pu-ann-pa-digits")
-	if err := m.Apply(t.Context(), "../examples/digits/manifests"); err != nil {
+	if err := m.Apply(t.Context(), "examples/digits/manifests"); err != nil {
 		t.Fatal(err)
 	}
 	awaitReady(t, m)
