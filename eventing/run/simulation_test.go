@@ -276,7 +276,7 @@ var fences = map[string]func(w *world, stage string) run.Commit{
 		return run.NoCommit
 	},
 	"a fence replaces what is committed": func(w *world, stage string) run.Commit {
-		w.commits[stage] = commit{closed: true, at: w.now}
+		w.commits[stage] = commit{attempt: w.commits[stage].attempt, closed: true, at: w.now}
 		return run.NoCommit
 	},
 }

@@ -44,9 +44,10 @@ func (w *world) judge() {
 // judgeEnd looks at the end of a run: storage has closed what has begun and has not succeeded.
 func (w *world) judgeEnd(s runtimev1.PipelineRunStatus) {
 	for _, st := range s.Stages {
-		if st.Attempt > 0 && st.State != runtimev1.Succeeded && !w.commits[st.Name].closed && !w.givenUp(st) {
-			w.fault("the run ends, and stage %s, which is %s, is not closed (it has a commit: %t)", st.Name, st.State,
-				w.commits[st.Name].attempt > 0)
+		c := w.commits[st.Name]
+		if st.Attempt > 0 && st.State != runtimev1.Succeeded && (!c.closed || c.attempt > 0) && !w.givenUp(st) {
+			w.fault("the run ends, and stage %s, which is %s, is closed: %t, and has a commit: %t", st.Name, st.State,
+				c.closed, c.attempt > 0)
 		}
 	}
 }

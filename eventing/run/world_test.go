@@ -121,9 +121,8 @@ func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.Int
 func newWorld(seed uint64, step stepper) *world {
 	w := &world{
 		Rand: rand.New(rand.NewPCG(seed, 1)), step: step, fence: closeCommit, quiet: seed%8 == 0, now: epoch,
-		commits: map[string]commit{},
-		calm:    epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
-		own: map[string]int{},
+		calm: epoch.Add(chaosLasts), ready: epoch, room: epoch, patience: 2 * time.Hour, waits: map[string]time.Time{},
+		own: map[string]int{}, commits: map[string]commit{},
 	}
 	w.jumps = w.chance(0.3)
 	if w.chance(0.2) {
