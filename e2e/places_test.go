@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -167,14 +165,9 @@ spec: {box: sheets, path: leaves/pressed, license: CC-BY}
 func TestDatasetOfAnotherModule(t *testing.T) {
 	t.Parallel()
 	owner, reader := cleared(t, "pu-e2e-pa-herbarium"), cleared(t, "pu-e2e-pa-reader")
-	dir := t.TempDir()
 	apply := func(m *live.Module, text string) {
 		t.Helper()
-		file := filepath.Join(dir, m.Namespace+".yaml")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := m.Apply(t.Context(), file); err != nil {
+		if err := m.ApplyText(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
 )
+
+// listedAtOnce is how many folders are listed at once.
+const listedAtOnce = 16
 
 // ErrNoFolder: what lies below a prefix cannot become a folder of files.
 var ErrNoFolder = errors.New("it cannot become a folder of files")
@@ -31,17 +37,24 @@ func Folder(ctx context.Context, c *minio.Client, bucket, prefix string, most in
 	return l.all, err
 }
 
-// WithoutUsers is Folder without users' files; an empty prefix is the whole bucket. It asks for one
-// folder after the other: a listing of all keys would show users' names.
+// WithoutUsers is Folder without users' files; an empty prefix is the whole bucket. It asks for each
+// folder, several at once: a listing of all keys would show users' names.
 func WithoutUsers(ctx context.Context, c *minio.Client, bucket, prefix string, most int) ([]Listed, error) {
 	l := listing{bucket: bucket, prefix: prefix, most: most}
 	for folders := []string{prefix}; len(folders) > 0; {
-		folder := folders[0]
-		below, err := l.list(ctx, c, folder, false)
-		if err != nil {
+		below := make([][]string, len(folders))
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(listedAtOnce)
+		for i, folder := range folders {
+			g.Go(func() (err error) {
+				below[i], err = l.list(ctx, c, folder, false)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
 			return nil, err
 		}
-		folders = append(folders[1:], below...)
+		folders = slices.Concat(below...)
 	}
 	return l.all, nil
 }
@@ -50,7 +63,9 @@ func WithoutUsers(ctx context.Context, c *minio.Client, bucket, prefix string, m
 type listing struct {
 	bucket, prefix string
 	most           int
-	all            []Listed
+
+	mu  sync.Mutex
+	all []Listed
 }
 
 // list adds the objects of a folder, and of those in it when it is deep. Otherwise it gives the
@@ -78,6 +93,8 @@ func (l *listing) list(ctx context.Context, c *minio.Client, folder string, deep
 }
 
 func (l *listing) add(o minio.ObjectInfo) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	name := strings.TrimPrefix(o.Key, l.prefix)
 	switch {
 	case name == "": // the marker of the folder itself

@@ -284,6 +284,13 @@ func TestTypesOfInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for i := range 40 { // more than the storage is asked about
+		_, err := w.s3.PutObject(t.Context(), w.bucket, fmt.Sprintf("users/ann/file_groups/many/%d", i),
+			strings.NewReader("x"), 1, minio.PutObjectOptions{ContentType: "text/csv"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	try := func(path string, v routes.Variable) (int, map[string]any) {
 		t.Helper()
 		v.Name = "table"
@@ -301,7 +308,7 @@ func TestTypesOfInputs(t *testing.T) {
 	}{
 		{"in/t.csv", csv, ""}, {"in/t", csv, ""}, {"in/lie.csv", csv, "is of type image/png"},
 		{"in/t.png", csv, "userdata/in/t.png is of type image/png; it takes text/csv"},
-		{"tables/", csv, ""},
+		{"tables/", csv, ""}, {"many/", csv, ""},
 		{"mixed/", csv, "b.png in it is of type image/png; it takes text/csv"},
 		{"unknown/", csv, "a in it is of type application/octet-stream"}, {"unknown/", routes.Variable{}, ""},
 		{"in/t.png", routes.Variable{ContentTypes: []string{"text/csv", "image/*"}}, ""},

@@ -108,8 +108,10 @@ func typesBelow(ctx context.Context, box *s3.Box, prefix string, dataset bool, t
 				return "", nil
 			}
 			t := media.Of("", o.Key)
-			if t == media.Unknown && asked < maxAsked {
-				asked++
+			if t == media.Unknown {
+				if asked++; asked > maxAsked {
+					continue
+				}
 				info, err := box.StatObject(ctx, box.Bucket, o.Key, minio.StatObjectOptions{})
 				if err != nil && !s3.IsMissing(err) {
 					return "", err

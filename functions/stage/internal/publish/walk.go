@@ -14,6 +14,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/functions/internal/regular"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
 	"github.com/unip-knative/unip/functions/stage/internal/volume"
 )
@@ -94,7 +95,7 @@ func (w *walker) entry(root *os.Root, p, name string) error {
 		defer below.Close()
 		return w.folder(below, p+"/")
 	}
-	f, err := regular(p, info)
+	f, err := foundOf(p, info)
 	if err != nil {
 		return err
 	}
@@ -144,12 +145,12 @@ func checkCopy(to stage.Folder, p string) error {
 	return nil
 }
 
-// regular is the file that info is of, when it is a file with one name.
-func regular(p string, info fs.FileInfo) (found, error) {
+// foundOf is the file that info is of, when it is a file with one name.
+func foundOf(p string, info fs.FileInfo) (found, error) {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	switch m := info.Mode(); {
 	case !m.IsRegular():
-		return found{}, storage.Permanentf("%q is a %s; outputs may hold files and folders only", p, volume.Kind(m))
+		return found{}, storage.Permanentf("%q is a %s; outputs may hold files and folders only", p, regular.Kind(m))
 	case !ok:
 		return found{}, fmt.Errorf("%q: the system does not say which file it is", p)
 	case s.Nlink > 1:
@@ -176,7 +177,7 @@ func open(root *os.Root, f found) (*os.File, error) {
 	info, err := file.Stat()
 	if err == nil {
 		var now found
-		if now, err = regular(f.path, info); err == nil && now == f {
+		if now, err = foundOf(f.path, info); err == nil && now == f {
 			return file, nil
 		}
 	}

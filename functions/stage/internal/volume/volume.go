@@ -14,6 +14,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/unip-knative/unip/functions/internal/regular"
 	"github.com/unip-knative/unip/functions/stage/internal/storage"
 )
 
@@ -27,7 +28,7 @@ func Open(mountPoint string) (*Volume, error) {
 		return nil, fmt.Errorf("opening the stage's volume: %w", err)
 	}
 	if !info.IsDir() {
-		return nil, storage.Permanentf("the stage's volume %q is a %s", mountPoint, Kind(info.Mode()))
+		return nil, storage.Permanentf("the stage's volume %q is a %s", mountPoint, regular.Kind(info.Mode()))
 	}
 	root, err := os.OpenRoot(mountPoint)
 	if err != nil {
@@ -49,7 +50,7 @@ func (v *Volume) Folder(variable string) (*os.Root, error) {
 		return nil, Final(fmt.Errorf("the folder %q: %w", variable, err))
 	}
 	if !info.IsDir() {
-		return nil, storage.Permanentf("%q is a %s in the place of the variable's folder", variable, Kind(info.Mode()))
+		return nil, storage.Permanentf("%q is a %s in the place of the variable's folder", variable, regular.Kind(info.Mode()))
 	}
 	folder, err := v.root.OpenRoot(variable)
 	if err != nil {
@@ -88,7 +89,7 @@ func Create(folder *os.Root, name string) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = storage.Permanentf("%q is a %s", name, Kind(info.Mode()))
+		err = storage.Permanentf("%q is a %s", name, regular.Kind(info.Mode()))
 	}
 	if err != nil {
 		_ = file.Close()
@@ -104,24 +105,4 @@ func Final(err error) error {
 		return &storage.Permanent{Err: err}
 	}
 	return err
-}
-
-// Kind names what is there.
-func Kind(m fs.FileMode) string {
-	switch {
-	case m.IsRegular():
-		return "file"
-	case m.IsDir():
-		return "folder"
-	case m&fs.ModeSymlink != 0:
-		return "symbolic link"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	default:
-		return "special file"
-	}
 }
