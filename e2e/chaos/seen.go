@@ -25,6 +25,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 // seen is what a watch has seen while the runs were under way.
@@ -61,12 +62,17 @@ func (s *seen) follow(ctx context.Context, w *world, list client.ObjectList) {
 		switch o := e.Object.(type) {
 		case *batchv1.Job:
 			s.jobs[o.Name] = judge.Job{Name: o.Name, Run: o.Labels[runtimev1.RunLabel],
-				Created: o.CreationTimestamp.Time}
+				Created: o.CreationTimestamp.Time, Completes: onlyPublishes(&o.Spec.Template.Spec)}
 		case *runtimev1.PipelineRun:
 			s.runs[o.Name] = *o
 		}
 		s.mu.Unlock()
 	}
+}
+
+// onlyPublishes reports a pod with no container but the one that copies outputs.
+func onlyPublishes(pod *corev1.PodSpec) bool {
+	return len(pod.InitContainers) == 0 && len(pod.Containers) == 1 && pod.Containers[0].Name == stage.PublishContainer
 }
 
 func (s *seen) counts() string {

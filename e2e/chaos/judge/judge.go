@@ -77,6 +77,9 @@ const (
 type Job struct {
 	Name, Run string
 	Created   time.Time
+	// Completes: it runs nothing of the user's, and ends the copies of a stage that has committed its
+	// outputs. A cancelled run may still do that.
+	Completes bool
 }
 
 // Left is something that is there after the end.
@@ -212,7 +215,7 @@ func (j *judge) call(c Call) {
 			continue
 		}
 		for _, x := range j.Jobs {
-			if x.Run == r.Name && x.Created.After(c.Cancelled.Add(stopTakes)) {
+			if x.Run == r.Name && !x.Completes && x.Created.After(c.Cancelled.Add(stopTakes)) {
 				j.find(AfterEnd, x.Name, "made %s after its run was cancelled",
 					x.Created.Sub(c.Cancelled).Round(time.Second))
 			}

@@ -180,6 +180,10 @@ func TestWhatIsPlantedIsFound(t *testing.T) {
 			change(f, "slow-1", func(r *judge.Run) { r.Ended = at(20) })
 			f.Jobs = append(f.Jobs, job("c2", "slow-1", 10))
 		}, judge.AfterEnd},
+		"no more than the copies of a stage that had committed": {func(f *judge.Facts) {
+			change(f, "slow-1", func(r *judge.Run) { r.Ended = at(20) })
+			f.Jobs = append(f.Jobs, judge.Job{Name: "c2", Run: "slow-1", Created: at(10), Completes: true})
+		}, ""},
 		"two runs at once": {func(f *judge.Facts) {
 			f.Jobs = append(f.Jobs, job("t0", "turns-2", 3))
 		}, judge.OverLimit},
