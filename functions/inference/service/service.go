@@ -37,10 +37,11 @@ var (
 	ErrFileChanged = files.ErrChanged
 )
 
-// Source is where a model comes from, File what it has fetched.
+// Source is where a model comes from, Changing one whose model may change, File what it has fetched.
 type (
-	Source = model.Source
-	File   = model.File
+	Source   = model.Source
+	Changing = model.Changing
+	File     = model.File
 )
 
 // Files serves the FILE values of calls from Boxes that the component is connected to; Storage is

@@ -49,7 +49,8 @@ environment is your own with the manifest's env. A function in a file of the con
 /app/serve.py:f, is that file below --dir, or its nearest end: serve.py. A
 model is looked for below --boxes, a folder per DataBox: the object of modelPath, in
 <boxes>/<box>/…; while it is not there, calls are answered with 503, as in a cluster, and when it
-comes or changes, it is loaded. Everybody who calls is the user local, which the function is told
+comes, it is loaded. When it changes, a fresh worker loads it beside the old one, as in a cluster, and one
+that cannot be loaded leaves the old one in service. Everybody who calls is the user local, which the function is told
 when an API of the component has identityPassThrough. FILE values of calls are files
 below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. So are the folders of
 connectedBoxes: s3Path of a box is <boxes>/<box>/<s3Path>, and variables of the manifest's env that name
@@ -143,6 +144,7 @@ func (s *serving) run(c *cobra.Command) error {
 	defer undo()
 	o.Env = environment(m, x, mounts, c.ErrOrStderr())
 	if x.Model != nil {
+		o.Updates = x.Model.Updates
 		if o.Model, err = s.model(*x.Model, o.Log); err != nil {
 			return err
 		}

@@ -1,7 +1,7 @@
 // Package devserver serves one inference function from a checkout, before there is an image: the
 // server of functions/inference in this process, worker.py in processes of the developer's Python,
-// a folder in the role of the boxes. It starts the function again when its code or its model
-// changes.
+// a folder in the role of the boxes. It starts the function again when its code changes; a model
+// that changes is taken up as in a cluster.
 package devserver
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/functions/inference/worker"
+	"github.com/unip-knative/unip/translate/manifest"
 )
 
 // Options of a server.
@@ -34,10 +35,10 @@ type Options struct {
 	Workers     int
 	Timeout     time.Duration // of one call
 	Model       *Model        // nil: without
+	Updates     string        // how a newer model is taken up, a value of manifest.ModelUpdates
 	Folders     *Folders      // for FILE values; nil: without
 	Shown       bool          // the function may know who calls: "local"
-	// Reload starts the function again when a file of Python below Dir changes. A changed model
-	// always does.
+	// Reload starts the function again when a file of Python below Dir changes.
 	Reload bool
 	// Listener is where HTTP is served. Hosts are names of this machine by which it may be called
 	// besides.
@@ -140,7 +141,7 @@ func refuse(w http.ResponseWriter, status int, slug, detail string) {
 	})
 }
 
-// generation is the function as it was read once: its code and its model do not change any more.
+// generation is the function as it was read once: its code does not change any more.
 type generation struct {
 	service *service.Service
 	process *process
@@ -158,7 +159,7 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		Queue: queue, Timeout: s.Timeout, Unsigned: true,
 	}
 	if s.Model != nil {
-		o.Model = s.Model
+		o.Model, o.InPlace = s.Model, s.Updates == manifest.Restart
 	}
 	log := slog.New(g.log)
 	o.AccessLog = func(c service.Call) {
@@ -197,6 +198,9 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		g.service.Handler().ServeHTTP(w, r.WithContext(ctx))
 	}))
 	go s.look(g)
+	if s.Updates != manifest.Off {
+		go g.service.Follow(g.ctx, look)
+	}
 	go s.await(g)
 	return g, nil
 }
@@ -279,13 +283,18 @@ func (s *server) attend(ctx context.Context, g *generation, code *code, failed <
 			if s.Model == nil {
 				continue
 			}
-			switch s.Model.poll() {
-			case came:
-				s.Log.Info("the model is here")
-				go s.look(g)
-			case changed:
+			switch found := s.Model.poll(); {
+			case found == same:
+			case ended == nil: // it may be what was wrong
 				s.Log.Info("the model has changed, starting again")
 				return true, nil
+			case found == came:
+				s.Log.Info("the model is here")
+				go s.look(g)
+			case s.Updates == manifest.Off:
+				s.Log.Info("the model has changed; it is not taken up, for model-updates is off")
+			default:
+				s.Log.Info("the model has changed, a fresh worker loads it")
 			}
 		}
 	}

@@ -183,3 +183,78 @@ func TestLines(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// A model that changes is loaded by a fresh worker beside the old one: a call that goes on is answered by
+// the model that it began with, no call fails, and nothing is started again.
+func TestAModelThatChangesWhileACallGoesOn(t *testing.T) {
+	t.Parallel()
+	dir, boxes := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(dir, "m.py"), `
+import os, time
+
+def load(path):
+    with open(path) as f:
+        return f.read()
+
+def predict(inputs: list, model):
+    if inputs:
+        open("begun", "w").close()
+    while inputs and not os.path.exists("go"):
+        time.sleep(0.005)
+    return {"model": model, "supervisor": str(os.getppid())}
+`)
+	model := filepath.Join(boxes, "weights", "m.txt")
+	write(t, model, "the first")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if err := Run(t.Context(), Options{
+			Component: "leaf", Inference: "m:predict", Loader: "m:load", Python: "python3", Dir: dir, Env: os.Environ(),
+			Workers: 1, Timeout: time.Hour, Model: OpenModel(boxes, "weights", "m.txt"), Updates: "swap",
+			Listener: l, Output: io.Discard, Log: slog.New(slog.DiscardHandler),
+		}); err != nil {
+			t.Error(err)
+		}
+	}()
+	call := func(body string) string {
+		t.Helper()
+		res, err := http.Post("http://"+l.Addr().String()+"/predict", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%d %s %v", res.StatusCode, b, err)
+		}
+		return string(b)
+	}
+	await := func(what string, is func() bool) {
+		t.Helper()
+		tick, deadline := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
+		defer tick.Stop()
+		for !is() {
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatal(what)
+			}
+		}
+	}
+	first := call("{}")
+	long := make(chan string, 1)
+	go func() { long <- call(`{"inputs":[{"name":"x","datatype":"str","data":"x"}]}`) }()
+	await("the call", func() bool { _, err := os.Stat(filepath.Join(dir, "begun")); return err == nil })
+	write(t, model, "the second one")
+	await("the newer model", func() bool { return strings.Contains(call("{}"), "the second one") })
+	write(t, filepath.Join(dir, "go"), "")
+	if got := <-long; got != first {
+		t.Errorf("the call that went on: %s, want %s", got, first)
+	}
+	if got := call("{}"); got != strings.Replace(first, "the first", "the second one", 1) {
+		t.Errorf("not of the same supervisor: %s, before %s", got, first)
+	}
+}

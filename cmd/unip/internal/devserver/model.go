@@ -14,7 +14,8 @@ import (
 	"github.com/unip-knative/unip/functions/inference/service"
 )
 
-// Model is a model that lies in a folder in the role of a box. It implements service.Source.
+// Model is a model that lies in a folder in the role of a box. It implements service.Changing: a
+// newer version lies where the older one did, and a worker keeps what it has loaded.
 type Model struct {
 	boxes, name string // the folder of boxes, and the model's path below it
 	path        string
@@ -74,6 +75,19 @@ func (m *Model) Fetch(context.Context) (service.File, error) {
 	}
 	return service.File{Path: m.path, ETag: m.current, Size: m.size}, nil
 }
+
+// Look is the version that Fetch would give.
+func (m *Model) Look(context.Context) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current == "" {
+		return "", service.ErrMissing
+	}
+	return m.current, nil
+}
+
+// Keep has nothing to do: the files are the developer's.
+func (*Model) Keep(bool) error { return nil }
 
 // event is what a look has found.
 type event int
