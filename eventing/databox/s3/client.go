@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -23,6 +24,54 @@ type Box struct {
 	Usage *databox.UsageRef
 
 	room room
+
+	session string       // its file
+	place   place        // as the session said when the box was opened
+	seen    atomic.Int64 // the file's modification time when it was compared
+}
+
+// place is what a session says besides its keys.
+type place struct {
+	endpoint, region, bucket, prefix string
+	usage                            databox.UsageRef
+}
+
+func placeOf(s databox.Session) place {
+	p := place{endpoint: s.Endpoint, region: s.Region, bucket: s.Bucket, prefix: s.Prefix}
+	if s.Usage != nil {
+		p.usage = *s.Usage
+	}
+	return p
+}
+
+// Reopen is a box that is kept open, while its session tells of the same place, else the box opened
+// anew: a dataset's folder may become another one, and the S3 server as well. box is nil at first. One
+// whose session cannot be read stays open.
+func Reopen(box *Box, path string, opened func(databox.Session), options ...Option) (*Box, error) {
+	if box != nil && !box.moved() {
+		return box, nil
+	}
+	return Open(path, opened, options...)
+}
+
+func (b *Box) moved() bool {
+	info, err := os.Stat(b.session)
+	if err != nil {
+		return false
+	}
+	changed := info.ModTime().UnixNano()
+	if changed == b.seen.Load() {
+		return false
+	}
+	s, err := databox.ReadSession(b.session)
+	if err != nil {
+		return false
+	}
+	if placeOf(s) == b.place {
+		b.seen.Store(changed)
+		return false
+	}
+	return true
 }
 
 // Open opens the box of the session file at path. The file is looked at again for every request and
@@ -38,7 +87,7 @@ func Open(path string, opened func(databox.Session), options ...Option) (*Box, e
 	if err != nil {
 		return nil, err
 	}
-	return &Box{Client: c, Bucket: s.Bucket, Prefix: s.Prefix, Usage: s.Usage}, nil
+	return &Box{Client: c, Bucket: s.Bucket, Prefix: s.Prefix, Usage: s.Usage, session: path, place: placeOf(s)}, nil
 }
 
 // Option changes how a client behaves.

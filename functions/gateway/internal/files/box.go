@@ -51,7 +51,8 @@ func (s signer) life(d time.Duration) (time.Duration, error) {
 }
 
 // Boxes opens boxes from a folder that has one folder with sessions for each (files.json,
-// get-links.json, put-links.json), and keeps them open.
+// get-links.json, put-links.json), and keeps them open. One whose session tells of another place, as
+// when a dataset's folder becomes another one, is opened anew.
 type Boxes struct {
 	Dir string
 	// Prefix is what the names of boxes have before those of the folders.
@@ -70,11 +71,14 @@ type Boxes struct {
 func (b *Boxes) Open(name string) (*Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if x, ok := b.open[name]; ok {
+	looked, err := b.lookLocked(name)
+	if x, ok := b.open[name]; ok && x.Box == looked {
 		return x, nil
 	}
-	x := &Box{Dataset: b.Dataset != nil && b.Dataset(name)}
-	var err error
+	if err != nil {
+		return nil, err
+	}
+	x := &Box{Box: looked, Dataset: b.Dataset != nil && b.Dataset(name)}
 	if x.gets, err = b.signer(name, databox.GetLinks); err != nil {
 		return nil, err
 	}
@@ -82,9 +86,6 @@ func (b *Boxes) Open(name string) (*Box, error) {
 		if x.puts, err = b.signer(name, databox.PutLinks); err != nil {
 			return nil, err
 		}
-	}
-	if x.Box, err = b.lookLocked(name); err != nil {
-		return nil, err
 	}
 	if b.open == nil {
 		b.open = map[string]*Box{}
@@ -101,10 +102,7 @@ func (b *Boxes) Look(name string) (*s3.Box, error) {
 }
 
 func (b *Boxes) lookLocked(name string) (*s3.Box, error) {
-	if x, ok := b.looked[name]; ok {
-		return x, nil
-	}
-	x, err := s3.Open(b.session(name, databox.Files), nil)
+	x, err := s3.Reopen(b.looked[name], b.session(name, databox.Files), nil)
 	if err != nil {
 		return nil, err
 	}

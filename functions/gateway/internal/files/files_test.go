@@ -42,47 +42,48 @@ func newWorld(t *testing.T) world {
 	w.dir = dir
 	for box, uses := range map[string][]databox.Access{
 		"userdata": {databox.Files, databox.GetLinks, databox.PutLinks}, "herbarium": {databox.Files, databox.GetLinks},
-		"pressed": {databox.Files, databox.GetLinks},
 	} {
-		if err := os.MkdirAll(filepath.Join(dir, box), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for _, use := range uses {
-			g, err := databox.UseOf(w.bucket, box != "userdata", use, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			prefix := ""
-			if box == "pressed" {
-				prefix = "leaves/pressed/"
-			}
-			usage := databox.Grant{Bucket: w.usage.Bucket, Access: databox.Read, Keys: []string{w.usage.Key}}
-			policy, err := databox.Policy(g.Below(prefix), usage)
-			if err != nil {
-				t.Fatal(err)
-			}
-			keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-			s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy,
-				2*time.Hour)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Endpoint, s.Region, s.Bucket, s.Prefix = w.s3.Endpoint, "us-east-1", w.bucket, prefix
-			if box == "userdata" && use == databox.Files {
-				s.Usage = &w.usage
-			}
-			b, err := json.Marshal(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, box, string(use)+".json"), b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.session(t, box, "", uses...)
 	}
+	w.session(t, "pressed", "leaves/pressed/", databox.Files, databox.GetLinks)
 	boxes := &files.Boxes{Dir: dir, Dataset: func(box string) bool { return box != "userdata" }}
 	w.Handler = &files.Handler{Boxes: []string{"herbarium", "pressed", "userdata", "late"}, Open: boxes.Open}
 	return w
+}
+
+// session writes sessions of a box, whose keys begin with prefix.
+func (w world) session(t *testing.T, box, prefix string, uses ...databox.Access) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(w.dir, box), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, use := range uses {
+		g, err := databox.UseOf(w.bucket, box != "userdata", use, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		usage := databox.Grant{Bucket: w.usage.Bucket, Access: databox.Read, Keys: []string{w.usage.Key}}
+		policy, err := databox.Policy(g.Below(prefix), usage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+		s, err := s3.AssumeRole(t.Context(), http.DefaultClient, w.s3.Endpoint, "us-east-1", keys, policy, 2*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Endpoint, s.Region, s.Bucket, s.Prefix = w.s3.Endpoint, "us-east-1", w.bucket, prefix
+		if box == "userdata" && use == databox.Files {
+			s.Usage = &w.usage
+		}
+		b, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(w.dir, box, string(use)+".json"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // call calls the API as a user; path may have a query.
@@ -529,4 +530,38 @@ func TestADatasetThatIsAFolder(t *testing.T) {
 	if code, _, _ := w.call(t, http.MethodPut, "ann", "pressed/oak/2.png"); code != http.StatusForbidden {
 		t.Errorf("a PUT: %d", code)
 	}
+}
+
+// A dataset whose folder becomes another one shows that, without a restart: its session says so. One that
+// is only renewed goes on as before.
+func TestADatasetThatMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, key := range []string{"leaves/pressed/oak/1.png", "leaves/dried/elm/1.png"} {
+		w.s3.Put(t, w.bucket, key, key)
+	}
+	shows := func(group string, want bool) {
+		t.Helper()
+		code, body, _ := w.call(t, http.MethodGet, "ann", "pressed/"+group+"/1.png")
+		if !want {
+			if code != http.StatusNotFound {
+				t.Errorf("%s: %d %v", group, code, body)
+			}
+			return
+		}
+		if code != http.StatusOK {
+			t.Errorf("%s: %d %v", group, code, body)
+			return
+		}
+		if code, text := send(t, http.MethodGet, body["presigned_get_url"].(string), ""); code != http.StatusOK ||
+			!strings.HasSuffix(text, "/"+group+"/1.png") {
+			t.Errorf("%s: %d %s", group, code, text)
+		}
+	}
+	shows("oak", true)
+	w.session(t, "pressed", "leaves/pressed/", databox.Files, databox.GetLinks) // it is renewed
+	shows("oak", true)
+	w.session(t, "pressed", "leaves/dried/", databox.Files, databox.GetLinks)
+	shows("elm", true)
+	shows("oak", false)
 }

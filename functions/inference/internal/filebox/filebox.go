@@ -47,11 +47,8 @@ type Boxes struct {
 func (b *Boxes) box(name string) (*s3.Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if x, ok := b.open[name]; ok {
-		return x, nil
-	}
 	session := filepath.Join(b.Dir, strings.TrimPrefix(name, b.Prefix), databox.SessionKey)
-	x, err := s3.Open(session, func(s databox.Session) {
+	x, err := s3.Reopen(b.open[name], session, func(s databox.Session) {
 		b.Log.Info("S3 session opened", "box", name,
 			"bucket", s.Bucket, "access_key_id", s.AccessKeyID, "expires", s.Expiration)
 	})

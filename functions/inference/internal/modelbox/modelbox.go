@@ -62,15 +62,11 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 	if err := databox.CheckModelKey(s.Object); err != nil {
 		return model.File{}, fmt.Errorf("%w: %w", model.ErrInvalid, err)
 	}
-	if s.box == nil {
-		box, err := s3.Open(s.Session, func(session databox.Session) {
-			s.Log.Info("S3 session opened",
-				"bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)
-		})
-		if err != nil {
-			return model.File{}, fmt.Errorf("%w: %w", model.ErrUnavailable, err)
-		}
-		s.box = box
+	first := s.box == nil
+	if err := s.open(); err != nil {
+		return model.File{}, err
+	}
+	if first {
 		if err := errors.Join(s.removeUnfinished(), empty(s.Next)); err != nil {
 			s.Log.Error("removing what a former start of this server has fetched in part", "error", err)
 		}
@@ -99,6 +95,19 @@ func (s *Source) Fetch(ctx context.Context) (model.File, error) {
 	}
 	s.some = true
 	return got, nil
+}
+
+// open opens the box of the session, or leaves the one open that it tells of.
+func (s *Source) open() error {
+	box, err := s3.Reopen(s.box, s.Session, func(session databox.Session) {
+		s.Log.Info("S3 session opened",
+			"bucket", session.Bucket, "access_key_id", session.AccessKeyID, "expires", session.Expiration)
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", model.ErrUnavailable, err)
+	}
+	s.box = box
+	return nil
 }
 
 // etagOf is the object's, or made of those of a folder's files and their names.

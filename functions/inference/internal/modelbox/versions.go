@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/unip-knative/unip/functions/inference/internal/model"
 )
 
 // There are two places for versions of the model: its own, and one in Next. A version is fetched
@@ -20,8 +18,8 @@ func (s *Source) beside() string { return filepath.Join(s.Next, filepath.Base(s.
 
 // Look is the ETag of what is in the box.
 func (s *Source) Look(ctx context.Context) (string, error) {
-	if s.box == nil {
-		return "", fmt.Errorf("%w: its session is not there", model.ErrUnavailable)
+	if err := s.open(); err != nil {
+		return "", err
 	}
 	objects, err := s.list(ctx)
 	if err != nil {

@@ -100,11 +100,8 @@ func (b *Boxes) box(entry int, session string) (*s3.Box, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	file := filepath.Join(b.Sessions, component.Folder(entry), session)
-	if x, ok := b.open[file]; ok {
-		return x, nil
-	}
 	name := b.Entries[entry].Box
-	x, err := s3.Open(file, func(s databox.Session) {
+	x, err := s3.Reopen(b.open[file], file, func(s databox.Session) {
 		b.Log.Info("S3 session opened", "box", name, "session", session,
 			"bucket", s.Bucket, "access_key_id", s.AccessKeyID, "expires", s.Expiration)
 	})
