@@ -23,7 +23,8 @@ type Difference struct {
 // surplus ones, and compares. Only what an application can change is compared: no status and none
 // of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do.
 // In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
-// A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it.
+// A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it; of a
+// Secret with users of `unip users` only what came of the manifests goes.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
 	var all []Difference
 	missing := map[string]bool{}
@@ -53,15 +54,27 @@ func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bo
 		}
 	}
 	for _, o := range surplus {
-		by, err := c.mountedBy(ctx, o)
-		if err == nil && by == "" {
-			err = add(o, o, nil)
+		after, err := c.left(ctx, o)
+		if err == nil {
+			err = add(o, o, after)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// left is what an application leaves of a surplus object, nil for nothing.
+func (c *Cluster) left(ctx context.Context, o *Object) (*Object, error) {
+	if HasUsers(o) {
+		return c.apply(ctx, withoutModule(o), false, true)
+	}
+	by, err := c.mountedBy(ctx, o)
+	if err != nil || by == "" {
+		return nil, err
+	}
+	return o, nil
 }
 
 func compare(name string, before, after *Object) (string, error) {

@@ -320,6 +320,12 @@ func HasUsers(o *Object) bool {
 // what came of the manifests goes.
 func (c *Cluster) Release(ctx context.Context, o *Object) (Result, error) {
 	r := Result{Name(o), "kept", "it has users of `unip users`; those of the manifests are gone"}
-	_, err := c.apply(ctx, newObject(o.GroupVersionKind(), o.GetNamespace(), o.GetName()), false, false)
+	_, err := c.apply(ctx, withoutModule(o), false, false)
 	return r, err
+}
+
+// withoutModule is an object of which the manifests say nothing any more: applied, it keeps what others
+// have put there.
+func withoutModule(o *Object) *Object {
+	return newObject(o.GroupVersionKind(), o.GetNamespace(), o.GetName())
 }
