@@ -51,10 +51,62 @@ func TestUserBodiesOfRuns(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
 	cases := inputs.Read("runs", namespace)
-	tried(t, len(cases))
+	paths := []string{"stage/run", "pipelines/stage/run"}
+	tried(t, len(paths)*len(cases))
 	for _, c := range cases {
-		a := w.call(t, http.MethodPost, "ann", "stage/run", live.Raw(c.Input))
-		check(t, c.Place+" "+c.Input, a.Status, string(a.Body), c.Want...)
+		for _, path := range paths {
+			a := w.call(t, http.MethodPost, "ann", path, live.Raw(c.Input))
+			check(t, path+" "+c.Place+" "+c.Input, a.Status, string(a.Body), c.Want...)
+		}
+	}
+}
+
+// A run that is asked for in general is one of the pipeline's own API, or none: not of one that is
+// not published, not for users whom that does not let in, not with what it does not name.
+func TestUserRunsInGeneral(t *testing.T) {
+	t.Parallel()
+	w := enter(t)
+	const code = `{"inputs":{"code":"` + annsFile + `"}}`
+	calls := []struct {
+		method, user, path, body string
+		header                   []string
+		want                     []int
+	}{
+		{"POST", "ann", "unheard/run", "{}", nil, []int{404}}, // its API is not published
+		{"POST", "ann", "bare/run", "{}", nil, []int{404}},    // it has none
+		{"POST", "ann", "nothing/run", "{}", nil, []int{404}},
+		{"POST", "ann", "INNER/run", code, nil, []int{404}},
+		{"POST", "ann", "inner%2frun", code, nil, []int{404}},
+		{"POST", "ann", "..%2finner/run", code, nil, []int{404}},
+		{"POST", "ann", "inner/run/x", code, nil, []int{404}},
+		{"POST", "bob", "inner/run", code, nil, []int{401}}, // a user of the general API, and not of this one
+		{"POST", "bob", "unheard/run", "{}", nil, []int{404}},
+		{"POST", "ann", "inner/run", `{"inputs":{"notes":"` + annsFile + `"}}`, nil, []int{400}}, // an internal variable
+		{"POST", "ann", "inner/run", `{"inputs":{"code":"` + annsFile + `","notes":"userdata/in/"}}`, nil, []int{400}},
+		{"POST", "ann", "inner/run", `{"inputs":{"code":"` + annsFile + `"},"outputs":{"notes":"userdata/out/"}}`, nil,
+			[]int{400}},
+		{"POST", "ann", "inner/run", `{"inputs":{"code":"` + bobsFile + `"}}`, nil, []int{400}}, // ann has no such file
+		{"GET", "ann", "inner/run", "", nil, []int{405}},
+		{"PUT", "ann", "inner/run", code, nil, []int{405}},
+		{"POST", "", "inner/run", code, nil, []int{401}},
+		{"POST", "", "stage/run", code, []string{"Unip-Caller", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ."}, []int{401}},
+		{"POST", "", "stage/run", code, []string{"Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ."},
+			[]int{401}},
+		{"POST", "", "stage/run", code, []string{"X-Forwarded-User", "ann"}, []int{401}},
+		{"POST", "ann", "inner/run", code, []string{"Origin", "https://evil.example"}, []int{403}},
+		{"POST", "ann", "inner/run", code, []string{"Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain"},
+			[]int{403}},
+	}
+	tried(t, len(calls))
+	for _, c := range calls {
+		a := w.call(t, c.method, c.user, "pipelines/"+c.path, live.Raw(c.body), c.header...)
+		check(t, fmt.Sprintf("%s %s %s %s %v", c.user, c.method, c.path, c.body, c.header), a.Status, string(a.Body),
+			c.want...)
+	}
+	started, err := w.Kubectl(t.Context(), "-n", namespace, "get", "pipelineruns", "-o", "name", "-l",
+		"knative.unified-platform.cs.hse.ru/pipeline in (inner,unheard,bare)")
+	if err != nil || strings.TrimSpace(started) != "" {
+		t.Errorf("runs have started: %s %v", started, err)
 	}
 }
 

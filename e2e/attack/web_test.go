@@ -26,6 +26,7 @@ func TestWebPages(t *testing.T) {
 	calls := []call{
 		{"POST", "stage/run", `{"inputs":{"code":"` + annsFile + `"}}`},
 		{"POST", "stage", `{"inputs":{"code":"` + annsFile + `"}}`},
+		{"POST", "pipelines/stage/run", `{"inputs":{"code":"` + annsFile + `"}}`},
 		{"PUT", "files/userdata/in/new?overwrite=true", ""}, {"DELETE", "files/userdata/in/web.txt", ""},
 		{"POST", "closed/predict", noInputs}, {"POST", "pipelines/runs/x/cancel", ""},
 	}
