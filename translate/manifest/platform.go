@@ -84,7 +84,8 @@ var Kinds = []Kind{
 	},
 	{
 		Name: "ScalingConfig", APIVersion: AutoscalerAPIVersion,
-		Text: "A rule of the platform's autoscaler, whose work Knative does here. No object is made of it.",
+		Text: "A rule of the platform's autoscaler, whose work Knative does here. No object is made of it. It may be in " +
+			"another namespace than the module (a note), as the autoscaler takes it: its target's namespace counts.",
 		Spec: reflect.TypeFor[ScalingConfigSpec](),
 		read: into(func(m *Module) *[]*ScalingConfig { return &m.Scalings },
 			func(o *ScalingConfig) any { return &o.Spec }),

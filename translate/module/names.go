@@ -96,9 +96,15 @@ func managedSecret(name string) bool {
 }
 
 // oneNamespace is that of all objects: the module's name and the first segment of its URLs. With it
-// comes the place of the first object.
+// comes the place of the first object. A ScalingConfig may be in another one, as the platform's
+// autoscaler reads those of all namespaces: its target's namespace says whom it scales.
 func oneNamespace(found *scope, read *manifest.Module) (namespace string, first manifest.Position) {
-	for i, h := range read.Heads() {
+	heads := read.Heads()
+	anywhere := func(h *manifest.Header) bool { return h.Kind == "ScalingConfig" }
+	if i := slices.IndexFunc(heads, func(h *manifest.Header) bool { return !anywhere(h) }); i > 0 {
+		heads = append(slices.Clone(heads[i:]), heads[:i]...)
+	}
+	for i, h := range heads {
 		ns := h.Meta.Namespace
 		noteAnnotations(found, &h.Meta)
 		if i == 0 {
@@ -111,7 +117,12 @@ func oneNamespace(found *scope, read *manifest.Module) (namespace string, first 
 					ns.Value)
 			}
 		}
-		if ns.Value != namespace {
+		switch {
+		case ns.Value == namespace:
+		case anywhere(h):
+			found.Notef(ns.At, "metadata.namespace: %q is not the module's: a ScalingConfig may be in any, "+
+				"and its target's namespace counts", ns.Value)
+		default:
 			found.Errorf(ns.At, "metadata.namespace: %q differs from %q of %s; a module is one namespace",
 				ns.Value, namespace, first)
 		}

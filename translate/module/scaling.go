@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,7 +126,7 @@ func scaled(s *scope, x *manifest.ScalingConfig) string {
 	}
 	kinds := []string{"", "deployment", "service", "mlcomponent"}
 	names := []string{t.Name.Value, strings.TrimSuffix(t.Name.Value, "-deployment")}
-	here := t.Namespace.Value == "" || t.Namespace.Value == s.namespace
+	here := cmp.Or(t.Namespace.Value, x.Meta.Namespace.Value) == s.namespace
 	if here && slices.Contains(kinds, strings.ToLower(t.Kind.Value)) {
 		for _, name := range names {
 			if !s.read.Lacks("MLComponent", name, s.components[name] != nil) {
