@@ -4,55 +4,25 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/translate/manifest"
 )
-
-// OwnLabels are the labels that unip gives to all that it makes.
-var OwnLabels = []string{
-	"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/part-of",
-	"app.kubernetes.io/component", "app.kubernetes.io/managed-by",
-}
-
-// VersionLabel is one that unip sets where the module's Repository says the revision.
-const VersionLabel = "app.kubernetes.io/version"
-
-// reservedDomains are those below which a label means something to a cluster. What stands at or
-// below one is not the author's to say.
-var reservedDomains = []string{"kubernetes.io", "k8s.io", "knative.dev", manifest.Group}
 
 // labels are those of an object's metadata that what is made of it carries.
 func labels(s *scope, m *manifest.Meta) map[string]string {
 	out := map[string]string{}
 	for _, key := range sortedKeys(m.Labels) {
 		value := m.Labels[key]
-		switch why := wrongLabel(key, value.Value); {
+		switch why := label.Wrong(key, value.Value); {
 		case why != "":
 			s.Errorf(value.At, "metadata.labels: %s: %s", key, why)
-		case slices.Contains(OwnLabels, key), key == VersionLabel && s.source.Revision != "":
+		case label.IsOwn(key), key == label.Version && s.source.Revision != "":
 			s.Notef(value.At, "metadata.labels: %s stays as unip sets it", key)
 		default:
 			out[key] = value.Value
 		}
 	}
 	return out
-}
-
-// wrongLabel says what is wrong about a label; "" when nothing is.
-func wrongLabel(key, value string) string {
-	if why := validation.IsQualifiedName(key); len(why) > 0 {
-		return "no name of a label: " + why[0]
-	}
-	domain, _, ok := strings.Cut(key, "/")
-	reserved := func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }
-	if ok && domain != "app.kubernetes.io" && slices.ContainsFunc(reservedDomains, reserved) {
-		return "labels of this domain steer the cluster, and are not a module's; app.kubernetes.io/… is free"
-	}
-	if why := validation.IsValidLabelValue(value); len(why) > 0 {
-		return why[0]
-	}
-	return ""
 }
 
 // noteAnnotations says which annotations are none of unip's; those are looked at with the kind that

@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/folder"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/schedule"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -64,19 +66,33 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 	if n := len(spec.Vars); n > pipeline.MaxVariables {
 		s.Errorf(spec.Field("vars"), "spec.vars: %d variables are more than %d", n, pipeline.MaxVariables)
 	}
-	seen := map[string]manifest.Position{}
+	seen, carried := map[string]manifest.Position{}, labels(s, &x.Meta)
 	for i, st := range spec.Stages {
 		c := container{s, fmt.Sprintf("spec.stages[%d]", i)}
 		c.stageName(st, seen)
-		out.Stages = append(out.Stages, c.stage(st, usual))
+		stage := c.stage(st, usual)
+		stage.Labels = stageLabels(s, carried)
+		out.Stages = append(out.Stages, stage)
 		checkStageVariables(s, c.where, spec, st)
 	}
 	g := pipeline.Of(pipeline.Pipeline{Name: x.Meta.Name.Value, Spec: &runtimev1.PipelineSpec{Stages: out.Stages}})
 	out.Mounts = decideMounts(s, spec)
 	out.Variables = decideVariables(s, x, g)
 	checkStages(s, spec, g)
-	return Pipeline{x.Position, x.Meta.Name.Value, labels(s, &x.Meta), out, x.Meta.Annotations[manifest.Schedule.Name],
+	return Pipeline{x.Position, x.Meta.Name.Value, carried, out, x.Meta.Annotations[manifest.Schedule.Name],
 		connections(spec.ConnectedBoxes)}
+}
+
+// stageLabels are those of all that the controller makes for a stage, nil for none.
+func stageLabels(s *scope, carried map[string]string) map[string]string {
+	all := maps.Clone(carried)
+	if v := s.source.Version; v != "" {
+		all[label.Version] = v
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 func (c container) stageName(st manifest.Stage, seen map[string]manifest.Position) {

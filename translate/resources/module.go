@@ -16,6 +16,7 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -82,7 +83,7 @@ func Describe(o metav1.Object, s module.Source) {
 		all        *map[string]string
 		key, value string
 	}{
-		{&labels, module.VersionLabel, s.Version}, {&annotations, repositoryAnnotation, s.URL},
+		{&labels, label.Version, s.Version}, {&annotations, repositoryAnnotation, s.URL},
 		{&annotations, revisionAnnotation, s.Revision},
 	} {
 		if x.value != "" {

@@ -2,10 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -21,6 +24,20 @@ func environment(all []runtimev1.EnvVar) []corev1.EnvVar {
 		out = append(out, v)
 	}
 	return out
+}
+
+// Labels are the manifest's labels of a stage. Those that steer a cluster are refused: a Pipeline may
+// have been made by hand.
+func Labels(st *runtimev1.StageStatus) (map[string]string, error) {
+	all := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(st.Spec.Labels)) {
+		value := st.Spec.Labels[key]
+		if why := label.Wrong(key, value); why != "" {
+			return nil, fmt.Errorf("stage %s: labels: %s: %s", st.Name, key, why)
+		}
+		all[key] = value
+	}
+	return all, nil
 }
 
 // refuseOwn refuses a stage whose pod would be given an object of unip's own: a Pipeline may have

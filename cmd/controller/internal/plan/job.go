@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -83,7 +84,11 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 	if err != nil {
 		return nil, err
 	}
-	labels := map[string]string{
+	labels, err := Labels(st)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(labels, map[string]string{
 		runtimev1.PipelineLabel:        run.Spec.Pipeline,
 		runtimev1.RunLabel:             run.Name,
 		runtimev1.StageLabel:           strings.ReplaceAll(st.Name, "/", "."),
@@ -92,7 +97,7 @@ func MakeJob(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c
 		"app.kubernetes.io/component":  "stage",
 		"app.kubernetes.io/part-of":    run.Namespace,
 		"app.kubernetes.io/managed-by": "unip",
-	}
+	})
 	pod := corev1.PodSpec{
 		RestartPolicy:                corev1.RestartPolicyNever,
 		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance + 2*seconds(c.Runs.Patience())),

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -263,6 +264,39 @@ func TestJobGivesKeysAndPullSecrets(t *testing.T) {
 	}
 	if len(pod.ImagePullSecrets) != 1 || pod.ImagePullSecrets[0].Name != "registry" {
 		t.Errorf("the pod has %+v", pod.ImagePullSecrets)
+	}
+}
+
+// The labels of the manifest are on the Job and its pod. Ours win, and those that steer a cluster are
+// refused here as well, for a Pipeline may have been made by hand.
+func TestJobCarriesLabels(t *testing.T) {
+	t.Parallel()
+	r := resolved(t, newRun(), diamond())
+	st := &r.Status.Stages[0]
+	plain, err := MakeJob(r, st, Attempt{Number: 1}, JobConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Spec.Labels = map[string]string{"team": "herbarium", "app.kubernetes.io/version": "3f2a91c",
+		"app.kubernetes.io/component": "gateway", "app.kubernetes.io/managed-by": "somebody"}
+	want := maps.Clone(plain.Labels)
+	want["team"], want["app.kubernetes.io/version"] = "herbarium", "3f2a91c"
+	job, err := MakeJob(r, st, Attempt{Number: 1}, JobConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(job.Labels, want) || !maps.Equal(job.Spec.Template.Labels, want) {
+		t.Errorf("%v, pod %v; want %v", job.Labels, job.Spec.Template.Labels, want)
+	}
+	for _, key := range []string{
+		runtimev1.RunLabel, "serving.knative.dev/service", "pod-security.kubernetes.io/enforce", "no name",
+		"batch.kubernetes.io/x",
+	} {
+		st.Spec.Labels = map[string]string{key: "x"}
+		_, err := MakeJob(r, st, Attempt{Number: 1}, JobConfig{})
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -100,6 +100,11 @@ func (r *Reconciler) ensureSessions(
 	if err != nil {
 		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
 	}
+	labels, err := plan.Labels(st)
+	if err != nil {
+		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
+	}
+	labels[runtimev1.RunLabel] = run.Name
 	told := databox.Session{
 		Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: databox.RunBucketName(run.Namespace),
 	}
@@ -114,7 +119,7 @@ func (r *Reconciler) ensureSessions(
 	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: s}
 	held, err := k.Ensure(ctx, sessions.Secret{
 		Name: names.StageSession(run.Name, st.Name), Component: "stage", Owner: ownerOf(run), Files: files,
-		Life: stageSessionLife(s), Labels: map[string]string{runtimev1.RunLabel: run.Name},
+		Life: stageSessionLife(s), Labels: labels,
 		// The buckets are the module's still.
 		Before: func(ctx context.Context) error {
 			runBucket, err := r.buckets().Runs(ctx, s.Client, run.Namespace)

@@ -133,11 +133,12 @@ func notOurs(want Secret, err error) error {
 
 // labels are all those of a Secret.
 func (w Secret) labels() map[string]string {
-	all := map[string]string{
+	all := map[string]string{}
+	maps.Copy(all, w.Labels)
+	maps.Copy(all, map[string]string{
 		managedBy: "unip", "app.kubernetes.io/component": w.Component,
 		"app.kubernetes.io/part-of": w.Owner.GetNamespace(),
-	}
-	maps.Copy(all, w.Labels)
+	})
 	return all
 }
 

@@ -158,6 +158,10 @@ type Stage struct {
 	// +optional
 	// +listType=atomic
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	// Labels of the stage's Jobs, pods and Secrets of sessions. unip's own win; those that steer a
+	// cluster are refused.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 	// Inputs and Outputs are names of variables.
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`

@@ -1,0 +1,43 @@
+// Package label says which labels a module's author may give to what is made of a manifest.
+package label
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+)
+
+// Version is one that unip sets where the module's Repository says the revision.
+const Version = "app.kubernetes.io/version"
+
+// own are the labels that unip gives to all that it makes.
+var own = []string{
+	"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/part-of",
+	"app.kubernetes.io/component", "app.kubernetes.io/managed-by",
+}
+
+// IsOwn reports a label that unip gives to all that it makes: it stays as unip sets it.
+func IsOwn(key string) bool { return slices.Contains(own, key) }
+
+// reserved are the domains below which a label means something to a cluster. What stands at or below
+// one is not the author's to say.
+var reserved = []string{"kubernetes.io", "k8s.io", "knative.dev", platformv1.GroupVersion.Group}
+
+// Wrong says what is wrong about an author's label; "" when nothing is.
+func Wrong(key, value string) string {
+	if why := validation.IsQualifiedName(key); len(why) > 0 {
+		return "no name of a label: " + why[0]
+	}
+	domain, _, ok := strings.Cut(key, "/")
+	within := func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }
+	if ok && domain != "app.kubernetes.io" && slices.ContainsFunc(reserved, within) {
+		return "labels of this domain steer the cluster, and are not a module's; app.kubernetes.io/… is free"
+	}
+	if why := validation.IsValidLabelValue(value); len(why) > 0 {
+		return why[0]
+	}
+	return ""
+}
