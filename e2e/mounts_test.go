@@ -185,6 +185,12 @@ func TestMounts(t *testing.T) {
 		t.Errorf("stored are %q and %q", a, b)
 	}
 
+	// What only the function's user may read is stored as well.
+	call("private:/results/private/f=for its owner")
+	if got := stored("private/f"); got != "for its owner" {
+		t.Errorf("stored is %q", got)
+	}
+
 	// What must not be stored is a 500 that names the path, and is not there.
 	for write, path := range map[string]string{
 		"/results/users/ann/file_groups/g/f=spoilt": "/results/users/ann/file_groups/g/f",

@@ -291,6 +291,27 @@ func TestWhatMustNotBeStored(t *testing.T) {
 	}
 }
 
+// A file that only its owner may read, as tempfile makes them, is stored: the function's container is asked
+// to let everybody in the pod read it.
+func TestPrivateFilesAreStored(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t, "out")
+	m := mount(t, s, pod.Mount{Box: "out", Write: true})
+	c := startMounts(t, m)
+	c.says(t, `
+import tempfile
+with tempfile.NamedTemporaryFile("w", dir=d[0], delete=False) as f:
+    f.write("x")
+os.replace(f.name, d[0] + "/report")`)
+	if got := m.content(t, "out", "report"); got != "x" {
+		t.Errorf("stored is %q", got)
+	}
+	info, err := os.Stat(m.path(0, "report"))
+	if err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
 // Nothing is stored for a call without the gateway's signature, at its time or later.
 func TestUnsignedCallsAreNotStored(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ WHEN_IMPORTED = lies_at(*os.environ.get("MOUNTS", "").split())
 def mounted(inputs: list) -> list:
     """Writes texts to paths, and answers with what lay in the folders of MOUNTS when this was imported, and lies there now.
 
-    :param inputs.text: path=text, "link:path=target", or nothing
+    :param inputs.text: path=text, "private:path=text" for its owner only, "link:path=target", or nothing
     :type inputs.text: str or FILE
     :param outputs.imported: texts by path, at the import
     :type outputs.imported: dict
@@ -148,6 +148,10 @@ def mounted(inputs: list) -> list:
         try:
             if path.startswith("link:"):
                 os.symlink(text, path[5:])
+            elif path.startswith("private:"):
+                os.makedirs(os.path.dirname(path[8:]), 0o700, exist_ok=True)
+                with open(path[8:], "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as f:
+                    f.write(text)
             elif equals:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "w") as f:

@@ -78,7 +78,7 @@ type Options struct {
 	// Component, Timeout and Log.
 	Files *Files
 	// Mounts are brought before the function is imported; nil for a component without some. New fills
-	// in its Unsigned, Timeout, Stored and Log.
+	// in its Unsigned, Timeout, Stored, Reveal and Log.
 	Mounts *Mounts
 	// Unsigned says that calls without the gateway's signature are answered, too. User is who makes
 	// them; "": they are anonymous, and have no files. Shown lets the function know.
@@ -134,6 +134,9 @@ func New(o Options, log *slog.Logger) (*Service, error) {
 		return nil, err
 	}
 	f.Pool = p
+	if o.Mounts != nil {
+		o.Mounts.Reveal = p.Reveal
+	}
 	if o.Files != nil {
 		o.Files.Component, o.Files.Timeout, o.Files.Log = o.Component, o.Timeout, log
 		if err := o.Files.Prepare(); err != nil {

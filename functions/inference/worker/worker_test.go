@@ -66,6 +66,42 @@ func startReader(t testing.TB) (socket string) {
 	return socket
 }
 
+// reveal opens files and folders to everybody, keeps the other bits, and follows no link.
+func TestReveal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, folder := range []string{"top/deep", "elsewhere"} {
+		if err := os.MkdirAll(in(folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	modes := map[string]os.FileMode{"top/f": 0o600, "top/deep/g": 0o200, "top/run": 0o700, "elsewhere/h": 0o600}
+	for name, mode := range modes {
+		if err := os.WriteFile(in(name), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"top/file": "../elsewhere/h", "top/folder": "../elsewhere"} {
+		if err := os.Symlink(to, in(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := exec.Command("python3", "-B", "-c", "import sys; sys.path.insert(0, '.'); import worker\n"+
+		"for path in sys.argv[1:]: worker.reveal(path)", in("top"), in("nothing"), in("top/file"))
+	if out, err := p.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	for name, want := range map[string]os.FileMode{
+		"top": 0o755, "top/deep": 0o755, "top/f": 0o644, "top/deep/g": 0o644, "top/run": 0o744, "elsewhere": 0o700,
+		"elsewhere/h": 0o600,
+	} {
+		if info, err := os.Stat(in(name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v %v, want %v", name, info.Mode().Perm(), err, want)
+		}
+	}
+}
+
 // FuzzFrames gives both sides the same bytes: the worker's reader takes what the server's takes,
 // with the same lengths, and refuses the rest without ending.
 func FuzzFrames(f *testing.F) {

@@ -18,19 +18,21 @@ type Type byte
 // Call's meta is the request's id and, where there is more to say of the call, a zero byte and a
 // JSON object; Answer's meta is empty or a JSON object. Other frames have none.
 const (
-	Hello   Type = iota + 1 // worker or supervisor -> server: Greeting
-	Ready                   // worker -> server: Function; the import is done
-	Failed                  // worker -> server: it cannot start, and ends
-	Model                   // server -> worker: load the model at this path
-	Loaded                  // worker -> server
-	Call                    // server -> worker
-	Answer                  // worker -> server
-	Problem                 // worker -> server, instead of Answer
-	Kill                    // server -> supervisor: end a worker
-	Exit                    // supervisor -> server: a worker has ended
-	Spare                   // server -> supervisor: start one worker more than there should be
-	Crowded                 // supervisor -> server, instead: memory does not hold it
-	Replace                 // server -> supervisor: a spare worker takes the place of another one
+	Hello    Type = iota + 1 // worker or supervisor -> server: Greeting
+	Ready                    // worker -> server: Function; the import is done
+	Failed                   // worker -> server: it cannot start, and ends
+	Model                    // server -> worker: load the model at this path
+	Loaded                   // worker -> server
+	Call                     // server -> worker
+	Answer                   // worker -> server
+	Problem                  // worker -> server, instead of Answer
+	Kill                     // server -> supervisor: end a worker
+	Exit                     // supervisor -> server: a worker has ended
+	Spare                    // server -> supervisor: start one worker more than there should be
+	Crowded                  // supervisor -> server, instead: memory does not hold it
+	Replace                  // server -> supervisor: a spare worker takes the place of another one
+	Reveal                   // server -> supervisor: let everybody in the pod read files of the user's code
+	Revealed                 // supervisor -> server: that is done, as far as it can be
 )
 
 // Frame is one message.
@@ -84,7 +86,7 @@ func Read(r io.Reader) (Frame, error) {
 	}
 	first, size := binary.BigEndian.Uint32(header[:]), binary.BigEndian.Uint32(header[4:])
 	t, meta := Type(first>>24), first&0xff_ffff
-	if t < Hello || t > Replace {
+	if t < Hello || t > Revealed {
 		return Frame{}, fmt.Errorf("not a frame: header %x", header)
 	}
 	if size > MaxBody || meta > MaxMeta {

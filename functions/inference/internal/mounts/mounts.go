@@ -54,6 +54,9 @@ type Mounts struct {
 	Timeout time.Duration
 	// Stored is told of what was stored; nil: nobody is.
 	Stored func(files int, bytes int64)
+	// Reveal has the function's user let this one read files and folders of theirs, by their paths in the
+	// function's container; nil: there is no other user.
+	Reveal func(ctx context.Context, paths []string) error
 	Log    *slog.Logger
 
 	entries []int         // of those that calls write to

@@ -220,6 +220,34 @@ func TestWhatIsRefused(t *testing.T) {
 	w.stored("models/mm")
 }
 
+// The function's user is asked to open what only that user may read, by its path there: a file, a folder
+// with what lies in it, and a folder that was closed later. Links and pipes are not asked for.
+func TestPrivateFiles(t *testing.T) {
+	t.Parallel()
+	var asked [][]string
+	w := start(t, func(m *Mounts) {
+		m.Reveal = func(_ context.Context, paths []string) error {
+			asked = append(asked, paths)
+			return errors.New("nobody is there") // what can be read is stored all the same
+		}
+	})
+	private := func(name string) {
+		w.write(name, "x")
+		w.must(os.Chmod(w.path(name), 0o600))
+	}
+	w.must(w.call(func() { w.write("open", "x") }))
+	w.must(w.call(func() { private("a"); private("new/b"); w.write("c", "x") }))
+	if err := w.call(func() { w.must(os.Symlink("a", w.path("l"))) }); err == nil {
+		t.Error("a link is stored")
+	}
+	if want := [][]string{{"/out/a", "/out/new/b"}}; !slices.EqualFunc(asked, want, slices.Equal) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+	if os.Geteuid() == 0 {
+		w.stored("a c new/b open") // root reads all
+	}
+}
+
 // When storage does not take it, the call fails; one that ran meanwhile stores it, or fails too.
 func TestStorageThatFails(t *testing.T) {
 	t.Parallel()

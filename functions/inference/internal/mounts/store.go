@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,12 +52,47 @@ func (c *Call) Store(ctx context.Context) error {
 	case <-ctx.Done():
 		return late(m)
 	}
+	if private := m.private(c); len(private) > 0 {
+		if err := m.Reveal(ctx, private); err != nil { // what cannot be read is refused
+			m.Log.Warn("asking for files that only their owner may read", "error", err)
+		}
+	}
 	files, refused, _ := m.collect(c) // one before may have stored them
 	err := m.store(ctx, files)
 	if len(refused) > 0 { // whatever became of the others
 		return refusal("invalid-result", http.StatusInternalServerError, strings.Join(refused, "; "))
 	}
 	return err
+}
+
+// private are the changed files and folders that only their owner may read, as tempfile makes them: by
+// their paths in the function's container.
+func (m *Mounts) private(c *Call) []string {
+	if m.Reveal == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.look()
+	found := map[string]bool{}
+	for p := range m.changes.candidates(m.running[c]) {
+		info, err := m.changes.roots[p.folder].Lstat(p.name)
+		for errors.Is(err, fs.ErrPermission) && p.name != "." { // a folder above it is
+			p.name = path.Dir(p.name)
+			info, err = m.changes.roots[p.folder].Lstat(p.name)
+		}
+		if err != nil {
+			continue
+		}
+		wanted := fs.FileMode(0o4)
+		if info.IsDir() {
+			wanted = 0o5
+		}
+		if (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&wanted != wanted {
+			found[path.Join(m.Entries[m.entries[p.folder]].Path, p.name)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // collect looks at what has changed: files to store, and what is refused, of which the call is told.

@@ -109,7 +109,7 @@ func (w Watch) ended(reason string) {
 type times struct {
 	quick      time.Duration // how long a worker's last call may have taken, for others to be handed ahead
 	supervisor time.Duration // how long a worker may be here before its supervisor, which has connected before it
-	news       time.Duration // how long a failed call waits for the supervisor to say how its worker ended
+	news       time.Duration // how long the supervisor may take to say how a worker ended, and to answer
 }
 
 var usual = times{quick: 2 * time.Millisecond, supervisor: time.Second, news: 2 * time.Second}
@@ -127,6 +127,8 @@ type Pool struct {
 	waiting atomic.Int64
 	busy    atomic.Int64
 	serving atomic.Int64 // workers that take calls
+
+	reveals reveals
 
 	telling    sync.Mutex // held while the supervisor is sent a frame
 	mu         sync.Mutex

@@ -298,6 +298,14 @@ func (p *Pool) news(s *worker, e *exit) error {
 			}
 			_ = json.Unmarshal(f.Body, &c) // without the reason the type says enough
 			p.fared(fmt.Errorf("%w: %s", errCrowded, c.Why))
+		case frame.Revealed:
+			var r struct {
+				Number int64 `json:"number"`
+			}
+			if err := json.Unmarshal(f.Body, &r); err != nil {
+				return err
+			}
+			p.revealed(r.Number)
 		default:
 			return fmt.Errorf("a frame of type %d from the supervisor", f.Type)
 		}
