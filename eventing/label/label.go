@@ -2,6 +2,9 @@
 package label
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,4 +43,19 @@ func Wrong(key, value string) string {
 		return why[0]
 	}
 	return ""
+}
+
+// Carried are the labels of an object that may have been made by hand, and that what is made of it
+// carries: the error names those that are wrong.
+func Carried(all map[string]string) (map[string]string, error) {
+	out := map[string]string{}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if why := Wrong(key, all[key]); why != "" {
+			errs = append(errs, fmt.Errorf("labels: %s: %s", key, why))
+			continue
+		}
+		out[key] = all[key]
+	}
+	return out, errors.Join(errs...)
 }

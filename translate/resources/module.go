@@ -182,6 +182,9 @@ func MakeDataBox(m Module, b module.Box, sessions []platformv1.Session) *platfor
 		Spec:       b.Spec,
 	}
 	out.Spec.Sessions = sessions
+	if len(sessions) > 0 && len(b.Labels) > 0 {
+		out.Spec.Labels = b.Labels
+	}
 	if b.SharedWith != nil {
 		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: *b.SharedWith}
 	}

@@ -3,6 +3,7 @@ package boxes
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -26,13 +28,15 @@ type issue struct {
 	policy string
 	life   time.Duration
 	usage  *databox.UsageRef // which the session may read
+	labels map[string]string // of the Secret, beside unip's own
 }
 
 // issues are the sessions that the box's spec names. What it names and must not have is in the
 // error; the others are there all the same.
 func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, error) {
 	var all []issue
-	var errs []error
+	labels, err := label.Carried(box.Spec.Labels)
+	errs := []error{err}
 	for _, s := range box.Spec.Sessions {
 		use := databox.Access(s.Use)
 		g, err := databox.UseOf(at.Name, box.Spec.DatasetReference != nil, use, s.Object)
@@ -51,7 +55,7 @@ func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, er
 			continue
 		}
 		i := issue{secret: use.Secret(box.Name, s.Object), use: s.Use, at: at, policy: policy, life: life,
-			usage: usage}
+			usage: usage, labels: labels}
 		if use == databox.PutLinks || use == databox.GetLinks {
 			i.life = linkLife
 		}
@@ -71,6 +75,14 @@ func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
 	return &at
 }
 
+// labelsOf are those of the session's Secret beside the usual ones.
+func (i issue) labelsOf(box *platformv1.DataBox) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, i.labels)
+	all[SecretLabel], all["app.kubernetes.io/name"] = box.Name, box.Name
+	return all
+}
+
 // owner of all Secrets of a box.
 func owner(box *platformv1.DataBox) sessions.Owner {
 	return sessions.Owner{Object: box, Kind: platformv1.GroupVersion.WithKind("DataBox")}
@@ -85,7 +97,7 @@ func (r *Reconciler) ensureSession(
 	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
 	held, err := k.Ensure(ctx, sessions.Secret{
 		Name: i.secret, Component: "databox", Owner: owner(box), Life: i.life, Tried: true,
-		Labels: map[string]string{SecretLabel: box.Name, "app.kubernetes.io/name": box.Name},
+		Labels: i.labelsOf(box),
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: i.policy, Told: databox.Session{
 			Endpoint: at.Endpoint, PublicEndpoint: at.PublicEndpoint, Region: at.Region,
 			Bucket: i.at.Name, Prefix: i.at.Prefix, Usage: i.usage,

@@ -2,6 +2,7 @@ package boxes
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,24 @@ func TestIssues(t *testing.T) {
 		if d := cmp.Diff(tc.want, got); d != "" || !errors.Is(err, tc.err) {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, d)
 		}
+	}
+}
+
+// The manifest's labels are on the Secrets; ours win, and those that steer a cluster are refused, for a
+// DataBox may have been made by hand.
+func TestLabelsOfSessions(t *testing.T) {
+	t.Parallel()
+	b := box("uid")
+	b.Spec.Sessions = []platformv1.Session{{Use: "files"}}
+	b.Spec.Labels = map[string]string{"team": "flora", "app.kubernetes.io/name": "other",
+		"serving.knative.dev/service": "gateway"}
+	all, err := issues(b, Bucket{Name: "bucket"}, time.Hour)
+	if err == nil || !strings.Contains(err.Error(), "serving.knative.dev/service") || len(all) != 1 {
+		t.Fatalf("%v %v", all, err)
+	}
+	want := map[string]string{"team": "flora", "app.kubernetes.io/name": "weights", SecretLabel: "weights"}
+	if d := cmp.Diff(want, all[0].labelsOf(b)); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -2,8 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -29,13 +27,9 @@ func environment(all []runtimev1.EnvVar) []corev1.EnvVar {
 // Labels are the manifest's labels of a stage. Those that steer a cluster are refused: a Pipeline may
 // have been made by hand.
 func Labels(st *runtimev1.StageStatus) (map[string]string, error) {
-	all := map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(st.Spec.Labels)) {
-		value := st.Spec.Labels[key]
-		if why := label.Wrong(key, value); why != "" {
-			return nil, fmt.Errorf("stage %s: labels: %s: %s", st.Name, key, why)
-		}
-		all[key] = value
+	all, err := label.Carried(st.Spec.Labels)
+	if err != nil {
+		return nil, fmt.Errorf("stage %s: %w", st.Name, err)
 	}
 	return all, nil
 }

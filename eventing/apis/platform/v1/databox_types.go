@@ -43,7 +43,7 @@ type DataBox struct {
 	Status DataBoxStatus `json:"status,omitempty"`
 }
 
-// DataBoxSpec says where the box's objects are. Exactly one of its fields is set.
+// DataBoxSpec says where the box's objects are: exactly one of its first two fields is set.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.s3DefaultStorage) != has(self.datasetReference)",message="exactly one of s3DefaultStorage and datasetReference must be set"
 // +kubebuilder:validation:XValidation:rule="has(self.s3DefaultStorage) == has(oldSelf.s3DefaultStorage)",message="a box cannot change between storage and reference: make another box"
@@ -61,6 +61,9 @@ type DataBoxSpec struct {
 	// +listType=atomic
 	// +optional
 	Sessions []Session `json:"sessions,omitempty"`
+	// Labels of those Secrets. unip's own win; those that steer a cluster are refused.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Session is a use of a box, and with it what the session's holder may do.
