@@ -25,8 +25,8 @@ var own = []string{
 // IsOwn reports a label that unip gives to all that it makes: it stays as unip sets it.
 func IsOwn(key string) bool { return slices.Contains(own, key) }
 
-// reserved are the domains below which a label means something to a cluster. What stands at or below
-// one is not the author's to say.
+// reserved are the domains below which a label means something to a cluster. What stands at or
+// below one is not the author's to say.
 var reserved = []string{"kubernetes.io", "k8s.io", "knative.dev", platformv1.GroupVersion.Group}
 
 // Wrong says what is wrong about an author's label; "" when nothing is.

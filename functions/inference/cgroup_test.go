@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// withMemory has the workers run in a cgroup of their own that may use so much memory, and see it as a
-// container sees its own.
+// withMemory has the workers run in a cgroup of their own that may use so much memory, and see it
+// as a container sees its own.
 func withMemory(t *testing.T, bytes int) func(*setup) {
 	t.Helper()
 	at, file := "/sys/fs/cgroup", "memory.max"

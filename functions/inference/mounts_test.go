@@ -291,8 +291,8 @@ func TestWhatMustNotBeStored(t *testing.T) {
 	}
 }
 
-// A file that only its owner may read, as tempfile makes them, is stored: the function's container is asked
-// to let everybody in the pod read it.
+// A file that only its owner may read, as tempfile makes them, is stored: the function's container
+// is asked to let everybody in the pod read it.
 func TestPrivateFilesAreStored(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t, "out")

@@ -124,8 +124,8 @@ type ScalingTarget struct {
 	Kind Text `yaml:"kind"`
 	// Name: Required. Its name. Constraint: that of an MLComponent, or the name and -deployment.
 	Name Text `yaml:"name"`
-	// Namespace: Its namespace. Default: that of the ScalingConfig. Constraint: another one than the
-	// module's is another target.
+	// Namespace: Its namespace. Default: that of the ScalingConfig. Constraint: another one than
+	// the module's is another target.
 	Namespace Text `yaml:"namespace"`
 	Rest      Rest
 }

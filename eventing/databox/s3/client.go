@@ -45,8 +45,8 @@ func placeOf(s databox.Session) place {
 }
 
 // Reopen is a box that is kept open, while its session tells of the same place, else the box opened
-// anew: a dataset's folder may become another one, and the S3 server as well. box is nil at first. One
-// whose session cannot be read stays open.
+// anew: a dataset's folder may become another one, and the S3 server as well. box is nil at first.
+// One whose session cannot be read stays open.
 func Reopen(box *Box, path string, opened func(databox.Session), options ...Option) (*Box, error) {
 	if box != nil && !box.moved() {
 		return box, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 )
 
-// A box that is kept open stays the same one while its session tells of the same place, renewed or not
-// there for a while, and is opened anew when it tells of another.
+// A box that is kept open stays the same one while its session tells of the same place, renewed or
+// not there for a while, and is opened anew when it tells of another.
 func TestReopen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "session.json")

@@ -20,9 +20,9 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
 )
 
-// Where the installation says that its realm's users and those of HTTP Basic are the same, ann of the
-// realm has Basic ann's files. ann of an issuer that only the module names has her own and no others, as
-// the translator writes the rules of such an issuer: without sameAsBasic.
+// Where the installation says that its realm's users and those of HTTP Basic are the same, ann of
+// the realm has Basic ann's files. ann of an issuer that only the module names has her own and no
+// others, as the translator writes the rules of such an issuer: without sameAsBasic.
 func TestWhoseFilesAnnHas(t *testing.T) {
 	t.Parallel()
 	realm, own := newProvider(t, ""), newProvider(t, "")

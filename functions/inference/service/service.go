@@ -37,7 +37,8 @@ var (
 	ErrFileChanged = files.ErrChanged
 )
 
-// Source is where a model comes from, Changing one whose model may change, File what it has fetched.
+// Source is where a model comes from, Changing one whose model may change, File what it has
+// fetched.
 type (
 	Source   = model.Source
 	Changing = model.Changing

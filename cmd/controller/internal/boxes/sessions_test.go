@@ -64,8 +64,8 @@ func TestIssues(t *testing.T) {
 	}
 }
 
-// The manifest's labels are on the Secrets; ours win, and those that steer a cluster are refused, for a
-// DataBox may have been made by hand.
+// The manifest's labels are on the Secrets; ours win, and those that steer a cluster are refused,
+// for a DataBox may have been made by hand.
 func TestLabelsOfSessions(t *testing.T) {
 	t.Parallel()
 	b := box("uid")

@@ -24,8 +24,8 @@ func environment(all []runtimev1.EnvVar) []corev1.EnvVar {
 	return out
 }
 
-// Labels are the manifest's labels of a stage. Those that steer a cluster are refused: a Pipeline may
-// have been made by hand.
+// Labels are the manifest's labels of a stage. Those that steer a cluster are refused: a Pipeline
+// may have been made by hand.
 func Labels(st *runtimev1.StageStatus) (map[string]string, error) {
 	all, err := label.Carried(st.Spec.Labels)
 	if err != nil {

@@ -267,8 +267,8 @@ func TestJobGivesKeysAndPullSecrets(t *testing.T) {
 	}
 }
 
-// The labels of the manifest are on the Job and its pod. Ours win, and those that steer a cluster are
-// refused here as well, for a Pipeline may have been made by hand.
+// The labels of the manifest are on the Job and its pod. Ours win, and those that steer a cluster
+// are refused here as well, for a Pipeline may have been made by hand.
 func TestJobCarriesLabels(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())

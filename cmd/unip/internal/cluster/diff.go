@@ -23,8 +23,8 @@ type Difference struct {
 // surplus ones, and compares. Only what an application can change is compared: no status and none
 // of the server's bookkeeping. The values of Secrets are shown as a mark that differs when they do.
 // In a namespace that does not exist a dry run is not possible: its objects are shown as they are.
-// A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it; of a
-// Secret with users of `unip users` only what came of the manifests goes.
+// A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it;
+// of a Secret with users of `unip users` only what came of the manifests goes.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
 	var all []Difference
 	missing := map[string]bool{}

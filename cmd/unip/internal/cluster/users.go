@@ -324,8 +324,8 @@ func (c *Cluster) Release(ctx context.Context, o *Object) (Result, error) {
 	return r, err
 }
 
-// withoutModule is an object of which the manifests say nothing any more: applied, it keeps what others
-// have put there.
+// withoutModule is an object of which the manifests say nothing any more: applied, it keeps what
+// others have put there.
 func withoutModule(o *Object) *Object {
 	return newObject(o.GroupVersionKind(), o.GetNamespace(), o.GetName())
 }

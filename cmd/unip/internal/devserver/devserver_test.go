@@ -184,8 +184,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A model that changes is loaded by a fresh worker beside the old one: a call that goes on is answered by
-// the model that it began with, no call fails, and nothing is started again.
+// A model that changes is loaded by a fresh worker beside the old one: a call that goes on is
+// answered by the model that it began with, no call fails, and nothing is started again.
 func TestAModelThatChangesWhileACallGoesOn(t *testing.T) {
 	t.Parallel()
 	dir, boxes := t.TempDir(), t.TempDir()

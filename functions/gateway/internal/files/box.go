@@ -51,8 +51,8 @@ func (s signer) life(d time.Duration) (time.Duration, error) {
 }
 
 // Boxes opens boxes from a folder that has one folder with sessions for each (files.json,
-// get-links.json, put-links.json), and keeps them open. One whose session tells of another place, as
-// when a dataset's folder becomes another one, is opened anew.
+// get-links.json, put-links.json), and keeps them open. One whose session tells of another place,
+// as when a dataset's folder becomes another one, is opened anew.
 type Boxes struct {
 	Dir string
 	// Prefix is what the names of boxes have before those of the folders.

@@ -532,8 +532,8 @@ func TestADatasetThatIsAFolder(t *testing.T) {
 	}
 }
 
-// A dataset whose folder becomes another one shows that, without a restart: its session says so. One that
-// is only renewed goes on as before.
+// A dataset whose folder becomes another one shows that, without a restart: its session says so.
+// One that is only renewed goes on as before.
 func TestADatasetThatMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -27,8 +27,8 @@ func (k *kept) Look(context.Context) (string, error) {
 
 func (*kept) Keep(bool) error { return nil }
 
-// A server that has slept looks for a newer model at the first call, not only at its next tick. While
-// it is awake calls ask nothing of the storage.
+// A server that has slept looks for a newer model at the first call, not only at its next tick.
+// While it is awake calls ask nothing of the storage.
 func TestACallAfterSleepLooksForTheModel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // its clock goes on when all of it waits

@@ -54,8 +54,8 @@ type Mounts struct {
 	Timeout time.Duration
 	// Stored is told of what was stored; nil: nobody is.
 	Stored func(files int, bytes int64)
-	// Reveal has the function's user let this one read files and folders of theirs, by their paths in the
-	// function's container; nil: there is no other user.
+	// Reveal has the function's user let this one read files and folders of theirs, by their paths
+	// in the function's container; nil: there is no other user.
 	Reveal func(ctx context.Context, paths []string) error
 	Log    *slog.Logger
 

@@ -220,8 +220,9 @@ func TestWhatIsRefused(t *testing.T) {
 	w.stored("models/mm")
 }
 
-// The function's user is asked to open what only that user may read, by its path there: a file, a folder
-// with what lies in it, and a folder that was closed later. Links and pipes are not asked for.
+// The function's user is asked to open what only that user may read, by its path there: a file, a
+// folder with what lies in it, and a folder that was closed later. Links and pipes are not asked
+// for.
 func TestPrivateFiles(t *testing.T) {
 	t.Parallel()
 	var asked [][]string

@@ -65,8 +65,8 @@ func (c *Call) Store(ctx context.Context) error {
 	return err
 }
 
-// private are the changed files and folders that only their owner may read, as tempfile makes them: by
-// their paths in the function's container.
+// private are the changed files and folders that only their owner may read, as tempfile makes them:
+// by their paths in the function's container.
 func (m *Mounts) private(c *Call) []string {
 	if m.Reveal == nil {
 		return nil

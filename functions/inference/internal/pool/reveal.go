@@ -20,9 +20,9 @@ type reveals struct {
 // errSilent: the supervisor does not answer.
 var errSilent = errors.New("the function's container does not answer")
 
-// Reveal lets this server, which is another user than the function, read files that the function has made
-// for their owner only. Paths are the function's container's; a folder is meant with all in it. It waits
-// until that is done, as far as the function's user can do it.
+// Reveal lets this server, which is another user than the function, read files that the function
+// has made for their owner only. Paths are the function's container's; a folder is meant with all
+// in it. It waits until that is done, as far as the function's user can do it.
 func (p *Pool) Reveal(ctx context.Context, paths []string) error {
 	p.reveals.one.Lock()
 	defer p.reveals.one.Unlock()
