@@ -118,7 +118,8 @@ func fieldsOf(t reflect.Type, kind string, before []string, name string) []field
 		return append([]field{{kind, path, false}}, fieldsOf(t.Elem(), kind, path, "[]")...)
 	case t.Kind() == reflect.Map:
 		return []field{{kind, path, false}, {kind, append(slices.Clone(path), "*"), true}}
-	case t.Kind() != reflect.Struct, t == reflect.TypeFor[manifest.Text](), t == reflect.TypeFor[manifest.Duration]():
+	case t.Kind() != reflect.Struct, t == reflect.TypeFor[manifest.Text](), t == reflect.TypeFor[manifest.Duration](),
+		t == reflect.TypeFor[manifest.Quantity]():
 		return []field{{kind, path, true}}
 	}
 	all := []field{{kind, path, false}}

@@ -38,12 +38,12 @@ func options() translate.Options {
 	}
 }
 
-// cases are the folders of testdata: in.yaml, and out.yaml (what is written), err.txt (what is
+// cases are the folders of testdata: in.yaml or in.json, and out.yaml (what is written), err.txt (what is
 // said) or both. unip.yaml is the installation's; lenient and allow-foreign are empty files that
 // stand for the flags.
 func cases(t *testing.T) []string {
 	t.Helper()
-	dirs, err := filepath.Glob("testdata/*/in.yaml")
+	dirs, err := filepath.Glob("testdata/*/in.*")
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no golden cases: %v", err)
 	}
@@ -55,7 +55,12 @@ func cases(t *testing.T) []string {
 
 func read(t *testing.T, dir string) (manifest.File, translate.Options) {
 	t.Helper()
-	in, err := os.ReadFile(filepath.Join(dir, "in.yaml"))
+	name := "in.yaml"
+	in, err := os.ReadFile(filepath.Join(dir, name))
+	if os.IsNotExist(err) {
+		name = "in.json"
+		in, err = os.ReadFile(filepath.Join(dir, name))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +76,7 @@ func read(t *testing.T, dir string) (manifest.File, translate.Options) {
 	if _, err := os.Stat(filepath.Join(dir, "allow-foreign")); err == nil {
 		o.AllowForeign = true
 	}
-	return manifest.File{Name: "in.yaml", Data: in}, o
+	return manifest.File{Name: name, Data: in}, o
 }
 
 // run translates, and gives what goes to stdout and to stderr.

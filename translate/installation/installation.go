@@ -55,8 +55,8 @@ func (m Mounts) Bytes() int64 {
 }
 
 func (m Mounts) validate() error {
-	q, err := quantity.Parse(m.MaxSize)
-	if most := resource.MustParse("1Ti"); err != nil || q.Sign() <= 0 || q.Cmp(most) > 0 {
+	q, err := quantity.Size(m.MaxSize)
+	if most := resource.MustParse("1Ti"); err != nil || q.Cmp(most) > 0 {
 		return fmt.Errorf("mounts.maxSize: %q is not a size up to 1Ti; write 5Gi or the like", m.MaxSize)
 	}
 	return nil
@@ -377,8 +377,11 @@ func (c Config) validate() error {
 	for name, m := range map[string]map[string]string{"defaults.requests": c.Defaults.Requests,
 		"defaults.limits": c.Defaults.Limits} {
 		for k, v := range m {
-			if _, err := quantity.Parse(v); err != nil {
-				errs = append(errs, fmt.Errorf("%s.%s: %q is not a quantity", name, k, v))
+			if v == "0" && name == "defaults.requests" {
+				continue
+			}
+			if _, err := quantity.Limit(corev1.ResourceName(k), v); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s: %w", name, k, err))
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestParseRefuses(t *testing.T) {
 		"runs: {patienceMinutes: 10081}":                         "runs.patienceMinutes: 10081 is not within 1 to 10080",
 		"runs: {lostNodeSeconds: 0}":                             "runs.lostNodeSeconds: 0 is not within 1 to 604800",
 		"gateway: {maxScale: 1001}":                              "gateway.maxScale: 1001 is not within 0 to 1000",
-		"defaults: {limits: {memory: much}}":                     `defaults.limits.memory: "much" is not a quantity`,
+		"defaults: {limits: {memory: much}}":                     `defaults.limits.memory: "much" is not a size`,
 		"oidc: {issuer: 'sso.example.org'}":                      `oidc.issuer: "sso.example.org" is not a URL`,
 		"oidc: {issuer: 'http://a.example'}":                     `oidc.issuer: "http://a.example": write https`,
 		"oidc: {clientId: \"a\\tc\"}":                            `oidc.clientId: "a\tc" is not the id of a client`,
@@ -86,6 +86,9 @@ func TestParseRefuses(t *testing.T) {
 		"{s3: {endpoint: 'http://minio.minio.svc.other'}, networkPolicies: {egress: Restricted}}": "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{networkPolicies: {denied: [a]}}":                                                        "field denied not found",
 		"uploads: {sweepMinutes: -1}":                                                             "uploads.sweepMinutes: -1 is not within 0 to 1440",
+		"defaults: {limits: {memory: 512m}}":                                                      "write 512M or 512Mi",
+		"defaults: {requests: {cpu: '2000'}}":                                                     "write 2000m",
+		"mounts: {maxSize: 5m}":                                                                   "mounts.maxSize",
 		"oidc: {audience: x}":                                                                     "field audience not found",
 	} {
 		if _, err := installation.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {

@@ -69,6 +69,7 @@ var (
 	restType     = reflect.TypeFor[Rest]()
 	nodeType     = reflect.TypeFor[*yaml.Node]()
 	durationType = reflect.TypeFor[Duration]()
+	quantityType = reflect.TypeFor[Quantity]()
 	continueType = reflect.TypeFor[ContinueWith]()
 )
 
@@ -131,6 +132,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) bool {
 		return ok
 	case durationType:
 		return d.duration(n, v, path)
+	case quantityType:
+		return d.quantity(n, v, path)
 	case continueType:
 		if n.Kind == yaml.ScalarNode && n.Tag == "!!str" { // the bare name
 			at := At{Position: d.at(n)}

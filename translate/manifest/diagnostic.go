@@ -66,7 +66,8 @@ func (d *Diagnostics) Warnf(p Position, format string, args ...any) { d.add(p, W
 func (d *Diagnostics) Notef(p Position, format string, args ...any) { d.add(p, Note, format, args) }
 
 func (d *Diagnostics) add(p Position, s Severity, format string, args []any) {
-	*d = append(*d, Diagnostic{Position: p, Severity: s, Message: fmt.Sprintf(format, args...)})
+	message := fmt.Sprintf(format, args...)
+	*d = append(*d, Diagnostic{Position: p, Severity: s, Message: message + strangers(message)})
 }
 
 // Failed reports whether there is an error among them.

@@ -1,13 +1,10 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -27,7 +24,7 @@ func (d *decoder) embedded(text Text, name string, v any) bool {
 	return d.decode(n, reflect.ValueOf(v).Elem(), name)
 }
 
-// jsonNode reads one JSON value as the tree that YAML would give; repeated keys stay.
+// jsonNode reads one JSON value. All of it has the place of the text.
 func jsonNode(text Text) (*yaml.Node, error) {
 	if len(text.Value) > maxEmbedded {
 		return nil, fmt.Errorf("longer than %d bytes", maxEmbedded)
@@ -40,55 +37,5 @@ func jsonNode(text Text) (*yaml.Node, error) {
 		}
 		return nil, fmt.Errorf("not valid JSON: %w", err)
 	}
-	d := json.NewDecoder(strings.NewReader(text.Value))
-	d.UseNumber()
-	return (&jsonReader{d, text.At}).value(0)
-}
-
-type jsonReader struct {
-	*json.Decoder
-	at Position
-}
-
-func (r *jsonReader) node(kind yaml.Kind, tag, value string) *yaml.Node {
-	return &yaml.Node{Kind: kind, Tag: tag, Value: value, Line: r.at.Line, Column: r.at.Column}
-}
-
-func (r *jsonReader) value(depth int) (*yaml.Node, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("deeper than %d levels", maxDepth)
-	}
-	token, err := r.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		n := r.node(yaml.SequenceNode, "!!seq", "")
-		if t == '{' {
-			n = r.node(yaml.MappingNode, "!!map", "")
-		}
-		for r.More() { // keys and values of an object come one after the other, as a mapping has them
-			c, err := r.value(depth + 1)
-			if err != nil {
-				return nil, err
-			}
-			n.Content = append(n.Content, c)
-		}
-		_, err := r.Token()
-		return n, err
-	case string:
-		return r.node(yaml.ScalarNode, "!!str", t), nil
-	case json.Number:
-		tag := "!!int"
-		if bytes.ContainsAny([]byte(t), ".eE") {
-			tag = "!!float"
-		}
-		return r.node(yaml.ScalarNode, tag, t.String()), nil
-	case bool:
-		return r.node(yaml.ScalarNode, "!!bool", fmt.Sprint(t)), nil
-	case nil:
-		return r.node(yaml.ScalarNode, "!!null", "null"), nil
-	}
-	return nil, io.ErrUnexpectedEOF
+	return readJSON(any, func([]byte) place { return place{text.At.Line, text.At.Column} })
 }

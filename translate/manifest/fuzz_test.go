@@ -32,7 +32,9 @@ func FuzzRead(f *testing.F) {
 		head + "spec: !x {}", "!x\n" + head + "spec: {}\n", "!x\n" + strings.Replace(head, "DataBox", "Secret", 1),
 		head + "spec: {s3DefaultStorage: {capacity: 1e999999999}}",
 		strings.Repeat("[", 2000), strings.Repeat("a: {", 500), "apiVersion: v1\nkind: [a]",
-		"apiVersion: v1\nkind: X\nmetadata: {name: {}}",
+		"apiVersion: v1\nkind: X\nmetadata: {name: {}}", "{\"apiVersion\": \"v1\"}{\"kind\":1} {", "{\"a\":\"\\ud83c\\udf3f\\/\"}\n---\n{}",
+		"\xff\xfea\x00:\x00", "a\x00", "---\n\ufeff---\n\ufeffa: b", head + "x-a: &a {}\nspec: {s3DefaultStorage: *a}",
+		head + "spec: {s3DefaultStorage: {capacity: 0x10}}", head + "spec: {s3D\u0435faultStorage: 1_0}",
 	} {
 		f.Add([]byte(s))
 	}

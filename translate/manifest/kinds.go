@@ -63,8 +63,9 @@ type DataBoxSpec struct {
 type Storage struct {
 	At
 	// Capacity: How much it may hold. Default: 1G. Becomes: the capacity of the DataBox; what does
-	// not fit is refused (`box-full`, `BoxFull`). Constraint: a positive Kubernetes quantity.
-	Capacity *Text `yaml:"capacity"`
+	// not fit is refused (`box-full`, `BoxFull`). Constraint: a positive Kubernetes quantity of whole
+	// bytes.
+	Capacity *Quantity `yaml:"capacity"`
 }
 
 // Reference points at a dataset.
@@ -112,8 +113,8 @@ type MLComponentSpec struct {
 	ConnectedBoxes []ConnectedBox `yaml:"connectedBoxes"`
 	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits of the
 	// container function, and requests beside them. Constraint: Kubernetes resource names and
-	// quantities.
-	ResourceLimits map[string]Text `yaml:"resourceLimits"`
+	// quantities; memory 6Mi at least, ephemeral-storage 1Mi.
+	ResourceLimits map[string]Quantity `yaml:"resourceLimits"`
 }
 
 // Image names an image that exists.

@@ -93,6 +93,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) bool {
 					key.Value, suggest(key.Value, s.fields))
 				return true
 			}
+			if !known && path == "" && strings.HasPrefix(key.Value, "x-") {
+				return true // a place for anchors, as of other tools that read YAML
+			}
 			if !known {
 				d.errorf(key, "%sunknown field %q%s", prefixed(path), key.Value, suggest(key.Value, s.fields))
 				(*d.found)[len(*d.found)-1].unknownField = true

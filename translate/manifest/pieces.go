@@ -76,7 +76,6 @@ func shift(n *yaml.Node, lines int) {
 // has. A file with directives, which belong to the document behind the mark, or with line ends that
 // only YAML takes for such, is one piece.
 func cut(data []byte, size int) []*piece {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	whole := bytes.HasPrefix(data, []byte("%")) || bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n"))
 	for _, s := range []string{"\n%", "\u0085", "\u2028", "\u2029"} {
 		whole = whole || bytes.Contains(data, []byte(s))

@@ -79,7 +79,7 @@ type Stage struct {
 	Outputs []Ref `yaml:"outputs"`
 	// ResourceLimits: Limits by resource. Default: the installation's. Becomes: limits, and
 	// requests beside them.
-	ResourceLimits map[string]Text `yaml:"resourceLimits"`
+	ResourceLimits map[string]Quantity `yaml:"resourceLimits"`
 	// Timeout: How long one attempt may take. Default: 1h, or the annotation timeout. Becomes:
 	// activeDeadlineSeconds. Constraint: 1s to 720h.
 	Timeout *Duration `yaml:"timeout"`

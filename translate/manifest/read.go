@@ -2,11 +2,11 @@ package manifest
 
 import (
 	"cmp"
+	"errors"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -44,29 +44,51 @@ func Read(files []File) (*Module, Diagnostics) {
 type tally struct{ documents, objects int }
 
 func readFile(f File, m *Module, found *Diagnostics, read *tally) {
-	whole := Position{File: f.Name}
-	switch {
-	case len(f.Data) > MaxFile:
-		found.Errorf(whole, "larger than %d MiB", MaxFile>>20)
-	case !utf8.Valid(f.Data):
-		found.Errorf(whole, "not UTF-8 text")
-	case !readPieces(f, pieceSize, m, found, read):
+	if len(f.Data) > MaxFile {
+		found.Errorf(Position{File: f.Name}, "larger than %d MiB", MaxFile>>20)
+		return
+	}
+	text, at, wrong := textOf(f.Data)
+	if wrong != "" {
+		found.Errorf(Position{f.Name, at.line, at.column}, "%s", wrong)
+		return
+	}
+	f.Data = text
+	values, err := jsonValues(text)
+	if err != nil && readPieces(f, pieceSize, m, found, read) {
+		return
+	}
+	broken, isJSON := errors.AsType[*errJSON](err)
+	if err != nil && (!isJSON || len(values) == 0) {
 		readWhole(f, m, found, read)
+		return
+	}
+	for _, n := range values {
+		if !next(f, &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{n}}, m, found, read) {
+			return
+		}
+	}
+	if isJSON {
+		found.Errorf(Position{f.Name, broken.at.line, broken.at.column}, "%s", broken.message)
 	}
 }
 
 // readWhole reads a file from its beginning to its end, or to what cannot be read.
 func readWhole(f File, m *Module, found *Diagnostics, read *tally) {
-	documents(f.Data, func(n *yaml.Node) bool {
-		if read.documents == MaxDocuments {
-			found.Errorf(Position{File: f.Name}, "more than %d documents", MaxDocuments)
-			return false
-		}
-		document(f.Name, n, m, found, read)
-		return true
-	}, func(line, column int, message string) {
-		found.Errorf(Position{f.Name, line, column}, "%s", message)
-	})
+	documents(f.Data, func(n *yaml.Node) bool { return next(f, n, m, found, read) },
+		func(line, column int, message string) {
+			found.Errorf(Position{f.Name, line, column}, "%s", message)
+		})
+}
+
+// next reads one more document of a file, unless there have been too many.
+func next(f File, n *yaml.Node, m *Module, found *Diagnostics, read *tally) bool {
+	if read.documents == MaxDocuments {
+		found.Errorf(Position{File: f.Name}, "more than %d documents", MaxDocuments)
+		return false
+	}
+	document(f.Name, n, m, found, read)
+	return true
 }
 
 // document reads one document.
@@ -110,7 +132,7 @@ func (d *decoderOf) document(n *yaml.Node, m *Module) {
 		d.errorf(n, "no apiVersion")
 	case p.kind == nil || p.kind.Value == "":
 		d.errorf(n, "no kind")
-	case ofPlatform(p.apiVersion.Value, APIVersion), ofPlatform(p.apiVersion.Value, AutoscalerAPIVersion):
+	case ofPlatform(latin(p.apiVersion.Value), APIVersion), ofPlatform(latin(p.apiVersion.Value), AutoscalerAPIVersion):
 		d.platform(n, p, m)
 	default:
 		d.foreign(n, p, m)
@@ -133,7 +155,7 @@ func (d *decoderOf) platform(n *yaml.Node, p probe, m *Module) {
 	switch {
 	case i >= 0:
 		version = Kinds[i].Version()
-	case ofPlatform(p.apiVersion.Value, AutoscalerAPIVersion):
+	case ofPlatform(latin(p.apiVersion.Value), AutoscalerAPIVersion):
 		version = AutoscalerAPIVersion
 	}
 	if p.apiVersion.Value != version {

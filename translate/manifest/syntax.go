@@ -22,7 +22,6 @@ const maxSyntaxErrors = 20
 // as wrong, with its line and column (0 where nobody knows), and reading goes on behind the next
 // line that begins a document: one error does not hide those of later documents.
 func documents(data []byte, do func(*yaml.Node) bool, wrong func(line, column int, message string)) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	lines := 0 // that have been passed
 	for range maxSyntaxErrors {
 		// Empty lines stand for those that have been passed, so that every place is right.

@@ -227,6 +227,24 @@ func (c chains) takes(pipeline, variable string) (types []string, file bool) {
 	return slices.Compact(types), file || !named
 }
 
+// kept are the outputs of a pipeline's APIs that a later stage reads, sorted.
+func (c chains) kept(pipeline string, f flow) []string {
+	var all []string
+	for _, x := range c.read.APIs {
+		ref := x.Spec.ExperimentPipeline
+		if ref == nil || x.Spec.APISpec == nil || ref.Name.Value != pipeline {
+			continue
+		}
+		for _, v := range x.Spec.APISpec.Outputs {
+			if f.writer(v.Name.Value) != "" && len(f.Readers(v.Name.Value)) > 0 {
+				all = append(all, v.Name.Value)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // leadsTo reports whether a run of a pipeline goes through another one.
 func (c chains) leadsTo(from, to string) bool {
 	spec := c.specs[from]

@@ -40,16 +40,21 @@ func decideBox(s *scope, x *manifest.DataBox) Box {
 	return out
 }
 
+// small is a capacity whose unit was most likely forgotten.
+var small = resource.MustParse("1Mi")
+
 // capacity of a storage box; "s3DefaultStorage:" with nothing behind it has all defaults.
 func capacity(found *scope, x *manifest.Storage) *resource.Quantity {
 	text := platformv1.DefaultCapacity
 	if x != nil && x.Capacity != nil {
 		text = x.Capacity.Value
 	}
-	q, err := quantity.Parse(text)
-	if err != nil || q.Sign() <= 0 {
-		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is not a size; write 1G, 500Mi or the like",
-			text)
+	q, err := quantity.Size(text)
+	if err != nil {
+		found.Errorf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %v", err)
+	} else if q.Cmp(small) < 0 {
+		found.Warnf(x.Capacity.At, "spec.s3DefaultStorage.capacity: %q is %d bytes: hardly a file fits in; write 1G or "+
+			"the like", text, q.Value())
 	}
 	return &q
 }

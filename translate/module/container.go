@@ -169,7 +169,7 @@ func optional(yes bool) *bool {
 
 // limits are the container's resources: those of the manifest or the installation's, and the
 // requests that belong to them.
-func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequirements {
+func (c container) limits(limits map[string]manifest.Quantity) corev1.ResourceRequirements {
 	list := corev1.ResourceList{}
 	for name, text := range limits {
 		extended := strings.Contains(name, "/")
@@ -182,16 +182,10 @@ func (c container) limits(limits map[string]manifest.Text) corev1.ResourceRequir
 				"%s.resourceLimits: %q is not the name of a resource; write DOMAIN/NAME, like nvidia.com/gpu",
 				c.where, name)
 		}
-		q, err := quantity.Parse(text.Value)
-		if err != nil || q.Sign() < 0 {
-			c.Errorf(text.At, "%s.resourceLimits.%s: %q is not a quantity; write \"500m\", 2Gi or the like",
-				c.where, name, text.Value)
+		q, err := quantity.Limit(corev1.ResourceName(name), text.Value)
+		if err != nil {
+			c.Errorf(text.At, "%s.resourceLimits.%s: %v", c.where, name, err)
 			continue
-		}
-		if extended && q.MilliValue()%1000 != 0 {
-			c.Errorf(text.At,
-				"%s.resourceLimits.%s: %q is not a whole number; Kubernetes gives such a resource undivided",
-				c.where, name, text.Value)
 		}
 		list[corev1.ResourceName(name)] = q
 	}

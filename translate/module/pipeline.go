@@ -48,7 +48,8 @@ func decidePipelines(s *scope) ([]Pipeline, chains) {
 				all[i].Spec.Variables[j].ContentTypes = types
 			}
 		}
-		all[i].Spec.OnUpload = decideUploads(s, x, f, all[i].Spec.DefaultBox)
+		all[i].Spec.Kept = c.kept(all[i].Name, f)
+		all[i].Spec.OnUpload = decideUploads(s, x, f, &all[i].Spec)
 		all[i].Spec.IdentityPassThrough = len(x.Uploads) > 0 && uploadersKnown(s.read, all[i].Name)
 		all[i].Spec.Schedule, all[i].Spec.TimeZone = decideSchedule(s, x, f)
 	}

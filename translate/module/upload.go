@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -25,7 +26,9 @@ func (u upload) wrong(format string, args ...any) {
 	u.Errorf(u.Position, "%s%s", u.where, fmt.Sprintf(format, args...))
 }
 
-func decideUploads(s *scope, x *manifest.ExperimentPipeline, f flow, defaultBox string) []runtimev1.UploadRule {
+func decideUploads(
+	s *scope, x *manifest.ExperimentPipeline, f flow, spec *runtimev1.PipelineSpec,
+) []runtimev1.UploadRule {
 	if n := len(x.Uploads); n > maxUploads {
 		s.Errorf(x.Uploads[0].Position,
 			"metadata.annotations: %s: %d rules are more than %d", manifest.OnUpload.Name, n, maxUploads)
@@ -33,12 +36,12 @@ func decideUploads(s *scope, x *manifest.ExperimentPipeline, f flow, defaultBox 
 	var all []runtimev1.UploadRule
 	for i, r := range x.Uploads {
 		u := upload{s, r, x, f, fmt.Sprintf("metadata.annotations: %s[%d]", manifest.OnUpload.Name, i)}
-		all = append(all, u.decide(defaultBox))
+		all = append(all, u.decide(spec))
 	}
 	return all
 }
 
-func (u upload) decide(defaultBox string) runtimev1.UploadRule {
+func (u upload) decide(spec *runtimev1.PipelineSpec) runtimev1.UploadRule {
 	out := runtimev1.UploadRule{
 		Box: u.box(), Prefix: u.Prefix.Value, Suffix: u.Suffix.Value, Input: u.input(),
 	}
@@ -48,14 +51,32 @@ func (u upload) decide(defaultBox string) runtimev1.UploadRule {
 	if databox.HasControl(out.Suffix) {
 		u.wrong(".suffix: %q has a control character", out.Suffix)
 	}
+	u.literal("prefix", "the beginning", out.Prefix)
+	u.literal("suffix", "the end", out.Suffix)
 	for _, name := range sortedKeys(u.Outputs) {
 		if p, ok := u.output(name, u.Outputs[name].Value); ok {
 			out.Outputs = append(out.Outputs,
 				runtimev1.UploadOutput{Variable: name, Box: p.Box, Path: p.Path, Developer: p.Developer})
 		}
 	}
-	u.checkLoop(out, defaultBox)
+	u.checkLoop(out, spec)
 	return out
+}
+
+// literal finds a pattern where a part of a path is meant: nobody's file is called *.csv.
+func (u upload) literal(field, what, text string) {
+	switch {
+	case strings.Contains(text, "*"):
+		u.wrong(".%s: %q is no pattern, but %s of a path as it stands: write %q", field, text, what, longest(text))
+	case strings.ContainsAny(text, "?,|{}[]"):
+		u.Warnf(u.Position, "%s.%s: %q is taken as it stands, as %s of a path; for several of them write a rule each",
+			u.where, field, text, what)
+	}
+}
+
+// longest is the longest part of a pattern that stands for itself.
+func longest(pattern string) string {
+	return slices.MaxFunc(strings.Split(pattern, "*"), func(a, b string) int { return len(a) - len(b) })
 }
 
 func (u upload) box() string {
@@ -125,7 +146,7 @@ func (u upload) output(name, text string) (databox.Place, bool) {
 // checkLoop finds rules whose runs would start themselves again: by what they leave among the
 // user's files, in the folders that the rule names or, without a name, in <pipeline>/<run>/ of the
 // pipeline's default box, where a run.json always goes.
-func (u upload) checkLoop(rule runtimev1.UploadRule, defaultBox string) {
+func (u upload) checkLoop(rule runtimev1.UploadRule, spec *runtimev1.PipelineSpec) {
 	for _, o := range rule.Outputs {
 		if !o.Developer && o.Box == rule.Box && strings.HasPrefix(o.Path, rule.Prefix) {
 			u.wrong(": a run would start itself again: its output goes to %s/%s, which the rule watches; "+
@@ -147,13 +168,14 @@ func (u upload) checkLoop(rule runtimev1.UploadRule, defaultBox string) {
 		}
 	}
 	name := u.pipeline.Meta.Name.Value
-	if defaultBox != rule.Box || rule.Box == "" || !strings.HasPrefix(name+"/", rule.Prefix) {
+	if spec.DefaultBox != rule.Box || rule.Box == "" || !strings.HasPrefix(name+"/", rule.Prefix) {
 		return
 	}
 	left := strings.HasSuffix(name+"/run/run.json", rule.Suffix)
 	for _, variable := range u.flow.Graph.Outputs() {
 		_, named := u.UploadRule.Outputs[variable]
-		left = left || (!named && !own[variable] && len(u.flow.Readers(variable)) == 0)
+		internal := len(u.flow.Readers(variable)) > 0 && !slices.Contains(spec.Kept, variable)
+		left = left || (!named && !own[variable] && !internal)
 	}
 	if left {
 		u.wrong(": a run would start itself again: it leaves files in %s/%s/, which the rule watches; "+

@@ -19,6 +19,8 @@ Made from the Go types in translate/manifest and their comments by ` + "`make ge
 Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + ` (ScalingConfig ` + "`" + manifest.AutoscalerAPIVersion + "`" + `), a kind, metadata and a spec. An unknown field is an error with its place (a warning with ` + "`--lenient`" + `). Fields in **bold** must be there.
 ` + "`unip schema`" + ` writes the same as JSON Schema for editors.
 
+A file is YAML, or JSON values one after the other, in UTF-8 or UTF-16. Keys ` + "`x-…`" + ` at the top of an object are for anchors. A quantity may be a text or a number; it must make sense: ` + "`512m`" + ` of memory is half a byte.
+
 ## metadata
 
 `)
@@ -138,6 +140,8 @@ func typeName(t reflect.Type) string {
 		return "string"
 	case reflect.TypeFor[manifest.Duration]():
 		return "time (90s, 5m, 1h30m, or seconds)"
+	case reflect.TypeFor[manifest.Quantity]():
+		return "quantity"
 	case reflect.TypeFor[manifest.ContinueWith]():
 		return "object, or name"
 	}
@@ -145,6 +149,9 @@ func typeName(t reflect.Type) string {
 	case reflect.Slice:
 		return "list of " + typeName(t.Elem()) + "s"
 	case reflect.Map:
+		if t.Elem() == reflect.TypeFor[manifest.Quantity]() {
+			return "map of quantities"
+		}
 		return "map of " + typeName(t.Elem()) + "s"
 	case reflect.Struct:
 		if t.PkgPath() != reflect.TypeFor[manifest.Text]().PkgPath() {

@@ -120,7 +120,8 @@ func body(k manifest.Kind) object {
 		properties["spec"] = nullable(structure(k.Spec))
 		required = required[:3]
 	}
-	return object{"type": "object", "required": required, "properties": properties, "additionalProperties": false}
+	return object{"type": "object", "required": required, "properties": properties,
+		"patternProperties": object{"^x-": object{}}, "additionalProperties": false}
 }
 
 // metadata of a kind, with its annotations of unip.
@@ -150,6 +151,8 @@ func of(t reflect.Type) object {
 		return object{"type": "string"}
 	case reflect.TypeFor[manifest.Duration]():
 		return object{"type": []any{"string", "integer"}}
+	case reflect.TypeFor[manifest.Quantity]():
+		return object{"type": []any{"string", "number"}}
 	case reflect.TypeFor[*yaml.Node]():
 		return object{}
 	case reflect.TypeFor[manifest.ContinueWith]():

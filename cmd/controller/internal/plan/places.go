@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -139,8 +140,8 @@ func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput,
 }
 
 // target is the folder of a variable that a stage writes: the one that the run names, else the one
-// that its pipeline does, else one in the default box. What another stage reads and nobody names is
-// kept nowhere, like all without a default box.
+// that its pipeline does, else one in the default box. What another stage reads, and neither the run nor
+// an API of its pipeline names, is kept nowhere, like all without a default box.
 func (r *resolver) target(name string) (p databox.Place, place string, err error) {
 	place, named := r.run.Spec.Outputs[name]
 	own := r.ownTarget(name)
@@ -153,7 +154,7 @@ func (r *resolver) target(name string) (p databox.Place, place string, err error
 			return p, "", fmt.Errorf("mountFrom: %w", err)
 		}
 		place = p.String()
-	case len(r.graph.Readers(name)) > 0 || box == "":
+	case box == "", len(r.graph.Readers(name)) > 0 && !slices.Contains(r.chain[0].Spec.Kept, name):
 		return p, "", nil
 	default:
 		place = DefaultPlace(r.run, box) + name + "/"

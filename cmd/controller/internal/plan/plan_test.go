@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,44 @@ func TestADiamond(t *testing.T) {
 	if p.Outputs["model"] != "userdata/models/" || p.Outputs["report"] != "userdata/train/run-1/report/" ||
 		len(p.Outputs) != 2 {
 		t.Errorf("outputs %v", p.Outputs)
+	}
+}
+
+// What a later stage reads is left all the same when an API of the run's own pipeline names it.
+func TestWhatAnAPINamesIsKept(t *testing.T) {
+	t.Parallel()
+	keep := func(names ...string) func(*runtimev1.Pipeline) {
+		return func(p *runtimev1.Pipeline) { p.Spec.Kept = names }
+	}
+	first := newPipeline("train", with("train: table -> model"), keep("model", "scores"))
+	second := newPipeline("report", with("score: model -> scores"), with("draw: scores -> pages"))
+	for name, c := range map[string]struct {
+		chain []*runtimev1.Pipeline
+		want  map[string]string
+	}{
+		"named by the pipeline's API": {[]*runtimev1.Pipeline{diamond(keep("prepared"))}, map[string]string{
+			"prepared": "userdata/train/run-1/prepared/", "model": "userdata/train/run-1/model/",
+			"report": "userdata/train/run-1/report/"}},
+		"of a later pipeline": {[]*runtimev1.Pipeline{first, second}, map[string]string{
+			"model": "userdata/train/run-1/model/", "scores": "userdata/train/run-1/scores/",
+			"pages": "userdata/train/run-1/pages/"}},
+		"an API of the later pipeline does not count": {[]*runtimev1.Pipeline{
+			newPipeline("train", with("train: table -> model")),
+			newPipeline("report", with("score: model -> scores"), keep("model"))},
+			map[string]string{"scores": "userdata/train/run-1/scores/"}},
+	} {
+		p, err := makePlan(newRun(), c.chain, buckets)
+		if err != nil || !maps.Equal(p.Outputs, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, p.Outputs, err, c.want)
+		}
+	}
+	p, err := makePlan(newRun(), []*runtimev1.Pipeline{diamond(keep("prepared"))}, buckets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in := p.Stages[0].Outputs[0], p.Stages[1].Inputs[0]
+	if out.Prefix != "users/ann/file_groups/train/run-1/prepared/" || in.Stage != "prepare" {
+		t.Errorf("%+v goes to %+v", out, in)
 	}
 }
 

@@ -51,6 +51,13 @@ type PipelineSpec struct {
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$`
 	// +optional
 	DefaultBox string `json:"defaultBox,omitempty"`
+	// Kept are variables that runs leave although a later stage reads them: an API of the pipeline
+	// names them among its outputs. Without a place of their own they go to the default box.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`
+	// +listType=set
+	// +optional
+	Kept []string `json:"kept,omitempty"`
 	// Mounts say where in the stages' containers what is in boxes usually lies: variables without a
 	// mountTo.
 	// +kubebuilder:validation:MaxItems=64

@@ -328,6 +328,11 @@ func (in *PipelineSpec) DeepCopyInto(out *PipelineSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Kept != nil {
+		in, out := &in.Kept, &out.Kept
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Mounts != nil {
 		in, out := &in.Mounts, &out.Mounts
 		*out = make([]Mount, len(*in))
