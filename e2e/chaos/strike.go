@@ -241,8 +241,9 @@ func (s *striker) strikePod(ctx context.Context, x plan.Strike, signal string, p
 	return pod.Name + ", container " + runs(pod), w.signal(ctx, signal, x.For, "pod/"+string(pod.UID))
 }
 
-// pod is one that the word means and that runs. The user's container is only killed where that may
-// be: it looks like a failure of its own.
+// pod is one that the word means and that runs. The user's container is only killed, by itself or by
+// its shim, where that may be: it looks like a failure of its own. What a pod says of itself is of a
+// moment ago, so that elsewhere only publish is killed, which is sure to run after it.
 func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Pod, error) {
 	who, namespace, labels := x.Who, "knative-eventing", client.MatchingLabels{}
 	var selector client.ListOption = labels
@@ -270,9 +271,9 @@ func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Po
 	err := live.Await(ctx, 45*time.Second, "a running pod of "+who, func(ctx context.Context) error {
 		pods, err := s.world.podsOf(ctx, namespace, selector)
 		switch {
-		case x.Do == plan.Kill && who == plan.Stage && v == nil:
+		case x.Do == plan.Kill && (who == plan.Stage || who == plan.Shim) && v == nil:
 			pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
-				return runs(&p) == stage.FunctionContainer && !work.MayFail(p.Labels[runtimev1.PipelineLabel])
+				return runs(&p) != stage.PublishContainer && !work.MayFail(p.Labels[runtimev1.PipelineLabel])
 			})
 		case who == plan.Controller && len(pods) > 1:
 			leader := s.world.leader(ctx)

@@ -189,6 +189,9 @@ func exited(t *corev1.ContainerStateTerminated) life.Attempt {
 		Message: lastLine(t.Message),
 	}
 	switch t.Reason {
+	case "ContainerStatusUnknown", "Unknown": // kubelet's word, and containerd's
+		return life.Attempt{Phase: life.Ended, Part: life.Pod, Cause: life.Lost, Since: a.Since,
+			Message: "its node does not know how its container ended"}
 	case "OOMKilled":
 		a.Cause = life.OutOfMemory
 	case "StartError", "ContainerCannotRun":
