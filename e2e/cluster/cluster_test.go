@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -138,6 +139,37 @@ func TestLayersAreTheSameBytes(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); got != "app/ app/a.txt app/b/ app/b/c.txt" {
 		t.Errorf("%s", got)
+	}
+}
+
+// What keeps Python from compiling is told: an image without compiled files works, and every start of
+// it is slow.
+func TestCompilingThatFailsIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
+	t.Setenv("UNIP_CACHE", t.TempDir())
+	root := t.TempDir()
+	if err := compilePython(t.Context(), root); err != nil {
+		t.Errorf("without Python: %v", err)
+	}
+	python := filepath.Join(root, "usr/bin/python3")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(python), 0o755), os.WriteFile(python, []byte("x"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := compilePython(t.Context(), root); err == nil {
+		t.Error("a Python that cannot run has compiled")
+	}
+}
+
+// A package that is broken is an error, though it is another program's than the one that unpacks.
+func TestABrokenPackageIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
+	t.Setenv("UNIP_CACHE", t.TempDir())
+	t.Setenv("PATH", t.TempDir()+":"+os.Getenv("PATH"))
+	dpkg := filepath.Join(filepath.SplitList(os.Getenv("PATH"))[0], "dpkg-deb")
+	// all of a tar that is well, and then a failure
+	if err := os.WriteFile(dpkg, []byte("#!/bin/sh\ntar -c -C / etc/hostname\nexit 2\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unpack(t.Context(), "x.deb", t.TempDir()); err == nil {
+		t.Error("half a package was taken for all of it")
 	}
 }
 

@@ -80,7 +80,7 @@ func packagesLayer(ctx context.Context, packages []string) (v1.Layer, error) {
 		return nil, err
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, "layout 2")
+	fmt.Fprintln(h, "layout 3")
 	for _, d := range debs {
 		fmt.Fprintln(h, filepath.Base(d))
 	}
@@ -191,8 +191,8 @@ func makeLayer(ctx context.Context, debs []string, file string) error {
 // unpack extracts a package; tar goes through the links of the merged root instead of replacing
 // them.
 func unpack(ctx context.Context, deb, root string) error {
-	cmd := exec.CommandContext(ctx, "sh", "-c",
-		`dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner`, "sh", deb, root)
+	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c",
+		`dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner`, "bash", deb, root)
 	return logged(cmd, "unpack")
 }
 
@@ -224,7 +224,8 @@ func finishRoot(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	for _, d := range []string{"tmp", "proc", "dev", "sys", "root"} {
+	// Python's processes need dev/shm to wait for each other.
+	for _, d := range []string{"tmp", "proc", "dev/shm", "sys", "root"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			return err
 		}
@@ -232,14 +233,31 @@ func finishRoot(ctx context.Context, root string) error {
 	if err := os.Chmod(filepath.Join(root, "tmp"), 0o1777); err != nil {
 		return err
 	}
-	// Compiled once here rather than at every cold start. The files' times are lost in the layer,
-	// so the compiled ones must not look at them.
-	if exists(filepath.Join(root, "usr/bin/python3")) {
-		_ = logged(exec.CommandContext(ctx, "chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", "-j2",
-			// files for other Pythons do not compile
-			"--invalidation-mode", "unchecked-hash", "/usr/lib/python3", "/usr/lib/python3.11"), "compileall")
+	return compilePython(ctx, root)
+}
+
+// compile compiles Python's files, with two processes. Files for other Pythons do not compile, which
+// the log tells; anything else is an error, unlike with "python3 -m compileall".
+const compile = `import compileall, py_compile, sys
+unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for folder in sys.argv[1:]:
+    compileall.compile_dir(folder, quiet=1, workers=2, invalidation_mode=unchecked)`
+
+// compilePython compiles once what every cold start would compile. The files' times are lost in the
+// layer, so the compiled ones must not look at them.
+func compilePython(ctx context.Context, root string) error {
+	if !exists(filepath.Join(root, "usr/bin/python3")) {
+		return nil
 	}
-	return nil
+	folders, err := filepath.Glob(filepath.Join(root, "usr/lib/python3*"))
+	if err != nil {
+		return err
+	}
+	args := []string{root, "/usr/bin/python3", "-c", compile}
+	for _, f := range folders {
+		args = append(args, "/usr/lib/"+filepath.Base(f))
+	}
+	return logged(exec.CommandContext(ctx, "chroot", args...), "compileall")
 }
 
 // addedLayer is SOURCE:TARGET pairs as a layer; sources are relative to the checkout.

@@ -270,10 +270,15 @@ func matching(dir string, patterns []string) ([]string, error) {
 	var files []string
 	for _, p := range patterns {
 		if not, ok := strings.CutPrefix(p, "!"); ok {
+			var bad error
 			files = slices.DeleteFunc(files, func(f string) bool {
-				match, _ := filepath.Match(not, filepath.Base(f))
+				match, err := filepath.Match(not, filepath.Base(f))
+				bad = errors.Join(bad, err)
 				return match
 			})
+			if bad != nil {
+				return nil, fmt.Errorf("%s: %w", p, bad)
+			}
 			continue
 		}
 		found, err := filepath.Glob(filepath.Join(dir, p))

@@ -257,8 +257,8 @@ func (i instance) install(ctx context.Context, s *steps) error {
 			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing"} {
 				if _, err := i.kubectl(ctx, "-n", ns, "wait", "--for=condition=Available", "deploy", "--all",
 					"--timeout=240s"); err != nil {
-					pods, _ := i.kubectl(ctx, "-n", ns, "get", "pods")
-					return fmt.Errorf("%w\n%s", err, pods)
+					pods, unread := i.kubectl(ctx, "-n", ns, "get", "pods")
+					return fmt.Errorf("%w\n%s", errors.Join(err, unread), pods)
 				}
 			}
 			// The webhooks answer a little after their Deployments are available.
@@ -327,7 +327,8 @@ func down(ctx context.Context, i instance, _ []string) error {
 			return err
 		}
 		err := errors.Join(i.networkDown(ctx), i.first().cgroupsDown(), i.second().cgroupsDown())
-		mounts, _ := os.ReadFile("/proc/self/mounts")
+		mounts, unread := os.ReadFile("/proc/self/mounts")
+		err = errors.Join(err, unread) // what may be mounted below is not to be removed
 		for line := range strings.Lines(string(mounts)) {
 			if strings.Contains(line, " "+i.dir()+"/") {
 				err = errors.Join(err, fmt.Errorf("a mount is left: %s", strings.TrimSpace(line)))

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type Commit struct {
 	Outputs map[string][]File `json:"outputs"` // by output; empty for a folder without files
 	// Packs are the names of each output's packs, where it has some.
 	Packs map[string][]string `json:"packs,omitempty"`
+	// Folders are the paths of each output's empty folders, where it has some.
+	Folders map[string][]string `json:"folders,omitempty"`
 }
 
 // File is one file of an output.
@@ -39,7 +42,23 @@ type File struct {
 	// it. Without them the file is an object of its own.
 	Pack   int   `json:"pack,omitempty"`
 	Offset int64 `json:"offset,omitempty"`
+	// Object is the path of the file of the output in whose object the content lies, where that is
+	// another one: this is a link to it, or it has both names.
+	Object string `json:"object,omitempty"`
 }
+
+// As is the same file under another path of the output. The content lies where it lay.
+func (f File) As(path string) File {
+	if f.Pack == 0 && f.ObjectPath() != path {
+		f.Object = f.ObjectPath()
+	}
+	f.Path = path
+	return f
+}
+
+// ObjectPath is the path, below the output's part of the bucket, of the object with the content of a
+// file that is in no pack.
+func (f File) ObjectPath() string { return cmp.Or(f.Object, f.Path) }
 
 // ClosedCommit stands in a commit's place where the run has ended without the stage: who comes to
 // commit later finds it, and publishes nothing. It has no attempt, so that nobody takes it for one's.
@@ -66,9 +85,16 @@ func DecodeCommit(b []byte) (*Commit, error) {
 			return nil, fmt.Errorf("reading a commit: output %s: %q is not a pack's name", output, packs[i])
 		}
 	}
+	for output, folders := range c.Folders {
+		for _, p := range folders {
+			if err := CheckPath(p); err != nil {
+				return nil, fmt.Errorf("reading a commit: output %s: %w", output, err)
+			}
+		}
+	}
 	for output, files := range c.Outputs {
 		for _, f := range files {
-			if err := CheckPath(f.Path); err != nil {
+			if err := errors.Join(CheckPath(f.Path), CheckPath(f.ObjectPath())); err != nil {
 				return nil, fmt.Errorf("reading a commit: output %s: %w", output, err)
 			}
 			if f.Size < 0 || len(f.SHA256) != 64 {

@@ -132,6 +132,8 @@ func FuzzCommitComesBack(f *testing.F) {
 	f.Add([]byte(`{"attempt":1,"attempt":0}`))
 	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + sum +
 		`","pack":2,"offset":7}]},"packs":{"o":["` + sum + `","` + sum + `"]}}`))
+	f.Add([]byte(`{"attempt":1,"outputs":{"o":[{"path":"a","size":1,"sha256":"` + sum +
+		`","object":"b"}]},"folders":{"o":["c/d"],"p":["../e"]}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := stage.DecodeCommit(b)
 		if err != nil {

@@ -68,6 +68,8 @@ func (f File) checkPlace(packs int) error {
 	switch {
 	case f.Pack == 0 && f.Offset == 0:
 		return nil
+	case f.Object != "":
+		return errors.New("is in a pack and in an object")
 	case f.Pack < 1 || f.Pack > packs:
 		return errors.New("is in a pack that is not there")
 	case f.Size > MaxPacked || f.Offset < 0 || f.Offset > MaxPack-f.Size:

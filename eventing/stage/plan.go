@@ -67,6 +67,9 @@ type Output struct {
 	// Name of the variable, and of the folder in the stage's volume that the user's container
 	// wrote.
 	Name string `json:"name"`
+	// Paths are where the user's container sees that folder. A link in it that begins with one of
+	// them stays in it.
+	Paths []string `json:"paths,omitempty"`
 	// Copies are the folders that get a copy when this attempt has won.
 	Copies []Folder `json:"copies,omitempty"`
 }

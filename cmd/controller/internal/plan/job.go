@@ -213,7 +213,7 @@ func plans(
 	}
 	for i, out := range st.Outputs {
 		f.Outputs = append(f.Outputs, out.Name)
-		x := stage.Output{Name: out.Name}
+		x := stage.Output{Name: out.Name, Paths: seenAt(out)}
 		if out.Bucket != "" {
 			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
 			if u := stage.Object(sessions.usages[i]); u.Key != "" {
@@ -224,6 +224,14 @@ func plans(
 		p.Outputs = append(p.Outputs, x)
 	}
 	return f, p
+}
+
+// seenAt are the paths at which the user's container sees the folder of an output.
+func seenAt(out runtimev1.ResolvedOutput) []string {
+	if at := inner(out.Name); out.Path != at {
+		return []string{out.Path, at}
+	}
+	return []string{out.Path}
 }
 
 // transferContainer is a container of unip's own image.

@@ -60,7 +60,8 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Session != "publish-0.json" || p.Attempt != 2 || p.Stage != "prepare" || p.Run != "run-1" ||
-		len(p.Outputs[0].Copies) != 0 {
+		len(p.Outputs[0].Copies) != 0 ||
+		!slices.Equal(p.Outputs[0].Paths, []string{"/work/prepared", "/unip/data/prepared"}) {
 		t.Errorf("publish %+v", p)
 	}
 	env := map[string]string{}

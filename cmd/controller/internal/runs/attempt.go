@@ -186,7 +186,7 @@ func transferred(part life.Part, t *corev1.ContainerStateTerminated) life.Attemp
 func exited(t *corev1.ContainerStateTerminated) life.Attempt {
 	a := life.Attempt{
 		Phase: life.Ended, Part: life.Function, Since: t.FinishedAt.Time, ExitCode: t.ExitCode, Reason: t.Reason,
-		Message: lastLine(t.Message),
+		Message: oneLine(lastWords(t.Message)),
 	}
 	switch t.Reason {
 	case "ContainerStatusUnknown", "Unknown": // kubelet's word, and containerd's
@@ -309,12 +309,6 @@ func conditionMessage(j *batchv1.Job, t batchv1.JobConditionType) string {
 		}
 	}
 	return ""
-}
-
-// lastLine is the last line with something in it: for Python that is the exception.
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return oneLine(lines[len(lines)-1])
 }
 
 // maxSummary bounds what one message takes over of another's text, in bytes.

@@ -58,7 +58,7 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 			(began.State.Running == nil && began.State.Terminated == nil) {
 			continue
 		}
-		text, err := tail(ctx, c, pod, began.Name)
+		text, err := tail(ctx, c, pod, began.Name, maxLines)
 		if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
 			continue
 		}
@@ -78,9 +78,12 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 	return nil
 }
 
-func tail(ctx context.Context, c kubernetes.Interface, pod *corev1.Pod, container string) (string, error) {
+// tail is the end of a container's log: so many lines, and of them at most maxLog bytes.
+func tail(
+	ctx context.Context, c kubernetes.Interface, pod *corev1.Pod, container string, lines int64,
+) (string, error) {
 	body, err := c.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-		Container: container, TailLines: new(int64(maxLines)), LimitBytes: new(int64(maxLogRead)),
+		Container: container, TailLines: &lines, LimitBytes: new(int64(maxLogRead)),
 	}).Stream(ctx)
 	if err != nil {
 		return "", err

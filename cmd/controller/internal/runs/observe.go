@@ -74,6 +74,7 @@ func (p *pass) observe() (life.Seen, error) {
 		if at := p.memory.madeAt(p.key, st.Job); !at.IsZero() {
 			a.Made = at // a Job's own time is in whole seconds
 		}
+		p.explain(&a, pod)
 		seen.Attempts[st.Job] = a
 	}
 	seen.Room = !p.run.Spec.Cancel && p.room(seen.Plan)

@@ -36,8 +36,10 @@ const (
 type object struct {
 	s3.Object
 	sha256 string // "" when nobody has announced it
-	name   string // below the input's root; it ends in "/" for the marker of a folder
+	name   string // below the input's root; it ends in "/" for a folder
 }
+
+func (o object) isFolder() bool { return strings.HasSuffix(o.name, "/") }
 
 // pack is one object of many files to bring.
 type pack struct {
@@ -67,8 +69,10 @@ func Run(
 			return done, fmt.Errorf("input %s: %w", in.Name, err)
 		}
 		for _, o := range objects {
-			done.Files++
-			done.Bytes += o.Size
+			if !o.isFolder() {
+				done.Files++
+				done.Bytes += o.Size
+			}
 		}
 		for _, p := range packs {
 			for _, x := range p.files {
@@ -156,8 +160,11 @@ func (f *fetcher) resolveCommit(ctx context.Context, in stage.Input) (alone []ob
 	prefix := path.Join(part, fmt.Sprint(commit.Attempt), in.Output) + "/"
 	byPack := stage.ByPack(files)
 	for _, f := range byPack[0] {
-		alone = append(alone, object{Object: s3.Object{Key: prefix + f.Path, Size: f.Size}, sha256: f.SHA256,
+		alone = append(alone, object{Object: s3.Object{Key: prefix + f.ObjectPath(), Size: f.Size}, sha256: f.SHA256,
 			name: f.Path})
+	}
+	for _, folder := range commit.Folders[in.Output] {
+		alone = append(alone, object{Object: s3.Object{Key: prefix + folder + "/"}, name: folder + "/"})
 	}
 	for n, files := range byPack[1:] {
 		key := stage.PackKey(part, commit.Attempt, in.Output, commit.Packs[in.Output][n])
@@ -215,7 +222,7 @@ func (f *fetcher) bringAlone(ctx context.Context, in stage.Input, root *os.Root,
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, o := range objects {
-		if strings.HasSuffix(o.name, "/") { // the marker of a folder
+		if o.isFolder() {
 			if err := root.MkdirAll(strings.TrimSuffix(o.name, "/"), 0o755); err != nil {
 				return collision(o.Key, err)
 			}

@@ -134,7 +134,7 @@ func (c *copies) copy(ctx context.Context, output string, to stage.Folder, f *st
 		if f.Pack > 0 {
 			err = c.put(ctx, store, to, origin, f.In(pack))
 		} else {
-			err = c.send(ctx, store, to, origin, f.Size)
+			err = c.send(ctx, store, to, origin, f)
 		}
 		if err != nil {
 			c.doubt.Store(true)
@@ -201,7 +201,7 @@ func (c *copies) put(
 // send has the storage copy one file, which says then where it comes from. Replacing the metadata
 // replaces the content's type as well: it is that of the upload, which goes by the same name.
 func (c *copies) send(
-	ctx context.Context, store *minio.Client, to stage.Folder, origin stage.Origin, size int64,
+	ctx context.Context, store *minio.Client, to stage.Folder, origin stage.Origin, f *stage.File,
 ) error {
 	metadata := map[string]string{"Content-Type": contentType(origin.Path)}
 	for name, value := range origin.Metadata() {
@@ -210,8 +210,8 @@ func (c *copies) send(
 	dst := minio.CopyDestOptions{Bucket: to.Bucket, Object: to.Prefix + origin.Path, ReplaceMetadata: true,
 		UserMetadata: metadata, PartSize: maxCopy, NumThreads: copiesAtOnce}
 	src := minio.CopySrcOptions{Bucket: c.plan.Bucket,
-		Object: stage.AttemptPrefix(origin.Run, origin.Stage, origin.Attempt, origin.Output) + origin.Path}
-	if size <= maxCopy {
+		Object: stage.AttemptPrefix(origin.Run, origin.Stage, origin.Attempt, origin.Output) + f.ObjectPath()}
+	if f.Size <= maxCopy {
 		_, err := store.CopyObject(ctx, dst, src)
 		return err
 	}

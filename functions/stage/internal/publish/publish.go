@@ -41,15 +41,11 @@ func Run(
 	ctx context.Context, sessions *storage.Sessions, v *volume.Volume, plan *stage.PublishPlan,
 ) (stage.Result, error) {
 	p := &publisher{sessions: sessions, volume: v, plan: plan}
-	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}, Packs: map[string][]string{}}
+	mine := &stage.Commit{Attempt: plan.Attempt, Outputs: map[string][]stage.File{}, Packs: map[string][]string{},
+		Folders: map[string][]string{}}
 	for _, o := range plan.Outputs {
-		files, packs, err := p.upload(ctx, o)
-		if err != nil {
+		if err := p.upload(ctx, o, mine); err != nil {
 			return stage.Result{}, fmt.Errorf("output %s: %w", o.Name, err)
-		}
-		mine.Outputs[o.Name] = files
-		if len(packs) > 0 {
-			mine.Packs[o.Name] = packs
 		}
 	}
 	if err := p.fits(ctx, mine); err != nil {
@@ -87,35 +83,80 @@ type publisher struct {
 	plan     *stage.PublishPlan
 }
 
-// upload brings the files of one output to the attempt's own place. It gives what the commit says
-// of them, and the names of their packs.
-func (p *publisher) upload(ctx context.Context, o stage.Output) ([]stage.File, []string, error) {
+// upload brings the files of one output to the attempt's own place, and says in the commit where.
+func (p *publisher) upload(ctx context.Context, o stage.Output, mine *stage.Commit) error {
 	root, err := p.volume.Folder(o.Name)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer root.Close()
-	all, err := walk(ctx, root, maxFiles)
+	has, err := walk(ctx, root, o.Paths, maxFiles)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for _, to := range o.Copies {
-		for _, f := range all {
+		for _, f := range has.files {
 			if err := checkCopy(to, f.path); err != nil {
-				return nil, nil, err
+				return err
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b found) int { return strings.Compare(a.path, b.path) })
-	u := &uploads{publisher: p, output: o.Name, root: root, all: all, files: make([]stage.File, len(all))}
-	for i, f := range all {
+	slices.SortFunc(has.files, func(a, b found) int { return strings.Compare(a.path, b.path) })
+	once, at := distinct(has.files)
+	if err := checkRepeats(has.files, once); err != nil {
+		return err
+	}
+	u := &uploads{publisher: p, output: o.Name, root: root, all: once, files: make([]stage.File, len(once))}
+	for i, f := range once {
 		u.files[i] = stage.File{Path: f.path, Size: f.size}
 	}
 	stage.Pack(u.files)
 	if err := u.do(ctx); err != nil {
-		return nil, nil, err
+		return err
 	}
-	return u.files, u.packs, nil
+	files := make([]stage.File, len(has.files))
+	for i, f := range has.files {
+		files[i] = u.files[at[f.id]].As(f.path)
+	}
+	mine.Outputs[o.Name] = files
+	if len(u.packs) > 0 {
+		mine.Packs[o.Name] = u.packs
+	}
+	if len(has.folders) > 0 {
+		slices.Sort(has.folders)
+		mine.Folders[o.Name] = has.folders
+	}
+	return nil
+}
+
+// distinct are the files without those that are one of them under another name, and where in the
+// result each is.
+func distinct(all []found) (once []found, at map[inode]int) {
+	at = make(map[inode]int, len(all))
+	for _, f := range all {
+		if _, known := at[f.id]; !known {
+			at[f.id] = len(once)
+			once = append(once, f)
+		}
+	}
+	return once, at
+}
+
+// maxRepeats is how many times as large links may make an output: the storage keeps what a stage
+// could never have written within its limits.
+const maxRepeats = 10
+
+func checkRepeats(all, once []found) error {
+	size := func(files []found) (n int64) {
+		for _, f := range files {
+			n += f.size
+		}
+		return n
+	}
+	if n, own := size(all), size(once); n/maxRepeats > own {
+		return storage.Permanentf("links make %d bytes of its %d, and at most %d times as much is taken", n, own, maxRepeats)
+	}
+	return nil
 }
 
 // fits refuses outputs as a whole that do not fit into the boxes that they go to. What is there of

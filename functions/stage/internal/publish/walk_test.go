@@ -44,7 +44,7 @@ func TestTooManyFilesAreNotReadToTheEnd(t *testing.T) { //nolint:paralleltest //
 	allocated := func(root *os.Root) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := walk(t.Context(), root, most)
+		_, err := walk(t.Context(), root, nil, most)
 		runtime.ReadMemStats(&after)
 		if err == nil || storage.Retry(err) || err.Error() != "more than 100 files" {
 			t.Errorf("%v", err)
@@ -77,15 +77,18 @@ func TestWalkFindsAll(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "empty/of/files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	all, err := walk(t.Context(), opened(t, dir), maxFiles)
+	all, err := walk(t.Context(), opened(t, dir), nil, maxFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, f := range all {
+	for _, f := range all.files {
 		if got = append(got, f.path); f.size != 2 {
 			t.Errorf("%s has %d bytes", f.path, f.size)
 		}
+	}
+	if d := cmp.Diff([]string{"empty/of/files"}, all.folders); d != "" {
+		t.Errorf("empty folders (-want +got)\n%s", d)
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -113,7 +116,7 @@ func TestWalkIsNotLedIntoTheDeep(t *testing.T) {
 		at = below
 	}
 	at.Close()
-	if _, err := walk(t.Context(), root, maxFiles); err == nil || storage.Retry(err) ||
+	if _, err := walk(t.Context(), root, nil, maxFiles); err == nil || storage.Retry(err) ||
 		!strings.Contains(err.Error(), "is longer than") {
 		t.Error(err)
 	}
