@@ -46,7 +46,7 @@ func Wrong(key, value string) string {
 }
 
 // Carried are the labels of an object that may have been made by hand, and that what is made of it
-// carries: the error names those that are wrong.
+// carries. unip's own are left out; the error names those that are wrong.
 func Carried(all map[string]string) (map[string]string, error) {
 	out := map[string]string{}
 	var errs []error
@@ -55,7 +55,9 @@ func Carried(all map[string]string) (map[string]string, error) {
 			errs = append(errs, fmt.Errorf("labels: %s: %s", key, why))
 			continue
 		}
-		out[key] = all[key]
+		if !IsOwn(key) {
+			out[key] = all[key]
+		}
 	}
 	return out, errors.Join(errs...)
 }

@@ -10,7 +10,9 @@ func TestCarried(t *testing.T) {
 	t.Parallel()
 	fine := map[string]string{"team": "flora", "example.org/Cost": "a_b.c", "app.kubernetes.io/version": "3",
 		"notkubernetes.io/x": ""}
-	got, err := Carried(fine)
+	given := maps.Clone(fine)
+	given["app.kubernetes.io/name"] = "other"
+	got, err := Carried(given)
 	if err != nil || !maps.Equal(got, fine) {
 		t.Errorf("%v %v", got, err)
 	}

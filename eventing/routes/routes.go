@@ -61,6 +61,8 @@ type API struct {
 	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
 	// Spec is what a caller of a pipeline may name.
 	Spec Spec `json:"apiSpec,omitzero"`
+	// Labels are those of the runs that are started.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Auth is who may call. Without it the API is open to everybody.
 	Auth *Auth `json:"auth,omitempty"`
 	// IdentityPassThrough lets the function, or the stages of a run, know who calls.

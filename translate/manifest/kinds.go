@@ -21,10 +21,10 @@ type Meta struct {
 	// a DNS label.
 	Namespace Text `yaml:"namespace"`
 	// Labels: Labels. Becomes: labels of what is made of the object: of an MLComponent's pods too,
-	// of a box's Secrets, and of the Jobs, pods and Secrets of a pipeline's stages; those of
-	// APIComponents of the gateway. Where unip has one of its own, that stays (a note). Constraint:
-	// as Kubernetes has them; none below kubernetes.io, k8s.io, knative.dev or the platform's
-	// groups, but app.kubernetes.io/….
+	// of a box's Secrets, and of a pipeline's runs with the Jobs, pods and Secrets of their stages;
+	// those of APIComponents of the gateway. Where unip has one of its own, that stays (a note).
+	// Constraint: as Kubernetes has them; none below kubernetes.io, k8s.io, knative.dev or the
+	// platform's groups, but app.kubernetes.io/….
 	Labels map[string]Text `yaml:"labels"`
 	// Annotations: Annotations. Becomes: those with the prefix knative.unified-platform.cs.hse.ru/
 	// are settings, see below; others nothing (a note).

@@ -19,9 +19,15 @@ type Storage struct {
 func (m *Module) Routes() []routes.API {
 	var all []routes.API
 	for _, a := range m.APIs {
-		if a.Published {
-			all = append(all, a.Route)
+		if !a.Published {
+			continue
 		}
+		for _, p := range m.Pipelines {
+			if a.Route.Kind == routes.KindPipeline && a.Route.Target == p.Name && len(p.Labels) > 0 {
+				a.Route.Labels = p.Labels
+			}
+		}
+		all = append(all, a.Route)
 	}
 	slices.SortFunc(all, func(a, b routes.API) int { return cmp.Compare(a.Name, b.Name) })
 	return all

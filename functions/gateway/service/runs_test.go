@@ -124,7 +124,8 @@ func (m *memory) Log(
 func TestRunsOfAnyStore(t *testing.T) {
 	t.Parallel()
 	file, err := routes.Decode([]byte(`{"apis":[
-		{"name":"train","kind":"experimentPipeline","path":"train","target":"train"},
+		{"name":"train","kind":"experimentPipeline","path":"train","target":"train",
+			"labels":{"team":"flora"}},
 		{"name":"runs","kind":"pipelines","path":"pipelines"}
 	],"pipelines":["train"]}`))
 	if err != nil {
@@ -158,6 +159,10 @@ func TestRunsOfAnyStore(t *testing.T) {
 	place := call("POST", "/train/run", 202, &run).Get("Location")
 	if place != "/pu-ann/pipelines/runs/"+run.ID || run.Status != runtimev1.Pending {
 		t.Errorf("%q %+v", place, run)
+	}
+	made, err := store.Run(t.Context(), run.ID)
+	if err != nil || made.Labels["team"] != "flora" || made.Labels[runtimev1.PipelineLabel] != "train" {
+		t.Errorf("%+v %v", made, err)
 	}
 	if call("POST", "/train", 202, &again); again.ID != run.ID {
 		t.Errorf("the same key gave %s and %s", run.ID, again.ID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -63,6 +65,17 @@ type start struct {
 	Created bool `json:"created"`
 	// lost says which event should have caused it and did not come.
 	lost string
+	// labels are the pipeline's.
+	labels map[string]string
+}
+
+// labelsOf are those of a pipeline's runs, as of its stages. Of wrong ones the stages' Jobs say it.
+func labelsOf(p *runtimev1.Pipeline) map[string]string {
+	if len(p.Spec.Stages) == 0 {
+		return nil
+	}
+	all, _ := label.Carried(p.Spec.Stages[0].Labels)
+	return all
 }
 
 const fieldOwner = client.FieldOwner(names.Controller)
@@ -93,6 +106,7 @@ func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) e
 			Pipeline: p.Name, Origin: runtimev1.OriginSchedule, IdempotencyKey: "schedule/" + at,
 			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
 		},
+		labels: labelsOf(p),
 	})
 	return err
 }
@@ -113,6 +127,7 @@ func (s *Maker) make(ctx context.Context, at place, key string, x start) error {
 			Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
 		Spec: x.Spec,
 	}
+	maps.Copy(run.Labels, x.labels)
 	if x.lost != "" {
 		run.Annotations = map[string]string{runtimev1.EventLostAnnotation: x.lost}
 	}

@@ -46,6 +46,7 @@ func newStarts(t testing.TB) (*Maker, *miniotest.Server) {
 	must(t, runbucket.Claim(t.Context(), store, "default", string(ns.UID)))
 	p := controllertest.OneStage("train", "table", "model")
 	p.Namespace = "default"
+	p.Spec.Stages[0].Labels = map[string]string{"team": "flora", "app.kubernetes.io/managed-by": "somebody"}
 	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Suffix: ".csv", Input: "table",
 		Outputs: []runtimev1.UploadOutput{{Variable: "model", Box: "weights", Path: "m/", Developer: true}}}}
 	must(t, c.Create(t.Context(), p))
@@ -110,6 +111,9 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 	if len(runs) != 1 || runs[0].Spec.User != "ann" || runs[0].Spec.Origin != runtimev1.OriginUpload ||
 		runs[0].Spec.Inputs["table"].ETag == "" || runs[0].Spec.Outputs["model"] != "weights:/m/" {
 		t.Fatalf("%+v", runs)
+	}
+	if want := map[string]string{"team": "flora", runtimev1.PipelineLabel: "train"}; !maps.Equal(runs[0].Labels, want) {
+		t.Errorf("labels %v, want %v", runs[0].Labels, want)
 	}
 	must(t, s.Client.Delete(t.Context(), &runs[0]))
 	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"))

@@ -230,6 +230,7 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 		key = copyKey(at, f, r, o, origin)
 	}
 	x := start{
+		labels:   labelsOf(r.pipeline),
 		Pipeline: r.pipeline.Name, Run: names.Shorten(53, r.pipeline.Name, key),
 		Spec: runtimev1.PipelineRunSpec{
 			Pipeline: r.pipeline.Name, User: f.User, Origin: runtimev1.OriginUpload, IdempotencyKey: "upload/" + key,

@@ -165,8 +165,8 @@ type Stage struct {
 	// +optional
 	// +listType=atomic
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
-	// Labels of the stage's Jobs, pods and Secrets of sessions. unip's own win; those that steer a
-	// cluster are refused.
+	// Labels of the stage's Jobs, pods and Secrets of sessions; those of the first stage are the
+	// runs' as well. unip's own win; those that steer a cluster are refused.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 	// Inputs and Outputs are names of variables.

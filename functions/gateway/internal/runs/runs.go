@@ -96,6 +96,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api
 			IdentityPassThrough: api.IdentityPassThrough && users.Known(user) != "",
 			Origin:              runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
+	maps.Copy(run.Labels, api.Labels)
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
 		id = names.Hash(user, pipeline, key)
