@@ -39,10 +39,12 @@ func componentMounts(s *scope, x *manifest.MLComponent, c Component) []Mount {
 			s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s lies in %s, or is the same; give them paths "+
 				"beside one another", m.Path, all[i].Path)
 		}
-		if place := functionFolder(c.Inference); place != "" && folder.Nested(m.Path, place) &&
-			!strings.HasPrefix(m.Path, place+"/") {
-			s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s would hide the folder of the function, %s", m.Path,
-				place)
+		for _, function := range []string{c.Inference, c.Loader} {
+			place := functionFolder(function)
+			if place != "" && strings.HasPrefix(strings.TrimSuffix(place, "/")+"/", m.Path+"/") {
+				s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s would hide the folder of %s", m.Path, function)
+				break
+			}
 		}
 		if m.Write && c.Anonymous {
 			s.Notef(m.Position, "what calls past the gateway write below %s is not stored", m.Path)

@@ -2,6 +2,7 @@ package module
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,19 +67,25 @@ func checkURL(found *scope, t manifest.Text) {
 		return
 	}
 	u, err := url.Parse(t.Value)
-	scp := strings.Contains(t.Value, ":") && !strings.Contains(t.Value, "://") // git@host:path, as git has it
+	withScheme := err == nil && u.Scheme != "" && u.Host != ""
 	switch {
-	case len(t.Value) > maxSource, databox.HasControl(t.Value), !scp && (err != nil || u.Scheme == "" || u.Host == ""):
+	case len(t.Value) > maxSource, databox.HasControl(t.Value), !withScheme && !scpAddress.MatchString(t.Value):
 		found.Errorf(t.At, "spec.url: not an address like https://git.example/ann/leaves or git@git.example:ann/leaves")
-	case !scp && u.User != nil && hasPassword(u):
+	case withScheme && mayHoldSecret(u):
 		found.Errorf(t.At, "spec.url: a password or token stands in it, and all objects would show it: leave it out")
 	}
 }
 
-// hasPassword reports one in an address; a name alone before an https address is a token.
-func hasPassword(u *url.URL) bool {
+// scpAddress is host:path with a user before it, as git has it. It has no place for a password: what
+// looks like one is an address whose scheme is missing.
+var scpAddress = regexp.MustCompile(`^([A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:@?#]+$`)
+
+// mayHoldSecret reports a password or a token in an address. A name alone before an https address is
+// one, and a query is where tokens stand as well.
+func mayHoldSecret(u *url.URL) bool {
+	web := u.Scheme == "https" || u.Scheme == "http"
 	_, password := u.User.Password()
-	return password || u.Scheme == "https" || u.Scheme == "http"
+	return password || web && u.User != nil || u.RawQuery != "" || u.Fragment != ""
 }
 
 func pullSecret(s *scope, r manifest.Ref) string {

@@ -64,7 +64,7 @@ All of it is noted by ` + "`unip validate`" + `, with its place.
 | APIComponent of anything but a pipeline: ` + "`apiSpec`" + ` | a component's specification is its function's docstring |
 | ScalingConfig: ` + "`transitions`, `prometheusMetrics`, `cpuTimeWindow`, `memoryTimeWindow`" + `, and all of one with another target than a component of the module | Knative scales by the calls that there are at a time |
 | Repository, PlatformApp, DatasetComponent, ScalingConfig, Secret: fields that unip does not know | the platform's own fields of these kinds are not all known; they are kept for other tools |
-| labels of Repository, PlatformApp, DatasetComponent, ScalingConfig | no object is made of these |
+| labels of Repository, PlatformApp, ScalingConfig | no object is made of these |
 | annotations without the prefix of unip's | |
 `
 
