@@ -147,7 +147,7 @@ func DatasetPrefix(p string) (string, error) {
 	if clean == "" {
 		return "", nil
 	}
-	return clean + "/", CheckDeveloperPath(clean + "/")
+	return clean + "/", errors.Join(CheckDeveloperPath(clean+"/"), CheckLiteral(clean))
 }
 
 // CheckFileName reports an error for a path that must not be joined to a folder: empty, absolute,

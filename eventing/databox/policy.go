@@ -289,11 +289,8 @@ func like(key, pattern string) map[string]map[string]string {
 // checkPaths refuses what would open more than it
 func checkPaths(g Grant) error {
 	for _, p := range append(slices.Clone(g.Keys), g.Prefix) {
-		switch {
-		case strings.ContainsAny(p, "*?") || strings.Contains(p, "${"):
-			return fmt.Errorf("%w: %q holds *, ? or ${, which S3 takes for a pattern: rename it", ErrPattern, p)
-		case !utf8.ValidString(p):
-			return fmt.Errorf("%w: %q is not UTF-8", ErrPattern, p)
+		if err := CheckLiteral(p); err != nil {
+			return err
 		}
 	}
 	if slices.Contains(g.Keys, "") {
@@ -304,6 +301,18 @@ func checkPaths(g Grant) error {
 	}
 	if rest, ok := strings.CutPrefix(g.Prefix, UsersArea); ok && strings.Index(rest, "/") < 1 {
 		return fmt.Errorf("%w: the prefix %q takes in the files of several users", ErrGrant, g.Prefix)
+	}
+	return nil
+}
+
+// CheckLiteral reports a path that no session can be given for, see Policy. Who takes a path that a
+// session will be made for asks it early.
+func CheckLiteral(p string) error {
+	switch {
+	case strings.ContainsAny(p, "*?") || strings.Contains(p, "${"):
+		return fmt.Errorf("%w: %q holds *, ? or ${, which S3 takes for a pattern: rename it", ErrPattern, p)
+	case !utf8.ValidString(p):
+		return fmt.Errorf("%w: %q is not UTF-8", ErrPattern, p)
 	}
 	return nil
 }

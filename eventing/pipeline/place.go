@@ -42,7 +42,7 @@ func OutputPlace(m runtimev1.BoxPath) (databox.Place, error) {
 	if _, below, _ := strings.Cut(p.Path, "/"); own && strings.HasPrefix(below, "file_groups/") {
 		return p, fmt.Errorf("%q names a user: users/<path>/ is the caller's own folder, whoever calls", m.Path)
 	}
-	return p, nil
+	return p, databox.CheckLiteral(p.Path)
 }
 
 // Mounted is where in a container something of a box lies by the mounts of a pipeline.

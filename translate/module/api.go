@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/unip-knative/unip/eventing/media"
-	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/translate/manifest"
 )
@@ -206,11 +205,11 @@ func (c chains) takes(pipeline, variable string) (types []string, file bool) {
 	named, all := false, false
 	for _, x := range c.read.APIs {
 		ref := x.Spec.ExperimentPipeline
-		if ref == nil || x.Spec.APISpec == nil || !c.leadsTo(ref.Name.Value, pipeline) {
+		if ref == nil || x.Spec.APISpec == nil {
 			continue
 		}
 		for _, v := range x.Spec.APISpec.Inputs {
-			if v.Name.Value != variable {
+			if v.Name.Value != variable || !c.leadsTo(ref.Name.Value, pipeline) {
 				continue
 			}
 			named = true
@@ -243,13 +242,6 @@ func (c chains) kept(pipeline string, f flow) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// leadsTo reports whether a run of a pipeline goes through another one.
-func (c chains) leadsTo(from, to string) bool {
-	spec := c.specs[from]
-	return spec != nil && slices.ContainsFunc(c.flow(from, spec).chain,
-		func(p pipeline.Pipeline) bool { return p.Name == to })
 }
 
 // pipelinesPath is where the API of runs is, unless the manifest says otherwise.

@@ -54,8 +54,8 @@ func basic(s *scope, auth *manifest.Auth) *routes.Basic {
 		s.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %s is unip's own", name.Value)
 	case len(validation.IsDNS1123Subdomain(name.Value)) > 0:
 		s.Errorf(name.At, "spec.restfulApi.auth.basic.credentials: %q is not the name of a Secret", name.Value)
-	case s.secrets[name.Value] == nil:
-		s.Notef(name.At, "Secret %s is not among the manifests: it must exist in namespace %s", name.Value, s.namespace)
+	default:
+		s.noteMissing("Secret", name)
 	}
 	return &routes.Basic{Credentials: name.Value}
 }

@@ -74,27 +74,30 @@ func (c container) valueFrom(from *manifest.EnvSource) *corev1.EnvVarSource {
 	}
 	if r := from.SecretKeyRef; r != nil {
 		ref, key, ok := c.keyRef(r)
-		switch secret := c.secrets[ref.Name]; {
-		case !ok:
-		case secret == nil:
-			c.noteMissing(r.Name)
-		case secret.Spec.Data == nil && secret.Spec.StringData == nil: // it must exist in the cluster
-		case !r.Optional && !holds(secret.Spec, key):
-			c.Errorf(r.Key.At, "%s.env: the Secret %s has no key %q", c.where, ref.Name, key)
+		if ok {
+			c.checkKey("Secret", r)
 		}
 		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: ref, Key: key,
 			Optional: optional(r.Optional)}}
 	}
 	r := from.ConfigMapKeyRef
-	ref, key, _ := c.keyRef(r)
+	ref, key, ok := c.keyRef(r)
+	if ok {
+		c.checkKey("ConfigMap", r)
+	}
 	return &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref, Key: key,
 		Optional: optional(r.Optional)}}
 }
 
-func holds(s manifest.SecretSpec, key string) bool {
-	_, data := s.Data[key]
-	_, text := s.StringData[key]
-	return data || text
+// checkKey looks for a key in what the manifests say of its object.
+func (c container) checkKey(kind string, r *manifest.KeyRef) {
+	switch keys, known := c.keysOf(kind, r.Name.Value); {
+	case r.Optional:
+	case !known:
+		c.noteMissing(kind, r.Name)
+	case keys != nil && !slices.Contains(keys, r.Key.Value):
+		c.Errorf(r.Key.At, "%s.env: the %s %s has no key %q", c.where, kind, r.Name.Value, r.Key.Value)
+	}
 }
 
 // keyRef is the object and the key that a valueFrom names, and whether both are in order.
@@ -111,8 +114,11 @@ func (c container) keyRef(r *manifest.KeyRef) (ref corev1.LocalObjectReference, 
 	return ref, r.Key.Value, ok
 }
 
-func (c container) noteMissing(secret manifest.Text) {
-	c.Notef(secret.At, "Secret %s is not among the manifests: it must exist in namespace %s", secret.Value, c.namespace)
+// noteMissing notes an object that a field names and the manifests do not have.
+func (s *scope) noteMissing(kind string, name manifest.Text) {
+	if _, known := s.keysOf(kind, name.Value); !known {
+		s.Notef(name.At, "%s %s is not among the manifests: it must exist in namespace %s", kind, name.Value, s.namespace)
+	}
 }
 
 func (c container) envFrom(envFrom []manifest.EnvFrom) []corev1.EnvFromSource {
@@ -130,12 +136,15 @@ func (c container) envFrom(envFrom []manifest.EnvFrom) []corev1.EnvFromSource {
 		if r := e.SecretRef; r != nil {
 			ref, ok := c.reference("envFrom", r.Position, r.Name)
 			from.SecretRef = &corev1.SecretEnvSource{LocalObjectReference: ref, Optional: optional(r.Optional)}
-			if ok && c.secrets[ref.Name] == nil {
-				c.noteMissing(r.Name)
+			if ok && !r.Optional {
+				c.noteMissing("Secret", r.Name)
 			}
 		} else {
 			r := e.ConfigMapRef
-			ref, _ := c.reference("envFrom", r.Position, r.Name)
+			ref, ok := c.reference("envFrom", r.Position, r.Name)
+			if ok && !r.Optional {
+				c.noteMissing("ConfigMap", r.Name)
+			}
 			from.ConfigMapRef = &corev1.ConfigMapEnvSource{LocalObjectReference: ref, Optional: optional(r.Optional)}
 		}
 		out = append(out, from)

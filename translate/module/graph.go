@@ -29,18 +29,37 @@ type flow struct {
 	noFile map[string]bool
 }
 
-// uploaded reports an input that a rule of the pipeline gives.
-func (f flow) uploaded(x *manifest.ExperimentPipeline, variable string) bool {
-	return slices.ContainsFunc(x.Uploads, func(r manifest.UploadRule) bool { return r.Input.Value == variable })
+// uploaded reports an input that a rule gives, of the pipeline or of one whose runs go through it.
+func (c chains) uploaded(pipeline, variable string) bool {
+	gives := func(r manifest.UploadRule) bool { return r.Input.Value == variable }
+	return slices.ContainsFunc(c.read.Pipelines, func(x *manifest.ExperimentPipeline) bool {
+		return slices.ContainsFunc(x.Uploads, gives) && c.leadsTo(x.Meta.Name.Value, pipeline)
+	})
 }
 
 func (c chains) flow(name string, spec *runtimev1.PipelineSpec) flow {
+	chain, end := c.follow(name, spec)
+	return flow{pipeline.Of(chain...), chain, end, map[string]bool{}}
+}
+
+// follow is what runs of a pipeline go through.
+func (c chains) follow(name string, spec *runtimev1.PipelineSpec) ([]pipeline.Pipeline, pipeline.End) {
 	find := func(name string) (pipeline.Pipeline, bool, error) {
 		spec, ok := c.specs[name]
 		return pipeline.Pipeline{Name: name, Spec: spec}, ok, nil
 	}
 	chain, end, _ := pipeline.Follow(pipeline.Pipeline{Name: name, Spec: spec}, find) // find has no errors
-	return flow{pipeline.Of(chain...), chain, end, map[string]bool{}}
+	return chain, end
+}
+
+// leadsTo reports whether a run of a pipeline goes through another one.
+func (c chains) leadsTo(from, to string) bool {
+	spec := c.specs[from]
+	if spec == nil {
+		return false
+	}
+	chain, _ := c.follow(from, spec)
+	return slices.ContainsFunc(chain, func(p pipeline.Pipeline) bool { return p.Name == to })
 }
 
 // whole is false when one of the chain is not there, could not be read, or comes again.

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"path"
 	"strings"
 
@@ -48,7 +49,7 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 			return nil // which the entry says
 		}
 	}
-	if err := databox.CheckDeveloperPath(key); err != nil {
+	if err := cmp.Or(databox.CheckDeveloperPath(key), databox.CheckLiteral(key)); err != nil {
 		s.Errorf(at,
 			"spec.mlService: the model is the object %q of box %s: %v; give it a path of its own, like models/v1/",
 			key, box.Value, err)
@@ -76,18 +77,25 @@ func checkModelPath(found *scope, p manifest.Text) bool {
 }
 
 // objectOf maps a path of the container to a key of the box: by the longest entry of connectedBoxes
-// for that box whose mountPath is a prefix of it, which is given too, else the path itself.
+// for that box whose mountPath is a prefix of it, which is given too when it has an s3Path, else the
+// path itself.
 func objectOf(connected []manifest.ConnectedBox, box, p string) (string, *manifest.MountS3Box) {
 	key, longest := strings.TrimPrefix(p, "/"), -1
 	var entry *manifest.MountS3Box
 	for _, b := range connected {
-		if b.Name.Value != box || b.MountS3Box == nil {
+		var at, s3Path string
+		switch {
+		case b.Name.Value != box:
 			continue
+		case b.MountS3Box != nil:
+			at, s3Path = b.MountS3Box.MountPath.Value, b.MountS3Box.S3Path.Value
+		case b.MountDataset != nil:
+			at = b.MountDataset.MountPath.Value
 		}
-		mount := strings.TrimSuffix(b.MountS3Box.MountPath.Value, "/") + "/"
-		if rest, ok := strings.CutPrefix(p, mount); ok && len(mount) > longest {
+		mount := strings.TrimSuffix(at, "/") + "/"
+		if rest, ok := strings.CutPrefix(p, mount); ok && at != "" && len(mount) > longest {
 			longest, entry = len(mount), b.MountS3Box
-			key = strings.TrimPrefix(path.Join(b.MountS3Box.S3Path.Value, rest), "/")
+			key = strings.TrimPrefix(path.Join(s3Path, rest), "/")
 			if strings.HasSuffix(p, "/") {
 				key += "/"
 			}

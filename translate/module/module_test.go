@@ -118,6 +118,12 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: here, namespace: ns}
 data: {C: z}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: kubernetes, namespace: ns}
+data: {D: "eA=="}
+stringData: {E: y}
 `))
 	decided, found := module.Decide(m, found, installation.Default(), module.Options{})
 	if decided == nil {
@@ -129,6 +135,8 @@ data: {C: z}
 	}{
 		{"Secret", "here", map[string]string{"A": "x", "B": "y"}},
 		{"ConfigMap", "here", map[string]string{"C": "z"}},
+		{"Secret", "kubernetes", map[string]string{"D": "x", "E": "y"}},
+		{"ConfigMap", "kubernetes", nil},
 		{"Secret", "elsewhere", nil},
 		{"Secret", "nowhere", nil},
 	} {

@@ -69,6 +69,10 @@ func (s source) origin(from *runtimev1.BoxPath, at manifest.Position, dataset bo
 		s.Errorf(at, "%s.path: a whole box cannot be an input: name a file or a folder in it", s.where)
 	case err != nil:
 		s.Errorf(at, "%s.path: %q: %v", s.where, from.Path, err)
+	default:
+		if err := databox.CheckLiteral(from.Path); err != nil {
+			s.Errorf(at, "%s.path: %v", s.where, err)
+		}
 	}
 }
 

@@ -41,11 +41,13 @@ func decidePipelines(s *scope) ([]Pipeline, chains) {
 	for i, x := range s.read.Pipelines {
 		f := c.flow(all[i].Name, &all[i].Spec)
 		checkContinued(s, x, f)
+		for _, name := range f.Variables() {
+			_, file := c.takes(all[i].Name, name)
+			f.noFile[name] = !file
+		}
 		for j, v := range all[i].Spec.Variables {
-			types, file := c.takes(all[i].Name, v.Name)
-			f.noFile[v.Name] = !file
-			if f.uploaded(x, v.Name) {
-				all[i].Spec.Variables[j].ContentTypes = types
+			if c.uploaded(all[i].Name, v.Name) {
+				all[i].Spec.Variables[j].ContentTypes, _ = c.takes(all[i].Name, v.Name)
 			}
 		}
 		all[i].Spec.Kept = c.kept(all[i].Name, f)

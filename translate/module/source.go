@@ -97,8 +97,8 @@ func pullSecret(s *scope, r manifest.Ref) string {
 		s.Errorf(r.Name.At, "spec.imagePullSecrets: %s is unip's own and not for the module's images", name)
 	case len(validation.IsDNS1123Subdomain(name)) > 0:
 		s.Errorf(r.Name.At, "spec.imagePullSecrets: %q is not the name of a Secret", name)
-	case s.secrets[name] == nil:
-		s.Notef(r.Name.At, "Secret %s is not among the manifests: it must exist in namespace %s", name, s.namespace)
+	default:
+		s.noteMissing("Secret", r.Name)
 	}
 	return name
 }

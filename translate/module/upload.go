@@ -137,6 +137,8 @@ func (u upload) output(name, text string) (databox.Place, bool) {
 		wrong("%q is a whole box: name a folder in it", text)
 	case p.Developer && databox.CheckDeveloperPath(p.Path) != nil:
 		wrong("%q: %v", text, databox.CheckDeveloperPath(p.Path))
+	case databox.CheckLiteral(p.Path) != nil:
+		wrong("%v", databox.CheckLiteral(p.Path))
 	default:
 		return p, true
 	}

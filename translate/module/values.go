@@ -25,13 +25,36 @@ func KeyOf(from *corev1.EnvVarSource) (kind, name, key string, optional bool) {
 	return "ConfigMap", r.Name, r.Key, r.Optional != nil && *r.Optional
 }
 
+// keysOf are the keys of a Secret or a ConfigMap of the manifests, of the platform's kind or of
+// Kubernetes' own; nil when those are in the cluster. known is false when the manifests have no such
+// object.
+func (o objects) keysOf(kind, name string) (keys []string, known bool) {
+	if s := o.secrets[name]; kind == "Secret" && s != nil {
+		if s.Spec.Data == nil && s.Spec.StringData == nil {
+			return nil, true
+		}
+		return append(sortedKeys(s.Spec.Data), sortedKeys(s.Spec.StringData)...), true
+	}
+	for _, x := range o.read.Foreign {
+		meta, _ := x.Object["metadata"].(map[string]any)
+		if x.APIVersion == "v1" && x.Kind == kind && meta["name"] == name && meta["namespace"] == o.namespace {
+			keys = []string{}
+			for _, field := range []string{"data", "stringData", "binaryData"} {
+				values, _ := x.Object[field].(map[string]any)
+				keys = append(keys, sortedKeys(values)...)
+			}
+			return keys, true
+		}
+	}
+	return nil, false
+}
+
 // Values are the keys and values of a Secret or a ConfigMap; ok is false when the manifests do not
 // hold them.
 func (m *Module) Values(kind, name string) (values map[string]string, ok bool) {
 	values = map[string]string{}
-	if kind == "Secret" {
-		i := slices.IndexFunc(m.Secrets, func(s Secret) bool { return s.Name == name })
-		if i < 0 || m.Secrets[i].Data == nil {
+	if i := slices.IndexFunc(m.Secrets, func(s Secret) bool { return s.Name == name }); kind == "Secret" && i >= 0 {
+		if m.Secrets[i].Data == nil {
 			return nil, false
 		}
 		for key, value := range m.Secrets[i].Data {
@@ -46,10 +69,17 @@ func (m *Module) Values(kind, name string) (values map[string]string, ok bool) {
 	if i < 0 {
 		return nil, false
 	}
-	data, _ := m.Foreign[i].Object.Object["data"].(map[string]any)
-	for key, v := range data {
-		if text, ok := v.(string); ok {
-			values[key] = text
+	for _, field := range []string{"data", "stringData"} {
+		data, _ := m.Foreign[i].Object.Object[field].(map[string]any)
+		for key, v := range data {
+			text, ok := v.(string)
+			if ok && kind == "Secret" && field == "data" {
+				b, err := decodeBase64(text)
+				text, ok = string(b), err == nil // else the API server refuses it
+			}
+			if ok {
+				values[key] = text
+			}
 		}
 	}
 	return values, true

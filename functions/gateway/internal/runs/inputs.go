@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxTyped is how many files of a folder are looked at for their types, maxAsked how many of them
-	// the storage is asked about: those whose names say nothing.
+	// maxTyped is how many entries of a folder are looked at for the types of files, maxAsked how many
+	// files the storage is asked about: those whose names say nothing.
 	maxTyped = 1000
 	maxAsked = 32
 )
@@ -93,9 +93,13 @@ func typesBelow(ctx context.Context, box *s3.Box, prefix string, dataset bool, t
 	for folders := []string{prefix}; len(folders) > 0; folders = folders[1:] {
 		options := minio.ListObjectsOptions{Prefix: folders[0], Recursive: !dataset}
 		for o := range box.ListObjectsIter(ctx, box.Bucket, options) {
-			switch {
-			case o.Err != nil:
+			if o.Err != nil {
 				return "", o.Err
+			}
+			if seen++; seen > maxTyped {
+				return "", nil
+			}
+			switch {
 			case dataset && o.Key == databox.UsersArea, o.Key == folders[0]:
 				continue
 			case strings.HasSuffix(o.Key, "/"):
@@ -103,9 +107,6 @@ func typesBelow(ctx context.Context, box *s3.Box, prefix string, dataset bool, t
 					folders = append(folders, o.Key)
 				}
 				continue
-			}
-			if seen++; seen > maxTyped {
-				return "", nil
 			}
 			t := media.Of("", o.Key)
 			if t == media.Unknown {

@@ -123,6 +123,31 @@ func TestRequiredVariables(t *testing.T) {
 	}
 }
 
+// What no run could be given is told at once, not when the run has failed.
+func TestPlacesThatNoRunCanHave(t *testing.T) {
+	t.Parallel()
+	api := routes.API{Target: "fit", Spec: routes.Spec{
+		Inputs: []routes.Variable{{Name: "photos"}}, Outputs: []routes.Variable{{Name: "model"}},
+	}}
+	h := &Handler{Boxes: []string{"v", "herbarium"}, Dataset: func(box string) bool { return box == "herbarium" }}
+	for body, pointer := range map[string]string{
+		`{"inputs": {"photos": "v/in/a?.png"}}`:             "/inputs/photos",
+		`{"inputs": {"photos": "herbarium/leaves-*/"}}`:     "/inputs/photos",
+		`{"outputs": {"model": "v/models/${user}/"}}`:       "/outputs/model",
+		`{"outputs": {"model": "herbarium/models/"}}`:       "/outputs/model",
+		`{"outputs": {"model": "herbarium/"}}`:              "/outputs/model",
+		`{"outputs": [{"name": "model", "path": "v/m*/"}]}`: "/outputs/model",
+	} {
+		w := httptest.NewRecorder()
+		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/fit/run", strings.NewReader(body)), "ann", api)
+		var p problem.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusBadRequest ||
+			len(p.Errors) != 1 || p.Errors[0].Pointer != pointer {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+}
+
 func TestAnswersAreNotSniffed(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()

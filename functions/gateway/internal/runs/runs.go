@@ -201,12 +201,7 @@ func (h *Handler) pinInputs(
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.Outputs)) {
-		place, err := h.place(name, q.Outputs[name])
-		if err == nil && !place.Folder() {
-			err = fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name,
-				q.Outputs[name])
-		}
-		if err != nil {
+		if err := h.target(name, q.Outputs[name]); err != nil {
 			f.add("/outputs/"+name, "%s", err)
 		}
 	}
@@ -228,7 +223,24 @@ func (h *Handler) place(name, value string) (databox.Place, error) {
 	case !p.Folder() && !strings.Contains(p.Path, "/") && !h.dataset(p.Box):
 		return p, fmt.Errorf("%s: %q: a file is in a group: <box>/<group>/<file>", name, value)
 	}
+	if err := databox.CheckLiteral(p.Path); err != nil { // the run could not be given it
+		return p, fmt.Errorf("%s: %w", name, err)
+	}
 	return p, nil
+}
+
+// target checks one value that the caller named for an output.
+func (h *Handler) target(name, value string) error {
+	p, err := h.place(name, value)
+	switch {
+	case err != nil:
+		return err
+	case h.dataset(p.Box):
+		return fmt.Errorf("output %s: %s is a dataset: it can only be read", name, p.Box)
+	case !p.Folder():
+		return fmt.Errorf("output %s: %q is a file; an output is a folder, with a / at its end", name, value)
+	}
+	return nil
 }
 
 func (h *Handler) dataset(box string) bool { return h.Dataset != nil && h.Dataset(box) }
