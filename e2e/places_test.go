@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -139,7 +143,7 @@ spec: {s3DefaultStorage: {}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: ExperimentPipeline
-metadata: {name: count, namespace: %[1]s}
+metadata: {name: count, namespace: %[1]s, labels: {team: flora}}
 spec:
   vars: [{name: leaves}, {name: result, mountFrom: {box: results, path: counts/}}]
   stages:
@@ -197,7 +201,14 @@ cat /herbarium/*.csv /herbarium/sub/*.csv > "$UNIP_PIPELINE_RESULT/leaves"`)))
 		}
 		return run
 	}
-	awaitRun(t, reader, begin().Name, runtimev1.Succeeded)
+	counted := begin().Name
+	awaitRun(t, reader, counted, runtimev1.Succeeded)
+	var jobs batchv1.JobList // labels of the manifest are theirs and their pods'
+	if err := cluster.List(t.Context(), &jobs, client.InNamespace(reader.Namespace),
+		client.MatchingLabels{runtimev1.RunLabel: counted, "team": "flora"}); err != nil || len(jobs.Items) != 1 ||
+		jobs.Items[0].Spec.Template.Labels["team"] != "flora" {
+		t.Errorf("%v %+v", err, jobs.Items)
+	}
 	results, session, err := reader.Bucket(t.Context(), "results")
 	if err != nil {
 		t.Fatal(err)
@@ -233,6 +244,82 @@ spec: {s3DefaultStorage: {}}
 	run := awaitRun(t, reader, begin().Name, runtimev1.Failed)
 	if !strings.Contains(run.Status.Message, "not shared") || len(run.Status.Stages) != 0 {
 		t.Errorf("%s with %d stages", run.Status.Message, len(run.Status.Stages))
+	}
+}
+
+const movingReader = `apiVersion: unified-platform.cs.hse.ru/v1
+kind: DataBox
+metadata: {name: herbarium, namespace: %[1]s}
+spec: {datasetReference: {datasetComponentRef: {name: pressed, namespace: %[2]s}}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: files, namespace: %[1]s}
+spec: {published: true, files: {}, restfulApi: {auth: {basic: {credentials: users}}}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: Secret
+metadata: {name: users, namespace: %[1]s}
+stringData: {ann: s3same}
+`
+
+// A dataset that becomes another folder is read as that by a gateway that runs already.
+func TestADatasetThatMoves(t *testing.T) {
+	t.Parallel()
+	owner, reader := cleared(t, "pu-e2e-pa-moving"), cleared(t, "pu-e2e-pa-follower")
+	apply := func(m *live.Module, text string) {
+		t.Helper()
+		if err := m.ApplyText(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shared := fmt.Sprintf(sharerHead, owner.Namespace, reader.Namespace)
+	apply(owner, shared)
+	awaitReady(t, owner)
+	for _, key := range []string{"leaves/pressed/oak/1", "leaves/dried/elm/1"} {
+		if err := owner.Put(t.Context(), "sheets", key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(reader, fmt.Sprintf(movingReader, reader.Namespace, owner.Namespace))
+	awaitReady(t, reader)
+	shows := func(path string) error {
+		a, err := reader.Call(t.Context(), live.Request{Method: http.MethodGet,
+			Path: "/" + reader.Namespace + "/files/herbarium/" + path, User: "ann", Password: "s3same"})
+		if err == nil && a.Status != http.StatusOK {
+			err = fmt.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+		return err
+	}
+	await := func(path string) {
+		t.Helper()
+		if err := live.Await(t.Context(), 3*time.Minute, path, func(context.Context) error {
+			return shows(path)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gateway := func() (all []string) {
+		t.Helper()
+		var pods corev1.PodList
+		if err := cluster.List(t.Context(), &pods, client.InNamespace(reader.Namespace),
+			client.MatchingLabels{"serving.knative.dev/service": "gateway"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pods.Items {
+			all = append(all, fmt.Sprint(p.Name, p.Status.ContainerStatuses))
+		}
+		return all
+	}
+	await("oak/1")
+	before := gateway()
+	apply(owner, strings.Replace(shared, "leaves/pressed", "leaves/dried", 1))
+	await("elm/1")
+	if shows("oak/1") == nil {
+		t.Error("the folder of before is still shown")
+	}
+	if after := gateway(); !slices.Equal(before, after) {
+		t.Errorf("not the same pods: %v, before %v", after, before)
 	}
 }
 
