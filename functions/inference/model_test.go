@@ -129,7 +129,7 @@ func TestModel(t *testing.T) {
 			"import os\ndef f(model):\n return [{'name': 'n', 'data': sum(int(open(os.path.join(d, n)).read()) for d, _, ns in os.walk(model) for n in ns)}]\n",
 			"f", func(o *setup) { o.object = "m/" })
 		c.session(s, bucket)
-		if a := c.awaitReady().predict(200, "{}"); len(a.Outputs) != 1 || a.Outputs[0].Data != 59.0*60/2 {
+		if a := c.awaitReady().predict(200, "{}"); len(a.Outputs) != 1 || a.number() != 59.0*60/2 {
 			t.Errorf("%s", a.body)
 		}
 	})

@@ -128,7 +128,7 @@ def given(what):
     return np.arange(-500 if what[0] == "i" else 0, 500).astype(what)
 
 def python(v):
-    v = v.ravel().tolist() if hasattr(v, "ravel") else v
+    v = (v.A1 if hasattr(v, "A1") else v.ravel()).tolist() if hasattr(v, "ravel") else v
     if isinstance(v, (list, tuple)): return [python(x) for x in v]
     return None if isinstance(v, float) and v - v != 0 else v
 
@@ -141,7 +141,8 @@ def f(inputs):
     placed = 0
     if what == "nan elsewhere": return [{"name": "data", "data": data}, {"name": "nan", "data": [float("nan")]}]
     more = [{"name": "file", "datatype": "FILE", "data": __file__}] if len(inputs) > 1 else []
-    text = json.dumps(python(data), separators=(",", ":"))
+    flat = data[0] + data[1] if what == "nested" else [float(x) for x in data] if what == "mixed" else data
+    text = json.dumps(python(flat), separators=(",", ":"))
     return [{"name": "text", "datatype": "str", "data": text}, {"name": "data", "data": data}, {"name": "again", "data": data}] + more
 `
 
@@ -151,13 +152,13 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 	t.Parallel()
 	inBinary := map[string]map[string]bool{"numpy": {}, "the standard library only": {}, "what the image has": {}}
 	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "strided", "int8", "int16",
-		"int32", "int64", "uint8", "uint16", "uint32", "uint64"} {
+		"int32", "int64", "uint8", "uint16", "uint32", "uint64", "mixed", "tuple", "nested", "masked", "matrix"} {
 		inBinary["numpy"][what] = true
 	}
 	// without numpy the list of floats
 	for _, what := range []string{"floats", "nan", "float32", "float64", "numpy nan", "big-endian", "bool", "strided",
 		"few of numpy", "none of numpy", "masked", "matrix", "int8", "int16", "int32", "int64", "uint8", "uint16",
-		"uint32", "uint64"} {
+		"uint32", "uint64", "mixed", "tuple", "nested"} {
 		inBinary["the standard library only"][what] = true
 	}
 	for name, python := range map[string][]string{"numpy": {pythonWithNumpy(t), "-B"},
@@ -185,7 +186,7 @@ func TestLongListsOfNumbersAnswered(t *testing.T) {
 					!reflect.DeepEqual(a.Outputs[1].Data, want) || !reflect.DeepEqual(a.Outputs[2].Data, want) {
 					t.Errorf("%s: %.300s, want twice %.300s", what, a.body, text)
 				}
-				n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data
+				n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).number()
 				if want := map[bool]float64{true: 2}[inBinary[name][what]]; n != want {
 					t.Errorf("%s: %v lists went in binary, want %v", what, n, want)
 				}
@@ -240,7 +241,7 @@ func TestLongListsOfNumbersAnsweredInPieces(t *testing.T) {
 		if len(a.Outputs) != 3 || strings.Count(a.body, `"data":`+fmt.Sprint(a.Outputs[0].Data)) != 2 {
 			t.Errorf("%s: %.300s", bound, a.body)
 		}
-		if n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).Outputs[0].Data; n != 1.0 {
+		if n := c.predict(200, `{"inputs":[{"name":"w","data":"placed"}]}`).number(); n != 1 {
 			t.Errorf("%s: %v lists went in binary", bound, n)
 		}
 	}

@@ -15,11 +15,7 @@ import (
 
 const echo = `
 def echo(inputs):
-    """Answers with its inputs.
-
-    :param inputs.x: anything
-    :type inputs.x: str
-    """
+    """Answers with its inputs."""
     return inputs
 `
 
@@ -115,13 +111,13 @@ func TestResults(t *testing.T) {
 
 func testResults(t *testing.T, c *component) {
 	for what, want := range map[string]string{
-		"list":    `{"outputs":[{"name":"a","datatype":"str","data":"x"},{"name":"b","data":1}]}`,
-		"outputs": `{"outputs":[{"name":"a","data":"x"}]}`,
-		"by name": `{"outputs":[{"name":"a","data":"x"},{"data":[1],"datatype":"INT32","name":"b"}]}`,
+		"list":    `{"outputs":[{"name":"a","datatype":"str","data":"x"},{"name":"b","datatype":"INT64","shape":[1],"data":[1]}]}`,
+		"outputs": `{"outputs":[{"name":"a","datatype":"str","data":"x"}]}`,
+		"by name": `{"outputs":[{"name":"a","datatype":"str","data":"x"},{"data":[1],"datatype":"INT32","shape":[1],"name":"b"}]}`,
 		"array":   `{"outputs":[{"name":"a","data":[1.5,2.0,3.0,4.0],"shape":[2,2],"datatype":"FP32"}]}`,
-		"nan":     `{"outputs":[{"name":"a","data":[null,1.0,null]}]}`,
-		"bytes":   `{"outputs":[{"name":"a","data":"\u00ff\u0000"}]}`,
-		"async":   `{"outputs":[{"name":"a","data":"x"}]}`,
+		"nan":     `{"outputs":[{"name":"a","datatype":"FP64","shape":[3],"data":[null,1.0,null]}]}`,
+		"bytes":   `{"outputs":[{"name":"a","datatype":"BYTES","data":"\u00ff\u0000"}]}`,
+		"async":   `{"outputs":[{"name":"a","datatype":"str","data":"x"}]}`,
 	} {
 		if a := c.predict(200, `{"inputs":[{"name":"w","data":"`+what+`"}]}`); !sameJSON(t, a.body, want) {
 			t.Errorf("%s: %s, want %s", what, a.body, want)
@@ -227,7 +223,7 @@ func TestDeadlineReplacesTheWorker(t *testing.T) {
 				if err == nil && len(a.Outputs) == 1 {
 					mu.Lock()
 					defer mu.Unlock()
-					pids[a.Outputs[0].Data.(float64)] = true
+					pids[a.number()] = true
 				}
 			})
 		}

@@ -202,6 +202,19 @@ type answer struct {
 	Errors       []struct{ Pointer string }
 }
 
+// number is the one that the first output has; none is 0.
+func (a answer) number() float64 {
+	if len(a.Outputs) == 0 {
+		return 0
+	}
+	list, _ := a.Outputs[0].Data.([]any)
+	if len(list) != 1 {
+		return 0
+	}
+	n, _ := list[0].(float64)
+	return n
+}
+
 func (a answer) slug() string { return filepath.Base(a.Type) }
 
 // client of the tests. Connections are its own, so that a test can count what is left.

@@ -101,13 +101,13 @@ def echo(inputs):
     """Answers with its inputs.
 
     :param inputs.image: pixels
-    :type inputs.image: FP32 or INT32
+    :type inputs.image: FP32 or INT32, optional
     :param inputs.hint: a word
     :type inputs.hint: str, optional
     :param inputs.options: more
-    :type inputs.options: dict
+    :type inputs.options: dict, optional
     :param inputs.raw: bytes
-    :type inputs.raw: BYTES
+    :type inputs.raw: BYTES, optional
     :param outputs.image: the same
     :type outputs.image: FP32
     """
@@ -117,7 +117,7 @@ def echo(inputs):
 func TestV2Endpoints(t *testing.T) {
 	t.Parallel()
 	c := start(t, describedEcho, "echo").awaitReady()
-	metadata := `{"name":"leaf","versions":["1"],"platform":"python","inputs":[{"name":"image","datatype":"FP32","shape":[-1]},{"name":"hint","datatype":"BYTES","shape":[1]},
+	metadata := `{"name":"leaf","versions":["1"],"platform":"python","inputs":[{"name":"image","datatype":"FP32","shape":[-1]},{"name":"hint","datatype":"BYTES","shape":[-1]},
 		{"name":"options","datatype":"BYTES","shape":[1]},{"name":"raw","datatype":"BYTES","shape":[-1]}],"outputs":[{"name":"image","datatype":"FP32","shape":[-1]}]}`
 	for path, want := range map[string]string{
 		"/v2":                              `{"name":"unip","version":"v1","extensions":["binary_tensor_data"]}`,
@@ -305,10 +305,10 @@ func TestV2FunctionSeesTheBytesInPlace(t *testing.T) {
 		"numpy": {pythonWithNumpy(t), "-B",
 			`["FP32: ndarray float32 1d read-only view aligned of 2, first 1.0","BOOL: ndarray bool 1d read-only view aligned of 1, first True",
 			"INT64: ndarray int64 1d read-only aligned of 2, first 3","FP16: ndarray float16 1d read-only aligned of 1, first 1.0","BF16: ndarray float32 1d read-only view aligned of 1, first 1.0",
-			"FP64: list of 2, first 1"]`},
+			"FP64: list of 2, first 1.0"]`},
 		"standard library": {"python3", "-S",
 			`["FP32: memoryview f read-only of 2, first 1.0","BOOL: memoryview ? read-only of 1, first True","INT64: memoryview q read-only of 2, first 3",
-			"FP16: array of 1, first 1.0","BF16: memoryview f read-only of 1, first 1.0","FP64: list of 2, first 1"]`},
+			"FP16: array of 1, first 1.0","BF16: memoryview f read-only of 1, first 1.0","FP64: list of 2, first 1.0"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -357,16 +357,16 @@ def seen(inputs):
     :param inputs.hint: a word
     :type inputs.hint: str
     :param inputs.options: more
-    :type inputs.options: dict
+    :type inputs.options: dict, optional
     :param inputs.file: a file
-    :type inputs.file: FILE
+    :type inputs.file: FILE, optional
     """
     return {"seen": [repr((v["datatype"], v["data"])) for v in inputs]}
 `, "seen").awaitReady()
 	a := c.infer(200,
 		`{"inputs":[{"name":"hint","datatype":"BYTES","shape":[1],"data":["привет"]},{"name":"hint","datatype":"BYTES","shape":[1,1],"data":[["x"]]},
 		{"name":"hint","datatype":"BYTES","shape":[2],"data":["a","b"]},{"name":"options","datatype":"BYTES","shape":[1],"data":["{\"a\":1}"]},{"name":"other","datatype":"BYTES","shape":[1],"data":["z"]}]}`, 0)
-	want := `["('str', 'привет')","('str', 'x')","('BYTES', ['a', 'b'])","('dict', {'a': 1})","('BYTES', ['z'])"]`
+	want := `["('str', 'привет')","('str', 'x')","('str', ['a', 'b'])","('dict', {'a': 1})","('BYTES', ['z'])"]`
 	if got, err := json.Marshal(a.Outputs[0].Data); err != nil || !sameJSON(t, string(got), want) {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -451,6 +451,9 @@ var resultsV2 = []struct{ python, json, raw string }{
 	{`V([1, 2], "dict")`,
 		`{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["[1, 2]"]}`,
 		lengthPrefixed(`[1, 2]`)},
+	{`[[1], [2, 3]]`,
+		`{"datatype":"BYTES","shape":[1],"parameters":{"content_type":"application/json"},"data":["[[1], [2, 3]]"]}`,
+		lengthPrefixed(`[[1], [2, 3]]`)},
 	{`V(bytearray(b"xy"), "BYTES")`, `{"datatype":"BYTES","shape":[1],"data":["xy"]}`, lengthPrefixed("xy")},
 	{`V(memoryview(b"xy"), "BYTES")`, `{"datatype":"BYTES","shape":[1],"data":["xy"]}`, lengthPrefixed("xy")},
 	{`V(memoryview(b"xy"), "UINT8")`, `{"datatype":"UINT8","shape":[2],"data":[120,121]}`, "xy"},
@@ -484,22 +487,22 @@ var resultsNumpy = []struct{ python, json, raw string }{
 // wrongV2 are results that are no tensors, and what is said of them.
 var wrongV2 = []struct{ python, want string }{
 	{`None`, "output y of the function has no data"},
-	{`[object()]`, "output y of the function must have numbers as data of FP64"},
-	{`object()`, "output y of the function must have numbers as data of FP64"},
-	{`[[1], [2, 3]]`, "output y of the function has nested data whose rows are not alike"},
-	{`[[1], 2]`, "output y of the function has nested data whose rows are not alike"},
+	{`[object()]`, "output y of the function has a value of the type object, which has no plain form"},
+	{`object()`, "output y of the function has a value of the type object, which has no plain form"},
+	{`V([[1], [2, 3]], "FP32")`, "output y of the function has nested data whose rows are not alike"},
+	{`V([[1], 2], "INT8")`, "output y of the function has nested data whose rows are not alike"},
 	{`V(["a"], "FP32")`, "output y of the function must have numbers as data of FP32"},
 	{`V([1.5], "INT32")`, "output y of the function has the number 1.5 where integers are"},
 	{`V([300], "UINT8")`, "output y of the function has a number that is no UINT8"},
 	{`V([-1], "UINT64")`, "output y of the function has a number that is no UINT64"},
 	{`V([2], "BOOL")`, "output y of the function has a number that is no BOOL"},
-	{`V([1], "str")`, "output y of the function must have strings as data of BYTES"},
+	{`V([1], "str")`, "output y of the function must have strings as data of str"},
 	{`V([1], "float")`, "output y of the function has the datatype 'float', which cannot be answered here"},
 	{`V("a/b", "FILE")`, "output y of the function has the datatype 'FILE', which cannot be answered here"},
 	{`V([1, 2], "INT32", [3])`, "output y of the function has the shape [3] and 2 elements"},
 	{`V([1, 2], "INT32", [-1, -2])`, "output y of the function has the shape [-1, -2] and 2 elements"},
 	{`V([1, 2], "INT32", 0)`, "output y of the function has the shape 0 and 2 elements"},
-	{`{"a": object()}`, "output y of the function has a object in its dict"},
+	{`{"a": object()}`, "output y of the function has a value of the type object, which has no plain form"},
 }
 
 const resultSource = `

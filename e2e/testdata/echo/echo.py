@@ -7,9 +7,9 @@ def echo(inputs: list, parameters: list) -> list:
     """Answers with its inputs.
 
     :param inputs.text: anything
-    :type inputs.text: str
+    :type inputs.text: str, optional
     :param outputs.text: the same
-    :type outputs.text: str
+    :type outputs.text: str, optional
     """
     return inputs
 

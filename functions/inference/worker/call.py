@@ -9,11 +9,15 @@ import time
 
 from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Fault, check_variables, checked, dumps, lenient, loads, long, outputs, plain, select
+from unip_values import Declared, Fault, check_variables, checked, dumps, lenient, loads, long, output, outputs, plain, select, yielded
 
 # Also here: beside, of worker.py.
 
 ARGUMENTS = ("parameters", "inputs", "output_fields", "model_key", "model", "user")
+# The type of what def makes.
+FUNCTION = type(lambda: None)
+# What the body of predict may have.
+KEYS = {"parameters", "inputs", "output_fields", "model_key"}
 # Exit status of a worker that said FAILED: it cannot start, and another one could not either.
 CANNOT_START = 70
 # Exit status of a worker that has lost its connection: the user's code has closed it, or the server has.
@@ -68,10 +72,28 @@ def hidden(folder, mounts):
             raise ValueError("connectedBoxes mounts a box at %s, which hides the function's folder %s: choose another mountPath" % (mount, folder))
 
 
+def beneath(function):
+    """The function that a decorator without functools.wraps has put into one that takes anything; else the function itself."""
+    for _ in range(8):
+        if type(function) is not FUNCTION or hasattr(function, "__wrapped__") or function.__code__.co_argcount + function.__code__.co_kwonlyargcount or not function.__code__.co_flags & 0x08:
+            break
+        try:
+            held = [cell.cell_contents for cell in function.__closure__ or ()]
+        except ValueError:  # a cell that is empty yet
+            break
+        held = [f for f in held if callable(f) and not isinstance(f, type) and f is not function]
+        if len(held) != 1:
+            break
+        function = held[0]
+    return function
+
+
 def declared(function):
     """The arguments to call the function with, out of ARGUMENTS."""
-    code = getattr(function, "__code__", None)
-    if code is not None and not hasattr(function, "__wrapped__"):
+    if isinstance(function, type):
+        raise TypeError("it is a class: name a function, an object that can be called, or its method (module:object.method)")
+    if type(function) is FUNCTION and not hasattr(function, "__wrapped__"):
+        code = function.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         names = list(code.co_varnames[:count])
         optional = len(function.__defaults__ or ())
@@ -88,6 +110,8 @@ def declared(function):
         everything = any(p.kind == p.VAR_KEYWORD for p in parameters)
         required = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     strangers = [n for n in required if n not in ARGUMENTS]
+    if strangers[:1] == ["self"]:
+        raise TypeError("the function wants the argument 'self', it is a method of a class: name that of an object (module:object.method)")
     if strangers:
         raise TypeError("the function wants the argument %r; it is called with some of %s" % (strangers[0], ", ".join(ARGUMENTS)))
     return ARGUMENTS if everything else tuple(n for n in ARGUMENTS if n in names)
@@ -100,6 +124,7 @@ class Asked:
     has_files = None
 
     def __init__(self, meta):
+        self.floats = set()  # inputs that have nothing but floats, as the server has found
         request, _, self.rest = meta.partition(b"\0")
         self.id = request.decode("latin-1")
 
@@ -119,14 +144,23 @@ class Asked:
 class Worker:
     def __init__(self, options):
         self.options = options
-        self.model = None
+        self.model = self.loop = None
         self.pid = os.getpid()
         self.server_writes = False  # numbers of answers: orjson is faster
         try:
             import orjson
 
             self.loads = lambda body: lenient(orjson.loads, body)
-            self.dumps = lambda value: orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+            # What orjson knows beside JSON becomes what it does without orjson; what it does not take (a text that is no UTF-8, an integer of more than 64 bits) is left to json.
+            option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+
+            def encode(value):
+                try:
+                    return orjson.dumps(value, default=plain, option=option)
+                except (TypeError, RecursionError):
+                    return dumps(value)
+
+            self.dumps = encode
         except ImportError:
             self.loads, self.dumps, self.server_writes = loads, dumps, True
 
@@ -141,22 +175,23 @@ class Worker:
             hidden(os.getcwd(), self.options.mounts)
             started = time.monotonic()
             self.function = resolve(self.options.inference)
-            self.arguments = declared(self.function)
+            self.arguments = declared(beneath(self.function))
             self.load = resolve(self.options.model_loader) if self.options.model_loader else None
             took = time.monotonic() - started
         except BaseException as e:  # whatever the user's module raises while it is imported, sys.exit included
             self.fail(connection, "importing %s" % self.options.inference, e)
         docstring = beside("docstring")
         try:
-            self.description = docstring.described(self.function)
+            self.description = docstring.described(beneath(self.function))
         except docstring.DocstringError as e:
             self.fail(connection, "the docstring of %s" % self.options.inference, e)
+        self.declared = Declared(self.description)
         if self.load is None:
             self.settle(usual)
             self.started()
         send(connection, READY, {
             "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
-            "name": getattr(self.function, "__name__", self.options.inference), "import_seconds": took,
+            "name": str(getattr(self.function, "__name__", self.options.inference)), "import_seconds": took,
         })
         incoming = Incoming(connection)
         while True:
@@ -213,6 +248,8 @@ class Worker:
         started = time.monotonic()
         try:
             self.model = self.load(path) if self.load else path
+            if hasattr(self.model, "__await__"):
+                self.model = self.wait(self.model)
         except BaseException as e:
             self.fail(connection, "loading the model %s" % path, e)
         self.started()
@@ -221,8 +258,8 @@ class Worker:
     def fail(self, connection, doing, error):
         import traceback
 
-        traceback.print_exception(type(error), error, error.__traceback__)
         flush()
+        os.write(2, "".join(traceback.format_exception(type(error), error, error.__traceback__)).encode("utf-8", "backslashreplace"))  # whatever sys.stderr is now
         message = "%s: %s" % (doing, describe(error))
         try:
             send(connection, FAILED, {"message": message})
@@ -246,10 +283,15 @@ class Worker:
         except Fault as f:
             kind, payload = PROBLEM, f.payload()
         except Exception as e:
-            import traceback
+            refused = refusal(e)
+            if refused is None:
+                import traceback
 
-            record(2, "ERROR", "the function raised " + describe(e), request_id=asked.id, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
-            kind, payload = PROBLEM, Fault(500, "function-error", describe(e)).payload()
+                record(2, "ERROR", "the function raised " + describe(e), request_id=asked.id, traceback=traceback.format_exc()[-MAX_TRACEBACK:])
+                refused = Fault(500, "function-error", describe(e))
+            else:
+                record(2, "INFO", "the function refused the call: %d %s" % (refused.status, refused.detail[:1500]), request_id=asked.id)
+            kind, payload = PROBLEM, refused.payload()
         finally:
             for stream in self.streams:
                 stream.finish()
@@ -268,7 +310,7 @@ class Worker:
 
     def call(self, body, asked):
         request = self.parse(body, asked)
-        values = select(outputs(self.invoke(request, asked)), request["output_fields"])
+        values = select(outputs(self.invoke(request, asked), lambda i, value: output(i, value, self.declared.outputs)), request["output_fields"])
         for i, value in enumerate(values):
             if value.get("datatype") == "FILE":
                 values[i] = asked.files().open(i, value)
@@ -284,14 +326,29 @@ class Worker:
         if "user" in self.arguments:  # the gateway's word, never the caller's; None for nobody, and where the API does not pass it on
             request["user"] = asked.more().get("user")
         result = self.function(**{name: request[name] for name in self.arguments})
+        if type(result) is list or type(result) is dict:
+            return result
         if hasattr(result, "__await__"):
-            import asyncio
+            result = self.wait(result)
+        if hasattr(result, "__aiter__"):
 
-            async def wait():
-                return await result
+            async def every():
+                return [item async for item in result]
 
-            result = asyncio.run(wait())
-        return result
+            return yielded(self.wait(every()))
+        return yielded(result) if hasattr(result, "__next__") else result
+
+    def wait(self, result):
+        """What an awaitable gives, on the one event loop of this worker: what the user's code has opened there lives as long as the worker. Between calls the loop stands still."""
+        import asyncio
+
+        async def run():
+            return await result
+
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        return self.loop.run_until_complete(run())
 
     def read(self, body, asked):
         """The JSON of a request, long lists of whose numbers the server may have read."""
@@ -300,8 +357,10 @@ class Worker:
             return self.loads(body)
         lists, rest = beside("lists").unpack(body, taken)
         request = self.loads(rest)
-        for i, data in lists:
+        for i, data, floats in lists:
             request["inputs"][i]["data"] = data
+            if floats:
+                asked.floats.add(i)
         return request
 
     def parse(self, body, asked):
@@ -314,7 +373,11 @@ class Worker:
         inputs = request.get("inputs")
         if inputs is None:
             inputs = []
-        check_variables(inputs, asked)
+            strangers = request.keys() - KEYS
+            if strangers and "inputs" not in request:
+                stranger = next(key for key in request if key in strangers)
+                raise Fault(400, "invalid-request", 'the body has no inputs, but %.40r; it is {"inputs": [{"name": …, "data": …}]}' % stranger, "/" + stranger.replace("~", "~0").replace("/", "~1"))
+        check_variables(inputs, self.declared, asked)
         for key in ("parameters", "output_fields"):
             if request.get(key) is None:
                 request[key] = []
@@ -331,12 +394,41 @@ class Worker:
         try:
             body = self.dumps({"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:
-            raise Fault(500, "invalid-result", "the function's result cannot be encoded: %s" % e)
+            raise Fault(500, "invalid-result", self.culprit(values) or "the function's result cannot be encoded: %s" % e)
         return beside("lists").fill(body, placed) if placed else ([body], b"")
 
 
+    @staticmethod
+    def culprit(values):
+        """Which output it is that has no JSON, and why."""
+        for value in values:
+            try:
+                dumps(value)
+            except (TypeError, ValueError, OverflowError) as e:
+                return "output %s of the function %s" % (value["name"], e)
+            except RecursionError:
+                return "output %s of the function is nested too deeply, or holds itself" % value["name"]
+        return None
+
+
+def refusal(error):
+    """The problem that the function means by an exception with a status of HTTP and a detail; None for any other one. One of both alone says nothing: clients of other services raise their answers."""
+    try:
+        status = getattr(error, "status", None)
+        status = getattr(error, "status_code", None) if status is None else status
+        detail, pointer = getattr(error, "detail", None), getattr(error, "pointer", None)
+    except Exception:
+        return None
+    if not isinstance(status, int) or not 400 <= status <= 599 or not isinstance(detail, str):
+        return None
+    return Fault(int(status), "refused", detail, pointer if isinstance(pointer, str) else None)
+
+
 def describe(error):
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # a __str__ of the user's
+        text = ""
     return "%s: %s" % (type(error).__name__, text[:1500]) if text else type(error).__name__
 
 
@@ -344,5 +436,5 @@ def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except Exception:  # closed, or an object of the user's that has no flush
             pass

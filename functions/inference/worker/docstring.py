@@ -7,6 +7,7 @@ and the same with outputs. A field goes on until the next one or an empty line; 
 argument itself") are left alone, and so is a variable without a :type.
 """
 
+import functools
 import re
 
 TYPES = ("FP32", "FP64", "INT32", "str", "dict", "FILE", "BOOL", "BYTES", "FP16", "BF16", "INT8", "INT16", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -74,6 +75,7 @@ def parse_types(text):
 
 def described(function):
     """What the function's docstring says. DocstringError names the line in the source file of everything that is wrong with it; no docstring is none of these."""
+    function = documented(function)
     doc = getattr(function, "__doc__", None)
     doc = doc if isinstance(doc, str) else ""
     description, wrong = parse_docstring(doc)
@@ -85,6 +87,22 @@ def described(function):
             lines = ["line %d of the docstring: %s" % (number + 1, text) for number, text in wrong]
         raise DocstringError("; ".join(lines))
     return description
+
+
+def documented(function):
+    """Where the docstring of something that can be called is: of functools.partial that of the function in it; of an object that of its __call__, if its class says nothing of variables."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    call = getattr(type(function), "__call__", None)
+    if not hasattr(function, "__code__") and hasattr(call, "__code__") and not mentions(function) and mentions(call):
+        return call
+    return function
+
+
+def mentions(function):
+    """Whether a docstring has fields about variables."""
+    doc = getattr(function, "__doc__", None)
+    return isinstance(doc, str) and any(FIELD.match(line.strip()) or ALMOST.match(line.strip()) for line in doc.split("\n"))
 
 
 def place(function, doc):

@@ -6,7 +6,7 @@ import sys
 from array import array
 from struct import calcsize
 
-from unip_values import long
+from unip_values import Floats, long
 
 # How many lists of an answer the server may be given to write, and of how many bytes in all.
 MOST_LISTS, MOST_BYTES = 10000, 64 << 20
@@ -17,7 +17,7 @@ MARK = os.urandom(16).hex()
 
 
 def unpack(body, taken):
-    """The lists that the server has taken out of the JSON, as (index of the input, list), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
+    """The lists that the server has taken out of the JSON, as (index of the input, list, whether it has nothing but floats), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
     view, at, lists = memoryview(body), 0, []
     for i, code, count, whole in taken:
         end = at + count * calcsize(code)
@@ -25,14 +25,15 @@ def unpack(body, taken):
         at = end + 4 * whole
         for n in view[end:at].cast("I"):
             data[n] = int(data[n])
-        lists.append((i, data))
+        lists.append((i, data, code == "d" and not whole))
     return lists, bytes(view[at:])
 
 
 def elements(data):
     """The code and the bytes of a list of floats, or of an array of numpy's of one dimension; None for others."""
-    if type(data) is list:
-        return ("d", memoryview(array("d", data)).cast("B")) if type(data[0]) is float and set(map(type, data)) == {float} else None
+    if isinstance(data, list):
+        floats = type(data) is Floats or type(data[0]) is float and set(map(type, data)) == {float}
+        return ("d", memoryview(array("d", data)).cast("B")) if floats else None
     numpy = sys.modules.get("numpy")
     if numpy is None or type(data) is not numpy.ndarray or data.ndim != 1:  # others that look like it mean other things by their bytes
         return None
@@ -53,7 +54,7 @@ def place(values, binary):
             size += len(found[1])
             placed.append(found)
             values[i] = dict(value, data=MARK)
-        elif type(data) is not list:
+        elif not isinstance(data, list):
             values[i] = dict(value, data=data.tolist())
     return placed
 

@@ -6,43 +6,24 @@ A tensor that came in binary is not taken apart: its data is a flat, read-only n
 are the exception where nothing can read them in place: BF16 becomes 32-bit floats, and so does FP16 without numpy. A tensor in JSON is a flat list. Machines are little-endian, as BT is.
 """
 
-import functools
 import itertools
 import json
 import struct
 from array import array
 
 from unip_frames import MAX_BODY
-from unip_values import FROM_NUMPY, Fault, long
+from unip_values import FLOATS, NUMERIC, Fault, long, plain
 
-# datatype -> bytes of an element, and the code of struct, array and memoryview for it. BF16 has none; it is made of FP32.
-SIZES = {
-    "BOOL": 1, "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8,
-}
-CODES = {
-    "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
-}
-FROM_CODE = dict({code: kind for kind, code in CODES.items()}, l="INT64", L="UINT64", c="UINT8")
-FLOATS = ("FP16", "BF16", "FP32", "FP64")
+# Also here: beside, of worker.py.
+
+beside("datatypes")
+
+from unip_datatypes import CODES, SIZES, TEXTS, answered, converted, dtype, flatten, numbers, numpy, wanted
+
 # No dimension and no number of elements is larger than this.
 LARGEST = (1 << 63) - 1
 # Parameters of other extensions, which change what a tensor is: passing them over would give a wrong answer.
 STRANGE = ("shared_memory_region", "classification")
-
-
-@functools.lru_cache(maxsize=None)
-def numpy():
-    """numpy, None in an image without it. Not imported before a tensor needs it."""
-    try:
-        import numpy as np
-    except ImportError:
-        return None
-    return np
-
-
-@functools.lru_cache(maxsize=None)
-def dtype(kind):
-    return numpy().dtype("<f4" if kind == "BF16" else "?" if kind == "BOOL" else "<" + CODES[kind])
 
 
 # --- request ----------------------------------------------------------------------------------------------------------------------------
@@ -67,10 +48,10 @@ def parse_v2(worker, body, call):
     parameters, asked = parameters_of(request, ""), requested(request)
     if not isinstance(request.get("inputs"), list):
         raise bad("/inputs", "inputs must be a list")
-    tensors = Tensors(view, size)
-    known = {v["name"]: v["types"] for v in worker.description["inputs"]}
-    inputs = [tensors.input(v, "/inputs/%d" % i, known) for i, v in enumerate(request["inputs"])]
+    tensors = Tensors(view, size, call.floats)
+    inputs = [tensors.input(i, v, worker.declared.inputs) for i, v in enumerate(request["inputs"])]
     tensors.end()
+    worker.declared.check(inputs)
     return {
         "inputs": inputs, "parameters": [] if parameters is None else parameters, "output_fields": asked, "model_key": None,
         "id": request.get("id"), "binary": flag(parameters, "binary_data_output", ""), "name": more["model"], "version": more["version"],
@@ -113,10 +94,11 @@ def requested(request):
 class Tensors:
     """The input tensors, and the bytes behind the JSON, which they take one after the other."""
 
-    def __init__(self, view, size):
-        self.view, self.at, self.binary = view, len(view) if size is None else size, size is not None
+    def __init__(self, view, size, floats):
+        self.view, self.at, self.binary, self.floats = view, len(view) if size is None else size, size is not None, floats
 
-    def input(self, v, pointer, known):
+    def input(self, i, v, known):
+        pointer = "/inputs/%d" % i
         if not isinstance(v, dict):
             raise bad(pointer, "an input must be an object with name, shape, datatype and data")
         name, kind, shape, parameters = v.get("name"), v.get("datatype"), v.get("shape"), parameters_of(v, pointer)
@@ -138,16 +120,14 @@ class Tensors:
                     value["encoding"] = encoding
                 parameters = {k: x for k, x in parameters.items() if k != "binary_data_size"}
             elif "data" in v:
-                data = flat(kind, v["data"])
+                data = v["data"] if i in self.floats and kind in FLOATS else flat(kind, v["data"])
             else:
                 raise ValueError("has no data")
         except ValueError as e:
             raise bad(at, "input %s %s", name, e)
         if len(data) != count:
             raise bad(pointer + "/shape", "input %s has %d elements, its shape %.200s means %d", name, len(data), shape, count)
-        if kind == "BYTES":
-            value["datatype"], data = as_documented(data, known.get(name), name, pointer)
-        value["data"] = data
+        value["datatype"], value["data"] = as_documented(kind, data, known.get(name), name, pointer)
         if parameters:
             value["parameters"] = parameters
             if isinstance(parameters.get("content_type"), str):
@@ -192,42 +172,6 @@ def flat(kind, data):
     if not isinstance(data, list):
         raise ValueError("must have a list as data")
     return numbers(kind, flatten(data)[0])
-
-
-def flatten(data):
-    """Nested lists as one list and the dimensions."""
-    dimensions = [len(data)]
-    while True:
-        types = set(map(type, data))
-        if list not in types and tuple not in types:
-            return data, dimensions
-        if types - {list, tuple} or len(set(map(len, data))) > 1:
-            raise ValueError("has nested data whose rows are not alike")
-        dimensions.append(len(data[0]))
-        data = list(itertools.chain.from_iterable(data))
-
-
-def numbers(kind, data):
-    """A flat list or tuple of Python values as elements of a datatype: the list itself when they are such, else ValueError, but for null among floats, which is NaN."""
-    types = set(map(type, data))
-    if kind == "BYTES":
-        if types - {str, bytes}:
-            raise ValueError("must have strings as data of BYTES")
-    elif kind == "BOOL":
-        if types - {bool}:
-            raise ValueError("must have true and false as data of BOOL")
-    elif kind in FLOATS:
-        if types - {float, int, type(None)}:
-            raise ValueError("must have numbers as data of %s" % kind)
-        if type(None) in types:
-            data = [float("nan") if n is None else n for n in data]
-    else:
-        if types - {int}:
-            raise ValueError("must have integers as data of %s" % kind)
-        bits, signed = 8 * SIZES[kind], kind.startswith("INT")
-        if data and (min(data) < (-1 << bits - 1 if signed else 0) or max(data) >= 1 << bits - signed):
-            raise ValueError("has a number that is no %s" % kind)
-    return data
 
 
 def unpack(kind, raw, count):
@@ -275,18 +219,24 @@ def decoded(data):
         return [v.decode("latin-1") if isinstance(v, bytes) else v for v in data], "latin-1"
 
 
-def as_documented(data, types, name, pointer):
-    """BYTES of one element is how the platform's str and dict come, where the function's docstring says that it wants those."""
-    if not types or "BYTES" in types or len(data) != 1:
-        return "BYTES", data
-    if "str" in types:
-        return "str", data[0]
-    if "dict" in types:
+def as_documented(kind, data, types, name, pointer):
+    """The datatype and the data that the function gets, by its docstring: numbers as those that it wants; BYTES, which is how the platform's str and dict come, as those."""
+    if not types or kind in types:
+        return kind, data
+    if kind == "BYTES" and "str" in types:
+        return "str", data[0] if len(data) == 1 else data
+    if kind == "BYTES" and "dict" in types and len(data) == 1:
         try:
             return "dict", json.loads(data[0])
         except (ValueError, RecursionError) as e:
             raise bad(pointer + "/data", "input %s is a dict, and not JSON: %s", name, e)
-    raise bad(pointer + "/datatype", "input %s is no BYTES; its datatype is %s", name, " or ".join(types))
+    why = None
+    for wish in wanted(name, kind, types, pointer):
+        try:
+            return wish, converted(wish, kind, data)
+        except ValueError as e:
+            why = why or e
+    raise bad(pointer + "/data", "input %s %s", name, why)
 
 
 # --- answer -----------------------------------------------------------------------------------------------------------------------------
@@ -298,14 +248,16 @@ def encode_v2(worker, values, request):
     binaries = any(binary for _, binary in picked)
     for value, binary in picked:
         try:
-            tensor, data = encoded(value)
+            tensor, data = encoded(value, worker.declared.outputs.get(value["name"]))
             if binary:
                 raw = pack(tensor["datatype"], data)
                 tensor.setdefault("parameters", {})["binary_data_size"] = len(raw)
                 parts.append(raw)
             else:
                 tensor["data"] = decoded(data)[0] if tensor["datatype"] == "BYTES" else data
-        except (TypeError, ValueError, OverflowError, struct.error, RecursionError) as e:
+        except RecursionError:
+            raise Fault(500, "invalid-result", "output %s of the function is nested too deeply, or holds itself" % value["name"])
+        except (TypeError, ValueError, OverflowError, struct.error) as e:
             raise Fault(500, "invalid-result", "output %s of the function %s" % (value["name"], e))
         head.append(tensor)
     answer = {"model_name": request["name"], "model_version": request["version"], "outputs": head}
@@ -339,103 +291,21 @@ def chosen(values, request):
     return found
 
 
-def encoded(value):
+def encoded(value, types):
     """An output of the function as the object of the answer, without its data, and the data: a flat numpy array, memoryview or list of the object's datatype."""
-    kind, shape, parameters = value.get("datatype"), value.get("shape"), dict(value.get("parameters") or {})
-    if kind is not None and kind not in SIZES and kind not in ("BYTES", "str", "dict"):
-        raise ValueError("has the datatype %.40r, which cannot be answered here" % (kind,))
-    data = value["data"]
-    if kind == "dict" or isinstance(data, dict):
-        data, own, dimensions = [json.dumps(data, default=unnumpy)], "BYTES", None
+    kind, data, dimensions = answered(value, types)
+    parameters = dict(value.get("parameters") or {})
+    if kind == "dict":
+        data = [json.dumps(plain(data))]
         parameters.setdefault("content_type", "application/json")
-    else:
-        data, own, dimensions = taken(data, kind)
-    kind = own if kind is None else "BYTES" if kind in ("str", "dict") else kind
-    if value.get("encoding") == "latin-1" and kind == "BYTES":
+    elif kind in TEXTS and value.get("encoding") == "latin-1":
         data = [v.encode("latin-1") if isinstance(v, str) else v for v in data]
-    if isinstance(data, list) or kind != own:
-        data = converted(kind, data)
-    tensor = {"name": value["name"], "datatype": kind, "shape": fitting(shape, dimensions, len(data))}
+    tensor = {"name": value["name"], "datatype": kind if kind in NUMERIC else "BYTES", "shape": fitting(value.get("shape"), dimensions, len(data))}
     if isinstance(value.get("content_type"), str):
         parameters.setdefault("content_type", value["content_type"])
     if parameters:
         tensor["parameters"] = parameters
     return tensor, data
-
-
-def taken(data, kind):
-    """What a function may give as data, flat, with the datatype that it is by itself and its dimensions, None for a single value."""
-    if data is None:
-        raise ValueError("has no data")
-    np = numpy() if hasattr(data, "__array__") else None
-    if np is not None:
-        found = np.asarray(data)
-        if found.dtype.name == "bfloat16":  # of a library beside numpy
-            return found.astype("<f4").reshape(-1), "BF16", list(found.shape) or None
-        if found.dtype.name in FROM_NUMPY:
-            return found.reshape(-1), FROM_NUMPY[found.dtype.name], list(found.shape) or None
-        data = found.tolist()
-    elif isinstance(data, bytearray) or isinstance(data, memoryview) and kind in ("BYTES", "str"):
-        data = bytes(data)
-    elif isinstance(data, (array, memoryview)):
-        view = memoryview(data)
-        if view.contiguous and view.format in FROM_CODE:
-            dimensions = list(view.shape)
-            if view.ndim > 1 and view.nbytes:
-                view = view.cast("B").cast(view.format)
-            return view, FROM_CODE[view.format], dimensions
-        data = view.tolist()
-    elif isinstance(data, (set, frozenset)):
-        data = list(data)
-    elif hasattr(data, "tolist"):  # what looks like numpy, in an image without it
-        data = data.tolist()
-    if not isinstance(data, (list, tuple)):
-        return [data], natural([data]), None
-    data, dimensions = flatten(python(data))
-    data = python(data)
-    return data, natural(data), dimensions
-
-
-def python(data):
-    """A list whose elements are numpy's with Python's instead."""
-    return [v.tolist() if hasattr(v, "tolist") else v for v in data] if any(hasattr(t, "tolist") for t in set(map(type, data))) else data
-
-
-def natural(data):
-    """The datatype of a list of Python values."""
-    types = set(map(type, data))
-    if types <= {str, bytes} and types:
-        return "BYTES"
-    return "BOOL" if types == {bool} else "INT64" if types == {int} else "FP64"
-
-
-def converted(kind, data):
-    """The elements as those of another datatype. Floats lose precision; of other types a number that the datatype has not is a ValueError."""
-    np = numpy() if hasattr(data, "dtype") else None
-    if np is not None and kind != "BYTES":
-        found = data.astype(dtype(kind), copy=False)
-        if kind not in FLOATS and not np.array_equal(found, data):
-            raise ValueError("has a number that is no %s" % kind)
-        return found
-    if not isinstance(data, list):
-        data = data.tolist()
-    if kind != "BYTES":
-        turn = {bool: int} if kind in FLOATS else {int: boolean, float: boolean} if kind == "BOOL" else {bool: int, float: whole}
-        if turn.keys() & set(map(type, data)):
-            data = [turn[type(v)](v) if type(v) in turn else v for v in data]
-    return numbers(kind, data)
-
-
-def whole(value):
-    if value != int(value):
-        raise ValueError("has the number %r where integers are" % value)
-    return int(value)
-
-
-def boolean(value):
-    if value not in (0, 1):
-        raise ValueError("has a number that is no BOOL")
-    return bool(value)
 
 
 def fitting(shape, dimensions, count):
@@ -484,9 +354,3 @@ def narrowed(data):
         return np.where(np.isnan(floats), 0x7FC0, rounded).astype("<u2").tobytes()
     bits = array("I", array("f", data).tobytes())
     return array("H", [0x7FC0 if b & 0x7FFFFFFF > 0x7F800000 else b + 0x7FFF + (b >> 16 & 1) >> 16 for b in bits]).tobytes()
-
-
-def unnumpy(value):
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError("has a %s in its dict" % type(value).__name__)

@@ -2,9 +2,12 @@
 
 import json
 
+# Also here: beside, of worker.py.
+
 NUMERIC = {
     "FP16", "FP32", "FP64", "BF16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL",
 }
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
 OTHER = {"str", "dict", "BYTES", "FILE"}
 
 # numpy's names of types -> ours, for outputs that name none.
@@ -49,7 +52,24 @@ def lenient(loads, body):
         raise
 
 
-def check_variables(inputs, asked):
+class Declared:
+    """What the docstring says of a function's variables: the datatypes of each, by name, and the inputs that must be there."""
+
+    def __init__(self, description):
+        self.inputs, self.outputs = ({v["name"]: v["types"] for v in description[side]} for side in ("inputs", "outputs"))
+        self.optional = {v["name"] for v in description["inputs"] if v["optional"]}
+        self.wanted = {v["name"] for v in description["inputs"] if v["types"] and not v["optional"]}
+
+    def check(self, inputs):
+        """That none of the inputs is missing."""
+        missing = self.wanted and self.wanted - {v["name"] for v in inputs}
+        if missing:
+            names = [name for name in self.inputs if name in missing]
+            said = "input %s is" % names[0] if len(names) == 1 else "inputs %s are" % ", ".join(names)
+            raise Fault(400, "invalid-request", "the %s missing; the function wants %s" % (said, ", ".join(self.inputs)), "/inputs")
+
+
+def check_variables(inputs, declared, asked):
     if not isinstance(inputs, list):
         raise Fault(400, "invalid-request", "inputs must be a list", "/inputs")
     for i, v in enumerate(inputs):
@@ -60,16 +80,14 @@ def check_variables(inputs, asked):
             raise Fault(400, "invalid-request", "an input must have a name", "/inputs/%d/name" % i)
         if "data" not in v:
             raise Fault(400, "invalid-request", "input %s has no data" % name, "/inputs/%d/data" % i)
-        kind = v.get("datatype")
-        if kind is None:
+        kind, data, types = v.get("datatype"), v["data"], declared.inputs.get(name)
+        if kind is None and (not types or data is None and name in declared.optional):
             continue
-        if kind in NUMERIC:
-            if not isinstance(v["data"], list):
-                raise Fault(400, "invalid-request", "data of %s input %s must be a list" % (kind, name), "/inputs/%d/data" % i)
-        elif kind == "FILE":
+        if types and kind not in types or kind not in FLOATS or not (i in asked.floats or type(data) is list and set(map(type, data)) == {float}):
+            beside("datatypes").given(i, v, types)
+        if v["datatype"] == "FILE":
             asked.files().take(i, v)
-        elif not isinstance(kind, str) or kind not in OTHER:
-            raise Fault(400, "invalid-request", "input %s: unknown datatype %.40r" % (name, kind), "/inputs/%d/datatype" % i)
+    declared.check(inputs)
 
 
 # From how many elements on a list is long: lists.py is for it.
@@ -77,19 +95,38 @@ FEW = 256
 
 
 def long(data):
-    return (type(data) is list or type(data).__name__ == "ndarray") and len(data) >= FEW
+    return (isinstance(data, list) or type(data).__name__ == "ndarray") and len(data) >= FEW
 
 
-def outputs(result, one=None):
-    """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one (output, if none is given)."""
+class Floats(list):
+    """A list that was found to have nothing but floats."""
+
+
+def outputs(result, one):
+    """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one."""
+    return [one(i, v) for i, v in enumerate(listed(result))]
+
+
+def yielded(items):
+    """The outputs of a function that yields them: each item is one, or has several in any of the forms of a result."""
+    return [v for item in items for v in ([item] if isinstance(item, dict) and "name" in item and "data" in item else listed(item))]
+
+
+def listed(result):
+    if not isinstance(result, (list, tuple, dict)) or hasattr(result, "_fields"):
+        result = beside("plain").named(result)
     if isinstance(result, dict):
         if isinstance(result.get("outputs"), (list, tuple)):
             result = result["outputs"]
         else:
-            result = [dict(v, name=k) if isinstance(v, dict) and "data" in v else {"name": k, "data": v} for k, v in result.items()]
+            result = [dict(v, name=name(k)) if isinstance(v, dict) and "data" in v else {"name": name(k), "data": v} for k, v in result.items()]
     if not isinstance(result, (list, tuple)):
         raise Fault(500, "invalid-result", "the function returned %s, not a list of outputs" % type(result).__name__)
-    return [(one or output)(i, v) for i, v in enumerate(result)]
+    return result
+
+
+def name(key):
+    return key if type(key) is str else beside("plain").key(key)
 
 
 def checked(i, value):
@@ -98,15 +135,20 @@ def checked(i, value):
     return value
 
 
-def output(i, value):
-    data = checked(i, value)["data"]
-    if hasattr(data, "dtype") and hasattr(data, "ravel"):  # numpy, or what looks like it: data is flat, the dimensions are the shape
-        value = dict(value)
-        value.setdefault("shape", [int(n) for n in data.shape])
-        value.setdefault("datatype", FROM_NUMPY.get(str(data.dtype), "FP64"))
-        data = data.ravel()
-        value["data"] = data if long(data) else data.tolist()
-    return value
+def output(i, value, declared):
+    """An output as predict answers it, of the datatype that the docstring says, the function, or its value."""
+    data, kind, types = checked(i, value)["data"], value.get("datatype"), declared.get(value["name"])
+    if not types or kind in types:
+        if kind == "str" and type(data) is str:
+            return value
+        if kind in FLOATS and type(data) is list and set(map(type, data)) == {float}:
+            if len(data) < FEW and value.get("shape") is not None:
+                return value
+            return dict(value, data=Floats(data) if len(data) >= FEW else data, shape=value.get("shape") or [len(data)])
+    try:
+        return beside("datatypes").output(value, types)
+    except (TypeError, ValueError, OverflowError) as e:
+        raise Fault(500, "invalid-result", "output %s of the function %s" % (value["name"], e))
 
 
 def select(values, fields):
@@ -117,14 +159,8 @@ def select(values, fields):
 
 
 def plain(value):
-    """numpy's arrays and numbers as Python's; bytes as latin-1 text, one character a byte; sets as lists."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (bytes, bytearray)):
-        return value.decode("latin-1")
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    raise TypeError("%s is no JSON" % type(value).__name__)
+    """What JSON has in place of a value that is none of its own; an object of Python's, what it holds included."""
+    return beside("plain").whole(value)
 
 
 # Made once: json.dumps with arguments makes one for each call.
@@ -134,20 +170,7 @@ ENCODER = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":")
 def dumps(value):
     try:
         return ENCODER.encode(value).encode()
-    except ValueError as e:
-        if "Out of range float" not in str(e):
-            raise
-    return ENCODER.encode(finite(value)).encode()
+    except (TypeError, ValueError):  # NaN, which JSON has not, or a key that is no text
+        return ENCODER.encode(plain(value)).encode()
 
 
-def finite(value):
-    """JSON has no NaN and no infinity: they become null, as orjson does it."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, (list, tuple)):
-        return [finite(v) for v in value]
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    return value

@@ -95,18 +95,25 @@ func text() object { return object{"type": "string"} }
 func variables(all []Variable) object {
 	return list(all, func(v Variable) object {
 		properties := object{
-			"name": object{"const": v.Name}, "data": data(v.Types), "content_type": text(),
+			"name": object{"const": v.Name}, "data": true, "content_type": text(),
 			"shape": object{"type": []string{"array", "integer"}, "items": object{"type": "integer"}},
 		}
-		if len(v.Types) > 0 {
-			properties["datatype"] = object{"enum": v.Types}
-		}
-		return object{"type": "object", "title": v.Name, "description": v.Description,
+		o := object{"type": "object", "title": v.Name, "description": v.Description,
 			"required": []string{"name", "data"}, "properties": properties}
+		if len(v.Types) == 0 {
+			return o
+		}
+		properties["datatype"] = object{"enum": v.Types}
+		var any []object
+		for _, t := range v.Types {
+			any = append(any, object{"properties": object{"datatype": object{"const": t}, "data": data(t)}})
+		}
+		o["anyOf"] = any
+		return o
 	})
 }
 
-// list is the schema of a list in which each variable that is not optional stands, each item in the
+// list is the schema of a list in which each variable stands that has a type and is not optional, each item in the
 // form that item gives.
 func list(all []Variable, item func(Variable) object) object {
 	if len(all) == 0 {
@@ -115,7 +122,7 @@ func list(all []Variable, item func(Variable) object) object {
 	var items, required []object
 	for _, v := range all {
 		items = append(items, item(v))
-		if !v.Optional {
+		if !v.Optional && len(v.Types) > 0 { // without a type it cannot be called optional
 			required = append(required, object{"contains": object{"type": "object",
 				"properties": object{"name": object{"const": v.Name}}}})
 		}
@@ -127,34 +134,31 @@ func list(all []Variable, item func(Variable) object) object {
 	return list
 }
 
-// data is the schema of a variable's data: flat lists of numbers, text, or an object.
-func data(types []string) any {
-	if len(types) == 0 {
-		return true
+// data is the schema of the data of a datatype: flat lists of numbers, a text or a list of texts, or an
+// object.
+func data(kind string) object {
+	switch kind {
+	case "FILE":
+		return text()
+	case "str", "BYTES":
+		return object{"type": []string{"string", "array"}, "items": text()}
+	case "dict":
+		return object{"type": []string{"object", "array"}}
+	default:
+		return object{"type": "array", "items": element(kind)}
 	}
-	var any []object
-	for _, t := range types {
-		switch t {
-		case "str", "FILE", "BYTES":
-			any = append(any, object{"type": []string{"string", "array"}})
-		case "dict":
-			any = append(any, object{"type": []string{"object", "array"}})
-		default:
-			any = append(any, object{"type": "array", "items": object{"type": element(t)}})
-		}
-	}
-	return object{"anyOf": any}
 }
 
-// element is the JSON type of one element of a numeric datatype.
-func element(kind string) string {
+// element is the schema of one element of a numeric datatype; null is NaN, and what JSON has in place
+// of infinities.
+func element(kind string) object {
 	switch {
 	case kind == "BOOL":
-		return "boolean"
+		return object{"type": "boolean"}
 	case strings.Contains(kind, "INT"):
-		return "integer"
+		return object{"type": "integer"}
 	}
-	return "number"
+	return object{"type": []string{"number", "null"}}
 }
 
 func examples(all []Variable) []object {

@@ -28,13 +28,16 @@ func Metadata(name string, d Description) Model {
 		Outputs: tensors(d.Outputs)}
 }
 
-// tensors of variables: numbers and BYTES of any number of elements; what the platform passes as
-// one text (str, dict, FILE, and what has no type) as BYTES of one.
+// tensors of variables: numbers, BYTES and str of any number of elements; what the platform passes
+// as one text (dict, FILE, and what has no type) as BYTES of one.
 func tensors(all []Variable) []Tensor {
 	list := make([]Tensor, 0, len(all))
 	for _, v := range all {
 		t := Tensor{v.Name, "BYTES", []int{1}}
-		if k := kind(v); k != "str" && k != "dict" && k != "FILE" {
+		switch k := kind(v); {
+		case k == "str" && len(v.Types) > 0:
+			t.Shape = []int{-1}
+		case k != "str" && k != "dict" && k != "FILE":
 			t.Datatype, t.Shape = k, []int{-1}
 		}
 		list = append(list, t)

@@ -97,7 +97,7 @@ func TestMetadata(t *testing.T) {
 	want := Model{
 		Name: "digits", Versions: []string{"1"}, Platform: "python",
 		Inputs: []Tensor{
-			{"image", "FP32", []int{-1}}, {"hint", "BYTES", []int{1}}, {"options", "BYTES", []int{1}},
+			{"image", "FP32", []int{-1}}, {"hint", "BYTES", []int{-1}}, {"options", "BYTES", []int{1}},
 			{"photo", "BYTES", []int{1}}, {"flag", "BOOL", []int{-1}}, {"raw", "BYTES", []int{-1}},
 			{"any", "BYTES", []int{1}},
 		},
