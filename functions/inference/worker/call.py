@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 
-from unip_frames import ANSWER, CALL, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
+from unip_frames import ANSWER, CALL, EVENT, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Declared, Fault, check_variables, checked, dumps, lenient, loads, long, output, outputs, plain, select, yielded
+from unip_values import Declared, Fault, check_variables, checked, dumps, lenient, loads, long, output, outputs, pieces, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -274,7 +274,10 @@ class Worker:
         for stream in self.streams:
             stream.id = asked.id
         try:
-            if asked.rest and asked.more().get("form") == "v2":
+            if asked.rest and asked.more().get("events"):
+                self.call_for_events(connection, body, asked)
+                parts, said = [b"{}"], b""
+            elif asked.rest and asked.more().get("form") == "v2":
                 parts, said = self.call_v2(body, asked)
             else:
                 parts, said = self.call(body, asked)
@@ -321,6 +324,24 @@ class Worker:
         request = v2.parse_v2(self, body, asked)
         return v2.encode_v2(self, outputs(self.invoke(request, asked), checked), request)
 
+    def call_for_events(self, connection, body, asked):
+        """Sends each output when the function gives it."""
+        v2 = beside("v2") if asked.more().get("form") == "v2" else None
+        request = v2.parse_v2(self, body, asked) if v2 else self.parse(body, asked)
+        names = [f.get("name") if isinstance(f, dict) else f for f in request["output_fields"]]
+        for i, value in enumerate(pieces(self.invoke(request, asked))):
+            if names and checked(i, value)["name"] not in names:
+                continue
+            if v2:
+                body = v2.encode_v2(self, [checked(i, value)], dict(request, output_fields=[], binary=False), False)[0][0]
+            else:
+                value = output(i, value, self.declared.outputs)
+                if value.get("datatype") == "FILE":
+                    raise Fault(501, "file-not-supported", "output %s is a FILE, which goes in no event" % value["name"])
+                body = self.encode([value], False)[0][0]
+            if os.getpid() == self.pid:
+                send(connection, EVENT, body)
+
     def invoke(self, request, asked):
         request["model"] = self.model
         if "user" in self.arguments:  # the gateway's word, never the caller's; None for nobody, and where the API does not pass it on
@@ -330,13 +351,26 @@ class Worker:
             return result
         if hasattr(result, "__await__"):
             result = self.wait(result)
-        if hasattr(result, "__aiter__"):
+        return self.items(result) if hasattr(result, "__aiter__") or hasattr(result, "__next__") else result
 
-            async def every():
-                return [item async for item in result]
+    def items(self, result):
+        """What a generator yields, one after the other."""
+        if not hasattr(result, "__aiter__"):
+            yield from result
+            return
+        following = result.__aiter__()
 
-            return yielded(self.wait(every()))
-        return yielded(result) if hasattr(result, "__next__") else result
+        async def step():
+            try:
+                return True, await following.__anext__()
+            except StopAsyncIteration:
+                return False, None
+
+        while True:
+            more, item = self.wait(step())
+            if not more:
+                return
+            yield item
 
     def wait(self, result):
         """What an awaitable gives, on the one event loop of this worker: what the user's code has opened there lives as long as the worker. Between calls the loop stands still."""

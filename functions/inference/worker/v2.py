@@ -242,8 +242,8 @@ def as_documented(kind, data, types, name, pointer):
 # --- answer -----------------------------------------------------------------------------------------------------------------------------
 
 
-def encode_v2(worker, values, request):
-    """The answer's body in parts, the JSON and the binary tensors, and the meta of its frame."""
+def encode_v2(worker, values, request, by_server=True):
+    """The answer's body in parts, the JSON and the binary tensors, and the meta of its frame. by_server: long lists of numbers may be left to the server."""
     head, parts, picked = [], [b""], chosen(values, request)
     binaries = any(binary for _, binary in picked)
     for value, binary in picked:
@@ -264,7 +264,7 @@ def encode_v2(worker, values, request):
     if request["id"] is not None:
         answer["id"] = request["id"]
     try:
-        placed = () if binaries or not worker.server_writes or not any(long(v["data"]) for v in head) else beside("lists").place(head, True)
+        placed = () if binaries or not by_server or not worker.server_writes or not any(long(v["data"]) for v in head) else beside("lists").place(head, True)
         parts[0] = worker.dumps(answer)
         said = b'{"json_size":%d}' % len(parts[0]) if binaries else b""
         if placed:

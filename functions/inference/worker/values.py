@@ -104,12 +104,12 @@ class Floats(list):
 
 def outputs(result, one):
     """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one."""
-    return [one(i, v) for i, v in enumerate(listed(result))]
+    return [one(i, v) for i, v in enumerate(pieces(result))]
 
 
-def yielded(items):
-    """The outputs of a function that yields them: each item is one, or has several in any of the forms of a result."""
-    return [v for item in items for v in ([item] if isinstance(item, dict) and "name" in item and "data" in item else listed(item))]
+def pieces(result):
+    """The outputs of a result; of a generator one after the other: each item is one, or has several in any of the forms of a result."""
+    return listed(result) if not hasattr(result, "__next__") else (v for item in result for v in ([item] if isinstance(item, dict) and "name" in item and "data" in item else listed(item)))
 
 
 def listed(result):

@@ -33,6 +33,7 @@ const (
 	Replace                  // server -> supervisor: a spare worker takes the place of another one
 	Reveal                   // server -> supervisor: let everybody in the pod read files of the user's code
 	Revealed                 // supervisor -> server: that is done, as far as it can be
+	Event                    // worker -> server, before Answer or Problem: an output of a call that wants events
 )
 
 // Frame is one message.
@@ -86,7 +87,7 @@ func Read(r io.Reader) (Frame, error) {
 	}
 	first, size := binary.BigEndian.Uint32(header[:]), binary.BigEndian.Uint32(header[4:])
 	t, meta := Type(first>>24), first&0xff_ffff
-	if t < Hello || t > Revealed {
+	if t < Hello || t > Event {
 		return Frame{}, fmt.Errorf("not a frame: header %x", header)
 	}
 	if size > MaxBody || meta > MaxMeta {

@@ -187,6 +187,11 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	n := notesOf(r)
 	call := pool.Call{ID: n.id, Body: buffer.Bytes(), More: f.more()}
+	stream := eventsOf(w, r)
+	if stream != nil {
+		defer stream.end()
+		call.Event = stream.output
+	}
 	fileCall, err := s.beginFiles(r, n, f, &call)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -195,6 +200,9 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	if n.shown && n.user != "" {
 		name, _ := json.Marshal(n.user) // a text always encodes
 		call.More = withField(call.More, "user", name)
+	}
+	if stream != nil {
+		call.More = withField(call.More, "events", []byte("true"))
 	}
 	if held, taken := s.takeNumbers(r, f, &call); taken {
 		defer s.held.Add(-held)
@@ -207,8 +215,14 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 		return
 	}
 	defer endMounts(written)
+	if stream != nil && s.Model != nil { // later there are no headers
+		s.tellModel(w.Header(), s.Model.ETag())
+	}
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	s.noteCall(n, answer, err)
+	if stream != nil {
+		w = stream.writer()
+	}
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)
 		return
@@ -228,6 +242,10 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	if err := storeFiles(r, fileCall, answer); err != nil {
 		s.refuse(w, r, err)
+		return
+	}
+	if stream != nil {
+		stream.send("end", []byte("{}"))
 		return
 	}
 	s.respond(w, r, f, answer)

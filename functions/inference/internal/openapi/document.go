@@ -19,7 +19,7 @@ func Document(title string, d Description) any {
 			"summary":     summary,
 			"requestBody": object{"required": true, "content": object{jsonType: object{"schema": ref("Request"),
 				"example": object{"inputs": examples(d.Inputs)}}}},
-			"responses": responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)}),
+			"responses": withEvents(responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)})),
 		}},
 	}
 	inference(paths, title, summary, d)
@@ -44,6 +44,18 @@ func responses(description string, schema, example any) object {
 		"default": object{"description": "what went wrong (RFC 9457)",
 			"content": object{"application/problem+json": object{"schema": ref("Problem"), "example": failure}}},
 	}
+}
+
+// withEvents adds that a good answer comes as server-sent events to who asks for them.
+func withEvents(responses object) object {
+	if good, ok := responses["200"].(object); ok {
+		if content, ok := good["content"].(object); ok {
+			content["text/event-stream"] = object{"schema": object{"type": "string",
+				"description": "an event for each output, as an answer with that one, when the function gives it; then " +
+					"the event end, or problem with what went wrong after the first"}}
+		}
+	}
+	return responses
 }
 
 // trouble is a problem with a status of its own.

@@ -37,6 +37,7 @@ func inference(paths object, name, summary string, d Description) {
 		}
 		good["headers"] = object{headLength: object{"schema": object{"type": "integer"}}}
 	}
+	withEvents(answers)
 	paths[model+"/infer"] = object{"post": object{
 		"operationId": "infer", "summary": summary, "tags": tags,
 		"parameters": []object{{"name": headLength, "in": "header", "required": false,

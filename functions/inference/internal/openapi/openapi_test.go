@@ -35,6 +35,11 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 		if document.OpenAPI != "3.1.0" {
 			t.Errorf("version %s", document.OpenAPI)
 		}
+		for _, path := range []string{"/predict", "/v2/models/digits/infer"} {
+			if document.Paths.Find(path).Post.Responses.Status(200).Value.Content["text/event-stream"] == nil {
+				t.Errorf("%s has no events", path)
+			}
+		}
 		for _, path := range []string{"/predict", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/digits",
 			"/v2/models/digits/ready", "/v2/models/digits/infer"} {
 			if document.Paths.Find(path) == nil {

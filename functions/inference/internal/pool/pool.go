@@ -54,6 +54,9 @@ type Call struct {
 	More []byte
 	// Returns says that the worker may hand over files with its answer.
 	Returns bool
+	// Event, if it is not nil, is given the outputs that the worker sends before its answer, in turn. It
+	// may be called when Do has returned, if the context has ended. While it runs the worker waits.
+	Event func(output []byte)
 	// Done, if it is not nil, is told once that no worker has the call (any more).
 	Done func()
 }

@@ -116,6 +116,10 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 	}
 	p.handAhead(l, t)
 	f, err := frame.Read(l.in)
+	for err == nil && f.Type == frame.Event && t.call.Event != nil {
+		t.call.Event(f.Body)
+		f, err = frame.Read(l.in)
+	}
 	a.Took = time.Since(began)
 	l.last = a.Took
 	handed := l.handed.Taken()
