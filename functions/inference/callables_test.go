@@ -53,7 +53,8 @@ bad = bare(lambda x: x)
 // Whatever can be called with the arguments of predict is called so, and its docstring is read.
 func TestEveryCallable(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"service.method", "service", "Service.of_class", "Service.static", "partial", "decorated",
+	for _, name := range []string{"service.method", "service", "Service.of_class", "Service.static", "partial",
+		"decorated",
 		"cached", "keywords", "method_of_partial", "generator", "coroutine", "async_generator"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -75,7 +75,8 @@ func TestEvents(t *testing.T) {
 			next()
 			kind, problem, _ := strings.Cut(next(), " ")
 			var p struct{ Detail string }
-			if err := json.Unmarshal([]byte(problem), &p); err != nil || kind != "problem" || p.Detail != want || next() != "" {
+			if err := json.Unmarshal([]byte(problem), &p); err != nil || kind != "problem" || p.Detail != want ||
+				next() != "" {
 				t.Errorf("%s: %s %s", what, kind, problem)
 			}
 		}

@@ -19,7 +19,8 @@ func Document(title string, d Description) any {
 			"summary":     summary,
 			"requestBody": object{"required": true, "content": object{jsonType: object{"schema": ref("Request"),
 				"example": object{"inputs": examples(d.Inputs)}}}},
-			"responses": withEvents(responses("the function's outputs", ref("Answer"), object{"outputs": examples(d.Outputs)})),
+			"responses": withEvents(responses("the function's outputs", ref("Answer"),
+				object{"outputs": examples(d.Outputs)})),
 		}},
 	}
 	inference(paths, title, summary, d)
