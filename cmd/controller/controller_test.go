@@ -55,6 +55,7 @@ type cluster struct {
 	events   string // where the controller takes events
 	s3Events string // where it takes notifications
 	listens  string // where the next replica shall take them; "" is anywhere
+	config   *rest.Config
 }
 
 // TestController tells the life of boxes and keys in order: what an operator does to the whole
@@ -65,6 +66,7 @@ func TestController(t *testing.T) {
 		t.Fatal("KUBEBUILDER_ASSETS must name a folder with etcd and kube-apiserver: make test-integration")
 	}
 	c := start(t)
+	t.Run("what modules run of unip is published", c.publishesTheRelease)
 	t.Run("without S3 keys a box says which Secret is missing", c.startsWithoutKeys)
 	t.Run("a box gets its bucket and its sessions", c.becomesReady)
 	t.Run("a Secret that was deleted or edited is made anew", c.restoresSecrets)
@@ -119,7 +121,7 @@ func startServers(t *testing.T, ofMinIO ...string) (*cluster, *rest.Config) {
 	scheme := runtime.NewScheme()
 	must(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
 		platformv1.AddToScheme(scheme), runtimev1.AddToScheme(scheme)))
-	c := &cluster{s3: miniotest.Start(t, ofMinIO...), dir: t.TempDir(), asked: &requests{}}
+	c := &cluster{s3: miniotest.Start(t, ofMinIO...), dir: t.TempDir(), asked: &requests{}, config: cfg}
 	c.Client, err = client.New(cfg, client.Options{Scheme: scheme})
 	must(t, err)
 	must(t, c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.SystemNamespace}}))
@@ -157,8 +159,8 @@ func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
 	go func() {
 		defer close(p.ended)
 		p.err = run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
-			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", events: p.events,
-			s3Events: p.s3Events, advertise: "127.0.0.1"})
+			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", inferenceImage: inferenceImage,
+			gatewayImage: gatewayImage, events: p.events, s3Events: p.s3Events, advertise: "127.0.0.1"})
 	}()
 	t.Cleanup(func() {
 		stop()

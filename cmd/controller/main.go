@@ -27,7 +27,8 @@ import (
 
 type options struct {
 	config, s3Keys, health, metrics, leaseNamespace string
-	stageImage, events, s3Events, advertise         string
+	stageImage, inferenceImage, gatewayImage        string
+	events, s3Events, advertise                     string
 	// drain is how long requests are still taken once the end is wanted.
 	drain    time.Duration
 	logLevel slog.Level
@@ -44,6 +45,10 @@ func main() {
 	flag.StringVar(&o.leaseNamespace, "lease-namespace", "", "namespace of the leader's Lease; default: the pod's own")
 	flag.StringVar(&o.stageImage, "stage-image", os.Getenv("UNIP_STAGE_IMAGE"),
 		"image of the containers fetch and publish of a stage's Job; default: UNIP_STAGE_IMAGE")
+	flag.StringVar(&o.inferenceImage, "inference-image", os.Getenv("UNIP_INFERENCE_IMAGE"),
+		"image of the server of MLComponents, published for authors; default: UNIP_INFERENCE_IMAGE")
+	flag.StringVar(&o.gatewayImage, "gateway-image", os.Getenv("UNIP_GATEWAY_IMAGE"),
+		"image of the modules' gateways, published for authors; default: UNIP_GATEWAY_IMAGE")
 	flag.StringVar(&o.events, "events-address", ":8082", "where the modules' Triggers deliver events")
 	flag.StringVar(&o.s3Events, "s3-events-address", ":8083", "where the S3 server posts its notifications")
 	flag.StringVar(&o.advertise, "advertise", os.Getenv("UNIP_POD_IP"),

@@ -21,11 +21,14 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulekey"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/modules"
+	"github.com/unip-knative/unip/cmd/controller/internal/release"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/functions/inference/worker"
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 // term is the work of a leader, from an election to its end. All of it is made anew for each term,
@@ -130,6 +133,9 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 			Starts: r.maker},
 		"schedules": t.schedules,
 		"usage":     t.counter,
+		"release": release.Publisher{Client: c, Release: installation.Release{
+			Inference: r.options.inferenceImage, Gateway: r.options.gatewayImage, Worker: worker.Files(),
+		}},
 	} {
 		if err := part.SetUp(mgr); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 	"gopkg.in/yaml.v3"
 
@@ -41,6 +46,8 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
 //	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
+//	expands FILE...                              puts values of the environment in the place of $NAME in files
+//	push IMAGE...                                makes an image of nothing in particular and pushes it
 //	until PATTERN COMMAND...                     runs a command until it ends well and its standard output matches
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -57,6 +64,21 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 			}
 			if got != want {
 				ts.Fatalf("exit code %d, want %d", got, want)
+			}
+		},
+		"expands": func(ts *testscript.TestScript, _ bool, args []string) {
+			for _, file := range args {
+				text := os.Expand(ts.ReadFile(file), ts.Getenv)
+				ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+			}
+		},
+		"push": func(ts *testscript.TestScript, _ bool, args []string) {
+			for _, image := range args {
+				ref, err := name.ParseReference(image)
+				ts.Check(err)
+				content, err := random.Image(64, 1)
+				ts.Check(err)
+				ts.Check(remote.Write(ref, content))
 			}
 		},
 		"until": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -88,13 +110,16 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 }
 
 // scripts runs stories of somebody at the command line. $EXAMPLES is examples/ of this repository,
-// $PORT a port that is free.
+// $PORT a port that is free, $REGISTRY a registry of images. No other one can be asked.
 func scripts(t *testing.T, p testscript.Params, env ...string) {
 	t.Helper()
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
 		t.Fatal(err)
 	}
+	images := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
+	t.Cleanup(images.Close)
+	env = append(env, "REGISTRY="+images.Listener.Addr().String(), "HTTPS_PROXY=http://127.0.0.1:1")
 	p.RequireExplicitExec = true
 	p.Setup = func(e *testscript.Env) error {
 		port := strconv.Itoa(freeport.Find(t))

@@ -42,6 +42,30 @@ func TestAddressesOfInstancesAreApart(t *testing.T) {
 	}
 }
 
+// A checkout is found from a folder in it, and from elsewhere by the program's own place.
+func TestTheCheckoutIsFoundFromAnyFolder(t *testing.T) {
+	t.Parallel()
+	root, elsewhere := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "e2e", "cluster", "kube"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "e2e", "cluster", "kube", "go.mod"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, from := range map[string][2]string{
+		"from its root":  {root, elsewhere},
+		"from a folder":  {filepath.Join(root, "e2e"), elsewhere},
+		"from elsewhere": {elsewhere, filepath.Join(root, "bin")},
+	} {
+		if got, err := checkout(from[0], from[1]); err != nil || got != root {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+	if got, err := checkout(elsewhere, "/"); err == nil {
+		t.Errorf("there is none: %q", got)
+	}
+}
+
 func TestConfigurationIsFilledInAndParses(t *testing.T) {
 	t.Parallel()
 	for _, n := range []node{instance{ID: 1}.first(), instance{ID: 1}.second()} {
@@ -106,14 +130,14 @@ func TestLayersAreTheSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, err := addedLayer("/", []string{dir + ":/app"})
+	first, err := addedLayer([]string{dir + ":/app"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chtimes(filepath.Join(dir, "a.txt"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	second, err := addedLayer("/", []string{dir + ":/app"})
+	second, err := addedLayer([]string{dir + ":/app"})
 	if err != nil {
 		t.Fatal(err)
 	}

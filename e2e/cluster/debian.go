@@ -51,7 +51,7 @@ func (i instance) buildImage(ctx context.Context, spec imageSpec) error {
 	if err != nil {
 		return err
 	}
-	if added, err = addedLayer(i.root, spec.Add); err != nil {
+	if added, err = addedLayer(spec.Add); err != nil {
 		return err
 	}
 	img, err := image(v1.Config{
@@ -261,15 +261,12 @@ func compilePython(ctx context.Context, root string) error {
 }
 
 // addedLayer is SOURCE:TARGET pairs as a layer; sources are relative to the checkout.
-func addedLayer(root string, add []string) (v1.Layer, error) {
+func addedLayer(add []string) (v1.Layer, error) {
 	trees := map[string]string{}
 	for _, a := range add {
 		source, target, ok := strings.Cut(a, ":")
 		if !ok || !strings.HasPrefix(target, "/") {
 			return nil, fmt.Errorf("--add %s is not SOURCE:TARGET with an absolute target", a)
-		}
-		if !filepath.IsAbs(source) {
-			source = filepath.Join(root, source)
 		}
 		trees[strings.Trim(target, "/")] = source
 	}

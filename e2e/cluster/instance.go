@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,18 +102,26 @@ func cacheDir() string {
 	return filepath.Join(d, "unip", "cluster")
 }
 
-// checkout finds the folder that holds e2e/cluster, from the working directory upwards.
-func checkout() (string, error) {
-	d, err := os.Getwd()
-	if err != nil {
-		return "", err
+// checkout finds the folder that holds e2e/cluster, from one of these upwards: the working directory
+// first, and then the program's own place, bin/ of a checkout. So whoever has the program's path may
+// call it from anywhere.
+func checkout(working, program string) (string, error) {
+	for _, d := range []string{working, program} {
+		if root, ok := above(d); ok {
+			return root, nil
+		}
 	}
+	return "", fmt.Errorf("neither %s nor %s lies in a checkout of unip", working, program)
+}
+
+// above finds a checkout that a folder lies in.
+func above(d string) (root string, ok bool) {
 	for {
-		if _, err := os.Stat(filepath.Join(d, "e2e", "cluster", "kube", "go.mod")); err == nil {
-			return d, nil
+		if exists(filepath.Join(d, "e2e", "cluster", "kube", "go.mod")) {
+			return d, true
 		}
 		if d == filepath.Dir(d) {
-			return "", errors.New("run this inside a checkout of unip")
+			return "", false
 		}
 		d = filepath.Dir(d)
 	}
@@ -123,7 +130,15 @@ func checkout() (string, error) {
 // find returns the checkout's instance: the one given, the one it had before, or the first that no
 // other checkout has.
 func find(given string) (instance, error) {
-	root, err := checkout()
+	working, err := os.Getwd()
+	if err != nil {
+		return instance{}, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return instance{}, err
+	}
+	root, err := checkout(working, filepath.Dir(program))
 	if err != nil {
 		return instance{}, err
 	}

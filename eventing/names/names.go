@@ -31,6 +31,16 @@ const (
 // SystemNamespace is where unip's controller lives.
 const SystemNamespace = "unip-system"
 
+// ConfigMaps of the installation, in SystemNamespace. Whoever may log in to the cluster may read
+// them.
+const (
+	// Config has the operator's unip.yaml, at the key of that name.
+	Config     = "unip-config"
+	ConfigFile = "unip.yaml"
+	// Release is what modules run of unip itself. The controller writes it.
+	Release = "unip-release"
+)
+
 // EventsHost is the host of the controller's Service that takes events.
 func EventsHost(clusterDomain string) string {
 	return "unip-events." + SystemNamespace + ".svc." + clusterDomain

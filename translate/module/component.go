@@ -92,12 +92,10 @@ func placesOf(x *manifest.MLComponent) Places {
 		return x.Position
 	}
 	p := Places{
-		Position: x.Position, Image: x.Position, Port: or(x.Spec.At, "servicePort"),
+		Position: x.Position, Image: imageAt(x.Position, x.Spec.Image),
+		Port:      or(x.Spec.At, "servicePort"),
 		Resources: or(x.Spec.At, "resourceLimits"),
 		Model:     x.Position, Annotations: x.Meta.Annotations,
-	}
-	if x.Spec.Image != nil {
-		p.Image = x.Spec.Image.ExistingImageName.At
 	}
 	if x.Spec.MLService != nil {
 		p.Model = or(x.Spec.MLService.At, "modelPath")

@@ -36,6 +36,14 @@ func (c container) image(at manifest.Position, image *manifest.Image) string {
 	return name.Value
 }
 
+// imageAt is where an image's name stands; owner is what should have one.
+func imageAt(owner manifest.Position, image *manifest.Image) manifest.Position {
+	if image == nil {
+		return owner
+	}
+	return image.ExistingImageName.At
+}
+
 // reservedEnv are names that Knative or unip gives a meaning of its own.
 var reservedEnv = regexp.MustCompile(`^(PORT|K_SERVICE|K_CONFIGURATION|K_REVISION|K_SINK|UNIP_.*)$`)
 

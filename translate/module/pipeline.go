@@ -26,6 +26,8 @@ type Pipeline struct {
 	// Schedule as the manifest has it.
 	Schedule    manifest.Text
 	Connections []Connection
+	// Images are where the stages' images stand.
+	Images []manifest.Position
 }
 
 // decidePipelines decides each pipeline, and then what joins them.
@@ -70,7 +72,9 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 		s.Errorf(spec.Field("vars"), "spec.vars: %d variables are more than %d", n, pipeline.MaxVariables)
 	}
 	seen, carried := map[string]manifest.Position{}, labels(s, &x.Meta)
+	var images []manifest.Position
 	for i, st := range spec.Stages {
+		images = append(images, imageAt(st.Position, st.Image))
 		c := container{s, fmt.Sprintf("spec.stages[%d]", i)}
 		c.stageName(st, seen)
 		stage := c.stage(st, usual)
@@ -83,7 +87,7 @@ func decidePipeline(s *scope, x *manifest.ExperimentPipeline) Pipeline {
 	out.Variables = decideVariables(s, x, g)
 	checkStages(s, spec, g)
 	return Pipeline{x.Position, x.Meta.Name.Value, carried, out, x.Meta.Annotations[manifest.Schedule.Name],
-		connections(spec.ConnectedBoxes)}
+		connections(spec.ConnectedBoxes), images}
 }
 
 // stageLabels are those of all that the controller makes for a stage, nil for none.

@@ -105,6 +105,8 @@ type Result struct {
 	Object string `json:"object"`
 	Result string `json:"result"`
 	Reason string `json:"reason,omitempty"`
+	// URL is where the module answers; it stands at its gateway.
+	URL string `json:"url,omitempty"`
 }
 
 // get reads the object that is there; nil when there is none.
@@ -121,6 +123,16 @@ func (c *Cluster) get(ctx context.Context, o *Object) (*Object, error) {
 		return nil, fmt.Errorf("%s: %w", Name(o), err)
 	}
 	return live, nil
+}
+
+// Address is the URL that Knative has given to a Service; "" as long as it has not.
+func (c *Cluster) Address(ctx context.Context, service *Object) (string, error) {
+	live, err := c.get(ctx, service)
+	if err != nil || live == nil {
+		return "", err
+	}
+	address, _, err := unstructured.NestedString(live.Object, "status", "url")
+	return address, err
 }
 
 // apply writes one object, or only asks what would come of it.
@@ -265,7 +277,7 @@ func (c *Cluster) Delete(ctx context.Context, objects []*Object, unmounted bool,
 			return fmt.Errorf("deleting %s: %w", Name(o), err)
 		}
 		if by != "" {
-			tell(Result{Name(o), "kept", "revision " + by + " refers to it"})
+			tell(Result{Object: Name(o), Result: "kept", Reason: "revision " + by + " refers to it"})
 			continue
 		}
 		err = c.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))

@@ -171,18 +171,15 @@ func (c *Cluster) getExisting(ctx context.Context, k schema.GroupVersionKind, na
 
 // readConfig is the cluster's configuration, and in words where it comes from; with an error it
 // is the default one, of which the other checks make the best.
-func (c *Cluster) readConfig(ctx context.Context) (conf installation.Config, from string, err error) {
-	conf, _ = installation.Parse(nil) // of nothing come the defaults
-	o := newObject(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, systemNamespace, "unip-config")
-	if o, err = c.get(ctx, o); err != nil || o == nil {
+func (c *Cluster) readConfig(ctx context.Context) (installation.Config, string, error) {
+	conf, there, err := c.InstalledConfig(ctx)
+	switch {
+	case !there:
 		return conf, "there is no ConfigMap " + systemNamespace + "/unip-config, so the defaults hold", err
-	}
-	text, _, _ := unstructured.NestedString(o.Object, "data", "unip.yaml")
-	read, err := installation.Parse([]byte(text))
-	if err != nil {
+	case err != nil:
 		return conf, "", err
 	}
-	return read, "unip.yaml can be read" + sameUsers(read.OIDC), nil
+	return conf, "unip.yaml can be read" + sameUsers(conf.OIDC), nil
 }
 
 // sameUsers says that users of the issuer and of HTTP Basic are the same people, where they are.

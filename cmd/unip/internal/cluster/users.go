@@ -319,7 +319,7 @@ func HasUsers(o *Object) bool {
 // Release leaves a Secret that the module no longer has to the users that `unip users` has written:
 // what came of the manifests goes.
 func (c *Cluster) Release(ctx context.Context, o *Object) (Result, error) {
-	r := Result{Name(o), "kept", "it has users of `unip users`; those of the manifests are gone"}
+	r := Result{Object: Name(o), Result: "kept", Reason: "it has users of `unip users`; those of the manifests are gone"}
 	_, err := c.apply(ctx, withoutModule(o), false, false)
 	return r, err
 }

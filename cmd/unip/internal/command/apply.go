@@ -26,7 +26,11 @@ field manager "unip". It removes what unip made before and the module no longer 
 until every box, Service, Broker, Trigger and Pipeline is ready, and shows the reasons of those that
 are not yet. Nothing is written when the manifests hold an error. What goes is removed one by one;
 DataBoxes only with --prune-boxes; a ConfigMap that a Revision still refers to stays until that has
-gone, and users whom 'unip users' has added stay in their Secret, whatever the manifests have.`,
+gone, and users whom 'unip users' has added stay in their Secret, whatever the manifests have.
+
+The installation on the cluster says which images unip itself has, and its unip.yaml; so apply works
+from any folder. The tags of your images become digests, as the registries have them now: what was
+pushed again under an old tag runs. At the end apply says where the module answers, and what to try.`,
 		Example: `  unip apply -f manifests/
   unip diff -f manifests/ || unip apply -f manifests/ --timeout 10m`,
 		Args: noArgs,
@@ -71,9 +75,27 @@ func (d *deployment) apply(c *cobra.Command, t *target, r *results, wait bool, t
 		r.add(kept)
 	}
 	surplus = slices.DeleteFunc(surplus, cluster.HasUsers)
-	if err := t.Delete(ctx, surplus, false, r.add); err != nil || !wait {
+	if err := t.Delete(ctx, surplus, false, r.add); err != nil {
 		return err
 	}
+	if wait {
+		if err := awaitReady(ctx, c, t); err != nil {
+			return err
+		}
+	}
+	address, err := t.answers(ctx)
+	if err != nil || address == "" {
+		return err
+	}
+	if r.json {
+		r.answers(address)
+		return nil
+	}
+	return showAnswers(c.OutOrStdout(), t.module, address)
+}
+
+// awaitReady waits for all objects and tells of each.
+func awaitReady(ctx context.Context, c *cobra.Command, t *target) error {
 	began := time.Now()
 	return t.AwaitReady(ctx, t.objects, func(object, news string) {
 		fmt.Fprintf(c.ErrOrStderr(), "%6.1f s  %s: %s\n", time.Since(began).Seconds(), printable.Line(object),

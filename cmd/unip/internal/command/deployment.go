@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
+	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/encode"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // deployment is what apply, diff and delete have in common: a module and a cluster.
@@ -28,14 +31,15 @@ type deployment struct {
 
 func (d *deployment) addFlags(c *cobra.Command) {
 	d.Translation.AddFlags(c)
-	d.AddObjectFlags(c, "unip's own images: ko (built by the ko command) or release; default what this build knows",
-		"leave the Namespace object alone")
+	d.AddObjectFlags(c, "unip's own images: ko (built by the ko command, in a checkout of unip) or release (those that "+
+		"this build knows); default what the installation says", "leave the Namespace object alone")
 	d.cluster.AddFlags(c)
 	d.format.AddTextOrJSON(c)
 }
 
 // addChangeFlags adds those of commands that bring a cluster to the state of a module.
 func (d *deployment) addChangeFlags(c *cobra.Command) {
+	d.AddDigests(c, true)
 	c.Flags().BoolVar(&d.forceConflicts, "force-conflicts", false, "take over fields that another field manager holds")
 	c.Flags().BoolVar(&d.prune, "prune", true, "remove what unip made and the module no longer has")
 	c.Flags().BoolVar(&d.pruneBoxes, "prune-boxes", false,
@@ -45,14 +49,17 @@ func (d *deployment) addChangeFlags(c *cobra.Command) {
 // target is a translated module beside the cluster it is meant for.
 type target struct {
 	*cluster.Cluster
+	module    *module.Module
 	namespace string
 	objects   []*cluster.Object
 }
 
-// open translates the manifests and connects. With buildImages, those that ko has to build are
-// built.
+// open connects and translates the manifests, by the cluster's installation. With buildImages, those
+// that ko has to build are built.
 func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
-	objects, _, err := d.Objects(c, false)
+	d.Translation.Cluster = sync.OnceValues(func() (*cluster.Cluster, error) { return d.cluster.Connect(c) })
+	d.AnyImages = !buildImages
+	m, objects, err := d.Objects(c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +72,7 @@ func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
 			return nil, err
 		}
 	}
-	t := &target{}
+	t := &target{module: m}
 	if t.objects, err = cluster.ParseYAML(b); err != nil {
 		return nil, fmt.Errorf("reading what was translated: %w", err)
 	}
@@ -78,7 +85,7 @@ func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
 		}
 		break
 	}
-	t.Cluster, err = d.cluster.Connect(c)
+	t.Cluster, err = d.Translation.Cluster()
 	return t, err
 }
 
@@ -93,10 +100,11 @@ func koResolve(c *cobra.Command, b []byte) ([]byte, error) {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return nil,
-			errors.New("this development build of unip knows no released images, and there is no ko to build them; " +
-				"install ko, or use a release of unip")
+			errors.New("there is no ko to build unip's images; install ko, or leave out --images=ko: the installation " +
+				"says the images")
 	case err != nil:
-		return nil, fmt.Errorf("ko resolve: %w\n%s", err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("ko resolve: %w\n%s\nko finds unip's sources in a checkout of unip alone; without "+
+			"--images=ko the installation says the images", err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.Bytes(), nil
 }
@@ -127,6 +135,15 @@ func (r *results) add(x cluster.Result) {
 		line += ": " + x.Reason
 	}
 	fmt.Fprintln(r.c.OutOrStdout(), printable.Line(line))
+}
+
+// answers notes where the module answers.
+func (r *results) answers(address string) {
+	for i := range r.all {
+		if r.all[i].Object == "service.serving.knative.dev/"+names.Gateway {
+			r.all[i].URL = address
+		}
+	}
 }
 
 // finish writes the JSON, whatever the command ended with, which is err.

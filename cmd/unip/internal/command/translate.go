@@ -42,7 +42,7 @@ kinds and other namespaces are an error, unless --allow-foreign is given.`,
 			default:
 				return exit.Errorf(exit.UsageWrong, "-o: %q is none of yaml, json, dir=FOLDER", form)
 			}
-			objects, _, err := t.Objects(c, false)
+			_, objects, err := t.Objects(c)
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,7 @@ kinds and other namespaces are an error, unless --allow-foreign is given.`,
 	t.AddFlags(c)
 	t.AddObjectFlags(c, "unip's own images: ko (references that ko builds) or release; default what this build knows",
 		"leave the Namespace object out")
+	t.AddDigests(c, false)
 	c.Flags().StringVarP(&form, "output", "o", "yaml",
 		"yaml, json, or dir=FOLDER: a file per object and a kustomization.yaml")
 	option.Complete(c, "output", "yaml", "json", "dir=")

@@ -2,41 +2,39 @@ package option
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/code"
+	"github.com/unip-knative/unip/cmd/unip/internal/digest"
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
-	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
-	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
-	"github.com/unip-knative/unip/translate/resources"
-)
-
-// ko's references of unip's own images.
-const (
-	koInference = "ko://github.com/unip-knative/unip/functions/inference"
-	koGateway   = "ko://github.com/unip-knative/unip/functions/gateway"
 )
 
 // Translation is which manifests are translated, and how.
 type Translation struct {
 	Manifests
 	Build release.Build
+	// Cluster, where it is set, connects to the cluster whose installation has the say in what
+	// --config and --images leave open.
+	Cluster func() (*cluster.Cluster, error)
+	// AnyImages says that unip's own images do not matter: what is removed needs none.
+	AnyImages bool
 
-	config, images                     string
-	noNamespace, lenient, allowForeign bool
+	config, images                              string
+	noNamespace, lenient, allowForeign, digests bool
 }
 
 // AddFlags adds the flags of all commands that read a module.
 func (t *Translation) AddFlags(c *cobra.Command) {
 	t.Manifests.AddFlags(c)
-	c.Flags().StringVar(&t.config, "config", "", "the installation's unip.yaml (default: that of the local cluster)")
+	c.Flags().StringVar(&t.config, "config", "",
+		"the installation's unip.yaml (default: that of the cluster, or without a cluster the local cluster's)")
 	c.Flags().BoolVar(&t.lenient, "lenient", false, "unknown fields are warnings, not errors")
 	c.Flags().BoolVar(&t.allowForeign, "allow-foreign", false,
 		"carry objects of other groups wherever they go: into other namespaces, "+
@@ -51,10 +49,16 @@ func (t *Translation) AddObjectFlags(c *cobra.Command, imagesUsage, namespaceUsa
 	Complete(c, "images", "ko", "release")
 }
 
-// Objects reads a module and translates it. Findings go to standard error, unless quiet.
-func (t *Translation) Objects(c *cobra.Command, quiet bool) ([]translate.Object, manifest.Diagnostics, error) {
-	_, objects, found, err := t.translate(c, quiet)
-	return objects, found, err
+// AddDigests adds --digests.
+func (t *Translation) AddDigests(c *cobra.Command, usual bool) {
+	c.Flags().BoolVar(&t.digests, "digests", usual,
+		"ask the registries for the digests of your images, so that what is pushed again under the same tag runs")
+}
+
+// Objects reads a module and translates it. Findings go to standard error.
+func (t *Translation) Objects(c *cobra.Command) (*module.Module, []translate.Object, error) {
+	m, objects, _, err := t.translate(c, false)
+	return m, objects, err
 }
 
 // Decide reads a module and decides it; what cannot be translated is refused here as well.
@@ -93,16 +97,20 @@ func (t *Translation) translate(c *cobra.Command, quiet bool) (
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	o := translate.Options{
-		Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient, AllowForeign: t.allowForeign,
-	}
-	if o.Config, err = t.installation(); err != nil {
-		return nil, nil, nil, err
-	}
-	if o.Images, err = t.imageNames(); err != nil {
+	o, err := t.options(c.Context())
+	if err != nil {
+		// Wrong manifests are told even where no cluster can be asked.
+		if _, found = translate.Decide(files, o); found.Failed() {
+			show(c, found)
+			return nil, nil, found, exit.Shown(exit.InputWrong, "the manifests are wrong")
+		}
 		return nil, nil, nil, err
 	}
 	if m, found = translate.Decide(files, o); m != nil {
+		if t.digests {
+			pinned, more := digest.Pin(c.Context(), m)
+			m, found = pinned, append(found, more...)
+		}
 		objects, found = translate.Make(m, found, o)
 	}
 	if !quiet {
@@ -112,36 +120,4 @@ func (t *Translation) translate(c *cobra.Command, quiet bool) (
 		return nil, nil, found, exit.Shown(exit.InputWrong, "the manifests are wrong")
 	}
 	return m, objects, found, nil
-}
-
-// installation is the configuration that --config names, or that of the local cluster.
-func (t *Translation) installation() (installation.Config, error) {
-	if t.config == "" {
-		return installation.Default(), nil
-	}
-	b, err := os.ReadFile(t.config)
-	if err != nil {
-		return installation.Config{}, exit.Because(exit.InputWrong, err)
-	}
-	config, err := installation.Parse(b)
-	if err != nil {
-		return installation.Config{}, exit.Errorf(exit.InputWrong, "%s: %w", t.config, err)
-	}
-	return config, nil
-}
-
-// imageNames are unip's own images: a release's, or ko's references.
-func (t *Translation) imageNames() (resources.Images, error) {
-	ko := resources.Images{Inference: koInference, Gateway: koGateway}
-	released := resources.Images{Inference: t.Build.Inference, Gateway: t.Build.Gateway}
-	switch {
-	case t.images == "ko", t.images == "" && !t.Build.HasImages():
-		return ko, nil
-	case t.images == "", t.images == "release" && t.Build.HasImages():
-		return released, nil
-	case t.images == "release":
-		return released, exit.Errorf(exit.UsageWrong,
-			"--images=release: this is a development build, which knows no released images")
-	}
-	return ko, exit.Errorf(exit.UsageWrong, "--images: %q is neither ko nor release", t.images)
 }

@@ -43,6 +43,7 @@ type Server struct {
 	CRDs []string
 
 	config *rest.Config
+	env    *envtest.Environment
 }
 
 // Start starts a server that knows no resources but Kubernetes' own.
@@ -67,20 +68,28 @@ func Start(t testing.TB) *Server {
 			t.Error(err)
 		}
 	})
-	user, err := env.AddUser(envtest.User{Name: "operator", Groups: []string{"system:masters"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig, err := user.KubeConfig()
-	s.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	if err := errors.Join(err, os.WriteFile(s.Kubeconfig, kubeconfig, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	s.env = env
+	s.Kubeconfig = s.User(t, "operator", "system:masters")
 	if s.Client, err = client.New(s.config, client.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	s.endNamespaces(t)
 	return s
+}
+
+// User makes somebody who may log in, and gives the kubeconfig.
+func (s *Server) User(t testing.TB, name string, groups ...string) string {
+	t.Helper()
+	user, err := s.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := user.KubeConfig()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := errors.Join(err, os.WriteFile(file, kubeconfig, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // definitions finds the files of the CRDs in the modules that go.mod selects.
@@ -186,6 +195,10 @@ func (s *Server) ready(ctx context.Context, gvk schema.GroupVersionKind, key cli
 	if reason != "" {
 		ready["status"], ready["reason"], ready["message"] = "False", reason, "as the test wants it"
 	}
-	o.Object["status"] = map[string]any{"observedGeneration": o.GetGeneration(), "conditions": []any{ready}}
+	status := map[string]any{"observedGeneration": o.GetGeneration(), "conditions": []any{ready}}
+	if gvk.Group == "serving.knative.dev" {
+		status["url"] = "http://" + key.Name + "." + key.Namespace + ".modules.example.org"
+	}
+	o.Object["status"] = status
 	return s.Status().Update(ctx, o)
 }
