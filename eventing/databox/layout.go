@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,10 @@ const MaxKey = 1024
 
 // MaxPath bounds the path of a file in bytes: what stands before it in a key needs its part.
 const MaxPath = MaxKey - 128
+
+// MaxName bounds each segment of a path in bytes: it becomes the name of a file or a folder on a
+// disk, where stages and functions find it, and some S3 servers keep it on one themselves.
+const MaxName = 255
 
 // UsersArea is where all users' files lie in a box's bucket.
 const UsersArea = "users/"
@@ -108,7 +113,8 @@ func (p Place) Key(user string) string {
 }
 
 // CheckObjectPath reports an error for a path below a bucket or a group that cannot be a file's:
-// empty, with empty, "." or ".." segments, a NUL or another control character, or too long.
+// empty, with empty, "." or ".." segments, a NUL or another control character, or too long, as a
+// whole or in a segment.
 func CheckObjectPath(p string) error {
 	switch {
 	case p == "":
@@ -117,6 +123,8 @@ func CheckObjectPath(p string) error {
 		return errors.New("the path has an empty, \".\" or \"..\" segment")
 	case len(p) > MaxPath:
 		return fmt.Errorf("the path is longer than %d bytes", MaxPath)
+	case slices.ContainsFunc(strings.Split(p, "/"), func(s string) bool { return len(s) > MaxName }):
+		return fmt.Errorf("a segment of the path is longer than %d bytes", MaxName)
 	case HasControl(p):
 		return errors.New("the path has a control character or is not UTF-8")
 	}

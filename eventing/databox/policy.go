@@ -1,13 +1,13 @@
 package databox
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/unip-knative/unip/eventing/plainjson"
 )
 
 // MaxPolicy is the longest inline session policy in bytes: MinIO and AWS refuse more than 2048
@@ -163,18 +163,15 @@ func Policy(grants ...Grant) (string, error) {
 	if err := checkTogether(grants); err != nil {
 		return "", err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it makes six bytes of one
-	if err := e.Encode(p); err != nil {
+	b, err := plainjson.Marshal(p) // encoding/json would make six bytes of one
+	if err != nil {
 		return "", fmt.Errorf("session policy: %w", err)
 	}
-	s := strings.TrimSuffix(b.String(), "\n")
-	if len(s) > MaxPolicy {
-		return "", fmt.Errorf("%w: %d grants make %d bytes, S3 takes %d", ErrPolicyTooLong, len(grants), len(s),
+	if len(b) > MaxPolicy {
+		return "", fmt.Errorf("%w: %d grants make %d bytes, S3 takes %d", ErrPolicyTooLong, len(grants), len(b),
 			MaxPolicy)
 	}
-	return s, nil
+	return string(b), nil
 }
 
 func (g Grant) statements() ([]statement, error) {

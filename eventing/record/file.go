@@ -1,9 +1,8 @@
 package record
 
 import (
-	"encoding/json"
-
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/plainjson"
 )
 
 // File is run.json: a run that has ended, with what only its owner is told.
@@ -41,4 +40,4 @@ func FileOf(run *runtimev1.PipelineRun) File {
 }
 
 // Encode writes run.json.
-func (f File) Encode() ([]byte, error) { return json.MarshalIndent(f, "", "  ") }
+func (f File) Encode() ([]byte, error) { return plainjson.MarshalIndent(f, "  ") }

@@ -67,8 +67,8 @@ type API struct {
 	Auth *Auth `json:"auth,omitempty"`
 	// IdentityPassThrough lets the function, or the stages of a run, know who calls.
 	IdentityPassThrough bool `json:"identityPassThrough,omitempty"`
-	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may
-	// change something in the name of who looks at them.
+	// TrustedOrigins are the sites, scheme://host[:port] as browsers write it, whose pages may call:
+	// change something in the name of who looks at them, and read the answers.
 	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
 }
 

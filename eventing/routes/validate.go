@@ -71,11 +71,20 @@ func (a API) validate() error {
 		errs = append(errs, a.Auth.validate())
 	}
 	for _, o := range a.TrustedOrigins {
-		if !origin.MatchString(o) {
-			errs = append(errs, fmt.Errorf("trustedOrigins: %q is not an origin such as https://app.example.org", o))
+		if err := CheckOrigin(o); err != nil {
+			errs = append(errs, fmt.Errorf("trustedOrigins: %w", err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// CheckOrigin refuses what is not one site, as browsers name it.
+func CheckOrigin(s string) error {
+	if !origin.MatchString(s) {
+		return fmt.Errorf("%q is not an origin such as https://app.example.org or http://localhost:3000: a scheme, "+
+			"a host in small letters, and a port where it is not the usual one", s)
+	}
+	return nil
 }
 
 func (a Auth) validate() error {

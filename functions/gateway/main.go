@@ -30,8 +30,6 @@ import (
 )
 
 const (
-	// maxHeader bounds a request's headers in bytes.
-	maxHeader = 32 << 10
 	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their
 	// own: package pace.
 	headerTimeout = 10 * time.Second
@@ -118,7 +116,7 @@ func run(ctx context.Context, o options) error {
 	}
 	srv := &http.Server{
 		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader,
+		MaxHeaderBytes: service.MaxHeader,
 		WriteTimeout:   writeTimeout,
 		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}

@@ -137,3 +137,24 @@ func TestAFunctionNeedNotAskWhoCalls(t *testing.T) {
 		}
 	}
 }
+
+// A problem names the path that was called at the gateway, which alone says where that is.
+func TestInstanceIsTheCallersPath(t *testing.T) {
+	t.Parallel()
+	c := startPython(t, "-S", echo, "echo", func(s *setup) { s.anonymous = true }).awaitReady()
+	c.write("key", key)
+	h, err := caller.Sign([]byte(key), caller.Claims{User: "ann", Audience: "leaf", Method: "POST", Path: "/predict",
+		IssuedAt: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, header := range map[string][]string{
+		"/pu-ann/leaf/predict": {caller.Header, h, "X-Forwarded-Prefix", "/pu-ann/leaf"},
+		"/predict":             {"X-Forwarded-Prefix", "/pu-ann/leaf"}, // anybody may write that
+	} {
+		_, body := c.sendBody("POST", "/predict", "no JSON", header...)
+		if !strings.Contains(body, `"instance":"`+want+`"`) {
+			t.Errorf("%s, want %s", body, want)
+		}
+	}
+}

@@ -22,14 +22,15 @@ var malformedBodies = []struct{ body, want, detail string }{
 	{"nothing", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"inputs=1&x=2", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
 	{"<xml/>", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
-	{"\xff\xfe", "invalid-json ",
-		"the body is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"},
+	{"\xff\xfe", "invalid-json -",
+		"the body is text in UTF-16, as some programs of Windows write it; JSON goes over HTTP in UTF-8: save the file " +
+			"in that encoding"},
 	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xc3\"}]}", "invalid-json ",
 		"the body is not JSON: 'utf-8' codec can't decode byte 0xc3 in position 31: invalid continuation byte"},
 	{"{\"inputs\":[{\"name\":\"x\",\"data\":\"\xed\xa0\x80\"}]}", "invalid-json ",
 		"the body is not JSON: 'utf-8' codec can't decode byte 0xed in position 31: invalid continuation byte"},
-	{"\xef\xbb\xbf{}", "invalid-json ",
-		"the body is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)"},
+	{"\xef\xbb\xbf\xef\xbb\xbf{}", "invalid-json ",
+		"the body is not JSON: Expecting value: line 1 column 4 (char 3)"},
 	{"{\x00}\x00", "invalid-json ",
 		"the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"},
 	{"\x00", "invalid-json ", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"},
@@ -203,6 +204,7 @@ func TestTolerated(t *testing.T) {
 			`[{"name":"x","datatype":"INT64","shape":[1],"data":[1]}]`},
 		{`{"inputs":[{"name":"x","data":1}],"parameters":[1,null,"x"]}`, `[{"name":"x","datatype":"INT64","shape":[1],"data":[1]}]`},
 		{" \t\r\n{\"inputs\":[]}\n ", `[]`},
+		{"\xef\xbb\xbf{\"inputs\":[]}", `[]`}, // a byte order mark
 	} {
 		a := c.predict(200, x.body)
 		if !sameJSON(t, a.body, `{"outputs":`+x.want+`}`) {
@@ -308,7 +310,7 @@ func TestMalformedHTTP(t *testing.T) {
 		"star":    {"OPTIONS * HTTP/1.1\r\n" + host + "\r\n", 200, ""},
 		"dots": {"POST /a/../predict HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok,
 			307, ""},
-		"another path": {"POST /predict/ HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 404,
+		"another path": {"POST /predict/x HTTP/1.1\r\n" + host + "Content-Length: 13\r\n\r\n" + ok, 404,
 			"not-found"},
 		"metrics are not public": {"GET /metrics HTTP/1.1\r\n" + host + "\r\n", 404, "not-found"},
 		"upgrade": {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/unip-knative/unip/eventing/quantity"
+	"github.com/unip-knative/unip/eventing/routes"
 )
 
 // Config is the whole file.
@@ -100,6 +101,19 @@ func (s Storage) validate() error {
 type Gateway struct {
 	// MaxScale is the most pods at once, 0 to 1000; 0 is no limit. Default 10.
 	MaxScale int `yaml:"maxScale"`
+	// Origins are the sites whose pages may call the APIs of all modules from a browser, as
+	// https://app.example.org. Default none; the annotation origins of an API replaces them.
+	Origins []string `yaml:"origins"`
+}
+
+func (g Gateway) validate() error {
+	errs := []error{validateScale("gateway.maxScale", g.MaxScale)}
+	for _, o := range g.Origins {
+		if err := routes.CheckOrigin(o); err != nil {
+			errs = append(errs, fmt.Errorf("gateway.origins: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // maxMaxScale is the largest maxScale; more pods of one function than that are a mistake.
@@ -355,8 +369,7 @@ func (c Config) validate() error {
 	if t := c.Defaults.TimeoutSeconds; t < 1 || t > 600 {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
-	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale),
-		validateScale("gateway.maxScale", c.Gateway.MaxScale))
+	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), c.Gateway.validate())
 	if c.Broker.Class == "" {
 		errs = append(errs, errors.New("broker.class is empty"))
 	}

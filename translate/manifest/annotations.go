@@ -117,6 +117,19 @@ var (
 	}, On, Off)
 )
 
+// NoOrigins is the value of Origins for no site at all.
+const NoOrigins = "none"
+
+// Origins is an annotation of APIComponents: the sites whose pages may call.
+var Origins = list(Annotation{
+	Name: "origins", Kind: "APIComponent",
+	Text: "Sites whose pages may call from a browser, with commas between, such as" +
+		" `https://app.example.org, http://localhost:3000`; `none` for none.",
+	Default: "the installation's `gateway.origins`: none",
+	Becomes: "trustedOrigins of the API's route",
+	Bounds:  "each a scheme, a host in small letters, and a port where it is not the usual one",
+}, NoOrigins, routes.CheckOrigin)
+
 // SharedWith is an annotation of DataBoxes.
 var SharedWith = text(Annotation{
 	Name: "shared-with", Kind: "DataBox", Text: "Namespaces that may refer to it, as globs with commas between.",
@@ -161,7 +174,7 @@ var (
 var Annotations = []Annotation{
 	MinScale.Annotation, MaxScale.Annotation, Concurrency.Annotation, Timeout.Annotation, ScaleDownDelay.Annotation,
 	Workers.Annotation, ModelUpdates.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
-	SharedWith.Annotation, DatasetSharedWith.Annotation,
+	Origins.Annotation, SharedWith.Annotation, DatasetSharedWith.Annotation,
 	MaxParallelRuns.Annotation, StageTimeout.Annotation, OnUpload.Annotation, Schedule.Annotation,
 }
 
@@ -222,6 +235,27 @@ func choice(a Annotation, usual string, others ...string) Setting[string] {
 			return "", fmt.Errorf("is not %s", a.Bounds)
 		}
 		return text, nil
+	}}
+}
+
+// list is words with commas between, each of which check takes; the word none alone is no word.
+func list(a Annotation, none string, check func(string) error) Setting[[]string] {
+	a.Name = Prefix + a.Name
+	return Setting[[]string]{a, nil, func(text string) ([]string, error) {
+		if strings.TrimSpace(text) == none {
+			return nil, nil
+		}
+		var words []string
+		for word := range strings.SplitSeq(text, ",") {
+			word = strings.TrimSpace(word)
+			if err := check(word); err != nil {
+				return nil, fmt.Errorf("has a part that is wrong: %w", err)
+			}
+			if !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+		return words, nil
 	}}
 }
 

@@ -43,6 +43,12 @@ func TestBoundsOfAnnotations(t *testing.T) {
 		{manifest.Mounts.Annotation, of(manifest.Mounts), []string{"on", "off"}, []string{"On", "false", ""}},
 		{manifest.ModelUpdates.Annotation, of(manifest.ModelUpdates), []string{"swap", "restart", "off"},
 			[]string{"Swap", ""}},
+		{
+			manifest.Origins.Annotation, of(manifest.Origins),
+			[]string{"none", "https://app.example.org", "https://app.example.org, http://localhost:3000"},
+			[]string{"", "*", "null", "app.example.org", "https://app.example.org/", "https://A.example",
+				"https://app.example.org,", "none,https://app.example.org", "https://*.example.org"},
+		},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.DatasetSharedWith.Annotation, of(manifest.DatasetSharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},

@@ -38,6 +38,7 @@ func decideAPIs(s *scope, components []Component, c chains) []API {
 		} else {
 			a.Published = *x.Spec.Published
 		}
+		a.Route.TrustedOrigins = originsOf(s, x)
 		a.Route.Kind = form(s, x)
 		noteSpec(s, x, a.Route.Kind)
 		switch a.Route.Kind {
@@ -57,6 +58,14 @@ func decideAPIs(s *scope, components []Component, c chains) []API {
 		all = append(all, a)
 	}
 	return all
+}
+
+// originsOf are the sites whose pages may call an API: its own, or the installation's.
+func originsOf(s *scope, x *manifest.APIComponent) []string {
+	if own, set := manifest.Origins.Of(&x.Meta, s.Diagnostics); set {
+		return own
+	}
+	return s.config.Gateway.Origins
 }
 
 // form is what an API publishes, as routes have it: exactly one thing. "" when it cannot be told.

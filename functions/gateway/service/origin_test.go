@@ -57,7 +57,9 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 // Programs, an API's own pages, and the pages of the API's trusted origins go on as before.
 func TestWhoMayChangeSomething(t *testing.T) {
 	t.Parallel()
-	m := startWith(t, originRoutes, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	m := startWith(t, originRoutes, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"openapi":"3.1.0"}`)
+	})
 	host := strings.TrimPrefix(m.URL, "http://")
 	const trusted = "https://app.example.org"
 	for _, tc := range []struct {
@@ -87,5 +89,60 @@ func TestWhoMayChangeSomething(t *testing.T) {
 		"Origin", "https://evil.example")
 	if resp.StatusCode != 200 {
 		t.Errorf("reading: %d", resp.StatusCode)
+	}
+}
+
+// A page of a site that an API lists asks before it calls, without a login, and reads the answer,
+// whatever it is. To pages of others nothing is said, and without a list the gateway knows no such
+// question.
+func TestPagesOfListedSitesCall(t *testing.T) {
+	t.Parallel()
+	m := startWith(t, strings.ReplaceAll(originRoutes, `"name":"files",`, `"name":"files","trustedOrigins":["http://localhost:3000"],`),
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	const app, dev = "https://app.example.org", "http://localhost:3000"
+	for _, x := range []struct {
+		path, method, origin string
+		status               int
+		told                 bool
+	}{
+		{"/open/predict", "POST", app, 204, true},
+		{"/pu-ann/open/v2/models/open/infer", "POST", app, 204, true},
+		{"/files/visitors/incoming/t.csv", "PUT", dev, 204, true},
+		{"/files/visitors/incoming/t.csv", "PUT", app, 204, false},
+		{"/open/predict", "POST", dev, 204, false},
+		{"/leaf/predict", "POST", app, 405, false},
+		{"/nothing/predict", "POST", app, 404, false},
+	} {
+		resp, body := m.call(t, "OPTIONS", x.path, nil, "Origin", x.origin, "Access-Control-Request-Method", x.method,
+			"Access-Control-Request-Headers", "authorization,content-type")
+		told := resp.Header.Get("Access-Control-Allow-Origin") == x.origin &&
+			resp.Header.Get("Access-Control-Allow-Methods") == x.method &&
+			resp.Header.Get("Access-Control-Allow-Headers") == "authorization,content-type"
+		if resp.StatusCode != x.status || told != x.told {
+			t.Errorf("%+v: %d %v %s", x, resp.StatusCode, resp.Header, body)
+		}
+	}
+	for _, x := range []struct {
+		path, origin string
+		header       []string
+		status       int
+		told         bool
+	}{
+		{"/open/predict", app, nil, 200, true},
+		{"/open/nothing", app, nil, 404, false}, // no API
+		{"/open/predict", dev, nil, 403, false},
+		{"/files/visitors/incoming/", dev, nil, 401, true}, // a page sees that it must log in
+		{"/files/visitors/incoming/", dev, []string{"user", "ann:wrong"}, 401, true},
+	} {
+		method := "POST"
+		if strings.HasPrefix(x.path, "/files") {
+			method = "GET"
+		}
+		resp, body := m.call(t, method, x.path, strings.NewReader("{}"), append(x.header, "Origin", x.origin,
+			"Sec-Fetch-Site", "cross-site")...)
+		told := resp.Header.Get("Access-Control-Allow-Origin") == x.origin
+		if resp.StatusCode != x.status || told != x.told {
+			t.Errorf("%+v: %d %v %s", x, resp.StatusCode, resp.Header, body)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
+	"github.com/unip-knative/unip/functions/gateway/internal/openapi"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/gateway/internal/paths"
 	"github.com/unip-knative/unip/functions/internal/answered"
@@ -51,24 +52,51 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.route(rec, r, &entry)
 }
 
+// maxHeader bounds a call's line and headers in bytes, as HTTP/1 writes them. The handler answers what
+// is a little more, for an answer that net/http gives before it has read all of it is lost on its way
+// through proxies. MaxHeader is what the server is to read.
+const (
+	maxHeader = 32 << 10
+	MaxHeader = 4 * maxHeader
+)
+
+func headerSize(r *http.Request) int {
+	const separators = len(": \r\n")
+	n := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + separators
+		}
+	}
+	return n
+}
+
 // logEntry is what the access log says of a call.
 type logEntry struct{ api, user, trace string }
 
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry) {
 	r = pace.Limit(w, r, pace.Pause, pace.Whole)
+	if n := headerSize(r); n > maxHeader {
+		problem.Answer(w, r, problem.HeaderTooLarge, http.StatusRequestHeaderFieldsTooLarge, "",
+			fmt.Sprintf("the call's line and headers have %d bytes, and may have %d", n, maxHeader))
+		return
+	}
 	m, ok := g.table.Find(r.Method, r.URL.EscapedPath())
 	if !ok {
 		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path")
 		return
 	}
 	entry.api = m.API.Name
+	if g.table.Origins(m.API).Tell(w, r) {
+		return
+	}
 	if !slices.Contains(m.Methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(m.Methods, ", "))
 		problem.Answer(w, r, problem.MethodNotAllowed, http.StatusMethodNotAllowed, "",
 			"the path has only "+strings.Join(m.Methods, ", "))
 		return
 	}
-	if err := g.table.CheckOrigin(m.API, r); err != nil {
+	if err := g.table.Origins(m.API).Check(r); err != nil {
 		crossOrigin(w, r)
 		return
 	}
@@ -85,7 +113,9 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry)
 	}
 	switch m.Operation {
 	case paths.ForwardCall:
-		g.forwardCall(w, r, m, user)
+		g.forwardCall(w, r, m, user, nil)
+	case paths.Describe:
+		g.describe(w, r, m, user)
 	case paths.ServeFile:
 		g.files.Serve(w, r, owner(m.API, user), m.Upstream)
 	default:
@@ -106,7 +136,7 @@ func (g *Gateway) ownAPI(w http.ResponseWriter, r *http.Request, pipeline string
 	if api, user, ok = g.admit(w, r, own...); !ok {
 		return api, "", false
 	}
-	if err := g.table.CheckOrigin(api, r); err != nil {
+	if err := g.table.Origins(api).Check(r); err != nil {
 		crossOrigin(w, r)
 		return api, "", false
 	}
@@ -119,17 +149,32 @@ func crossOrigin(w http.ResponseWriter, r *http.Request) {
 }
 
 // forwardCall passes a call on to the component, signed. Who calls is the server's to know, whose
-// files they are; whether the function may know it too is the API's to say.
-func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+// files they are; whether the function may know it too is the API's to say. edit may change the
+// answer, nil does not.
+func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Match, user string,
+	edit func([]byte) ([]byte, error),
+) {
 	deadline := g.now().Add(m.API.Longest())
 	g.forward.Forward(w, r, forward.Call{
-		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline,
+		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline, Edit: edit,
 		Sign: func(ctx context.Context) (string, error) {
 			return g.sign(ctx, caller.Claims{
 				User: user, Shown: m.API.IdentityPassThrough, Audience: m.API.Target, Method: r.Method,
 				Path: m.Upstream,
 			})
 		},
+	})
+}
+
+// describe answers with the OpenAPI document of an API. That of a component it has from the component,
+// which is the one that knows its function.
+func (g *Gateway) describe(w http.ResponseWriter, r *http.Request, m paths.Match, user string) {
+	if m.API.Kind != routes.KindMLComponent {
+		openapi.Write(w, m.API, m.Prefix)
+		return
+	}
+	g.forwardCall(w, r, m, user, func(document []byte) ([]byte, error) {
+		return openapi.Component(document, m.API, m.Prefix)
 	})
 }
 
@@ -151,8 +196,6 @@ func (g *Gateway) serveRuns(w http.ResponseWriter, r *http.Request, m paths.Matc
 	switch m.Operation {
 	case paths.StartRun:
 		g.runs.Start(w, r, user, m.API)
-	case paths.DescribePipeline:
-		g.runs.OpenAPI(w, m.API, m.Prefix)
 	case paths.ListPipelines:
 		g.runs.Pipelines(w, r)
 	case paths.ListRuns:

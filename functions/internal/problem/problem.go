@@ -8,11 +8,13 @@ package problem
 
 import (
 	"cmp"
-	"encoding/json"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/unip-knative/unip/eventing/plainjson"
 )
 
 // ContentType is the media type of a problem.
@@ -33,6 +35,9 @@ const (
 	TooManyAttempts  = "too-many-attempts"  // wrong passwords; see the header Retry-After
 	BodyTooLarge     = "body-too-large"     // the request's body is over the limit
 	BadRequest       = "bad-request"        // the request cannot be understood
+	InvalidJSON      = "invalid-json"       // the request's body is not JSON
+	Unsupported      = "unsupported-type"   // the request's body is of a type or an encoding that is not taken
+	HeaderTooLarge   = "header-too-large"   // the request's headers are over the limit
 	Unavailable      = "unavailable"        // a part behind does not answer; see the header Retry-After
 	Timeout          = "timeout"            // the call's own deadline passed
 	Internal         = "internal"           // a mistake of ours
@@ -47,7 +52,8 @@ type Problem struct {
 	// Detail says what is wrong with this one call. Clients of the platform read the key "detail"
 	// of an error's body.
 	Detail string `json:"detail,omitempty"`
-	// Instance is the path of the call. Write fills it in from the request when it is empty.
+	// Instance is the path of the call. Write fills it in from the request (see At) when it is
+	// empty.
 	Instance string `json:"instance,omitempty"`
 	// Errors names single faults of the request, each with its place.
 	Errors []Fault `json:"errors,omitempty"`
@@ -118,6 +124,21 @@ func bound(p Problem) Problem {
 	return p
 }
 
+type placeKey struct{}
+
+// At is r, whose problems have that path as their instance: the one that the caller called, where
+// something on the way has changed it.
+func At(r *http.Request, path string) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), placeKey{}, path))
+}
+
+func placeOf(r *http.Request) string {
+	if path, ok := r.Context().Value(placeKey{}).(string); ok {
+		return path
+	}
+	return r.URL.EscapedPath()
+}
+
 // Answer answers r with a new problem.
 func Answer(w http.ResponseWriter, r *http.Request, slug string, status int, title, detail string) {
 	Write(w, r, New(slug, status, title, detail))
@@ -139,7 +160,7 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 		p.Title = http.StatusText(p.Status)
 	}
 	if p.Instance == "" && r != nil && r.URL != nil {
-		p.Instance = r.URL.EscapedPath()
+		p.Instance = placeOf(r)
 	}
 	if r != nil && r.URL != nil && strings.Contains(r.URL.Path+"/", "/v2/") {
 		p.Message = cmp.Or(p.Detail, p.Title)
@@ -155,7 +176,7 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	if r != nil && r.Method == http.MethodHead {
 		return
 	}
-	b, err := json.Marshal(p)
+	b, err := plainjson.Marshal(p)
 	if err != nil { // cannot happen: the fields are strings and a number
 		return
 	}

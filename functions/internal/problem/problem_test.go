@@ -50,6 +50,20 @@ func TestWriteForTheOpenInferenceProtocol(t *testing.T) {
 	}
 }
 
+// Texts are for people, and have no \u0026 in them; the path is the caller's, whatever it was made on
+// the way.
+func TestWriteAsPeopleReadIt(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	r := problem.At(httptest.NewRequest(http.MethodPost, "/predict", nil), "/pu-ann/leaf/predict")
+	problem.Write(w, r, problem.New("x", 400, "", "a & b <c>"))
+	const want = `{"type":"https://unified-platform.cs.hse.ru/problems/x","title":"Bad Request","status":400,` +
+		`"detail":"a & b <c>","instance":"/pu-ann/leaf/predict"}` + "\n"
+	if w.Body.String() != want {
+		t.Errorf("%s, want %s", w.Body, want)
+	}
+}
+
 func TestWriteFillsInWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -23,6 +23,7 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
+	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/translate/manifest"
 	"github.com/unip-knative/unip/translate/module"
@@ -55,9 +56,10 @@ when an API of the component has identityPassThrough. FILE values of calls are f
 below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. So are the folders of
 connectedBoxes: s3Path of a box is <boxes>/<box>/<s3Path>, and variables of the manifest's env that name
 a mountPath lead there; a path that cannot be made on this machine is named at the start. What the function
-prints, and a line per call, go to standard error. Web pages of other origins cannot call, and the
-URL's host must be localhost, 127.0.0.1 or [::1] with the port; with another --address any address
-of this machine; other names need --allow-host. Links that lead out of --boxes are not followed. It
+prints, and a line per call, go to standard error. Web pages of other origins cannot call, but for
+those that the annotation origins of the component's API names, and the URL's host must be
+localhost, 127.0.0.1 or [::1] with the port; with another --address any address of this machine;
+other names need --allow-host. Links that lead out of --boxes are not followed. It
 ends with Ctrl-C; with 1 when the function cannot be started.`,
 		Example: `  unip serve -f manifests/ --dir . --reload
   unip serve -f manifests/ --component digits --python .venv/bin/python --boxes testdata/boxes --port 8080
@@ -82,6 +84,17 @@ ends with Ctrl-C; with 1 when the function cannot be started.`,
 	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"),
 		c.RegisterFlagCompletionFunc("component", s.completeComponent))
 	return c
+}
+
+// originsOf are the sites whose pages may call any API of a component.
+func originsOf(all []module.API, component string) []string {
+	var sites []string
+	for _, a := range all {
+		if a.Route.Kind == routes.KindMLComponent && a.Route.Target == component {
+			sites = append(sites, a.Route.TrustedOrigins...)
+		}
+	}
+	return sites
 }
 
 // completeComponent names the components of the manifests that are given so far.
@@ -117,7 +130,8 @@ func (s *serving) run(c *cobra.Command) error {
 		Shown: slices.ContainsFunc(m.APIs, func(a module.API) bool {
 			return a.Route.Target == x.Name && a.Route.IdentityPassThrough
 		}),
-		Reload: s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
+		Origins: originsOf(m.APIs, x.Name),
+		Reload:  s.reload, Hosts: s.hosts, Output: devserver.Printed(os.Stderr),
 		Log: slog.New(devserver.NewHandler(c.ErrOrStderr(), x.Name)),
 	}
 	if s.format.JSON() {

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/origins"
 	"github.com/unip-knative/unip/functions/inference/service"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -44,6 +45,8 @@ type Options struct {
 	// besides.
 	Listener net.Listener
 	Hosts    []string
+	// Origins are the sites whose pages may call.
+	Origins []string
 	// Output gets what the function prints.
 	Output io.Writer
 	Log    *slog.Logger
@@ -83,8 +86,12 @@ func Run(ctx context.Context, o Options) error {
 	if o.Reload {
 		code.changed() // what is there now
 	}
+	sites, err := origins.New(o.Origins)
+	if err != nil {
+		return err
+	}
 	h := &http.Server{
-		Handler: guard(s, o.Listener.Addr(), o.Hosts), ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader,
+		Handler: guard(s, o.Listener.Addr(), o.Hosts, sites), ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	defer h.Close()

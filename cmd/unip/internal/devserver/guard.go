@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/unip-knative/unip/eventing/origins"
 )
 
 // maxHeader is that of the server in a cluster.
@@ -14,13 +16,8 @@ const maxHeader = 64 << 10
 // that is not of this machine, for a page can have its own name lead here (DNS rebinding). An
 // address in place of a name cannot be rebound: at a loopback address those of this machine are
 // taken, with the port, at another one every address. hosts are names that are taken besides, at
-// any port.
-func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
-	origins := http.NewCrossOriginProtection()
-	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusForbidden, "cross-origin", "a web page of another origin calls, which is not let in")
-	}))
-	h = origins.Handler(h)
+// any port, and sites those whose pages may call all the same.
+func guard(h http.Handler, at net.Addr, hosts []string, sites *origins.Sites) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host, at, hosts) {
 			refuse(w, http.StatusMisdirectedRequest, "host",
@@ -28,7 +25,14 @@ func guard(h http.Handler, at net.Addr, hosts []string) http.Handler {
 					"--allow-host")
 			return
 		}
-		h.ServeHTTP(w, r)
+		switch {
+		case sites.Tell(w, r):
+		case sites.Check(r) != nil:
+			refuse(w, http.StatusForbidden, "cross-origin", "a web page of another origin calls, which is not let in; the "+
+				"annotation origins of the component's APIComponent names those that are")
+		default:
+			h.ServeHTTP(w, r)
+		}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/unip-knative/unip/eventing/origins"
 	"github.com/unip-knative/unip/functions/inference/service"
 )
 
@@ -20,6 +21,10 @@ func TestWebPagesCannotCall(t *testing.T) {
 	t.Parallel()
 	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8002}
 	everywhere := &net.TCPAddr{IP: net.IPv4zero, Port: 8002}
+	sites, err := origins.New([]string{"http://localhost:3000"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		at   net.Addr
 		host string
@@ -48,6 +53,8 @@ func TestWebPagesCannotCall(t *testing.T) {
 		{loopback, "localhost:8002", []string{"Origin", "null"}, 403},
 		{loopback, "localhost:8002", []string{"Origin", "http://localhost:8002"}, 200},
 		{loopback, "localhost:8002", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{loopback, "localhost:8002", []string{"Origin", "http://localhost:3000"}, 200}, // origins of the API
+		{loopback, "192.0.2.7:8002", []string{"Origin", "http://localhost:3000"}, 421},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/predict", strings.NewReader("{}"))
 		r.Host = c.host
@@ -56,8 +63,8 @@ func TestWebPagesCannotCall(t *testing.T) {
 			r.Header.Set(c.more[0], c.more[1])
 		}
 		w := httptest.NewRecorder()
-		guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), c.at, []string{"dev.example"}).ServeHTTP(w,
-			r)
+		guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), c.at, []string{"dev.example"},
+			sites).ServeHTTP(w, r)
 		if w.Code != c.want || (c.want != 200 && w.Header().Get("Content-Type") != "application/problem+json") {
 			t.Errorf("at %s, host %s, %v: %d %s, want %d", c.at, c.host, c.more, w.Code, w.Body, c.want)
 		}

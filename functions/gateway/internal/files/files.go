@@ -5,6 +5,7 @@
 //	                                ?overwrite=true: 200); ?size=N for a file of N bytes
 //	GET    /<box>/<group…>/<file>   what is known of a file, with links; ?redirect=true leads to its bytes
 //	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
+//	HEAD                            as GET, without its body: whether there is such a file
 //	DELETE /<box>/<group…>/<file>   and of a whole group
 //
 // A dataset is the developer's area of a box of another module: it can be read, its paths are keys,
@@ -15,7 +16,6 @@
 package files
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -31,6 +31,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/plainjson"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -45,9 +46,6 @@ const (
 	maxDelete = 10_000
 	// maxSize is S3's own limit of an object.
 	maxSize = 5 << 40
-	// maxSegment is the longest name of a file or folder in bytes: that of a disk, on which stages
-	// and functions find it.
-	maxSegment = 255
 )
 
 // Handler serves the API.
@@ -88,13 +86,14 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 		c.refuseStorage(err)
 		return
 	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch group := c.path == "" || strings.HasSuffix(c.path, "/"); {
 	case c.box.Dataset && strings.HasPrefix(c.key(), databox.UsersArea): // not even whether there are any
 		c.refuse(problem.NotFound, http.StatusNotFound, "No such file", "there is no such file")
-	case c.box.Dataset && r.Method != http.MethodGet:
+	case c.box.Dataset && !reads:
 		c.refuse("box-is-read-only", http.StatusForbidden, "The box can only be read",
 			"it is a dataset of another module")
-	case group && r.Method == http.MethodGet:
+	case group && reads:
 		c.list()
 	case group && r.Method == http.MethodDelete && c.path != "":
 		c.deleteGroup()
@@ -103,7 +102,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 			"the path is a group's: a file is /<box>/<group>/<file>, in a group and without a / at its end")
 	case r.Method == http.MethodPut:
 		c.put()
-	case r.Method == http.MethodGet:
+	case reads:
 		c.get()
 	default:
 		c.deleteFile()
@@ -117,9 +116,6 @@ func (c *call) parse(escaped string) (box string, err error) {
 		p, err := url.PathUnescape(s)
 		if err != nil || strings.Contains(p, "/") {
 			return "", errors.New("the path is not encoded as a path of a URL is")
-		}
-		if len(p) > maxSegment {
-			return "", fmt.Errorf("a segment of the path is longer than %d bytes", maxSegment)
 		}
 		parts = append(parts, p)
 	}
@@ -169,7 +165,7 @@ func (c *call) refuseStorage(err error) {
 }
 
 func (c *call) json(status int, v any) {
-	b, err := json.Marshal(v)
+	b, err := plainjson.Marshal(v)
 	if err != nil { // strings, numbers and times always encode
 		panic(err)
 	}
@@ -317,7 +313,11 @@ func (c *call) getLink(life time.Duration, contentType string) (string, error) {
 	if !harmless(contentType) {
 		q.Set("response-content-disposition", "attachment")
 	}
-	u, err := c.box.gets.PresignedGetObject(c.r.Context(), c.box.Bucket, c.key(), life, q)
+	method := http.MethodGet
+	if c.r.Method == http.MethodHead { // who is led to the storage comes there with the same method
+		method = http.MethodHead
+	}
+	u, err := c.box.gets.Presign(c.r.Context(), method, c.box.Bucket, c.key(), life, q)
 	if err != nil {
 		return "", err
 	}
@@ -382,7 +382,7 @@ func (c *call) get() {
 	// A full box, or a user who has all links there may be, has none to write here. They are
 	// counted apart from those of PUT: who reads many files does not lose the links to write
 	// others.
-	if !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil &&
+	if c.r.Method == http.MethodGet && !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil &&
 		c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
 		if f.Put, err = c.putLink(life, -1); err != nil {
 			c.refuseStorage(err)

@@ -159,6 +159,17 @@ func TestTheCircleOfAFile(t *testing.T) {
 			!strings.HasPrefix(h.Get("Location"), w.s3.Endpoint) {
 			t.Errorf("redirect: %d %v", code, h)
 		}
+		code, _, h := w.call(t, http.MethodHead, "ann", path)
+		if code != http.StatusOK || h.Get("Content-Type") != "application/json" {
+			t.Errorf("HEAD: %d %v", code, h)
+		}
+		if code, _, _ := w.call(t, http.MethodHead, "boris", path); code != http.StatusNotFound {
+			t.Errorf("HEAD of another user: %d", code)
+		}
+		_, _, h = w.call(t, http.MethodHead, "ann", path+"?redirect=true")
+		if code, _ := send(t, http.MethodHead, h.Get("Location"), ""); code != http.StatusOK {
+			t.Errorf("HEAD, led to the storage: %d", code)
+		}
 		// Another user has nothing there.
 		if code, _, _ := w.call(t, http.MethodGet, "boris", path); code != http.StatusNotFound {
 			t.Errorf("another user: %d", code)
@@ -168,6 +179,9 @@ func TestTheCircleOfAFile(t *testing.T) {
 	if code != http.StatusOK || len(body["files"].([]any)) != 2 ||
 		!slices.Equal(body["file_groups"].([]any), []any{"deep"}) {
 		t.Errorf("listing: %d %v", code, body)
+	}
+	if code, _, _ := w.call(t, http.MethodHead, "ann", "userdata/data/"); code != http.StatusOK {
+		t.Errorf("HEAD of a group: %d", code)
 	}
 	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata"); code != http.StatusOK ||
 		!slices.Equal(body["file_groups"].([]any), []any{"data"}) {
@@ -185,6 +199,26 @@ func TestTheCircleOfAFile(t *testing.T) {
 	if code, body, _ := w.call(t, http.MethodGet, "ann", "userdata/data/"); code != http.StatusOK ||
 		len(body["files"].([]any)) != 0 {
 		t.Errorf("after that: %d %v", code, body)
+	}
+}
+
+// A link that somebody copies out of what a terminal shows of an answer works.
+func TestALinkIsCopiedAsItStands(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rec := httptest.NewRecorder()
+	w.Serve(rec, httptest.NewRequest(http.MethodPut, "/", nil), "ann", "userdata/incoming/t.csv")
+	_, link, _ := strings.Cut(rec.Body.String(), `"presigned_put_url":"`)
+	link, _, _ = strings.Cut(link, `"`)
+	if code, said := send(t, http.MethodPut, link, "a,b"); code != http.StatusOK {
+		t.Fatalf("%s: %d %s", link, code, said)
+	}
+	rec = httptest.NewRecorder()
+	w.Serve(rec, httptest.NewRequest(http.MethodGet, "/", nil), "ann", "userdata/incoming/t.csv")
+	_, link, _ = strings.Cut(rec.Body.String(), `"presigned_get_url":"`)
+	link, _, _ = strings.Cut(link, `"`)
+	if code, said := send(t, http.MethodGet, link, ""); code != http.StatusOK || said != "a,b" {
+		t.Errorf("%s: %d %s", link, code, said)
 	}
 }
 
@@ -237,6 +271,11 @@ func TestWhatIsRefused(t *testing.T) {
 		{"DELETE", `userdata/g/a%5C..%5Cb`, 400}, {"GET", `userdata/g/a%5C..%5Cb/`, 400},
 		{"GET", "userdata/g/.. /f", 400}, {"GET", "userdata/g/" + strings.Repeat("x", 256), 400},
 		{"PUT", "userdata/g/" + strings.Repeat("x", 256), 400},
+		{"PUT", "userdata/" + strings.Repeat("x", 256) + "/f", 400},
+		{"PUT", "userdata/g/" + strings.Repeat("%D0%B9", 128), 400},
+		{"GET", "userdata/" + strings.Repeat("x", 256) + "/", 400},
+		{"DELETE", "userdata/" + strings.Repeat("x", 256) + "/", 400},
+		{"PUT", "userdata/g/" + strings.Repeat("%D0%B9", 127), 201},
 		{"GET", "userdata/g/?continue=AAAA", 400}, {"GET", "userdata/g/?continue=!", 400},
 		{"PUT", "userdata/g/f?size=-1", 400}, {"PUT", "userdata/g/f?size=1k", 400},
 		{"PUT", "userdata/g/f?size=99999999999999", 400},

@@ -17,6 +17,7 @@
 package forward
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -30,6 +31,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,6 +43,8 @@ import (
 const (
 	// MaxBody is the usual largest request body in bytes; larger data goes by file.
 	MaxBody = 64 << 20
+	// MaxEdited is the largest answer in bytes that is changed on its way.
+	MaxEdited = 8 << 20
 	// retryAfter, in seconds, is what a caller is asked to wait when the target does not answer.
 	retryAfter = "1"
 )
@@ -55,6 +59,8 @@ type Call struct {
 	Sign func(ctx context.Context) (string, error)
 	// Deadline of the whole call.
 	Deadline time.Time
+	// Edit changes the body of a good answer, of MaxEdited bytes at the most; nil leaves it.
+	Edit func(body []byte) ([]byte, error)
 }
 
 // Forwarder passes calls on. It is safe for concurrent use.
@@ -207,6 +213,7 @@ func Trace(r *http.Request, sampled float64) string {
 // failed answers for a call that got no answer.
 func failed(w http.ResponseWriter, r *http.Request, err error) {
 	s, _ := r.Context().Value(callKey{}).(*state)
+	r = problem.At(r, s.Prefix+s.Path) // r is the proxy's, on its way to the component
 	var p problem.Problem
 	switch {
 	case errors.As(err, &p):
@@ -214,11 +221,13 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 			w.Header().Set("Retry-After", retryAfter)
 		}
 		problem.Write(w, r, p)
-	case s != nil && s.tooLarge.Load():
+	case s.tooLarge.Load():
 		tooLarge(w, r, s.maxBody)
-	case s != nil && s.slow.Load():
+	case s.slow.Load():
 		problem.Answer(w, r, problem.Timeout, http.StatusRequestTimeout, "", "the request's body came too slowly")
-	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+	// Only the call's own time counts: a connection that is not made in its few seconds is a
+	// DeadlineExceeded too.
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded) || errors.Is(err, errNoAnswerInTime):
 		problem.Answer(w, r, problem.Timeout, http.StatusGatewayTimeout, "The call took too long",
 			"the component did not answer within the API's timeout")
 	case errors.Is(r.Context().Err(), context.Canceled):
@@ -244,13 +253,16 @@ func unavailable(w http.ResponseWriter, r *http.Request, detail string) {
 // activator, queue-proxy), not of the component.
 var errNotTheServer = errors.New("answered by the network, not by the component")
 
+// errNoAnswerInTime is what something between says of a component that was still working.
+var errNoAnswerInTime = errors.New("the network did not wait longer for the component")
+
 // explain turns plain answers of what stands between into problems. The component itself answers
 // errors as problems, and those pass.
 func explain(resp *http.Response) error {
 	switch {
 	case !between(resp):
 	case resp.StatusCode == http.StatusGatewayTimeout:
-		return context.DeadlineExceeded
+		return errNoAnswerInTime
 	default: // also 404: the ingress does not know the Service (yet)
 		return errNotTheServer
 	}
@@ -259,5 +271,32 @@ func explain(resp *http.Response) error {
 			resp.Header.Del(k)
 		}
 	}
+	if s, _ := resp.Request.Context().Value(callKey{}).(*state); s != nil && s.Edit != nil &&
+		resp.StatusCode == http.StatusOK {
+		return edit(resp, s.Edit)
+	}
+	return nil
+}
+
+// edit changes an answer's body. That of a HEAD request has none, and its length is not known.
+func edit(resp *http.Response, change func([]byte) ([]byte, error)) error {
+	resp.Header.Del("Content-Length")
+	resp.ContentLength = -1
+	if resp.Request.Method == http.MethodHead {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxEdited+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > MaxEdited {
+		return fmt.Errorf("an answer of more than %d bytes cannot be changed", MaxEdited)
+	}
+	if body, err = change(body); err != nil {
+		return err
+	}
+	_ = resp.Body.Close() // read to its end
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	return nil
 }

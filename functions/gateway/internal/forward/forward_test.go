@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -408,6 +410,38 @@ func TestAnother401Passes(t *testing.T) {
 	if slug, _ := s.call(http.StatusUnauthorized, http.MethodPost,
 		strings.NewReader("{}")); slug != problem.Unauthorized {
 		t.Errorf("%q", slug)
+	}
+}
+
+// A connection that is not made in its few seconds is a component that does not answer, and not a
+// call that took too long: the caller may try again at once, and the log says what happened. Its
+// path is the one that the caller called.
+// Not parallel: it reads the log.
+func TestAConnectionThatIsNotMade(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	transport := Transport()
+	transport.DialContext = (&net.Dialer{Timeout: time.Nanosecond}).DialContext
+	f := New(transport, MaxBody)
+	f.Patience = time.Millisecond
+	w := httptest.NewRecorder()
+	f.Forward(w, httptest.NewRequest(http.MethodPost, "/pu-ann/leaf/predict", strings.NewReader("{}")), Call{
+		Target: &url.URL{Scheme: "http", Host: "192.0.2.1"}, Prefix: "/pu-ann/leaf", Path: "/predict",
+		Deadline: time.Now().Add(time.Minute),
+		Sign:     func(context.Context) (string, error) { return "signed", nil },
+	})
+	var p problem.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != http.StatusServiceUnavailable ||
+		p.Slug() != problem.Unavailable || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("%v %s %v", w.Header(), w.Body, err)
+	}
+	if p.Instance != "/pu-ann/leaf/predict" {
+		t.Errorf("the call was of %s", p.Instance)
+	}
+	if !strings.Contains(log.String(), "192.0.2.1") {
+		t.Errorf("log: %s", &log)
 	}
 }
 

@@ -46,12 +46,16 @@ func FuzzPaths(f *testing.F) {
 			t.Errorf("%q: prefix %q of the path %q, methods %v", p, m.Prefix, m.API.Path, m.Methods)
 		}
 		if m.API.Kind == routes.KindFiles {
+			if m.Operation == Describe && p == m.Prefix+"/openapi.json" {
+				return
+			}
 			if m.Prefix+"/"+m.Upstream != p {
 				t.Errorf("%q: %q %q", p, m.Prefix, m.Upstream)
 			}
 			return
 		}
-		if strings.TrimSuffix(m.Prefix+m.Upstream, "/") != p || path.Clean(m.Upstream) != m.Upstream ||
+		if strings.TrimSuffix(m.Prefix+m.Upstream, "/") != strings.TrimSuffix(p, "/") ||
+			path.Clean(m.Upstream) != m.Upstream ||
 			strings.ContainsAny(m.Upstream, "%;\\") {
 			t.Errorf("%q: %q %q", p, m.Prefix, m.Upstream)
 		}

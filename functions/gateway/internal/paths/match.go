@@ -11,14 +11,15 @@ import (
 // Operation is what a call asks of its API.
 type Operation int
 
-// The operations. ForwardCall is the component's, all others are the gateway's.
+// The operations. ForwardCall is the component's, all others are the gateway's; Describe is both's.
 const (
 	ForwardCall Operation = iota
 	ServeFile
 	StartRun
 	// StartNamed starts a run of the pipeline that the path names, by an API of that pipeline.
 	StartNamed
-	DescribePipeline
+	// Describe is the OpenAPI document of the API.
+	Describe
 	ListPipelines
 	ListRuns
 	GetRun
@@ -51,37 +52,41 @@ type pattern struct {
 }
 
 var (
-	get        = []string{http.MethodGet}
 	getAndHead = []string{http.MethodGet, http.MethodHead}
 	post       = []string{http.MethodPost}
 	// fileMethods are those of every path of the file API, whose own rules say what a path means.
-	fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+	fileMethods = []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}
 	// protocolMethods are those of the Open Inference Protocol, whose own paths the server knows.
 	protocolMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 )
+
+// filesDocument is what describes the file API, below its path. No box has a name with a dot.
+const filesDocument = "openapi.json"
 
 // patterns are all operations of each kind of API but files. What is not here is not published.
 var patterns = map[string][]pattern{
 	routes.KindMLComponent: {
 		{"predict", ForwardCall, post},
-		{"openapi.json", ForwardCall, getAndHead},
-		{"openapi", ForwardCall, getAndHead},
+		{"openapi.json", Describe, getAndHead},
+		{"openapi", Describe, getAndHead},
 		{"v2/...", ForwardCall, protocolMethods},
 	},
 	routes.KindPipeline: {
 		{"", StartRun, post},
 		{"run", StartRun, post},
-		{"openapi.json", DescribePipeline, getAndHead},
-		{"openapi", DescribePipeline, getAndHead},
+		{"openapi.json", Describe, getAndHead},
+		{"openapi", Describe, getAndHead},
 	},
 	routes.KindPipelines: {
-		{"", ListPipelines, get},
-		{"runs", ListRuns, get},
-		{"runs/{run}", GetRun, get},
+		{"", ListPipelines, getAndHead},
+		{"openapi.json", Describe, getAndHead},
+		{"openapi", Describe, getAndHead},
+		{"runs", ListRuns, getAndHead},
+		{"runs/{run}", GetRun, getAndHead},
 		{"{pipeline}/run", StartNamed, post},
 		{"runs/{run}/cancel", CancelRun, post},
-		{"runs/{run}/logs", ReadLogs, get},
-		{"runs/{run}/events", WatchRun, get},
+		{"runs/{run}/logs", ReadLogs, getAndHead},
+		{"runs/{run}/events", WatchRun, getAndHead},
 	},
 }
 
@@ -90,9 +95,10 @@ var patterns = map[string][]pattern{
 // decides where two operations have one path, as those of a run named run and of a pipeline named
 // runs; where none has it, Match names the methods of all.
 //
-// Only exact segments match: an empty one (//, a slash at the end), . and .., and anything
-// percent-encoded is no path of any API, so that no two parts on a call's way can read a path
-// differently. The file API alone decodes for itself what stands behind its path.
+// Only exact segments match: an empty one (//), . and .., and anything percent-encoded is no path of
+// any API, so that no two parts on a call's way can read a path differently. One slash at the end
+// says nothing, and is not passed on. The file API alone decodes for itself what stands behind its
+// path, and there the slash at the end makes a group.
 func (t *Table) Find(method, path string) (Match, bool) {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
@@ -102,13 +108,18 @@ func (t *Table) Find(method, path string) (Match, bool) {
 		api, published := t.byPath[routes.FilesPath]
 		if below, ok := strings.CutPrefix(rest, prefix+routes.FilesPath+"/"); ok && published &&
 			api.Kind == routes.KindFiles {
+			if below == filesDocument {
+				return Match{
+					API: api, Operation: Describe, Prefix: "/" + prefix + routes.FilesPath, Methods: getAndHead,
+				}, true
+			}
 			return Match{
 				API: api, Operation: ServeFile, Upstream: below, Prefix: "/" + prefix + routes.FilesPath,
 				Methods: fileMethods,
 			}, true
 		}
 	}
-	segments := strings.Split(rest, "/")
+	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/")
 	for _, s := range segments {
 		if s == "" || s == "." || s == ".." || strings.ContainsAny(s, `%\;`) {
 			return Match{}, false

@@ -5,12 +5,12 @@ package paths
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/unip-knative/unip/eventing/origins"
 	"github.com/unip-knative/unip/eventing/routes"
 )
 
@@ -19,7 +19,7 @@ type Table struct {
 	namespace string
 	file      routes.File
 	byPath    map[string]routes.API
-	origins   map[string]*http.CrossOriginProtection // by path, as byPath
+	origins   map[string]*origins.Sites // by path, as byPath
 }
 
 // New is the table of what is published in a namespace. In a module whose objects have all been
@@ -32,15 +32,15 @@ func New(file routes.File, namespace, prefix string) (*Table, error) {
 	errs := []error{file.Validate()}
 	t := &Table{
 		namespace: namespace, file: file,
-		byPath: map[string]routes.API{}, origins: map[string]*http.CrossOriginProtection{},
+		byPath: map[string]routes.API{}, origins: map[string]*origins.Sites{},
 	}
 	for _, a := range file.APIs {
 		t.byPath[a.Path] = a
-		protection, err := crossOrigin(a)
+		sites, err := origins.New(a.TrustedOrigins)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("routes: API %q: %w", a.Name, err))
 		}
-		t.origins[a.Path] = protection
+		t.origins[a.Path] = sites
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -48,20 +48,8 @@ func New(file routes.File, namespace, prefix string) (*Table, error) {
 	return t, nil
 }
 
-// crossOrigin lets through what the API's own pages and those of its trusted origins ask for.
-func crossOrigin(a routes.API) (*http.CrossOriginProtection, error) {
-	p := http.NewCrossOriginProtection()
-	for _, o := range a.TrustedOrigins {
-		if err := p.AddTrustedOrigin(o); err != nil {
-			return nil, fmt.Errorf("trustedOrigins: %w", err)
-		}
-	}
-	return p, nil
-}
-
-// CheckOrigin refuses what a page of another site makes a browser send, which would come with the
-// login that the browser keeps. Programs send none of the headers that say so, and pass.
-func (t *Table) CheckOrigin(a routes.API, r *http.Request) error { return t.origins[a.Path].Check(r) }
+// Origins are the sites whose pages may call an API.
+func (t *Table) Origins(a routes.API) *origins.Sites { return t.origins[a.Path] }
 
 // APIs is all of them, in the file's order.
 func (t *Table) APIs() []routes.API { return t.file.APIs }

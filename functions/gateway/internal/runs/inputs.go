@@ -77,6 +77,9 @@ func anything(ctx context.Context, box *s3.Box, prefix string, dataset bool) err
 	// The session of a dataset lists one folder at a time.
 	options := minio.ListObjectsOptions{Prefix: prefix, Recursive: !dataset, MaxKeys: 2}
 	for o := range box.ListObjectsIter(ctx, box.Bucket, options) {
+		if s3.AnswerOf(o.Err) == s3.BadRequest { // nothing can be below such a name
+			return errNothing
+		}
 		if o.Key != databox.UsersArea {
 			return o.Err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
+	"github.com/unip-knative/unip/functions/internal/content"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -58,7 +59,7 @@ func (v *values) UnmarshalJSON(b []byte) error {
 }
 
 // readQuestion reads a call's body. An empty one asks for nothing.
-func readQuestion(body io.Reader) (q question, p *problem.Problem) {
+func readQuestion(mediaType string, body io.Reader) (q question, p *problem.Problem) {
 	refuse := func(slug string, status int, detail string) (question, *problem.Problem) {
 		x := problem.New(slug, status, "", detail)
 		return question{}, &x
@@ -71,11 +72,17 @@ func readQuestion(body io.Reader) (q question, p *problem.Problem) {
 	case errors.As(err, &tooLarge):
 		return refuse(problem.BodyTooLarge, http.StatusRequestEntityTooLarge,
 			fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	case errors.Is(err, content.ErrPacked):
+		return refuse(problem.BadRequest, http.StatusBadRequest, content.ErrPacked.Error())
 	case err != nil:
 		return refuse(problem.BadRequest, http.StatusBadRequest,
 			"the body broke off, or its chunks are not those of HTTP")
 	case len(b) == 0:
 		return question{}, nil
+	}
+	content.Unmark(b)
+	if p := content.Check(mediaType, b); p != nil {
+		return question{}, p
 	}
 	if err := json.Unmarshal(b, &q); err != nil {
 		return refuse(problem.BadRequest, http.StatusBadRequest,

@@ -1,6 +1,8 @@
 package runs
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -86,8 +88,63 @@ func TestMistakesOfCallersAreNotUnavailable(t *testing.T) {
 	}
 }
 
-// What the manifest requires, of inputs and of outputs, a call must name; the OpenAPI document says
-// so.
+// A name that no disk can have is the caller's mistake, of an input and of an output: the storage is
+// not even asked.
+func TestNamesAreNamesOnADisk(t *testing.T) {
+	t.Parallel()
+	h := &Handler{Boxes: []string{"v"}}
+	spec := routes.Spec{Inputs: []routes.Variable{{Name: "in"}}, Outputs: []routes.Variable{{Name: "out"}}}
+	long := strings.Repeat("й", 128)
+	for place, pointer := range map[string]string{
+		`"inputs":{"in":"v/g/` + long + `"}`:    "/inputs/in",
+		`"inputs":{"in":"v/` + long + `/f"}`:    "/inputs/in",
+		`"inputs":{"in":"v/` + long + `/"}`:     "/inputs/in",
+		`"outputs":{"out":"v/g/` + long + `/"}`: "/outputs/out",
+		`"outputs":{"out":"v/` + long + `/g/"}`: "/outputs/out",
+	} {
+		w := httptest.NewRecorder()
+		h.Start(w, httptest.NewRequest(http.MethodPost, "/ns/fit/run", strings.NewReader("{"+place+"}")), "ann",
+			routes.API{Target: "fit", Spec: spec})
+		var p problem.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusBadRequest ||
+			len(p.Errors) != 1 || p.Errors[0].Pointer != pointer {
+			t.Errorf("%s: %d %s", place, w.Code, w.Body)
+		}
+	}
+}
+
+// Bodies as people send them: packed, with a byte order mark, or as a form.
+func TestBodiesOfRuns(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, `{"inputs":{"x":"v/g/f"}}`) // into memory
+	_ = z.Close()
+	const none = "there is no variable"
+	for body, want := range map[string]struct {
+		header []string
+		status int
+		says   string
+	}{
+		b.String():                            {[]string{"Content-Encoding", "gzip"}, 400, none},
+		"\ufeff" + `{"inputs":{"x":"v/g/f"}}`: {nil, 400, none},
+		"x=v/g/f":                             {[]string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "a form"},
+		"\x0b":                                {[]string{"Content-Encoding", "br"}, 415, "gzip"},
+		"no gzip":                             {[]string{"Content-Encoding", "gzip"}, 400, "not gzip"},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/ns/fit/run", strings.NewReader(body))
+		for i := 0; i < len(want.header); i += 2 {
+			r.Header.Set(want.header[i], want.header[i+1])
+		}
+		(&Handler{}).Start(w, r, "ann", routes.API{Target: "fit"})
+		if w.Code != want.status || !strings.Contains(w.Body.String(), want.says) {
+			t.Errorf("%q: %d %s", body, w.Code, w.Body)
+		}
+	}
+}
+
+// What the manifest requires, of inputs and of outputs, a call must name.
 func TestRequiredVariables(t *testing.T) {
 	t.Parallel()
 	spec := routes.Spec{
@@ -112,13 +169,6 @@ func TestRequiredVariables(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: faults at %v, not %v", body, got, want)
-		}
-	}
-	w := httptest.NewRecorder()
-	(&Handler{}).OpenAPI(w, routes.API{Target: "fit", Spec: spec}, "/ns/fit")
-	for _, part := range []string{`"required":["inputs","outputs"]`, `"required":["model"]`, `"required":["photos"]`} {
-		if !strings.Contains(w.Body.String(), part) {
-			t.Errorf("no %s in %s", part, w.Body)
 		}
 	}
 }
@@ -216,13 +266,13 @@ func FuzzQuestion(f *testing.F) {
 	spec := routes.Spec{Inputs: []routes.Variable{{Name: "table", Required: true}, {Name: "extra"}},
 		Outputs: []routes.Variable{{Name: "model"}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		q, p := readQuestion(http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
+		q, p := readQuestion("", http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(string(b))), maxBody))
 		if p == nil {
 			again, err := json.Marshal(q)
 			if err != nil {
 				t.Fatal(err)
 			}
-			q2, p2 := readQuestion(strings.NewReader(string(again)))
+			q2, p2 := readQuestion("", strings.NewReader(string(again)))
 			if p2 != nil || !maps.Equal(q.Inputs, q2.Inputs) || !maps.Equal(q.Outputs, q2.Outputs) {
 				t.Fatalf("%q is %v, but written down it is %v, %v", b, q, q2, p2)
 			}

@@ -7,7 +7,6 @@ package runs
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,9 +24,11 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/plainjson"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/eventing/users"
+	"github.com/unip-knative/unip/functions/internal/content"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -66,7 +67,7 @@ func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
+	b, err := plainjson.Marshal(v)
 	if err != nil { // what is encoded here always can be
 		panic(err)
 	}
@@ -79,7 +80,12 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // Start starts a run of a pipeline by an API of its own: 202 with its id.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api routes.API) {
 	pipeline := api.Target
-	q, refused := readQuestion(http.MaxBytesReader(w, r.Body, maxBody))
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := content.Unpack(r, maxBody); err != nil {
+		content.Refused(w, r, err)
+		return
+	}
+	q, refused := readQuestion(r.Header.Get("Content-Type"), r.Body)
 	if refused != nil {
 		problem.Write(w, r, *refused)
 		return

@@ -3,7 +3,6 @@ package runs
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/plainjson"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -80,6 +80,11 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 			fmt.Sprintf("the run has no stage %q", name))
 		return
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		return
+	}
 	end, ok := h.streams.open(w, r, user)
 	if !ok {
 		return
@@ -87,8 +92,6 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	out := flushing{w, http.NewResponseController(w)}
 	told := map[string]bool{}
@@ -166,6 +169,12 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	if run == nil {
 		return
 	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		return
+	}
 	end, ok := h.streams.open(w, r, user)
 	if !ok {
 		return
@@ -173,14 +182,11 @@ func (h *Handler) Events(w http.ResponseWriter, r *http.Request, user, id string
 	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	out := flushing{w, http.NewResponseController(w)}
 	_, _ = fmt.Fprintf(out, "retry: %d\n\n", time.Second.Milliseconds())
 	for run != nil {
-		b, err := json.Marshal(record.WithStages(run))
+		b, err := plainjson.Marshal(record.WithStages(run))
 		if err != nil {
 			return
 		}

@@ -127,7 +127,7 @@ func (c *Call) fetch(ctx context.Context, inputs []input) ([]fetched, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := c.room(all); err != nil {
+	if err := c.room(ctx, all); err != nil {
 		return nil, err
 	}
 	if err := c.each(ctx, all, c.bring); err != nil {
@@ -179,7 +179,7 @@ func (c *Call) each(ctx context.Context, all []*want, do func(context.Context, *
 	for _, w := range all {
 		g.Go(func() error {
 			if err := do(ctx, w); err != nil {
-				return c.explain(w, err)
+				return c.explain(ctx, w, err)
 			}
 			return nil
 		})
@@ -189,7 +189,7 @@ func (c *Call) each(ctx context.Context, all []*want, do func(context.Context, *
 
 // room reserves the disk's space and makes the folder, which the function's container can read
 // whatever its user is.
-func (c *Call) room(all []*want) error {
+func (c *Call) room(ctx context.Context, all []*want) error {
 	var size int64
 	for _, w := range all {
 		if size += w.version.Size; w.version.Size > MaxSize || size > MaxSize {
@@ -210,7 +210,7 @@ func (c *Call) room(all []*want) error {
 		// whatever the umask is
 		if err := errors.Join(os.MkdirAll(folder, 0o755), os.Chmod(c.folder, 0o755),
 			os.Chmod(folder, 0o755)); err != nil {
-			return c.explain(w, err)
+			return c.explain(ctx, w, err)
 		}
 	}
 	return nil
@@ -234,7 +234,7 @@ func (c *Call) bring(ctx context.Context, w *want) error {
 
 // explain makes a problem of what went wrong with an input. It never says whether others have a
 // file of that name.
-func (c *Call) explain(w *want, err error) error {
+func (c *Call) explain(ctx context.Context, w *want, err error) error {
 	pointer := fmt.Sprintf("/inputs/%d/data", w.inputs[0])
 	var disk *fs.PathError
 	switch {
@@ -243,7 +243,8 @@ func (c *Call) explain(w *want, err error) error {
 	case errors.Is(err, ErrChanged):
 		return refusal(problem.Unavailable, http.StatusServiceUnavailable, pointer,
 			"the file was replaced while it was fetched")
-	case errors.Is(err, context.DeadlineExceeded):
+	// The call's own time: a connection that is not made in its few seconds is a DeadlineExceeded too.
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return refusal(problem.Timeout, http.StatusGatewayTimeout, pointer,
 			"the file was not fetched within "+c.files.Timeout.String())
 	case errors.Is(err, context.Canceled):
@@ -269,5 +270,6 @@ func refusal(slug string, status int, pointer, detail string) problem.Problem {
 // anonymous refuses files to a caller who is not known.
 func anonymous(pointer string) problem.Problem {
 	return refusal("file-needs-user", http.StatusForbidden, pointer,
-		"FILE needs to know who calls: files belong to users, and this call is anonymous")
+		"FILE needs to know who calls, for files belong to users, and this call is anonymous: call through an "+
+			"APIComponent of the component that has auth (restfulApi.auth.basic or oidc), and log in")
 }

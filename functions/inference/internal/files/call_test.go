@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +167,10 @@ func TestFetchingFails(t *testing.T) {
 		want   string
 	}{
 		"slow": {func(ctx context.Context, _ Place) error { <-ctx.Done(); return ctx.Err() }, "504 timeout"},
+		"a connection that is not made": {func(ctx context.Context, _ Place) error {
+			_, err := (&net.Dialer{Timeout: time.Nanosecond}).DialContext(ctx, "tcp", "192.0.2.1:9000")
+			return err
+		}, "503 storage-unavailable"},
 		"a full disk": {func(context.Context, Place) error {
 			return &fs.PathError{Op: "write",
 				Err: syscall.ENOSPC}

@@ -60,7 +60,7 @@ func (c *Call) Store(ctx context.Context, meta []byte, handed []*os.File) error 
 	switch err := c.files.Storage.Store(ctx, c.user, contents); {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded): // as in explain
 		return refusal(problem.Timeout, http.StatusGatewayTimeout, "",
 			"the function's files were not stored within "+c.files.Timeout.String())
 	case errors.Is(err, context.Canceled):

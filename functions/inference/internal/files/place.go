@@ -2,7 +2,6 @@ package files
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,9 +53,6 @@ func (b Boxes) has(name string) bool {
 // errNoBox: the place names a box that the component is not connected to, or another module's. It
 // says nothing of whether that exists.
 var errNoBox = errors.New("the component is not connected to that box")
-
-// maxName is Linux's limit of a file's name in bytes.
-const maxName = 255
 
 // Parse reads the place of a file, in one of three forms:
 //
@@ -120,17 +116,8 @@ var errNoFile = errors.New("it names no file: a file is <group>/<file>, in a gro
 // checkPath reports what cannot be a file of a user.
 func checkPath(p string) error {
 	segments := strings.Split(p, "/")
-	switch {
-	case len(segments) < 2 || segments[len(segments)-1] == "":
+	if len(segments) < 2 || segments[len(segments)-1] == "" {
 		return errNoFile
-	case slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }):
-		return errors.New(`it has an empty, "." or ".." segment`)
-	case len(p) > databox.MaxPath:
-		return fmt.Errorf("it is longer than %d bytes", databox.MaxPath)
-	case len(segments[len(segments)-1]) > maxName:
-		return fmt.Errorf("the file's name is longer than %d bytes", maxName)
-	case databox.HasControl(p):
-		return errors.New("it has a control character or is not UTF-8")
 	}
-	return nil
+	return databox.CheckObjectPath(p)
 }

@@ -51,6 +51,7 @@ func TestParseRefuses(t *testing.T) {
 		"", "/", "a", "a.png", "a/", "/a", "a//b", "a/b/", "./a", "a/.", "../a", "a/..", "a/../b", "a/../../b",
 		"visitors/../../boris/file_groups/g/x", "../users/boris/file_groups/g/x",
 		"a/\x00", "a/b\n", "a/\x7f", "a/\xff", "a\x01/b", "a/" + strings.Repeat("x", 256),
+		strings.Repeat("x", 256) + "/a",
 		strings.Repeat("g/", 500) + "f",
 		"visitors:/a/b/../c", "/visitors/g/a", "//x/files/visitors/g/a/..", "/pu-ann/files/visitors/a",
 		"/pu-ann/files/visitors/g/", "/pu-ann/files/visitors", "/files", "/files/", "/pu-ann/files",
@@ -112,7 +113,7 @@ func FuzzParse(f *testing.F) {
 		if !ok || user != "../ann" || rest != p.Path {
 			t.Errorf("%q: the key is %q's %q", s, user, rest)
 		}
-		if n := p.name(); !filepath.IsLocal(n) || filepath.Base(n) != n || len(n) > maxName {
+		if n := p.name(); !filepath.IsLocal(n) || filepath.Base(n) != n || len(n) > databox.MaxName {
 			t.Errorf("%q: the name is %q", s, n)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/unip-knative/unip/functions/internal/content"
 )
 
 const (
@@ -34,6 +36,7 @@ type body struct {
 	held    *atomic.Int64 // bytes of all calls' bodies
 	most    int64         // that may be held
 	read    int64
+	out     int64     // bytes that have come out of a packed body
 	begun   time.Time // when the first byte was asked for
 	until   time.Time // the present deadline of reading
 	timeout time.Duration
@@ -76,11 +79,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.extend(now)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if n > 0 {
-		b.read += int64(n)
-		if b.held.Add(int64(n)) > b.most {
-			return 0, errMemory
-		}
+	b.read += int64(n)
+	if !b.hold(n) {
+		return 0, errMemory
 	}
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -98,11 +99,42 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
+// hold reports whether there is memory for n bytes more.
+func (b *body) hold(n int) bool { return n == 0 || b.held.Add(int64(n)) <= b.most }
+
 // release gives the memory back.
 func (b *body) release() {
 	if b != nil {
-		b.held.Add(-b.read)
+		b.held.Add(-b.read - b.out)
 	}
+}
+
+// unpack takes the encoding off the request's body. What comes out has the same limits.
+func (b *body) unpack(r *http.Request, most int64) error {
+	if b == nil {
+		return nil
+	}
+	packed := r.Body
+	if err := content.Unpack(r, most); err != nil || r.Body == packed {
+		return err
+	}
+	r.Body = unpacked{r.Body, b}
+	return nil
+}
+
+// unpacked is a body of which more comes out than has come.
+type unpacked struct {
+	io.ReadCloser
+	of *body
+}
+
+func (u unpacked) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	u.of.out += int64(n)
+	if !u.of.hold(n) {
+		return 0, errMemory
+	}
+	return n, err
 }
 
 // received is how many bytes have come.

@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/unip-knative/unip/eventing/plainjson"
 	"github.com/unip-knative/unip/functions/inference/internal/accesslog"
 	"github.com/unip-knative/unip/functions/inference/internal/files"
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
@@ -26,6 +28,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/inference/internal/rights"
 	"github.com/unip-knative/unip/functions/internal/caller"
+	"github.com/unip-knative/unip/functions/internal/content"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -101,7 +104,19 @@ func (s *Server) Handler() http.Handler {
 		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "",
 			"there are POST /predict, GET /openapi.json and the Open Inference Protocol below /v2")
 	})
-	return s.observed(mux)
+	return s.observed(withoutSlash(mux))
+}
+
+// withoutSlash hands a path on without one slash at its end, which says nothing.
+func withoutSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path, ok := strings.CutSuffix(r.URL.Path, "/"); ok && path != "" && !strings.HasSuffix(path, "/") {
+			u := *r.URL
+			u.Path, u.RawPath = path, strings.TrimSuffix(u.RawPath, "/")
+			r.URL = &u // r is a copy of the server's own
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // live says whether the server can do its work at all: whether workers can come to it. Waiting for
@@ -183,6 +198,12 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	if err := f.readBody(buffer, r.Body); err != nil {
 		s.refuse(w, r, err)
+		return
+	}
+	content.Unmark(buffer.Bytes())
+	if p := content.Check(r.Header.Get("Content-Type"), buffer.Bytes()); f.head < 0 && p != nil {
+		w.Header().Set("Accept", "application/json")
+		problem.Write(w, r, *p)
 		return
 	}
 	n := notesOf(r)
@@ -357,6 +378,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New("function-died", http.StatusBadGateway, "Function died", died.Error())
 	case r.Context().Err() != nil:
 		p = problem.New("cancelled", 499, "Cancelled", "the caller went away")
+	case errors.Is(err, content.ErrPacked):
+		p = problem.New(problem.BadRequest, http.StatusBadRequest, "", content.ErrPacked.Error())
 	case errors.Is(err, errHead):
 		p = problem.New("invalid-request", http.StatusBadRequest, "", errHead.Error())
 	case errors.Is(err, errBadBody):
@@ -378,7 +401,7 @@ func (s *Server) openapi(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	if s.specFor != f {
-		s.spec, _ = json.Marshal(openapi.Document(s.Component, f.Description)) // strings and lists always encode
+		s.spec, _ = plainjson.Marshal(openapi.Document(s.Component, f.Description)) // strings and lists always encode
 		s.specFor = f
 	}
 	spec := s.spec

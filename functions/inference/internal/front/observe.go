@@ -18,6 +18,7 @@ import (
 	"github.com/unip-knative/unip/functions/inference/internal/metrics"
 	"github.com/unip-knative/unip/functions/inference/internal/pool"
 	"github.com/unip-knative/unip/functions/internal/answered"
+	"github.com/unip-knative/unip/functions/internal/content"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -85,12 +86,18 @@ func (s *Server) observed(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if p := s.verify(rec, r, n); p != nil {
+		p := s.verify(rec, r, n)
+		if prefix := r.Header.Get("X-Forwarded-Prefix"); n.signed { // the gateway's own word
+			r = problem.At(r, prefix+r.URL.EscapedPath())
+		}
+		if p != nil {
 			problem.Write(rec, r, *p)
 			// before a byte of it is read; a caller that waits for "100 Continue" sends none
 		} else if r.ContentLength > s.maxBody() {
 			w.Header().Set("Connection", "close")
 			s.refuse(rec, r, &http.MaxBytesError{Limit: s.maxBody()})
+		} else if err := b.unpack(r, s.maxBody()); err != nil {
+			content.Refused(rec, r, err)
 		} else {
 			next.ServeHTTP(rec, r)
 		}

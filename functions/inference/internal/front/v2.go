@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/unip-knative/unip/eventing/plainjson"
 	"github.com/unip-knative/unip/functions/inference/internal/openapi"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
@@ -28,8 +29,7 @@ const alignment = 16
 // the component is the one model.
 func (s *Server) handleV2(mux *http.ServeMux) {
 	get := map[string]http.HandlerFunc{
-		"/v2":     s.serverMetadata,
-		"/v2/{$}": s.serverMetadata,
+		"/v2": s.serverMetadata,
 		"/v2/health/live": func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w,
 				map[string]bool{"live": true})
@@ -172,7 +172,7 @@ func (f form) more() []byte {
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
-	b, _ := json.Marshal(v) // strings, booleans and lists of them always encode
+	b, _ := plainjson.Marshal(v) // strings, booleans and lists of them always encode
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(b, '\n'))
 }

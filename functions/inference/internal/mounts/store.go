@@ -205,7 +205,7 @@ func (m *Mounts) store(ctx context.Context, files []written) error {
 	if m.Stored != nil && len(done) > 0 {
 		m.Stored(len(done), bytes)
 	}
-	return m.explain(err)
+	return m.explain(ctx, err)
 }
 
 func (m *Mounts) storeOne(ctx context.Context, w written) (int64, error) {
@@ -240,11 +240,12 @@ func (m *Mounts) fits(ctx context.Context, files []written) error {
 }
 
 // explain makes a problem of what went wrong.
-func (m *Mounts) explain(err error) error {
+func (m *Mounts) explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.DeadlineExceeded):
+	// The call's own time: a connection that is not made in its few seconds is a DeadlineExceeded too.
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return late(m)
 	case errors.Is(err, context.Canceled):
 		return err
