@@ -123,14 +123,14 @@ func TestLinksThatDoNotStayAreRefused(t *testing.T) {
 		links to
 		want  string
 	}{
-		"absolute":                    {to{"x": outside}, `"x" ` + leads},
-		"to the root":                 {to{"x": "/"}, `"x" ` + leads},
+		"absolute":                    {to{"x": outside}, "which is outside of the output"},
+		"to the root":                 {to{"x": "/"}, "which is outside of the output"},
 		"to the process":              {to{"x": "/proc/self/environ"}, "/proc/self/environ"},
-		"to a folder beside":          {to{"x": "/models-2"}, `"x" ` + leads},
-		"to the folder above":         {to{"x": ".."}, `"x" ` + leads},
-		"far above":                   {to{"epoch-3/x": "../../../../etc/passwd"}, `"epoch-3/x" ` + leads},
-		"out of a folder without it":  {to{"x": "epoch-3/../../y"}, `"x" ` + leads},
-		"absolute, and out again":     {to{"x": "/models/../etc"}, `"x" ` + leads},
+		"to a folder beside":          {to{"x": "/models-2"}, "which is outside of the output"},
+		"to the folder above":         {to{"x": ".."}, "which is outside of the output"},
+		"far above":                   {to{"epoch-3/x": "../../../../etc/passwd"}, "which is outside of the output"},
+		"out of a folder without it":  {to{"x": "epoch-3/../../y"}, "which is outside of the output"},
+		"absolute, and out again":     {to{"x": "/models/../etc"}, "which is outside of the output"},
 		"by another link":             {to{"x": "y/passwd", "y": "/etc"}, "which is outside of the output"},
 		"below a link":                {to{"epoch-3/deep/z": "/etc", "y": "epoch-3/deep"}, leads},
 		"nowhere":                     {to{"x": "gone"}, `"x" is a symbolic link to "gone", where nothing is`},
