@@ -291,6 +291,10 @@ func TestTypesOfInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for i := range 1000 { // marks of folders count as well: no listing goes on for ever
+		w.s3.Put(t, w.bucket, fmt.Sprintf("users/ann/file_groups/marks/%04d/", i), "")
+	}
+	w.s3.Put(t, w.bucket, "users/ann/file_groups/marks/z.png", "x")
 	try := func(path string, v routes.Variable) (int, map[string]any) {
 		t.Helper()
 		v.Name = "table"
@@ -308,7 +312,7 @@ func TestTypesOfInputs(t *testing.T) {
 	}{
 		{"in/t.csv", csv, ""}, {"in/t", csv, ""}, {"in/lie.csv", csv, "is of type image/png"},
 		{"in/t.png", csv, "userdata/in/t.png is of type image/png; it takes text/csv"},
-		{"tables/", csv, ""}, {"many/", csv, ""},
+		{"tables/", csv, ""}, {"many/", csv, ""}, {"marks/", csv, ""},
 		{"mixed/", csv, "b.png in it is of type image/png; it takes text/csv"},
 		{"unknown/", csv, "a in it is of type application/octet-stream"}, {"unknown/", routes.Variable{}, ""},
 		{"in/t.png", routes.Variable{ContentTypes: []string{"text/csv", "image/*"}}, ""},
