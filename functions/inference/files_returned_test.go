@@ -264,8 +264,8 @@ func TestFilesLeaveNoDescriptorOpen(t *testing.T) {
 	s := newStorage(t, "visitors")
 	s.put(t, "visitors", "users/ann/file_groups/g/a", "ann's")
 	c, o := startFiles(t, returning, withBoxes(t, s, "visitors"))
-	count := func() any {
-		return c.predict(200, returns("descriptors"), signed(t, "ann")...).Outputs[0].Data
+	count := func() float64 {
+		return c.predict(200, returns("descriptors"), signed(t, "ann")...).number()
 	}
 	c.predict(200, returns("one"), signed(t, "ann")...)
 	before, its := opened(t), count()
