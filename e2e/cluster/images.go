@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // push puts an image into the instance's registry under the tag by which pods name it
@@ -46,9 +45,10 @@ func (i instance) reference(tag string) (name.Reference, error) {
 	return name.ParseReference(i.registry()+"/"+pods.Context().RepositoryStr()+":"+pods.Identifier(), name.Insecure)
 }
 
-// image is an image for this machine's platform out of layers.
+// image is an image for this machine's platform out of layers. Manifest, configuration and layers
+// are all of Docker's media types: container engines refuse a mixture.
 func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
-	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layers...)
+	img, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
 		return nil, err
 	}
