@@ -84,7 +84,7 @@ deploy: cluster ## build unip's images with ko and apply config/ (REPLICAS=2 for
 
 .PHONY: images
 images: cluster # the images of examples/ and of the tests, for the local cluster
-	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn,coreutils,dash \
+	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn,python3-pip,coreutils,dash \
 	  --add examples/digits/digits:/app/digits --workdir /app --user 1000
 	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3,coreutils,dash \
 	  --add e2e/testdata/echo:/app --workdir /app --user 1000
@@ -105,7 +105,7 @@ test: ## unit, golden and property tests, with real Python: no S3 server, no API
 	@go -C e2e/cluster test -vet=off ./...
 
 .PHONY: test-integration
-test-integration: $(CLUSTER) ## the tests with a real S3 server and a real API server: those in files with the build tag integration
+test-integration: $(CLUSTER) engine ## the tests with a real S3 server and a real API server: those in files with the build tag integration
 	@files=$$(git ls-files '*_test.go' | xargs grep -l '^//go:build integration'); \
 	names=$$(grep -hoE '^func (Test|Example|Fuzz)[A-Za-z0-9_]+' $$files | cut -d' ' -f2 | sort -u | paste -sd'|'); \
 	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); \
@@ -126,8 +126,13 @@ fuzz-all: ## every fuzz target, two at a time, 10 s each (FUZZTIME=5m for longer
 vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=URL for a mirror of its database)
 	@.ci/vuln
 
+# A container engine for the tests of unip build.
+.PHONY: engine
+engine:
+	@command -v buildah >/dev/null || { [ $$(id -u) = 0 ] && echo "installing buildah …" && apt-get update -q && apt-get install -y -q --no-install-recommends buildah; }
+
 .PHONY: e2e
-e2e: build deploy images ## tests on the cluster (half an hour), and then a short chaos of 3 minutes
+e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m ./e2e/
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/chaos/ # alone and last: it kills what others need
 

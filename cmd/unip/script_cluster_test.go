@@ -87,3 +87,9 @@ func TestScriptsOnACluster(t *testing.T) {
 		scripts(t, testscript.Params{Dir: "testdata/cluster", Cmds: all}, env...)
 	})
 }
+
+// Stories of images, with a container engine of this machine: `make test-integration` installs it.
+func TestScriptsWithAnEngine(t *testing.T) {
+	t.Parallel()
+	scripts(t, testscript.Params{Dir: "testdata/images", Cmds: commands()}, "PATH="+os.Getenv("PATH"))
+}

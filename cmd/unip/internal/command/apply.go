@@ -9,15 +9,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
+	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 func applyCommand(build release.Build) *cobra.Command {
 	var d deployment
 	d.Build = build
-	var wait bool
+	var wait, makeImages bool
 	var timeout time.Duration
+	var images option.Images
 	c := &cobra.Command{
 		Use:   "apply -f FILE|FOLDER|-",
 		Short: "Bring a module to the cluster and wait until it is ready",
@@ -30,13 +33,25 @@ gone, and users whom 'unip users' has added stay in their Secret, whatever the m
 
 The installation on the cluster says which images unip itself has, and its unip.yaml; so apply works
 from any folder. The tags of your images become digests, as the registries have them now: what was
-pushed again under an old tag runs. At the end apply says where the module answers, and what to try.`,
+pushed again under an old tag runs. At the end apply says where the module answers, and what to try.
+
+With --build the images that have a Dockerfile in this repository are made and pushed first, as by
+'unip build', and the module runs with them, whatever tags the manifests have. Images of others have
+to stand in the manifests with their digests then.`,
 		Example: `  unip apply -f manifests/
+  unip apply -f manifests/ --build
   unip diff -f manifests/ || unip apply -f manifests/ --timeout 10m`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := d.format.Check(); err != nil {
 				return err
+			}
+			if makeImages {
+				images.Push = true
+				d.MakeImages = func(c *cobra.Command, m *module.Module) (map[string]string, error) {
+					made, err := images.Make(c, m, nil)
+					return option.Names(made), err
+				}
 			}
 			t, err := d.open(c, true)
 			if err != nil {
@@ -48,6 +63,8 @@ pushed again under an old tag runs. At the end apply says where the module answe
 	}
 	d.addFlags(c)
 	d.addChangeFlags(c)
+	c.Flags().BoolVar(&makeImages, "build", false, "make the module's images first, from their Dockerfiles")
+	images.AddFlags(c)
 	c.Flags().BoolVar(&wait, "wait", true, "wait until everything is ready")
 	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait")
 	return c

@@ -10,6 +10,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/unip/internal/image"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/eventing/printable"
@@ -21,18 +22,26 @@ const examineFor = time.Minute
 func doctorCommand() *cobra.Command {
 	var target option.Cluster
 	var format option.Format
+	var reference string
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether the cluster has what modules need",
+		Short: "Look whether the cluster has what modules need, or an image what it should not",
 		Long: `Doctor looks at the cluster of the kubeconfig: Knative Serving and Eventing, the Broker class,
 unip's own controller and configuration, the S3 server, its keys, and the state of all boxes. For
-what is wrong it says the cure, and then exits with 1. It changes nothing.`,
+what is wrong it says the cure, and then exits with 1. It changes nothing.
+
+With --image it looks at an image in its registry instead, as 'unip build' does: what need not be in
+it is told with its size and the cure, and the exit code is 0.`,
 		Example: `  unip doctor
+  unip doctor --image registry.example/ann/leaves:3f2a91c
   unip doctor -o json | jq '.[] | select(.ok | not)'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := format.Check(); err != nil {
 				return err
+			}
+			if reference != "" {
+				return examineImage(c, reference, format.JSON())
 			}
 			k, err := target.Connect(c)
 			if err != nil {
@@ -42,8 +51,29 @@ what is wrong it says the cure, and then exits with 1. It changes nothing.`,
 		},
 	}
 	target.AddFlags(c)
+	c.Flags().StringVar(&reference, "image", "", "look at this image, not at the cluster")
 	format.AddTextOrJSON(c)
 	return c
+}
+
+// examineImage reads the layers of an image in its registry.
+func examineImage(c *cobra.Command, reference string, json bool) error {
+	img, err := image.Pull(c.Context(), reference)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "reading the layers of %s …\n", printable.Line(reference))
+	report, err := image.Look(img)
+	if err != nil {
+		return err
+	}
+	if json {
+		return output.WriteJSON(c.OutOrStdout(), report)
+	}
+	option.ShowImage(c, reference, report)
+	fmt.Fprintf(c.OutOrStdout(), "%s: %d layers, %s, %d findings\n", printable.Line(reference), report.Layers,
+		output.Size(report.Size), len(report.Findings))
+	return nil
 }
 
 // examine shows each finding as it comes, or all of them as JSON at the end.

@@ -76,7 +76,7 @@ Kubernetes objects.
 		root.AddCommand(commands...)
 	}
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
-	add("local", serveCommand(build))
+	add("local", serveCommand(build), buildCommand(build))
 	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand())
 	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand(), predictCommand())
 	add("other", versionCommand(build))

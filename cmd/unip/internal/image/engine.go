@@ -29,9 +29,6 @@ type Engine struct {
 func Find(ctx context.Context, name string, out io.Writer) (*Engine, error) {
 	names := Engines
 	if name != "auto" {
-		if !slices.Contains(Engines, name) {
-			return nil, fmt.Errorf("the engine %q is unknown; known are %s", name, strings.Join(Engines, ", "))
-		}
 		names = []string{name}
 	}
 	var why []string

@@ -36,9 +36,12 @@ func (m Made) Reference() string {
 
 // Options are how images are made.
 type Options struct {
-	Context, Tag, Platform string
-	Args, Flags            []string
-	Push                   bool
+	// Dir is the folder that COPY copies from.
+	Dir, Tag, Platform string
+	// Revision of what is in Dir becomes a label; empty when it is not known.
+	Revision    string
+	Args, Flags []string
+	Push        bool
 }
 
 // Make builds an image, looks at what is in it, and pushes it.
@@ -49,9 +52,12 @@ func (e *Engine) Make(ctx context.Context, s Source, o Options) (Made, error) {
 		return m, err
 	}
 	local := inEngine(ref)
-	if err := e.Build(ctx, Build{Reference: local, Dockerfile: s.Dockerfile, Context: o.Context, Args: o.Args,
-		Platform: o.Platform, Flags: o.Flags,
-		Labels: map[string]string{"org.opencontainers.image.revision": o.Tag}}); err != nil {
+	b := Build{Reference: local, Dockerfile: s.Dockerfile, Context: o.Dir, Args: o.Args, Platform: o.Platform,
+		Flags: o.Flags}
+	if o.Revision != "" {
+		b.Labels = map[string]string{"org.opencontainers.image.revision": o.Revision}
+	}
+	if err := e.Build(ctx, b); err != nil {
 		return m, err
 	}
 	if m.Report, err = e.look(ctx, local); err != nil {

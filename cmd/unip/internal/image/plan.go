@@ -57,6 +57,17 @@ func Sources(images []string, dir string) ([]Source, error) {
 	return all, nil
 }
 
+// CheckTag says what is wrong with a tag; none is right.
+func CheckTag(tag string) error {
+	if tag == "" {
+		return nil
+	}
+	if _, err := name.NewTag("image:" + tag); err != nil {
+		return fmt.Errorf("the tag %q: %w", tag, err)
+	}
+	return nil
+}
+
 const plain = "Dockerfile"
 
 // own are the places of an image's own Dockerfile. For <org>/<project>-<stage> the stage's name does.
@@ -82,7 +93,7 @@ func dockerfile(dir, repository string) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("no Dockerfile for %s in %s: looked for %s and %s; the folder is --context", repository, dir,
+	return "", fmt.Errorf("no Dockerfile for %s in %s: looked for %s and %s; the folder is --dir", repository, dir,
 		strings.Join(own(repository), ", "), plain)
 }
 

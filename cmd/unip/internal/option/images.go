@@ -1,7 +1,7 @@
 package option
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -26,14 +26,14 @@ type Images struct {
 // AddFlags adds the flags.
 func (o *Images) AddFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.Context, "context-dir", ".", "the folder with the Dockerfile and the code")
+	f.StringVar(&o.Dir, "dir", ".", "the folder with the Dockerfile and the code")
 	f.StringVar(&o.Tag, "tag", "", "the images' tag (default: the short commit, with -dirty when there are changes)")
 	f.StringVar(&o.Engine, "engine", "auto", "which container engine builds: "+strings.Join(image.Engines, ", ")+
 		" or auto, the first of them that works")
 	f.StringVar(&o.Platform, "platform", "linux/amd64", "the platform of the cluster's nodes")
 	f.StringArrayVar(&o.Args, "build-arg", nil, "a build argument NAME=VALUE; may be repeated")
 	f.StringArrayVar(&o.Flags, "engine-flag", nil, "a flag for the engine's build command, as it is; may be repeated")
-	_ = c.MarkFlagDirname("context-dir") // the flag is there
+	_ = c.MarkFlagDirname("dir") // the flag is there
 	Complete(c, "engine", append([]string{"auto"}, image.Engines...)...)
 	Complete(c, "platform", "linux/amd64", "linux/arm64")
 }
@@ -42,20 +42,26 @@ func (o *Images) AddFlags(c *cobra.Command) {
 // What the engine says and what need not be in an image goes to standard error.
 func (o *Images) Make(c *cobra.Command, m *module.Module, only []string) ([]image.Made, error) {
 	ctx := c.Context()
+	if o.Engine != "auto" && !slices.Contains(image.Engines, o.Engine) {
+		return nil, exit.Because(exit.UsageWrong, fmt.Errorf("the engine %q is unknown; known are %s", o.Engine,
+			strings.Join(image.Engines, ", ")))
+	}
+	if err := image.CheckTag(o.Tag); err != nil {
+		return nil, exit.Because(exit.UsageWrong, err)
+	}
 	names, err := chosen(m, only)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := image.Sources(names, o.Context)
+	sources, err := image.Sources(names, o.Dir)
 	if err != nil {
 		return nil, exit.Because(exit.InputWrong, err)
 	}
 	options := o.Options
-	if options.Tag == "" {
-		if options.Tag, err = tag(ctx, c, o.Context); err != nil {
-			return nil, exit.Because(exit.InputWrong, err)
-		}
+	if options.Revision, err = revision(c, o.Dir); err != nil && o.Tag == "" {
+		return nil, exit.Because(exit.InputWrong, err)
 	}
+	options.Tag = cmp.Or(o.Tag, options.Revision)
 	engine, err := image.Find(ctx, o.Engine, c.ErrOrStderr())
 	if err != nil {
 		return nil, err
@@ -74,15 +80,27 @@ func (o *Images) Make(c *cobra.Command, m *module.Module, only []string) ([]imag
 	return all, nil
 }
 
-// tag is the short commit.
-func tag(ctx context.Context, c *cobra.Command, dir string) (string, error) {
-	commit, changed, err := image.Revision(ctx, dir)
+// Names are the images' names with digests, by those that the manifests have.
+func Names(all []image.Made) map[string]string {
+	names := map[string]string{}
+	for _, m := range all {
+		for _, name := range m.Names {
+			names[name] = m.Reference()
+		}
+	}
+	return names
+}
+
+// revision is the short commit of what is built.
+func revision(c *cobra.Command, dir string) (string, error) {
+	commit, changed, err := image.Revision(c.Context(), dir)
 	if err != nil || !changed {
 		return commit, err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "warning: %s has changes that are in no commit: the tag is %s-dirty\n",
+	commit += "-dirty"
+	fmt.Fprintf(c.ErrOrStderr(), "warning: %s has changes that are in no commit, so its revision is %s\n",
 		filepath.ToSlash(dir), commit)
-	return commit + "-dirty", nil
+	return commit, nil
 }
 
 // chosen are the images of the module that are meant: by their whole name, or without the tag.

@@ -23,6 +23,9 @@ type Translation struct {
 	// Cluster, where it is set, connects to the cluster whose installation has the say in what
 	// --config and --images leave open.
 	Cluster func() (*cluster.Cluster, error)
+	// MakeImages, where it is set, makes images of the module before it is translated, and says their
+	// names with digests by those in the manifests.
+	MakeImages func(*cobra.Command, *module.Module) (map[string]string, error)
 	// AnyImages says that unip's own images do not matter: what is removed needs none.
 	AnyImages bool
 
@@ -107,6 +110,13 @@ func (t *Translation) translate(c *cobra.Command, quiet bool) (
 		return nil, nil, nil, err
 	}
 	if m, found = translate.Decide(files, o); m != nil {
+		if t.MakeImages != nil && !found.Failed() {
+			made, err := t.MakeImages(c, m)
+			if err != nil {
+				return nil, nil, found, err
+			}
+			m = m.Pinned(made)
+		}
 		if t.digests {
 			pinned, more := digest.Pin(c.Context(), m)
 			m, found = pinned, append(found, more...)
