@@ -108,7 +108,8 @@ func Pull(ctx context.Context, reference string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return remote.Image(ref, append(access(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))...)
+	platform := remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"})
+	return remote.Image(ref, append(access(ctx), platform)...)
 }
 
 func access(ctx context.Context) []remote.Option {

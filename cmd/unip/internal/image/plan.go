@@ -52,7 +52,8 @@ func Sources(images []string, dir string) ([]Source, error) {
 	}
 	if len(shared) > 1 {
 		return nil, fmt.Errorf("%s is for one image, and %s have no file of their own; name those that it is for, "+
-			"or write %s for another", plain, strings.Join(shared, " and "), path.Join(filepath.ToSlash(dir), own(shared[1])[0]))
+			"or write %s for another", plain, strings.Join(shared, " and "),
+			path.Join(filepath.ToSlash(dir), own(shared[1])[0]))
 	}
 	return all, nil
 }
