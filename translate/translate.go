@@ -28,6 +28,8 @@ type Options struct {
 	// AllowForeign carries objects of other groups through wherever they go: into other namespaces,
 	// and cluster-wide ones.
 	AllowForeign bool
+	// Pinned: the images' tags become digests before the module runs, so that none of them moves.
+	Pinned bool
 }
 
 // Object is what is applied to a cluster.
@@ -48,7 +50,8 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 // Decide reads a module and decides it. When the findings hold an error, there is none.
 func Decide(files []manifest.File, o Options) (*module.Module, manifest.Diagnostics) {
 	read, found := manifest.Read(files)
-	return module.Decide(read, found, o.Config, module.Options{Lenient: o.Lenient, AllowForeign: o.AllowForeign})
+	return module.Decide(read, found, o.Config, module.Options{Lenient: o.Lenient, AllowForeign: o.AllowForeign,
+		Pinned: o.Pinned})
 }
 
 // Make makes the objects of a module that has been decided, in the order in which they are applied.

@@ -26,6 +26,16 @@ var ErrSystem = errors.New("it would hide the image's own files, or unip's; choo
 // system are the folders without which no program starts, and unip's own.
 var system = regexp.MustCompile(`^/(bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|root|run|sbin|sys|tmp|unip|usr|var)(/|$)`)
 
+// code are folders that images usually have their code in.
+var code = regexp.MustCompile(`^/(app|code|src|srv|workspace|workdir|work|project|repo|home/[^/]+)(/|$)`)
+
+// OfCode reports a folder that is most likely the image's own, or lies in one.
+func OfCode(p string) bool { return code.MatchString(p) }
+
+// HidesCode reports one that is most likely the image's own itself: what is mounted there hides the
+// image's code.
+func HidesCode(p string) bool { return OfCode(p) && !OfCode(path.Dir(path.Clean(p))) }
+
 // Check reports a path that is no place for files in a container: it is not clean, see CheckClean,
 // or is one of the system, or lies in one. A "/" at its end is taken.
 func Check(p string) error {

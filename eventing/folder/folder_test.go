@@ -37,6 +37,24 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestOfCode(t *testing.T) {
+	t.Parallel()
+	for p, want := range map[string]bool{
+		"/app": true, "/app/": true, "/app/models": true, "/home/ann": true, "/home/ann/x": true, "/src": true,
+		"/models": false, "/data/app": false, "/apple": false, "/home": false, "/opt/ml": false,
+	} {
+		if folder.OfCode(p) != want {
+			t.Errorf("%s: %v", p, !want)
+		}
+	}
+	for p, want := range map[string]bool{"/app": true, "/app/": true, "/app/out": false, "/home/ann": true,
+		"/home/ann/x": false, "/data": false} {
+		if folder.HidesCode(p) != want {
+			t.Errorf("%s hides code: %v", p, !want)
+		}
+	}
+}
+
 func TestNested(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

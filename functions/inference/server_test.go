@@ -69,6 +69,8 @@ type setup struct {
 	python            []string // runs the worker instead of python3
 	inference, loader string   // instead of m:<function> and m:load
 	hidden            bool     // a mount hides the function's folder
+	covered           bool     // the model's folder does
+	link              string   // path below the working folder of a link to the model
 }
 
 // start starts a component of a Python module `m` with the given source, and function.
@@ -128,6 +130,12 @@ func startWith(t *testing.T, python, flag, source, function string, change ...fu
 		"--model-loader", loader, "--workers", fmt.Sprint(o.workers))
 	if o.hidden {
 		args = append(args, "--mounts", "/elsewhere:"+app)
+	}
+	if o.covered {
+		args = append(args, "--model-folder", app)
+	}
+	if o.link != "" {
+		args = append(args, "--model-link", filepath.Join(app, o.link), "--model-file", o.path)
 	}
 	c.worker = exec.Command(command[0], args...)
 	c.worker.Dir = app

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,56 @@ func TestWhatCannotStartEndsWithTheReason(t *testing.T) {
 func TestAMountThatHidesTheFunction(t *testing.T) {
 	t.Parallel()
 	start(t, echo, "echo", func(o *setup) { o.hidden = true }).wantEnd("which hides the function's folder")
+}
+
+// So is the model's folder where that may be why a module is missed.
+func TestAModelThatHidesTheFunction(t *testing.T) {
+	t.Parallel()
+	start(t, "import nowhere_to_be_found", "f", func(o *setup) { o.covered = true }).wantEnd(
+		"No module named 'nowhere_to_be_found'; modelPath mounts the model's folder over")
+	start(t, echo, "echo", func(o *setup) { o.covered = true }).awaitReady() // its code is elsewhere
+}
+
+// A model in a folder of the image is a link there: the image's own files stay, and an older model
+// among them does not.
+func TestALinkToTheModel(t *testing.T) {
+	t.Parallel()
+	const reads = `
+import os
+def f(inputs):
+    """Reads the path.
+
+    :param outputs.t: what it leads to
+    :type outputs.t: str
+    """
+    try:
+        return [{"name": "t", "datatype": "str", "data": [os.readlink("models/leaf.bin"), str(os.path.exists("m.py"))]}]
+    except OSError as e:
+        return [{"name": "t", "datatype": "str", "data": [type(e).__name__]}]
+`
+	link := func(at string) func(*setup) {
+		return func(o *setup) { o.link, o.path, o.workers = at, "/unip/model/leaf.bin", 2 }
+	}
+	call := func(c *component) string {
+		t.Helper()
+		return fmt.Sprint(c.predict(200, `{"inputs": []}`))
+	}
+	if got := call(start(t, reads, "f", link("models/leaf.bin")).awaitReady()); !strings.Contains(got, "/unip/model/leaf.bin") ||
+		!strings.Contains(got, "True") {
+		t.Error(got)
+	}
+	old := "import os\nos.path.islink('models/leaf.bin') or 1/0\n" + reads // when it is imported the link is there
+	if got := call(start(t, old, "f", link("models/leaf.bin")).awaitReady()); !strings.Contains(got, "/unip/model/leaf.bin") {
+		t.Error(got)
+	}
+	cannot := start(t, reads, "f", link("m.py/leaf.bin")).awaitReady()
+	if got := call(cannot); !strings.Contains(got, "FileNotFoundError") {
+		t.Error(got)
+	}
+	eventually(t, "a warning", func() bool {
+		return strings.Contains(cannot.output.String(), "the model is at /unip/model/leaf.bin, which its loader")
+	})
+	start(t, reads, "f", link(".")).wantEnd("is in the image already, and the model cannot take its place")
 }
 
 // Kubernetes ends a pod's containers in any order: the worker must go also when the server has gone

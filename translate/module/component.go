@@ -81,6 +81,7 @@ func decideComponent(s *scope, x *manifest.MLComponent) Component {
 	out.Anonymous = anonymous(s, &x.Meta)
 	out.Scaling = scaling(s, &x.Meta, out.Concurrency > 0)
 	out.Mounts = componentMounts(s, x, out)
+	noteLink(s, x, out.Model)
 	return out
 }
 

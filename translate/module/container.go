@@ -29,9 +29,13 @@ func (c container) image(at manifest.Position, image *manifest.Image) string {
 	name := image.ExistingImageName
 	if strings.ContainsAny(name.Value, " \t\n") || strings.HasPrefix(name.Value, "ko://") {
 		c.Errorf(name.At, "%s.image.existingImageName: %q is not the name of an image", c.where, name.Value)
-	} else if _, err := reference.ParseAnyReference(name.Value); err != nil {
+	} else if ref, err := reference.ParseAnyReference(name.Value); err != nil {
 		c.Errorf(name.At, "%s.image.existingImageName: %q is not the name of an image: write REGISTRY/NAME:TAG or "+
 			"REGISTRY/NAME@DIGEST, the name in lower case", c.where, name.Value)
+	} else if !c.pinned && moves(ref) {
+		c.Warnf(name.At, "%s.image.existingImageName: %q has a tag that moves, or none: new code under it does not run "+
+			"when nothing else changes; write a tag of its own for each build, like the commit, or a digest", c.where,
+			name.Value)
 	}
 	return name.Value
 }
@@ -42,6 +46,17 @@ func imageAt(owner manifest.Position, image *manifest.Image) manifest.Position {
 		return owner
 	}
 	return image.ExistingImageName.At
+}
+
+// moves reports a name that means another image tomorrow: without a digest, and without a digit in
+// its tag, as versions and commits have them.
+func moves(ref reference.Reference) bool {
+	_, fixed := ref.(reference.Digested)
+	tag := "latest"
+	if t, ok := ref.(reference.Tagged); ok {
+		tag = t.Tag()
+	}
+	return !fixed && !strings.ContainsAny(tag, "0123456789")
 }
 
 // reservedEnv are names that Knative or unip gives a meaning of its own.

@@ -18,6 +18,9 @@ type Model struct {
 	// Inside says that Path lies in a folder that is mounted: then the model has a volume beside that
 	// folder, and a link leads there.
 	Inside bool
+	// Linked says that Path is a file in a folder which the image has files of its own in, most
+	// likely: then the model has a volume beside that folder, too, and the worker makes the link.
+	Linked bool
 	// Updates is how a newer version is taken up, a value of manifest.ModelUpdates.
 	Updates string
 }
@@ -55,7 +58,36 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 			key, box.Value, err)
 		return nil
 	}
-	return &Model{Box: box.Value, Object: key, Path: p.Value}
+	m := &Model{Box: box.Value, Object: key, Path: p.Value}
+	m.apart(s, p.At, functionFolder(service.Inference.Value))
+	return m
+}
+
+// apart keeps the model from hiding files of the image; code is the folder of the function, where
+// that is known.
+func (m *Model) apart(s *scope, at manifest.Position, code string) {
+	into, isFolder := modelFolder(m), strings.HasSuffix(m.Path, "/")
+	hides := code != "" && strings.HasPrefix(code+"/", into+"/")
+	switch {
+	case isFolder && hides:
+		s.Errorf(at, "spec.mlService.modelPath: %s would hide the folder of the function, %s; choose a folder of its own, "+
+			"like /models/", m.Path, code)
+	case isFolder && folder.HidesCode(into):
+		s.Warnf(at, "spec.mlService.modelPath: what the image has in %s is hidden, which often is its code; choose a folder "+
+			"of its own, like /models/", into)
+	case !isFolder && (hides || folder.OfCode(into)):
+		m.Linked = true
+	}
+}
+
+// noteLink says what a model needs that is a link in a folder of the image.
+func noteLink(s *scope, x *manifest.MLComponent, m *Model) {
+	if m == nil || !m.Linked {
+		return
+	}
+	s.Notef(x.Spec.MLService.ModelPath.At, "spec.mlService.modelPath: so that %s keeps the image's files, the model lies "+
+		"elsewhere and %s is a link to it: the image's user must be able to write there, or choose a folder of its own, like "+
+		"/models/%s", path.Dir(m.Path), m.Path, path.Base(m.Path))
 }
 
 // checkModelPath checks where the model goes in the user's container.

@@ -43,6 +43,8 @@ type Options struct {
 	// AllowForeign carries objects of other groups through wherever they go: into other namespaces,
 	// and cluster-wide ones.
 	AllowForeign bool
+	// Pinned: the images' tags become digests before the module runs, so that none of them moves.
+	Pinned bool
 }
 
 // scope is what is looked at beside an object: the other objects by their names, the installation,
@@ -56,6 +58,7 @@ type scope struct {
 	registries map[string]bool
 	// scalings are what ScalingConfigs say of components, by their names.
 	scalings map[string]scalingRule
+	pinned   bool
 }
 
 // Decide decides a module that has been read; found are the findings of that. All findings come
@@ -68,7 +71,7 @@ func Decide(
 		found.Lenient()
 	}
 	m := &Module{}
-	s := &scope{Diagnostics: &found, config: config}
+	s := &scope{Diagnostics: &found, config: config, pinned: o.Pinned}
 	m.Namespace, m.At = oneNamespace(s, read)
 	s.objects = index(s, read, m.Namespace)
 	s.source, s.registries = decideSource(s), registries(s)

@@ -39,12 +39,18 @@ func componentMounts(s *scope, x *manifest.MLComponent, c Component) []Mount {
 			s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s lies in %s, or is the same; give them paths "+
 				"beside one another", m.Path, all[i].Path)
 		}
+		hides := false
 		for _, function := range []string{c.Inference, c.Loader} {
 			place := functionFolder(function)
 			if place != "" && strings.HasPrefix(strings.TrimSuffix(place, "/")+"/", m.Path+"/") {
 				s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s would hide the folder of %s", m.Path, function)
+				hides = true
 				break
 			}
+		}
+		if !hides && folder.HidesCode(m.Path) {
+			s.Warnf(m.Position, "spec.connectedBoxes: what the image has in %s is hidden, which often is its code; choose a "+
+				"mountPath of its own, like /data", m.Path)
 		}
 		if m.Write && c.Anonymous {
 			s.Notef(m.Position, "what calls past the gateway write below %s is not stored", m.Path)
@@ -122,17 +128,20 @@ func mountedPrefix(m manifest.MountS3Box) (prefix string, some bool, err error) 
 // whether the mount is more than the model.
 func (m *Mount) besideModel(s *scope, model *Model) bool {
 	at, isFolder := path.Clean(model.Path), strings.HasSuffix(model.Path, "/")
-	whole := strings.TrimSuffix(model.Object, "/")
+	whole, place := strings.TrimSuffix(model.Object, "/"), modelFolder(model)
+	if model.Linked {
+		place = at // nothing else of the folder is the model's
+	}
 	same := m.Box == model.Box && isFolder && m.Prefix == model.Object
 	switch rest, inside := strings.CutPrefix(at, m.Path+"/"); {
 	case m.Path == at && same:
 		return false // it is the model itself
 	case inside:
-		model.Inside = true
+		model.Inside, model.Linked = true, false
 		m.Links = append(m.Links, rest)
-	case folder.Nested(m.Path, modelFolder(model)):
+	case folder.Nested(m.Path, place):
 		s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s and the model's folder %s lie in one another; give them "+
-			"paths beside one another, or have the model lie below mountPath", m.Path, modelFolder(model))
+			"paths beside one another, or have the model lie below mountPath", m.Path, place)
 		return false
 	}
 	rest, below := strings.CutPrefix(whole, m.Prefix)

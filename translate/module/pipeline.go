@@ -211,6 +211,9 @@ func mountTo(found *scope, where string, v manifest.Variable) string {
 	}
 	if err != nil {
 		found.Errorf(v.MountTo.At, "%s.mountTo: %v", where, err)
+	} else if to := v.MountTo.Value; folder.HidesCode(to) {
+		found.Warnf(v.MountTo.At, "%s.mountTo: what the images have in %s is hidden, which often is their code; choose a "+
+			"folder of its own, like /data/%s", where, to, v.Name.Value)
 	}
 	return v.MountTo.Value
 }

@@ -21,10 +21,10 @@ import (
 )
 
 // modelFolder is the folder that is mounted in the user's container: the model's own, or the one it
-// lies in; where that is a mount, one beside it, to which a link leads.
+// lies in; where that is a mount or the image's, one beside it, to which a link leads.
 func modelFolder(m *module.Model) string {
 	switch {
-	case m.Inside:
+	case m.Inside || m.Linked:
 		return modelDir
 	case strings.HasSuffix(m.Path, "/"):
 		return path.Clean(m.Path)
@@ -38,6 +38,15 @@ func modelPlace(m *module.Model) string {
 		return modelFolder(m)
 	}
 	return path.Join(modelFolder(m), path.Base(m.Path))
+}
+
+// modelPath is what the function is told of where its model lies. A link that the worker makes is
+// for code that names the path itself: it is not there when the image's user may not make it.
+func modelPath(m *module.Model) string {
+	if m.Linked {
+		return modelPlace(m)
+	}
+	return path.Clean(m.Path)
 }
 
 // modelFile is where the model goes in the server's container, which mounts the same volume.
@@ -202,7 +211,7 @@ func makeServer(m Module, c module.Component) corev1.Container {
 			"--session="+sessionDir+"/model.json",
 			"--model-object="+Literal(c.Model.Object),
 			"--model-file="+Literal(modelFile(c.Model)),
-			"--model-path="+Literal(path.Clean(c.Model.Path)),
+			"--model-path="+Literal(modelPath(c.Model)),
 		)
 		s.VolumeMounts = append(s.VolumeMounts,
 			corev1.VolumeMount{Name: "model", MountPath: modelDir},
@@ -259,8 +268,14 @@ func makeFunction(m Module, c module.Component) corev1.Container {
 		f.Args = append(f.Args, "--model-loader="+Literal(c.Loader))
 	}
 	if c.Model != nil {
-		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: modelFolder(c.Model),
-			ReadOnly: true})
+		folder := modelFolder(c.Model)
+		f.VolumeMounts = append(f.VolumeMounts, corev1.VolumeMount{Name: "model", MountPath: folder, ReadOnly: true})
+		switch {
+		case c.Model.Linked:
+			f.Args = append(f.Args, "--model-link="+Literal(c.Model.Path), "--model-file="+Literal(modelPlace(c.Model)))
+		case folder != modelDir:
+			f.Args = append(f.Args, "--model-folder="+Literal(folder))
+		}
 		if c.Model.Updates != manifest.Off {
 			f.VolumeMounts = append(f.VolumeMounts,
 				corev1.VolumeMount{Name: "next", MountPath: nextDir, ReadOnly: true})

@@ -88,6 +88,13 @@ def beneath(function):
     return function
 
 
+def covered(folder):
+    """What an error at the import may come from: the model's folder lies over one that modules are looked for in."""
+    if folder and any((os.path.abspath(path) + "/").startswith(folder + "/") for path in sys.path):
+        return "; modelPath mounts the model's folder over %s, which hides what the image has there: choose a folder of its own, like /models" % folder
+    return ""
+
+
 def declared(function):
     """The arguments to call the function with, out of ARGUMENTS."""
     if isinstance(function, type):
@@ -173,13 +180,15 @@ class Worker:
         try:
             sys.path.insert(0, os.getcwd())
             hidden(os.getcwd(), self.options.mounts)
+            if self.options.model_link:
+                beside("link").make(self.options.model_link, self.options.model_file)
             started = time.monotonic()
             self.function = resolve(self.options.inference)
             self.arguments = declared(beneath(self.function))
             self.load = resolve(self.options.model_loader) if self.options.model_loader else None
             took = time.monotonic() - started
         except BaseException as e:  # whatever the user's module raises while it is imported, sys.exit included
-            self.fail(connection, "importing %s" % self.options.inference, e)
+            self.fail(connection, "importing %s" % self.options.inference, e, covered(self.options.model_folder))
         docstring = beside("docstring")
         try:
             self.description = docstring.described(beneath(self.function))
@@ -255,12 +264,12 @@ class Worker:
         self.started()
         send(connection, LOADED, {"load_seconds": time.monotonic() - started})
 
-    def fail(self, connection, doing, error):
+    def fail(self, connection, doing, error, hint=""):
         import traceback
 
         flush()
         os.write(2, "".join(traceback.format_exception(type(error), error, error.__traceback__)).encode("utf-8", "backslashreplace"))  # whatever sys.stderr is now
-        message = "%s: %s" % (doing, describe(error))
+        message = "%s: %s%s" % (doing, describe(error), hint)
         try:
             send(connection, FAILED, {"message": message})
         except OSError:

@@ -1,6 +1,6 @@
 """Calls one Python function for unip's inference server.
 
-    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N] [--mounts PATH:PATH]
+    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N] [--mounts PATH:PATH] [--model-link PATH --model-file PATH | --model-folder PATH]
 
 MODULE is package.module, or a file: /folder/file.py.
 
@@ -9,7 +9,7 @@ when a worker cannot start. A worker imports the function, loads the model once 
 
 Beside this file: frames.py, what goes over the socket; call.py, a worker; values.py, what its calls are given and return; lines.py, the log: what the function prints while it answers a call goes there a line at a time,
 with the request's id; docstring.py, the docstring of the function as a specification. Read at the first call that needs them, for every line costs at a cold start: files.py, FILE values; lists.py, long lists of numbers;
-v2.py, the Open Inference Protocol.
+v2.py, the Open Inference Protocol. link.py only for a model in a folder of the image.
 
 Standard library of Python 3.8 or later only; it writes nothing but /dev/termination-log; orjson and numpy are used when the image has them.
 """
@@ -375,7 +375,7 @@ class Options:
     """The flags, by their names with _ for -; reason is the pipe of a worker's reason, spare says that it is one more than there should be."""
 
     socket = inference = None
-    model_loader = mounts = ""
+    model_loader = mounts = model_link = model_file = model_folder = ""
     workers = "1"
     reason = None
     spare = False
@@ -385,7 +385,7 @@ class Options:
         for argument in rest:
             name, equals, value = argument.partition("=")
             key = name[2:].replace("-", "_")
-            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers", "mounts"):
+            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers", "mounts", "model_link", "model_file", "model_folder"):
                 sys.exit("worker: unknown argument %s; see the beginning of %s" % (argument, __file__))
             setattr(self, key, value if equals else next(rest, ""))
         if not self.socket or not self.inference or not self.workers.isdigit() or int(self.workers) < 1:

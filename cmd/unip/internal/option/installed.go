@@ -24,7 +24,7 @@ const (
 func (t *Translation) options(ctx context.Context) (o translate.Options, err error) {
 	o = translate.Options{
 		Config: installation.Default(), Worker: worker.Files(), NoNamespace: t.noNamespace, Lenient: t.lenient,
-		AllowForeign: t.allowForeign,
+		AllowForeign: t.allowForeign, Pinned: t.digests,
 	}
 	config := o.Config
 	if t.config != "" {
