@@ -156,6 +156,11 @@ func predictions() http.Handler {
 	})
 	mux.Handle("/ns/moved/predict", http.RedirectHandler("/ns/says/predict", http.StatusTemporaryRedirect))
 	mux.Handle("/ns/lost/predict", http.RedirectHandler("/ns/says/predict", http.StatusMovedPermanently))
+	mux.HandleFunc("/ns/refused/predict", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"type":"https://example.org/invalid","title":"Wrong","status":400,"detail":"the input is wrong",`+
+			`"errors":[{"pointer":"/inputs/0/data","detail":"a number is wanted"}]}`)
+	})
 	mux.HandleFunc("/ns/text/predict", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no upstream", http.StatusBadGateway)
 	})
@@ -174,7 +179,7 @@ func steers() http.Handler {
 		"run_id": "run-1", "pipeline": "train\x1b[2J", "status": "Failed", "message": message,
 		"outputs": map[string]string{"a\x1b[2J": "b\nc"},
 		"stages": []any{map[string]any{"name": "fit\x1b[2J", "status": "Failed", "reason": "Error\n",
-			"message": message}},
+			"message": message, "attempt": 1}},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ns/files/box/g/", func(w http.ResponseWriter, _ *http.Request) {
@@ -196,7 +201,8 @@ func steers() http.Handler {
 }
 
 // Stories of what needs no cluster. $STEERS is a module of steers, $REFUSES is a module at which
-// everybody is refused, with what they showed; $PREDICTS one of predictions.
+// everybody is refused, with what they showed; $PREDICTS one of predictions. $MODULE is a real gateway
+// with two runs, $AWAY the same and away for every second call, $SLOW the same and slow to begin.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -208,6 +214,14 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(predicts.Close)
 	hostile := httptest.NewServer(steers())
 	t.Cleanup(hostile.Close)
+	store := twoRuns(t)
+	runs := succeeds(moduleOf(t, store), store)
+	module, hasGaps := httptest.NewServer(runs), httptest.NewServer(away(runs))
+	t.Cleanup(module.Close)
+	t.Cleanup(hasGaps.Close)
+	slow := httptest.NewServer(wakesUp(runs))
+	t.Cleanup(slow.Close)
 	scripts(t, testscript.Params{Dir: "testdata/script", Cmds: commands()}, "REFUSES="+refuses.URL+"/ns",
-		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns")
+		"PREDICTS="+predicts.URL+"/ns", "STEERS="+hostile.URL+"/ns", "MODULE="+module.URL+"/ns",
+		"AWAY="+hasGaps.URL+"/ns", "SLOW="+slow.URL+"/ns")
 }

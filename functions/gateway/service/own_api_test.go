@@ -14,6 +14,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
+	"github.com/unip-knative/unip/functions/gateway/service/memory"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -21,7 +22,7 @@ import (
 // others and both have ann, boris, and the two of them.
 type pipelines struct {
 	module
-	store *memory
+	store *memory.Store
 }
 
 func startPipelines(t *testing.T, apis string, p *provider) pipelines {
@@ -42,7 +43,7 @@ func startPipelines(t *testing.T, apis string, p *provider) pipelines {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := newMemory()
+	store := memory.New(trainPipeline)
 	g, err := New(Options{Namespace: "pu-ann", Routes: file, Passwords: dir, Runs: store})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,105 +18,12 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/functions/gateway/service/memory"
 )
 
-// memory is a Store without a cluster.
-type memory struct {
-	mu      sync.Mutex
-	runs    map[string]*runtimev1.PipelineRun
-	version int
-	changed chan struct{} // closed at the next change
-}
-
-var _ Store = (*memory)(nil)
-
-func newMemory() *memory {
-	return &memory{runs: map[string]*runtimev1.PipelineRun{}, changed: make(chan struct{})}
-}
-
-func (m *memory) put(run *runtimev1.PipelineRun) {
-	m.version++
-	run.ResourceVersion = strconv.Itoa(m.version)
-	m.runs[run.Name] = run.DeepCopy()
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-// update changes a run as whoever runs it does.
-func (m *memory) update(name string, change func(*runtimev1.PipelineRun)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	run := m.runs[name].DeepCopy()
-	change(run)
-	m.put(run)
-}
-
-func (m *memory) Pipelines(context.Context) ([]runtimev1.Pipeline, error) {
-	return []runtimev1.Pipeline{{
-		ObjectMeta: metav1.ObjectMeta{Name: "train"},
-		Spec:       runtimev1.PipelineSpec{Stages: []runtimev1.Stage{{Name: "fit"}}},
-	}}, nil
-}
-
-func (m *memory) Create(_ context.Context, run *runtimev1.PipelineRun) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.runs[run.Name] != nil {
-		return ErrRunExists
-	}
-	run.CreationTimestamp = metav1.Now()
-	m.put(run)
-	return nil
-}
-
-func (m *memory) Run(_ context.Context, name string) (*runtimev1.PipelineRun, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.runs[name] == nil {
-		return nil, ErrNoRun
-	}
-	return m.runs[name].DeepCopy(), nil
-}
-
-func (m *memory) Runs(context.Context, string) ([]runtimev1.PipelineRun, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []runtimev1.PipelineRun
-	for _, run := range m.runs {
-		all = append(all, *run.DeepCopy())
-	}
-	return all, nil
-}
-
-func (m *memory) Cancel(_ context.Context, run *runtimev1.PipelineRun) error {
-	run.Spec.Cancel = true
-	m.update(run.Name, func(kept *runtimev1.PipelineRun) { kept.Spec.Cancel = true })
-	return nil
-}
-
-func (m *memory) Change(ctx context.Context, run *runtimev1.PipelineRun) (*runtimev1.PipelineRun, error) {
-	for {
-		m.mu.Lock()
-		now, changed := m.runs[run.Name], m.changed
-		m.mu.Unlock()
-		if now == nil || now.ResourceVersion != run.ResourceVersion {
-			return now.DeepCopy(), nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, nil
-		case <-changed:
-		}
-	}
-}
-
-func (m *memory) Log(
-	_ context.Context, _ *runtimev1.PipelineRun, st *runtimev1.StageStatus, _ bool,
-) (io.ReadCloser, error) {
-	if st.State == runtimev1.Pending {
-		return nil, ErrNotBegun
-	}
-	return io.NopCloser(strings.NewReader("line of " + st.Name + "\n")), nil
+var trainPipeline = runtimev1.Pipeline{
+	ObjectMeta: metav1.ObjectMeta{Name: "train"},
+	Spec:       runtimev1.PipelineSpec{Stages: []runtimev1.Stage{{Name: "fit"}}},
 }
 
 // A gateway over any Store serves the whole pipelines API: nothing of it needs a cluster.
@@ -131,7 +37,7 @@ func TestRunsOfAnyStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := newMemory()
+	store := memory.New(trainPipeline)
 	g, err := New(Options{Namespace: "pu-ann", Routes: file, Runs: store})
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +84,7 @@ func TestRunsOfAnyStore(t *testing.T) {
 	}
 	call("GET", "/pipelines/runs/other", 404, nil)
 
-	store.update(run.ID, func(x *runtimev1.PipelineRun) {
+	store.Update(run.ID, func(x *runtimev1.PipelineRun) {
 		x.Status.State = runtimev1.Running
 		x.Status.Stages = []runtimev1.StageStatus{
 			{Name: "fit", State: runtimev1.Running, StartTime: new(metav1.NowMicro())},
@@ -186,6 +92,7 @@ func TestRunsOfAnyStore(t *testing.T) {
 			{Name: "later", State: runtimev1.Pending},
 		}
 	})
+	store.Write(run.ID, "fit", 0, "line of fit\n", false)
 	var log bytes.Buffer
 	call("GET", place+"/logs", 200, &log)
 	if want := "==> fit <==\nline of fit\n==> test <==\n"; log.String() != want {
@@ -205,7 +112,7 @@ func TestEventsOfAnyStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := newMemory()
+	store := memory.New(trainPipeline)
 	g, err := New(Options{Namespace: "pu-ann", Routes: file, Runs: store})
 	if err != nil {
 		t.Fatal(err)
@@ -228,12 +135,62 @@ func TestEventsOfAnyStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	store.update("train-1", func(x *runtimev1.PipelineRun) { x.Status.State = runtimev1.Succeeded })
+	store.Update("train-1", func(x *runtimev1.PipelineRun) { x.Status.State = runtimev1.Succeeded })
 	b, err := io.ReadAll(resp.Body)
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if got := string(b); !strings.Contains(got, "event: run\n") || !strings.Contains(got, `"status":"Succeeded"`) {
 		t.Errorf("%s", got)
+	}
+}
+
+// A stage that was tried again has a log for each attempt; a listing of what cannot be is refused.
+func TestLogsOfAttempts(t *testing.T) {
+	t.Parallel()
+	file, err := routes.Decode([]byte(`{"apis":[{"name":"runs","kind":"pipelines","path":"lab/runs"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memory.New(trainPipeline)
+	g, err := New(Options{Namespace: "pu-ann", Routes: file, Runs: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "train-1"}}
+	run.Spec.User = "anonymous"
+	run.Status.Stages = []runtimev1.StageStatus{
+		{Name: "fit", State: runtimev1.Running, Attempt: 3, RanAttempt: 2, StartTime: new(metav1.NowMicro())},
+	}
+	if err := store.Create(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	store.Write("train-1", "fit", 1, "first\n", true)
+	store.Write("train-1", "fit", 2, "second\n", true)
+	for path, want := range map[string]string{
+		"/lab/runs/runs/train-1/logs?stage=fit&attempt=1":   "200 first\n",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=1":  "200 first\n", // the usual path, as no other API has it
+		"/pipelines/runs/train-1/logs?stage=fit":            "200 second\n",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=2":  "200 second\n",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=3":  "200 ",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=4":  "404",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=0":  "404",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=-1": "404",
+		"/pipelines/runs/train-1/logs?stage=fit&attempt=x":  "404",
+		"/pipelines/runs/train-1/logs?attempt=1":            "404",
+		"/pipelines/runs?status=Runing":                     "400",
+		"/pipelines/runs?status=Cancelled":                  `200 {"runs":[]}` + "\n",
+		"/pipelines/runs?pipeline=train":                    `200 {"runs":[]}` + "\n", // there is such a pipeline
+		"/pipelines/runs?pipeline=trian":                    "404",
+	} {
+		rec := httptest.NewRecorder()
+		g.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+		got := strconv.Itoa(rec.Code)
+		if rec.Code == http.StatusOK {
+			got += " " + rec.Body.String()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }

@@ -107,7 +107,8 @@ func New(o Options) (*Gateway, error) {
 		users: basic.New(o.Passwords), tokens: bearer.New(bearer.Transport()),
 		hops: attempts.NewHops(), attempts: attempts.New(),
 		forward: forward.New(forward.Transport(), o.MaxBody),
-		files:   &files.Handler{Boxes: table.Boxes(), Open: boxes.Open, Links: &files.Links{Most: o.UploadLinks}},
+		files: &files.Handler{Boxes: table.Boxes(), Dataset: table.Dataset, Open: boxes.Open,
+			Links: &files.Links{Most: o.UploadLinks}},
 	}
 	if o.Runs != nil {
 		g.runs = &runs.Handler{

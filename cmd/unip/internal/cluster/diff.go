@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/pmezard/go-difflib/difflib"
+	"github.com/aymanbagabas/go-udiff"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -86,14 +86,7 @@ func compare(name string, before, after *Object) (string, error) {
 	if err != nil || a == b {
 		return "", err
 	}
-	d, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(a), B: difflib.SplitLines(b), FromFile: "live/" + name, ToFile: "module/" + name,
-		Context: 3,
-	})
-	if err != nil {
-		return "", fmt.Errorf("comparing %s: %w", name, err)
-	}
-	return d, nil
+	return udiff.Unified("live/"+name, "module/"+name, a, b), nil
 }
 
 // comparableYAML is an object for people to compare; "" for none.

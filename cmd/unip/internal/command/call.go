@@ -3,19 +3,19 @@ package command
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
-	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // asRefused gives an answer of the module that says no its reason; every other error stays what it
 // is.
 func asRefused(err error) error {
 	var e *gateway.Error
-	if errors.As(err, &e) && e.Status < 500 {
-		return exit.Errorf(exit.Refused, "%s", printable.Line(e.Error()))
+	if errors.As(err, &e) && e.Status < http.StatusInternalServerError {
+		return exit.Because(exit.Refused, err)
 	}
 	return err
 }

@@ -14,7 +14,8 @@ func cancelCommand() *cobra.Command {
 	o := &option.Module{}
 	c := &cobra.Command{
 		Use: "cancel RUN", Short: "End a run: what runs is stopped, nothing more starts", Args: exactArgs("RUN"),
-		Example: `  unip cancel train-7k2x9`,
+		Example:           `  unip cancel train-7k2x9`,
+		ValidArgsFunction: completeRun(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := o.Client()
 			if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -103,10 +102,7 @@ func (p *prediction) run(c *cobra.Command, target string) error {
 	if err := p.Login(m); err != nil {
 		return err
 	}
-	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !isLoopback(u.Hostname()) {
-		fmt.Fprintf(c.ErrOrStderr(),
-			"warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
-	}
+	p.WarnIfReadable(u, m)
 	body, err := p.requestBody(c.InOrStdin())
 	if err != nil {
 		return err
@@ -178,12 +174,6 @@ func followSameCall(to *http.Request, via []*http.Request) error {
 		return fmt.Errorf("it redirects from https to %s", to.URL.Redacted())
 	}
 	return nil
-}
-
-// isLoopback reports that a host is this machine.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }
 
 // readsStdin reports whether standard input is part of the request.
@@ -308,17 +298,15 @@ func (p *prediction) explainError(ctx context.Context, stderr io.Writer, err err
 				where = "--input " + name + ": "
 			}
 		}
-		fmt.Fprintln(stderr, printable.Line(where+fault.Detail))
-		if fault.Detail == e.Detail && e.Title != "" {
+		if !p.Output.JSON() { // there they are part of the error
+			fmt.Fprintln(stderr, printable.Line(where+fault.Detail))
+		}
+		if fault.Detail == e.Detail && e.Title != "" && !p.Output.JSON() {
 			e.Detail = "" // said once is enough
 		}
 	}
 	if e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0 && !p.wait {
 		fmt.Fprintln(stderr, "with --wait it is tried again until the component can answer")
 	}
-	text := printable.Line(e.Error())
-	if e.Status < http.StatusInternalServerError {
-		return exit.Errorf(exit.Refused, "%s", text)
-	}
-	return errors.New(text)
+	return asRefused(err)
 }

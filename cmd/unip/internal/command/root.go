@@ -5,7 +5,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
+	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
 )
@@ -22,21 +26,56 @@ import (
 // Run runs the command that os.Args asks for, until it ends or a signal comes.
 func Run(build release.Build) exit.Code {
 	root := New(build)
-	root.SetErr(printable.NewWriter(os.Stderr))
+	root.SetErr(output.Shared(printable.NewWriter(os.Stderr)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := root.ExecuteContext(ctx)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	c, err := root.ExecuteContextC(ctx)
+	if ctx.Err() != nil && isCancelled(err) {
+		err = exit.Shown(exit.Interrupted, "interrupted")
+	}
 	reason, shown := exit.Of(err)
-	switch {
-	case shown:
-	case reason == exit.UsageWrong:
-		fmt.Fprintf(os.Stderr, "%s\nSee '%s --help'.\n", printable.Text(err.Error()), root.CommandPath())
-	case reason == exit.Failed:
-		fmt.Fprintln(os.Stderr, "unip:", printable.Text(err.Error()))
-	default:
-		fmt.Fprintln(os.Stderr, printable.Text(err.Error()))
+	if !shown {
+		showError(os.Stderr, c, err)
 	}
 	return reason.Code()
+}
+
+// isCancelled reports that a command ended because its context did. Some clients of Kubernetes say so
+// in words only.
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || err != nil && strings.Contains(err.Error(), context.Canceled.Error())
+}
+
+// showError says why a command ended: as data, on one line, when data was asked for.
+func showError(w io.Writer, c *cobra.Command, err error) {
+	reason, _ := exit.Of(err)
+	text := printable.Text(err.Error())
+	if format := c.Flags().Lookup("output"); format != nil && format.Value.String() == "json" {
+		e := failure{Error: text, ExitCode: reason.Code()}
+		if answer := (*gateway.Error)(nil); errors.As(err, &answer) {
+			e.Status, e.Type, e.Errors = answer.Status, answer.Type, answer.Errors
+		}
+		_ = output.WriteJSONLine(w, e) // whoever does not listen is told by the exit code
+		return
+	}
+	switch reason {
+	case exit.UsageWrong:
+		fmt.Fprintf(w, "%s\nSee '%s --help'.\n", text, c.CommandPath())
+	case exit.Failed:
+		fmt.Fprintln(w, "unip:", text)
+	default:
+		fmt.Fprintln(w, text)
+	}
+}
+
+// failure is an error as data. Status, Type and Errors are those of the module's answer.
+type failure struct {
+	Error    string          `json:"error"`
+	ExitCode exit.Code       `json:"exit_code"`
+	Status   int             `json:"status,omitempty"`
+	Type     string          `json:"type,omitempty"`
+	Errors   []gateway.Fault `json:"errors,omitempty"`
 }
 
 // The groups of commands in the help, in their order.
@@ -63,11 +102,13 @@ Kubernetes objects.
   unip translate -f manifests/ | ko apply -f -`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       versionLine(build),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
 		Args:          commandArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.Because(exit.UsageWrong, err) })
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(groups...)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -78,7 +119,8 @@ Kubernetes objects.
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
 	add("local", serveCommand(build), buildCommand(build))
 	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand())
-	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), filesCommand(), predictCommand())
+	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), pipelinesCommand(), filesCommand(),
+		predictCommand())
 	add("other", versionCommand(build))
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")

@@ -23,7 +23,8 @@ func runCommand() *cobra.Command {
 		Example: `  unip run train --input table=userdata/incoming/digits.csv --wait
   unip run train --input table=userdata/incoming/digits.csv --output-to model=userdata/models/
   unip run train --input table=userdata/incoming/digits.csv --idempotency-key monday`,
-		Args: exactArgs("PATH"),
+		Args:              exactArgs("PATH"),
+		ValidArgsFunction: completePipeline(o), // where most are published
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := o.Client()
 			if err != nil {
@@ -42,7 +43,7 @@ func runCommand() *cobra.Command {
 				return asRefused(err)
 			}
 			if wait {
-				return watchRun(c, &o.Output, m, run.ID)
+				return watchRun(c, &o.Output, m, run.ID, true)
 			}
 			if o.Output.JSON() {
 				return output.WriteJSON(c.OutOrStdout(), run)

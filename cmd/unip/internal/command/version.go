@@ -15,6 +15,12 @@ import (
 // by.
 const knativeVersion = "v0.50.0"
 
+// versionLine says in a line which unip it is.
+func versionLine(build release.Build) string {
+	return fmt.Sprintf("unip %s (commit %s, %s, Knative API %s)", build.Version, build.Commit, runtime.Version(),
+		knativeVersion)
+}
+
 func versionCommand(build release.Build) *cobra.Command {
 	var format option.Format
 	c := &cobra.Command{
@@ -34,9 +40,7 @@ func versionCommand(build release.Build) *cobra.Command {
 			if format.JSON() {
 				return output.WriteJSON(c.OutOrStdout(), v)
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "unip %s (commit %s, %s, Knative API %s)\n", v.Version, v.Commit,
-				v.Go,
-				v.Knative)
+			_, err := fmt.Fprintln(c.OutOrStdout(), versionLine(build))
 			return err
 		},
 	}

@@ -1,9 +1,10 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,58 +18,96 @@ import (
 	"github.com/unip-knative/unip/eventing/record"
 )
 
-// watchEvery is how often a run that is watched is asked for.
-const watchEvery = time.Second
+const (
+	// watchEvery is how often what is watched is asked for.
+	watchEvery = time.Second
+	// patience is how long a module that has answered before may be away.
+	patience = 10 * time.Minute
+)
 
-// watchRun shows a run until it ends: drawn anew in a terminal, else a line per change of a stage.
-func watchRun(c *cobra.Command, format *option.Format, m *gateway.Client, id string) error {
-	show := showChanges(c.OutOrStdout())
-	switch {
-	case format.JSON():
-		show = func(record.Run) {}
-	case output.IsTerminal(c.OutOrStdout()):
-		show = drawAnew(c.OutOrStdout())
-	}
+// watch asks again and again, until told says that this was all. A module that has answered before
+// may be away for a while.
+func watch[T any](ctx context.Context, stderr io.Writer, answered bool, ask func(context.Context) (T, error),
+	told func(T) (done bool, err error)) error {
+	var away time.Time // since when it is
 	for {
-		run, err := m.Run(c.Context(), id)
-		if err != nil {
+		now := time.Now()
+		next := watchEvery
+		answer, err := ask(ctx)
+		switch {
+		case err == nil:
+			answered, away = true, time.Time{}
+			if done, err := told(answer); done || err != nil {
+				return err
+			}
+		case !answered || !gateway.Passes(err) || ctx.Err() != nil || !away.IsZero() && now.Sub(away) > patience:
 			return asRefused(err)
+		default:
+			if away.IsZero() {
+				away = now
+				fmt.Fprintf(stderr, "%s; asking again, for %s at the most\n", printable.Line(err.Error()), patience)
+			}
+			var e *gateway.Error
+			if errors.As(err, &e) {
+				next = min(max(next, e.RetryAfter), maxRetryAfter)
+			}
 		}
-		show(run)
-		if run.Status.Done() {
-			return finishWatch(c.OutOrStdout(), format, run)
-		}
-		if err := pause(c.Context(), watchEvery); err != nil {
+		if err := pause(ctx, next); err != nil {
 			return err
 		}
 	}
 }
 
-// drawAnew draws a run over the drawing before.
-func drawAnew(w io.Writer) func(record.Run) {
-	lines := 0
-	return func(run record.Run) {
-		text := output.RunTree(run, time.Now())
-		if lines > 0 {
-			fmt.Fprintf(w, "\x1b[%dA\x1b[J", lines)
-		}
-		fmt.Fprint(w, text)
-		lines = strings.Count(text, "\n")
+// watchRun shows a run until it ends: drawn anew on a terminal, else a line per change of a stage.
+// known: the module has told of the run already.
+func watchRun(c *cobra.Command, format *option.Format, m *gateway.Client, id string, known bool) error {
+	var last record.Run
+	ask := func(ctx context.Context) (record.Run, error) { return m.Run(ctx, id) }
+	show := showChanges(c.OutOrStdout())
+	screen := output.NewScreen(c.OutOrStdout())
+	switch {
+	case format.JSON():
+		show = func(record.Run) error { return nil }
+	case screen != nil:
+		show = func(run record.Run) error { return screen.Show(output.RunTree(run, time.Now())) }
 	}
+	err := watch(c.Context(), c.ErrOrStderr(), known, ask, func(run record.Run) (bool, error) {
+		last = run
+		if run.Status.Done() {
+			return true, nil
+		}
+		return false, show(run)
+	})
+	if screen != nil && !format.JSON() && last.ID != "" {
+		err = errors.Join(err, screen.Close(output.RunTree(last, time.Now())))
+	} else if last.ID != "" {
+		err = errors.Join(err, show(last))
+	}
+	if isCancelled(err) {
+		fmt.Fprintf(c.ErrOrStderr(), "run %s goes on: `unip runs %[1]s -f` shows it, `unip cancel %[1]s` ends it\n",
+			printable.Line(id))
+	}
+	if err != nil {
+		return err
+	}
+	return finishWatch(c.OutOrStdout(), format, last)
 }
 
 // showChanges writes a line for each stage that is in another state than before.
-func showChanges(w io.Writer) func(record.Run) {
+func showChanges(w io.Writer) func(record.Run) error {
 	states := map[string]runtimev1.State{}
-	return func(run record.Run) {
+	return func(run record.Run) error {
 		for _, st := range run.Stages {
 			if states[st.Name] != st.Status && st.Status != runtimev1.Pending {
-				fmt.Fprintf(w, "%s  %s  %s  %s\n",
+				if _, err := fmt.Fprintf(w, "%s  %s  %s  %s\n",
 					time.Now().Format("15:04:05"), printable.Line(st.Name), printable.Line(string(st.Status)),
-					printable.Line(st.Message))
+					printable.Line(st.Message)); err != nil {
+					return err
+				}
 			}
 			states[st.Name] = st.Status
 		}
+		return nil
 	}
 }
 
@@ -81,7 +120,8 @@ func finishWatch(w io.Writer, format *option.Format, run record.Run) error {
 		}
 	}
 	if run.Status != runtimev1.Succeeded {
-		return exit.Errorf(exit.RunFailed, "run %s is %s: %s", run.ID, run.Status, printable.Line(run.Message))
+		return exit.Errorf(exit.RunFailed, "run %s is %s: %s", printable.Line(run.ID), run.Status,
+			printable.Line(run.Message))
 	}
 	return nil
 }

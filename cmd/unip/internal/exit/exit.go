@@ -16,6 +16,9 @@ const (
 	No                     // the answer to what was given or asked is no; the program itself works
 	WrongUsage             // the command line is wrong, nothing was done
 	Broken                 // the cluster, the module, the network or unip itself failed
+
+	// Stopped is what shells know a command by that a signal has ended.
+	Stopped Code = 130
 )
 
 // Reason is why a command ended.
@@ -32,6 +35,7 @@ const (
 	NotServable        // the function cannot be started here
 	UsageWrong
 	Failed
+	Interrupted // by a signal, before it was done
 )
 
 // reasons are what each Reason means to the caller, and its code.
@@ -49,6 +53,7 @@ var reasons = [...]struct {
 	UsageWrong:  {WrongUsage, "the command line is wrong; nothing was done"},
 	Failed: {Broken, "anything else: the cluster, the module, the network or unip itself failed; " +
 		"for `diff`, wrong manifests too"},
+	Interrupted: {Stopped, "Ctrl-C, or another signal, before it was done"},
 }
 
 // Reasons lists all reasons, by their codes.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/record"
 )
 
@@ -32,7 +34,13 @@ type Client struct {
 	// Host overrides the HTTP Host header, for a cluster whose names are not in DNS.
 	Host string
 	HTTP *http.Client
+	// Slow is called when an answer has not begun after a while: the module may have to wake up. nil
+	// is not.
+	Slow func()
 }
+
+// slowAfter is when an answer is slow.
+const slowAfter = 2 * time.Second
 
 // Error is an answer that says no (RFC 9457).
 type Error struct {
@@ -52,14 +60,30 @@ type Fault struct {
 	Detail  string `json:"detail"`
 }
 
+// Error is one line, in printable characters.
 func (e *Error) Error() string {
+	text := http.StatusText(e.Status)
 	switch {
 	case e.Detail != "" && e.Title != "":
-		return fmt.Sprintf("%s: %s (%d)", e.Title, e.Detail, e.Status)
+		text = e.Title + ": " + e.Detail
 	case e.Title+e.Detail != "":
-		return fmt.Sprintf("%s%s (%d)", e.Title, e.Detail, e.Status)
+		text = e.Title + e.Detail
 	}
-	return fmt.Sprintf("%s (%d)", http.StatusText(e.Status), e.Status)
+	return fmt.Sprintf("%s (%d)", printable.Line(text), e.Status)
+}
+
+// Passes reports that the same call may be answered later: the module is starting, busy, or not
+// reached.
+func Passes(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err != nil && !errors.Is(err, context.Canceled)
+	}
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }
 
 // call makes one call below the module's URL; path is escaped. The body of a good answer is the
@@ -106,6 +130,10 @@ func (c *Client) send(
 	}
 	if c.Host != "" {
 		req.Host = c.Host
+	}
+	if c.Slow != nil {
+		slow := time.AfterFunc(slowAfter, c.Slow)
+		defer slow.Stop()
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
@@ -174,7 +202,7 @@ type File struct {
 	Size         int64     `json:"size"`
 	ETag         string    `json:"etag"`
 	ContentType  string    `json:"content_type,omitempty"`
-	LastModified time.Time `json:"last_modified"`
+	LastModified time.Time `json:"last_modified,omitzero"`
 	Get          string    `json:"presigned_get_url,omitempty"`
 	Put          string    `json:"presigned_put_url,omitempty"`
 	Expires      time.Time `json:"expires_at,omitzero"`
@@ -217,6 +245,39 @@ func (c *Client) List(ctx context.Context, path, next string) (Listing, error) {
 	return l, c.callJSON(ctx, http.MethodGet, "/files/"+escape(path), q, nil, &l, nil)
 }
 
+// Box is a box of the module.
+type Box struct {
+	Name     string `json:"name"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+// Boxes gives the module's boxes.
+func (c *Client) Boxes(ctx context.Context) ([]Box, error) {
+	a := struct {
+		Boxes []Box `json:"boxes"`
+	}{[]Box{}}
+	err := c.callJSON(ctx, http.MethodGet, "/files/", nil, nil, &a, nil)
+	return a.Boxes, err
+}
+
+// Pipeline is a pipeline of the module.
+type Pipeline struct {
+	Name         string   `json:"name"`
+	Inputs       []string `json:"inputs"`
+	Outputs      []string `json:"outputs"`
+	Stages       []string `json:"stages"`
+	ContinueWith string   `json:"continue_with,omitempty"`
+}
+
+// Pipelines gives the module's pipelines.
+func (c *Client) Pipelines(ctx context.Context) ([]Pipeline, error) {
+	a := struct {
+		Pipelines []Pipeline `json:"pipelines"`
+	}{[]Pipeline{}}
+	err := c.callJSON(ctx, http.MethodGet, "/pipelines", nil, nil, &a, nil)
+	return a.Pipelines, err
+}
+
 // Remove deletes a file, or all of a group.
 func (c *Client) Remove(ctx context.Context, path string) error {
 	for {
@@ -242,6 +303,9 @@ func (c *Client) Start(
 	body := map[string]any{"inputs": inputs, "outputs": outputs}
 	return r, c.callJSON(ctx, http.MethodPost, "/"+escape(strings.Trim(path, "/"))+"/run", nil, body, &r, h)
 }
+
+// MaxRuns is how many runs one page has at the most.
+const MaxRuns = 500
 
 // Runs gives one page of the caller's runs, newest first.
 func (c *Client) Runs(
@@ -275,16 +339,19 @@ func (c *Client) Cancel(ctx context.Context, id string) (record.Run, error) {
 	return r, c.callJSON(ctx, http.MethodPost, "/pipelines/runs/"+escape(id)+"/cancel", nil, nil, &r, nil)
 }
 
-// Logs streams the log of one stage, or of all; the stream is the caller's to close.
-func (c *Client) Logs(ctx context.Context, id, stage string, follow bool) (io.ReadCloser, error) {
-	q := url.Values{}
-	if stage != "" {
-		q.Set("stage", stage)
+// Log streams what an attempt of a stage has written; the stream is the caller's to close. With follow
+// it goes on until the attempt has ended; the gateway ends it after 9 minutes in any case.
+func (c *Client) Log(ctx context.Context, id, stage string, attempt int, follow bool) (io.ReadCloser, error) {
+	q := url.Values{"stage": {stage}}
+	if attempt > 0 {
+		q.Set("attempt", strconv.Itoa(attempt))
 	}
 	if follow {
 		q.Set("follow", "true")
 	}
-	res, err := c.call(ctx, http.MethodGet, "/pipelines/runs/"+escape(id)+"/logs", q, nil, nil)
+	quiet := *c
+	quiet.Slow = nil // nothing may be written for long
+	res, err := quiet.call(ctx, http.MethodGet, "/pipelines/runs/"+escape(id)+"/logs", q, nil, nil)
 	if err != nil {
 		return nil, err
 	}

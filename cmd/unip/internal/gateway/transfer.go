@@ -5,37 +5,44 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
+	"strings"
+
+	"github.com/unip-knative/unip/eventing/media"
 )
 
-// Upload writes size bytes of body to a link that PutLink gave. Progress is told of the bytes sent
-// so far.
-func (c *Client) Upload(ctx context.Context, link string, body io.Reader, size int64, progress func(int64)) error {
+// Upload writes size bytes of body to a link that PutLink gave, as a file of a name, which says its
+// type. Progress is told of bytes as they go. It gives the ETag.
+func (c *Client) Upload(ctx context.Context, link, name string, body io.Reader, size int64, progress func(int64)) (
+	etag string, err error,
+) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, link, &counter{Reader: body, told: progress})
 	if err != nil {
-		return err
+		return "", withoutURL(err)
 	}
 	if req.ContentLength = size; size == 0 {
 		req.Body = http.NoBody
 	}
+	req.Header.Set("Content-Type", media.Of("", name))
 	res, err := c.HTTP.Do(req)
 	if err != nil {
-		return withoutURL(err)
+		return "", withoutURL(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 300 {
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 2<<10))
-		return fmt.Errorf("the storage refuses the file: %s: %s", res.Status, b)
+		b, err := io.ReadAll(io.LimitReader(res.Body, 2<<10))
+		if err != nil {
+			return "", fmt.Errorf("the storage refuses the file: %s, and its answer broke off: %w", res.Status, err)
+		}
+		return "", fmt.Errorf("the storage refuses the file: %s: %s", res.Status, b)
 	}
-	return nil
+	return strings.Trim(res.Header.Get("ETag"), `"`), nil
 }
 
-// Download fetches a link that Stat gave into a file, which appears only when it is whole.
-func (c *Client) Download(ctx context.Context, link, to string, progress func(int64)) (err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+// Download fetches a link that Stat gave. Progress is told of bytes as they come.
+func (c *Client) Download(ctx context.Context, link string, to io.Writer, progress func(int64)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, http.NoBody)
 	if err != nil {
-		return err
+		return withoutURL(err)
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
@@ -45,30 +52,11 @@ func (c *Client) Download(ctx context.Context, link, to string, progress func(in
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("the storage refuses to give the file: %s", res.Status)
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
-	if err != nil {
-		return err
+	n, err := io.Copy(to, &counter{Reader: res.Body, told: progress})
+	if err == nil && res.ContentLength >= 0 && n != res.ContentLength {
+		err = fmt.Errorf("the file broke off after %d of %d bytes", n, res.ContentLength)
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	n, err := io.Copy(f, &counter{Reader: res.Body, told: progress})
-	if err != nil {
-		return err
-	}
-	if res.ContentLength >= 0 && n != res.ContentLength {
-		return fmt.Errorf("the file broke off after %d of %d bytes", n, res.ContentLength)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), to)
+	return err
 }
 
 // withoutURL keeps a presigned link, which is as good as a password, out of messages.
@@ -82,15 +70,13 @@ func withoutURL(err error) error {
 
 type counter struct {
 	io.Reader
-	n    int64
 	told func(int64)
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.Reader.Read(b)
-	c.n += int64(n)
 	if c.told != nil {
-		c.told(c.n)
+		c.told(int64(n))
 	}
 	return n, err
 }

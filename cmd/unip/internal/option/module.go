@@ -3,10 +3,12 @@ package option
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,8 +46,25 @@ func (r *Module) AddFlags(c *cobra.Command) {
 	r.Output.AddTo(c, f, "json gives the answer as data", "", "json")
 }
 
-// Client is the module's client.
+// Client is the module's client. What it has to say goes to standard error.
 func (r *Module) Client() (*gateway.Client, error) {
+	m, err := r.QuietClient()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		return nil, err
+	}
+	r.WarnIfReadable(u, m)
+	m.Slow = sync.OnceFunc(func() {
+		fmt.Fprintln(r.command.ErrOrStderr(), "waiting for the module, which may have to wake up …")
+	})
+	return m, nil
+}
+
+// QuietClient is the module's client, which says nothing.
+func (r *Module) QuietClient() (*gateway.Client, error) {
 	if err := r.Output.Check(); err != nil {
 		return nil, err
 	}
@@ -59,6 +78,20 @@ func (r *Module) Client() (*gateway.Client, error) {
 	}
 	m.HTTP = HTTPClient(10 * time.Minute) // a gateway that wakes up, a storage that takes a large file
 	return m, nil
+}
+
+// WarnIfReadable says that what is secret goes over the network as it is.
+func (r *Module) WarnIfReadable(u *url.URL, m *gateway.Client) {
+	if u.Scheme == "http" && (m.Token != "" || m.User != "") && !isLoopback(u.Hostname()) {
+		fmt.Fprintf(r.command.ErrOrStderr(),
+			"warning: everybody on the way to %s can read your password or token: the URL is http, not https\n", u.Host)
+	}
+}
+
+// isLoopback reports that a host is this machine.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }
 
 // HTTPClient waits so long for the header of an answer; 0 is without end.

@@ -21,3 +21,15 @@ func WriteJSON(w io.Writer, v any) error {
 	_, err := w.Write(printable.JSON(b.Bytes()))
 	return err
 }
+
+// WriteJSONLine writes v on one line, in printable characters.
+func WriteJSONLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(printable.JSON(b.Bytes()))
+	return err
+}

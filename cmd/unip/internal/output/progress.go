@@ -3,22 +3,65 @@ package output
 import (
 	"fmt"
 	"io"
+	"os"
+	"sync"
 	"time"
+
+	"github.com/mattn/go-runewidth"
 
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
-// Progress tells on w how far a transfer of total bytes is: at most twice a second, once it takes
-// longer than two seconds. What it returns is called with the bytes so far.
+const (
+	// quietFor is how long a transfer takes before its progress is told.
+	quietFor = 2 * time.Second
+	// told on a terminal, and elsewhere, where each time is a line.
+	redrawn, written = 200 * time.Millisecond, 5 * time.Second
+)
+
+// Progress tells how far a transfer of total bytes is, once it takes longer than a moment: on a
+// terminal in one line, elsewhere on w in a line now and then. What it returns is called with the
+// number of bytes that have gone since it was called before, by any goroutine.
 func Progress(w io.Writer, name string, total int64) func(int64) {
-	began, last := time.Now(), time.Now()
-	return func(n int64) {
-		now := time.Now()
-		if now.Sub(began) < 2*time.Second || (now.Sub(last) < 500*time.Millisecond && n < total) {
-			return
-		}
-		last = now
-		rate := float64(n) / now.Sub(began).Seconds()
-		fmt.Fprintf(w, "%s: %s of %s, %s/s\n", printable.Line(name), Size(n), Size(total), Size(int64(rate)))
+	p := &progress{w: w, every: written, name: printable.Line(name), total: total, began: time.Now()}
+	if IsTerminal(os.Stderr) {
+		p.w, p.terminal, p.every = os.Stderr, os.Stderr, redrawn
 	}
+	return p.add
+}
+
+type progress struct {
+	w        io.Writer
+	terminal *os.File // nil: there is none
+	every    time.Duration
+	name     string
+	total    int64
+	began    time.Time
+
+	mu   sync.Mutex
+	last time.Time
+	n    int64
+}
+
+func (p *progress) add(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n += n
+	now := time.Now()
+	done := p.n >= p.total
+	if now.Sub(p.began) < quietFor || now.Sub(p.last) < p.every && !done || n == 0 {
+		return
+	}
+	p.last = now
+	rate := float64(p.n) / now.Sub(p.began).Seconds()
+	text := fmt.Sprintf("%s: %s of %s, %s/s", p.name, Size(p.n), Size(p.total), Size(int64(rate)))
+	end := "\n"
+	if p.terminal != nil {
+		width, _ := size(p.terminal)
+		text = "\r" + runewidth.TruncateLeft(text, max(runewidth.StringWidth(text)-width+1, 0), "") + eraseRight
+		if !done {
+			end = ""
+		}
+	}
+	fmt.Fprint(p.w, text+end)
 }

@@ -5,15 +5,24 @@ import (
 	"time"
 )
 
-// Size is a number of bytes for people, rounded down to a whole unit.
+// Size is a number of bytes for people, rounded down: to a tenth where a whole unit says little.
 func Size(n int64) string {
-	for _, unit := range []string{"B", "KiB", "MiB"} {
-		if n < 1<<10 {
-			return fmt.Sprintf("%d %s", n, unit)
-		}
-		n >>= 10
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
 	}
-	return fmt.Sprintf("%d GiB", n)
+	units := []string{"KiB", "MiB", "GiB", "TiB"}
+	tenths := n * 10 >> 10
+	if n > 1<<53 {
+		tenths = n >> 10 * 10
+	}
+	i := 0
+	for ; tenths >= 10<<10 && i < len(units)-1; i++ {
+		tenths >>= 10
+	}
+	if i < 2 && tenths >= 100 || tenths%10 == 0 { // from GiB on a tenth is much, whatever stands before it
+		return fmt.Sprintf("%d %s", tenths/10, units[i])
+	}
+	return fmt.Sprintf("%d.%d %s", tenths/10, tenths%10, units[i])
 }
 
 // Duration is how long something has lasted that began at from; it ended at to, or goes on now

@@ -10,7 +10,8 @@ import (
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 5 << 20: "5 MiB",
-		3 << 40: "3072 GiB"} {
+		1536: "1.5 KiB", 12<<20 + 900<<10: "12 MiB", 7<<30 + 512<<20: "7.5 GiB", 12<<30 + 103<<20: "12.1 GiB",
+		1<<30 - 1: "1023 MiB", 3 << 40: "3 TiB", 1<<63 - 1: "8388607.9 TiB"} {
 		if got := output.Size(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}

@@ -7,6 +7,7 @@
 //	GET    /<box>/<group…>/         the files and groups in a group; ?limit, ?continue
 //	HEAD                            as GET, without its body: whether there is such a file
 //	DELETE /<box>/<group…>/<file>   and of a whole group
+//	GET    /                        the boxes
 //
 // A dataset is the developer's area of a box of another module: it can be read, its paths are keys,
 // and its users' files are not in it.
@@ -54,6 +55,8 @@ type Handler struct {
 	Boxes []string
 	// Links bounds the upload links of unknown size; nil does not.
 	Links *Links
+	// Dataset reports boxes that are datasets.
+	Dataset func(box string) bool
 	// Open opens a box by name.
 	Open func(box string) (*Box, error)
 }
@@ -73,6 +76,10 @@ type call struct {
 // Serve answers a call for a user; escaped is the path after the API's own, as it came: "<box>/…".
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped string) {
 	c := &call{w: w, r: r, user: user, links: h.Links}
+	if escaped == "" && r.Method == http.MethodGet {
+		c.json(http.StatusOK, map[string]any{"boxes": h.boxes()})
+		return
+	}
 	name, err := c.parse(escaped)
 	if err != nil {
 		c.refuse(problem.BadRequest, http.StatusBadRequest, "", err.Error())
@@ -107,6 +114,21 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 	default:
 		c.deleteFile()
 	}
+}
+
+// boxView is a box as the API shows it.
+type boxView struct {
+	Name     string `json:"name"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+// boxes are those of the module, by their names.
+func (h *Handler) boxes() []boxView {
+	all := []boxView{}
+	for _, name := range slices.Sorted(slices.Values(h.Boxes)) {
+		all = append(all, boxView{Name: name, ReadOnly: h.Dataset != nil && h.Dataset(name)})
+	}
+	return all
 }
 
 // parse takes the path apart. Each segment is decoded once.

@@ -141,7 +141,8 @@ func (t *Table) find(method string, segments []string, prefix string) (Match, bo
 			continue
 		}
 		rest := segments[n:]
-		found := Match{API: api, Upstream: "/" + strings.Join(rest, "/"), Prefix: prefix + "/" + api.Path}
+		found := Match{API: api, Upstream: "/" + strings.Join(rest, "/"),
+			Prefix: prefix + "/" + strings.Join(segments[:n], "/")}
 		for _, p := range patterns[api.Kind] {
 			named, ok := p.match(rest)
 			if !ok {

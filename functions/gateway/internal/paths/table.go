@@ -45,11 +45,22 @@ func New(file routes.File, namespace, prefix string) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	t.addUsualPath()
 	return t, nil
 }
 
 // Origins are the sites whose pages may call an API.
 func (t *Table) Origins(a routes.API) *origins.Sites { return t.origins[a.Path] }
+
+// addUsualPath lets the pipelines API answer at its usual path as well, where no other API is: so
+// programs find runs without being told where.
+func (t *Table) addUsualPath() {
+	if _, taken := t.byPath[routes.KindPipelines]; !taken {
+		if api, published := t.byPath[t.RunsPath()]; published {
+			t.byPath[routes.KindPipelines] = api
+		}
+	}
+}
 
 // APIs is all of them, in the file's order.
 func (t *Table) APIs() []routes.API { return t.file.APIs }

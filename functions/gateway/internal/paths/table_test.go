@@ -114,6 +114,29 @@ func TestWrongRoutesMakeNoTable(t *testing.T) {
 	}
 }
 
+// The pipelines API is at its usual path too, unless another API is there.
+func TestUsualPathOfRuns(t *testing.T) {
+	t.Parallel()
+	const other = `{"name":"odd","kind":"mlComponent","path":"pipelines","target":"odd","timeoutSeconds":1},`
+	for name, tc := range map[string]struct{ apis, want string }{
+		"elsewhere": {"", "runs"}, "taken": {other, ""},
+	} {
+		table, err := parse(`{"apis":[` + tc.apis + `{"name":"runs","kind":"pipelines","path":"lab/runs"}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{"/lab/runs/runs/a": "runs", "/pipelines/runs/a": tc.want} {
+			m, ok := table.Find("GET", "/pu-ann"+path)
+			if ok != (want != "") || m.API.Name != want || ok && m.Prefix+m.Upstream != "/pu-ann"+path {
+				t.Errorf("%s: %s: %+v", name, path, m)
+			}
+		}
+		if table.RunsPath() != "lab/runs" {
+			t.Errorf("%s: runs are told to be at %s", name, table.RunsPath())
+		}
+	}
+}
+
 // In a module whose objects have been prefixed, targets and boxes have the prefix, and paths do
 // not.
 func TestPrefix(t *testing.T) {

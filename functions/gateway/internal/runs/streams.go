@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -68,7 +69,8 @@ func (s *streams) open(w http.ResponseWriter, r *http.Request, user string) (end
 }
 
 // Logs streams the log of one stage, or of all that have begun, each after a line "==> stage <==".
-// With ?follow=true it goes on until the stages have ended, at most patience.
+// With ?follow=true it goes on until the stages have ended, at most patience. ?attempt=N of one stage
+// is what that attempt has written; without it, the last one in which the user's container ran.
 func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) {
 	run := h.runOf(w, r, user, id)
 	if run == nil {
@@ -79,6 +81,15 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such stage",
 			fmt.Sprintf("the run has no stage %q", name))
 		return
+	}
+	attempt := 0
+	if s := r.URL.Query().Get("attempt"); s != "" {
+		var err error
+		if attempt, err = strconv.Atoi(s); err != nil || name == "" || attempt < 1 || attempt > stageOf(run, name).Attempt {
+			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such attempt",
+				fmt.Sprintf("there is no attempt %q of a stage %q", s, name))
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -94,6 +105,9 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 	defer cancel()
 	w.WriteHeader(http.StatusOK)
 	out := flushing{w, http.NewResponseController(w)}
+	if _, err := out.Write(nil); err != nil { // a log may have nothing to say for long
+		return
+	}
 	told := map[string]bool{}
 	for {
 		for i := range run.Status.Stages {
@@ -105,7 +119,7 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 			if name == "" {
 				_, _ = fmt.Fprintf(out, "==> %s <==\n", st.Name)
 			}
-			if err := h.copyLog(ctx, out, run, st, follow); err != nil && ctx.Err() == nil {
+			if err := h.copyLog(ctx, out, run, ofAttempt(st, attempt), follow); err != nil && ctx.Err() == nil {
 				_, _ = fmt.Fprintf(out, "(the log cannot be read now)\n")
 			}
 		}
@@ -118,6 +132,19 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 		}
 		run = next
 	}
+}
+
+// ofAttempt is a stage whose log is that of one attempt; 0 is the stage as it is.
+func ofAttempt(st *runtimev1.StageStatus, attempt int) *runtimev1.StageStatus {
+	if attempt == 0 || attempt == st.LogAttempt() {
+		return st
+	}
+	of := st.DeepCopy()
+	of.RanAttempt = attempt
+	if attempt < st.Attempt {
+		of.State = runtimev1.Failed // whatever has become of the stage since
+	}
+	return of
 }
 
 func stageOf(run *runtimev1.PipelineRun, name string) *runtimev1.StageStatus {

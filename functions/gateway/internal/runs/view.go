@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -58,7 +59,20 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 			fmt.Sprintf("pipeline: %q cannot be the name of a pipeline", p))
 		return
 	}
+	if s := q.Get("status"); s != "" && !slices.Contains(states, s) {
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "",
+			fmt.Sprintf("status: %q is no state of a run; there are: %s", s, strings.Join(states, ", ")))
+		return
+	}
 	all, err := h.Store.Runs(r.Context(), q.Get("pipeline"))
+	if err == nil && len(all) == 0 && q.Get("pipeline") != "" {
+		var there bool
+		if there, err = h.knows(r.Context(), q.Get("pipeline")); err == nil && !there {
+			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such pipeline",
+				fmt.Sprintf("the module has no pipeline %q", q.Get("pipeline")))
+			return
+		}
+	}
 	if err != nil {
 		unavailable(w, r, err)
 		return
@@ -85,6 +99,16 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		last = rank(&runs[i])
 	}
 	writeJSON(w, http.StatusOK, page)
+}
+
+// states are those that a run can be in.
+var states = []string{string(runtimev1.Pending), string(runtimev1.Running), string(runtimev1.Succeeded),
+	string(runtimev1.Failed), string(runtimev1.Cancelled)}
+
+// knows reports that the module has a pipeline.
+func (h *Handler) knows(ctx context.Context, name string) (bool, error) {
+	all, err := h.Store.Pipelines(ctx)
+	return slices.ContainsFunc(all, func(p runtimev1.Pipeline) bool { return p.Name == name }), err
 }
 
 // rank orders runs by their birth, and those of one second by name.
