@@ -99,7 +99,8 @@ func twoRuns(t *testing.T) *memory.Store {
 		run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: id, CreationTimestamp: metav1.NewTime(began)}}
 		run.Spec.User, run.Spec.Pipeline = users.Anonymous, "train"
 		run.Status.State, run.Status.Message = runtimev1.Failed, "no rows"
-		run.Status.StartTime, run.Status.CompletionTime = new(metav1.NewTime(began)), new(metav1.NewTime(began.Add(5*time.Second)))
+		run.Status.StartTime = new(metav1.NewTime(began))
+		run.Status.CompletionTime = new(metav1.NewTime(began.Add(5 * time.Second)))
 		run.Status.Stages = []runtimev1.StageStatus{{Name: "fit", State: runtimev1.Failed, Attempt: 1,
 			StartTime: new(metav1.NewMicroTime(began))}}
 		if id == "done" {

@@ -121,6 +121,7 @@ func scripts(t *testing.T, p testscript.Params, env ...string) {
 	t.Cleanup(images.Close)
 	env = append(env, "REGISTRY="+images.Listener.Addr().String(), "HTTPS_PROXY=http://127.0.0.1:1")
 	p.RequireExplicitExec = true
+	p.ContinueOnError = true
 	p.Setup = func(e *testscript.Env) error {
 		port := strconv.Itoa(freeport.Find(t))
 		e.Vars = append(e.Vars, append(env, "EXAMPLES="+examples, "HOME="+e.WorkDir, "PORT="+port)...)

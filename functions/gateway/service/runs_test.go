@@ -178,7 +178,7 @@ func TestLogsOfAttempts(t *testing.T) {
 		"/pipelines/runs/train-1/logs?stage=fit&attempt=-1": "404",
 		"/pipelines/runs/train-1/logs?stage=fit&attempt=x":  "404",
 		"/pipelines/runs/train-1/logs?attempt=1":            "404",
-		"/pipelines/runs?status=Runing":                     "400",
+		"/pipelines/runs?status=Runs":                       "400",
 		"/pipelines/runs?status=Cancelled":                  `200 {"runs":[]}` + "\n",
 		"/pipelines/runs?pipeline=train":                    `200 {"runs":[]}` + "\n", // there is such a pipeline
 		"/pipelines/runs?pipeline=trian":                    "404",

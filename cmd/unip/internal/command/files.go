@@ -151,9 +151,10 @@ not keep back the others. With -o json the files that were stored are data.`,
 			if err != nil {
 				return exit.Because(exit.InputWrong, err)
 			}
-			return transferAll(c, &o.Output, to, all, func(ctx context.Context, t *transfer, progress func(int64)) error {
+			put := func(ctx context.Context, t *transfer, progress func(int64)) error {
 				return putFile(ctx, m, t, overwrite, progress)
-			})
+			}
+			return transferAll(c, &o.Output, to, all, put)
 		},
 	}
 	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace a file that exists")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -299,14 +300,14 @@ func (w *logWriter) writeLines(name logName, text []byte) error {
 	if w.rests == nil {
 		w.rests = map[logName][]byte{}
 	}
-	rest := append(w.rests[name], text...)
+	rest := slices.Concat(w.rests[name], text)
 	for {
 		i := bytes.IndexByte(rest, '\n') + 1
 		if i == 0 && len(rest) > maxLine {
 			i = maxLine
 		}
 		if i == 0 {
-			w.rests[name] = bytes.Clone(rest)
+			w.rests[name] = rest
 			return nil
 		}
 		if err := w.writeLine(name, rest[:i]); err != nil {

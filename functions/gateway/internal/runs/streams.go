@@ -84,8 +84,8 @@ func (h *Handler) Logs(w http.ResponseWriter, r *http.Request, user, id string) 
 	}
 	attempt := 0
 	if s := r.URL.Query().Get("attempt"); s != "" {
-		var err error
-		if attempt, err = strconv.Atoi(s); err != nil || name == "" || attempt < 1 || attempt > stageOf(run, name).Attempt {
+		n, err := strconv.Atoi(s)
+		if attempt = n; err != nil || name == "" || n < 1 || n > stageOf(run, name).Attempt {
 			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such attempt",
 				fmt.Sprintf("there is no attempt %q of a stage %q", s, name))
 			return
