@@ -100,7 +100,8 @@ func TestImagesAreBuilt(t *testing.T) {
 		Layers   int
 		Findings []struct{ Path string }
 	}
-	if err := json.Unmarshal([]byte(r.run(t, program, "doctor", "--image", deployed, "-o", "json")), &report); err != nil {
+	found := r.run(t, program, "doctor", "--image", deployed, "-o", "json")
+	if err := json.Unmarshal([]byte(found), &report); err != nil {
 		t.Fatal(err)
 	}
 	if report.Layers == 0 || len(report.Findings) > 0 {

@@ -81,7 +81,7 @@ func TestUserRunsInGeneral(t *testing.T) {
 		{"POST", "ann", "inner/run/x", code, nil, []int{404}},
 		{"POST", "bob", "inner/run", code, nil, []int{401}}, // a user of the general API, and not of this one
 		{"POST", "bob", "unheard/run", "{}", nil, []int{404}},
-		{"POST", "ann", "inner/run", `{"inputs":{"notes":"` + annsFile + `"}}`, nil, []int{400}}, // an internal variable
+		{"POST", "ann", "inner/run", `{"inputs":{"notes":"` + annsFile + `"}}`, nil, []int{400}}, // internal
 		{"POST", "ann", "inner/run", `{"inputs":{"code":"` + annsFile + `","notes":"userdata/in/"}}`, nil, []int{400}},
 		{"POST", "ann", "inner/run", `{"inputs":{"code":"` + annsFile + `"},"outputs":{"notes":"userdata/out/"}}`, nil,
 			[]int{400}},
