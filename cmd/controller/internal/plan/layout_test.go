@@ -84,12 +84,6 @@ func TestDefaultPlaces(t *testing.T) {
 			"table": "/unip/data/table/t.csv ", "base": "/weights/base/resnet.pt /weights",
 			"model": "/visitors/models /visitors", "log": "/visitors/train/run-1/log /visitors",
 		}, []string{"colon"}},
-		"a long name": {one(), func(r *runtimev1.PipelineRun) {
-			r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata/g/" + strings.Repeat("n", 256) + "/t.csv"}
-		}, map[string]string{
-			"table": "/unip/data/table/t.csv ", "base": "/weights/base/resnet.pt /weights",
-			"model": "/visitors/models /visitors", "log": "/visitors/train/run-1/log /visitors",
-		}, []string{"longer than 255"}},
 		"a Pipeline made by hand": {one(mounted(runtimev1.Mount{Box: "userdata", Path: "users", MountPath: "/"},
 			runtimev1.Mount{Box: "weights", MountPath: "/usr/lib"})), nil, map[string]string{
 			"table": "/unip/data/table/t.csv ", "base": "/unip/data/base/resnet.pt ", "model": "/unip/data/model ",
