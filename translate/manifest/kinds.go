@@ -371,8 +371,8 @@ type OIDC struct {
 	// Groups: Groups of the issuer whose members may call, as the token spells them. Default: none.
 	// Becomes: likewise. Constraint: 1 to 1000, each once.
 	Groups []Text `yaml:"groups"`
-	// GroupsClaim: The claim with the list of a user's groups, at the top of the token; one that is
-	// no list of texts is no group. Default: groups. Constraint: with groups.
+	// GroupsClaim: The claim with the list of a user's groups, by its name or its way through objects
+	// (realm_access.roles); one that is no list of texts is no group. Default: groups. Constraint: with groups.
 	GroupsClaim Text `yaml:"groupsClaim"`
 	// IdentityPassThrough: As above.
 	IdentityPassThrough *bool `yaml:"identityPassThrough"`

@@ -59,6 +59,8 @@ type scope struct {
 	// scalings are what ScalingConfigs say of components, by their names.
 	scalings map[string]scalingRule
 	pinned   bool
+	// watchers are all on-upload rules that were decided so far.
+	watchers []watcher
 }
 
 // Decide decides a module that has been read; found are the findings of that. All findings come
@@ -92,6 +94,7 @@ func Decide(
 	}
 	pipelines, chains := decidePipelines(s)
 	m.Pipelines = pipelines
+	checkCircles(s)
 	m.APIs = decideAPIs(s, m.Components, chains)
 	m.Storage = storageOf(m)
 	checkUsers(s, m)

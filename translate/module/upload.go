@@ -59,7 +59,9 @@ func (u upload) decide(spec *runtimev1.PipelineSpec) runtimev1.UploadRule {
 				runtimev1.UploadOutput{Variable: name, Box: p.Box, Path: p.Path, Developer: p.Developer})
 		}
 	}
-	u.checkLoop(out, spec)
+	w := watcher{u, out, u.leaves(out, spec)}
+	w.checkLoop()
+	u.watchers = append(u.watchers, w)
 	return out
 }
 
@@ -143,44 +145,4 @@ func (u upload) output(name, text string) (databox.Place, bool) {
 		return p, true
 	}
 	return p, false
-}
-
-// checkLoop finds rules whose runs would start themselves again: by what they leave among the
-// user's files, in the folders that the rule names or, without a name, in <pipeline>/<run>/ of the
-// pipeline's default box, where a run.json always goes.
-func (u upload) checkLoop(rule runtimev1.UploadRule, spec *runtimev1.PipelineSpec) {
-	for _, o := range rule.Outputs {
-		if !o.Developer && o.Box == rule.Box && strings.HasPrefix(o.Path, rule.Prefix) {
-			u.wrong(": a run would start itself again: its output goes to %s/%s, which the rule watches; "+
-				"give the rule a prefix of its own, like incoming/", o.Box, o.Path)
-			return
-		}
-	}
-	own := map[string]bool{} // which go where the pipeline says
-	for _, variable := range u.flow.Graph.Outputs() {
-		p, ok := u.flow.ownTarget(variable)
-		if _, named := u.UploadRule.Outputs[variable]; !ok || named {
-			continue
-		}
-		own[variable] = true
-		if !p.Developer && p.Box == rule.Box && strings.HasPrefix(p.Path, rule.Prefix) {
-			u.wrong(": a run would start itself again: %s goes to users/%s of %s by its mountFrom, which the rule "+
-				"watches; give the rule a prefix of its own, like incoming/", variable, p.Path, p.Box)
-			return
-		}
-	}
-	name := u.pipeline.Meta.Name.Value
-	if spec.DefaultBox != rule.Box || rule.Box == "" || !strings.HasPrefix(name+"/", rule.Prefix) {
-		return
-	}
-	left := strings.HasSuffix(name+"/run/run.json", rule.Suffix)
-	for _, variable := range u.flow.Graph.Outputs() {
-		_, named := u.UploadRule.Outputs[variable]
-		internal := len(u.flow.Readers(variable)) > 0 && !slices.Contains(spec.Kept, variable)
-		left = left || (!named && !own[variable] && !internal)
-	}
-	if left {
-		u.wrong(": a run would start itself again: it leaves files in %s/%s/, which the rule watches; "+
-			"give the rule a prefix of its own, like incoming/", rule.Box, name)
-	}
 }

@@ -154,10 +154,24 @@ func named(rules routes.OIDC, user string, claims map[string]json.RawMessage) bo
 		return true
 	}
 	var groups []string // a claim that is no list of texts is no group
-	if len(rules.Groups) == 0 || json.Unmarshal(claims[rules.GroupsClaim], &groups) != nil {
+	if len(rules.Groups) == 0 || json.Unmarshal(claimAt(claims, rules.GroupsClaim), &groups) != nil {
 		return false
 	}
 	return slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(rules.Groups, g) })
+}
+
+// claimAt is a claim by its name, or, where there is none of that name, by its way through objects:
+// Keycloak has roles at realm_access.roles. Nil without one.
+func claimAt(claims map[string]json.RawMessage, name string) json.RawMessage {
+	if value, ok := claims[name]; ok {
+		return value
+	}
+	outer, inner, nested := strings.Cut(name, ".")
+	var below map[string]json.RawMessage
+	if !nested || json.Unmarshal(claims[outer], &below) != nil {
+		return nil
+	}
+	return claimAt(below, inner)
 }
 
 // identity is that which the claims give.

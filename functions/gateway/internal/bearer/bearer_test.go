@@ -140,11 +140,18 @@ func TestWhoIsNamed(t *testing.T) {
 	byUser.Users = []string{"oidc:boris", "oidc:ann"}
 	byGroup.Groups, byGroup.GroupsClaim = []string{"/botanists", "admins"}, "groups"
 	byBoth.Users, byBoth.Groups, byBoth.GroupsClaim = []string{"oidc:boris"}, []string{"a"}, "https://x.example/roles"
+	byRole := rules(srv)
+	byRole.Groups, byRole.GroupsClaim = []string{"botanist"}, "realm_access.roles"
 	for name, tc := range map[string]struct {
 		rules  routes.OIDC
 		claims string
 		named  bool
 	}{
+		"by a role in an object":         {byRole, `"realm_access":{"roles":["botanist"]}`, true},
+		"by a claim with a dot":          {byRole, `"realm_access.roles":["botanist"]`, true},
+		"by the claim of that very name": {byRole, `"realm_access.roles":[],"realm_access":{"roles":["botanist"]}`, false},
+		"by an object that is a text":    {byRole, `"realm_access":"roles"`, false},
+		"by the object above":            {byRole, `"realm_access":["botanist"]`, false},
 		"nobody is named":                {rules(srv), `"groups":["x"]`, true},
 		"by the identity":                {byUser, `"groups":["x"]`, true},
 		"by a group":                     {byGroup, `"groups":["x","/botanists"]`, true},
