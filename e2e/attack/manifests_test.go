@@ -47,7 +47,7 @@ spec: {published: true, mlComponent: {name: model}, restfulApi: {path: APIPATH, 
 
 // words are those of a module that is fine.
 var words = map[string]string{
-	"IMAGE": "x/y", "ENV": "A", "SECRET": "s", "PORT": "8002", "RESOURCE": "memory", "INFERENCE": "f:f",
+	"IMAGE": "x/y", "ENV": "A", "SECRET": "s", "PORT": "8002", "RESOURCE": "cpu", "INFERENCE": "f:f",
 	"MODELPATH": "/m/model.bin", "S3PATH": "/", "MOUNTPATH": "/m", "VARIABLE": "table",
 	"MOUNTFROM": "tables/all.csv", "MOUNTTO": "/data/table", "STAGE": "prepare", "APIPATH": "model",
 	"CREDENTIALS": "users",
