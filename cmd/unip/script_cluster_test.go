@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -83,6 +84,10 @@ func TestScriptsOnACluster(t *testing.T) {
 		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: all}, env...)
 	})
 	install(t, c)
+	t.Run("terminal", func(t *testing.T) {
+		t.Parallel()
+		typePasswords(t, env)
+	})
 	t.Run("author", func(t *testing.T) {
 		scripts(t, testscript.Params{Dir: "testdata/cluster", Cmds: all}, env...)
 	})
@@ -92,4 +97,80 @@ func TestScriptsOnACluster(t *testing.T) {
 func TestScriptsWithAnEngine(t *testing.T) {
 	t.Parallel()
 	scripts(t, testscript.Params{Dir: "testdata/images", Cmds: commands()}, "PATH="+os.Getenv("PATH"))
+}
+
+// typedModule is a module with an API for users of HTTP Basic.
+const typedModule = `
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: DataBox
+metadata: {name: userdata, namespace: pu-ann-pa-typed}
+spec: {s3DefaultStorage: {}}
+---
+apiVersion: unified-platform.cs.hse.ru/v1
+kind: APIComponent
+metadata: {name: files, namespace: pu-ann-pa-typed}
+spec:
+  published: true
+  files: {}
+  restfulApi: {auth: {basic: {credentials: typed-users}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: typed-users, namespace: pu-ann-pa-typed}
+stringData: {ann: secret-of-ann}
+`
+
+// A password is typed twice, and the terminal shows nothing of it; Ctrl-C leaves no user and a terminal
+// that shows what is typed.
+func typePasswords(t *testing.T, env []string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "module.yaml")
+	if err := os.WriteFile(file, []byte(typedModule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	apply := exec.CommandContext(t.Context(), "unip", "apply", "-f", file, "--wait=false")
+	apply.Env = append(os.Environ(), env...)
+	if out, err := apply.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const secret = "typed-by-boris"
+	for name, c := range map[string]struct {
+		typed []string
+		code  int
+		said  string
+	}{
+		"twice the same": {[]string{secret + "\n", secret + "\n"}, 0, "user boris added to Secret typed-users"},
+		"two others":     {[]string{secret + "\n", "typed-by-carl\n"}, 1, "the two differ"},
+		"nothing":        {[]string{"\n", "\n"}, 1, "the password is empty"},
+	} {
+		x := openTerminalWith(t, env, 80, 24, "users", "add", "boris", "-n", "pu-ann-pa-typed")
+		for i, prompt := range []string{"password of boris: ", "password of boris, again: "} {
+			x.until(t, prompt)
+			x.untilEcho(t, false)
+			if _, err := io.WriteString(x, c.typed[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, rest := x.exit(t)
+		if code != c.code || !strings.Contains(rest, c.said) || strings.Contains(rest, "typed-by") {
+			t.Errorf("%s: exit code %d: %q", name, code, rest)
+		}
+		if c.code == 0 {
+			remove := exec.CommandContext(t.Context(), "unip", "users", "rm", "boris", "-n", "pu-ann-pa-typed")
+			remove.Env = apply.Env
+			if out, err := remove.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+	}
+	x := openTerminalWith(t, env, 80, 24, "users", "add", "boris", "-n", "pu-ann-pa-typed")
+	x.until(t, "password of boris: ")
+	x.untilEcho(t, false)
+	if _, err := io.WriteString(x, "typed-by\x03"); err != nil {
+		t.Fatal(err)
+	}
+	x.untilEcho(t, true)
+	if code, rest := x.exit(t); code != 130 || strings.Contains(rest, "typed-by") {
+		t.Errorf("Ctrl-C: exit code %d: %q", code, rest)
+	}
 }

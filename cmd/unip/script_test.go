@@ -187,6 +187,14 @@ func steers() http.Handler {
 		answer(w, map[string]any{"files": []any{map[string]any{"name": "a\nb\x1b[2J"},
 			map[string]any{"name": "a\nb\x1b[2J\u202e\u009b"}}, "file_groups": []string{"g\x1b[2J"}})
 	})
+	for group, name := range map[string]string{"up": "../x", "root": "/x", "none": ""} {
+		mux.HandleFunc("GET /ns/files/box/"+group+"/", func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, map[string]any{"files": []any{map[string]any{"name": name}}, "file_groups": []string{}})
+		})
+		mux.HandleFunc("GET /ns/files/box/folder-"+group+"/", func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, map[string]any{"files": []any{}, "file_groups": []string{name}})
+		})
+	}
 	mux.HandleFunc("POST /ns/train/run", func(w http.ResponseWriter, _ *http.Request) { answer(w, run) })
 	mux.HandleFunc("GET /ns/pipelines/runs", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"runs": []any{run}})

@@ -33,8 +33,14 @@ type terminal struct {
 // openTerminal runs unip at a terminal of a size.
 func openTerminal(t *testing.T, columns, lines uint16, args ...string) *terminal {
 	t.Helper()
+	return openTerminalWith(t, nil, columns, lines, args...)
+}
+
+// openTerminalWith does so with more in its environment.
+func openTerminalWith(t *testing.T, env []string, columns, lines uint16, args ...string) *terminal {
+	t.Helper()
 	x := &terminal{cmd: exec.CommandContext(t.Context(), "unip", args...), more: make(chan struct{})}
-	x.cmd.Env = append(os.Environ(), "TERM=xterm-256color")
+	x.cmd.Env = append(append(os.Environ(), "TERM=xterm-256color"), env...)
 	var err error
 	if x.File, err = pty.StartWithSize(x.cmd, &pty.Winsize{Cols: columns, Rows: lines}); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -249,7 +250,7 @@ func readPassword(c *cobra.Command, user string) (string, error) {
 	var both [2]string
 	for i, again := range []string{"", ", again"} {
 		fmt.Fprintf(c.ErrOrStderr(), "password of %s%s: ", printable.Line(user), again)
-		b, err := term.ReadPassword(int(in.Fd()))
+		b, err := typed(c.Context(), int(in.Fd()))
 		fmt.Fprintln(c.ErrOrStderr())
 		if err != nil {
 			return "", err
@@ -260,6 +261,30 @@ func readPassword(c *cobra.Command, user string) (string, error) {
 		return "", errors.New("the two differ")
 	}
 	return both[0], nil
+}
+
+// typed reads a line from a terminal that shows nothing of it. When the context ends before, the
+// terminal is again as it was.
+func typed(ctx context.Context, terminal int) ([]byte, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(terminal)
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		return l.text, l.err
+	case <-ctx.Done(): // the read goes on until the process ends
+		return nil, errors.Join(ctx.Err(), term.Restore(terminal, before))
+	}
 }
 
 func noCompletion(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

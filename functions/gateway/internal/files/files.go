@@ -76,7 +76,7 @@ type call struct {
 // Serve answers a call for a user; escaped is the path after the API's own, as it came: "<box>/…".
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped string) {
 	c := &call{w: w, r: r, user: user, links: h.Links}
-	if escaped == "" && r.Method == http.MethodGet {
+	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; escaped == "" && reads {
 		c.json(http.StatusOK, map[string]any{"boxes": h.boxes()})
 		return
 	}

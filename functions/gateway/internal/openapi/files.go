@@ -35,7 +35,10 @@ func files(api routes.API) object {
 	call := func(summary string, parameters []object, answers object) object {
 		return operation(summary, api.Auth, parameters, answers)
 	}
+	boxes := list(having(object{"name": text(), "read_only": object{"type": "boolean"}}, "name", "read_only"))
 	return object{
+		"/": object{"get": call("The boxes of the module", nil, object{
+			"200": answer("the boxes", having(object{"boxes": boxes}, "boxes"))})},
 		"/{box}/": object{"get": call("The groups of a box", of(page, box), object{"200": listing})},
 		"/{box}/{group}/": object{
 			"get": call("The files and groups of a group", of(page, box, group), object{"200": listing}),

@@ -32,13 +32,14 @@ func runs(api routes.API) object {
 			"pipelines"))),
 		"/runs": get("The caller's runs, newest first", []object{
 			in("query", "pipeline", "only those of this pipeline", text()),
-			in("query", "status", "only those in this state", text()),
+			in("query", "status", "only those in this state: Pending, Running, Succeeded, Failed or Cancelled", text()),
 			in("query", "limit", "the most", object{"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
 			in("query", "continue", "next of the page before", text()),
 		}, answer("a page of runs, without their stages", having(object{"runs": list(run), "next": text()}, "runs"))),
 		"/runs/{run}": get("One run with its stages", []object{id}, answer("the run", run)),
 		"/runs/{run}/logs": get("The log of a run", []object{
 			id, in("query", "stage", "only that of this stage", text()),
+			in("query", "attempt", "that of this attempt of the stage, from 1", whole()),
 			in("query", "follow", "go on until the run has ended", object{"type": "boolean"}),
 		}, streamed("the log", "text/plain")),
 		"/runs/{run}/events": get("The run now and at each change, until it ends", []object{id},

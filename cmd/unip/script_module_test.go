@@ -1,0 +1,67 @@
+//go:build integration
+
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/functions/gateway/service"
+)
+
+// Stories of a module's files: a real gateway with a box of a real S3 server.
+func TestScriptsOfFiles(t *testing.T) {
+	t.Parallel()
+	server := miniotest.Start(t)
+	bucket, dir := server.Bucket(t), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "userdata"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, use := range []databox.Access{databox.Files, databox.GetLinks, databox.PutLinks} {
+		grant, err := databox.UseOf(bucket, false, use, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy, err := databox.Policy(grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+		session, err := s3.AssumeRole(t.Context(), http.DefaultClient, server.Endpoint, "us-east-1", keys, policy,
+			2*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session.Endpoint, session.Region, session.Bucket = server.Endpoint, "us-east-1", bucket
+		b, err := json.Marshal(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "userdata", string(use)+".json"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := routes.Decode([]byte(`{"apis":[{"name":"files","kind":"files","path":"files"}],"boxes":["userdata"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := service.New(service.Options{Namespace: "ns", Routes: file, Boxes: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(g)
+	t.Cleanup(srv.Close)
+	scripts(t, testscript.Params{Dir: "testdata/files", Cmds: commands()}, "UNIP_URL="+srv.URL+"/ns",
+		"PATH="+os.Getenv("PATH"))
+}
