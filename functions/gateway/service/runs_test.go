@@ -165,6 +165,11 @@ func TestLogsOfAttempts(t *testing.T) {
 	if err := store.Create(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
+	others := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "removed-1"}}
+	others.Spec.User, others.Spec.Pipeline = "boris", "removed"
+	if err := store.Create(t.Context(), others); err != nil {
+		t.Fatal(err)
+	}
 	store.Write("train-1", "fit", 1, "first\n", true)
 	store.Write("train-1", "fit", 2, "second\n", true)
 	for path, want := range map[string]string{
@@ -182,6 +187,7 @@ func TestLogsOfAttempts(t *testing.T) {
 		"/pipelines/runs?status=Cancelled":                  `200 {"runs":[]}` + "\n",
 		"/pipelines/runs?pipeline=train":                    `200 {"runs":[]}` + "\n", // there is such a pipeline
 		"/pipelines/runs?pipeline=trian":                    "404",
+		"/pipelines/runs?pipeline=removed":                  "404", // that others have runs of it is theirs to know
 	} {
 		rec := httptest.NewRecorder()
 		g.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))

@@ -65,7 +65,10 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		return
 	}
 	all, err := h.Store.Runs(r.Context(), q.Get("pipeline"))
-	if err == nil && len(all) == 0 && q.Get("pipeline") != "" {
+	runs := slices.DeleteFunc(all, func(x runtimev1.PipelineRun) bool {
+		return x.Spec.User != user || q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline")
+	})
+	if err == nil && len(runs) == 0 && q.Get("pipeline") != "" {
 		var there bool
 		if there, err = h.knows(r.Context(), q.Get("pipeline")); err == nil && !there {
 			problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such pipeline",
@@ -77,9 +80,8 @@ func (h *Handler) List(w http.ResponseWriter, r *http.Request, user string) {
 		unavailable(w, r, err)
 		return
 	}
-	runs := slices.DeleteFunc(all, func(x runtimev1.PipelineRun) bool {
-		return x.Spec.User != user || (q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")) ||
-			(q.Get("pipeline") != "" && x.Spec.Pipeline != q.Get("pipeline"))
+	runs = slices.DeleteFunc(runs, func(x runtimev1.PipelineRun) bool {
+		return q.Get("status") != "" && string(record.StateOf(&x)) != q.Get("status")
 	})
 	slices.SortFunc(runs, func(a, b runtimev1.PipelineRun) int { return strings.Compare(rank(&b), rank(&a)) })
 	page := struct {
