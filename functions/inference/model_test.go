@@ -115,7 +115,8 @@ func TestModel(t *testing.T) {
 			"f", func(o *setup) { o.object = "m/" })
 		c.write("model/a/.fetch-1", "half a file, of a server that was killed")
 		c.session(s, bucket)
-		if a := c.awaitReady().predict(200, "{}"); a.body != `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"]}]}` {
+		const want = `{"outputs":[{"name":"n","data":["a/b.txt","c.txt"],"datatype":"str","shape":[2]}]}`
+		if a := c.awaitReady().predict(200, "{}"); a.body != want {
 			t.Errorf("%s", a.body)
 		}
 	})

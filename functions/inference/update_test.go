@@ -404,7 +404,7 @@ def f(model):
 			minio.RemoveObjectOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		want := fmt.Sprintf(`{"outputs":[{"name":"n","data":["%d","a/b.txt","c%d.txt"]}]}`, i, i)
+		want := fmt.Sprintf(`{"outputs":[{"name":"n","data":["%d","a/b.txt","c%d.txt"],"datatype":"str","shape":[3]}]}`, i, i)
 		eventually(t, want, func() bool {
 			a, err := c.post(t.Context(), "{}")
 			return err == nil && a.body == want

@@ -55,7 +55,7 @@ func TestHintsOfStrangersAreForgotten(t *testing.T) {
 // What a container leaves in its last words does not reach a terminal as it is.
 func TestMessagesHoldNoControlCharacters(t *testing.T) {
 	t.Parallel()
-	const hostile = "\x1b[2Jboo\rfake\u202e line"
+	const hostile = "boo\r\x1b[2Jfake\u202e line"
 	for name, state := range map[string]corev1.ContainerStateTerminated{
 		"function": {ExitCode: 1, Message: hostile},
 		"publish":  {ExitCode: 1, Message: `{"error":"output a: \u001b[2J\r\u202e is a link"}`},
