@@ -469,8 +469,8 @@ func TestImagesAreCompiled(t *testing.T) {
 	t.Parallel()
 	ns := "pu-e2e-pa-compiled"
 	m := applyRuns(t, ns, pipelineOf(ns, "look", "table result", "", stage("look", "table", "result",
-		`python3 -c 'import os, numpy, json.decoder
-for m in numpy, json.decoder: assert os.path.exists(m.__cached__), m.__cached__'`)))
+		`python3 -c 'import os, http.client, json.decoder
+for m in http.client, json.decoder: assert os.path.exists(m.__cached__), m.__cached__'`)))
 	upload(t, m, "userdata/in/t.csv", "1")
 	awaitRun(t, m, start(t, m, "look", table, ""), runtimev1.Succeeded)
 }
