@@ -307,7 +307,9 @@ func TestADatasetThatMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range pods.Items {
-			all = append(all, fmt.Sprint(p.Name, p.Status.ContainerStatuses))
+			for _, c := range p.Status.ContainerStatuses {
+				all = append(all, p.Name+" "+c.ContainerID)
+			}
 		}
 		return all
 	}
