@@ -52,7 +52,7 @@ def reach(inputs: list) -> list:
     """Answers with what becomes of a connection to each address.
 
     :param inputs.text: host:port
-    :type inputs.text: str
+    :type inputs.text: str, optional
     :param outputs.reached: by address: connected, or why not
     :type outputs.reached: dict
     """
