@@ -84,7 +84,7 @@ deploy: cluster ## build unip's images with ko and apply config/ (REPLICAS=2 for
 
 .PHONY: images
 images: cluster # the images of examples/ and of the tests, for the local cluster
-	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn,python3-pip,coreutils,dash \
+	@$(CLUSTER) image --tag registry.localhost:5000/examples/digits:v1 --debian python3-sklearn,python3-pip-whl,coreutils,dash \
 	  --add examples/digits/digits:/app/digits --workdir /app --user 1000
 	@$(CLUSTER) image --tag registry.localhost:5000/e2e/echo:v1 --debian python3,coreutils,dash \
 	  --add e2e/testdata/echo:/app --workdir /app --user 1000

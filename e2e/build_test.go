@@ -52,9 +52,15 @@ func newRepository(t *testing.T, m *live.Module, image string) *repository {
 	r.run(t, "git", "init", "-q")
 	r.run(t, "git", "add", ".")
 	r.run(t, "git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "commit", "-qm", "an example")
-	// The base is the cluster's own image of Debian's packages. What the Dockerfile wants to install is
-	// there: Debian's pip has but to be allowed to see that.
+	// The base is the cluster's own image of Debian's packages, with a pip. What the Dockerfile wants to
+	// install is there: pip has but to be allowed to see that.
+	pip := filepath.Join(storage, "pip")
+	const script = "#!/bin/sh\nexec python3 /usr/share/python-wheels/pip-*.whl/pip \"$@\"\n"
+	if err := os.WriteFile(pip, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.run(t, "buildah", "from", "--quiet", "--tls-verify=false", "--name", "base", digitsImage)
+	r.run(t, "buildah", "copy", "--quiet", "--chmod", "755", "base", pip, "/usr/local/bin/pip")
 	r.run(t, "buildah", "config", "--env", "PIP_BREAK_SYSTEM_PACKAGES=1", "--user", "0", "base")
 	r.run(t, "buildah", "commit", "--quiet", "base", "docker.io/library/python:3.11-slim")
 	return r

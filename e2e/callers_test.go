@@ -106,7 +106,7 @@ func TestCallers(t *testing.T) {
 		answer *live.Answer
 		want   string
 	}{
-		"a user":                    {call("told/predict", nil, user, password, map[string]any{"user": "boris"}), user},
+		"a user":                    {call("told/predict", nil, user, password, map[string]any{"user": "boris", "inputs": []any{}}), user},
 		"a user of an issuer":       {call("told/predict", bearer(boris), "", "", map[string]any{}), "oidc:boris"},
 		"an API that keeps it":      {call("named/predict", nil, user, password, map[string]any{}), "-"},
 		"one that names the user":   {call("named/predict", bearer(boris), "", "", map[string]any{}), "-"},
