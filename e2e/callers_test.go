@@ -102,11 +102,12 @@ func TestCallers(t *testing.T) {
 	bearer := func(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 	// The function.
+	forged := map[string]any{"user": "boris", "inputs": []any{}}
 	for what, c := range map[string]struct {
 		answer *live.Answer
 		want   string
 	}{
-		"a user":                    {call("told/predict", nil, user, password, map[string]any{"user": "boris", "inputs": []any{}}), user},
+		"a user":                    {call("told/predict", nil, user, password, forged), user},
 		"a user of an issuer":       {call("told/predict", bearer(boris), "", "", map[string]any{}), "oidc:boris"},
 		"an API that keeps it":      {call("named/predict", nil, user, password, map[string]any{}), "-"},
 		"one that names the user":   {call("named/predict", bearer(boris), "", "", map[string]any{}), "-"},
