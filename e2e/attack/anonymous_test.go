@@ -110,7 +110,7 @@ func TestAnonymousSmuggling(t *testing.T) {
 		{"a path of 100 KiB", "GET /" + strings.Repeat("x",
 			100<<10) + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", []int{400, 404, 414, 431}},
 		{"a signature over its limit", line + "Unip-Caller: " + strings.Repeat("x",
-			5<<10) + "\r\nConnection: close\r\n" + predict, []int{500}},
+			5<<10) + "\r\nConnection: close\r\n" + predict, []int{400}}, // the function lacks an input
 		{"an absolute URI of another host",
 			"POST http://model." + namespace + ".svc.cluster.local/predict HTTP/1.1\r\n" + host +
 				"Connection: close\r\n" + predict, []int{400, 404}},
