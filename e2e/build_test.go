@@ -55,7 +55,7 @@ func newRepository(t *testing.T, m *live.Module, image string) *repository {
 	// The base is the cluster's own image of Debian's packages, with a pip. What the Dockerfile wants to
 	// install is there: pip has but to be allowed to see that.
 	pip := filepath.Join(storage, "pip")
-	const script = "#!/bin/sh\nexec python3 /usr/share/python-wheels/pip-*.whl/pip \"$@\"\n"
+	const script = "#!/bin/sh\nexec python3 \"$(echo /usr/share/python-wheels/pip-*.whl)/pip\" \"$@\"\n"
 	if err := os.WriteFile(pip, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
