@@ -129,9 +129,9 @@ func downloadDebs(ctx context.Context, packages []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", d, err)
 		}
-		dropped := slices.Contains([]string{"devel", "libdevel", "perl", "doc"}, strings.TrimSpace(string(section)))
+		unneeded := slices.Contains([]string{"devel", "libdevel", "perl", "doc"}, strings.TrimSpace(string(section)))
 		// Debian has the compilers' preprocessor among interpreters.
-		if !dropped && !strings.HasPrefix(filepath.Base(d), "cpp") {
+		if !unneeded && !strings.HasPrefix(filepath.Base(d), "cpp") {
 			wanted = append(wanted, d)
 		}
 	}
