@@ -83,11 +83,30 @@ def check_variables(inputs, declared, asked):
         kind, data, types = v.get("datatype"), v["data"], declared.inputs.get(name)
         if kind is None and (not types or data is None and name in declared.optional):
             continue
-        if types and kind not in types or kind not in FLOATS or not (i in asked.floats or type(data) is list and set(map(type, data)) == {float}):
-            beside("datatypes").given(i, v, types)
+        if kind in FLOATS and (not types or kind in types) and (i in asked.floats or floats(v)):
+            continue
+        beside("datatypes").given(i, v, types)
         if v["datatype"] == "FILE":
             asked.files().take(i, v)
     declared.check(inputs)
+
+
+FLOAT, NUMBER = {float}, {float, int}
+
+
+def floats(value):
+    """Makes floats of an input's flat list of numbers, as most are. False for anything else, which is for datatypes.py."""
+    if type(value["data"]) is not list:
+        return False
+    types = set(map(type, value["data"]))
+    if types != FLOAT:
+        if not types <= NUMBER:
+            return False
+        try:
+            value["data"] = list(map(float, value["data"]))
+        except OverflowError:
+            return False
+    return True
 
 
 # From how many elements on a list is long: lists.py is for it.
