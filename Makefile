@@ -129,7 +129,7 @@ vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=UR
 # A container engine for the tests of unip build.
 .PHONY: engine
 engine:
-	@command -v buildah >/dev/null || { [ $$(id -u) = 0 ] && echo "installing buildah …" && apt-get update -q && apt-get install -y -q --no-install-recommends buildah; }
+	@command -v buildah >/dev/null || { [ $$(id -u) = 0 ] || { echo "install buildah, or run this as root" >&2; exit 1; }; echo "installing buildah …" && apt-get update -q && apt-get install -y -q --no-install-recommends buildah; }
 
 .PHONY: e2e
 e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes

@@ -29,10 +29,17 @@ func IsOwn(key string) bool { return slices.Contains(own, key) }
 // below one is not the author's to say.
 var reserved = []string{"kubernetes.io", "k8s.io", "knative.dev", platformv1.GroupVersion.Group}
 
+// ofJobs are labels without a domain that Kubernetes gives to the pods of Jobs. It refuses a Job whose
+// pods have another value.
+var ofJobs = []string{"job-name", "controller-uid"}
+
 // Wrong says what is wrong about an author's label; "" when nothing is.
 func Wrong(key, value string) string {
 	if why := validation.IsQualifiedName(key); len(why) > 0 {
 		return "no name of a label: " + why[0]
+	}
+	if slices.Contains(ofJobs, key) {
+		return "Kubernetes itself gives this label to the pods of Jobs"
 	}
 	domain, _, ok := strings.Cut(key, "/")
 	within := func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }

@@ -17,6 +17,7 @@ func TestCarried(t *testing.T) {
 		t.Errorf("%v %v", got, err)
 	}
 	for _, key := range []string{
+		"job-name", "controller-uid",
 		"kubernetes.io/x", "batch.kubernetes.io/x", "k8s.io/x", "networking.k8s.io/x", "serving.knative.dev/service",
 		"knative.unified-platform.cs.hse.ru/run", "unified-platform.cs.hse.ru/x", "a b", "", "a/b/c",
 	} {

@@ -114,6 +114,12 @@ func (g *Graph) Writer(variable string) (stage int, ok bool) {
 // Readers are the stages that read a variable.
 func (g *Graph) Readers(variable string) []int { return g.readers[variable] }
 
+// Internal reports a variable that a stage reads and that is not one of those kept: without a place of
+// its own it goes nowhere.
+func (g *Graph) Internal(variable string, kept []string) bool {
+	return len(g.readers[variable]) > 0 && !slices.Contains(kept, variable)
+}
+
 // Needs are the other stages that write what a stage reads, in the order in which it reads.
 func (g *Graph) Needs(stage int) []int {
 	var needs []int

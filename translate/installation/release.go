@@ -3,7 +3,6 @@ package installation
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"strings"
 
@@ -39,7 +38,7 @@ func (r Release) Data() map[string]string {
 // ParseRelease reads the data of a ConfigMap.
 func ParseRelease(data map[string]string) (Release, error) {
 	r := Release{Inference: data[inferenceKey], Gateway: data[gatewayKey], Worker: map[string][]byte{}}
-	for name, text := range maps.All(data) {
+	for name, text := range data {
 		if path.Ext(name) == workerFiles {
 			r.Worker[name] = []byte(text)
 		}

@@ -47,6 +47,7 @@ func jsonValues(text []byte) (values []*yaml.Node, err error) {
 		if err != nil {
 			return values, &errJSON{at, err.Error()}
 		}
+		at.column++ // it was the place of the closing brace
 		values = append(values, n)
 		text = text[d.InputOffset():]
 	}

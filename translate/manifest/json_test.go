@@ -17,6 +17,7 @@ func asJSON(data []byte, indent string) (text []byte, ok bool) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent("", indent)
+	e.SetEscapeHTML(false)
 	for d := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var v map[string]any
 		switch err := d.Decode(&v); {
@@ -117,6 +118,20 @@ func TestStrangers(t *testing.T) {
 	} {
 		if got := strangers(message); !strings.Contains(got, want) || (want == "" && got != "") {
 			t.Errorf("%s: %q, want %q", message, got, want)
+		}
+	}
+}
+
+// Values may follow one another on one line, each at its own place.
+func TestPlacesOfJSONOnOneLine(t *testing.T) {
+	t.Parallel()
+	values, err := jsonValues([]byte(`{"a":1}{"b":2} {"c":3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, column := range []int{1, 8, 16} {
+		if got := values[i].Column; got != column {
+			t.Errorf("value %d is at column %d, want %d", i, got, column)
 		}
 	}
 }

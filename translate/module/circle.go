@@ -46,7 +46,7 @@ func (u upload) leaves(rule runtimev1.UploadRule, spec *runtimev1.PipelineSpec) 
 			continue
 		}
 		if p, ok := u.flow.ownTarget(variable); !ok {
-			if len(u.flow.Readers(variable)) == 0 || slices.Contains(spec.Kept, variable) {
+			if !u.flow.Internal(variable, spec.Kept) {
 				own.file = ""
 			}
 		} else if !p.Developer {

@@ -59,23 +59,22 @@ func decideModel(s *scope, x *manifest.MLComponent) *Model {
 		return nil
 	}
 	m := &Model{Box: box.Value, Object: key, Path: p.Value}
-	m.apart(s, p.At, functionFolder(service.Inference.Value))
+	m.apart(s, p.At, hidden(modelFolder(m), service.Inference.Value, service.ModelLoader.Value))
 	return m
 }
 
-// apart keeps the model from hiding files of the image; code is the folder of the function, where
-// that is known.
-func (m *Model) apart(s *scope, at manifest.Position, code string) {
+// apart keeps the model from hiding files of the image; function is the one whose folder its own
+// would hide, "" for none.
+func (m *Model) apart(s *scope, at manifest.Position, function string) {
 	into, isFolder := modelFolder(m), strings.HasSuffix(m.Path, "/")
-	hides := code != "" && strings.HasPrefix(code+"/", into+"/")
 	switch {
-	case isFolder && hides:
-		s.Errorf(at, "spec.mlService.modelPath: %s would hide the folder of the function, %s; choose a folder of its own, "+
-			"like /models/", m.Path, code)
+	case isFolder && function != "":
+		s.Errorf(at, "spec.mlService.modelPath: %s would hide the folder of %s; choose a folder of its own, like /models/",
+			m.Path, function)
 	case isFolder && folder.HidesCode(into):
 		s.Warnf(at, "spec.mlService.modelPath: what the image has in %s is hidden, which often is its code; choose a folder "+
 			"of its own, like /models/", into)
-	case !isFolder && (hides || folder.OfCode(into)):
+	case !isFolder && (function != "" || folder.OfCode(into)):
 		m.Linked = true
 	}
 }

@@ -39,16 +39,9 @@ func componentMounts(s *scope, x *manifest.MLComponent, c Component) []Mount {
 			s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s lies in %s, or is the same; give them paths "+
 				"beside one another", m.Path, all[i].Path)
 		}
-		hides := false
-		for _, function := range []string{c.Inference, c.Loader} {
-			place := functionFolder(function)
-			if place != "" && strings.HasPrefix(strings.TrimSuffix(place, "/")+"/", m.Path+"/") {
-				s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s would hide the folder of %s", m.Path, function)
-				hides = true
-				break
-			}
-		}
-		if !hides && folder.HidesCode(m.Path) {
+		if f := hidden(m.Path, c.Inference, c.Loader); f != "" {
+			s.Errorf(m.Position, "spec.connectedBoxes: mountPath %s would hide the folder of %s", m.Path, f)
+		} else if folder.HidesCode(m.Path) {
 			s.Warnf(m.Position, "spec.connectedBoxes: what the image has in %s is hidden, which often is its code; choose a "+
 				"mountPath of its own, like /data", m.Path)
 		}
@@ -58,6 +51,17 @@ func componentMounts(s *scope, x *manifest.MLComponent, c Component) []Mount {
 		all = append(all, m)
 	}
 	return all
+}
+
+// hidden is the first of some functions whose folder is a mounted one, or lies in it; "" for none.
+func hidden(mounted string, functions ...string) string {
+	for _, f := range functions {
+		place := functionFolder(f)
+		if place != "" && strings.HasPrefix(strings.TrimSuffix(place, "/")+"/", mounted+"/") {
+			return f
+		}
+	}
+	return ""
 }
 
 // functionFolder is the folder of a function that is named by an absolute path, "" for another one.

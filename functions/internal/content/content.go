@@ -53,6 +53,9 @@ type unpacked struct {
 }
 
 func (u *unpacked) Read(p []byte) (n int, err error) {
+	if u.left < 0 { // it was too much already
+		return 0, &http.MaxBytesError{Limit: u.most}
+	}
 	if u.gzip == nil {
 		if u.gzip, err = gzip.NewReader(u.packed); err != nil {
 			u.gzip = nil

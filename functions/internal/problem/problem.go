@@ -128,13 +128,17 @@ type placeKey struct{}
 
 // At is r, whose problems have that path as their instance: the one that the caller called, where
 // something on the way has changed it.
-func At(r *http.Request, path string) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), placeKey{}, path))
+func At(r *http.Request, path string) *http.Request { return r.WithContext(In(r.Context(), &path)) }
+
+// In is a context like that of At, for requests of which the path is known only later: until then it
+// is empty. So a request is copied once.
+func In(ctx context.Context, path *string) context.Context {
+	return context.WithValue(ctx, placeKey{}, path)
 }
 
 func placeOf(r *http.Request) string {
-	if path, ok := r.Context().Value(placeKey{}).(string); ok {
-		return path
+	if path, ok := r.Context().Value(placeKey{}).(*string); ok && *path != "" {
+		return *path
 	}
 	return r.URL.EscapedPath()
 }

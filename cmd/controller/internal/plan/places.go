@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -154,7 +153,7 @@ func (r *resolver) target(name string) (p databox.Place, place string, err error
 			return p, "", fmt.Errorf("mountFrom: %w", err)
 		}
 		place = p.String()
-	case box == "", len(r.graph.Readers(name)) > 0 && !slices.Contains(r.chain[0].Spec.Kept, name):
+	case box == "", r.graph.Internal(name, r.chain[0].Spec.Kept):
 		return p, "", nil
 	default:
 		place = DefaultPlace(r.run, box) + name + "/"

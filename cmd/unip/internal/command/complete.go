@@ -24,7 +24,7 @@ const completionTimeout = 3 * time.Second
 func asked(o *option.Module, d cobra.ShellCompDirective, most int,
 	ask func(ctx context.Context, m *gateway.Client, args []string, word string) ([]string, error)) completer {
 	return func(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(args) >= most {
+		if len(args) >= most || o.PasswordStdin { // standard input is the shell's terminal
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		m, err := o.QuietClient()

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -208,7 +209,7 @@ func putFile(ctx context.Context, m *gateway.Client, t *transfer, overwrite bool
 		return err
 	}
 	t.Type = media.Of("", t.Path)
-	t.ETag, err = m.Upload(ctx, f.Put, t.Path, local, t.Size, progress)
+	t.ETag, err = m.Upload(ctx, f.Put, t.Type, local, t.Size, progress)
 	return err
 }
 
@@ -289,6 +290,16 @@ func getOne(c *cobra.Command, o *option.Module, m *gateway.Client, from string, 
 		to = name
 	}
 	t := &transfer{Path: from, File: to, Size: f.Size, ETag: f.ETag, Type: f.ContentType, link: f.Get}
+	if i, err := os.Stat(to); err == nil && !i.Mode().IsRegular() && !i.IsDir() { // a pipe, /dev/null, a link to one
+		return transferAll(c, &o.Output, from, []*transfer{t},
+			func(ctx context.Context, t *transfer, progress func(int64)) error {
+				w, err := os.OpenFile(to, os.O_WRONLY, 0)
+				if err != nil {
+					return exit.Because(exit.InputWrong, err)
+				}
+				return errors.Join(m.Download(ctx, t.link, w, progress), w.Close())
+			})
+	}
 	return getFiles(c, o, m, filepath.Dir(to), from, map[string]*transfer{filepath.Base(to): t})
 }
 

@@ -46,7 +46,7 @@ func transferAll(c *cobra.Command, format *option.Format, name string, all []*tr
 	for _, t := range all {
 		total += t.Size
 	}
-	progress := output.Progress(c.ErrOrStderr(), name, total)
+	progress, endLine := output.Progress(c.ErrOrStderr(), name, total)
 	var mu sync.Mutex
 	var failed []error
 	done := []*transfer{}
@@ -69,6 +69,7 @@ func transferAll(c *cobra.Command, format *option.Format, name string, all []*tr
 		})
 	}
 	_ = group.Wait() // none gives an error
+	endLine()
 	slices.SortFunc(done, func(a, b *transfer) int { return cmp.Compare(a.Path, b.Path) })
 	var err error
 	if format.JSON() {
@@ -92,16 +93,8 @@ func transferAll(c *cobra.Command, format *option.Format, name string, all []*tr
 // maxFailuresTold bounds how many failures are told of a folder's files.
 const maxFailuresTold = 20
 
-// saveFile writes a file below a folder of this machine, where it appears only when it is whole. What
-// is no file, as a pipe or /dev/null, is written to as it is.
+// saveFile writes a file below a folder of this machine, where it appears only when it is whole.
 func saveFile(folder *os.Root, name string, write func(io.Writer) error) (err error) {
-	if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		f, err := folder.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
-	}
 	part := path.Join(path.Dir(name), ".unip-"+rand.Text())
 	f, err := folder.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

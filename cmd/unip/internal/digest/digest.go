@@ -72,16 +72,16 @@ func find(ctx context.Context, image string) (string, error) {
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithRetryBackoff(remote.Backoff{Duration: time.Second / 4, Factor: 2, Jitter: 0.1, Steps: 3})}
-	hash, err := head(ref, options)
+	hash, err := Of(ref, options...)
 	if err != nil {
 		return "", err
 	}
 	return image + "@" + hash.String(), nil
 }
 
-// head asks for the image's header. There are registries that tell the digest only with the whole
-// manifest.
-func head(ref name.Reference, options []remote.Option) (v1.Hash, error) {
+// Of is the digest that a registry has of an image. It asks for the image's header; there are
+// registries that tell the digest only with the whole manifest.
+func Of(ref name.Reference, options ...remote.Option) (v1.Hash, error) {
 	d, err := remote.Head(ref, options...)
 	if err == nil {
 		return d.Digest, nil

@@ -6,15 +6,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/unip-knative/unip/eventing/media"
 )
 
-// Upload writes size bytes of body to a link that PutLink gave, as a file of a name, which says its
-// type. Progress is told of bytes as they go. It gives the ETag.
-func (c *Client) Upload(ctx context.Context, link, name string, body io.Reader, size int64, progress func(int64)) (
-	etag string, err error,
-) {
+// Upload writes size bytes of body to a link that PutLink gave, as a file of that media type. Progress
+// is told of bytes as they go. It gives the ETag.
+func (c *Client) Upload(
+	ctx context.Context, link, mediaType string, body io.Reader, size int64, progress func(int64),
+) (etag string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, link, &counter{Reader: body, told: progress})
 	if err != nil {
 		return "", withoutURL(err)
@@ -22,7 +20,7 @@ func (c *Client) Upload(ctx context.Context, link, name string, body io.Reader, 
 	if req.ContentLength = size; size == 0 {
 		req.Body = http.NoBody
 	}
-	req.Header.Set("Content-Type", media.Of("", name))
+	req.Header.Set("Content-Type", mediaType)
 	res, err := c.HTTP.Do(req)
 	if err != nil {
 		return "", withoutURL(err)

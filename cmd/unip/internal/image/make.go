@@ -13,6 +13,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/unip-knative/unip/cmd/unip/internal/digest"
 )
 
 // Made is an image that was made.
@@ -69,11 +71,11 @@ func (e *Engine) Make(ctx context.Context, s Source, o Options) (Made, error) {
 	if err := e.Push(ctx, local, ref.Context().Scheme() == "http"); err != nil {
 		return m, fmt.Errorf("%w; log in to %s with %s", err, ref.Context().RegistryStr(), e.Name)
 	}
-	pushed, err := remote.Head(ref, access(ctx)...)
+	pushed, err := digest.Of(ref, access(ctx)...)
 	if err != nil {
 		return m, fmt.Errorf("%s was pushed, and its registry does not tell its digest: %w", m.Image, err)
 	}
-	m.Digest = pushed.Digest.String()
+	m.Digest = pushed.String()
 	return m, nil
 }
 

@@ -33,7 +33,7 @@ func Sources(images []string, dir string) ([]Source, error) {
 		if _, is := ref.(name.Digest); is {
 			continue
 		}
-		repository := strings.TrimSuffix(image, ":"+ref.Identifier())
+		repository := Repository(image)
 		if i := slices.IndexFunc(all, func(s Source) bool { return s.Repository == repository }); i >= 0 {
 			all[i].Names = append(all[i].Names, image)
 			continue
@@ -67,6 +67,15 @@ func CheckTag(tag string) error {
 		return fmt.Errorf("the tag %q: %w", tag, err)
 	}
 	return nil
+}
+
+// Repository is an image's name without its tag and digest.
+func Repository(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
+		return image[:i]
+	}
+	return image
 }
 
 const plain = "Dockerfile"

@@ -111,10 +111,7 @@ func chosen(m *module.Module, only []string) ([]string, error) {
 	}
 	var names []string
 	for _, x := range m.Images() {
-		repository, _, _ := strings.Cut(x.Name, "@")
-		if i := strings.LastIndex(repository, ":"); i > strings.LastIndex(repository, "/") {
-			repository = repository[:i]
-		}
+		repository := image.Repository(x.Name)
 		if len(only) == 0 || slices.Contains(only, x.Name) || slices.Contains(only, repository) {
 			names = append(names, x.Name)
 		}

@@ -20,14 +20,15 @@ const (
 )
 
 // Progress tells how far a transfer of total bytes is, once it takes longer than a moment: on a
-// terminal in one line, elsewhere on w in a line now and then. What it returns is called with the
-// number of bytes that have gone since it was called before, by any goroutine.
-func Progress(w io.Writer, name string, total int64) func(int64) {
+// terminal in one line, elsewhere on w in a line now and then. What it returns is called first with
+// the number of bytes that have gone since it was called before, by any goroutine, and second when
+// nothing more goes: a transfer that broke off has left its line open.
+func Progress(w io.Writer, name string, total int64) (add func(int64), end func()) {
 	p := &progress{w: w, every: written, name: printable.Line(name), total: total, began: time.Now()}
 	if IsTerminal(os.Stderr) {
 		p.w, p.terminal, p.every = os.Stderr, os.Stderr, redrawn
 	}
-	return p.add
+	return p.add, p.end
 }
 
 type progress struct {
@@ -41,6 +42,16 @@ type progress struct {
 	mu   sync.Mutex
 	last time.Time
 	n    int64
+	open bool // the line that was written last
+}
+
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open {
+		p.open = false
+		fmt.Fprintln(p.w)
+	}
 }
 
 func (p *progress) add(n int64) {
@@ -63,5 +74,6 @@ func (p *progress) add(n int64) {
 			end = ""
 		}
 	}
+	p.open = end == ""
 	fmt.Fprint(p.w, text+end)
 }

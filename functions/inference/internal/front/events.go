@@ -11,7 +11,7 @@ import (
 // eventStream is the media type of server-sent events.
 const eventStream = "text/event-stream"
 
-// eventPause is how long a caller may take nothing of its events.
+// eventPause is how long a caller may keep its events waiting, all of them together.
 const eventPause = 20 * time.Second
 
 // events answers a call with server-sent events: one for each output, when the function gives it, and
@@ -22,7 +22,8 @@ type events struct {
 
 	mu    sync.Mutex
 	begun bool
-	over  bool // the caller is answered, or gone
+	over  bool          // the caller is answered, or gone
+	left  time.Duration // of eventPause
 }
 
 // eventsOf is nil for a call that wants none.
@@ -30,7 +31,7 @@ func eventsOf(w http.ResponseWriter, r *http.Request) *events {
 	if !strings.Contains(r.Header.Get("Accept"), eventStream) {
 		return nil
 	}
-	return &events{w: w, conn: http.NewResponseController(w)}
+	return &events{w: w, conn: http.NewResponseController(w), left: eventPause}
 }
 
 // send writes an event, unless the caller is gone.
@@ -57,12 +58,14 @@ func (e *events) send(kind string, data []byte) {
 		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
-	_ = e.conn.SetWriteDeadline(time.Now().Add(eventPause)) // a connection without deadlines has none
+	began := time.Now()
+	_ = e.conn.SetWriteDeadline(began.Add(e.left)) // a connection without deadlines has none
 	_, err := e.w.Write(b.Bytes())
 	if err == nil {
 		err = e.conn.Flush()
 	}
-	e.over = err != nil
+	e.left -= time.Since(began)
+	e.over = err != nil || e.left <= 0
 }
 
 // output is an output of the function.
@@ -76,11 +79,14 @@ func (e *events) end() {
 	_ = e.conn.SetWriteDeadline(time.Time{})
 }
 
-// writer is where a problem is written: a usual answer before the first event, else one of them.
-func (e *events) writer() http.ResponseWriter {
+// writer is where a problem is written: a usual answer before the first event, else one of them. After
+// a call that has failed, an output that still comes before the answer is for nobody: the worker may
+// go on when the caller has gone.
+func (e *events) writer(failed bool) http.ResponseWriter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.begun {
+		e.over = failed
 		return e.w
 	}
 	return problemEvent{e, http.Header{}}

@@ -242,7 +242,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f form) {
 	answer, err := s.Pool.Do(r.Context(), call, s.Timeout)
 	s.noteCall(n, answer, err)
 	if stream != nil {
-		w = stream.writer()
+		w = stream.writer(err != nil)
 	}
 	if err != nil { // the worker may still read the buffer: it is not reused
 		s.refuse(w, r, err)

@@ -26,6 +26,7 @@ import (
 // metrics.
 type notes struct {
 	id     string // of the request
+	place  string // the path that the caller called; "" for the request's own
 	user   string
 	signed bool   // by the gateway
 	shown  bool   // the function may know the user
@@ -59,7 +60,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		start := time.Now()
 		n := &notes{id: requestID(r)}
 		rec := &answered.Writer{ResponseWriter: w}
-		ctx := context.WithValue(r.Context(), notesKey{}, n)
+		ctx := problem.In(context.WithValue(r.Context(), notesKey{}, n), &n.place)
 		ctx, span := s.startSpan(ctx, r, n)
 		r = r.WithContext(ctx) // a copy, which limit needs
 		s.active.Add(1)
@@ -87,8 +88,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			}
 		}()
 		p := s.verify(rec, r, n)
-		if prefix := r.Header.Get("X-Forwarded-Prefix"); n.signed { // the gateway's own word
-			r = problem.At(r, prefix+r.URL.EscapedPath())
+		if n.signed { // the gateway's own word
+			n.place = r.Header.Get("X-Forwarded-Prefix") + r.URL.EscapedPath()
 		}
 		if p != nil {
 			problem.Write(rec, r, *p)

@@ -117,7 +117,13 @@ func (p *Pool) run(l *line, t *task) (Answer, error) {
 	p.handAhead(l, t)
 	f, err := frame.Read(l.in)
 	for err == nil && f.Type == frame.Event && t.call.Event != nil {
+		told := time.Now()
 		t.call.Event(f.Body)
+		began = began.Add(time.Since(told)) // the caller's time, not the function's
+		// A Unix socket has deadlines. The one that the worker's end has set may be overwritten.
+		if _ = l.conn.SetReadDeadline(began.Add(t.limit)); l.dead.Load() {
+			_ = l.conn.SetReadDeadline(time.Now().Add(lastWords))
+		}
 		f, err = frame.Read(l.in)
 	}
 	a.Took = time.Since(began)
