@@ -93,14 +93,13 @@ func lastLine(log string) string {
 const (
 	// messageBytes and messageLines are as much of a log as kubelet puts into a pod's status.
 	messageBytes, messageLines = 2 << 10, 80
-	// reasonLines are looked through for an exception. Of what was printed before it, a pipe and some
-	// buffers may come behind it.
-	reasonLines = 15_000
-	// reasonTimeout bounds that look: a node that does not answer holds nobody up.
+	// reasonTimeout bounds the look through a log: a node that does not answer holds nobody up.
 	reasonTimeout = 5 * time.Second
 )
 
-// explain looks for the exception in the log itself, where the pod's status has too little of it.
+// explain looks for the exception in the log itself, where the pod's status has too little of it. Of
+// what was printed before the exception, all that two pipes and some buffers hold may come behind
+// it: tens of thousands of short lines.
 func (p *pass) explain(a *life.Attempt, pod *corev1.Pod) {
 	if a.Phase != life.Ended || a.Part != life.Function || a.Cause != life.Exited || a.Disrupted ||
 		p.now.Before(a.SettledAt) {
@@ -113,7 +112,7 @@ func (p *pass) explain(a *life.Attempt, pod *corev1.Pod) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, reasonTimeout)
 	defer cancel()
-	log, err := tail(ctx, p.Pods, pod, c.Name, reasonLines)
+	log, err := tail(ctx, p.Pods, pod, c.Name, maxLines)
 	if err != nil {
 		ctrl.LoggerFrom(p.ctx).Info("the log of a stage that failed cannot be looked through", "pod", pod.Name,
 			"error", err.Error())

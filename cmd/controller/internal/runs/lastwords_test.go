@@ -142,7 +142,7 @@ func TestTheLogIsLookedThrough(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			asked = true
 			if r.URL.Path != "/api/v1/namespaces/pu-ann/pods/fit-1/log" ||
-				r.FormValue("container") != stage.FunctionContainer || r.FormValue("tailLines") != fmt.Sprint(reasonLines) {
+				r.FormValue("container") != stage.FunctionContainer || r.FormValue("tailLines") != fmt.Sprint(maxLines) {
 				t.Errorf("%s: it asks for %s", name, r.URL)
 			}
 			w.WriteHeader(c.code)
