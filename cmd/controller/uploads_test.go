@@ -5,6 +5,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +36,7 @@ type uploading struct {
 func newUploading(t *testing.T) *uploading {
 	t.Helper()
 	address := freeport.Address(t)
-	c, cfg := startServers(t, "MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on",
-		"MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP=http://"+address+"/v1/minio",
-		"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer "+webhookToken)
+	c, cfg := startServers(t, ofTheOperator(t, address)...)
 	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q}\nruns: {graceSeconds: 1}", c.s3.Endpoint))
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
@@ -49,6 +50,19 @@ func newUploading(t *testing.T) *uploading {
 	u.bucket = box.Status.Bucket
 	u.pipeline(t)
 	return u
+}
+
+// ofTheOperator are the variables of MinIO that docs/operating.md names, for a controller at an address.
+func ofTheOperator(t *testing.T, address string) (env []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/operating.md")
+	must(t, err)
+	for _, v := range regexp.MustCompile(`(?m)^MINIO_\w+=.*$`).FindAllString(string(page), -1) {
+		env = append(env, strings.NewReplacer(`"`, "", "$WEBHOOK_TOKEN", webhookToken,
+			"s3-events.unip-system.svc.cluster.local:8080", address,
+			"/data/.unip-events", filepath.Join(t.TempDir(), "events")).Replace(v))
+	}
+	return env
 }
 
 func (u *uploading) pipeline(t *testing.T) {
