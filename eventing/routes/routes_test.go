@@ -51,6 +51,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			},
 		}, {
 			Name: "b", Kind: routes.KindPipeline, Path: "train", Target: "train",
+			Labels: map[string]string{"team": "flora", "app.kubernetes.io/version": "3f2a91c"},
 			Spec: routes.Spec{
 				Inputs: []routes.Variable{{Name: "x", Required: true, Datatypes: []string{"FILE"},
 					ContentTypes: []string{"text/csv"}}},
@@ -149,6 +150,13 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		"an origin of all":         {api(`30`, `30,"trustedOrigins":["*"]`), "not an origin"},
 		"no origin":                {api(`30`, `30,"trustedOrigins":["null"]`), "not an origin"},
 		"an origin in capitals":    {api(`30`, `30,"trustedOrigins":["https://A.example"]`), "not an origin"},
+		"a label of the cluster": {api(`30`, `30,"labels":{"team":"flora","batch.kubernetes.io/job-name":"x"}`),
+			"labels: batch.kubernetes.io/job-name: "},
+		"a label of unip's": {api(`30`, `30,"labels":{"knative.unified-platform.cs.hse.ru/pipeline":"x"}`),
+			"are not a module's"},
+		"a label that unip sets": {api(`30`, `30,"labels":{"app.kubernetes.io/managed-by":"x"}`),
+			"unip sets it itself"},
+		"a label of two lines":   {api(`30`, `30,"labels":{"team":"a\nb"}`), "labels: team: "},
 		"a double path": {
 			`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {

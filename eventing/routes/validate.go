@@ -3,11 +3,13 @@ package routes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/users"
 )
 
@@ -75,7 +77,19 @@ func (a API) validate() error {
 			errs = append(errs, fmt.Errorf("trustedOrigins: %w", err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkLabels(a.Labels))...)
+}
+
+// checkLabels refuses labels that no manifest could have brought: with one of them a run would pass for
+// something that it is not.
+func checkLabels(all map[string]string) error {
+	_, err := label.Carried(all)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if label.IsOwn(key) {
+			err = errors.Join(err, fmt.Errorf("labels: %s: unip sets it itself", key))
+		}
+	}
+	return err
 }
 
 // CheckOrigin refuses what is not one site, as browsers name it.

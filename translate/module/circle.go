@@ -15,18 +15,47 @@ type watcher struct {
 	leaves []leaf
 }
 
-// leaf is a folder of a user's files that a run writes into.
+// leaf is where a run writes among a user's files: all that it writes there has a path that begins
+// with this one.
 type leaf struct {
 	box, path string
-	// file is the only one that comes there; empty when that is not known.
+	// file is the name that all of it has; empty when that is not known.
 	file string
 	said string
 }
 
-// starts reports that what comes into the folder may start a run by the rule.
-func (l leaf) starts(r runtimev1.UploadRule) bool {
-	return l.box != "" && l.box == r.Box && strings.HasPrefix(l.path, r.Prefix) &&
-		(l.file == "" || strings.HasSuffix(l.path+"run/"+l.file, r.Suffix))
+// likely is how sure it is that what a run leaves starts another one.
+type likely int
+
+const (
+	never likely = iota
+	maybe        // by what its files are called
+	surely
+)
+
+// starts says of a leaf whether what comes there starts a run by the rule, when the file that its own
+// run was started by ends in given.
+func (l leaf) starts(r runtimev1.UploadRule, given string) likely {
+	switch {
+	case l.box == "" || l.box != r.Box,
+		l.file != "" && !strings.HasSuffix("/"+l.file, r.Suffix):
+		return never
+	case strings.HasPrefix(l.path, r.Prefix) && (r.Suffix == "" || l.file != "" || r.Suffix == given):
+		return surely
+	case strings.HasPrefix(l.path, r.Prefix), strings.HasPrefix(r.Prefix, l.path):
+		return maybe
+	}
+	return never
+}
+
+// starts says whether runs by the rule start runs by another one, and by which leaf they do most likely.
+func (w watcher) starts(next watcher) (by leaf, most likely) {
+	for _, l := range w.leaves {
+		if is := l.starts(next.rule, w.rule.Suffix); is > most {
+			by, most = l, is
+		}
+	}
+	return by, most
 }
 
 // leaves are the folders that the rule names, those of the pipeline's own places, and
@@ -39,7 +68,7 @@ func (u upload) leaves(rule runtimev1.UploadRule, spec *runtimev1.PipelineSpec) 
 		}
 	}
 	name := u.pipeline.Meta.Name.Value
-	own := leaf{box: spec.DefaultBox, path: name + "/", file: "run.json",
+	own := leaf{box: spec.DefaultBox, path: name + "/" + name + "-", file: "run.json", // runs are <pipeline>-<id>
 		said: fmt.Sprintf("it leaves files in %s/%s/", spec.DefaultBox, name)}
 	for _, variable := range u.flow.Graph.Outputs() {
 		if _, named := u.UploadRule.Outputs[variable]; named {
@@ -59,40 +88,41 @@ func (u upload) leaves(rule runtimev1.UploadRule, spec *runtimev1.PipelineSpec) 
 
 // checkLoop finds a rule whose runs would start themselves again.
 func (w watcher) checkLoop() {
-	for _, l := range w.leaves {
-		if l.starts(w.rule) {
-			w.wrong(": a run would start itself again: %s, which the rule watches; "+
-				"give the rule a prefix of its own, like incoming/", l.said)
-			return
-		}
+	switch l, is := w.starts(w); is {
+	case surely:
+		w.wrong(": a run would start itself again: %s, which the rule watches; "+
+			"give the rule a prefix of its own, like incoming/", l.said)
+	case maybe:
+		w.Warnf(w.Position, "%s: a run may start itself again: %s, and the rule watches %s; "+
+			"give the rule a prefix of its own, like incoming/", w.where, l.said, watched(w.rule))
 	}
 }
 
-// checkCircles finds rules whose runs would start one another for ever. Where their suffixes differ,
-// the files that the runs leave may be of another kind, so that there is but a warning.
+// checkCircles finds rules whose runs would start one another for ever. Where that hangs on what their
+// files are called, there is but a warning.
 func checkCircles(s *scope) {
 	seen := map[int]bool{} // rules of circles that were told
-	for i := range s.watchers {
-		circle := s.circle(i)
-		if seen[i] || circle == nil {
-			continue
+	for _, least := range []likely{surely, maybe} {
+		for i := range s.watchers {
+			circle := s.circle(i, least)
+			if seen[i] || circle == nil {
+				continue
+			}
+			var said []string
+			for j, at := range circle {
+				w := s.watchers[at]
+				l, _ := w.starts(s.watchers[circle[(j+1)%len(circle)]])
+				said = append(said, fmt.Sprintf("%s is started by %s, and %s", w.pipeline.Meta.Name.Value,
+					watched(w.rule), l.said))
+				seen[at] = true
+			}
+			report, word := s.Errorf, "would"
+			if least == maybe {
+				report, word = s.Warnf, "may"
+			}
+			report(s.watchers[i].Position, "%s: runs %s start one another for ever: %s; give one of the rules a prefix "+
+				"of its own, like incoming/", s.watchers[i].where, word, strings.Join(said, "; "))
 		}
-		var said []string
-		sure := true
-		for j, at := range circle {
-			w, next := s.watchers[at], s.watchers[circle[(j+1)%len(circle)]]
-			l := w.leaves[slices.IndexFunc(w.leaves, func(l leaf) bool { return l.starts(next.rule) })]
-			said = append(said, fmt.Sprintf("%s is started by %s, and %s", w.pipeline.Meta.Name.Value,
-				watched(w.rule), l.said))
-			sure = sure && w.rule.Suffix == s.watchers[i].rule.Suffix
-			seen[at] = true
-		}
-		report, word := s.Warnf, "may"
-		if sure {
-			report, word = s.Errorf, "would"
-		}
-		report(s.watchers[i].Position, "%s: runs %s start one another for ever: %s; give one of the rules a prefix "+
-			"that no output of the others lies below", s.watchers[i].where, word, strings.Join(said, "; "))
 	}
 }
 
@@ -104,15 +134,14 @@ func watched(r runtimev1.UploadRule) string {
 	return text
 }
 
-// circle is a shortest way from a rule back to itself, by what starts what; nil without one. A rule
-// that starts itself is told by checkLoop.
-func (s *scope) circle(from int) []int {
+// circle is a shortest way from a rule back to itself, by what starts what at least so likely; nil
+// without one. A rule that starts itself is told by checkLoop.
+func (s *scope) circle(from int, least likely) []int {
 	before := map[int]int{}
 	for queue := []int{from}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
 		for next, w := range s.watchers {
-			starts := func(l leaf) bool { return l.starts(w.rule) }
-			if next == at || !slices.ContainsFunc(s.watchers[at].leaves, starts) {
+			if _, is := s.watchers[at].starts(w); next == at || is < least {
 				continue
 			}
 			if next == from {
