@@ -156,7 +156,7 @@ func TestWrongFilesAreRefused(t *testing.T) {
 			"are not a module's"},
 		"a label that unip sets": {api(`30`, `30,"labels":{"app.kubernetes.io/managed-by":"x"}`),
 			"unip sets it itself"},
-		"a label of two lines":   {api(`30`, `30,"labels":{"team":"a\nb"}`), "labels: team: "},
+		"a label of two lines": {api(`30`, `30,"labels":{"team":"a\nb"}`), "labels: team: "},
 		"a double path": {
 			`{"apis":[{"name":"a","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30},{"name":"b","kind":"mlComponent","path":"p","target":"t","timeoutSeconds":30}]}`, "same path"},
 	} {
