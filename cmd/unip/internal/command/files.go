@@ -289,7 +289,8 @@ func getOne(c *cobra.Command, o *option.Module, m *gateway.Client, from string, 
 	} else if to == "" {
 		to = name
 	}
-	t := &transfer{Path: from, File: to, Size: f.Size, ETag: f.ETag, Type: f.ContentType, link: f.Get}
+	t := &transfer{Path: from, File: to, Size: f.Size, ETag: f.ETag, Type: f.ContentType, link: f.Get,
+		below: filepath.Base(to)}
 	if i, err := os.Stat(to); err == nil && !i.Mode().IsRegular() && !i.IsDir() { // a pipe, /dev/null, a link to one
 		return transferAll(c, &o.Output, from, []*transfer{t},
 			func(ctx context.Context, t *transfer, progress func(int64)) error {
@@ -300,7 +301,7 @@ func getOne(c *cobra.Command, o *option.Module, m *gateway.Client, from string, 
 				return errors.Join(m.Download(ctx, t.link, w, progress), w.Close())
 			})
 	}
-	return getFiles(c, o, m, filepath.Dir(to), from, map[string]*transfer{filepath.Base(to): t})
+	return getFiles(c, o, m, filepath.Dir(to), from, []*transfer{t})
 }
 
 // getGroup downloads all files of a group into a folder.
@@ -309,7 +310,7 @@ func getGroup(c *cobra.Command, o *option.Module, m *gateway.Client, group, to s
 	if to == "" {
 		to = path.Base(group)
 	}
-	all := map[string]*transfer{}
+	var all []*transfer
 	for below := []string{""}; len(below) > 0; below = below[1:] {
 		list, err := listGroup(c.Context(), m, group+below[0])
 		if err != nil {
@@ -327,7 +328,8 @@ func getGroup(c *cobra.Command, o *option.Module, m *gateway.Client, group, to s
 			if err != nil {
 				return exit.Errorf(exit.InputWrong, "%q cannot be the name of a file here", group+name)
 			}
-			all[name] = &transfer{Path: group + name, File: filepath.Join(to, local), Size: f.Size, ETag: f.ETag}
+			all = append(all, &transfer{Path: group + name, File: filepath.Join(to, local), Size: f.Size, ETag: f.ETag,
+				below: name})
 		}
 	}
 	if len(all) == 0 {
@@ -336,10 +338,8 @@ func getGroup(c *cobra.Command, o *option.Module, m *gateway.Client, group, to s
 	return getFiles(c, o, m, to, group, all)
 }
 
-// getFiles downloads files into a folder, by their names below it. Nothing is written outside of it,
-// whatever the names.
-func getFiles(c *cobra.Command, o *option.Module, m *gateway.Client, dir, shown string, files map[string]*transfer,
-) error {
+// getFiles downloads files into a folder. Nothing is written outside of it, whatever their names.
+func getFiles(c *cobra.Command, o *option.Module, m *gateway.Client, dir, shown string, all []*transfer) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { // what a user downloads is as others' files
 		return exit.Because(exit.InputWrong, err)
 	}
@@ -348,11 +348,6 @@ func getFiles(c *cobra.Command, o *option.Module, m *gateway.Client, dir, shown 
 		return exit.Because(exit.InputWrong, err)
 	}
 	defer folder.Close()
-	var all []*transfer
-	names := map[*transfer]string{}
-	for name, t := range files {
-		all, names[t] = append(all, t), name
-	}
 	return transferAll(c, &o.Output, shown, all, func(ctx context.Context, t *transfer, progress func(int64)) error {
 		if t.link == "" {
 			f, err := m.Stat(ctx, t.Path)
@@ -361,10 +356,10 @@ func getFiles(c *cobra.Command, o *option.Module, m *gateway.Client, dir, shown 
 			}
 			t.link, t.Type = f.Get, f.ContentType
 		}
-		if err := folder.MkdirAll(path.Dir(names[t]), 0o755); err != nil {
+		if err := folder.MkdirAll(path.Dir(t.below), 0o755); err != nil {
 			return exit.Because(exit.InputWrong, err)
 		}
-		return saveFile(folder, names[t], func(w io.Writer) error { return m.Download(ctx, t.link, w, progress) })
+		return saveFile(folder, t.below, func(w io.Writer) error { return m.Download(ctx, t.link, w, progress) })
 	})
 }
 

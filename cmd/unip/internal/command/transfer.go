@@ -35,7 +35,8 @@ type transfer struct {
 	// Type is the media type.
 	Type string `json:"content_type,omitempty"`
 
-	link string // to read it; "" is asked for
+	link  string // to read it; "" is asked for
+	below string // the folder of this machine that it is downloaded into
 }
 
 // transferAll brings all files, some at a time, and says at the end what has come. One that fails does
