@@ -81,7 +81,10 @@ func TestServerSideDryRun(t *testing.T) {
 		}
 	}
 	for name, path := range map[string]string{
-		"examples-digits": "examples/digits/manifests",
+		"examples-digits":    "examples/digits/manifests",
+		"examples-drift":     "examples/drift/manifests",
+		"examples-herbarium": "examples/herbarium/manifests",
+		"examples-leaves":    "examples/leaves/manifests",
 		"echo": write(t, "pu-e2e-pa-dryrun", component{Image: echoImage, Inference: "echo:model_text",
 			Model: "model.txt"}),
 	} {

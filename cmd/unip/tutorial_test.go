@@ -31,14 +31,29 @@ func blocks(t *testing.T, file string) (all []block) {
 	return all
 }
 
-// The tutorial's commands, one after the other in one shell, print what stands below them. "…" there
+// The commands of a page, one after the other in one shell, print what stands below them. "…" there
 // stands for lines that do not matter.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
+	runPage(t, "docs/tutorial.md", t.TempDir())
+}
+
+// The three sorts of module work together, as their page says: its stages and its function run here.
+func TestModulesOfTheExamples(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("../../examples")); err != nil {
+		t.Fatal(err)
+	}
+	runPage(t, "docs/modules.md", dir)
+}
+
+func runPage(t *testing.T, page, dir string) {
+	t.Helper()
 	const separator = "(end of the block)\n"
 	var script strings.Builder
 	var want []string
-	all := blocks(t, "docs/tutorial.md")
+	all := blocks(t, page)
 	for i, b := range all {
 		if b.language != "sh" {
 			continue
@@ -51,7 +66,7 @@ func TestTutorial(t *testing.T) {
 	}
 	port := strconv.Itoa(freeport.Find(t))
 	c := exec.CommandContext(t.Context(), "bash", "-e", "-c", strings.ReplaceAll(script.String(), "8080", port))
-	c.Dir = t.TempDir()
+	c.Dir = dir
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }) // what a block that failed has left
 	c.Env = append(os.Environ(), "HOME="+c.Dir)
@@ -66,7 +81,7 @@ func TestTutorial(t *testing.T) {
 	for i, w := range want {
 		pattern := strings.ReplaceAll(regexp.QuoteMeta(w), "…\n", "(?:.*\n)*")
 		if text := strings.TrimSuffix(got[i], separator); !regexp.MustCompile("^" + pattern + "$").MatchString(text) {
-			t.Errorf("the tutorial says\n%s\nbut it is\n%s", w, text)
+			t.Errorf("%s says\n%s\nbut it is\n%s", page, w, text)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	_ "embed"
 	"fmt"
 	"reflect"
 	"slices"
@@ -8,6 +9,11 @@ import (
 
 	"github.com/unip-knative/unip/translate/manifest"
 )
+
+// module is a whole one, with most of the kinds.
+//
+//go:embed module.yaml
+var module string
 
 // Markdown is the reference of the manifests: a table per kind.
 func Markdown() string {
@@ -21,9 +27,10 @@ Every object has ` + "`apiVersion: " + manifest.APIVersion + "`" + ` (ScalingCon
 
 A file is YAML, or JSON values one after the other, in UTF-8 or UTF-16. Keys ` + "`x-…`" + ` at the top of an object are for anchors. A quantity may be a text or a number; it must make sense: ` + "`512m`" + ` of memory is half a byte.
 
-## metadata
+A whole module with most of the kinds; the three sorts of module are in [modules.md](modules.md):
 
 `)
+	b.WriteString("```yaml\n" + module + "```\n\n## metadata\n\n")
 	table(&b, reflect.TypeFor[manifest.Meta](), "metadata")
 	for _, k := range manifest.Kinds {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.Name, k.Text)
