@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,13 +12,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster/clustertest"
+	"github.com/unip-knative/unip/eventing/databox/put"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -36,6 +42,104 @@ func ready(t *testing.T, c *clustertest.Server) func(*testscript.TestScript, boo
 	}
 }
 
+// store is a storage that takes what is written by links. Those that are sealed by it name it.
+type store struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	objects map[string]string // by path
+}
+
+func newStore(t *testing.T) *store {
+	s := &store{objects: map[string]string{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != http.MethodPut || r.URL.Query().Get("signature") != "right" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.objects[r.URL.Path] = string(b)
+		w.Header().Set("ETag", `"of-the-store"`)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// stored is the command of scripts that compares what the store has with a file:
+//
+//	stored BOX:/PATH FILE
+func (s *store) stored(ts *testscript.TestScript, _ bool, args []string) {
+	box, key, _ := strings.Cut(args[0], ":")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if got, there := s.objects["/"+box+key]; !there || got != ts.ReadFile(args[1]) {
+		ts.Fatalf("%s: there %v, %q", args[0], there, got)
+	}
+}
+
+// answers is the command of scripts that answers requests to write into a box as the controller does,
+// from now on: with a link to the store; or with a reason, without one.
+//
+//	answers NAMESPACE BOX [REASON]
+func (s *store) answers(t *testing.T, c *clustertest.Server) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		reason := ""
+		if len(args) > 2 {
+			reason = args[2]
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; {
+				if err := s.answer(ctx, c, args[0], args[1], reason); err != nil && ctx.Err() == nil {
+					t.Log(err) // somebody else has written; the next look sees that
+				}
+				select {
+				case <-ctx.Done():
+				case <-tick.C:
+				}
+			}
+		}()
+		ts.Defer(func() { cancel(); <-done })
+	}
+}
+
+func (s *store) answer(ctx context.Context, c *clustertest.Server, namespace, box, reason string) error {
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion("unified-platform.cs.hse.ru/v1")
+	o.SetKind("DataBox")
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: box}, o); err != nil {
+		return err
+	}
+	before, all := o.DeepCopy(), []any{}
+	for name, value := range o.GetAnnotations() {
+		id, ok := strings.CutPrefix(name, put.Prefix)
+		if !ok {
+			continue
+		}
+		answer := map[string]any{"request": id, "expires": time.Now().Add(put.Life).UTC().Format(time.RFC3339)}
+		r, err := put.Parse(id, value)
+		if err != nil {
+			return err
+		}
+		sealed, err := r.Seal(s.URL + "/" + box + "/" + r.Key + "?signature=right")
+		if err != nil {
+			return err
+		}
+		if answer["link"] = base64.StdEncoding.EncodeToString(sealed); reason != "" {
+			answer["reason"], answer["message"] = reason, "as the test wants it"
+		}
+		all = append(all, answer)
+	}
+	if err := unstructured.SetNestedSlice(o.Object, all, "status", "puts"); err != nil {
+		return err
+	}
+	return c.Status().Patch(ctx, o, client.MergeFrom(before))
+}
+
 // The installation of the authors' stories.
 const (
 	installedInference = "registry.example/unip/inference@sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -50,7 +154,7 @@ func install(t *testing.T, c *clustertest.Server) {
 	c.Install(t)
 	kubectl := exec.CommandContext(t.Context(), filepath.Join(c.Bin, "kubectl"), "--kubeconfig="+c.Kubeconfig, "apply",
 		"--server-side", "--force-conflicts", "-f", "../../config/100-namespace.yaml",
-		"-f", "../../config/300-rbac.yaml")
+		"-f", "../../config/300-rbac.yaml", "-f", "../../config/310-roles-for-users.yaml")
 	if out, err := kubectl.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -68,7 +172,8 @@ func install(t *testing.T, c *clustertest.Server) {
 
 // Stories of modules on a cluster: a real API server and kubectl, no controllers. Each has a
 // namespace of its own. The first, of an operator, begins on a cluster that knows nothing of
-// Knative and unip. $ANN is the kubeconfig of somebody who has no rights but those of everybody.
+// Knative and unip. $ANN is the kubeconfig of somebody who
+// has no rights but those of everybody, $EDITOR and $VIEWER those of edith and victor.
 func TestScriptsOnACluster(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t)
@@ -76,9 +181,12 @@ func TestScriptsOnACluster(t *testing.T) {
 	t.Cleanup(s3.Close)
 	all := commands()
 	all["ready"] = ready(t, c)
+	storage := newStore(t)
+	all["stored"], all["answers"] = storage.stored, storage.answers(t, c)
 	env := []string{
 		"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin,
 		releaseVariable + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ","), "ANN=" + c.User(t, "ann"),
+		"EDITOR=" + c.User(t, "edith"), "VIEWER=" + c.User(t, "victor"),
 	}
 	t.Run("operator", func(t *testing.T) {
 		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: all}, env...)

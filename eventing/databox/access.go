@@ -26,6 +26,10 @@ const (
 	MountWrite Access = "mount-write" // store what calls write there
 )
 
+// AuthorPut is no use of a box: nobody holds it. For a module's author it signs the link by which one
+// object of the developer's area is written (see package put).
+const AuthorPut Access = "author-put"
+
 // Root is the object of Mount and MountWrite for the developer's whole area.
 const Root = "/"
 

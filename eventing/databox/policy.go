@@ -29,7 +29,7 @@ type Grant struct {
 	Bucket string
 	Access Access
 	// Keys are exact keys, Prefix is for all keys below it. They belong to Read, Write, Copy,
-	// Model, Mount and MountWrite; the other accesses limit themselves. Those of datasets may have a
+	// Model, Mount, MountWrite and AuthorPut; the other accesses limit themselves. Those of datasets may have a
 	// Prefix, too.
 	//
 	// Read, Write, Copy, Mount and MountWrite without both are for the whole area of the developer:
@@ -124,6 +124,7 @@ var accesses = map[Access]rights{
 	CallsRead:    {users, []string{getObject}, never, false},
 	Mount:        {named, []string{getObject}, folders, false},
 	MountWrite:   {named, []string{putObject, abortUpload}, never, true},
+	AuthorPut:    {named, []string{putObject}, never, true},
 	DatasetFiles: {developer, []string{getObject}, folders, false},
 	DatasetRead:  {developer, []string{getObject}, never, false},
 }
@@ -185,6 +186,10 @@ func (g Grant) statements() ([]statement, error) {
 		return nil, fmt.Errorf("%w: access %q takes no paths", ErrGrant, g.Access)
 	case g.Access == Model:
 		if err := checkModel(g); err != nil {
+			return nil, err
+		}
+	case g.Access == AuthorPut:
+		if err := checkAuthorPut(g); err != nil {
 			return nil, err
 		}
 	case g.Access == Mount || g.Access == MountWrite:
@@ -322,6 +327,17 @@ func checkModel(g Grant) error {
 		return fmt.Errorf("%w: a model is one key, or one prefix that ends in /", ErrGrant)
 	}
 	if err := CheckModelKey(object); err != nil {
+		return fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	return nil
+}
+
+// checkAuthorPut refuses what is not exactly one object of the developer's.
+func checkAuthorPut(g Grant) error {
+	if len(g.Keys) != 1 || g.Prefix != "" || strings.HasSuffix(g.Keys[0], "/") {
+		return fmt.Errorf("%w: an author writes one object at a time", ErrGrant)
+	}
+	if err := CheckDeveloperPath(g.Keys[0]); err != nil {
 		return fmt.Errorf("%w: %w", ErrGrant, err)
 	}
 	return nil

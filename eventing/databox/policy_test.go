@@ -37,6 +37,9 @@ func TestPolicy(t *testing.T) {
 			`{"Effect":"Allow","Action":["s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::b/t/*"]},` +
 			`{"Effect":"Deny","Action":["s3:PutObject","s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::b/users/*"]}`: {
 			Bucket: "b", Access: databox.MountWrite, Prefix: "t/"},
+		`{"Effect":"Allow","Action":["s3:PutObject"],"Resource":["arn:aws:s3:::b/models/m"],"Condition":{"Null":` +
+			`{"s3:RequestObjectTagKeys":"true","s3:x-amz-copy-source":"true"}}}`: {
+			Bucket: "b", Access: databox.AuthorPut, Keys: []string{"models/m"}},
 	} {
 		got, err := databox.Policy(g)
 		if err != nil {
@@ -95,6 +98,17 @@ func TestGrantsThatAreRefused(t *testing.T) {
 			databox.ErrGrant},
 		"a model without its end": {[]databox.Grant{{Bucket: "b", Access: databox.Model, Prefix: "mod"}},
 			databox.ErrGrant},
+		"an author's whole area": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut}}, databox.ErrGrant},
+		"an author's folder": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut, Prefix: "models/"}},
+			databox.ErrGrant},
+		"an author's folder as a key": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut,
+			Keys: []string{"models/"}}}, databox.ErrGrant},
+		"two objects of an author": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut,
+			Keys: []string{"m", "n"}}}, databox.ErrGrant},
+		"a user's file by an author": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut,
+			Keys: []string{"users/ann/file_groups/m"}}}, databox.ErrGrant},
+		"a pattern by an author": {[]databox.Grant{{Bucket: "b", Access: databox.AuthorPut,
+			Keys: []string{"models/*"}}}, databox.ErrPattern},
 		"the developer's and a user's": {[]databox.Grant{
 			{Bucket: "b", Access: databox.Read}, {Bucket: "b", Access: databox.Write, Prefix: "users/ann/file_groups/"},
 		}, databox.ErrGrant},

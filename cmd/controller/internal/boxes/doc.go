@@ -6,6 +6,8 @@
 // their sessions) and mends what differs, so a deleted Secret, a new S3 server or new admin keys
 // need no other care. Nothing is written when nothing differs.
 //
+// It also answers authors who ask, by an annotation, for a link that writes one object (puts.go).
+//
 // What it never does: give out or delete a bucket that is not tagged with the box's namespace UID;
 // write a long-lived key into a module's namespace; keep the content of a Secret in its cache
 // (Secrets are read live, and not watched).

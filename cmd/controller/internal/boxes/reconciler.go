@@ -157,7 +157,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if ns.DeletionTimestamp != nil { // the box is next
 		return reconcile.Result{}, nil
 	}
-	return r.report(ctx, box, waitsForRole(box, r.ensure(ctx, box, string(ns.UID))))
+	return r.report(ctx, box, r.answerPuts(ctx, box, waitsForRole(box, r.ensure(ctx, box, string(ns.UID)))))
 }
 
 // ensure does the work of a pass for a living box.

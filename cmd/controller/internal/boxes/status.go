@@ -26,6 +26,7 @@ type outcome struct {
 	bucket          string
 	claimedFor      types.UID // the namespace of the bucket
 	expires         time.Time
+	puts            []platformv1.Put // answers to authors
 	// err makes the queue try again with growing pauses; after is when to look again otherwise.
 	err   error
 	after time.Duration
@@ -88,7 +89,7 @@ func setStatus(box *platformv1.DataBox, o outcome) {
 		Type: platformv1.ConditionReady, Status: status, Reason: o.reason, Message: o.message,
 		ObservedGeneration: box.Generation,
 	})
-	box.Status.ObservedGeneration = box.Generation
+	box.Status.ObservedGeneration, box.Status.Puts = box.Generation, o.puts
 	if o.bucket != "" {
 		box.Status.Bucket = o.bucket
 	}

@@ -13,6 +13,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/put"
 )
 
 var update = flag.Bool("update", false, "write the table of sessions into docs/security.md")
@@ -61,6 +63,9 @@ func TestTableOfSessions(t *testing.T) {
 			table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", kind.name, i.use, holders[i.use], rights(t, i.policy),
 				life)
 		}
+		if kind.name == "storage" {
+			table += authorPut(t)
+		}
 	}
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -81,6 +86,17 @@ func TestTableOfSessions(t *testing.T) {
 		t.Errorf(
 			"docs/security.md (-want +got; go test ./cmd/controller/internal/boxes -run TestTableOfSessions -update):\n%s", d)
 	}
+}
+
+// authorPut is the row of the one session that is in no Secret.
+func authorPut(t *testing.T) string {
+	t.Helper()
+	policy, err := databox.Policy(databox.Grant{Bucket: "B", Access: databox.AuthorPut, Keys: []string{"KEY"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("| storage | %s | nobody: it signs one link of an author, sealed | %s | %d min |\n",
+		databox.AuthorPut, rights(t, policy), int(put.Life.Minutes()))
 }
 
 // rights are a policy in words.

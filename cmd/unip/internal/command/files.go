@@ -30,7 +30,8 @@ func filesCommand() *cobra.Command {
   unip files put table.csv userdata/incoming/table.csv
   unip files get -r userdata/results/`,
 		Long: `Files shows, brings and deletes your files in the module's boxes. A path is <box>/<group>/<file>; one
-that ends in / is a group, and so is one segment after the box. Every file is in a group.`,
+that ends in / is a group, and so is one segment after the box. Every file is in a group. The module's
+author writes weights and tables into the developer's area of a box, <box>:/<path>, by 'files put'.`,
 		Args: commandArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -56,6 +57,11 @@ func filesLsCommand(o *option.Module) *cobra.Command {
   unip files ls userdata/incoming/ -o json | jq -r '.files[].name'`,
 		ValidArgsFunction: completeGroup(o),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := refuseDevelopers(args[0]); err != nil {
+					return err
+				}
+			}
 			m, err := o.Client()
 			if err != nil {
 				return err
@@ -117,18 +123,26 @@ func listGroup(ctx context.Context, m *gateway.Client, group string) (gateway.Li
 }
 
 func filesPutCommand(o *option.Module) *cobra.Command {
-	var overwrite, link, recursive bool
+	var link, recursive bool
+	author := &authorPut{module: o}
 	c := &cobra.Command{
-		Use: "put [FILE|FOLDER] BOX/GROUP/[FILE]", Short: "Upload a file, or all files of a folder",
+		Use: "put [FILE|FOLDER] BOX/GROUP/[FILE]|BOX:/[PATH]", Short: "Upload a file, or all files of a folder",
 		Long: `Put uploads a file, or with -r what is in a folder: FOLDER/a/b.csv becomes BOX/GROUP/a/b.csv. Its media
 type is what the ending of its name says. Empty folders are nothing in a box. One file that fails does
-not keep back the others. With -o json the files that were stored are data.`,
+not keep back the others. With -o json the files that were stored are data.
+
+BOX/GROUP/FILE is a file of your own, which no component reads by itself. BOX:/PATH is the developer's
+area of the box: weights, tables, what modelBox, mounts and mountFrom name. There writes the module's
+author, with a kubeconfig that may change the DataBox (role edit); no user of the module needs one.
+The file goes straight to the storage, by a link for this one object that is good for 15 minutes.`,
 		Example: `  unip files put table.csv userdata/incoming/table.csv
   unip files put -r photos/ userdata/incoming/photos/
+  unip files put leaf.onnx weights:/models/leaf.onnx -n pu-ann-pa-leaves
   curl -T table.csv "$(unip files put userdata/incoming/table.csv --link)"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 && (len(args) != 1 || !link) || link && recursive {
-				return exit.Errorf(exit.UsageWrong, "wanted: FILE BOX/GROUP/FILE, -r FOLDER BOX/GROUP/, or BOX/GROUP/FILE --link")
+				return exit.Errorf(exit.UsageWrong,
+					"wanted: FILE BOX/GROUP/FILE, FILE BOX:/PATH, -r FOLDER BOX/GROUP/, or BOX/GROUP/FILE --link")
 			}
 			return nil
 		},
@@ -139,13 +153,20 @@ not keep back the others. With -o json the files that were stored are data.`,
 			return completeGroup(o)(c, nil, word)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			to := args[len(args)-1]
+			switch {
+			case isDevelopers(to) && link:
+				return exit.Errorf(exit.UsageWrong,
+					"--link: a link into the developer's area is for one file of known size; FILE %s uploads it", printable.Line(to))
+			case isDevelopers(to):
+				return author.run(c, args[0], to, recursive)
+			}
 			m, err := o.Client()
 			if err != nil {
 				return err
 			}
-			to := args[len(args)-1]
 			if link {
-				f, err := m.PutLink(c.Context(), to, -1, overwrite)
+				f, err := m.PutLink(c.Context(), to, -1, author.overwrite)
 				return writeLink(c, &o.Output, f, f.Put, err)
 			}
 			all, err := whatToPut(args[0], to, recursive)
@@ -153,12 +174,13 @@ not keep back the others. With -o json the files that were stored are data.`,
 				return exit.Because(exit.InputWrong, err)
 			}
 			put := func(ctx context.Context, t *transfer, progress func(int64)) error {
-				return putFile(ctx, m, t, overwrite, progress)
+				return putFile(ctx, m, t, author.overwrite, progress)
 			}
 			return transferAll(c, &o.Output, to, all, put)
 		},
 	}
-	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace a file that exists")
+	author.addFlags(c)
+	c.Flags().BoolVar(&author.overwrite, "overwrite", false, "replace a file that exists")
 	c.Flags().BoolVar(&link, "link", false, "print the link by which the file can be written, instead of writing it")
 	c.Flags().BoolVarP(&recursive, "recursive", "r", false, "all files in the folder and below")
 	return c
@@ -249,6 +271,9 @@ whole, and replaces one that is there. With -o json the files that have come are
 			return completeFile(o)(c, args, word)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseDevelopers(args[0]); err != nil {
+				return err
+			}
 			m, err := o.Client()
 			if err != nil {
 				return err
@@ -371,6 +396,9 @@ func filesRmCommand(o *option.Module) *cobra.Command {
   unip files rm userdata/incoming/`,
 		ValidArgsFunction: completeFile(o),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseDevelopers(args[0]); err != nil {
+				return err
+			}
 			m, err := o.Client()
 			if err != nil {
 				return err

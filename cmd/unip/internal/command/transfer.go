@@ -37,6 +37,7 @@ type transfer struct {
 
 	link  string // to read it; "" is asked for
 	below string // the folder of this machine that it is downloaded into
+	key   string // in the developer's area
 }
 
 // transferAll brings all files, some at a time, and says at the end what has come. One that fails does

@@ -144,6 +144,30 @@ type DataBoxStatus struct {
 	// renewed before half of their life is over.
 	// +optional
 	CredentialsExpire *metav1.Time `json:"credentialsExpire,omitempty"`
+	// Puts answer authors who have asked, by an annotation, to write an object into the developer's
+	// area (unip files put FILE BOX:/PATH).
+	// +optional
+	// +listType=map
+	// +listMapKey=request
+	// +kubebuilder:validation:MaxItems=32
+	Puts []Put `json:"puts,omitempty"`
+}
+
+// Put is the answer to one request: a sealed link, or the reason for which there is none.
+type Put struct {
+	// Request is the hash of the request, by which its annotation is named.
+	// +kubebuilder:validation:MaxLength=63
+	Request string `json:"request"`
+	// Link writes the object. It is sealed to the one-time key in the request.
+	// +optional
+	Link []byte `json:"link,omitempty"`
+	// Reason is in one word why there is no link, Message in a sentence.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Expires is when the request and its answer are taken away.
+	Expires metav1.Time `json:"expires"`
 }
 
 // DataBoxList is a list of boxes.

@@ -1,8 +1,9 @@
 //go:build integration
 
 // Package clustertest gives tests a real API server of their own, on loopback, that ends with the
-// test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces. No controller of
-// Knative or unip runs there, so nothing becomes ready by itself: Ready says it in their place.
+// test: etcd, kube-apiserver, and of kube-controller-manager what ends namespaces and aggregates
+// roles. No controller of Knative or unip runs there, so nothing becomes ready by itself: Ready says
+// it in their place.
 //
 // The programs are those in the folder that KUBEBUILDER_ASSETS names (`make test-integration` sets
 // it).
@@ -73,7 +74,7 @@ func Start(t testing.TB) *Server {
 	if s.Client, err = client.New(s.config, client.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	s.endNamespaces(t)
+	s.control(t)
 	return s
 }
 
@@ -116,11 +117,12 @@ func definitions(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// endNamespaces runs the controller without which a deleted namespace stays for ever.
-func (s *Server) endNamespaces(t testing.TB) {
+// control runs the controllers without which a deleted namespace stays for ever, and the roles edit and
+// view know nothing of others' resources.
+func (s *Server) control(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(s.Bin, "kube-controller-manager"), "--kubeconfig="+s.Kubeconfig,
-		"--controllers=namespace-controller", "--leader-elect=false", "--secure-port=0",
+		"--controllers=namespace-controller,clusterrole-aggregation-controller", "--leader-elect=false", "--secure-port=0",
 		"--kube-api-qps=200", "--kube-api-burst=400")
 	name := filepath.Join(t.TempDir(), "kube-controller-manager.log")
 	log, err := os.Create(name)

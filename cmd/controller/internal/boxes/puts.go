@@ -1,0 +1,205 @@
+package boxes
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/put"
+	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/printable"
+)
+
+// answerPuts answers the requests of authors to write an object (package put). Whoever may change a
+// box may ask: the API server has looked at that when it took the annotation. o is what the pass has
+// found of the box; its puts become the status's.
+func (r *Reconciler) answerPuts(ctx context.Context, box *platformv1.DataBox, o outcome) outcome {
+	now := time.Now()
+	o.puts = box.Status.Puts
+	if o.reason == "" || len(o.puts) == 0 && !asked(box) {
+		return o
+	}
+	answered, over := standing(box, now)
+	if err := r.forgetPuts(ctx, box, over); err != nil {
+		o.err = errors.Join(o.err, err)
+		return o
+	}
+	o.puts = answered
+	for _, name := range slices.Sorted(maps.Keys(box.Annotations)) {
+		id, ok := strings.CutPrefix(name, put.Prefix)
+		isID := func(p platformv1.Put) bool { return p.Request == id }
+		if !ok || slices.ContainsFunc(o.puts, isID) {
+			continue
+		}
+		if len(o.puts) >= put.Most {
+			break // the others come when one of these is over
+		}
+		answer := platformv1.Put{Request: id, Expires: metav1.NewTime(now.Add(put.Life).Truncate(time.Second))}
+		switch err := r.answerPut(ctx, box, o, box.Annotations[name], &answer); {
+		case errors.Is(err, errLater):
+			continue
+		case err != nil:
+			answer.Reason, answer.Message = put.StorageError, printable.Line(err.Error())
+			if no, ok := errors.AsType[refusedPut](err); ok {
+				answer.Reason = no.reason
+			}
+		}
+		o.puts = append(o.puts, answer)
+	}
+	for _, p := range o.puts {
+		if left := max(p.Expires.Sub(now), time.Second); o.after == 0 || left < o.after {
+			o.after = left
+		}
+	}
+	return o
+}
+
+func asked(box *platformv1.DataBox) bool {
+	for name := range box.Annotations {
+		if strings.HasPrefix(name, put.Prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// standing are the answers whose requests are still there, and those whose time is over.
+func standing(box *platformv1.DataBox, now time.Time) (answered, over []platformv1.Put) {
+	for _, p := range box.Status.Puts {
+		_, there := box.Annotations[put.Prefix+p.Request]
+		switch {
+		case there && now.Before(p.Expires.Time):
+			answered = append(answered, p)
+		case there:
+			over = append(over, p)
+		}
+	}
+	return answered, over
+}
+
+// forgetPuts takes requests away that nobody has taken away.
+func (r *Reconciler) forgetPuts(ctx context.Context, box *platformv1.DataBox, over []platformv1.Put) error {
+	if len(over) == 0 {
+		return nil
+	}
+	before := box.DeepCopy()
+	for _, p := range over {
+		delete(box.Annotations, put.Prefix+p.Request)
+	}
+	// No lock: the patch names these annotations alone, and no other request is like one of them.
+	err := r.Client.Patch(ctx, box, client.MergeFrom(before), fieldOwner)
+	return wrapAPI("taking old requests from the box", client.IgnoreNotFound(err))
+}
+
+// errLater: the box is not ready, and may be so without anybody's doing. The request waits.
+var errLater = errors.New("the box is not ready yet")
+
+// refusedPut is why a request gets no link.
+type refusedPut struct {
+	reason string
+	error
+}
+
+// answerPut makes the link of one request.
+func (r *Reconciler) answerPut(ctx context.Context, box *platformv1.DataBox, o outcome, value string,
+	answer *platformv1.Put) error {
+	request, err := put.Parse(answer.Request, value)
+	switch {
+	case err != nil:
+		return refusedPut{put.Invalid, err}
+	case box.Spec.S3DefaultStorage == nil:
+		return refusedPut{put.ReadOnly, errors.New("the box is a dataset of another module, which can only be read")}
+	case o.claimedFor == "" && o.err != nil:
+		return errLater
+	case o.claimedFor == "": // whose bucket it is has not been proved
+		return refusedPut{put.NotUsable, fmt.Errorf("the box cannot be used: %s: %s", o.reason, o.message)}
+	}
+	store, err := r.Settings.Open(r.Transport)
+	if err != nil {
+		return err
+	}
+	at := databox.BucketName(box.Namespace, box.Name)
+	old, err := store.StatObject(ctx, at, request.Key, minio.StatObjectOptions{})
+	switch {
+	case err == nil && !request.Overwrite:
+		return refusedPut{put.Exists, fmt.Errorf("%s is there already, with %d bytes", request.Key, old.Size)}
+	case err != nil && !s3.IsMissing(err):
+		return fmt.Errorf("looking at what is in the box: %w", err)
+	}
+	if err := fits(ctx, store, box, request.Size, old.Size); err != nil {
+		return err
+	}
+	link, expires, err := putLink(ctx, store, at, request)
+	if err != nil {
+		return err
+	}
+	if answer.Link, err = request.Seal(link); err != nil {
+		return err
+	}
+	if expires.Before(answer.Expires.Time) {
+		answer.Expires = metav1.NewTime(expires.Truncate(time.Second))
+	}
+	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "AuthorPut", "Put", "a link was given that writes %s, %d bytes",
+		printable.Line(request.Key), request.Size)
+	return nil
+}
+
+// fits refuses an object of size bytes, in place of one of old bytes, for which there is no room.
+func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, size, old int64) error {
+	if old > 0 && size <= old { // the box gets no fuller
+		return nil
+	}
+	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
+	used, known, err := s3.ReadUsage(ctx, store.Client, at)
+	if err != nil || !known {
+		return err
+	}
+	if err := used.Fit(max(size-old, 0)); err != nil {
+		return refusedPut{put.BoxFull, err}
+	}
+	return nil
+}
+
+// putLink makes the session that may write the one object and nothing else, and signs with it a link
+// that takes so many bytes and no other number.
+func putLink(ctx context.Context, store settings.Store, bucket string, request put.Request,
+) (link string, expires time.Time, err error) {
+	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.AuthorPut, Keys: []string{request.Key}})
+	if err != nil {
+		return "", expires, err
+	}
+	at := store.Config.S3
+	session, err := s3.AssumeRole(ctx, &http.Client{Transport: store.Transport}, at.Endpoint, at.Region, store.Keys,
+		policy, put.Life)
+	if err != nil {
+		return "", expires, err
+	}
+	session.Endpoint, session.Region, session.Bucket = cmp.Or(at.PublicEndpoint, at.Endpoint), at.Region, bucket
+	signer, err := s3.NewClient(session, s3.Static(session))
+	if err != nil {
+		return "", expires, err
+	}
+	life := min(put.Life, time.Until(session.Expiration)).Truncate(time.Second)
+	signed := http.Header{"Content-Length": {strconv.FormatInt(request.Size, 10)}}
+	u, err := signer.PresignHeader(ctx, http.MethodPut, bucket, request.Key, life, nil, signed)
+	if err != nil {
+		return "", expires, fmt.Errorf("signing a link: %w", err)
+	}
+	return u.String(), time.Now().Add(life), nil
+}
