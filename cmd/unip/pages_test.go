@@ -141,3 +141,79 @@ func TestLinksOfPages(t *testing.T) {
 		}
 	}
 }
+
+// What pages name is there: tests, targets of make, settings of unip.yaml, metrics, variables of the
+// environment, and files.
+func TestNamesOnPages(t *testing.T) {
+	t.Parallel()
+	var sources strings.Builder
+	err := filepath.WalkDir("../..", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "fuzz") {
+			return filepath.SkipDir
+		}
+		if !slices.Contains([]string{".go", ".py", ".yaml"}, filepath.Ext(path)) && d.Name() != "Makefile" {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		sources.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := sources.String()
+	// What is named, and the form in which sources have it.
+	forms := []struct{ name, form *regexp.Regexp }{
+		{regexp.MustCompile(`\bTest\w+`), regexp.MustCompile(`func (Test\w+)\(`)},
+		{regexp.MustCompile(`\bmake ([a-z][\w-]+)`), regexp.MustCompile(`(?m)^([\w-]+):`)},
+		{regexp.MustCompile(`\bunip_\w+[a-z]\b`), regexp.MustCompile(`\b(unip_\w+)`)},
+		{regexp.MustCompile(`\bUNIP_[A-Z][A-Z_]*[A-Z]\b`), regexp.MustCompile(`\b(UNIP_\w+)`)},
+		{ // a key, which no ending of a file is
+			regexp.MustCompile(`^(?:s3|oidc|networkPolicies|gateway|limits|storage|mounts|runs|uploads|tracing)\.([a-z]\w{3,})$`),
+			regexp.MustCompile(`yaml:"(\w+)"`),
+		},
+	}
+	there := make([]map[string]bool, len(forms))
+	for i, f := range forms {
+		there[i] = map[string]bool{}
+		for _, m := range f.form.FindAllStringSubmatch(source, -1) {
+			there[i][m[1]] = true
+		}
+	}
+	code := regexp.MustCompile("`([^`\n]+)`")
+	file := regexp.MustCompile(`^(?:cmd|config|docs|e2e|eventing|examples|functions|translate)/[\w./-]+$`)
+	for _, page := range pages(t) {
+		b, err := os.ReadFile(filepath.Join("../..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, span := range code.FindAllStringSubmatch(string(b), -1) {
+			text := span[1]
+			for i, f := range forms {
+				for _, m := range f.name.FindAllStringSubmatch(text, -1) {
+					name := m[len(m)-1]
+					begins := strings.Contains(text, name+"…") || strings.HasSuffix(name, "_…")
+					known := there[i][name]
+					for other := range there[i] {
+						known = known || begins && strings.HasPrefix(other, name)
+					}
+					if !known {
+						t.Errorf("%s: there is no %s", page, name)
+					}
+				}
+			}
+			if !file.MatchString(text) || page == "CONTRIBUTING.md" || strings.Contains(text, "…") {
+				continue
+			}
+			here, top := filepath.Join("../..", filepath.Dir(page), text), filepath.Join("../..", text)
+			if _, err := os.Stat(here); err != nil {
+				if _, err := os.Stat(top); err != nil {
+					t.Errorf("%s: there is no %s", page, text)
+				}
+			}
+		}
+	}
+}

@@ -126,3 +126,18 @@ func TestOperatingNamesWhatIsTaken(t *testing.T) {
 		t.Errorf("%d rows have bounds or words", checked)
 	}
 }
+
+// The unip.yaml that an operator copies can be read.
+func TestOperatingShowsSettings(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(b), "\n  unip.yaml: |\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	c, err := installation.Parse([]byte(shown))
+	if err != nil || c.OIDC.Issuer == "" {
+		t.Errorf("%v: %q", err, shown)
+	}
+}
