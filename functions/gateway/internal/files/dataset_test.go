@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // A dataset is the developer's area of another module's box. Its users' files are not in it,

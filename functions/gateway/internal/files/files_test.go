@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/minio/minio-go/v7"
-
-	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 func TestTheCircleOfAFile(t *testing.T) {

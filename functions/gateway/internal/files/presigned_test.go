@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
 // A link that somebody copies out of what a terminal shows of an answer works.
