@@ -151,19 +151,24 @@ func TestARefusalTakesTheSameForUnknownUsers(t *testing.T) {
 	dir := t.TempDir()
 	secret(t, dir, "users", map[string]string{"ann": bcryptOf(t, "one", 8), "cheap": "plain"})
 	s := New(dir)
-	took := func(user string) time.Duration {
-		best := time.Hour
-		for range 5 {
+	// What else the machine does makes single checks slower, never quicker: the best of each counts, and
+	// they take turns until they agree.
+	users := []string{"ann", "nobody", "cheap"}
+	best := map[string]time.Duration{}
+	for round := range 50 {
+		for _, user := range users {
 			start := time.Now()
 			check(t, s, user, "wrong", false)
-			best = min(best, time.Since(start))
+			if took := time.Since(start); best[user] == 0 || took < best[user] {
+				best[user] = took
+			}
 		}
-		return best
+		known, unknown, cheap := best["ann"], best["nobody"], best["cheap"]
+		if round >= 4 && unknown > known/2 && unknown < known*2 && cheap > known/2 && cheap < known*2 {
+			return
+		}
 	}
-	known, unknown, cheap := took("ann"), took("nobody"), took("cheap")
-	if unknown < known/2 || unknown > known*2 || cheap < known/2 || cheap > known*2 {
-		t.Errorf("known %v, unknown %v, cheap %v", known, unknown, cheap)
-	}
+	t.Errorf("the best of 50: %v", best)
 }
 
 func TestAWaitingCheckEndsWithItsCall(t *testing.T) {
