@@ -171,6 +171,10 @@ func (s *Service) Metrics() http.Handler { return s.front.Metrics() }
 // Active is how many requests are being answered.
 func (s *Service) Active() int { return s.front.Active() }
 
+// Starve notes that a process of the function, of this number, is about to be killed for want of
+// memory: where no container has a limit, somebody else sees to it.
+func (s *Service) Starve(pid int) { s.pool.Starve(pid) }
+
 // Handler answers over HTTP.
 func (s *Service) Handler() http.Handler { return s.handler }
 

@@ -1,8 +1,8 @@
 """Calls one Python function for unip's inference server.
 
-    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N] [--mounts PATH:PATH] [--model-link PATH --model-file PATH | --model-folder PATH]
+    python3 worker.py --socket PATH --inference MODULE:FUNCTION [--model-loader MODULE:FUNCTION] [--workers N] [--mounts PATH:PATH] [--model-link PATH --model-file PATH | --model-folder PATH] [--memory-limit BYTES]
 
-MODULE is package.module, or a file: /folder/file.py.
+MODULE is package.module, or a file: /folder/file.py. --memory-limit is of all workers together, where there is no container that has one and somebody else sees to it.
 
 Two kinds of process. The supervisor, the first one, never imports the user's code: it forks the workers, reaps them, kills one on the server's word, and ends the container with the reason
 when a worker cannot start. A worker imports the function, loads the model once and answers calls, one at a time (call.py). All of them connect to the Unix socket on which the server listens.
@@ -161,7 +161,9 @@ class Supervisor:
 
     def start_spare(self, grown=0, **_):
         """One worker more than there should be, to try a newer model beside the one in service, which is so many bytes smaller; where memory does not hold both, the server is told."""
-        why = crowded(max(map(own_memory, self.workers), default=0), grown)
+        each = [own_memory(pid) for pid in self.workers]
+        there_is = (self.options.memory_limit, sum(each)) if self.options.memory_limit else memory()
+        why = crowded(there_is, max(each, default=0), grown)
         if why:
             send(self.connection, CROWDED, {"why": why})
         else:
@@ -362,9 +364,8 @@ def memory():
     return None
 
 
-def crowded(taken, grown):
-    """Why memory does not hold another worker beside one that takes so much, with a model that is larger by grown; "" when it does. A tenth is for what loading takes on top."""
-    there_is = memory()
+def crowded(there_is, taken, grown):
+    """Why memory, of which there is a limit and what is used, does not hold another worker beside one that takes so much, with a model that is larger by grown; "" when it does. A tenth is for what loading takes on top."""
     need = taken + taken // 10 + grown
     if there_is is None or there_is[0] - there_is[1] >= need:
         return ""
@@ -377,6 +378,7 @@ class Options:
     socket = inference = None
     model_loader = mounts = model_link = model_file = model_folder = ""
     workers = "1"
+    memory_limit = "0"
     reason = None
     spare = False
 
@@ -385,12 +387,12 @@ class Options:
         for argument in rest:
             name, equals, value = argument.partition("=")
             key = name[2:].replace("-", "_")
-            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers", "mounts", "model_link", "model_file", "model_folder"):
+            if not name.startswith("--") or key not in ("socket", "inference", "model_loader", "workers", "mounts", "model_link", "model_file", "model_folder", "memory_limit"):
                 sys.exit("worker: unknown argument %s; see the beginning of %s" % (argument, __file__))
             setattr(self, key, value if equals else next(rest, ""))
         if not self.socket or not self.inference or not self.workers.isdigit() or int(self.workers) < 1:
             sys.exit("worker: --socket, --inference and a number of --workers are wanted; see the beginning of %s" % __file__)
-        self.workers = int(self.workers)
+        self.workers, self.memory_limit = int(self.workers), int(self.memory_limit)
 
 
 def main():

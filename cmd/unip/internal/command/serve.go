@@ -56,7 +56,9 @@ when an API of the component has identityPassThrough. FILE values of calls are f
 below the same folders: <box>/<group>/<file> is <boxes>/<box>/<group>/<file>. So are the folders of
 connectedBoxes: s3Path of a box is <boxes>/<box>/<s3Path>, and variables of the manifest's env that name
 a mountPath lead there; a path that cannot be made on this machine is named at the start. What the function
-prints, and a line per call, go to standard error. Web pages of other origins cannot call, but for
+prints, and a line per call, go to standard error. When the function's processes hold more memory than
+its limit, the worker that holds most is ended, and its call is answered as in a cluster; limits of the
+processor are not held. Web pages of other origins cannot call, but for
 those that the annotation origins of the component's API names, and the URL's host must be
 localhost, 127.0.0.1 or [::1] with the port; with another --address any address of this machine;
 other names need --allow-host. Links that lead out of --boxes are not followed. It
@@ -125,7 +127,7 @@ func (s *serving) run(c *cobra.Command) error {
 		return err
 	}
 	o := devserver.Options{
-		Component: x.Name, Workers: x.Workers,
+		Component: x.Name, Workers: x.Workers, Memory: x.Resources.Limits.Memory().Value(),
 		Timeout: time.Duration(x.TimeoutSeconds) * time.Second,
 		Shown: slices.ContainsFunc(m.APIs, func(a module.API) bool {
 			return a.Route.Target == x.Name && a.Route.IdentityPassThrough

@@ -34,11 +34,14 @@ type Options struct {
 	Python, Dir string
 	Env         []string
 	Workers     int
-	Timeout     time.Duration // of one call
-	Model       *Model        // nil: without
-	Updates     string        // how a newer model is taken up, a value of manifest.ModelUpdates
-	Folders     *Folders      // for FILE values; nil: without
-	Shown       bool          // the function may know who calls: "local"
+	// Memory is how many bytes the function's processes may hold together, as its container may in a
+	// cluster; 0: as many as there are.
+	Memory  int64
+	Timeout time.Duration // of one call
+	Model   *Model        // nil: without
+	Updates string        // how a newer model is taken up, a value of manifest.ModelUpdates
+	Folders *Folders      // for FILE values; nil: without
+	Shown   bool          // the function may know who calls: "local"
 	// Reload starts the function again when a file of Python below Dir changes.
 	Reload bool
 	// Listener is where HTTP is served. Hosts are names of this machine by which it may be called
@@ -193,6 +196,9 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 	if s.Loader != "" {
 		args = append(args, "--model-loader", s.Loader)
 	}
+	if s.Memory > 0 {
+		args = append(args, "--memory-limit", strconv.FormatInt(s.Memory, 10))
+	}
 	if g.process, err = startProcess(s.Python, args, s.Dir, s.Env, s.Output); err != nil {
 		g.service.Close()
 		return nil, fmt.Errorf("starting %s: %w", s.Python, err)
@@ -205,6 +211,9 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		g.service.Handler().ServeHTTP(w, r.WithContext(ctx))
 	}))
 	go s.look(g)
+	if s.Memory > 0 {
+		go s.limit(g)
+	}
 	if s.Updates != manifest.Off {
 		go g.service.Follow(g.ctx, look)
 	}

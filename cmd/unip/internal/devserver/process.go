@@ -47,6 +47,9 @@ func startProcess(python string, args []string, dir string, env []string, output
 	return p, <-started
 }
 
+// pid is the supervisor's number.
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
 // code is the exit code, -1 when a signal ended it.
 func (p *process) code() int {
 	var exit *exec.ExitError

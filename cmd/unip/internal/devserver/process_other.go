@@ -17,6 +17,8 @@ func startProcess(string, []string, string, []string, io.Writer) (*process, erro
 	return nil, errors.New("functions are served on Unix systems only")
 }
 
+func (*process) pid() int { return 0 }
+
 func (*process) code() int { return 0 }
 
 func (*process) stop() {}

@@ -16,7 +16,7 @@ import (
 // Why a worker ended, as Watch.Ended is told.
 const (
 	EndDeadline  = "deadline"  // killed: its call took too long
-	EndOOM       = "oom"       // killed by the kernel for want of memory
+	EndOOM       = "oom"       // killed by the kernel, or what stands for it, for want of memory
 	EndSignal    = "signal"    // killed by another signal: a crash in native code, or from outside
 	EndExit      = "exit"      // the user's code ended it
 	EndProtocol  = "protocol"  // it closed its connection or sent what is no frame
@@ -76,6 +76,14 @@ func (e exit) describe(killed string) string {
 	default:
 		return fmt.Sprintf("ended with exit code %d", e.Code)
 	}
+}
+
+// Starve notes that a process is being killed for want of memory, by others than the kernel: its
+// supervisor cannot know. It is called before the process can have ended.
+func (p *Pool) Starve(pid int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starved[pid] = true
 }
 
 // lastWords is how long the answer of a worker that has ended may still be on its way: it lies in

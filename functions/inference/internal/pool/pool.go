@@ -143,6 +143,7 @@ type Pool struct {
 	loaded     bool            // at least one worker has loaded the model
 	served     bool            // there was one
 	failed     error           // no worker can come at present
+	starved    map[int]bool    // processes that are being killed for want of memory
 	workers    map[int]*worker // all that have greeted and not ended, by their number in the user's container
 }
 
@@ -165,7 +166,7 @@ func Listen(socket string, queue int, model bool, watch Watch, log *slog.Logger)
 		return nil, fmt.Errorf("listening for workers: %w", err)
 	}
 	p := &Pool{listener: l, queue: int64(queue), model: model, times: usual, log: log, watch: watch,
-		calls: make(chan *task), workers: map[int]*worker{}}
+		calls: make(chan *task), workers: map[int]*worker{}, starved: map[int]bool{}}
 	go p.accept()
 	return p, nil
 }
@@ -395,6 +396,10 @@ func (p *Pool) supervise(s *worker) {
 		}
 		p.mu.Lock()
 		w, ok := p.workers[e.PID]
+		if p.starved[e.PID] {
+			e.reason = EndOOM
+			delete(p.starved, e.PID)
+		}
 		p.mu.Unlock()
 		if ok {
 			p.workerEnded(w, e)
@@ -418,6 +423,7 @@ func (p *Pool) orphan(supervisor net.Conn) {
 		return // another one has come already
 	}
 	p.supervisor, p.function, p.loaded = nil, nil, false
+	clear(p.starved)
 	left := slices.Collect(maps.Values(p.workers))
 	p.mu.Unlock()
 	p.fared(errAlone)
