@@ -47,11 +47,50 @@ func Translate(files []manifest.File, o Options) ([]Object, manifest.Diagnostics
 	return Make(m, found, o)
 }
 
-// Decide reads a module and decides it. When the findings hold an error, there is none.
+// Decide reads a module and decides it. When the findings hold an error, there is none. Then what
+// Kubernetes and Knative would refuse of the rest is among them: one round tells all.
 func Decide(files []manifest.File, o Options) (*module.Module, manifest.Diagnostics) {
 	read, found := manifest.Read(files)
-	return module.Decide(read, found, o.Config, module.Options{Lenient: o.Lenient, AllowForeign: o.AllowForeign,
+	m, found := module.Draft(read, found, o.Config, module.Options{Lenient: o.Lenient, AllowForeign: o.AllowForeign,
 		Pinned: o.Pinned})
+	if !found.Failed() {
+		return m, found
+	}
+	rest := m.Without(wrong(read, found))
+	if o.Images == (resources.Images{}) { // nothing that has them is whole
+		rest.Components, rest.APIs = nil, nil
+	}
+	made := makeAll(rest, o)
+	checkCollisions(&found, made)
+	checkRules(&found, made)
+	found.Sort()
+	return nil, found
+}
+
+// wrong are the objects, by their places, in which there is an error.
+func wrong(read *manifest.Module, found manifest.Diagnostics) map[manifest.Position]bool {
+	var all []manifest.Position
+	for _, h := range read.Heads() {
+		all = append(all, h.Position)
+	}
+	for _, x := range read.Foreign {
+		all = append(all, x.Position)
+	}
+	slices.SortFunc(all, manifest.Position.Compare)
+	places := map[manifest.Position]bool{}
+	for _, d := range found {
+		if d.Severity != manifest.Error {
+			continue
+		}
+		i, ok := slices.BinarySearchFunc(all, d.Position, manifest.Position.Compare)
+		if !ok {
+			i-- // the last that begins before
+		}
+		if i >= 0 && all[i].File == d.File {
+			places[all[i]] = true
+		}
+	}
+	return places
 }
 
 // Make makes the objects of a module that has been decided, in the order in which they are applied.

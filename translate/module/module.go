@@ -68,6 +68,18 @@ type scope struct {
 func Decide(
 	read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options,
 ) (*Module, manifest.Diagnostics) {
+	m, found := Draft(read, found, config, o)
+	if found.Failed() {
+		return nil, found
+	}
+	return m, found
+}
+
+// Draft is Decide for those who look for more errors: there is a module all the same, of which only
+// the objects without an error are whole.
+func Draft(
+	read *manifest.Module, found manifest.Diagnostics, config installation.Config, o Options,
+) (*Module, manifest.Diagnostics) {
 	found = slices.Clone(found)
 	if o.Lenient {
 		found.Lenient()
@@ -105,8 +117,25 @@ func Decide(
 		m.Foreign = append(m.Foreign, decideForeign(s, x, o.AllowForeign))
 	}
 	found.Sort()
-	if found.Failed() {
-		return nil, found
-	}
 	return m, found
+}
+
+// Without is a module without those objects whose place is among these, and without a gateway when
+// an API's is.
+func (m *Module) Without(places map[manifest.Position]bool) *Module {
+	rest := *m
+	rest.Secrets = without(m.Secrets, places, func(x Secret) manifest.Position { return x.Position })
+	rest.Boxes = without(m.Boxes, places, func(x Box) manifest.Position { return x.Position })
+	rest.Datasets = without(m.Datasets, places, func(x Dataset) manifest.Position { return x.Position })
+	rest.Components = without(m.Components, places, func(x Component) manifest.Position { return x.Places.Position })
+	rest.Pipelines = without(m.Pipelines, places, func(x Pipeline) manifest.Position { return x.Position })
+	rest.Foreign = without(m.Foreign, places, func(x Foreign) manifest.Position { return x.Position })
+	if slices.ContainsFunc(m.APIs, func(x API) bool { return places[x.Position] }) {
+		rest.APIs, rest.Storage = nil, Storage{}
+	}
+	return &rest
+}
+
+func without[T any](all []T, places map[manifest.Position]bool, of func(T) manifest.Position) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(x T) bool { return places[of(x)] })
 }
