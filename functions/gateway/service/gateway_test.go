@@ -246,6 +246,10 @@ func TestATraceparentIsPassedOn(t *testing.T) {
 	if got != good {
 		t.Errorf("traceparent %q", got)
 	}
+	later := "cc" + good[2:] + "-what-a-later-version-says" // W3C: read as far as it is known
+	if m.call(t, "GET", "/open/openapi.json", nil, "Traceparent", later); got != later {
+		t.Errorf("traceparent %q", got)
+	}
 	for _, bad := range []string{"00-00000000000000000000000000000000-b7ad6b7169203331-01", "x", good + "-y",
 		strings.Replace(good, "b7ad6b7169203331", "0000000000000000", 1)} {
 		m.call(t, "GET", "/open/openapi.json", nil, "Traceparent", bad)

@@ -1,16 +1,14 @@
 package basic
 
 import (
-	"crypto/md5"  // apr1 is what htpasswd writes by default
-	"crypto/sha1" // {SHA} of htpasswd
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/tg123/go-htpasswd"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -30,6 +28,10 @@ type verifier interface {
 var hashLike = regexp.MustCompile(
 	`^(\$(1|2[abxy]?|5|6|7|y|gy|apr1|argon2[a-z]*|scrypt|pbkdf2[-a-z0-9]*)\$|\{[A-Z0-9]{3,}\})`)
 
+// apr1 is Apache's MD5 crypt with 1000 rounds, which `htpasswd` and `openssl passwd -apr1` make: a
+// salt, and 16 bytes.
+var apr1 = regexp.MustCompile(`^\$apr1\$[^$]{0,8}\$[./0-9A-Za-z]{22}$`)
+
 var errUnknownHash = errors.New("a kind of hash that is not known here (known: bcrypt, apr1, {SHA})")
 
 // parse finds the verifier of a stored value. Only one key per user may be plain; a line of an
@@ -48,17 +50,17 @@ func parse(stored string, plainAllowed bool) (verifier, error) {
 		}
 		return bcrypted{[]byte(stored), c}, nil
 	case strings.HasPrefix(stored, "$apr1$"):
-		salt, sum, ok := strings.Cut(strings.TrimPrefix(stored, "$apr1$"), "$")
-		if !ok || len(salt) > 8 || len(sum) != 22 {
+		if !apr1.MatchString(stored) {
 			return nil, errors.New("not an apr1 hash")
 		}
-		return apr1{salt, sum}, nil
+		hash, err := htpasswd.AcceptMd5(stored)
+		return weak{hash, 1}, err
 	case strings.HasPrefix(stored, "{SHA}"):
-		b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(stored, "{SHA}"))
-		if err != nil || len(b) != sha1.Size {
+		hash, err := htpasswd.AcceptSha(stored)
+		if err != nil { // its own words hold the hash
 			return nil, errors.New("not a {SHA} hash")
 		}
-		return sha(b), nil
+		return weak{hash, 0}, nil
 	case hashLike.MatchString(stored) || !plainAllowed:
 		return nil, errUnknownHash
 	}
@@ -74,14 +76,6 @@ func (p plain) verify(password string) bool {
 }
 func (plain) cost() int { return 0 }
 
-type sha []byte
-
-func (s sha) verify(password string) bool {
-	h := sha1.Sum([]byte(password)) // see above
-	return subtle.ConstantTimeCompare(s, h[:]) == 1
-}
-func (sha) cost() int { return 0 }
-
 type bcrypted struct {
 	hash []byte
 	c    int
@@ -92,66 +86,11 @@ func (b bcrypted) verify(password string) bool {
 }
 func (b bcrypted) cost() int { return 1 + b.c }
 
-// apr1 is Apache's MD5 crypt with 1000 rounds: weak, and still what `htpasswd` and `openssl passwd
-// -apr1` make.
-type apr1 struct{ salt, sum string }
-
-func (a apr1) verify(password string) bool {
-	return subtle.ConstantTimeCompare([]byte(a.sum), []byte(apr1Sum(password, a.salt))) == 1
-}
-func (apr1) cost() int { return 1 }
-
-// apr1Sum follows the algorithm as published with the Apache Portable Runtime (apr_md5_encode).
-func apr1Sum(password, salt string) string {
-	inner := md5.Sum([]byte(password + salt + password)) // see above
-	d := md5.New()                                       // see above
-	d.Write([]byte(password + "$apr1$" + salt))
-	for i := len(password); i > 0; i -= md5.Size {
-		d.Write(inner[:min(i, md5.Size)])
-	}
-	for i := len(password); i > 0; i >>= 1 {
-		if i&1 == 1 {
-			d.Write([]byte{0})
-		} else {
-			d.Write([]byte(password[:1]))
-		}
-	}
-	sum := d.Sum(nil)
-	for i := range 1000 {
-		d.Reset()
-		odd := i&1 == 1
-		write := func(isPassword bool) {
-			if isPassword {
-				d.Write([]byte(password))
-			} else {
-				d.Write(sum)
-			}
-		}
-		write(odd)
-		if i%3 != 0 {
-			d.Write([]byte(salt))
-		}
-		if i%7 != 0 {
-			d.Write([]byte(password))
-		}
-		write(!odd)
-		sum = d.Sum(nil)
-	}
-	return apr1Encode(sum)
+// weak is a hash that Apache's htpasswd makes besides.
+type weak struct {
+	htpasswd.EncodedPasswd
+	c int
 }
 
-func apr1Encode(sum []byte) string {
-	const alphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	var out []byte
-	put := func(v uint32, n int) {
-		for range n {
-			out = append(out, alphabet[v&0x3f])
-			v >>= 6
-		}
-	}
-	for _, t := range [5][3]int{{0, 6, 12}, {1, 7, 13}, {2, 8, 14}, {3, 9, 15}, {4, 10, 5}} {
-		put(uint32(sum[t[0]])<<16|uint32(sum[t[1]])<<8|uint32(sum[t[2]]), 4)
-	}
-	put(uint32(sum[11]), 2)
-	return string(out)
-}
+func (w weak) verify(password string) bool { return w.MatchesPassword(password) }
+func (w weak) cost() int                   { return w.c }

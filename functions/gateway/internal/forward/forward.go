@@ -21,7 +21,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -30,11 +29,13 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
 	"github.com/unip-knative/unip/functions/internal/problem"
@@ -163,7 +164,6 @@ func (l *limited) Read(p []byte) (int, error) {
 var (
 	dropped         = []string{"Authorization", "Cookie", "X-Real-Ip"}
 	droppedPrefixes = []string{"Unip-", "Knative-", "K-", "X-Forwarded-"}
-	traceparent     = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
 func rewrite(p *httputil.ProxyRequest) {
@@ -190,24 +190,25 @@ func rewrite(p *httputil.ProxyRequest) {
 	out.Header.Set("Traceparent", p.In.Header.Get("Traceparent")) // set by Trace
 }
 
-// Trace sees to it that the request has a valid traceparent (W3C Trace Context), and returns its
-// trace id. Where it makes one, the given share of traces, 0 to 1, is sampled.
+// propagator reads and writes traceparent (W3C Trace Context).
+var propagator = propagation.TraceContext{}
+
+// Trace sees to it that the request has a valid traceparent, and returns its trace id. Where it makes
+// one, the given share of traces, 0 to 1, is sampled.
 func Trace(r *http.Request, sampled float64) string {
-	tp := r.Header.Get("Traceparent")
-	if !traceparent.MatchString(tp) || strings.HasPrefix(tp[3:], strings.Repeat("0", 32)) ||
-		tp[36:52] == strings.Repeat("0", 16) {
-		var b [24]byte
-		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-		flags := "-00"
-		// as OpenTelemetry's TraceIdRatioBased decides
-		if float64(binary.BigEndian.Uint64(b[8:16])>>1) < sampled*(1<<63) {
-			flags = "-01"
-		}
-		tp = "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + flags
-		r.Header.Set("Traceparent", tp)
-		r.Header.Del("Tracestate")
+	header := propagation.HeaderCarrier(r.Header)
+	if sc := trace.SpanContextFromContext(propagator.Extract(context.Background(), header)); sc.IsValid() {
+		return sc.TraceID().String()
 	}
-	return tp[3:35]
+	var made trace.SpanContextConfig
+	_, _ = rand.Read(made.TraceID[:]) // never fails (crypto/rand)
+	_, _ = rand.Read(made.SpanID[:])
+	// as OpenTelemetry's TraceIDRatioBased decides
+	sample := float64(binary.BigEndian.Uint64(made.TraceID[8:])>>1) < sampled*(1<<63)
+	made.TraceFlags = made.TraceFlags.WithSampled(sample)
+	r.Header.Del("Tracestate")
+	propagator.Inject(trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(made)), header)
+	return made.TraceID.String()
 }
 
 // failed answers for a call that got no answer.

@@ -497,3 +497,20 @@ func BenchmarkForward(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkTrace(b *testing.B) {
+	for name, header := range map[string]string{"given": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"made": ""} {
+		b.Run(name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodPost, "/predict", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Header.Del("Traceparent")
+				if header != "" {
+					r.Header.Set("Traceparent", header)
+				}
+				Trace(r, 0)
+			}
+		})
+	}
+}

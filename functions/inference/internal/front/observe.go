@@ -187,15 +187,14 @@ func (s *Server) endSpan(span trace.Span, r *http.Request, status int, n *notes)
 	span.End()
 }
 
-// traceID is the trace of a W3C traceparent, "" for none.
+// traceID is the trace that a request belongs to, "" for none.
 func traceID(r *http.Request) string {
-	header := r.Header.Get("Traceparent")
-	if header == "" {
+	if r.Header.Get("Traceparent") == "" {
 		return ""
 	}
-	parts := strings.Split(header, "-")
-	if len(parts) != 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
-		return ""
+	ctx := propagator.Extract(context.Background(), propagation.HeaderCarrier(r.Header))
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
+		return id.String()
 	}
-	return parts[1]
+	return ""
 }

@@ -139,6 +139,7 @@ func TestTraceID(t *testing.T) {
 	for header, want := range map[string]string{
 		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": "0af7651916cd43dd8448eb211c80319c",
 		"": "", "x": "", "a-b-c-d": "",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01":  "",
 		"00-0af7651916cd43dd8448eb211c80319\n-b7ad6b7169203331-01": "",
 		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01":  "",
 	} {
