@@ -190,6 +190,11 @@ func (c *cluster) becomesReady(t *testing.T) {
 	if b.Status.Bucket != databox.BucketName("live", "weights") || b.Status.ObservedGeneration != b.Generation {
 		t.Errorf("status %+v", b.Status)
 	}
+	// This S3 server has no variables of a webhook.
+	if ready := meta.FindStatusCondition(b.Status.Conditions, platformv1.ConditionReady); ready == nil ||
+		!strings.Contains(ready.Message, platformv1.UploadsUntold) {
+		t.Errorf("a server that tells of no uploads: %+v", ready)
+	}
 	if left := time.Until(b.Status.CredentialsExpire.Time); left < 14*time.Minute || left > 15*time.Minute {
 		t.Errorf("the credentials expire in %v", left)
 	}

@@ -47,7 +47,7 @@ func (r *Reconciler) ensureStorage(
 	if arn := store.Config.S3.NotificationARN; o.ready && arn != "" {
 		written, err := s3.EnsureNotification(ctx, store.Client, bucket, arn)
 		if err != nil {
-			o.message += "; uploads start no pipeline by being told: " + err.Error()
+			o.message += "; " + platformv1.UploadsUntold + ": " + err.Error()
 		}
 		if written && wasReady(box) {
 			r.setAgain(box)

@@ -43,6 +43,17 @@ func readiness(o *Object) (ready bool, why string) {
 	return false, why
 }
 
+// readyMessage is what the condition Ready says, whatever it is.
+func readyMessage(o *Object) string {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, x := range conditions {
+		if c, _ := x.(map[string]any); c["type"] == "Ready" {
+			return fmt.Sprint(orEmpty(c["message"]))
+		}
+	}
+	return ""
+}
+
 func orEmpty(v any) any {
 	if v == nil {
 		return ""

@@ -121,6 +121,10 @@ const (
 	ReasonDeleting   = "Deleting" // the box was deleted, and its objects are going
 )
 
+// UploadsUntold stands in the message of a box that is Ready all the same, while the S3 server refuses
+// to tell of its uploads.
+const UploadsUntold = "uploads start no pipeline by being told"
+
 // DataBoxStatus is what the controller has seen and made.
 type DataBoxStatus struct {
 	// ObservedGeneration is the generation of the spec that the conditions speak of.
