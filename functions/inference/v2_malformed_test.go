@@ -107,7 +107,7 @@ var malformed = []struct{ json, tail, want string }{
 	{`{"inputs":[{"name":"x","datatype":"BOOL","shape":[1],"data":[1]}]}`, "",
 		"/inputs/0/data: input x must have true and false as data of BOOL"},
 	{`{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":[1]}]}`, "",
-		"/inputs/0/data: input x must have strings as data of BYTES"},
+		"/inputs/0/data: input x must have strings as data of BYTES, and has 1"},
 	{`{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":"a"}]}`, "",
 		"/inputs/0/data: input x must have a list as data"},
 	{`{"inputs":[{"name":"x","datatype":"INT8","shape":[1],"parameters":[],"data":[1]}]}`, "",

@@ -486,7 +486,8 @@ var resultsNumpy = []struct{ python, json, raw string }{
 
 // wrongV2 are results that are no tensors, and what is said of them.
 var wrongV2 = []struct{ python, want string }{
-	{`None`, "output y of the function has no data"},
+	{`V(None, "str")`, "output y of the function is None, and its datatype is str; an output that may be missing is optional in the docstring"},
+	{`V(None, "INT8")`, "output y of the function is None, and its datatype is INT8; an output that may be missing is optional in the docstring"},
 	{`[object()]`, "output y of the function has a value of the type object, which has no plain form"},
 	{`object()`, "output y of the function has a value of the type object, which has no plain form"},
 	{`V([[1], [2, 3]], "FP32")`, "output y of the function has nested data whose rows are not alike"},
@@ -496,7 +497,9 @@ var wrongV2 = []struct{ python, want string }{
 	{`V([300], "UINT8")`, "output y of the function has a number that is no UINT8"},
 	{`V([-1], "UINT64")`, "output y of the function has a number that is no UINT64"},
 	{`V([2], "BOOL")`, "output y of the function has a number that is no BOOL"},
-	{`V([1], "str")`, "output y of the function must have strings as data of str"},
+	{`V([[1, "a"], {}], "str")`, "output y of the function has nested data whose rows are not alike"},
+	{`V(["a", None], "str")`, "output y of the function must have strings as data of str, and has None"},
+	{`V({"a": 1}, "BYTES")`, "output y of the function must have strings as data of BYTES, and has {'a': 1}"},
 	{`V([1], "float")`, "output y of the function has the datatype 'float', which cannot be answered here"},
 	{`V("a/b", "FILE")`, "output y of the function has the datatype 'FILE', which cannot be answered here"},
 	{`V([1, 2], "INT32", [3])`, "output y of the function has the shape [3] and 2 elements"},

@@ -15,7 +15,7 @@ import (
 var typed = [][]string{
 	{}, {"FP32"}, {"FP64"}, {"INT32"}, {"str"}, {"dict"}, {"BOOL"}, {"BYTES"}, {"FP16"}, {"BF16"}, {"INT8"}, {"INT16"},
 	{"INT64"}, {"UINT8"}, {"UINT16"}, {"UINT32"}, {"UINT64"}, {"FP32", "FP64", "INT32"}, {"INT32", "FP32"},
-	{"str", "dict"}, {"dict", "str"}, {"FP64", "str"},
+	{"str", "dict"}, {"dict", "str"}, {"FP64", "str"}, {"str", "FP32"}, {"BYTES", "INT32"},
 }
 
 // described is a docstring with an optional variable for each of typed.
@@ -32,6 +32,7 @@ func described(side string) string {
 
 // values are what functions return.
 var values = []string{
+	`None`, `[1, True, "a"]`, `[2**70, 0.1]`,
 	`1`, `1.0`, `0.5`, `-1`, `300`, `2**40`, `2**63`, `10**30`, `True`, `"oak"`, `b"oak"`, `""`, `float("nan")`,
 	`[]`, `[1, 2]`, `[1.0, 2]`, `[0.5]`, `(1, 2)`, `[True, False]`, `["a", "b"]`, `[b"a", "b"]`, `[[1, 2], [3, 4]]`,
 	`[[1], [2, 3]]`, `[1, "a"]`, `[None, 1.5]`, `[None]`, `[{"a": 1}]`, `{"a": 1}`, `{1: {2.5: None}}`, `{}`,
@@ -113,7 +114,7 @@ func fits(t *testing.T, s *jsonschema.Schema, body string) error {
 
 // datatypeOf is the datatype of the Open Inference Protocol for one of the platform's.
 func datatypeOf(kind string) string {
-	if kind == "str" || kind == "dict" || kind == "FILE" {
+	if kind == "str" || kind == "dict" || kind == "FILE" || kind == "" { // null has none
 		return "BYTES"
 	}
 	return kind
@@ -171,6 +172,12 @@ func TestViewsOfOutputs(t *testing.T) {
 						continue
 					}
 					answered++
+					if value == "None" && len(types) > 0 { // they are optional
+						if len(p.Outputs) != 0 || len(v.Outputs) != 0 {
+							t.Errorf("%s: %s, infer: %s", what, p.body, v.body)
+						}
+						continue
+					}
 					if len(p.Outputs) != 1 || len(v.Outputs) != 1 {
 						t.Errorf("%s: %s, infer: %s", what, p.body, v.body)
 						continue
@@ -182,7 +189,7 @@ func TestViewsOfOutputs(t *testing.T) {
 					}
 					data, shape := x.Data, x.Shape
 					switch _, list := data.([]any); {
-					case x.Datatype == "dict":
+					case x.Datatype == "dict" || data == nil:
 						text, _ := y.Data.([]any)[0].(string)
 						if err := json.Unmarshal([]byte(text), &y.Data); err != nil {
 							t.Errorf("%s: %v", v.body, err)
@@ -204,6 +211,105 @@ func TestViewsOfOutputs(t *testing.T) {
 			}
 			if answered < 500 {
 				t.Errorf("only %d values were answered", answered)
+			}
+		})
+	}
+}
+
+// A number or a boolean that is to be a text is one, as JSON writes it; None is null where nothing is
+// declared, NaN among floats and no other datatype, and an optional output that is None is not there.
+func TestTextsAndNoneAnswered(t *testing.T) {
+	t.Parallel()
+	for name, python := range map[string][2]string{"numpy": {pythonWithNumpy(t), "-B"},
+		"the standard library only": {"python3", "-S"}, "what the image has": {"python3", "-B"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startWith(t, python[0], python[1], `
+import decimal
+def f(inputs):
+    """Texts.
+
+    :param outputs.text: a text
+    :type outputs.text: str
+    :param outputs.bytes: a text
+    :type outputs.bytes: BYTES
+    :param outputs.either: a text or a number
+    :type outputs.either: str or FP32
+    :param outputs.float: a number
+    :type outputs.float: FP32
+    :param outputs.int: a number
+    :type outputs.int: INT32
+    :param outputs.object: an object
+    :type outputs.object: dict
+    :param outputs.maybe: a word
+    :type outputs.maybe: str, optional
+    :param outputs.free: anything
+    """
+    data = inputs[0]["data"]
+    return eval(data if isinstance(data, str) else data[0])
+`, "f").awaitReady()
+			for expression, want := range map[string]string{ // by predict, and the elements by infer
+				`{"text": 7}`:                                       `str [1] "7" ["7"]`,
+				`{"text": 0.1}`:                                     `str [1] "0.1" ["0.1"]`,
+				`{"text": True}`:                                    `str [1] "true" ["true"]`,
+				`{"bytes": 2**70}`:                                  `BYTES [1] "1180591620717411303424" ["1180591620717411303424"]`,
+				`{"text": [1, "a", False]}`:                         `str [3] ["1","a","false"] ["1","a","false"]`,
+				`{"text": [[1, 2], [3, 4]]}`:                        `str [2,2] ["1","2","3","4"] ["1","2","3","4"]`,
+				`{"text": decimal.Decimal("1.50")}`:                 `str [1] "1.5" ["1.5"]`,
+				`{"text": float("nan")}`:                            `str [1] "NaN" ["NaN"]`,
+				`{"text": "a"}`:                                     `str [1] "a" ["a"]`,
+				`{"either": 7}`:                                     `FP32 [1] [7] [7]`,
+				`{"either": True}`:                                  `FP32 [1] [1] [1]`,
+				`{"either": "7"}`:                                   `str [1] "7" ["7"]`,
+				`[{"name": "x", "datatype": "str", "data": 7}]`:     `str [1] "7" ["7"]`,
+				`{"float": None}`:                                   `FP32 [1] [null] [null]`,
+				`{"float": [[None], [None]]}`:                       `FP32 [2,1] [null,null] [null,null]`,
+				`{"float": [True, 2**70]}`:                          `FP32 [2] [1,1.1805916207174113e+21] [1,1.1805916207174113e+21]`,
+				`{"float": [None, 1]}`:                              `FP32 [2] [null,1] [null,1]`,
+				`{"free": None}`:                                    ` [1] null ["null"]`,
+				`{"x": [None]}`:                                     `dict [1] [null] ["[null]"]`,
+				`[{"name": "x", "datatype": "FP32", "data": None}]`: `FP32 [1] [null] [null]`,
+				`{"maybe": None}`:                                   "none",
+				`{"maybe": None, "free": 1}`:                        `INT64 [1] [1] [1]`,
+				`{"maybe": 1}`:                                      `str [1] "1" ["1"]`,
+				`{"text": None}`:                                    "output text of the function is None, and its datatype is str",
+				`{"either": None, "int": None}`:                     "output int of the function is None, and its datatype is INT32",
+				`{"object": None}`:                                  "output object of the function is None, and its datatype is dict",
+				`{"text": {"a": 1}}`:                                "output text of the function must have strings as data of str, and has {'a': 1}",
+				`{"text": ["a", None]}`:                             "output text of the function must have strings as data of str, and has None",
+				`{"text": object()}`:                                "output text of the function has a value of the type object, which has no plain form",
+			} {
+				says, err := json.Marshal(expression)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := c.post(t.Context(), `{"inputs":[{"name":"w","data":`+string(says)+`}]}`)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := c.infer(p.status, `{"inputs":[{"name":"w","datatype":"BYTES","shape":[1],"data":[`+string(says)+`]}]}`, 0)
+				got := "none"
+				switch {
+				case p.status != 200:
+					got, _, _ = strings.Cut(p.Detail, ";")
+					if p.status != 500 || p.slug() != "invalid-result" || v.Detail != p.Detail {
+						t.Errorf("%s: %s, infer: %s", expression, p.body, v.body)
+					}
+				case len(p.Outputs) == 1 && len(v.Outputs) == 1:
+					x, y := p.Outputs[0], v.Outputs[0]
+					data, _ := json.Marshal(x.Data)
+					elements, _ := json.Marshal(y.Data)
+					shape, _ := json.Marshal(y.Shape)
+					got = fmt.Sprintf("%s %s %s %s", x.Datatype, shape, data, elements)
+					if datatypeOf(x.Datatype) != y.Datatype {
+						t.Errorf("%s: %s, infer: %s", expression, p.body, v.body)
+					}
+				case len(p.Outputs) != 0 || len(v.Outputs) != 0:
+					got = p.body + v.body
+				}
+				if got != want {
+					t.Errorf("%s: %s, want %s", expression, got, want)
+				}
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, EVENT, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Declared, Fault, check_variables, checked, dumps, lenient, loads, long, output, outputs, pieces, plain, select
+from unip_values import Declared, Fault, any_long, check_variables, checked, dumps, lenient, loads, output, pieces, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -129,11 +129,15 @@ class Asked:
 
     said = None
     has_files = None
+    json = b""  # of the body, as it was read
+    rest = b""
+    floats = frozenset()  # inputs that have nothing but floats, as the server has found
 
     def __init__(self, meta):
-        self.floats = set()  # inputs that have nothing but floats, as the server has found
-        request, _, self.rest = meta.partition(b"\0")
-        self.id = request.decode("latin-1")
+        self.id = meta.decode("latin-1")
+        if "\0" in self.id:
+            request, _, self.rest = meta.partition(b"\0")
+            self.id = request.decode("latin-1")
 
     def more(self):
         """What it says beside the request's id."""
@@ -283,10 +287,12 @@ class Worker:
         for stream in self.streams:
             stream.id = asked.id
         try:
-            if asked.rest and asked.more().get("events"):
+            if not asked.rest:
+                parts, said = self.call(body, asked)
+            elif asked.more().get("events"):
                 self.call_for_events(connection, body, asked)
                 parts, said = [b"{}"], b""
-            elif asked.rest and asked.more().get("form") == "v2":
+            elif asked.more().get("form") == "v2":
                 parts, said = self.call_v2(body, asked)
             else:
                 parts, said = self.call(body, asked)
@@ -306,7 +312,9 @@ class Worker:
             kind, payload = PROBLEM, refused.payload()
         finally:
             for stream in self.streams:
-                stream.finish()
+                if stream.rest:
+                    stream.finish()
+                stream.id = None
         flush()
         if os.getpid() != self.pid:
             os._exit(0)  # a fork that the function has made and let return: the answer is its parent's
@@ -321,8 +329,10 @@ class Worker:
             os._exit(LOST)
 
     def call(self, body, asked):
-        request = self.parse(body, asked)
-        values = select(outputs(self.invoke(request, asked), lambda i, value: output(i, value, self.declared.outputs)), request["output_fields"])
+        request, known = self.parse(body, asked), self.declared.outputs
+        values = [output(i, value, known) for i, value in enumerate(self.invoke(request, asked))]
+        if request["output_fields"]:
+            values = select(values, request["output_fields"])
         for i, value in enumerate(values):
             if value.get("datatype") == "FILE":
                 values[i] = asked.files().open(i, value)
@@ -331,14 +341,14 @@ class Worker:
     def call_v2(self, body, asked):
         v2 = beside("v2")
         request = v2.parse_v2(self, body, asked)
-        return v2.encode_v2(self, outputs(self.invoke(request, asked), checked), request)
+        return v2.encode_v2(self, [checked(i, value) for i, value in enumerate(self.invoke(request, asked))], request)
 
     def call_for_events(self, connection, body, asked):
         """Sends each output when the function gives it."""
         v2 = beside("v2") if asked.more().get("form") == "v2" else None
         request = v2.parse_v2(self, body, asked) if v2 else self.parse(body, asked)
         names = [f.get("name") if isinstance(f, dict) else f for f in request["output_fields"]]
-        for i, value in enumerate(pieces(self.invoke(request, asked))):
+        for i, value in enumerate(self.invoke(request, asked)):
             if names and checked(i, value)["name"] not in names:
                 continue
             if v2:
@@ -352,10 +362,19 @@ class Worker:
                 send(connection, EVENT, body)
 
     def invoke(self, request, asked):
+        """The outputs that the function gives. One that is None and that the docstring calls optional is not there."""
+        given = pieces(self.run_function(request, asked))
+        spare = self.declared.spare
+        return (v for i, v in enumerate(given) if checked(i, v)["data"] is not None or v["name"] not in spare) if spare else given
+
+    def run_function(self, request, asked):
         request["model"] = self.model
         if "user" in self.arguments:  # the gateway's word, never the caller's; None for nobody, and where the API does not pass it on
             request["user"] = asked.more().get("user")
-        result = self.function(**{name: request[name] for name in self.arguments})
+        given = {}
+        for name in self.arguments:
+            given[name] = request[name]
+        result = self.function(**given)
         if type(result) is list or type(result) is dict:
             return result
         if hasattr(result, "__await__"):
@@ -395,15 +414,15 @@ class Worker:
 
     def read(self, body, asked):
         """The JSON of a request, long lists of whose numbers the server may have read."""
-        taken = asked.more().get("numbers") if b'"numbers":' in asked.rest else None
+        taken = asked.rest and asked.more().get("numbers")
         if not taken:
+            asked.json = body
             return self.loads(body)
-        lists, rest = beside("lists").unpack(body, taken)
-        request = self.loads(rest)
-        for i, data, floats in lists:
+        lists, asked.json = beside("lists").unpack(body, taken)
+        request = self.loads(asked.json)
+        for i, data, _ in lists:
             request["inputs"][i]["data"] = data
-            if floats:
-                asked.floats.add(i)
+        asked.floats = {i for i, _, floats in lists if floats}
         return request
 
     def parse(self, body, asked):
@@ -420,6 +439,7 @@ class Worker:
             if strangers and "inputs" not in request:
                 stranger = next(key for key in request if key in strangers)
                 raise Fault(400, "invalid-request", 'the body has no inputs, but %.40r; it is {"inputs": [{"name": …, "data": …}]}' % stranger, "/" + stranger.replace("~", "~0").replace("/", "~1"))
+            request["inputs"] = inputs
         check_variables(inputs, self.declared, asked)
         for key in ("parameters", "output_fields"):
             if request.get(key) is None:
@@ -433,7 +453,7 @@ class Worker:
 
     def encode(self, values, binary):
         """The answer's body, as parts of the frame's, and the frame's meta."""
-        placed = beside("lists").place(values, binary) if any(long(v["data"]) for v in values) else ()
+        placed = beside("lists").place(values, binary) if any_long(values) else ()
         try:
             body = self.dumps({"outputs": values})
         except (TypeError, ValueError, RecursionError, OverflowError) as e:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 from array import array
 
 from unip_values import FEW, FLOATS, FROM_NUMPY, NUMERIC, OTHER, Fault, Floats
@@ -72,7 +73,7 @@ def numbers(kind, data):
     types = set(map(type, data))
     if kind in TEXTS:
         if types - {str, bytes}:
-            raise ValueError("must have strings as data of %s" % kind)
+            raise ValueError("must have strings as data of %s, and has %.60r" % (kind, next(v for v in data if type(v) not in (str, bytes))))
     elif kind == "BOOL":
         if types - {bool}:
             raise ValueError("must have true and false as data of BOOL")
@@ -158,7 +159,7 @@ def output(value, types):
     kind, data = value.get("datatype"), value["data"]
     if kind is None and types and (types == ["FILE"] or "FILE" in types and hasattr(data, "__fspath__")):
         return dict(value, datatype="FILE")
-    if data is None or kind == "FILE" and (not types or kind in types):
+    if kind == "FILE" and (not types or kind in types) or data is None and not types and kind in (None, "dict"):
         return value
     kind, data, dimensions = answered(value, types)
     if kind in TEXTS:
@@ -191,9 +192,12 @@ def answered(value, types):
                 if types and not isinstance(found, (dict, list, tuple)) or own != "dict" and dimensions is None and types:
                     raise ValueError("must have an object or a list as data of dict")
                 return kind, found if own == "dict" else data, None
-            return kind, converted(kind, own, found), dimensions
+            elements, dimensions = flatten(found) if own == "dict" and isinstance(found, (list, tuple)) else (found, dimensions)
+            return kind, converted(kind, own, elements), dimensions
         except ValueError as e:
             why = why or e
+    if data is None:
+        raise ValueError("is None, and its datatype is %s; an output that may be missing is optional in the docstring" % " or ".join(types or [kind]))
     raise why
 
 
@@ -202,7 +206,8 @@ def offered(kind, own, types):
     if not types or kind in types:
         return [kind or own]
     near = kind or own
-    kinds = [t for t in types if t == near] + [t for t in types if t != near and (t in FLOATS) == (near in FLOATS) and family(t) == family(near)]
+    akin = [t for t in types if t != near and family(t) == family(near)]
+    kinds = [t for t in types if t == near] + sorted(akin, key=lambda t: (t in FLOATS) != (near in FLOATS))
     kinds += [t for t in types if t not in kinds and t != "FILE" and (kind is None or family(t) == family(kind))]
     if not kinds:
         raise ValueError("is %s, and its docstring says %s" % (near, " or ".join(types)))
@@ -211,9 +216,9 @@ def offered(kind, own, types):
 
 def taken(data, kind=None):
     """What a function may give as data: its elements, flat, the datatype that they are by themselves, and its dimensions, None for a single value. What is no tensor, for its rows are not alike or its elements of several
-    sorts, is a dict: JSON as it is."""
+    sorts, and None, is a dict: JSON as it is."""
     if data is None:
-        raise ValueError("has no data")
+        return None, "dict", None
     if isinstance(data, memoryview) and kind in TEXTS:
         data = bytes(data)
     elif isinstance(data, (array, memoryview)):
@@ -259,7 +264,7 @@ def natural(data):
 
 
 def converted(kind, own, data):
-    """The elements as those of another datatype. Floats lose precision; of other types a number that the datatype has not is a ValueError."""
+    """The elements as those of another datatype. Floats lose precision; of other types a number that the datatype has not is a ValueError. A number or boolean is a text as JSON writes it."""
     if kind == own and not isinstance(data, (list, tuple)):
         return data
     np = numpy() if hasattr(data, "dtype") else None
@@ -269,11 +274,11 @@ def converted(kind, own, data):
             raise ValueError("has a number that is no %s" % kind)
         return found
     if own == "dict":  # says what keeps it from being a tensor
-        data = flatten(data)[0] if isinstance(data, (list, tuple)) else [data]
+        data = data if isinstance(data, (list, tuple)) else [data]
     elif not isinstance(data, (list, tuple)):
         data = data.tolist()
-    if kind in NUMERIC:
-        turn = {bool: int} if kind in FLOATS else {int: boolean, float: boolean} if kind == "BOOL" else {bool: int, float: integer}
+    if kind in NUMERIC or kind in TEXTS:
+        turn = dict.fromkeys((bool, int, float), json.dumps) if kind in TEXTS else {bool: int} if kind in FLOATS else {int: boolean, float: boolean} if kind == "BOOL" else {bool: int, float: integer}
         if turn.keys() & set(map(type, data)):
             data = [turn[type(v)](v) if type(v) in turn else v for v in data]
     found = numbers(kind, data)

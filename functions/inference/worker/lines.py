@@ -67,9 +67,7 @@ class Lines:
             record(self.descriptor, "INFO", line[at:at + MAX_TEXT], request_id=self.id, stream=self.name)
 
     def finish(self):
-        """The call has ended."""
-        if self.rest:
-            with self.lock:
-                rest, self.rest = self.rest, ""
-                self.emit(rest)
-        self.id = None
+        """The call has ended, and its last line with it."""
+        with self.lock:
+            rest, self.rest = self.rest, ""
+            self.emit(rest)

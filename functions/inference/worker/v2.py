@@ -12,7 +12,7 @@ import struct
 from array import array
 
 from unip_frames import MAX_BODY
-from unip_values import FLOATS, NUMERIC, Fault, long, plain
+from unip_values import FLOATS, NUMERIC, Fault, any_long, floats, plain
 
 # Also here: beside, of worker.py.
 
@@ -48,7 +48,7 @@ def parse_v2(worker, body, call):
     parameters, asked = parameters_of(request, ""), requested(request)
     if not isinstance(request.get("inputs"), list):
         raise bad("/inputs", "inputs must be a list")
-    tensors = Tensors(view, size, call.floats)
+    tensors = Tensors(view, size, call)
     inputs = [tensors.input(i, v, worker.declared.inputs) for i, v in enumerate(request["inputs"])]
     tensors.end()
     worker.declared.check(inputs)
@@ -94,8 +94,8 @@ def requested(request):
 class Tensors:
     """The input tensors, and the bytes behind the JSON, which they take one after the other."""
 
-    def __init__(self, view, size, floats):
-        self.view, self.at, self.binary, self.floats = view, len(view) if size is None else size, size is not None, floats
+    def __init__(self, view, size, call):
+        self.view, self.at, self.binary, self.call = view, len(view) if size is None else size, size is not None, call
 
     def input(self, i, v, known):
         pointer = "/inputs/%d" % i
@@ -120,7 +120,8 @@ class Tensors:
                     value["encoding"] = encoding
                 parameters = {k: x for k, x in parameters.items() if k != "binary_data_size"}
             elif "data" in v:
-                data = v["data"] if i in self.floats and kind in FLOATS else flat(kind, v["data"])
+                quick = kind in FLOATS and (i in self.call.floats or floats(v, self.call.json))
+                data = v["data"] if quick else flat(kind, v["data"])
             else:
                 raise ValueError("has no data")
         except ValueError as e:
@@ -264,7 +265,7 @@ def encode_v2(worker, values, request, by_server=True):
     if request["id"] is not None:
         answer["id"] = request["id"]
     try:
-        placed = () if binaries or not by_server or not worker.server_writes or not any(long(v["data"]) for v in head) else beside("lists").place(head, True)
+        placed = () if binaries or not by_server or not worker.server_writes or not any_long(head) else beside("lists").place(head, True)
         parts[0] = worker.dumps(answer)
         said = b'{"json_size":%d}' % len(parts[0]) if binaries else b""
         if placed:

@@ -1,13 +1,15 @@
 """Values of a call: what is checked of the inputs, and what becomes of the function's result."""
 
+import functools
 import json
+import struct
 
 # Also here: beside, of worker.py.
 
 NUMERIC = {
     "FP16", "FP32", "FP64", "BF16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL",
 }
-FLOATS = ("FP16", "BF16", "FP32", "FP64")
+FLOATS = ("FP32", "FP64", "FP16", "BF16")
 OTHER = {"str", "dict", "BYTES", "FILE"}
 
 # numpy's names of types -> ours, for outputs that name none.
@@ -53,12 +55,13 @@ def lenient(loads, body):
 
 
 class Declared:
-    """What the docstring says of a function's variables: the datatypes of each, by name, and the inputs that must be there."""
+    """What the docstring says of a function's variables: the datatypes of each, by name, the inputs that must be there and the outputs that need not."""
 
     def __init__(self, description):
         self.inputs, self.outputs = ({v["name"]: v["types"] for v in description[side]} for side in ("inputs", "outputs"))
         self.optional = {v["name"] for v in description["inputs"] if v["optional"]}
         self.wanted = {v["name"] for v in description["inputs"] if v["types"] and not v["optional"]}
+        self.spare = {v["name"] for v in description["outputs"] if v["optional"]}
 
     def check(self, inputs):
         """That none of the inputs is missing."""
@@ -72,6 +75,7 @@ class Declared:
 def check_variables(inputs, declared, asked):
     if not isinstance(inputs, list):
         raise Fault(400, "invalid-request", "inputs must be a list", "/inputs")
+    known = declared.inputs
     for i, v in enumerate(inputs):
         if not isinstance(v, dict):
             raise Fault(400, "invalid-request", "an input must be an object with name and data", "/inputs/%d" % i)
@@ -80,33 +84,52 @@ def check_variables(inputs, declared, asked):
             raise Fault(400, "invalid-request", "an input must have a name", "/inputs/%d/name" % i)
         if "data" not in v:
             raise Fault(400, "invalid-request", "input %s has no data" % name, "/inputs/%d/data" % i)
-        kind, data, types = v.get("datatype"), v["data"], declared.inputs.get(name)
-        if kind is None and (not types or data is None and name in declared.optional):
+        kind, types = v.get("datatype"), known and known.get(name)
+        if kind is None and (not types or v["data"] is None and name in declared.optional):
             continue
-        if kind in FLOATS and (not types or kind in types) and (i in asked.floats or floats(v)):
+        if kind in FLOATS and (not types or kind in types) and (i in asked.floats or floats(v, asked.json)):
             continue
         beside("datatypes").given(i, v, types)
         if v["datatype"] == "FILE":
             asked.files().take(i, v)
-    declared.check(inputs)
+    if declared.wanted:
+        declared.check(inputs)
 
 
 FLOAT, NUMBER = {float}, {float, int}
 
 
-def floats(value):
-    """Makes floats of an input's flat list of numbers, as most are. False for anything else, which is for datatypes.py."""
-    if type(value["data"]) is not list:
+@functools.lru_cache(maxsize=None)
+def doubles(count):
+    return struct.Struct("%dd" % count)
+
+
+def floats(value, body):
+    """Makes floats of an input's flat list of numbers, as most are, given the JSON that it was in. False for anything else, which is for datatypes.py."""
+    data = value["data"]
+    if type(data) is not list:
         return False
-    types = set(map(type, value["data"]))
+    if len(data) < FEW and not booleans(body):  # through C's doubles is quicker than a look at each type, and all but numbers and booleans is refused there
+        try:
+            form = doubles(len(data))
+            value["data"] = list(form.unpack(form.pack(*data)))
+            return True
+        except struct.error:
+            return False
+    types = set(map(type, data))
     if types != FLOAT:
         if not types <= NUMBER:
             return False
         try:
-            value["data"] = list(map(float, value["data"]))
+            value["data"] = list(map(float, data))
         except OverflowError:
             return False
     return True
+
+
+def booleans(body):
+    """Whether there may be booleans in a body of JSON. Most have not even their letters, and those are found at once."""
+    return b"r" in body and b"true" in body or b"l" in body and b"false" in body
 
 
 # From how many elements on a list is long: lists.py is for it.
@@ -117,17 +140,21 @@ def long(data):
     return (isinstance(data, list) or type(data).__name__ == "ndarray") and len(data) >= FEW
 
 
+def any_long(values):
+    for value in values:
+        if long(value["data"]):
+            return True
+    return False
+
+
 class Floats(list):
     """A list that was found to have nothing but floats."""
 
 
-def outputs(result, one):
-    """The function's result, in any of the forms that it may have, as a list of output objects, each gone through one."""
-    return [one(i, v) for i, v in enumerate(pieces(result))]
-
-
 def pieces(result):
-    """The outputs of a result; of a generator one after the other: each item is one, or has several in any of the forms of a result."""
+    """The outputs of a result, in any of the forms that it may have; of a generator one after the other: each item is one, or has several in any of the forms of a result."""
+    if type(result) is list:
+        return result
     return listed(result) if not hasattr(result, "__next__") else (v for item in result for v in ([item] if isinstance(item, dict) and "name" in item and "data" in item else listed(item)))
 
 
@@ -156,14 +183,16 @@ def checked(i, value):
 
 def output(i, value, declared):
     """An output as predict answers it, of the datatype that the docstring says, the function, or its value."""
-    data, kind, types = checked(i, value)["data"], value.get("datatype"), declared.get(value["name"])
+    data, kind = checked(i, value)["data"], value.get("datatype")
+    types = declared and declared.get(value["name"])
     if not types or kind in types:
         if kind == "str" and type(data) is str:
             return value
-        if kind in FLOATS and type(data) is list and set(map(type, data)) == {float}:
-            if len(data) < FEW and value.get("shape") is not None:
+        if kind in FLOATS and type(data) is list and set(map(type, data)) == FLOAT:
+            shape = value.get("shape")
+            if len(data) < FEW and shape is not None:
                 return value
-            return dict(value, data=Floats(data) if len(data) >= FEW else data, shape=value.get("shape") or [len(data)])
+            return dict(value, data=Floats(data) if len(data) >= FEW else data, shape=shape or [len(data)])
     try:
         return beside("datatypes").output(value, types)
     except (TypeError, ValueError, OverflowError) as e:
@@ -186,9 +215,18 @@ def plain(value):
 ENCODER = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
 
 
+try:
+    # What ENCODER makes anew for each value. It does not look for objects that hold themselves: they end as those that are nested too deeply.
+    parts = json.encoder.c_make_encoder(None, plain, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+except (AttributeError, TypeError):  # a Python that has it not, or not so
+
+    def parts(value, _):
+        return ENCODER.iterencode(value)
+
+
 def dumps(value):
     try:
-        return ENCODER.encode(value).encode()
+        return "".join(parts(value, 0)).encode()
     except (TypeError, ValueError):  # NaN, which JSON has not, or a key that is no text
         return ENCODER.encode(plain(value)).encode()
 
