@@ -99,7 +99,7 @@ func New(build release.Build) *cobra.Command {
 		Long: `unip translates the manifests of a module (unified-platform.cs.hse.ru/v1) into ordinary Knative and
 Kubernetes objects.
 
-  unip translate -f manifests/ | ko apply -f -`,
+  unip apply -f manifests/`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       versionLine(build),
