@@ -143,12 +143,12 @@ func (k *maker) components() {
 }
 
 func (k *maker) gateway(from manifest.Position) {
-	apis, runs := k.Routes(), len(k.Storage.Pipelines) > 0
+	apis, role := k.Routes(), len(k.Storage.Pipelines)+len(k.Storage.Developers) > 0
 	routes := resources.MakeRoutes(k.shared, apis, k.Storage)
-	k.carried(from, k.Labels, resources.MakeGatewayAccount(k.shared, runs), routes,
+	k.carried(from, k.Labels, resources.MakeGatewayAccount(k.shared, role), routes,
 		resources.MakeGateway(k.shared, apis, k.Storage, routes))
-	if runs {
-		role, binding := resources.MakeGatewayRole(k.shared)
+	if role {
+		role, binding := resources.MakeGatewayRole(k.shared, k.Storage)
 		k.carried(from, k.Labels, role, binding)
 	}
 }

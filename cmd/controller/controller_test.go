@@ -75,6 +75,7 @@ func TestController(t *testing.T) {
 	t.Run("a DatasetComponent is a folder of a box", c.sharesFolders)
 	t.Run("an author gets a link that writes one object", c.authorsWrite)
 	t.Run("what no author may write is refused", c.refusesToWrite)
+	t.Run("a gateway gets links for a box's developers", c.developersWrite)
 	t.Run("a module's key is made once", c.makesKeys)
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
 	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)

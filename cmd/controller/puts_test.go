@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/put"
 )
@@ -37,6 +38,12 @@ func (c *cluster) member(t *testing.T, ns, name, role string) client.Client {
 	must(t, c.Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}}}))
+	return c.as(t, name)
+}
+
+// as is somebody with whatever rights were given.
+func (c *cluster) as(t *testing.T, name string) client.Client {
+	t.Helper()
 	config := rest.CopyConfig(c.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: []string{"system:authenticated"}}
 	out, err := client.New(config, client.Options{Scheme: c.Scheme()})
@@ -228,32 +235,35 @@ func (c *cluster) refusal(t *testing.T, by client.Client, b *platformv1.DataBox,
 	return answer
 }
 
+// forged is a request as a program makes it that checks nothing.
+func forged(t *testing.T, change func(*put.Request)) put.Asked {
+	t.Helper()
+	a := ask(t, "models/x", 5, false)
+	change(&a.Request)
+	value, err := json.Marshal(a.Request)
+	must(t, err)
+	sum := sha256.Sum256(value)
+	a.Value, a.Name = string(value), put.Prefix+hex.EncodeToString(sum[:16])
+	return a
+}
+
 // refusesToWrite: requests that were made by hand get no further than those that the program makes.
 func (c *cluster) refusesToWrite(t *testing.T) {
 	const ns = "authored"
 	b := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "weights"}}
 	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), b))
-	forged := func(change func(*put.Request)) put.Asked {
-		a := ask(t, "models/x", 5, false)
-		change(&a.Request)
-		value, err := json.Marshal(a.Request)
-		must(t, err)
-		sum := sha256.Sum256(value)
-		a.Value, a.Name = string(value), put.Prefix+hex.EncodeToString(sum[:16])
-		return a
-	}
 	user := databox.UserPrefix("ann") + "g/f"
 	for what, x := range map[string]struct {
 		a    put.Asked
 		says string
 	}{
-		"a user's file": {forged(func(r *put.Request) { r.Key = user }), "users/"},
-		"all users":     {forged(func(r *put.Request) { r.Key = "users/" }), "users/"},
-		"a folder":      {forged(func(r *put.Request) { r.Key = "models/" }), "folder"},
-		"a pattern":     {forged(func(r *put.Request) { r.Key = "models/*" }), "rename it"},
-		"a way out":     {forged(func(r *put.Request) { r.Key = "a/../users/ann" }), "segment"},
-		"a huge one":    {forged(func(r *put.Request) { r.Size = 6 << 30 }), "at most"},
-		"no key":        {forged(func(r *put.Request) { r.To = nil }), "not a request"},
+		"a user's file": {forged(t, func(r *put.Request) { r.Key = user }), "users/"},
+		"all users":     {forged(t, func(r *put.Request) { r.Key = "users/" }), "users/"},
+		"a folder":      {forged(t, func(r *put.Request) { r.Key = "models/" }), "folder"},
+		"a pattern":     {forged(t, func(r *put.Request) { r.Key = "models/*" }), "rename it"},
+		"a way out":     {forged(t, func(r *put.Request) { r.Key = "a/../users/ann" }), "segment"},
+		"a huge one":    {forged(t, func(r *put.Request) { r.Size = 6 << 30 }), "at most"},
+		"no key":        {forged(t, func(r *put.Request) { r.To = nil }), "not a request"},
 		"no JSON":       {put.Asked{Name: put.Prefix + "x", Value: "models/m"}, "not a request"},
 		"another's name": {put.Asked{Name: ask(t, "m", 1, false).Name, Value: ask(t, "n", 1, false).Value},
 			"changed"},
@@ -292,4 +302,86 @@ func (c *cluster) refusesToWrite(t *testing.T) {
 	if got := c.refusal(t, c.Client, theirs, ask(t, "models/m", 1, false)); got.Reason != put.NotUsable {
 		t.Errorf("a bucket of somebody else: %+v", got)
 	}
+}
+
+// developersWrite: a gateway gets a link for whom the box names, and by its rights nothing else of boxes.
+func (c *cluster) developersWrite(t *testing.T) {
+	const ns = "developed"
+	b := c.box(t, ns, "weights")
+	c.waitFor(t, b, platformv1.ReasonReady)
+	c.annotate(t, b, platformv1.DevelopersAnnotation, "basic:leaf-users/ann, oidc:boris")
+	dataset := c.boxWith(t, ns, "leaves", platformv1.DataBoxSpec{DatasetReference: &platformv1.DatasetReference{
+		DatasetComponentRef: platformv1.NamespacedName{Name: "leaves", Namespace: "nobody"}}})
+	c.annotate(t, dataset, platformv1.DevelopersAnnotation, "oidc:boris")
+	must(t, c.Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "gateway"},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"boxputs"},
+			Verbs: []string{"get", "create", "delete"}}}}))
+	must(t, c.Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "gateway"},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "gateway"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "gateway"}}}))
+	gateway := c.as(t, "system:serviceaccount:"+ns+":gateway")
+	editor := c.member(t, ns, "ann", "unip-edit")
+
+	requested := func(by client.Client, box, developer string, a put.Asked) (*runtimev1.BoxPut, error) {
+		x := &runtimev1.BoxPut{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: a.ID()},
+			Spec: runtimev1.BoxPutSpec{Box: box, Request: a.Value, Developer: developer}}
+		return x, by.Create(t.Context(), x)
+	}
+	answered := func(box, developer string, a put.Asked) *runtimev1.BoxPut {
+		x, err := requested(gateway, box, developer, a)
+		must(t, err)
+		eventually(t, "the answer", func() error {
+			must(t, gateway.Get(t.Context(), client.ObjectKeyFromObject(x), x))
+			if x.Status.Reason == "" && x.Status.Expires == nil {
+				return errors.New("there is none")
+			}
+			return nil
+		})
+		return x
+	}
+	a := ask(t, "models/m", 5, false)
+	x := answered("weights", "basic:leaf-users/ann", a)
+	link, err := a.Open(x.Status.Link)
+	must(t, err)
+	if code := send(t, http.MethodPut, link, "model", nil); code != 200 ||
+		c.content(t, b.Status.Bucket, "models/m") != "model" {
+		t.Errorf("the link: %d", code)
+	}
+	for _, c := range []struct {
+		box, developer string
+		a              put.Asked
+		reason         string
+	}{
+		{"weights", "basic:others/ann", ask(t, "models/n", 5, false), put.NotNamed},
+		{"weights", "ann", ask(t, "models/n", 5, false), put.NotNamed},
+		{"weights", "anonymous", ask(t, "models/n", 5, false), put.NotNamed},
+		{"weights", "", ask(t, "models/n", 5, false), put.NotNamed},
+		{"weights", "oidc:boris", ask(t, "models/m", 5, false), put.Exists},
+		{"leaves", "oidc:boris", ask(t, "models/n", 5, false), put.ReadOnly},
+		{"none", "oidc:boris", ask(t, "models/n", 5, false), put.NotUsable},
+		{"weights", "oidc:boris", forged(t, func(r *put.Request) { r.Key = databox.UserPrefix("ann") + "g/f" }), put.Invalid},
+	} {
+		if x := answered(c.box, c.developer, c.a); x.Status.Reason != c.reason || len(x.Status.Link) > 0 {
+			t.Errorf("%s of %s: %+v", c.developer, c.box, x.Status)
+		}
+	}
+	// Who was taken out of the list gets nothing more, whatever the gateway knows.
+	c.annotate(t, b, platformv1.DevelopersAnnotation, "oidc:boris")
+	if x := answered("weights", "basic:leaf-users/ann", ask(t, "models/n", 5, false)); x.Status.Reason != put.NotNamed {
+		t.Errorf("a former developer: %+v", x.Status)
+	}
+	// The gateway changes no box and answers nothing itself; an editor does not speak for a gateway.
+	a = ask(t, "models/n", 5, false)
+	if err := request(t, gateway, b, a.Name, a.Value); !apierrors.IsForbidden(err) {
+		t.Errorf("the gateway changes a box: %v", err)
+	}
+	before := x.DeepCopy()
+	x.Status.Message = "by the gateway"
+	if err := gateway.Status().Patch(t.Context(), x, client.MergeFrom(before)); !apierrors.IsForbidden(err) {
+		t.Errorf("the gateway answers: %v", err)
+	}
+	if _, err := requested(editor, "weights", "oidc:boris", a); !apierrors.IsForbidden(err) {
+		t.Errorf("an editor makes a gateway's request: %v", err)
+	}
+	must(t, gateway.Delete(t.Context(), x))
 }

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/put"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/service"
@@ -62,6 +65,43 @@ func TestScriptsOfFiles(t *testing.T) {
 	}
 	srv := httptest.NewServer(g)
 	t.Cleanup(srv.Close)
+	developers := developersOf(t, server, bucket)
 	scripts(t, testscript.Params{Dir: "testdata/files", Cmds: commands()}, "UNIP_URL="+srv.URL+"/ns",
+		"DEVELOPERS="+developers.URL+"/ns",
 		"PATH="+os.Getenv("PATH"))
+}
+
+// developersOf is a module whose box names ann as its developer. Links are signed here.
+func developersOf(t *testing.T, server *miniotest.Server, bucket string) *httptest.Server {
+	t.Helper()
+	file, err := routes.Decode([]byte(`{"apis":[{"name":"files","kind":"files","path":"files",` +
+		`"auth":{"basic":{"credentials":"users"}}}],"boxes":["userdata"],` +
+		`"developers":{"userdata":["basic:users/ann"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "users"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"ann", "boris"} {
+		if err := os.WriteFile(filepath.Join(dir, "users", user), []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, err := service.New(service.Options{Namespace: "ns", Routes: file, Passwords: dir,
+		Puts: func(ctx context.Context, _, _ string, asked put.Asked) (string, time.Time, error) {
+			signed := http.Header{"Content-Length": {strconv.FormatInt(asked.Size, 10)}}
+			u, err := server.PresignHeader(ctx, http.MethodPut, bucket, asked.Key, time.Minute, nil, signed)
+			if err != nil {
+				return "", time.Time{}, err
+			}
+			return u.String(), time.Now().Add(time.Minute), nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(g)
+	t.Cleanup(srv.Close)
+	return srv
 }

@@ -47,6 +47,8 @@ type File struct {
 	Boxes     []string `json:"boxes,omitempty"`
 	Datasets  []string `json:"datasets,omitempty"`
 	Pipelines []string `json:"pipelines,omitempty"`
+	// Developers are by box who may write into its developer's area: whole identities.
+	Developers map[string][]string `json:"developers,omitempty"`
 }
 
 // API is one published APIComponent.
@@ -184,6 +186,12 @@ func (f File) Prefixed(prefix string) File {
 	}
 	f.Boxes, f.Datasets, f.Pipelines = prefixed(f.Boxes, prefix), prefixed(f.Datasets, prefix), prefixed(f.Pipelines,
 		prefix)
+	if developers := f.Developers; len(developers) > 0 {
+		f.Developers = map[string][]string{}
+		for box, all := range developers {
+			f.Developers[prefix+box] = all
+		}
+	}
 	return f
 }
 

@@ -37,6 +37,16 @@ func (f File) Validate() error {
 		}
 		names[a.Path] = a.Name
 	}
+	for box, all := range f.Developers {
+		if !slices.Contains(f.Boxes, box) || slices.Contains(f.Datasets, box) {
+			errs = append(errs, fmt.Errorf("routes: developers of %q, which is no storage box", box))
+		}
+		for _, identity := range all {
+			if err := users.CheckDeveloper(identity); err != nil {
+				errs = append(errs, fmt.Errorf("routes: developers of box %q: %w", box, err))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 

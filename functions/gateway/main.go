@@ -150,11 +150,18 @@ func serviceOptions(o options) (service.Options, error) {
 		},
 		Boxes: o.boxes, S3Endpoint: o.s3Public, UploadLinks: o.uploadLinks, MaxBody: o.maxBody, Sampled: o.sampled,
 	}
+	if len(file.Developers) > 0 {
+		store, err := storeOfCluster(o.namespace)
+		if err != nil {
+			return service.Options{}, fmt.Errorf("developers of boxes: %w", err)
+		}
+		so.Puts = store.Put
+	}
 	if o.runs == "" || !file.Publishes(routes.KindPipeline, routes.KindPipelines) {
 		return so, nil
 	}
 	so.KeptLogs = func() (*s3.Box, error) { return s3.Open(filepath.Join(o.runs, databox.SessionKey), nil) }
-	if so.Runs, err = runsOfCluster(o.namespace); err != nil {
+	if so.Runs, err = storeOfCluster(o.namespace); err != nil {
 		return service.Options{}, fmt.Errorf("runs: %w", err)
 	}
 	return so, nil
@@ -173,8 +180,8 @@ func readRoutes(name string) (routes.File, error) {
 	return routes.Decode(b)
 }
 
-// runsOfCluster talks to the cluster with the gateway's own account.
-func runsOfCluster(namespace string) (*cluster.Store, error) {
+// storeOfCluster talks to the cluster with the gateway's own account.
+func storeOfCluster(namespace string) (*cluster.Store, error) {
 	cfg, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, err

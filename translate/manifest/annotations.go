@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 )
 
 // Prefix is that of unip's own annotations; another one with it is an error.
@@ -137,6 +138,16 @@ var SharedWith = text(Annotation{
 	Bounds: "what lies below users/ is never shared (a note)",
 })
 
+// Developers is an annotation of DataBoxes: who may write weights without a kubeconfig.
+var Developers = list(Annotation{
+	Name: "developers", Kind: "DataBox",
+	Text: "Who may write into the developer's area through the module's files API, `unip files put FILE BOX:/PATH`: whole" +
+		" identities with commas between, such as `oidc:ann, basic:leaves-users/boris`.",
+	Default: "nobody; by Kubernetes, who may change the DataBox",
+	Becomes: "the same annotation of the DataBox, and `developers` of the gateway's routes",
+	Bounds:  "`basic:<Secret>/<user>`, or what stands before users of tokens with the name; a storage box; the files API has auth",
+}, "", users.CheckDeveloper)
+
 // DatasetSharedWith is an annotation of DatasetComponents.
 var DatasetSharedWith = text(Annotation{
 	Name: "shared-with", Kind: "DatasetComponent",
@@ -174,7 +185,7 @@ var (
 var Annotations = []Annotation{
 	MinScale.Annotation, MaxScale.Annotation, Concurrency.Annotation, Timeout.Annotation, ScaleDownDelay.Annotation,
 	Workers.Annotation, ModelUpdates.Annotation, AnonymousCalls.Annotation, Mounts.Annotation,
-	Origins.Annotation, SharedWith.Annotation, DatasetSharedWith.Annotation,
+	Origins.Annotation, SharedWith.Annotation, Developers.Annotation, DatasetSharedWith.Annotation,
 	MaxParallelRuns.Annotation, StageTimeout.Annotation, OnUpload.Annotation, Schedule.Annotation,
 }
 

@@ -50,6 +50,8 @@ func TestBoundsOfAnnotations(t *testing.T) {
 				"https://app.example.org,", "none,https://app.example.org", "https://*.example.org"},
 		},
 		{manifest.SharedWith.Annotation, of(manifest.SharedWith), []string{"", "a-*,b"}, nil},
+		{manifest.Developers.Annotation, of(manifest.Developers), []string{"oidc:ann", "oidc:ann, basic:users/boris"},
+			[]string{"ann", "*", "oidc:", "oidc:anonymous", "anonymous", "basic:users/anonymous", "basic:ann", "oidc:a,,"}},
 		{manifest.DatasetSharedWith.Annotation, of(manifest.DatasetSharedWith), []string{"", "a-*,b"}, nil},
 		{manifest.MaxParallelRuns.Annotation, of(manifest.MaxParallelRuns), []string{"0", "1000"},
 			[]string{"-1", "1001"}},

@@ -1,11 +1,15 @@
 package module
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/quantity"
+	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/translate/manifest"
 )
 
@@ -18,6 +22,8 @@ type Box struct {
 	Spec platformv1.DataBoxSpec
 	// SharedWith are globs of namespaces that may refer to it; nil: none.
 	SharedWith *string
+	// Developers are the whole identities of who may write into its developer's area by the files API.
+	Developers []string
 }
 
 func decideBox(s *scope, x *manifest.DataBox) Box {
@@ -25,6 +31,7 @@ func decideBox(s *scope, x *manifest.DataBox) Box {
 	if globs, ok := manifest.SharedWith.Of(&x.Meta, s.Diagnostics); ok {
 		out.SharedWith = &globs
 	}
+	out.Developers = decideDevelopers(s, x)
 	storage, dataset := x.Spec.Has("s3DefaultStorage"), x.Spec.DatasetReference != nil
 	switch {
 	case storage && dataset:
@@ -38,6 +45,48 @@ func decideBox(s *scope, x *manifest.DataBox) Box {
 		s.Errorf(x.Spec.Position, "DataBox %s: one of s3DefaultStorage and datasetReference is needed", out.Name)
 	}
 	return out
+}
+
+// decideDevelopers decides who may write weights: somebody whom the files API can prove, for it is
+// there that they call.
+func decideDevelopers(s *scope, x *manifest.DataBox) []string {
+	all, set := manifest.Developers.Of(&x.Meta, s.Diagnostics)
+	if !set {
+		return nil
+	}
+	at, where := x.Meta.Annotations[manifest.Developers.Name].At, "metadata.annotations: "+manifest.Developers.Name
+	i := slices.IndexFunc(s.read.APIs, func(a *manifest.APIComponent) bool { return a.Spec.Has(routes.KindFiles) })
+	switch {
+	case x.Spec.DatasetReference != nil:
+		s.Errorf(at, "%s: %s is a dataset of another module, which can only be read", where, x.Meta.Name.Value)
+		return nil
+	case i < 0:
+		s.Warnf(at, "%s: the module has no API with files, by which developers call", where)
+		return nil
+	}
+	auth := authOf(s.read.APIs[i])
+	if auth == nil || !auth.Has("basic") && !auth.Has("oidc") {
+		s.Errorf(at, "%s: the API %s has no auth, so that nobody can prove to be a developer", where,
+			s.read.APIs[i].Meta.Name.Value)
+		return nil
+	}
+	for _, d := range all {
+		secret, basic := users.SecretOf(d)
+		switch {
+		case basic && (auth.Basic == nil || auth.Basic.Credentials.Value != secret):
+			s.Warnf(at, "%s: %s cannot log in: the API %s looks at another Secret", where, d, s.read.APIs[i].Meta.Name.Value)
+		case !basic && !auth.Has("oidc"):
+			s.Warnf(at, "%s: %s cannot log in: the API %s takes no tokens", where, d, s.read.APIs[i].Meta.Name.Value)
+		}
+	}
+	return all
+}
+
+func authOf(a *manifest.APIComponent) *manifest.Auth {
+	if a.Spec.RestfulAPI == nil {
+		return nil
+	}
+	return a.Spec.RestfulAPI.Auth
 }
 
 // small is a capacity whose unit was most likely forgotten.

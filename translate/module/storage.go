@@ -13,6 +13,8 @@ type Storage struct {
 	Boxes, Datasets []string // of Boxes, those that can only be read
 	Pipelines       []string // set when runs are published
 	Links           bool     // set when files are published
+	// Developers are by box who may write into its developer's area, when files are published.
+	Developers map[string][]string
 }
 
 // Routes are the published APIs, by name.
@@ -49,6 +51,12 @@ func storageOf(m *Module) Storage {
 	if s.Links || published[routes.KindPipelines] || published[routes.KindPipeline] {
 		for _, b := range m.Boxes {
 			s.Boxes = append(s.Boxes, b.Name)
+			if s.Links && len(b.Developers) > 0 {
+				if s.Developers == nil {
+					s.Developers = map[string][]string{}
+				}
+				s.Developers[b.Name] = b.Developers
+			}
 			if b.Spec.DatasetReference != nil {
 				s.Datasets = append(s.Datasets, b.Name)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -116,11 +117,11 @@ func MakeServiceAccount(m Module, component, kind string) *corev1.ServiceAccount
 	}
 }
 
-// MakeGatewayAccount makes the gateway's account. Only one that serves runs has a token: Knative
+// MakeGatewayAccount makes the gateway's account. Only one that has a Role has a token: Knative
 // refuses it at the pod, so it stands here.
-func MakeGatewayAccount(m Module, runs bool) *corev1.ServiceAccount {
+func MakeGatewayAccount(m Module, token bool) *corev1.ServiceAccount {
 	a := MakeServiceAccount(m, names.Gateway, "gateway")
-	a.AutomountServiceAccountToken = &runs
+	a.AutomountServiceAccountToken = &token
 	return a
 }
 
@@ -186,7 +187,10 @@ func MakeDataBox(m Module, b module.Box, sessions []platformv1.Session) *platfor
 		out.Spec.Labels = b.Labels
 	}
 	if b.SharedWith != nil {
-		out.Annotations = map[string]string{platformv1.SharedWithAnnotation: *b.SharedWith}
+		metav1.SetMetaDataAnnotation(&out.ObjectMeta, platformv1.SharedWithAnnotation, *b.SharedWith)
+	}
+	if len(b.Developers) > 0 {
+		metav1.SetMetaDataAnnotation(&out.ObjectMeta, platformv1.DevelopersAnnotation, strings.Join(b.Developers, ", "))
 	}
 	return out
 }

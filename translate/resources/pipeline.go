@@ -14,6 +14,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/translate/module"
 )
 
 // brokerClass is the annotation that says which Broker is meant.
@@ -117,20 +118,26 @@ func MakePingSource(m Module, pipeline string, spec runtimev1.PipelineSpec) *sou
 	}
 }
 
-// MakeGatewayRole makes what a gateway that serves runs may do in its namespace: make, look at and
-// cancel runs, and read the logs of their pods.
-func MakeGatewayRole(m Module) (*rbacv1.Role, *rbacv1.RoleBinding) {
+// MakeGatewayRole makes what a gateway may do in its namespace. One that serves runs makes, looks at
+// and cancels them, and reads the logs of their pods; one of boxes with developers asks for links.
+func MakeGatewayRole(m Module, storage module.Storage) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	role := &rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
 		ObjectMeta: m.meta(names.Gateway, names.Gateway, "gateway"),
-		Rules: []rbacv1.PolicyRule{
+	}
+	if len(storage.Pipelines) > 0 {
+		role.Rules = []rbacv1.PolicyRule{
 			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelineruns"},
 				Verbs: []string{"get", "list", "watch", "create", "patch"}},
 			{APIGroups: []string{runtimev1.GroupVersion.Group}, Resources: []string{"pipelines"},
 				Verbs: []string{"get", "list"}},
 			{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
 			{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
-		},
+		}
+	}
+	if len(storage.Developers) > 0 {
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{runtimev1.GroupVersion.Group},
+			Resources: []string{"boxputs"}, Verbs: []string{"get", "create", "delete"}})
 	}
 	return role, &rbacv1.RoleBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},

@@ -43,9 +43,18 @@ const (
 	Exists    = "Exists"    // there is such an object, and it is not to be replaced
 	BoxFull   = "BoxFull"   // there is no room for so many bytes
 	NotUsable = "NotUsable" // the box itself cannot be used
+	NotNamed  = "NotNamed"  // the box does not name this developer
 	// the storage did not do its part; another request may be answered
 	StorageError = "StorageError"
 )
+
+// RefusedError is why a request gets no link.
+type RefusedError struct {
+	Reason  string // one of the above, or of who cannot ask
+	Message string
+}
+
+func (e *RefusedError) Error() string { return e.Message }
 
 // Request asks for a link that writes one object.
 type Request struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/unip-knative/unip/eventing/routes"
+	"github.com/unip-knative/unip/eventing/users"
 	"github.com/unip-knative/unip/functions/gateway/internal/attempts"
 	"github.com/unip-knative/unip/functions/gateway/internal/basic"
 	"github.com/unip-knative/unip/functions/gateway/internal/bearer"
@@ -44,9 +45,8 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, apis ...routes.A
 		apis = apis[:i+1] // nobody comes to those behind it
 	}
 	var err error
-	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		api, user, err = g.byToken(r, apis, strings.Trim(credentials, " "))
+	if token, given := bearerToken(r); given {
+		api, user, err = g.byToken(r, apis, token)
 	} else {
 		api, user, err = g.byPassword(r, apis)
 	}
@@ -59,6 +59,25 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, apis ...routes.A
 	}
 	g.refuse(w, r, apis, err)
 	return routes.API{}, "", false
+}
+
+// bearerToken is the token that a call brings, and whether it brings one.
+func bearerToken(r *http.Request) (token string, given bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.Trim(token, " "), strings.EqualFold(scheme, "Bearer")
+}
+
+// identity is the whole identity of a user whom an API has admitted: who it is, and by what that was
+// proved. Of callers of an open API it is "", whatever they bring along.
+func identity(r *http.Request, api routes.API, user string) string {
+	_, byToken := bearerToken(r)
+	switch {
+	case api.Auth == nil:
+		return ""
+	case byToken:
+		return users.TokenIdentity(api.Auth.OIDC.UserPrefix, user)
+	}
+	return users.BasicIdentity(api.Auth.Basic.Credentials, user)
 }
 
 // byPassword is one attempt to log in, whatever number of Secrets it is looked up in.

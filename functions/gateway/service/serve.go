@@ -12,6 +12,7 @@ import (
 
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/eventing/users"
+	"github.com/unip-knative/unip/functions/gateway/internal/files"
 	"github.com/unip-knative/unip/functions/gateway/internal/forward"
 	"github.com/unip-knative/unip/functions/gateway/internal/openapi"
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
@@ -117,7 +118,7 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request, entry *logEntry)
 	case paths.Describe:
 		g.describe(w, r, m, user)
 	case paths.ServeFile:
-		g.files.Serve(w, r, owner(m.API, user), m.Upstream)
+		g.files.Serve(w, r, files.Caller{User: owner(m.API, user), Identity: identity(r, m.API, user)}, m.Upstream)
 	default:
 		g.serveRuns(w, r, m, owner(m.API, user))
 	}

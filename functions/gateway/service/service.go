@@ -37,6 +37,9 @@ type (
 	InvalidRunError = runs.InvalidRunError
 )
 
+// Puts asks for links into the developer's area of boxes.
+type Puts = files.Puts
+
 // What a Store says of what it does not have.
 var (
 	ErrNoRun     = runs.ErrNoRun
@@ -70,6 +73,8 @@ type Options struct {
 	// that have ended.
 	Runs     Store
 	KeptLogs func() (*s3.Box, error)
+	// Puts asks for links into the developer's area of boxes; nil where no box has developers.
+	Puts Puts
 	// MaxBody is the largest body of a call of an MLComponent in bytes.
 	MaxBody int64
 	// Sampled is the share, 0 to 1, of the traces that begin here and are marked as sampled.
@@ -108,6 +113,7 @@ func New(o Options) (*Gateway, error) {
 		hops: attempts.NewHops(), attempts: attempts.New(),
 		forward: forward.New(forward.Transport(), o.MaxBody),
 		files: &files.Handler{Boxes: table.Boxes(), Dataset: table.Dataset, Open: boxes.Open,
+			Developers: table.Developers(), Puts: o.Puts,
 			Links: &files.Links{Most: o.UploadLinks}},
 	}
 	if o.Runs != nil {

@@ -55,10 +55,7 @@ func (r *Reconciler) answerPuts(ctx context.Context, box *platformv1.DataBox, o 
 		case errors.Is(err, errLater):
 			continue
 		case err != nil:
-			answer.Reason, answer.Message = put.StorageError, printable.Line(err.Error())
-			if no, ok := errors.AsType[refusedPut](err); ok {
-				answer.Reason = no.reason
-			}
+			answer.Reason, answer.Message = told(err)
 		}
 		o.puts = append(o.puts, answer)
 	}
@@ -110,10 +107,17 @@ func (r *Reconciler) forgetPuts(ctx context.Context, box *platformv1.DataBox, ov
 // errLater: the box is not ready, and may be so without anybody's doing. The request waits.
 var errLater = errors.New("the box is not ready yet")
 
-// refusedPut is why a request gets no link.
-type refusedPut struct {
-	reason string
-	error
+// told is what is said of a request that got no link.
+func told(err error) (reason, message string) {
+	reason = put.StorageError
+	if no, ok := errors.AsType[*put.RefusedError](err); ok {
+		reason = no.Reason
+	}
+	return reason, printable.Line(err.Error())
+}
+
+func refusePut(reason, format string, args ...any) error {
+	return &put.RefusedError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // answerPut makes the link of one request.
@@ -122,42 +126,51 @@ func (r *Reconciler) answerPut(ctx context.Context, box *platformv1.DataBox, o o
 	request, err := put.Parse(answer.Request, value)
 	switch {
 	case err != nil:
-		return refusedPut{put.Invalid, err}
+		return refusePut(put.Invalid, "%v", err)
 	case box.Spec.S3DefaultStorage == nil:
-		return refusedPut{put.ReadOnly, errors.New("the box is a dataset of another module, which can only be read")}
+		return errDataset
 	case o.claimedFor == "" && o.err != nil:
 		return errLater
 	case o.claimedFor == "": // whose bucket it is has not been proved
-		return refusedPut{put.NotUsable, fmt.Errorf("the box cannot be used: %s: %s", o.reason, o.message)}
+		return refusePut(put.NotUsable, "the box cannot be used: %s: %s", o.reason, o.message)
 	}
 	store, err := r.Settings.Open(r.Transport)
 	if err != nil {
 		return err
 	}
-	at := databox.BucketName(box.Namespace, box.Name)
-	old, err := store.StatObject(ctx, at, request.Key, minio.StatObjectOptions{})
-	switch {
-	case err == nil && !request.Overwrite:
-		return refusedPut{put.Exists, fmt.Errorf("%s is there already, with %d bytes", request.Key, old.Size)}
-	case err != nil && !s3.IsMissing(err):
-		return fmt.Errorf("looking at what is in the box: %w", err)
-	}
-	if err := fits(ctx, store, box, request.Size, old.Size); err != nil {
-		return err
-	}
-	link, expires, err := putLink(ctx, store, at, request)
+	link, expires, err := sealedLink(ctx, store, box, request)
 	if err != nil {
 		return err
 	}
-	if answer.Link, err = request.Seal(link); err != nil {
-		return err
-	}
-	if expires.Before(answer.Expires.Time) {
-		answer.Expires = metav1.NewTime(expires.Truncate(time.Second))
-	}
+	answer.Link, answer.Expires = link, metav1.NewTime(expires)
 	r.Events.Eventf(box, nil, corev1.EventTypeNormal, "AuthorPut", "Put", "a link was given that writes %s, %d bytes",
 		printable.Line(request.Key), request.Size)
 	return nil
+}
+
+// errDataset: nobody writes there.
+var errDataset = refusePut(put.ReadOnly, "the box is a dataset of another module, which can only be read")
+
+// sealedLink makes a link of a storage box whose bucket has been proved.
+func sealedLink(ctx context.Context, store settings.Store, box *platformv1.DataBox, request put.Request,
+) (sealed []byte, expires time.Time, err error) {
+	bucket := databox.BucketName(box.Namespace, box.Name)
+	old, err := store.StatObject(ctx, bucket, request.Key, minio.StatObjectOptions{})
+	switch {
+	case err == nil && !request.Overwrite:
+		return nil, expires, refusePut(put.Exists, "%s is there already, with %d bytes", request.Key, old.Size)
+	case err != nil && !s3.IsMissing(err):
+		return nil, expires, fmt.Errorf("looking at what is in the box: %w", err)
+	}
+	if err := fits(ctx, store, box, request.Size, old.Size); err != nil {
+		return nil, expires, err
+	}
+	link, expires, err := putLink(ctx, store, bucket, request)
+	if err != nil {
+		return nil, expires, err
+	}
+	sealed, err = request.Seal(link)
+	return sealed, expires.Truncate(time.Second), err
 }
 
 // fits refuses an object of size bytes, in place of one of old bytes, for which there is no room.
@@ -171,7 +184,7 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 		return err
 	}
 	if err := used.Fit(max(size-old, 0)); err != nil {
-		return refusedPut{put.BoxFull, err}
+		return refusePut(put.BoxFull, "%v", err)
 	}
 	return nil
 }

@@ -67,7 +67,8 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 	})
 	check("unip", config, func() (string, error) {
 		return c.checkRunning(ctx, []string{"databoxes.unified-platform.cs.hse.ru",
-			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru"},
+			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru",
+			"boxputs.runtime.unified-platform.cs.hse.ru"},
 			systemNamespace, "unip-controller")
 	})
 	check("leader", "kubectl -n "+systemNamespace+" logs deploy/unip-controller says why no replica can lead",

@@ -24,14 +24,6 @@ const (
 	answerTimeout, endTimeout = time.Minute, 10 * time.Second
 )
 
-// PutRefusedError is why there is no link to write an object.
-type PutRefusedError struct {
-	Reason  string // of package put, or Forbidden
-	Message string
-}
-
-func (e *PutRefusedError) Error() string { return e.Message }
-
 // Forbidden is the reason where the API server takes no request.
 const Forbidden = "Forbidden"
 
@@ -43,10 +35,10 @@ func (c *Cluster) PutLink(ctx context.Context, namespace, box string, asked put.
 	end = func() error { return nil }
 	switch err := c.annotate(ctx, o, asked.Name, asked.Value); {
 	case apierrors.IsForbidden(err):
-		return "", end, &PutRefusedError{Forbidden, fmt.Sprintf("you may not change the DataBox %s in namespace %s, and so "+
+		return "", end, &put.RefusedError{Reason: Forbidden, Message: fmt.Sprintf("you may not change the DataBox %s in namespace %s, and so "+
 			"not write into it: that takes a role like edit", box, namespace)}
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		return "", end, &PutRefusedError{put.NotUsable, fmt.Sprintf("there is no DataBox %s in namespace %s", box, namespace)}
+		return "", end, &put.RefusedError{Reason: put.NotUsable, Message: fmt.Sprintf("there is no DataBox %s in namespace %s", box, namespace)}
 	case err != nil:
 		return "", end, fmt.Errorf("asking for a link: %w", err)
 	}
@@ -80,7 +72,7 @@ func (c *Cluster) putAnswer(ctx context.Context, box *Object, asked put.Asked) (
 			return false, err
 		}
 		if live == nil {
-			return false, &PutRefusedError{put.NotUsable, fmt.Sprintf("the DataBox %s was deleted", box.GetName())}
+			return false, &put.RefusedError{Reason: put.NotUsable, Message: fmt.Sprintf("the DataBox %s was deleted", box.GetName())}
 		}
 		box = live
 		all, _, err := unstructured.NestedSlice(live.Object, "status", "puts")
@@ -112,7 +104,7 @@ func (c *Cluster) putAnswer(ctx context.Context, box *Object, asked put.Asked) (
 func opened(answer map[string]any, asked put.Asked) (string, error) {
 	text := func(field string) string { s, _ := answer[field].(string); return s }
 	if reason := text("reason"); reason != "" {
-		return "", &PutRefusedError{reason, text("message")}
+		return "", &put.RefusedError{Reason: reason, Message: text("message")}
 	}
 	sealed, err := base64.StdEncoding.DecodeString(text("link"))
 	if err != nil {

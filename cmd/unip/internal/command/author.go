@@ -26,7 +26,8 @@ import (
 // uploadTimeout is how long the storage may take to answer when it has all of a file.
 const uploadTimeout = 10 * time.Minute
 
-// authorPut writes files into the developer's area of a box, with what the author may do in the cluster.
+// authorPut writes files into the developer's area of a box: with what the author may do in the cluster,
+// or as one of the developers whom the box names, through the module's API.
 type authorPut struct {
 	option.Cluster
 	namespace string
@@ -80,9 +81,20 @@ func (o *authorPut) run(c *cobra.Command, from, to string, recursive bool) error
 	if err := o.module.Output.Check(); err != nil {
 		return err
 	}
+	if o.byAPI(c) {
+		m, err := o.module.Client()
+		if err != nil {
+			return err
+		}
+		write := func(ctx context.Context, t *transfer, progress func(int64)) error {
+			return putFile(ctx, m, t, o.overwrite, progress)
+		}
+		return transferAll(c, &o.module.Output, to, all, write)
+	}
 	k, err := o.Connect(c)
 	if err != nil {
-		return fmt.Errorf("%w; BOX:/PATH is written by who may change the DataBox, with a kubeconfig", err)
+		return fmt.Errorf("%w; BOX:/PATH is written by who may change the DataBox, or with --url by one of its developers",
+			err)
 	}
 	if err := o.findNamespace(); err != nil {
 		return err
@@ -92,6 +104,19 @@ func (o *authorPut) run(c *cobra.Command, from, to string, recursive bool) error
 		return o.write(ctx, k, storage, box, t, progress)
 	}
 	return transferAll(c, &o.module.Output, to, all, write)
+}
+
+// byAPI reports that the module's API is asked: where that is said, or where there is no kubeconfig.
+func (o *authorPut) byAPI(c *cobra.Command) bool {
+	f := c.Flags()
+	switch {
+	case f.Changed("namespace") || f.Changed("kubeconfig") || f.Changed("context"):
+		return false
+	case f.Changed("url"):
+		return true
+	}
+	_, err := cluster.Config("", "")
+	return o.module.URL != "" && err != nil
 }
 
 // findNamespace is that of the module whose URL is given, else the kubeconfig's.
@@ -143,7 +168,7 @@ func (o *authorPut) write(ctx context.Context, k *cluster.Cluster, storage *gate
 	}
 	link, end, err := k.PutLink(ctx, o.namespace, box, asked)
 	defer func() { err = errors.Join(err, end()) }()
-	if no, ok := errors.AsType[*cluster.PutRefusedError](err); ok {
+	if no, ok := errors.AsType[*put.RefusedError](err); ok {
 		if no.Reason == put.Exists {
 			err = fmt.Errorf("%w: --overwrite replaces it", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
+	"github.com/unip-knative/unip/cmd/unip/internal/image"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/eventing/media"
@@ -133,8 +135,9 @@ not keep back the others. With -o json the files that were stored are data.
 
 BOX/GROUP/FILE is a file of your own, which no component reads by itself. BOX:/PATH is the developer's
 area of the box: weights, tables, what modelBox, mounts and mountFrom name. There writes the module's
-author, with a kubeconfig that may change the DataBox (role edit); no user of the module needs one.
-The file goes straight to the storage, by a link for this one object that is good for 15 minutes.`,
+author, with a kubeconfig that may change the DataBox (role edit). Without a kubeconfig, and with --url,
+the module's API is asked, for developers whom the annotation developers of the box names. The file goes
+straight to the storage, by a link for this one object that is good for 15 minutes.`,
 		Example: `  unip files put table.csv userdata/incoming/table.csv
   unip files put -r photos/ userdata/incoming/photos/
   unip files put leaf.onnx weights:/models/leaf.onnx -n pu-ann-pa-leaves
@@ -176,7 +179,11 @@ The file goes straight to the storage, by a link for this one object that is goo
 			put := func(ctx context.Context, t *transfer, progress func(int64)) error {
 				return putFile(ctx, m, t, author.overwrite, progress)
 			}
-			return transferAll(c, &o.Output, to, all, put)
+			if err := transferAll(c, &o.Output, to, all, put); err != nil || o.Output.JSON() {
+				return err
+			}
+			noteWeights(c, all)
+			return nil
 		},
 	}
 	author.addFlags(c)
@@ -184,6 +191,17 @@ The file goes straight to the storage, by a link for this one object that is goo
 	c.Flags().BoolVar(&link, "link", false, "print the link by which the file can be written, instead of writing it")
 	c.Flags().BoolVarP(&recursive, "recursive", "r", false, "all files in the folder and below")
 	return c
+}
+
+// noteWeights says of a model among the caller's own files where those lie that components read.
+func noteWeights(c *cobra.Command, all []*transfer) {
+	i := slices.IndexFunc(all, func(t *transfer) bool { return image.IsWeights(t.Path) })
+	if i < 0 {
+		return
+	}
+	box, below, _ := strings.Cut(all[i].Path, "/")
+	fmt.Fprintf(c.ErrOrStderr(), "note: %s is a file of your own, which no component reads by itself; weights of a model "+
+		"go to the developer's area, %s:/%s\n", printable.Line(all[i].Path), box, printable.Line(below))
 }
 
 // whatToPut is what lies at a place of this machine, and where it goes.

@@ -142,6 +142,9 @@ var (
 	compiler = []string{"cc1", "cc1plus", "f951", "clang"}
 )
 
+// IsWeights reports a file that by its name is a model's weights.
+func IsWeights(file string) bool { return slices.Contains(weights, strings.ToLower(path.Ext(file))) }
+
 // judge says which rule a file breaks, and at which path that is told: a folder stands for all of
 // its files.
 func judge(file string, size int64) (rule Rule, at string) {
@@ -174,7 +177,7 @@ func judge(file string, size int64) (rule Rule, at string) {
 		}
 	}
 	switch ext := strings.ToLower(path.Ext(file)); {
-	case slices.Contains(weights, ext) && size >= noise:
+	case IsWeights(file) && size >= noise:
 		return Weights, file
 	case ext == ".whl" || ext == ".o" || ext == ".a":
 		return Artefacts, file

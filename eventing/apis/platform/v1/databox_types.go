@@ -10,6 +10,10 @@ import (
 // it: globs, separated by commas or blanks.
 const SharedWithAnnotation = "knative.unified-platform.cs.hse.ru/shared-with"
 
+// DevelopersAnnotation on a storage box names those who may write into its developer's area through the
+// module's file API: whole identities (users.Developers).
+const DevelopersAnnotation = "knative.unified-platform.cs.hse.ru/developers"
+
 // DefaultCapacity is the space of a storage box that names none.
 const DefaultCapacity = "1G"
 

@@ -1,6 +1,7 @@
 // Package v1alpha1 holds the objects with which unip runs pipelines, group
 // runtime.unified-platform.cs.hse.ru: Pipeline, which the translator makes of an
-// ExperimentPipeline, and PipelineRun, one run of it. Neither holds a pod template: what runs in
+// ExperimentPipeline, PipelineRun, one run of it, and BoxPut, by which a gateway asks for a link. None
+// holds a pod template: what runs in
 // the cluster is decided by the controller alone.
 //
 // The CRDs in config/ are generated from these types: run go generate after every change.

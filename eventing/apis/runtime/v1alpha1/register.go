@@ -11,7 +11,8 @@ var GroupVersion = schema.GroupVersion{Group: "runtime.unified-platform.cs.hse.r
 
 var (
 	schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
-		s.AddKnownTypes(GroupVersion, &Pipeline{}, &PipelineList{}, &PipelineRun{}, &PipelineRunList{})
+		s.AddKnownTypes(GroupVersion, &Pipeline{}, &PipelineList{}, &PipelineRun{}, &PipelineRunList{},
+			&BoxPut{}, &BoxPutList{})
 		metav1.AddToGroupVersion(s, GroupVersion)
 		return nil
 	})

@@ -8,6 +8,8 @@
 //	HEAD                            as GET, without its body: whether there is such a file
 //	DELETE /<box>/<group…>/<file>   and of a whole group
 //	GET    /                        the boxes
+//	PUT    /<box>:/<path>?size=N    a link to write a file into the developer's area, for developers
+//	                                whom the box names
 //
 // A dataset is the developer's area of a box of another module: it can be read, its paths are keys,
 // and its users' files are not in it.
@@ -59,6 +61,16 @@ type Handler struct {
 	Dataset func(box string) bool
 	// Open opens a box by name.
 	Open func(box string) (*Box, error)
+	// Developers are by box the whole identities of who may write into its developer's area, by a link
+	// that Puts gets. Puts may be nil where there are none.
+	Developers map[string][]string
+	Puts       Puts
+}
+
+// Caller is who calls.
+type Caller struct {
+	// User is whose files are meant, Identity the same with what has proved it; "" is nobody's.
+	User, Identity string
 }
 
 // call is one call, its path understood.
@@ -73,9 +85,9 @@ type call struct {
 	path  string // below the user's files; ends in "/" for a group, "" for the box itself
 }
 
-// Serve answers a call for a user; escaped is the path after the API's own, as it came: "<box>/…".
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped string) {
-	c := &call{w: w, r: r, user: user, links: h.Links}
+// Serve answers a call; escaped is the path after the API's own, as it came: "<box>/…".
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, by Caller, escaped string) {
+	c := &call{w: w, r: r, user: by.User, links: h.Links}
 	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; escaped == "" && reads {
 		c.json(http.StatusOK, map[string]any{"boxes": h.boxes()})
 		return
@@ -83,6 +95,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, user, escaped st
 	name, err := c.parse(escaped)
 	if err != nil {
 		c.refuse(problem.BadRequest, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	if box, developers := strings.CutSuffix(name, ":"); developers {
+		h.putByDeveloper(c, by.Identity, box, strings.HasSuffix(escaped, "/"))
 		return
 	}
 	if !slices.Contains(h.Boxes, name) {

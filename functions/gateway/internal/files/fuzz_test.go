@@ -41,7 +41,7 @@ func FuzzPath(f *testing.F) {
 			return nil, databox.ErrNoSession
 		}}
 		rec := httptest.NewRecorder()
-		h.Serve(rec, httptest.NewRequest(http.MethodGet, "/", nil), user, escaped)
+		h.Serve(rec, httptest.NewRequest(http.MethodGet, "/", nil), Caller{User: user}, escaped)
 		if escaped == "" { // the boxes' names
 			if opened || rec.Code != http.StatusOK {
 				t.Errorf("no path: %d, opened %v", rec.Code, opened)

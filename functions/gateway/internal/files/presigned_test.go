@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/unip-knative/unip/functions/gateway/internal/files"
 )
 
 // A link that somebody copies out of what a terminal shows of an answer works.
@@ -15,14 +17,14 @@ func TestALinkIsCopiedAsItStands(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	rec := httptest.NewRecorder()
-	w.Serve(rec, httptest.NewRequest(http.MethodPut, "/", nil), "ann", "userdata/incoming/t.csv")
+	w.Serve(rec, httptest.NewRequest(http.MethodPut, "/", nil), files.Caller{User: "ann"}, "userdata/incoming/t.csv")
 	_, link, _ := strings.Cut(rec.Body.String(), `"presigned_put_url":"`)
 	link, _, _ = strings.Cut(link, `"`)
 	if code, said := send(t, http.MethodPut, link, "a,b"); code != http.StatusOK {
 		t.Fatalf("%s: %d %s", link, code, said)
 	}
 	rec = httptest.NewRecorder()
-	w.Serve(rec, httptest.NewRequest(http.MethodGet, "/", nil), "ann", "userdata/incoming/t.csv")
+	w.Serve(rec, httptest.NewRequest(http.MethodGet, "/", nil), files.Caller{User: "ann"}, "userdata/incoming/t.csv")
 	_, link, _ = strings.Cut(rec.Body.String(), `"presigned_get_url":"`)
 	link, _, _ = strings.Cut(link, `"`)
 	if code, said := send(t, http.MethodGet, link, ""); code != http.StatusOK || said != "a,b" {

@@ -89,7 +89,7 @@ func (w world) call(t *testing.T, method, user, path string) (int, map[string]an
 	r := httptest.NewRequest(method, "/", nil)
 	r.URL.RawQuery = query
 	rec := httptest.NewRecorder()
-	w.Serve(rec, r, user, escaped)
+	w.Serve(rec, r, files.Caller{User: user}, escaped)
 	var body map[string]any
 	if rec.Body.Len() > 0 && rec.Code != http.StatusTemporaryRedirect {
 		if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil {

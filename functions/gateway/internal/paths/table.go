@@ -83,6 +83,9 @@ func (t *Table) Boxes() []string { return t.file.Boxes }
 // Dataset reports a box that is another module's dataset.
 func (t *Table) Dataset(box string) bool { return slices.Contains(t.file.Datasets, box) }
 
+// Developers are by box who may write into its developer's area.
+func (t *Table) Developers() map[string][]string { return t.file.Developers }
+
 // RunsPath is where runs are looked at: the path of the pipelines API, and its usual one when none
 // is published.
 func (t *Table) RunsPath() string {
