@@ -2,7 +2,10 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,9 +15,42 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
+// diagnoses is where what is wrong with modules is kept.
+const diagnoses = "unip-e2e"
+
+// maxTold is how many lines of a diagnosis stand beside what a test or a program says.
+const maxTold = 5
+
 // Diagnose says what is wrong with a module: services and pods that are not ready, each with its
-// reason, and the tail of their logs.
+// reason, and the tail of their logs. What is longer than a few lines is kept in a file, whose path is
+// told in its place: what has gone wrong stays in sight, behind it, and in a log that is cut.
 func (m *Module) Diagnose(ctx context.Context) string {
+	text := m.diagnose(ctx)
+	if strings.Count(text, "\n") <= maxTold {
+		return text
+	}
+	path, err := keep(m.Namespace, text)
+	if err != nil {
+		return text + "\nkeeping that in a file: " + err.Error()
+	}
+	return "what the cluster shows of it is in " + path
+}
+
+// keep writes a text into a new file that everybody may read: CI is not who runs the tests.
+func keep(name, text string) (path string, err error) {
+	dir := filepath.Join(os.TempDir(), diagnoses)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see above
+		return "", err
+	}
+	f, err := os.CreateTemp(dir, name+"-*.txt")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	return f.Name(), errors.Join(err, f.Chmod(0o644), f.Close())
+}
+
+func (m *Module) diagnose(ctx context.Context) string {
 	var b strings.Builder
 	var services servingv1.ServiceList
 	if err := m.List(ctx, &services, client.InNamespace(m.Namespace)); err == nil {
