@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,9 @@ const systemNamespace = names.SystemNamespace
 // s3Timeout bounds the question whether anybody answers at the S3 endpoint.
 const s3Timeout = 5 * time.Second
 
-// Examine looks whether a cluster has what modules need, and tells of each thing as it is found.
-func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
+// Examine looks whether a cluster has what modules need, and tells of each thing as it is found. own is
+// the release of this unip, without images in a development build.
+func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell func(Finding)) {
 	check := func(name, cure string, look func() (string, error)) {
 		message, err := look()
 		f := Finding{Check: name, OK: err == nil, Message: message}
@@ -80,6 +82,9 @@ func (c *Cluster) Examine(ctx context.Context, tell func(Finding)) {
 			conf, message, err = c.readConfig(ctx)
 			return message, err
 		})
+	check("release", "take the unip of the installation's version, or apply config/ of this one's: its controller writes "+
+		"ConfigMap "+systemNamespace+"/"+names.Release,
+		func() (string, error) { return c.checkRelease(ctx, own) })
 	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config",
 		func() (string, error) { return c.checkBrokerClass(ctx, conf.Broker.Class) })
 	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+
@@ -183,6 +188,40 @@ func (c *Cluster) readConfig(ctx context.Context) (installation.Config, string, 
 		return conf, "", err
 	}
 	return conf, "unip.yaml can be read" + sameUsers(conf.OIDC), nil
+}
+
+// checkRelease wants the installation to say which images and worker modules get, and that they are those
+// of this unip: a module that it writes is read by them.
+func (c *Cluster) checkRelease(ctx context.Context, own installation.Release) (string, error) {
+	r, there, err := c.InstalledRelease(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case !there:
+		return "", fmt.Errorf("there is no ConfigMap %s/%s, which unip's controller writes when it leads",
+			systemNamespace, names.Release)
+	}
+	return "images by digest and the worker, of the same version as this unip", differs(own, r)
+}
+
+// differs says in what an installation's release is not the one that a unip knows. A development build
+// knows the worker alone.
+func differs(own, installed installation.Release) error {
+	digest := func(image string) string { // an installation may have the image in a registry of its own
+		_, d, _ := strings.Cut(image, "@")
+		return d
+	}
+	for what, images := range map[string][2]string{
+		"inference": {own.Inference, installed.Inference}, "gateway": {own.Gateway, installed.Gateway},
+	} {
+		if d := digest(images[0]); d != "" && d != digest(images[1]) {
+			return fmt.Errorf("the installation is of another version than this unip: its image of %s is %s", what, images[1])
+		}
+	}
+	if !maps.EqualFunc(own.Worker, installed.Worker, bytes.Equal) {
+		return errors.New("the installation is of another version than this unip: its worker is another one")
+	}
+	return nil
 }
 
 // sameUsers says that users of the issuer and of HTTP Basic are the same people, where they are.

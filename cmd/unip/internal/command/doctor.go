@@ -13,13 +13,16 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/image"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
+	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
+	"github.com/unip-knative/unip/functions/inference/worker"
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 // examineFor bounds all checks together.
 const examineFor = time.Minute
 
-func doctorCommand() *cobra.Command {
+func doctorCommand(build release.Build) *cobra.Command {
 	var target option.Cluster
 	var format option.Format
 	var reference string
@@ -47,7 +50,8 @@ it is told with its size and the cure, and the exit code is 0.`,
 			if err != nil {
 				return err
 			}
-			return examine(c, k, format.JSON())
+			own := installation.Release{Inference: build.Inference, Gateway: build.Gateway, Worker: worker.Files()}
+			return examine(c, k, own, format.JSON())
 		},
 	}
 	target.AddFlags(c)
@@ -77,11 +81,11 @@ func examineImage(c *cobra.Command, reference string, json bool) error {
 }
 
 // examine shows each finding as it comes, or all of them as JSON at the end.
-func examine(c *cobra.Command, k *cluster.Cluster, json bool) error {
+func examine(c *cobra.Command, k *cluster.Cluster, own installation.Release, json bool) error {
 	ctx, cancel := context.WithTimeout(c.Context(), examineFor)
 	defer cancel()
 	all, healthy := []cluster.Finding{}, true
-	k.Examine(ctx, func(f cluster.Finding) {
+	k.Examine(ctx, own, func(f cluster.Finding) {
 		all, healthy = append(all, f), healthy && f.OK
 		if !json {
 			showFinding(c.OutOrStdout(), f)

@@ -118,7 +118,7 @@ Kubernetes objects.
 	}
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
 	add("local", serveCommand(build), buildCommand(build))
-	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand())
+	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand(build))
 	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), pipelinesCommand(), filesCommand(),
 		predictCommand())
 	add("other", versionCommand(build))

@@ -136,27 +136,25 @@ func (t *Table) Find(method, path string) (Match, bool) {
 // find tries the longest path of an API first.
 func (t *Table) find(method string, segments []string, prefix string) (Match, bool) {
 	for n := len(segments); n >= 1; n-- {
-		api, ok := t.byPath[strings.Join(segments[:n], "/")]
-		if !ok {
-			continue
-		}
-		rest := segments[n:]
-		found := Match{API: api, Upstream: "/" + strings.Join(rest, "/"),
-			Prefix: prefix + "/" + strings.Join(segments[:n], "/")}
-		for _, p := range patterns[api.Kind] {
-			named, ok := p.match(rest)
-			if !ok {
-				continue
+		path, rest := strings.Join(segments[:n], "/"), segments[n:]
+		var other Match // which has the path, and not the method
+		for _, api := range t.at(path) {
+			for _, p := range patterns[api.Kind] {
+				named, ok := p.match(rest)
+				if !ok {
+					continue
+				}
+				found := Match{API: api, Operation: p.operation, Run: named["{run}"], Pipeline: named["{pipeline}"],
+					Upstream: "/" + strings.Join(rest, "/"), Prefix: prefix + "/" + path, Methods: p.methods}
+				if slices.Contains(p.methods, method) {
+					return found, true
+				}
+				found.Methods = slices.Concat(other.Methods, p.methods)
+				other = found
 			}
-			found.Operation, found.Run, found.Pipeline = p.operation, named["{run}"], named["{pipeline}"]
-			if slices.Contains(p.methods, method) {
-				found.Methods = p.methods
-				return found, true
-			}
-			found.Methods = slices.Concat(found.Methods, p.methods)
 		}
-		if found.Methods != nil {
-			return found, true
+		if other.Methods != nil {
+			return other, true
 		}
 	}
 	return Match{}, false

@@ -45,21 +45,23 @@ func New(file routes.File, namespace, prefix string) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	t.addUsualPath()
 	return t, nil
 }
 
 // Origins are the sites whose pages may call an API.
 func (t *Table) Origins(a routes.API) *origins.Sites { return t.origins[a.Path] }
 
-// addUsualPath lets the pipelines API answer at its usual path as well, where no other API is: so
-// programs find runs without being told where.
-func (t *Table) addUsualPath() {
-	if _, taken := t.byPath[routes.KindPipelines]; !taken {
-		if api, published := t.byPath[t.RunsPath()]; published {
-			t.byPath[routes.KindPipelines] = api
-		}
+// at are the APIs at a path. The pipelines API is at its usual one as well, behind the API that has that
+// path: so programs find runs without being told where.
+func (t *Table) at(path string) []routes.API {
+	var all []routes.API
+	if api, published := t.byPath[path]; published {
+		all = append(all, api)
 	}
+	if path == routes.KindPipelines && t.RunsPath() != path {
+		all = append(all, t.byPath[t.RunsPath()])
+	}
+	return all
 }
 
 // APIs is all of them, in the file's order.

@@ -114,12 +114,12 @@ func TestWrongRoutesMakeNoTable(t *testing.T) {
 	}
 }
 
-// The pipelines API is at its usual path too, unless another API is there.
+// The pipelines API is at its usual path too. Another API that is there has its own operations.
 func TestUsualPathOfRuns(t *testing.T) {
 	t.Parallel()
 	const other = `{"name":"odd","kind":"mlComponent","path":"pipelines","target":"odd","timeoutSeconds":1},`
 	for name, tc := range map[string]struct{ apis, want string }{
-		"elsewhere": {"", "runs"}, "taken": {other, ""},
+		"elsewhere": {"", "runs"}, "taken": {other, "runs"},
 	} {
 		table, err := parse(`{"apis":[` + tc.apis + `{"name":"runs","kind":"pipelines","path":"lab/runs"}]}`)
 		if err != nil {
@@ -130,6 +130,19 @@ func TestUsualPathOfRuns(t *testing.T) {
 			if ok != (want != "") || m.API.Name != want || ok && m.Prefix+m.Upstream != "/pu-ann"+path {
 				t.Errorf("%s: %s: %+v", name, path, m)
 			}
+		}
+		for call, want := range map[string]string{
+			"POST predict": "odd", "GET openapi.json": "odd", "GET runs": "runs", "POST train/run": "runs",
+			"GET predict": "odd", "POST runs": "runs", // with the methods that there are
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			m, ok := table.Find(method, "/pu-ann/pipelines/"+path)
+			if tc.apis != "" && (!ok || m.API.Name != want) {
+				t.Errorf("%s: %s: %+v", name, call, m)
+			}
+		}
+		if m, ok := table.Find("GET", "/pipelines"); !ok || m.Operation != ListPipelines {
+			t.Errorf("%s: the pipelines: %+v", name, m)
 		}
 		if table.RunsPath() != "lab/runs" {
 			t.Errorf("%s: runs are told to be at %s", name, table.RunsPath())
