@@ -54,6 +54,7 @@ func readFile(f File, m *Module, found *Diagnostics, read *tally) {
 		return
 	}
 	f.Data = text
+	defer nameSpaces(f, len(*found), found)
 	values, err := jsonValues(text)
 	if err != nil && readPieces(f, pieceSize, m, found, read) {
 		return

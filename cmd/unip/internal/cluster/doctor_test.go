@@ -26,7 +26,8 @@ func TestReleasesThatDiffer(t *testing.T) {
 		"another gateway": {release("x/inference@sha256:1", "x/gateway@sha256:3", "w"), "its image of gateway"},
 		"another worker":  {release("", "", "v"), "its worker is another one"},
 	} {
-		if err := differs(c.own, installed); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		err := differs(c.own, installed)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
