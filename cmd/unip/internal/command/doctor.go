@@ -33,8 +33,8 @@ func doctorCommand(build release.Build) *cobra.Command {
 unip's own controller and configuration, the S3 server, its keys, and the state of all boxes. For
 what is wrong it says the cure, and then exits with 1. It changes nothing.
 
-With --image it looks at an image in its registry instead, as 'unip build' does: what need not be in
-it is told with its size and the cure, and the exit code is 0.`,
+With --image it looks at an image in its registry instead, as 'unip build' does, for each platform
+that it has: what need not be in it is told with its size and the cure, and the exit code is 0.`,
 		Example: `  unip doctor
   unip doctor --image registry.example/ann/leaves:3f2a91c
   unip doctor -o json | jq '.[] | select(.ok | not)'`,
@@ -60,23 +60,34 @@ it is told with its size and the cure, and the exit code is 0.`,
 	return c
 }
 
-// examineImage reads the layers of an image in its registry.
+// examineImage reads the layers of an image in its registry, of each platform that it is for.
 func examineImage(c *cobra.Command, reference string, json bool) error {
-	img, err := image.Pull(c.Context(), reference)
+	images, err := image.Pull(c.Context(), reference)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "reading the layers of %s …\n", printable.Line(reference))
-	report, err := image.Look(img)
-	if err != nil {
-		return err
+	type report struct {
+		Platform string `json:"platform"`
+		image.Report
+	}
+	var all []report
+	for _, img := range images {
+		name := fmt.Sprintf("%s (%s)", reference, img.Platform)
+		fmt.Fprintf(c.ErrOrStderr(), "reading the layers of %s …\n", printable.Line(name))
+		r, err := image.Look(img)
+		if err != nil {
+			return fmt.Errorf("%s: %w", img.Platform, err)
+		}
+		all = append(all, report{img.Platform, r})
+		if !json {
+			option.ShowImage(c, name, r)
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d layers, %s, %d findings\n", printable.Line(name), r.Layers,
+				output.Size(r.Size), len(r.Findings))
+		}
 	}
 	if json {
-		return output.WriteJSON(c.OutOrStdout(), report)
+		return output.WriteJSON(c.OutOrStdout(), all)
 	}
-	option.ShowImage(c, reference, report)
-	fmt.Fprintf(c.OutOrStdout(), "%s: %d layers, %s, %d findings\n", printable.Line(reference), report.Layers,
-		output.Size(report.Size), len(report.Findings))
 	return nil
 }
 

@@ -103,15 +103,57 @@ func (e *Engine) look(ctx context.Context, reference string) (r Report, err erro
 	return Look(img)
 }
 
-// Pull is an image in its registry, for Look: its layers come as they are read. Who may pull is who
-// is logged in on this machine.
-func Pull(ctx context.Context, reference string) (v1.Image, error) {
+// Pulled is an image in its registry.
+type Pulled struct {
+	v1.Image
+	Platform string // as linux/amd64
+}
+
+// Pull finds the images of a reference in its registry, one for each platform that it has, for Look:
+// their layers come as they are read. Who may pull is who is logged in on this machine.
+func Pull(ctx context.Context, reference string) ([]Pulled, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		return nil, err
 	}
-	platform := remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"})
-	return remote.Image(ref, append(access(ctx), platform)...)
+	found, err := remote.Get(ref, access(ctx)...)
+	if err != nil {
+		return nil, err
+	}
+	if !found.MediaType.IsIndex() {
+		img, err := found.Image()
+		if err != nil {
+			return nil, err
+		}
+		config, err := img.ConfigFile()
+		if err != nil {
+			return nil, err
+		}
+		return []Pulled{{img, config.Platform().String()}}, nil
+	}
+	index, err := found.ImageIndex()
+	if err != nil {
+		return nil, err
+	}
+	all, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var images []Pulled
+	for _, m := range all.Manifests {
+		if !m.MediaType.IsImage() || m.Platform == nil || m.Platform.OS == "unknown" { // what a builder says of its work
+			continue
+		}
+		img, err := index.Image(m.Digest)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, Pulled{img, m.Platform.String()})
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("%s has no image of any platform", reference)
+	}
+	return images, nil
 }
 
 func access(ctx context.Context) []remote.Option {
