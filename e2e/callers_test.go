@@ -27,7 +27,10 @@ spec:
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
 kind: APIComponent
-metadata: {name: told-api, namespace: NS}
+metadata:
+  name: told-api
+  namespace: NS
+  annotations: {knative.unified-platform.cs.hse.ru/origins: 'https://app.example.org'}
 spec:
   published: true
   mlComponent: {name: who}
@@ -119,6 +122,9 @@ func TestCallers(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", what, got, err, c.want)
 		}
 	}
+	for origin, listed := range map[string]bool{"https://app.example.org": true, "https://other.example.org": false} {
+		callsOfPages(t, m, origin, listed)
+	}
 	if a := call("named/predict", bearer(ann), "", "", map[string]any{}); a.Status != http.StatusForbidden ||
 		problemType(t, a) != "not-allowed" {
 		t.Errorf("a caller who is not named: %d %s", a.Status, a.Body)
@@ -203,4 +209,41 @@ func uploaded(t *testing.T, m *live.Module, pipeline string) (name string) {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// callsOfPages asks as a browser does for a page of a site, and then calls: whether the page may, and
+// whether it may read the answer.
+func callsOfPages(t *testing.T, m *live.Module, origin string, listed bool) {
+	t.Helper()
+	send := func(method, name, secret string, header http.Header, body any) *live.Answer {
+		t.Helper()
+		header.Set("Origin", origin)
+		header.Set("Sec-Fetch-Site", "cross-site")
+		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/told/predict", Header: header,
+			User: name, Password: secret, Body: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := a.Header.Get("Access-Control-Allow-Origin") == origin; told != listed {
+			t.Errorf("%s of a page of %s: %d %v", method, origin, a.Status, a.Header)
+		}
+		return a
+	}
+	asked := send(http.MethodOptions, "", "", http.Header{"Access-Control-Request-Method": {http.MethodPost},
+		"Access-Control-Request-Headers": {"authorization,content-type"}}, nil)
+	if may := asked.Header.Get("Access-Control-Allow-Methods") == http.MethodPost; asked.Status != http.StatusNoContent ||
+		may != listed {
+		t.Errorf("a page of %s that asks: %d %v", origin, asked.Status, asked.Header)
+	}
+	want := http.StatusForbidden
+	if listed {
+		want = http.StatusOK
+	}
+	if a := send(http.MethodPost, user, password, http.Header{}, map[string]any{}); a.Status != want {
+		t.Errorf("a page of %s that calls: %d %s, want %d", origin, a.Status, a.Body, want)
+	}
+	if a := send(http.MethodPost, user, "wrong", http.Header{}, map[string]any{}); listed &&
+		a.Status != http.StatusUnauthorized {
+		t.Errorf("a page of %s with a wrong password: %d %s", origin, a.Status, a.Body)
+	}
 }

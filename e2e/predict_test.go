@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +108,32 @@ func TestModelPutLater(t *testing.T) {
 	}
 
 	if err := m.Put(t.Context(), "weights", "model.txt", []byte("the weights")); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, m, "the weights", 30*time.Second)
+}
+
+// A model beside the image's code hides none of it, also where the image's user, who is not root, may
+// not make the link to it: the function is told where the model is.
+func TestAModelBesideTheCode(t *testing.T) {
+	t.Parallel()
+	const ns = "pu-e2e-pa-beside"
+	m := cleared(t, ns)
+	dir := write(t, ns, component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
+	file := filepath.Join(dir, "module.yaml")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "modelPath: /models/model.txt", "modelPath: /app/model.txt", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Apply(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	awaitReady(t, m)
+	if err := m.Put(t.Context(), "weights", "app/model.txt", []byte("the weights")); err != nil {
 		t.Fatal(err)
 	}
 	wantText(t, m, "the weights", 30*time.Second)

@@ -141,7 +141,7 @@ func Pull(ctx context.Context, reference string) ([]Pulled, error) {
 	}
 	var images []Pulled
 	for _, m := range all.Manifests {
-		if !m.MediaType.IsImage() || m.Platform == nil || m.Platform.OS == "unknown" { // what a builder says of its work
+		if !m.MediaType.IsImage() || m.Platform == nil || m.Platform.OS == "unknown" { // what a builder says of it
 			continue
 		}
 		img, err := index.Image(m.Digest)
