@@ -219,8 +219,8 @@ func callsOfPages(t *testing.T, m *live.Module, origin string, listed bool) {
 		t.Helper()
 		header.Set("Origin", origin)
 		header.Set("Sec-Fetch-Site", "cross-site")
-		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/told/predict", Header: header,
-			User: name, Password: secret, Body: body})
+		a, err := m.Call(t.Context(), live.Request{Method: method, Path: "/" + m.Namespace + "/told/predict",
+			Header: header, User: name, Password: secret, Body: body})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,8 +231,8 @@ func callsOfPages(t *testing.T, m *live.Module, origin string, listed bool) {
 	}
 	asked := send(http.MethodOptions, "", "", http.Header{"Access-Control-Request-Method": {http.MethodPost},
 		"Access-Control-Request-Headers": {"authorization,content-type"}}, nil)
-	if may := asked.Header.Get("Access-Control-Allow-Methods") == http.MethodPost; asked.Status != http.StatusNoContent ||
-		may != listed {
+	may := asked.Header.Get("Access-Control-Allow-Methods") == http.MethodPost
+	if asked.Status != http.StatusNoContent || may != listed {
 		t.Errorf("a page of %s that asks: %d %v", origin, asked.Status, asked.Header)
 	}
 	want := http.StatusForbidden
