@@ -71,6 +71,13 @@ func TestLongListsOfNumbers(t *testing.T) {
 					}
 				}
 			}
+			// Without a datatype whole numbers among floats stay integers.
+			few := `{"inputs":[{"name":"x","data":[` + strings.Repeat("1,0.5,0.25,-2.5,-3.75,", 500) + `7]}]}`
+			data, taken := seen(t, c.predict(200, few).body)
+			same, _ := seen(t, c.predict(200, strings.Replace(few, `"data"`, `"d\u0061ta"`, 1)).body)
+			if data != same || taken != 1 {
+				t.Errorf("without a datatype: %s with %d taken, %s", data, taken, same)
+			}
 			// What is wrong with others of its inputs is said as ever.
 			long := strings.Repeat("0.5,", 2000) + "1"
 			a := c.predict(400, `{"inputs":[{"name":"a","data":[`+long+`]},{"data":1}]}`)

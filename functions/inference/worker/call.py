@@ -9,7 +9,7 @@ import time
 
 from unip_frames import ANSWER, CALL, EVENT, FAILED, HELLO, LOADED, MODEL, PROBLEM, READY, Incoming, connect, send, send_parts
 from unip_lines import MAX_TRACEBACK, Lines, record
-from unip_values import Declared, Fault, any_long, check_variables, checked, dumps, lenient, loads, output, pieces, plain, select
+from unip_values import FLOATS, Declared, Fault, any_long, check_variables, checked, dumps, lenient, loads, output, pieces, plain, select
 
 # Also here: beside, of worker.py.
 
@@ -420,9 +420,15 @@ class Worker:
             return self.loads(body)
         lists, asked.json = beside("lists").unpack(body, taken)
         request = self.loads(asked.json)
-        for i, data, _ in lists:
-            request["inputs"][i]["data"] = data
-        asked.floats = {i for i, _, floats in lists if floats}
+        asked.floats = set()
+        for i, data, floats, whole in lists:
+            value = request["inputs"][i]
+            value["data"] = data
+            if floats and (not whole or value.get("datatype") in FLOATS):
+                asked.floats.add(i)
+            else:
+                for n in whole:
+                    data[n] = int(data[n])
         return request
 
     def parse(self, body, asked):

@@ -16,15 +16,13 @@ MARK = os.urandom(16).hex()
 
 
 def unpack(body, taken):
-    """The lists that the server has taken out of the JSON, as (index of the input, list, whether it has nothing but floats), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
+    """The lists that the server has taken out of the JSON, as (index of the input, list, whether it has nothing but floats, which of those are integers in the JSON), and the JSON, with empty lists in their places (functions/inference/internal/numbers)."""
     view, at, lists = memoryview(body), 0, []
     for i, code, count, whole in taken:
         end = at + count * calcsize(code)
         data = view[at:end].cast(code).tolist()
         at = end + 4 * whole
-        for n in view[end:at].cast("I"):
-            data[n] = int(data[n])
-        lists.append((i, data, code == "d" and not whole))
+        lists.append((i, data, code == "d", view[end:at].cast("I")))
     return lists, bytes(view[at:])
 
 

@@ -30,9 +30,11 @@ while True:
         want = values.loads(body)
         found, rest = lists.unpack(packed, taken)
         got = values.loads(rest)
-        for i, data, floats in found:
+        for i, data, floats, whole in found:
             if floats != (set(map(type, data)) == {float}):
                 raise ValueError("not of floats alone as it was said: %s" % i)
+            for n in whole:
+                data[n] = int(data[n])
             got["inputs"][i]["data"] = data
         want, got = repr(want), repr(got)  # tells 1 and 1.0, 0.0 and -0.0
         said = "same" if want == got else "not the same: %.2000s and %.2000s" % (want, got)
