@@ -22,9 +22,13 @@ help: ## list the targets
 # --- build ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: ## the command line: bin/unip, and bin/kubectl-unip for kubectl
+build: build-dev ## the command line: bin/unip with bin/unip-dev, and bin/kubectl-unip for kubectl
 	@go build -ldflags "-s -w -X main.commit=$(COMMIT)" -o $(BIN)/unip ./cmd/unip
 	@ln -sf unip $(BIN)/kubectl-unip
+
+.PHONY: build-dev
+build-dev: ## what unip dev runs: bin/unip-dev
+	@go build -ldflags "-s -w" -o $(BIN)/unip-dev ./cmd/unip-dev
 
 .PHONY: generate
 generate: ## deep copies and CRDs from the Go types (a test fails when they are stale)
@@ -99,7 +103,7 @@ demo: build deploy images ## the main job: examples/digits goes live, its model 
 PURE = $$(go list ./... | grep -vE '/functions/(inference|stage)$$|/e2e')
 
 .PHONY: test
-test: ## unit, golden and property tests, with real Python: no S3 server, no API server, no cluster
+test: dev-clients ## unit, golden and property tests, with real Python: no S3 server, no API server, no cluster
 	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
 	@go test -vet=off ./... # make check vets
 	@go -C e2e/cluster test -vet=off ./...
@@ -126,10 +130,19 @@ fuzz-all: ## every fuzz target, two at a time, 10 s each (FUZZTIME=5m for longer
 vuln: ## known vulnerabilities in what our code calls, by govulncheck (VULNDB=URL for a mirror of its database)
 	@.ci/vuln
 
-# A container engine for the tests of unip build.
+# Container engines for the tests of unip build and of unip dev.
 .PHONY: engine
 engine:
-	@command -v buildah >/dev/null || { [ $$(id -u) = 0 ] || { echo "install buildah, or run this as root" >&2; exit 1; }; echo "installing buildah …" && apt-get update -q && apt-get install -y -q --no-install-recommends buildah; }
+	@command -v buildah >/dev/null && command -v podman >/dev/null || { [ $$(id -u) = 0 ] || { echo "install buildah and podman, or run this as root" >&2; exit 1; }; echo "installing buildah and podman …" && apt-get update -q && apt-get install -y -q --no-install-recommends buildah podman runc; }
+
+# Clients of S3 that people have, for the tests of the storage of unip dev.
+.PHONY: dev-clients
+dev-clients:
+	@{ command -v curl && command -v aws && /usr/bin/python3 -c 'import boto3'; } >/dev/null 2>&1 || { [ $$(id -u) = 0 ] || { echo "install curl, awscli and python3-boto3, or run this as root" >&2; exit 1; }; echo "installing awscli and boto3 …" && apt-get update -q && apt-get install -y -q --no-install-recommends curl awscli python3-boto3; }
+
+.PHONY: test-dev-long
+test-dev-long: ## much in the storage of unip dev: 20,000 small files, and one of 2 GiB (a minute, 5 GiB of disk)
+	@UNIP_LONG=1 go test -vet=off -count=1 -run TestMuch -v ./cmd/unip-dev/internal/storage
 
 .PHONY: e2e
 e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes

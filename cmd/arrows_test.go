@@ -73,7 +73,7 @@ var rules = []struct {
 	{
 		why:   "every command pays at its start for what is linked into any of them",
 		from:  []string{"cmd/unip/..."},
-		never: []string{s3Client, "cmd/controller/..."},
+		never: []string{s3Client, "cmd/controller/...", "cmd/unip-dev/...", "github.com/versity/..."},
 	},
 	{
 		why:   "the controller knows objects, not manifests",
@@ -109,11 +109,22 @@ var rules = []struct {
 	{
 		why: "this is what runs on a laptop: it knows no cluster and compiles in seconds",
 		from: []string{
-			"eventing/pipeline", "eventing/run", "eventing/routes", "eventing/record", "eventing/names",
-			"functions/gateway/service/...", "functions/inference/service/...", "translate/manifest",
+			"eventing/pipeline", "eventing/plan", "eventing/run", "eventing/runstorage", "eventing/start",
+			"eventing/routes", "eventing/record", "eventing/names", "functions/gateway/service/...",
+			"functions/inference/service/...", "functions/stage/service", "translate/manifest",
 			"translate/module",
 		},
 		never: []string{clients, controllerRuntime, knative},
+	},
+	{
+		why:   "this is what runs on a laptop: it knows no cluster and compiles in seconds",
+		from:  []string{"cmd/unip-dev/..."},
+		never: []string{clients, controllerRuntime, knative, "cmd/unip/...", "cmd/controller/..."},
+	},
+	{
+		why:   "what both programs have pulls nothing of a cluster and of storage into either",
+		from:  []string{"cmd/internal/..."},
+		never: []string{clients, controllerRuntime, knative, s3Client, "cmd/unip/...", "cmd/unip-dev/...", "cmd/controller/..."},
 	},
 	{
 		why:   "who judges shares no code with who is judged",
@@ -133,8 +144,9 @@ var rules = []struct {
 	{
 		why: "decisions are pure: no storage and no network",
 		from: []string{
-			"eventing/names", "eventing/pipeline", "eventing/run", "eventing/schedule", "translate/manifest",
-			"translate/module", "functions/inference/service",
+			"eventing/lastwords", "eventing/names", "eventing/pipeline", "eventing/plan", "eventing/run",
+			"eventing/schedule", "eventing/start", "translate/manifest", "translate/module",
+			"functions/inference/service",
 		},
 		never: []string{s3Client},
 	},

@@ -144,7 +144,7 @@ func (k *maker) components() {
 
 func (k *maker) gateway(from manifest.Position) {
 	apis, role := k.Routes(), len(k.Storage.Pipelines)+len(k.Storage.Developers) > 0
-	routes := resources.MakeRoutes(k.shared, apis, k.Storage)
+	routes := resources.MakeRoutes(k.shared, k.RoutesFile())
 	k.carried(from, k.Labels, resources.MakeGatewayAccount(k.shared, role), routes,
 		resources.MakeGateway(k.shared, apis, k.Storage, routes))
 	if role {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // Conditions of a run.
@@ -270,4 +271,17 @@ func (x *step) setCondition(c metav1.Condition) {
 		c.LastTransitionTime = all[i].LastTransitionTime
 	}
 	all[i] = c
+}
+
+// MakePrintable makes what a status says to people fit for their terminals, whoever's words are in
+// it.
+func MakePrintable(s *runtimev1.PipelineRunStatus) {
+	s.Message = printable.Line(s.Message)
+	for i := range s.Stages {
+		st := &s.Stages[i]
+		st.Reason, st.Message = printable.Line(st.Reason), printable.Line(st.Message)
+	}
+	for i := range s.Conditions {
+		s.Conditions[i].Message = printable.Line(s.Conditions[i].Message)
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -29,18 +28,9 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/service"
 )
 
-const (
-	// headerTimeout is how long a caller may take to send its headers. Bodies have limits of their
-	// own: package pace.
-	headerTimeout = 10 * time.Second
-	// writeTimeout ends an answer that its caller does not take: no call lives longer in Knative.
-	writeTimeout = routes.MaxTimeout + time.Minute
-	// idleTimeout is longer than queue-proxy's, which should be the one to close.
-	idleTimeout = 2 * time.Minute
-	// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so
-	// they are few; kubelet kills later.
-	drain = 25 * time.Second
-)
+// drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so
+// they are few; kubelet kills later.
+const drain = 25 * time.Second
 
 type options struct {
 	sampled                                   float64
@@ -114,12 +104,8 @@ func run(ctx context.Context, o options) error {
 			slog.Warn("API is open to everybody", "api", a.Name)
 		}
 	}
-	srv := &http.Server{
-		Addr: o.address, Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: service.MaxHeader,
-		WriteTimeout:   writeTimeout,
-		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
-	}
+	srv := service.NewServer(g)
+	srv.Addr = o.address
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ListenAndServe() }()
 	slog.Info("gateway listens", "address", o.address, "namespace", o.namespace, "apis", len(so.Routes.APIs))

@@ -23,12 +23,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
-	"github.com/unip-knative/unip/functions/stage/internal/fetch"
-	"github.com/unip-knative/unip/functions/stage/internal/publish"
-	"github.com/unip-knative/unip/functions/stage/internal/storage"
-	"github.com/unip-knative/unip/functions/stage/internal/volume"
+	"github.com/unip-knative/unip/functions/stage/service"
 )
 
 const (
@@ -46,12 +42,7 @@ func main() {
 }
 
 // work is one of the two, with its plan.
-type work struct {
-	patience time.Duration
-	// on works with the stage's volume; without it there is alone, which does not.
-	on    func(ctx context.Context, sessions *storage.Sessions, v *volume.Volume) (stage.Result, error)
-	alone func(ctx context.Context, sessions *storage.Sessions) (stage.Result, error)
-}
+type work func(ctx context.Context, sessions, data string) (stage.Result, error)
 
 func run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("stage", flag.ContinueOnError)
@@ -69,13 +60,9 @@ func run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	began := time.Now()
-	result, err := inTime(ctx, func() (stage.Result, error) { return planned.do(ctx, *sessions, *data) })
+	result, err := inTime(ctx, func() (stage.Result, error) { return planned(ctx, *sessions, *data) })
 	if err != nil {
-		result.Error, result.Retry = err.Error(), storage.Retry(err)
-		if p, ok := errors.AsType[*storage.PatienceError](err); ok {
-			result.WaitedSeconds = int64(p.Waited / time.Second)
-		}
-		_, result.BoxFull = errors.AsType[*databox.FullError](err)
+		result = service.Tell(result, err)
 		slog.Error(args[0]+" failed", "error", err, "retry", result.Retry)
 	} else {
 		slog.Info(args[0]+" is done", "files", result.Files, "bytes", result.Bytes, "seconds",
@@ -115,41 +102,20 @@ func parse(flags *flag.FlagSet, args []string, plan *string) (w work, err error)
 		if err := cmp.Or(given("data"), stage.Decode(*plan, p)); err != nil {
 			return w, err
 		}
-		w.patience = time.Duration(p.PatienceSeconds) * time.Second
-		w.on = func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
-			return fetch.Run(ctx, s, v, p)
-		}
-		return w, nil
+		return func(ctx context.Context, sessions, data string) (stage.Result, error) {
+			return service.Fetch(ctx, p, sessions, data)
+		}, nil
 	}
 	p := &stage.PublishPlan{}
 	if err := stage.Decode(*plan, p); err != nil {
 		return w, err
 	}
-	w.patience = time.Duration(p.PatienceSeconds) * time.Second
-	if p.Complete {
-		w.alone = func(ctx context.Context, s *storage.Sessions) (stage.Result, error) {
-			return publish.Complete(ctx, s, p)
-		}
-		return w, nil
+	if !p.Complete {
+		err = given("data")
 	}
-	w.on = func(ctx context.Context, s *storage.Sessions, v *volume.Volume) (stage.Result, error) {
-		return publish.Run(ctx, s, v, p)
-	}
-	return w, given("data")
-}
-
-// do opens what the work needs, and does it.
-func (w work) do(ctx context.Context, sessions, data string) (stage.Result, error) {
-	opened := storage.OpenSessions(sessions, storage.Limits{Patience: w.patience})
-	if w.alone != nil {
-		return w.alone(ctx, opened)
-	}
-	v, err := volume.Open(data)
-	if err != nil {
-		return stage.Result{}, err
-	}
-	defer v.Close()
-	return w.on(ctx, opened, v)
+	return func(ctx context.Context, sessions, data string) (stage.Result, error) {
+		return service.Publish(ctx, p, sessions, data)
+	}, err
 }
 
 // ending is how long work that is told to end may still take: kubelet kills after 30 s, and then

@@ -35,6 +35,12 @@ func (m *Module) Routes() []routes.API {
 	return all
 }
 
+// RoutesFile is what the gateway is told of the published APIs.
+func (m *Module) RoutesFile() routes.File {
+	return routes.File{APIs: m.Routes(), Boxes: m.Storage.Boxes, Datasets: m.Storage.Datasets,
+		Pipelines: m.Storage.Pipelines, Developers: m.Storage.Developers}
+}
+
 // storageOf is what the published APIs need of boxes and pipelines.
 func storageOf(m *Module) Storage {
 	var s Storage

@@ -48,6 +48,19 @@ func credentialsAt(read *manifest.Module, secret string) (manifest.Position, boo
 	return manifest.Position{}, false
 }
 
+// Users are the names of the users in a Secret, sorted; known is false when the manifests do not hold it.
+func (m *Module) Users(secret string) (names []string, known bool) {
+	i := slices.IndexFunc(m.Secrets, func(s Secret) bool { return s.Name == secret })
+	if i < 0 || m.Secrets[i].Data == nil {
+		return nil, false
+	}
+	for _, u := range usersOf(m.Secrets[i]) {
+		names = append(names, u.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), true
+}
+
 // user is a name in a Secret, and in which of its keys and lines.
 type user struct{ name, where string }
 

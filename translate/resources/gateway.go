@@ -17,9 +17,7 @@ import (
 )
 
 // MakeRoutes makes the ConfigMap with the module's published APIs.
-func MakeRoutes(m Module, apis []routes.API, storage module.Storage) *corev1.ConfigMap {
-	file := routes.File{APIs: apis, Boxes: storage.Boxes, Datasets: storage.Datasets, Pipelines: storage.Pipelines,
-		Developers: storage.Developers}
+func MakeRoutes(m Module, file routes.File) *corev1.ConfigMap {
 	return m.configMap("unip-gateway", names.Gateway, "gateway", map[string][]byte{"routes.json": file.Encode()})
 }
 

@@ -77,6 +77,8 @@ type Options struct {
 	Puts Puts
 	// MaxBody is the largest body of a call of an MLComponent in bytes.
 	MaxBody int64
+	// As is who calls without credentials, where only people of this machine can; "" is nobody.
+	As string
 	// Sampled is the share, 0 to 1, of the traces that begin here and are marked as sampled.
 	Sampled float64
 }
@@ -95,6 +97,7 @@ type Gateway struct {
 	files     *files.Handler
 	runs      *runs.Handler // nil: none is served
 	keyFile   string
+	as        string
 	now       func() time.Time
 }
 
@@ -109,7 +112,7 @@ func New(o Options) (*Gateway, error) {
 	boxes := &files.Boxes{Dir: o.Boxes, Prefix: o.Prefix, PublicEndpoint: o.S3Endpoint, Dataset: table.Dataset}
 	g := &Gateway{
 		namespace: o.Namespace, table: table, address: o.Address, keyFile: o.Key, sampled: o.Sampled, now: time.Now,
-		users: basic.New(o.Passwords), tokens: bearer.New(bearer.Transport()),
+		as: o.As, users: basic.New(o.Passwords), tokens: bearer.New(bearer.Transport()),
 		hops: attempts.NewHops(), attempts: attempts.New(),
 		forward: forward.New(forward.Transport(), o.MaxBody),
 		files: &files.Handler{Boxes: table.Boxes(), Dataset: table.Dataset, Open: boxes.Open,

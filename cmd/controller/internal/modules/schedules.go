@@ -33,12 +33,8 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/schedule"
+	"github.com/unip-knative/unip/eventing/start"
 )
-
-// lateAtMost is how late a scheduled run may begin. After a longer outage it is passed over: work
-// that was meant for the night would surprise the day, and of a frequent one the next comes soon.
-// It also bounds what a pass has to count through.
-const lateAtMost = time.Hour
 
 // Scheduled is the condition of a Pipeline with a schedule, and these are its reasons.
 const (
@@ -54,7 +50,7 @@ var schedulesMissed = prometheus.NewCounter(prometheus.CounterOpts{Name: "unip_s
 func init() { metrics.Registry.MustRegister(schedulesMissed) }
 
 // Schedules starts the runs of Pipelines with a schedule: one for each due time, none for what was
-// due before the schedule was first seen or longer ago than lateAtMost, and of several that were
+// due before the schedule was first seen or longer ago than start.LateAtMost, and of several that were
 // missed the latest only. That a ping comes is no reason for a run, only to look at the schedule
 // now; without one it looks by itself when the grace period is over.
 type Schedules struct {
@@ -161,7 +157,7 @@ func (l *Schedules) tellMissed(before, p *runtimev1.Pipeline) {
 	schedulesMissed.Inc()
 	l.Events.Eventf(p, nil, corev1.EventTypeWarning, Missed, "Schedule",
 		"what was due from %s on was passed over: it could not be started within %s",
-		is.LastMissedTime.UTC().Format(time.RFC3339), lateAtMost)
+		is.LastMissedTime.UTC().Format(time.RFC3339), start.LateAtMost)
 }
 
 // dropOfBefore takes away what an earlier release has written into the status of a pipeline that
@@ -197,26 +193,16 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 		return 0, nil
 	}
 	now, grace, log := l.now(), l.Settings.Current().Config.Runs.Grace(), ctrl.LoggerFrom(ctx)
-	st := p.Status.Schedule
-	if st == nil || st.Line != s.String() {
-		seen := &runtimev1.ScheduleStatus{Line: s.String(), SettledTime: metav1.NewTime(now.Truncate(time.Second))}
-		if seen.SettledTime.Before(&p.CreationTimestamp) { // by another clock
-			seen.SettledTime = p.CreationTimestamp
-		}
-		if st != nil {
-			seen.LastScheduleTime, seen.LastMissedTime, seen.Missed = st.LastScheduleTime, st.LastMissedTime, st.Missed
-		}
-		st, p.Status.Schedule = seen, seen
+	st, look := start.Follow(s, p.Status.Schedule, p.CreationTimestamp.Time, now)
+	if was := p.Status.Schedule; was == nil || was.Line != st.Line {
 		meta.SetStatusCondition(&p.Status.Conditions, condition)
 	}
-	look := s.Look(st.SettledTime.Time, now, lateAtMost)
+	p.Status.Schedule = st
 	if !look.Missed.IsZero() {
 		condition.Reason, condition.Message = Missed,
 			fmt.Sprintf("what was due from %s on was passed over: at that time nobody looked",
 				look.Missed.UTC().Format(time.RFC3339))
 		log.Info("a scheduled run was missed", "due", look.Missed, "latest", look.Due)
-		st.LastMissedTime, st.Missed = new(metav1.NewTime(look.Missed)), st.Missed+1
-		st.SettledTime = metav1.NewTime(now.Add(-lateAtMost).Truncate(time.Second))
 	}
 	if !look.Due.IsZero() {
 		if err := l.Starts.Due(ctx, p, look.Due); err != nil {
@@ -228,7 +214,7 @@ func (l *Schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (time.Dur
 					look.Due.UTC().Format(time.RFC3339))
 			log.Info("a scheduled run is started without its ping", "due", look.Due, "late", late.String())
 		}
-		st.SettledTime, st.LastScheduleTime = metav1.NewTime(look.Due), new(metav1.NewTime(look.Due))
+		start.Began(st, look.Due)
 	}
 	if !look.Due.IsZero() || !look.Missed.IsZero() {
 		meta.SetStatusCondition(&p.Status.Conditions, condition)

@@ -19,11 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/plan"
 )
 
 var must = controllertest.Must

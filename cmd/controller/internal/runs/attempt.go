@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/unip-knative/unip/eventing/lastwords"
 	"github.com/unip-knative/unip/eventing/printable"
 	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -186,7 +187,7 @@ func transferred(part life.Part, t *corev1.ContainerStateTerminated) life.Attemp
 func exited(t *corev1.ContainerStateTerminated) life.Attempt {
 	a := life.Attempt{
 		Phase: life.Ended, Part: life.Function, Since: t.FinishedAt.Time, ExitCode: t.ExitCode, Reason: t.Reason,
-		Message: oneLine(lastWords(t.Message)),
+		Message: oneLine(lastwords.Of(t.Message)),
 	}
 	switch t.Reason {
 	case "ContainerStatusUnknown", "Unknown": // kubelet's word, and containerd's

@@ -14,8 +14,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/jobs"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/events"
 	life "github.com/unip-knative/unip/eventing/run"
@@ -92,10 +92,10 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		p.lookAt(time.Now().Add(soon)) // the attempt before, taken for lost, has come back meanwhile
 		return nil
 	}
-	c := plan.JobConfig{
+	c := jobs.Config{
 		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
 	}
-	job, err := plan.MakeJob(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
+	job, err := jobs.Make(p.run, st, jobs.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}

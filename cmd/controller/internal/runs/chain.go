@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/plan"
 )
 
 // chain reads the run's pipeline and those that it continues with.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
 	"github.com/unip-knative/unip/cmd/controller/internal/outage"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/plan"
 	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -52,7 +52,7 @@ func TestALateCommitIsSeenBeforeAnAttemptIsMade(t *testing.T) {
 	runs, key := databox.RunBucketName("default"), stage.CommitKey(run.Name, "fit")
 	made := func(number int, complete bool) bool {
 		t.Helper()
-		name := plan.JobName(run, "fit", number)
+		name := plan.AttemptName(run, "fit", number)
 		run.Status.Stages[0].Attempt, run.Status.Stages[0].Job = number, name
 		must(t, p.startAttempt(life.StartAttempt{Stage: "fit", Number: number, Name: name, Complete: complete}))
 		err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: name}, &batchv1.Job{})

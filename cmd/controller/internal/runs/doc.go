@@ -1,4 +1,4 @@
-// Package runs carries out PipelineRuns: it asks internal/plan what a run shall do, makes Jobs of
+// Package runs carries out PipelineRuns: it asks eventing/plan what a run shall do, makes Jobs of
 // the stages that are due, reads their results from the pods, tells the module's Broker what
 // happened, and keeps the logs of Jobs that have ended.
 //

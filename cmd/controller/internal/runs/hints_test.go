@@ -73,7 +73,7 @@ func TestMessagesHoldNoControlCharacters(t *testing.T) {
 	}
 	s := &runtimev1.PipelineRunStatus{Message: hostile, Stages: []runtimev1.StageStatus{{Reason: hostile,
 		Message: hostile}}}
-	makePrintable(s)
+	life.MakePrintable(s)
 	if all := fmt.Sprint(s.Message, s.Stages[0].Reason, s.Stages[0].Message); strings.ContainsAny(all, "\x1b\r\u202e") {
 		t.Errorf("%q", all)
 	}

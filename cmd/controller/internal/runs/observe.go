@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,13 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/media"
+	"github.com/unip-knative/unip/eventing/plan"
 	life "github.com/unip-knative/unip/eventing/run"
-	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/eventing/runstorage"
 )
 
 // waitAgain is how soon a run looks again for what it waits for.
@@ -36,7 +32,7 @@ func (p *pass) observe() (life.Seen, error) {
 	seen := life.Seen{
 		Settings: life.Settings{
 			Grace: c.Grace(), ImagePull: c.ImagePull(), Patience: c.Patience(),
-			AttemptName: func(stage string, number int) string { return plan.JobName(p.run, stage, number) },
+			AttemptName: func(stage string, number int) string { return plan.AttemptName(p.run, stage, number) },
 		},
 		Attempts: map[string]life.Attempt{}, Hint: p.hint, StorageAway: p.StorageAway(),
 	}
@@ -121,13 +117,14 @@ func (p *pass) commit(name string) life.Commit {
 	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
 	defer cancel()
 	bucket, err := p.buckets().Runs(ctx, p.s3.Client, p.run.Namespace)
-	if err == nil {
-		_, err = p.s3.StatObject(ctx, bucket, stage.CommitKey(p.run.Name, name), minio.StatObjectOptions{})
+	if err != nil {
+		return p.noCommit(name, err)
 	}
-	if err == nil {
-		return life.Committed
+	c, err := runstorage.Commit(ctx, p.s3.Client, bucket, p.run.Name, name)
+	if err != nil {
+		return p.unknown(name, err)
 	}
-	return p.noCommit(name, err)
+	return c
 }
 
 // noCommit is what an error of storage says about a stage's commit.
@@ -152,32 +149,14 @@ func (p *pass) closeCommit(name string) life.Commit {
 	if err != nil {
 		return p.noCommit(name, err)
 	}
-	key := stage.CommitKey(p.run.Name, name)
-	o := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
-	o.SetMatchETagExcept("*") // If-None-Match: *
-	const content = stage.ClosedCommit
-	_, err = p.s3.PutObject(ctx, bucket, key, strings.NewReader(content), int64(len(content)), o)
-	if a := s3client.AnswerOf(err); a != s3client.OtherVersion && a != s3client.Conflict {
-		if err != nil {
-			return p.noCommit(name, err)
-		}
-		ctrl.LoggerFrom(p.ctx).Info("a stage ends without outputs: its commit is closed", "stage", name)
-		return life.NoCommit
-	}
-	// It is an attempt's, or it was closed by a pass before.
-	there, err := p.s3.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	c, err := runstorage.Close(ctx, p.s3.Client, bucket, p.run.Name, name)
 	if err != nil {
 		return p.unknown(name, err)
 	}
-	defer there.Close()
-	b, err := io.ReadAll(io.LimitReader(there, int64(len(content))+1))
-	switch {
-	case err != nil: // also when it has gone since
-		return p.unknown(name, err)
-	case string(b) == content:
-		return life.NoCommit
+	if c == life.NoCommit {
+		ctrl.LoggerFrom(p.ctx).Info("a stage ends without outputs: its commit is closed", "stage", name)
 	}
-	return life.Committed
+	return c
 }
 
 // errNotOurs is a Job of somebody else under an attempt's name.
@@ -290,7 +269,8 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err != nil {
 		return &life.Plan{Refusal: oneLine(err.Error())}, nil
 	}
-	if refusal, err := p.pin(pl.Stages, pl.ContentTypes); err != nil || refusal != "" {
+	refusal, err := runstorage.Pin(p.ctx, p.s3.Client, p.run, pl.Stages, pl.ContentTypes)
+	if err != nil || refusal != "" {
 		return &life.Plan{Refusal: refusal}, err
 	}
 	ns := &corev1.Namespace{}
@@ -300,63 +280,5 @@ func (p *pass) resolve() (*life.Plan, error) {
 	if err := runbucket.Claim(p.ctx, p.s3, p.run.Namespace, string(ns.UID)); err != nil {
 		return nil, err
 	}
-	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs, Kept: keptLine(pl.Kept)}, nil
-}
-
-// maxKept bounds what a run tells of its variables' places.
-const maxKept = 8
-
-// keptLine says in one line which variables are not where connectedBoxes would have them.
-func keptLine(kept []string) string {
-	more := ""
-	if n := len(kept) - maxKept; n > 0 {
-		kept, more = kept[:maxKept], fmt.Sprintf("; and %d more", n)
-	}
-	return oneLine(strings.Join(kept, "; ") + more)
-}
-
-// pin writes the versions of input files into the stages. A file that is not there, is another one
-// than the run names, or of a media type that its variable does not take, is a refusal.
-func (p *pass) pin(stages []runtimev1.StageStatus, types map[string][]string) (refusal string, err error) {
-	for i := range stages {
-		for j := range stages[i].Inputs {
-			in := &stages[i].Inputs[j]
-			if in.Key == "" {
-				continue
-			}
-			found, err := look(p.ctx, p.s3.Client, in.Bucket, in.Key)
-			named := p.run.Spec.Inputs[in.Name].Path
-			switch {
-			case errors.Is(err, errNoFile):
-				return fmt.Sprintf("input %s: there is no file %s", in.Name, named), nil
-			case err != nil:
-				return "", err
-			case in.ETag != "" && in.ETag != found.ETag:
-				return fmt.Sprintf("input %s: the file %s is another one than when the run was asked for", in.Name,
-					named), nil
-			}
-			if t := media.Of(found.ContentType, in.Key); !media.Takes(types[in.Name], t) {
-				return fmt.Sprintf("input %s: the file %s is of type %s, and %s takes %s", in.Name, named, t, in.Name,
-					strings.Join(types[in.Name], ", ")), nil
-			}
-			in.ETag = found.ETag
-		}
-	}
-	return "", nil
-}
-
-// errNoFile is an input that is not there.
-var errNoFile = errors.New("there is no such file")
-
-// look looks at an object, in the version that is there now.
-func look(ctx context.Context, s3 *minio.Client, bucket, key string) (minio.ObjectInfo, error) {
-	o, err := s3.StatObject(ctx, bucket, key, minio.StatObjectOptions{})
-	// A name that is too long, or that no object can have, is a 400.
-	if a := s3client.AnswerOf(err); a == s3client.NotThere || a == s3client.BadRequest {
-		return o, errNoFile
-	}
-	if err != nil {
-		return o, fmt.Errorf("looking at %s/%s: %w", bucket, key, err)
-	}
-	return o, nil
+	return &life.Plan{Stages: pl.Stages, Outputs: pl.Outputs, Kept: pl.KeptLine()}, nil
 }

@@ -28,7 +28,6 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
-	"github.com/unip-knative/unip/eventing/printable"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
@@ -235,7 +234,7 @@ func (p *pass) step() error {
 	}
 	before := p.run.Status
 	status, actions := life.Step(p.run, seen, p.now)
-	makePrintable(&status)
+	life.MakePrintable(&status)
 	p.run.Status = status
 	if !equality.Semantic.DeepEqual(before, status) {
 		// With the resource version: of two leaders, which should not be, one fails.
@@ -300,19 +299,6 @@ func Slim(o any) (any, error) {
 		s.Conditions = r.Status.Conditions
 	}
 	return few, nil
-}
-
-// makePrintable makes what a status says to people fit for their terminals, whoever's words are in
-// it.
-func makePrintable(s *runtimev1.PipelineRunStatus) {
-	s.Message = printable.Line(s.Message)
-	for i := range s.Stages {
-		st := &s.Stages[i]
-		st.Reason, st.Message = printable.Line(st.Reason), printable.Line(st.Message)
-	}
-	for i := range s.Conditions {
-		s.Conditions[i].Message = printable.Line(s.Conditions[i].Message)
-	}
 }
 
 func kind(s runtimev1.State) string {

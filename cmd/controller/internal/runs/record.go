@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/record"
 )
 

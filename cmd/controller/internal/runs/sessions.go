@@ -13,12 +13,12 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/plan"
 )
 
 const (

@@ -20,13 +20,13 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
-	"github.com/unip-knative/unip/cmd/controller/internal/plan"
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/plan"
 )
 
 // The sessions of a stage live an hour at the most, are renewed before half of that, and are never made

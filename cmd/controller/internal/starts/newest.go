@@ -57,8 +57,8 @@ func (s *Maker) Newest(ctx context.Context, p *runtimev1.Pipeline) (map[string]t
 			return nil, err
 		}
 		for _, r := range rules {
-			if _, known := newest[r.id]; !known && x != nil && sameRule(x, r) && aboutRule(x, r) {
-				newest[r.id] = d.at
+			if _, known := newest[r.RuleID]; !known && x != nil && sameRule(x, r) && aboutRule(x, r) {
+				newest[r.RuleID] = d.at
 			}
 		}
 		if len(newest) == len(rules) {
@@ -69,7 +69,7 @@ func (s *Maker) Newest(ctx context.Context, p *runtimev1.Pipeline) (map[string]t
 }
 
 // aboutRule reports whether the file of a start record is one that the rule meets.
-func aboutRule(x *start, r rule) bool {
+func aboutRule(x *draft, r rule) bool {
 	place, err := databox.ParsePlace(x.Spec.Inputs[r.Input].Path)
 	return err == nil && !place.Developer && r.Meets(place.Box, strings.TrimSuffix(place.Path, "/"))
 }

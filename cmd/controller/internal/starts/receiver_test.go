@@ -38,7 +38,7 @@ func TestDeadLetterOfAnUpload(t *testing.T) {
 	}
 	const letters = "/namespaces/pu-ann/pipelines/train/dead-letters"
 	if code := post(letters, events.ObjectCreated); code != http.StatusAccepted || len(got) != 1 ||
-		got[0] != (File{"pu-ann", "data", "ann", "in/a.csv"}) {
+		got[0] != (File{Namespace: "pu-ann", Box: "data", User: "ann", Path: "in/a.csv"}) {
 		t.Errorf("%d, %+v", code, got)
 	}
 	fails = errors.New("the API server is away")

@@ -16,11 +16,12 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/eventing/start"
 )
 
 // What lies in the run bucket. Keys below pending/ are of earlier releases.
 const (
-	records = "starts/"
+	records = start.Records
 	pending = "pending/"
 )
 
@@ -127,17 +128,17 @@ func (p *proofs) put(box string, at place, now time.Time) {
 }
 
 // record is the start record of a key; nil when there is none.
-func (p place) record(ctx context.Context, key string) (*start, error) {
+func (p place) record(ctx context.Context, key string) (*draft, error) {
 	return p.read(ctx, records+key)
 }
 
-func (p place) read(ctx context.Context, key string) (*start, error) {
+func (p place) read(ctx context.Context, key string) (*draft, error) {
 	b, err := p.bytes(ctx, key, maxStart)
 	if b == nil || err != nil {
 		return nil, err
 	}
-	x := &start{}
-	if err := json.Unmarshal(b, x); err != nil {
+	x := &draft{}
+	if err := json.Unmarshal(b, &x.Record); err != nil {
 		return nil, fmt.Errorf("reading %s: it is no start record", key)
 	}
 	return x, nil
@@ -164,8 +165,8 @@ func (p place) bytes(ctx context.Context, key string, most int64) ([]byte, error
 	return b, nil
 }
 
-func (p place) write(ctx context.Context, key string, x start) error {
-	b, err := json.Marshal(x)
+func (p place) write(ctx context.Context, key string, x draft) error {
+	b, err := json.Marshal(x.Record)
 	if err != nil {
 		return err
 	}

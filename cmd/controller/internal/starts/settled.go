@@ -42,7 +42,7 @@ func (s *settled) add(f File, rules []rule, looked time.Time) {
 		}
 	}
 	for _, r := range rules {
-		s.all[settlement{f, r.pipeline.Name, r.id}] = looked
+		s.all[settlement{f, r.Pipeline.Name, r.RuleID}] = looked
 	}
 }
 

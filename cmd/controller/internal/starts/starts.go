@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"path"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,8 +20,8 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/runbucket"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/start"
 )
 
 // Maker makes one run of one upload, or of one due time of a schedule, however often it is told of
@@ -56,26 +54,13 @@ func (s *Maker) uploads() *fair.Gate {
 	return s.gate
 }
 
-// start is a start record.
-type start struct {
-	Pipeline string                    `json:"pipeline"`
-	Run      string                    `json:"run"`
-	Spec     runtimev1.PipelineRunSpec `json:"spec"`
-	// Created is false in a record of an earlier release that wrote it first.
-	Created bool `json:"created"`
+// draft is a start that is to be made.
+type draft struct {
+	start.Record
 	// lost says which event should have caused it and did not come.
 	lost string
 	// labels are the pipeline's.
 	labels map[string]string
-}
-
-// labelsOf are those of a pipeline's runs, as of its stages. Of wrong ones the stages' Jobs say it.
-func labelsOf(p *runtimev1.Pipeline) map[string]string {
-	if len(p.Spec.Stages) == 0 {
-		return nil
-	}
-	all, _ := label.Carried(p.Spec.Stages[0].Labels)
-	return all
 }
 
 const fieldOwner = client.FieldOwner(names.Controller)
@@ -94,25 +79,17 @@ func (s *Maker) Due(ctx context.Context, p *runtimev1.Pipeline, due time.Time) e
 	if err := runbucket.Claim(ctx, store, p.Namespace, string(ns.UID)); err != nil {
 		return err
 	}
-	at := due.UTC().Format(time.RFC3339)
-	key := names.Hash(string(ns.UID), p.Name, "schedule", at)
+	x, key := start.Due(p.Name, string(ns.UID), due)
 	where, err := s.module(ctx, store, p.Namespace)
 	if err != nil {
 		return err
 	}
-	_, err = s.once(ctx, where, key, start{
-		Pipeline: p.Name, Run: names.Shorten(53, p.Name, key),
-		Spec: runtimev1.PipelineRunSpec{
-			Pipeline: p.Name, Origin: runtimev1.OriginSchedule, IdempotencyKey: "schedule/" + at,
-			Inputs: map[string]runtimev1.InputPath{}, Outputs: map[string]string{},
-		},
-		labels: labelsOf(p),
-	})
+	_, err = s.once(ctx, where, key, draft{Record: x, labels: start.Labels(p)})
 	return err
 }
 
 // once makes a start unless it has been made, and reports whether it had to.
-func (s *Maker) once(ctx context.Context, at place, key string, x start) (made bool, err error) {
+func (s *Maker) once(ctx context.Context, at place, key string, x draft) (made bool, err error) {
 	known, err := at.record(ctx, key)
 	if err != nil || known != nil && known.Created {
 		return false, err
@@ -121,13 +98,8 @@ func (s *Maker) once(ctx context.Context, at place, key string, x start) (made b
 }
 
 // make creates the run, and then its record.
-func (s *Maker) make(ctx context.Context, at place, key string, x start) error {
-	run := &runtimev1.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{Name: x.Run, Namespace: at.namespace,
-			Labels: map[string]string{runtimev1.PipelineLabel: x.Pipeline}},
-		Spec: x.Spec,
-	}
-	maps.Copy(run.Labels, x.labels)
+func (s *Maker) make(ctx context.Context, at place, key string, x draft) error {
+	run := x.NewRun(at.namespace, x.labels)
 	if x.lost != "" {
 		run.Annotations = map[string]string{runtimev1.EventLostAnnotation: x.lost}
 	}

@@ -20,6 +20,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/start"
 )
 
 var must = controllertest.Must
@@ -61,7 +62,7 @@ func hold(t testing.TB, c client.Client, p *runtimev1.Pipeline, since time.Time)
 	p.Status.Uploads = &runtimev1.UploadsStatus{SeenTime: metav1.NewTime(since)}
 	for _, r := range rulesOf(p) {
 		p.Status.Uploads.Rules = append(p.Status.Uploads.Rules,
-			runtimev1.UploadRuleStatus{Rule: r.id, SinceTime: metav1.NewTime(since)})
+			runtimev1.UploadRuleStatus{Rule: r.RuleID, SinceTime: metav1.NewTime(since)})
 	}
 	must(t, c.Status().Update(t.Context(), p))
 }
@@ -154,7 +155,7 @@ func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 func TestABrokenStartIsCompleted(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	x := start{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann",
+	x := start.Record{Pipeline: "train", Run: "train-x", Spec: runtimev1.PipelineRunSpec{Pipeline: "train", User: "ann",
 		Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
@@ -177,7 +178,7 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 	}
 }
 
-func (s *Maker) recordOf(t *testing.T, key string) (*start, error) {
+func (s *Maker) recordOf(t *testing.T, key string) (*draft, error) {
 	t.Helper()
 	store, err := s.Settings.Open(s.Transport)
 	must(t, err)

@@ -133,7 +133,7 @@ func (w *Sweeper) sweep(ctx context.Context) error {
 	modules := map[string][]rule{}
 	for i := range all.Items {
 		for _, r := range rulesOf(&all.Items[i]) {
-			modules[r.pipeline.Namespace] = append(modules[r.pipeline.Namespace], r)
+			modules[r.Pipeline.Namespace] = append(modules[r.Pipeline.Namespace], r)
 		}
 	}
 	errs := make([]error, 0, len(modules))
@@ -213,7 +213,7 @@ func (w *Sweeper) box(ctx context.Context, namespace, box string, rules []rule, 
 	}
 	young := func(came time.Time) bool { return came.After(now.Add(-runbucket.StartsLive)) }
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r rule) bool {
-		_, seen := r.pipeline.Status.Uploads.Since(r.id)
+		_, seen := r.Pipeline.Status.Uploads.Since(r.RuleID)
 		return !seen
 	})
 	settled := now.Add(-store.Config.Runs.Grace()) // what is younger may be on its way
@@ -279,13 +279,13 @@ func (w *Sweeper) unstarted(ctx context.Context, at place, box string, rules []r
 	}
 	c.file = File{Namespace: at.namespace, Box: box, User: user, Path: path}
 	for _, r := range rules {
-		if !r.Meets(box, path) || !r.holds(o.LastModified.Truncate(time.Second), bySweep) || !c.file.possible() {
+		if !r.Meets(box, path) || !r.holds(o.LastModified.Truncate(time.Second), bySweep) || !c.file.Possible() {
 			continue
 		}
 		if err := known.read(ctx, at); err != nil {
 			return c, err
 		}
-		if !known.has(versionKey(at, c.file, r, o)) {
+		if !known.has(r.VersionKey(c.file, at.box.Name, o.ETag, o.LastModified)) {
 			c.rules = append(c.rules, r)
 		}
 	}

@@ -34,10 +34,10 @@ func BenchmarkSweep(b *testing.B) {
 			for i := part; i < b.N; i += 32 {
 				f := File{Namespace: "default", Box: "userdata", User: fmt.Sprint("user", i%50),
 					Path: fmt.Sprintf("in/%d.csv", i)}
-				o, err := server.PutObject(b.Context(), w.bucket, f.key(), strings.NewReader(""), 0,
+				o, err := server.PutObject(b.Context(), w.bucket, f.Key(), strings.NewReader(""), 0,
 					minio.PutObjectOptions{Internal: minio.AdvancedPutOptions{SourceMTime: came}})
 				must(b, err)
-				key := versionKey(at, f, r, minio.ObjectInfo{ETag: o.ETag, LastModified: came})
+				key := r.VersionKey(f, at.box.Name, o.ETag, came)
 				server.Put(b, at.runs, records+key, `{"created":true}`)
 			}
 		})

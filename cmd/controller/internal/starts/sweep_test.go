@@ -26,6 +26,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/eventing/start"
 )
 
 // swept is a module whose box is swept.
@@ -250,7 +251,7 @@ func (w *swept) recordOfBefore(t *testing.T, index int, path string, created boo
 	must(t, err)
 	hash := names.Hash("default", "train", strconv.Itoa(index), w.bucket, key,
 		o.ETag+"@"+o.LastModified.UTC().Format(time.RFC3339Nano))
-	b, err := json.Marshal(start{Pipeline: "train", Run: names.Shorten(53, "train", hash), Created: created,
+	b, err := json.Marshal(start.Record{Pipeline: "train", Run: names.Shorten(53, "train", hash), Created: created,
 		Spec: runtimev1.PipelineRunSpec{
 			Pipeline: "train", User: "ann", Origin: runtimev1.OriginUpload, IdempotencyKey: "upload/" + hash,
 			Inputs:  map[string]runtimev1.InputPath{"table": {Path: "userdata/" + path, ETag: o.ETag}},

@@ -13,33 +13,18 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/eventing/start"
 )
 
 // File is a user's file in a box, as somebody names it.
-type File struct {
-	Namespace, Box, User string
-	// Path below the user's files.
-	Path string
-}
-
-// possible reports a file that somebody can have put, and whose names an event carries.
-func (f File) possible() bool {
-	return f.User != "" && databox.CheckObjectPath(f.Path) == nil && events.Carries(f.User, f.Path)
-}
-
-func (f File) key() string { return databox.UserPrefix(f.User) + f.Path }
+type File = start.File
 
 // rule is an on-upload rule of a pipeline.
-type rule struct {
-	pipeline *runtimev1.Pipeline
-	runtimev1.UploadRule
-	id string
-}
+type rule struct{ start.Rule }
 
 // teller is who speaks of a file, and so how far that counts.
 type teller int
@@ -61,7 +46,7 @@ const lateEvents = 10 * time.Minute
 
 // holds reports whether the rule held when the file came.
 func (r rule) holds(came time.Time, by teller) bool {
-	since, ok := r.pipeline.Status.Uploads.Since(r.id)
+	since, ok := r.Pipeline.Status.Uploads.Since(r.RuleID)
 	switch by {
 	case byS3: // its notification is as new as the file
 		return true
@@ -86,9 +71,9 @@ func (s *Maker) Upload(ctx context.Context, namespace, pipeline string, index in
 	if index < 0 || index >= len(p.Spec.OnUpload) || p.DeletionTimestamp != nil {
 		return nil
 	}
-	r := rule{p, p.Spec.OnUpload[index], p.Spec.OnUpload[index].ID()}
+	r := rule{start.Rule{Pipeline: p, UploadRule: p.Spec.OnUpload[index], RuleID: p.Spec.OnUpload[index].ID()}}
 	f := File{Namespace: namespace, Box: r.Box, User: user, Path: file}
-	if !f.possible() || !r.Meets(f.Box, f.Path) {
+	if !f.Possible() || !r.Meets(f.Box, f.Path) {
 		return nil
 	}
 	if err := s.uploads().Wait(ctx, namespace); err != nil {
@@ -126,7 +111,7 @@ func (s *Maker) Started(ctx context.Context, f File, told time.Time) (bool, erro
 		return false, err
 	}
 	for _, r := range rules {
-		if !s.settled.after(settlement{f, r.pipeline.Name, r.id}, told) {
+		if !s.settled.after(settlement{f, r.Pipeline.Name, r.RuleID}, told) {
 			return false, nil
 		}
 	}
@@ -135,7 +120,7 @@ func (s *Maker) Started(ctx context.Context, f File, told time.Time) (bool, erro
 
 // rulesFor are the rules that a file meets.
 func (s *Maker) rulesFor(ctx context.Context, f File) ([]rule, error) {
-	if !f.possible() {
+	if !f.Possible() {
 		return nil, nil
 	}
 	var all runtimev1.PipelineList
@@ -159,12 +144,8 @@ func rulesOf(p *runtimev1.Pipeline) []rule {
 		return nil
 	}
 	var all []rule
-	seen := map[string]bool{}
-	for _, r := range p.Spec.OnUpload {
-		if id := r.ID(); !seen[id] {
-			seen[id] = true
-			all = append(all, rule{p, r, id})
-		}
+	for _, r := range start.Rules(p) {
+		all = append(all, rule{r})
 	}
 	return all
 }
@@ -195,7 +176,7 @@ func (s *Maker) startAll(ctx context.Context, f File, rules []rule, by teller) e
 		s.settled.add(f, rules, began)
 		return nil
 	}
-	o, err := at.store.StatObject(ctx, at.box.Name, f.key(), minio.StatObjectOptions{})
+	o, err := at.store.StatObject(ctx, at.box.Name, f.Key(), minio.StatObjectOptions{})
 	if s3client.IsMissing(err) {
 		s.settled.add(f, rules, began) // it was removed meanwhile
 		return nil
@@ -203,7 +184,7 @@ func (s *Maker) startAll(ctx context.Context, f File, rules []rule, by teller) e
 	if err != nil {
 		return fmt.Errorf("looking at the uploaded file: %w", err)
 	}
-	origin, err := at.origin(ctx, f, o)
+	origin, err := runstorage.Origin(ctx, at.store.Client, at.runs, f.Key(), o)
 	if err != nil {
 		return err
 	}
@@ -224,26 +205,12 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 	if !r.holds(o.LastModified.Truncate(time.Second), by) {
 		return nil
 	}
-	version := versionKey(at, f, r, o)
+	version := r.VersionKey(f, at.box.Name, o.ETag, o.LastModified)
 	key := version
 	if origin != nil {
-		key = copyKey(at, f, r, o, origin)
+		key = r.CopyKey(f, at.box.Name, o.ETag, origin)
 	}
-	x := start{
-		labels:   labelsOf(r.pipeline),
-		Pipeline: r.pipeline.Name, Run: names.Shorten(53, r.pipeline.Name, key),
-		Spec: runtimev1.PipelineRunSpec{
-			Pipeline: r.pipeline.Name, User: f.User, Origin: runtimev1.OriginUpload, IdempotencyKey: "upload/" + key,
-			IdentityPassThrough: r.pipeline.Spec.IdentityPassThrough,
-			Inputs:              map[string]runtimev1.InputPath{r.Input: {Path: f.Box + "/" + f.Path, ETag: o.ETag}},
-		},
-	}
-	for _, o := range r.Outputs {
-		if x.Spec.Outputs == nil {
-			x.Spec.Outputs = map[string]string{}
-		}
-		x.Spec.Outputs[o.Variable] = o.Place()
-	}
+	x := draft{Record: r.Upload(f, o.ETag, key), labels: start.Labels(r.Pipeline)}
 	if by != byEvent {
 		x.lost = "upload of " + f.Path
 	}
@@ -267,51 +234,11 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 	return nil
 }
 
-// versionKey is the key of a start record by the file's version. A listing tells the time in
-// milliseconds and an answer about one object in seconds, and a version has one key. A version's own
-// id is in no plain listing.
-func versionKey(at place, f File, r rule, o minio.ObjectInfo) string {
-	return names.Hash("upload", f.Namespace, r.pipeline.Name, r.id, at.box.Name, f.key(),
-		o.ETag+"@"+o.LastModified.UTC().Truncate(time.Second).Format(time.RFC3339))
-}
-
-// copyKey is the key of a start record of a file that a run has published. However often its copy is
-// made, it is the same; the ETag sees to it that nothing else passes for the copy.
-func copyKey(at place, f File, r rule, o minio.ObjectInfo, from *stage.Origin) string {
-	return names.Hash("copy", f.Namespace, r.pipeline.Name, r.id, at.box.Name, f.key(), from.Run, from.Stage,
-		from.Output, from.Path, from.SHA256, o.ETag)
-}
-
-// maxCommit bounds the commit that is read for one file: about 40,000 files. Files of a larger one
-// are known by their version.
-const maxCommit = 8 << 20
-
-// origin is where a run says that it has published a file from; nil for every other file. Its
-// metadata are an uploader's claim, and count only as far as the commit bears them out.
-func (p place) origin(ctx context.Context, f File, o minio.ObjectInfo) (*stage.Origin, error) {
-	claim, ok := stage.OriginOf(o.UserMetadata)
-	if !ok {
-		return nil, nil
-	}
-	b, err := p.bytes(ctx, stage.CommitKey(claim.Run, claim.Stage), maxCommit)
-	if b == nil || errors.Is(err, errLarge) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := stage.DecodeCommit(b)
-	if err != nil || !claim.Matches(c, f.key(), o.Size) {
-		return nil, nil //nolint:nilerr // what cannot be read proves nothing
-	}
-	return &claim, nil
-}
-
 // startedBefore looks for a start record of an earlier release, whose key had the rule's place in the
 // list and not its content. It completes one that had only been begun.
-func (s *Maker) startedBefore(ctx context.Context, at place, f File, r rule, o minio.ObjectInfo, x start) (bool,
+func (s *Maker) startedBefore(ctx context.Context, at place, f File, r rule, o minio.ObjectInfo, x draft) (bool,
 	error) {
-	if !mayHaveOld(r.pipeline, o.LastModified) {
+	if !mayHaveOld(r.Pipeline, o.LastModified) {
 		return false, nil
 	}
 	for _, key := range oldKeys(at, f, r, o) {
@@ -351,13 +278,13 @@ func oldKeys(at place, f File, r rule, o minio.ObjectInfo) []string {
 	}
 	var all []string
 	for i := range maxRules {
-		all = append(all, names.Hash(f.Namespace, r.pipeline.Name, strconv.Itoa(i), at.box.Name, f.key(), version))
+		all = append(all, names.Hash(f.Namespace, r.Pipeline.Name, strconv.Itoa(i), at.box.Name, f.Key(), version))
 	}
 	return all
 }
 
 // sameRule reports whether a start record is of a rule with this content.
-func sameRule(x *start, r rule) bool {
+func sameRule(x *draft, r rule) bool {
 	if _, ok := x.Spec.Inputs[r.Input]; !ok || len(x.Spec.Outputs) != len(r.Outputs) {
 		return false
 	}
@@ -366,5 +293,5 @@ func sameRule(x *start, r rule) bool {
 			return false
 		}
 	}
-	return x.Spec.Origin == runtimev1.OriginUpload && x.Pipeline == r.pipeline.Name
+	return x.Spec.Origin == runtimev1.OriginUpload && x.Pipeline == r.Pipeline.Name
 }

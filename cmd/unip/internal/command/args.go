@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 )
 
 // commandArgs refuses an argument where a command is wanted, and proposes one like it.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 )
 

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"

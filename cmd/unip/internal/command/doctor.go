@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/image"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"

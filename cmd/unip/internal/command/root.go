@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
@@ -117,7 +117,7 @@ Kubernetes objects.
 		root.AddCommand(commands...)
 	}
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
-	add("local", serveCommand(build), buildCommand(build))
+	add("local", initCommand(), devCommand(), serveCommand(build), buildCommand(build))
 	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand(build))
 	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), pipelinesCommand(), filesCommand(),
 		predictCommand())

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/gateway"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"

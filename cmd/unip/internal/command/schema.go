@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/translate/schema"
 )

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/term"
 
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
 	"github.com/unip-knative/unip/eventing/printable"

@@ -3,9 +3,9 @@ package option
 import (
 	"context"
 	"fmt"
-	"os"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/option"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/functions/inference/worker"
 	"github.com/unip-knative/unip/translate"
@@ -28,7 +28,7 @@ func (t *Translation) options(ctx context.Context) (o translate.Options, err err
 	}
 	config := o.Config
 	if t.config != "" {
-		config, err = readConfig(t.config)
+		config, err = option.ReadConfig(t.config)
 	} else if t.Cluster != nil {
 		config, err = t.installedConfig(ctx)
 	}
@@ -41,19 +41,6 @@ func (t *Translation) options(ctx context.Context) (o translate.Options, err err
 	}
 	o.Images, err = t.imageNames()
 	return o, err
-}
-
-// readConfig is the configuration in a file.
-func readConfig(file string) (installation.Config, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return installation.Config{}, exit.Because(exit.InputWrong, err)
-	}
-	config, err := installation.Parse(b)
-	if err != nil {
-		return installation.Config{}, exit.Errorf(exit.InputWrong, "%s: %w", file, err)
-	}
-	return config, nil
 }
 
 // installedConfig is the configuration of the cluster's installation.

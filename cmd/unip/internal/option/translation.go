@@ -5,10 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unip-knative/unip/cmd/internal/code"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
-	"github.com/unip-knative/unip/cmd/unip/internal/code"
 	"github.com/unip-knative/unip/cmd/unip/internal/digest"
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate"

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/encode"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/unip-knative/unip/cmd/unip/internal/exit"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 )
 
 // lineLength is where text wraps, in characters.
@@ -37,8 +37,8 @@ Flags win over the environment.
 
 ## Other systems
 
-The tests run on Linux. For macOS and Windows unip builds.
-On Windows ` + "`unip serve`" + ` only says that it cannot be: a function's worker processes need Unix.
+The tests run on Linux. For macOS and Windows unip builds, and unip-dev, which ` + "`unip dev`" + ` starts, for macOS.
+On Windows ` + "`unip serve` and `unip dev`" + ` only say that they cannot be: a function's worker processes need Unix.
 `
 
 // Markdown is the reference of a command line.

@@ -217,8 +217,8 @@ func foundOf(at place, info fs.FileInfo) (found, error) {
 	case !ok:
 		return found{}, fmt.Errorf("%q: the system does not say which file it is", at.path)
 	}
-	names := uint64(s.Nlink) //nolint:unconvert // it has another size on other systems
-	return found{at.path, at.real, info.Size(), inode{s.Dev, s.Ino}, names}, nil
+	names, device := uint64(s.Nlink), uint64(s.Dev) //nolint:unconvert,gosec // they have other sizes on other systems
+	return found{at.path, at.real, info.Size(), inode{device, s.Ino}, names}, nil
 }
 
 // open opens a file that walk has found, and makes sure that it is still that file: no link is

@@ -1,7 +1,0 @@
-// Package plan says what a run shall do: its stages with the places of their inputs and outputs,
-// the sessions that a stage needs, and the Job of an attempt. It is pure: what it must know of a
-// cluster it is given, and the same run gets the same plan.
-//
-// The rules of the graph are those of eventing/pipeline. What is added here is where a run's files
-// lie, and who may name which place.
-package plan
