@@ -124,7 +124,8 @@ var rules = []struct {
 	{
 		why:   "what both programs have pulls nothing of a cluster and of storage into either",
 		from:  []string{"cmd/internal/..."},
-		never: []string{clients, controllerRuntime, knative, s3Client, "cmd/unip/...", "cmd/unip-dev/...", "cmd/controller/..."},
+		never: []string{clients, controllerRuntime, knative, s3Client,
+			"cmd/unip/...", "cmd/unip-dev/...", "cmd/controller/..."},
 	},
 	{
 		why:   "who judges shares no code with who is judged",

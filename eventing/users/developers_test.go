@@ -44,7 +44,8 @@ func TestTokenIdentity(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c[:2], got, c[2])
 		}
 	}
-	if got := users.BasicIdentity("leaf-users", "ann"); got != "basic:leaf-users/ann" || users.CheckDeveloper(got) != nil {
+	got := users.BasicIdentity("leaf-users", "ann")
+	if got != "basic:leaf-users/ann" || users.CheckDeveloper(got) != nil {
 		t.Error(got)
 	}
 }

@@ -133,7 +133,8 @@ func WriteWorker(dir string) error {
 // memory, the function's limit in bytes, 0.
 func WorkerArgs(dir, socket, inference, loader string, workers int, memory int64) []string {
 	args := []string{
-		filepath.Join(dir, worker.Main), "--socket", socket, "--inference", inference, "--workers", strconv.Itoa(workers),
+		filepath.Join(dir, worker.Main), "--socket", socket, "--inference", inference,
+		"--workers", strconv.Itoa(workers),
 	}
 	if loader != "" {
 		args = append(args, "--model-loader", loader)

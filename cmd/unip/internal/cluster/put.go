@@ -72,7 +72,8 @@ func (c *Cluster) putAnswer(ctx context.Context, box *Object, asked put.Asked) (
 			return false, err
 		}
 		if live == nil {
-			return false, &put.RefusedError{Reason: put.NotUsable, Message: fmt.Sprintf("the DataBox %s was deleted", box.GetName())}
+			return false, &put.RefusedError{Reason: put.NotUsable,
+				Message: fmt.Sprintf("the DataBox %s was deleted", box.GetName())}
 		}
 		box = live
 		all, _, err := unstructured.NestedSlice(live.Object, "status", "puts")
