@@ -122,8 +122,8 @@ var rules = []struct {
 		never: []string{clients, controllerRuntime, knative, "cmd/unip/...", "cmd/controller/..."},
 	},
 	{
-		why:   "what both programs have pulls nothing of a cluster and of storage into either",
-		from:  []string{"cmd/internal/..."},
+		why:  "what both programs have pulls nothing of a cluster and of storage into either",
+		from: []string{"cmd/internal/..."},
 		never: []string{clients, controllerRuntime, knative, s3Client,
 			"cmd/unip/...", "cmd/unip-dev/...", "cmd/controller/..."},
 	},
