@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unip-knative/unip/e2e/page"
 	"github.com/unip-knative/unip/translate"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -38,12 +39,12 @@ func pages(t *testing.T) []string {
 
 // wholeModules are the blocks of a page that begin with an object of the platform: a reader copies
 // them as they are. Blocks that begin otherwise are pieces of a manifest.
-func wholeModules(t *testing.T, page string) (modules []string) {
+func wholeModules(t *testing.T, file string) (modules []string) {
 	t.Helper()
 	first := regexp.MustCompile(`^(#.*\n)*apiVersion: "?unified-platform\.cs\.hse\.ru/`)
-	for _, b := range blocks(t, page) {
-		if b.language == "yaml" && first.MatchString(b.text) {
-			modules = append(modules, b.text)
+	for _, b := range page.Blocks(t, file) {
+		if b.Language == "yaml" && first.MatchString(b.Text) {
+			modules = append(modules, b.Text)
 		}
 	}
 	return modules

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/unip-knative/unip/e2e/freeport"
 )
@@ -53,6 +54,7 @@ func Run(t *testing.T, page, dir string, env ...string) {
 	port := strconv.Itoa(freeport.Find(t))
 	c := exec.CommandContext(t.Context(), "bash", "-e", "-c", strings.ReplaceAll(script.String(), "8080", port))
 	c.Dir = dir
+	c.WaitDelay = time.Second // what runs in the background when a command fails has the output open
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }) // what a block that failed has left
 	c.Env = append(append(os.Environ(), "HOME="+c.Dir), env...)
