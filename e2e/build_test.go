@@ -102,16 +102,16 @@ func TestImagesAreBuilt(t *testing.T) {
 	if !strings.HasPrefix(deployed, image+":"+commit+"@sha256:") && !strings.HasPrefix(deployed, image+"@sha256:") {
 		t.Errorf("the component runs %q", deployed)
 	}
-	var report struct {
+	var platforms []struct {
 		Layers   int
 		Findings []struct{ Path string }
 	}
 	found := r.run(t, program, "doctor", "--image", deployed, "-o", "json")
-	if err := json.Unmarshal([]byte(found), &report); err != nil {
+	if err := json.Unmarshal([]byte(found), &platforms); err != nil {
 		t.Fatal(err)
 	}
-	if report.Layers == 0 || len(report.Findings) > 0 {
-		t.Errorf("%+v", report)
+	if len(platforms) != 1 || platforms[0].Layers == 0 || len(platforms[0].Findings) > 0 {
+		t.Errorf("%+v", platforms)
 	}
 	if _, err := m.Kubectl(t.Context(), "-n", m.Namespace, "run", "built", "--image="+deployed, "--restart=Never",
 		"--command", "--", "python3", "-c", "import digits.serve, sklearn"); err != nil {

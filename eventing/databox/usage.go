@@ -21,6 +21,9 @@ type Usage struct {
 type UsageRef struct {
 	Bucket string `json:"bucket"`
 	Key    string `json:"key"`
+	// Capacity is the box's space in bytes. A box that has not been counted yet counts as empty, with
+	// this capacity; 0 is no bound.
+	Capacity int64 `json:"capacity,omitempty"`
 }
 
 // UsageOf is where the usage of a box lies. The namespace and the box are DNS labels, so that the

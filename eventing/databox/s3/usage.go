@@ -62,8 +62,8 @@ type room struct {
 }
 
 // Fit is nil when need more bytes fit into the box, else a FullError or what kept it from finding
-// out. A box that nobody counts (its session names no usage, or there is none yet) takes
-// everything.
+// out. A box that nobody counts (its session names no usage) takes everything, and one that was not
+// counted yet what an empty one does.
 func (b *Box) Fit(ctx context.Context, need int64) error {
 	b.room.mu.Lock()
 	defer b.room.mu.Unlock()
@@ -74,6 +74,9 @@ func (b *Box) Fit(ctx context.Context, need int64) error {
 		u, ok, err := ReadUsage(ctx, b.Client, *b.Usage)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			u.Capacity, ok = b.Usage.Capacity, b.Usage.Capacity > 0
 		}
 		b.room.usage, b.room.known, b.room.until = u, ok, now.Add(usageAge)
 	}

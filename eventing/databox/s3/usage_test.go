@@ -3,6 +3,7 @@
 package s3_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -24,5 +25,19 @@ func TestUsageIsReadBack(t *testing.T) {
 	}
 	if got, ok, err := s3.ReadUsage(t.Context(), server.Client, at); got != want || !ok || err != nil {
 		t.Errorf("%+v, %v, %v", got, ok, err)
+	}
+}
+
+// A box that has not been counted yet takes what an empty one does.
+func TestABoxBeforeItIsCounted(t *testing.T) {
+	t.Parallel()
+	server := miniotest.Start(t)
+	at := databox.UsageOf(server.Bucket(t), "pu-ann", "new")
+	for capacity, full := range map[int64]bool{10: true, 11: false, 0: false} {
+		at.Capacity = capacity
+		err := (&s3.Box{Client: server.Client, Usage: &at}).Fit(t.Context(), 11)
+		if _, is := errors.AsType[*databox.FullError](err); is != full || !full && err != nil {
+			t.Errorf("11 bytes into a new box of %d: %v", capacity, err)
+		}
 	}
 }

@@ -180,8 +180,11 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 	}
 	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
 	used, known, err := s3.ReadUsage(ctx, store.Client, at)
-	if err != nil || !known {
+	if err != nil {
 		return err
+	}
+	if !known {
+		used.Capacity = box.Capacity()
 	}
 	if err := used.Fit(max(size-old, 0)); err != nil {
 		return refusePut(put.BoxFull, "%v", err)

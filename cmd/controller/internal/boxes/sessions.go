@@ -72,6 +72,7 @@ func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
 		return nil
 	}
 	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
+	at.Capacity = box.Capacity()
 	return &at
 }
 
