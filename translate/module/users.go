@@ -50,11 +50,15 @@ func credentialsAt(read *manifest.Module, secret string) (manifest.Position, boo
 
 // Users are the names of the users in a Secret, sorted; known is false when the manifests do not hold it.
 func (m *Module) Users(secret string) (names []string, known bool) {
-	i := slices.IndexFunc(m.Secrets, func(s Secret) bool { return s.Name == secret })
-	if i < 0 || m.Secrets[i].Data == nil {
+	values, known := m.Values("Secret", secret)
+	if !known {
 		return nil, false
 	}
-	for _, u := range usersOf(m.Secrets[i]) {
+	data := map[string][]byte{}
+	for key, value := range values {
+		data[key] = []byte(value)
+	}
+	for _, u := range usersOf(Secret{Data: data}) {
 		names = append(names, u.name)
 	}
 	slices.Sort(names)

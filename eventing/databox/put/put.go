@@ -81,6 +81,11 @@ func (r Request) Check() error {
 	return databox.CheckLiteral(r.Key)
 }
 
+// Taken is the refusal of a request for an object that is there, and is not to be replaced.
+func (r Request) Taken(size int64) *RefusedError {
+	return &RefusedError{Exists, fmt.Sprintf("%s is there already, with %d bytes", r.Key, size)}
+}
+
 // Asked is a request with the private key that opens its answer.
 type Asked struct {
 	Request

@@ -158,7 +158,7 @@ func sealedLink(ctx context.Context, store settings.Store, box *platformv1.DataB
 	old, err := store.StatObject(ctx, bucket, request.Key, minio.StatObjectOptions{})
 	switch {
 	case err == nil && !request.Overwrite:
-		return nil, expires, refusePut(put.Exists, "%s is there already, with %d bytes", request.Key, old.Size)
+		return nil, expires, request.Taken(old.Size)
 	case err != nil && !s3.IsMissing(err):
 		return nil, expires, fmt.Errorf("looking at what is in the box: %w", err)
 	}

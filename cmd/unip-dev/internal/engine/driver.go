@@ -415,6 +415,9 @@ func (p *pass) startAttempt(a run.StartAttempt) {
 	p.answers[a.Name] = *why
 }
 
+// recordFile is the name of a run's record.
+const recordFile = "run.json"
+
 // record writes run.json beside the outputs.
 func (p *pass) record(a run.Record) {
 	err := p.writeRecord()
@@ -440,7 +443,7 @@ func (p *pass) writeRecord() error {
 	if err != nil || at.Dataset {
 		return nil //nolint:nilerr // there is no place for it
 	}
-	place, err := databox.ParsePlace(plan.DefaultPlace(p.run, box) + "run.json")
+	place, err := databox.ParsePlace(plan.DefaultPlace(p.run, box) + recordFile)
 	if err != nil {
 		return nil //nolint:nilerr // likewise
 	}

@@ -53,6 +53,7 @@ type Options struct {
 // The kinds of happenings.
 const (
 	KindUpload   = "upload"
+	KindOutput   = "file" // a file that a run has put into a box
 	KindRun      = "run"
 	KindStage    = "stage"
 	KindSchedule = "schedule"
@@ -67,7 +68,7 @@ type Happening struct {
 	Run      string    `json:"run,omitempty"`
 	Stage    string    `json:"stage,omitempty"`
 	Attempt  int       `json:"attempt,omitempty"`
-	// Box, User and File are those of an upload.
+	// Box, User and File are those of an upload, or of a file of a run.
 	Box  string `json:"box,omitempty"`
 	User string `json:"user,omitempty"`
 	File string `json:"file,omitempty"`

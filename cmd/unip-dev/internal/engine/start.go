@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -15,7 +16,9 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/runstorage"
+	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/eventing/start"
 	"github.com/unip-knative/unip/functions/gateway/service"
 )
@@ -29,7 +32,7 @@ func (e *Engine) Uploaded(ctx context.Context, bucket, key string) error {
 	if box == "" {
 		return nil // the run bucket, mostly
 	}
-	user, path, ok := databox.SplitKey(key)
+	user, file, ok := databox.SplitKey(key)
 	if !ok {
 		return nil
 	}
@@ -41,8 +44,8 @@ func (e *Engine) Uploaded(ctx context.Context, bucket, key string) error {
 	if err != nil {
 		return fmt.Errorf("looking at the uploaded file: %w", err)
 	}
-	e.tellObject(box, user, path, bucket, key, o)
-	f := start.File{Namespace: e.namespace, Box: box, User: user, Path: path}
+	e.tellObject(box, user, file, bucket, key, o)
+	f := start.File{Namespace: e.namespace, Box: box, User: user, Path: file}
 	if !f.Possible() {
 		return nil
 	}
@@ -54,18 +57,36 @@ func (e *Engine) Uploaded(ctx context.Context, bucket, key string) error {
 }
 
 // tellObject gives the event of an object to whoever takes events.
-func (e *Engine) tellObject(box, user, path, bucket, key string, o minio.ObjectInfo) {
-	e.tell(Happening{Kind: KindUpload, Box: box, User: user, File: path})
+func (e *Engine) tellObject(box, user, file, bucket, key string, o minio.ObjectInfo) {
+	kind := KindUpload
+	if _, published := stage.OriginOf(o.UserMetadata); published || e.isRecord(box, user, file) {
+		kind = KindOutput
+	}
+	e.tell(Happening{Kind: kind, Box: box, User: user, File: file})
 	if e.Event == nil {
 		return
 	}
-	x, err := events.Object{Namespace: e.namespace, Box: box, User: user, Path: path, Bucket: bucket, Key: key,
+	x, err := events.Object{Namespace: e.namespace, Box: box, User: user, Path: file, Bucket: bucket, Key: key,
 		ETag: o.ETag, Size: o.Size, Time: o.LastModified}.Event()
 	if err != nil {
 		e.Logger.Info("no event can tell of a file", "error", err)
 		return
 	}
 	e.Event(x)
+}
+
+// isRecord reports that a file is the run.json of a run.
+func (e *Engine) isRecord(box, user, file string) bool {
+	folder, name := path.Split(file)
+	if name != recordFile {
+		return false
+	}
+	known, err := e.store.get(path.Base(folder))
+	if err != nil || known.Spec.User != user {
+		return false
+	}
+	at := databox.Place{Box: box, Path: file, Developer: user == ""}
+	return at.String() == plan.DefaultPlace(known, box)+recordFile
 }
 
 func (e *Engine) startUpload(ctx context.Context, r start.Rule, f start.File, bucket string, o minio.ObjectInfo) error {

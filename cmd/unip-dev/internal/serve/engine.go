@@ -115,13 +115,13 @@ func (p *place) happened(x engine.Happening) {
 		}
 	}
 	switch x.Kind {
-	case engine.KindUpload:
+	case engine.KindUpload, engine.KindOutput:
 		place := databox.Place{Box: x.Box, Path: x.File, Developer: x.User == ""}
 		add(place.String())
 		if x.User != "" {
 			add("of " + x.User)
 		} else {
-			h.Kind = "file" // what the developer or a stage has put there
+			h.Kind = engine.KindOutput // what the developer or a stage has put there
 		}
 	case engine.KindStage:
 		add(x.Run, x.Stage)

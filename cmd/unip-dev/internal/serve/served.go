@@ -89,6 +89,7 @@ func (s *served) begin() error {
 		Address:   func(component string) *url.URL { return s.components[component].address() },
 		Boxes:     filepath.Join(s.own, "boxes"), UploadLinks: s.config.Limits.UploadLinks,
 		MaxBody: int64(s.config.Limits.BodyMiB) << 20, As: s.options.As, Runs: s.engine,
+		Puts: s.put,
 	}
 	if o.Routes.Publishes(routes.KindPipeline, routes.KindPipelines) {
 		o.KeptLogs = func() (*s3.Box, error) { return s3.Open(filepath.Join(s.own, "runs", databox.SessionKey), nil) }
