@@ -331,6 +331,27 @@ var runs = []story{
 		k.get("/pipelines/runs/" + id)
 		clara("/pipelines/runs?pipeline=train")
 	}},
+	{"uploads that start a run, and one that does not", func(k *teller) {
+		csv, _, _ := table(2, 30)
+		started := func(most int) {
+			k.await("runs of uploads", func() bool {
+				a := k.do(call{user: "dora", method: http.MethodGet, path: "/pipelines/runs?status=Succeeded"})
+				return strings.Count(string(a.body), `"run_id"`) >= most
+			})
+		}
+		k.upload("dora", "userdata/incoming/points.txt", csv)
+		k.upload("dora", "userdata/other/points.csv", csv)
+		k.upload("dora", "userdata/incoming/of/may/points.csv", csv)
+		started(1)
+		k.upload("dora", "userdata/incoming/of/may/points.csv", csv) // the same once more
+		started(2)
+		a := k.do(call{user: "dora", method: http.MethodGet, path: "/pipelines/runs"})
+		for i, part := range strings.Split(string(a.body), `"run_id":"`)[1:] {
+			id, _, _ := strings.Cut(part, `"`)
+			k.named(id, fmt.Sprintf("run %d", i))
+		}
+		k.call(call{user: "dora", method: http.MethodGet, path: "/pipelines/runs"})
+	}},
 	{"a run by hand, and where its output goes", func(k *teller) {
 		k.upload("ann", "userdata/hand/task.txt", "write by hand")
 		a := k.do(call{user: "ann", method: http.MethodPost, path: "/task/run",

@@ -246,8 +246,8 @@ func (p *pass) tellChange(before, after *runtimev1.PipelineRunStatus) {
 	}
 	if after.State != before.State && after.State != runtimev1.Pending {
 		h.Kind, h.State, h.Text = KindRun, after.State, after.Message
-		if after.State.Done() {
-			h.Seconds = p.now.Sub(p.run.CreationTimestamp.Time).Seconds()
+		if after.State.Done() && after.StartTime != nil {
+			h.Seconds = p.now.Sub(after.StartTime.Time).Seconds()
 		}
 		p.tell(h)
 	}
