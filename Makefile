@@ -95,9 +95,14 @@ images: cluster # the images of examples/ and of the tests, for the local cluste
 	@$(CLUSTER) image --tag registry.localhost:5000/e2e/attack:v1 --debian python3,coreutils,dash \
 	  --add e2e/attack/image:/app --workdir /app # as uid 0, as most images are
 
+# Only what unip dev is made of is built.
 .PHONY: demo
-demo: build deploy images ## the main job: examples/digits goes live, its model answers from zero
-	@$(IN_CLUSTER); go run ./e2e/demo
+demo: ## the main job on this machine: an upload trains a model, which answers (DEMO=--without-sklearn: without scikit-learn)
+	@begin=$$(date +%s) && e2e/demo/build $(BIN) && $(BIN)/demo --since $$begin $(DEMO)
+
+.PHONY: demo-cluster
+demo-cluster: build deploy images ## the same module on a real Knative: its model answers from zero pods
+	@$(IN_CLUSTER); go run ./e2e/demo/cluster
 
 # Packages whose tests are quick: all but those that start Python, or the stages' programs, in each test.
 PURE = $$(go list ./... | grep -vE '/functions/(inference|stage)$$|/e2e')
@@ -227,6 +232,11 @@ bench-inference: ## measure predict beside FastAPI, Flask and aiohttp (BENCH='--
 	  && { [ -z "$$(apt-cache search --names-only '^python3-orjson$$')" ] || apt-get install -y -q --no-install-recommends python3-orjson; }; } >&2
 	@go build -o $(BIN)/inference ./functions/inference
 	@go run ./e2e/bench/inference --server $(BIN)/inference $(BENCH)
+
+.PHONY: bench-dev
+bench-dev: build-dev ## measure unip dev beside bare processes: the first answer, a run of stages, memory (BENCH='--rounds 3' for less)
+	@/usr/bin/python3 -c 'import sklearn' 2>/dev/null || { [ $$(id -u) = 0 ] || { echo "install python3-sklearn, or run this as root" >&2; exit 1; }; apt-get update -q && apt-get install -y -q --no-install-recommends python3-sklearn; } >&2
+	@go run ./e2e/bench/dev $(BENCH)
 
 .PHONY: clean
 clean: ## remove what was built here (the cluster's cache stays: cluster-down, then remove unip in your cache folder)

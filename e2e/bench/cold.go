@@ -92,7 +92,7 @@ func cold(ctx context.Context, c *live.Cluster) error {
 		c.Module(demoModule)
 	all := []*live.Module{hello, two, empty, digits}
 	if _, err := digits.Host(ctx); err != nil {
-		return fmt.Errorf("run `make demo` first: %w", err)
+		return fmt.Errorf("run `make demo-cluster` first: %w", err)
 	}
 	for _, m := range all[:3] {
 		defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()

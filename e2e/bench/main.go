@@ -1,7 +1,7 @@
 // Command bench measures, in one run on the cluster of the environment: the step from stage to
 // stage of a pipeline beside bare Jobs; predict from zero beside a trivial Go service that wakes
 // from zero in turn with it; predict warm through the gateway; the controller's memory. `make
-// bench` runs it after `make demo` has left its module and model.
+// bench` runs it after `make demo-cluster` has left its module and model.
 package main
 
 import (

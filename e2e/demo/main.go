@@ -1,33 +1,44 @@
-// Command demo is what `make demo` shows: the module examples/digits goes live on the cluster, an
-// uploaded table starts the pipeline that trains a model, and predict is called from zero through
-// the gateway with digits that the model has never seen. It may run again and again. When a step
-// fails it says which and why, and exits with 1.
+// Command demo is what `make demo` shows: `unip dev` serves the module examples/digits on this
+// machine, an uploaded table starts the pipeline that trains a model, and predict is called with
+// digits that the model has never seen. It leaves nothing. When a step fails it says which and why,
+// and exits with 1.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
-	"github.com/unip-knative/unip/e2e/live"
-	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-)
-
-const (
-	namespace      = "pu-ann-pa-digits"
-	user, password = "ann", "change-me"
-	digitsImage    = "registry.localhost:5000/examples/digits:v1"
+	"github.com/unip-knative/unip/e2e/dev"
+	"github.com/unip-knative/unip/e2e/digits"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	d := demo{out: os.Stdout}
+	var since int64
+	flag.StringVar(&d.program, "unip-dev", "bin/unip-dev", "the program unip-dev")
+	flag.StringVar(&d.example, "example", "examples/digits", "the folder of the example")
+	flag.StringVar(&d.python, "python", "", "the Python of the example (default: python3, or Debian's, which has "+
+		"scikit-learn)")
+	flag.BoolVar(&d.plain, "without-sklearn", false, "classifiers in plain Python: nothing needs to be installed")
+	flag.Int64Var(&since, "since", time.Now().Unix(), "when the building of the demo began, in seconds of Unix")
+	flag.Parse()
+	d.since = time.Unix(since, 0)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := d.show(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 		os.Exit(1)
 	}
@@ -35,247 +46,289 @@ func main() {
 
 // demo carries what one step leaves for the next.
 type demo struct {
-	*live.Module
-	heldOut struct {
-		Images [][]float64 `json:"images"`
-		Digits []int       `json:"digits"`
-	}
-	csv    []byte
-	report struct {
-		Accuracy map[string]float64 `json:"accuracy"`
-		Best     string             `json:"best"`
-	}
+	program, example, python string
+	plain                    bool
+	since                    time.Time
+	out                      io.Writer
+
+	dir     string // its own, for a time
+	module  *dev.Module
+	csv     []byte
+	heldOut digits.HeldOut
 }
 
-func run(ctx context.Context) error {
-	cluster, err := live.Connect()
-	if err != nil {
+func (d *demo) say(format string, args ...any) {
+	fmt.Fprintf(d.out, format, args...) // who does not look on misses it
+}
+
+func (d *demo) show(ctx context.Context) (err error) {
+	if d.dir, err = os.MkdirTemp("", "unip-demo-"); err != nil {
 		return err
 	}
-	d := &demo{Module: cluster.Module(namespace)}
+	defer func() {
+		if d.module != nil {
+			_ = d.module.Stop() // after an error; that is told
+		}
+		_ = os.RemoveAll(d.dir) // what is left lies where temporary files do
+	}()
+	begin := time.Now()
 	for _, s := range []struct {
 		title string
 		do    func(context.Context) (string, error)
 	}{
-		{"translate examples/digits/manifests and apply the result with ko", d.apply},
-		{"wait until the module is ready", d.ready},
+		{"find a Python with what the example needs", d.findPython},
 		{"write a table of labelled digits", d.table},
-		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better one becomes the model", d.train},
-		{"wait until nothing of the module runs", d.sleep},
-		{"call predict from zero: the gateway and the model wake up", d.fromZero},
+		{"unip dev: the module is served on this machine", d.serve},
+		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better becomes the model",
+			d.train},
+		{"call predict: the function starts", d.first},
 		{"call it again, warm", d.warm},
 		{"send 100 digits that were not in the training data", d.accuracy},
-		{"put a picture of ten digits into the box, and send its name", d.file},
+		{"put a picture of ten digits into the box, and send its name", d.picture},
 		{"a wrong password", d.refused},
-		{"wait until nothing runs again", d.sleep},
+		{"end: the module and all of its processes", d.end},
 	} {
-		fmt.Printf("\n== %s\n", s.title)
+		d.say("\n== %s\n", s.title)
 		start := time.Now()
 		said, err := s.do(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		fmt.Printf("   %s(%.1f s)\n", said, time.Since(start).Seconds())
+		d.say("   %s(%.1f s)\n", said, time.Since(start).Seconds())
 	}
-	return d.look(ctx)
+	d.say("\n== done: the demo took %.0f s", time.Since(begin).Seconds())
+	if built := begin.Sub(d.since).Seconds(); built > 0 {
+		d.say(", and building it %.0f s", built)
+	}
+	d.say("\n"+`
+   the module is %[1]s; serve it yourself, and ask it in another terminal:
+   make build && export PATH="$PWD/bin:$PATH"
+   unip dev%[2]s --dir %[1]s --python %[3]s
+   make demo-cluster                           # the same module on a real Knative; needs root
+`, d.example, flags(d.manifests()), d.python)
+	return nil
 }
 
-func (d *demo) apply(ctx context.Context) (string, error) {
-	return "", d.Apply(ctx, "examples/digits/manifests")
+// manifests are those of the module.
+func (d *demo) manifests() []string {
+	whole := filepath.Join(d.example, "manifests")
+	if !d.plain {
+		return []string{whole}
+	}
+	return []string{filepath.Join(whole, "api.yaml"), filepath.Join(whole, "boxes.yaml"),
+		filepath.Join(d.example, "plain")}
 }
 
-func (d *demo) ready(ctx context.Context) (string, error) {
-	return "", d.AwaitReady(ctx, 3*time.Minute)
+func flags(manifests []string) string {
+	var text string
+	for _, m := range manifests {
+		text += " -f " + m
+	}
+	return text
 }
 
-// table writes the table in a pod of the module's image, which has scikit-learn's digits, and takes
-// it out with those that are not in it.
+// debians is Debian's Python, which may have packages that the first one in PATH has not.
+const debians = "/usr/bin/python3"
+
+// findPython finds a Python that has scikit-learn. Root has Debian's installed.
+func (d *demo) findPython(ctx context.Context) (string, error) {
+	all := []string{"python3", debians}
+	if d.python != "" {
+		all = []string{d.python}
+	}
+	switch {
+	case d.find(ctx, all):
+		return d.python + " ", nil
+	case d.plain:
+		return "", fmt.Errorf("none of %v is a Python that runs", all)
+	case d.python != "" || os.Geteuid() != 0 || exec.Command("apt-get", "--version").Run() != nil:
+		return "", fmt.Errorf("none of %v has scikit-learn; install Debian's python3-sklearn as root, or "+
+			"%s/requirements.txt into the environment of python3, or do without: make demo DEMO=--without-sklearn",
+			all, d.example)
+	}
+	d.say("   none of %v has scikit-learn: installing Debian's python3-sklearn …\n", all)
+	for _, args := range [][]string{
+		{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "python3-sklearn"},
+	} {
+		if out, err := exec.CommandContext(ctx, "apt-get", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+	}
+	if !d.find(ctx, []string{debians}) {
+		return "", fmt.Errorf("%s has no scikit-learn after its installation", debians)
+	}
+	return d.python + " ", nil
+}
+
+// find takes the first Python that has what is needed.
+func (d *demo) find(ctx context.Context, all []string) bool {
+	script := "import importlib.util, sys; sys.exit(importlib.util.find_spec('sklearn') is None)"
+	if d.plain {
+		script = "pass"
+	}
+	for _, python := range all {
+		if exec.CommandContext(ctx, python, "-c", script).Run() == nil {
+			d.python = python
+			return true
+		}
+	}
+	return false
+}
+
+// table writes the table, and the digits that are not in it.
 func (d *demo) table(ctx context.Context) (string, error) {
-	const pod = "digits-table"
-	gone := func(ctx context.Context) error {
-		_, err := d.Kubectl(ctx, "-n", namespace, "delete", "pod", pod, "--ignore-not-found", "--now")
-		return err
-	}
-	if err := gone(ctx); err != nil {
-		return "", err
-	}
-	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
-	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+digitsImage, "--image-pull-policy=Always",
-		"--restart=Never", "--command", "--", "sleep", "600"); err != nil {
-		return "", err
-	}
-	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod,
-		"--timeout=90s"); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, d.Diagnose(ctx))
-	}
-	exec := func(args ...string) ([]byte, error) {
-		return d.Run(ctx, nil, "kubectl", append([]string{"-n", namespace, "exec", pod, "--"}, args...)...)
-	}
-	if _, err := exec("python3", "-m", "digits.data", "--table", "/tmp/digits.csv", "--held-out",
-		"/tmp/held-out.json"); err != nil {
-		return "", err
+	table, heldOut := filepath.Join(d.dir, "digits.csv"), filepath.Join(d.dir, "held-out.json")
+	c := exec.CommandContext(ctx, d.python, "-m", "digits.data", "--table", table, "--held-out", heldOut)
+	c.Dir = d.example
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	var err error
-	if d.csv, err = exec("cat", "/tmp/digits.csv"); err != nil {
+	if d.csv, err = os.ReadFile(table); err != nil {
 		return "", err
 	}
-	held, err := exec("cat", "/tmp/held-out.json")
+	b, err := os.ReadFile(heldOut)
 	if err != nil {
 		return "", err
 	}
-	if err := json.Unmarshal(held, &d.heldOut); err != nil {
-		return "", fmt.Errorf("reading the held-out digits: %w", err)
+	if d.heldOut, err = digits.ReadHeldOut(b); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("%d KiB ", len(d.csv)>>10), nil
 }
 
+func (d *demo) serve(ctx context.Context) (string, error) {
+	args := []string{"--dir", d.example, "--state", filepath.Join(d.dir, "state"), "--python", d.python}
+	for _, m := range d.manifests() {
+		args = append(args, "-f", m)
+	}
+	var err error
+	d.module, err = dev.Start(ctx, dev.Options{Program: d.program, Args: args, User: "ann", Password: "change-me"})
+	if err != nil {
+		return "", err
+	}
+	return d.module.URL + " ", nil
+}
+
+// trainTime bounds a run, on a busy machine.
+const trainTime = 5 * time.Minute
+
 // train uploads the table through the file API and watches the run that this starts.
 func (d *demo) train(ctx context.Context) (string, error) {
-	before, err := d.Runs(ctx)
-	if err != nil {
-		return "", err
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, trainTime, fmt.Errorf("the run has not ended within %s", trainTime))
+	defer cancel()
 	start := time.Now()
-	if err := d.Upload(ctx, user, password, "userdata/incoming/digits.csv", d.csv); err != nil {
+	if err := d.module.Upload(ctx, "userdata/incoming/digits.csv", d.csv); err != nil {
 		return "", err
 	}
-	fmt.Printf("   %5.1f s  uploaded\n", time.Since(start).Seconds())
-	var name string
-	err = live.Await(ctx, time.Minute, "waiting for the run that the upload starts", func(ctx context.Context) error {
-		now, err := d.Runs(ctx)
-		if err != nil {
-			return err
-		}
-		for _, r := range now {
-			if !slices.ContainsFunc(before, func(b runtimev1.PipelineRun) bool { return b.Name == r.Name }) {
-				name = r.Name
-				return nil
+	d.say("   %5.1f s  uploaded\n", time.Since(start).Seconds())
+	var id string
+	err := d.module.Await(ctx, func(h dev.Happening) (bool, error) {
+		state := h.Names["state"]
+		switch h.Kind {
+		case "stage":
+			d.say("   %5.1f s  %-14s %s\n", time.Since(start).Seconds(), h.Names["stage"], state)
+		case "run":
+			id = h.Names["run"]
+			d.say("   %5.1f s  run %s %s\n", time.Since(start).Seconds(), id, state)
+			if h.Failed {
+				return false, fmt.Errorf("the run has failed: %s", h.Text)
 			}
 		}
-		return fmt.Errorf("there are %d runs, none of them new", len(now))
+		return h.Kind == "run" && state == "Succeeded", nil
 	})
 	if err != nil {
 		return "", err
 	}
-	fmt.Printf("   %5.1f s  run %s\n", time.Since(start).Seconds(), name)
-	run, err := d.AwaitRun(ctx, name, 5*time.Minute, func(st runtimev1.StageStatus) {
-		fmt.Printf("   %5.1f s  %-10s %s %s\n", time.Since(start).Seconds(), st.Name, st.State, st.Message)
-	})
+	run, err := d.module.Run(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if run.Status.State != runtimev1.Succeeded {
-		return "", fmt.Errorf("run %s is %s: %s\n%s", name, run.Status.State, run.Status.Message, d.Diagnose(ctx))
-	}
-	report, err := d.Download(ctx, user, password, run.Status.Outputs["report"]+"report.json")
+	b, err := d.module.Download(ctx, run.Outputs["report"]+"report.json")
 	if err != nil {
 		return "", fmt.Errorf("reading the report: %w", err)
 	}
-	if err := json.Unmarshal(report, &d.report); err != nil {
+	var report struct {
+		Accuracy map[string]float64 `json:"accuracy"`
+		Best     string             `json:"best"`
+	}
+	if err := json.Unmarshal(b, &report); err != nil {
 		return "", fmt.Errorf("reading the report: %w", err)
 	}
-	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"],
-		d.report.Best), nil
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(report.Accuracy)) {
+		all = append(all, fmt.Sprintf("%s %.3f", name, report.Accuracy[name]))
+	}
+	return strings.Join(all, ", ") + ": " + report.Best + " is the model ", nil
 }
 
-func (d *demo) sleep(ctx context.Context) (string, error) {
-	if err := d.AwaitZero(ctx, 2*time.Minute, "digits", "gateway"); err != nil {
-		return "", err
-	}
-	return "0 pods ", d.AwaitGone(ctx, 2*time.Minute)
+func (d *demo) predict(ctx context.Context, images ...[]float64) (*dev.Answer, []int, error) {
+	var read []int
+	a, err := d.module.Predict(ctx, "digits", &read, dev.Input{Name: "image", Datatype: "FP32",
+		Shape: []int{len(images), 8, 8}, Data: slices.Concat(images...)})
+	return a, read, err
 }
 
-func (d *demo) predict(ctx context.Context, images ...[]float64) (*live.Answer, []int, error) {
-	data, err := json.Marshal(slices.Concat(images...))
-	if err != nil {
-		return nil, nil, err
-	}
-	shape := json.RawMessage(fmt.Sprintf("[%d,8,8]", len(images)))
-	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape,
-		Data: data})
-	if err != nil {
-		return nil, nil, err
-	}
-	if a.Status != http.StatusOK {
-		return a, nil, fmt.Errorf("predict answered %d: %s\n%s", a.Status, a.Body, d.Diagnose(ctx))
-	}
-	var digits []int
-	return a, digits, a.Output("digit", &digits)
-}
-
-func (d *demo) fromZero(ctx context.Context) (string, error) {
-	a, digits, err := d.predict(ctx, d.heldOut.Images[0])
+func (d *demo) first(ctx context.Context) (string, error) {
+	image, digit := d.heldOut.Images[0], d.heldOut.Digits[0]
+	a, read, err := d.predict(ctx, image)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", picture(d.heldOut.Images[0]), digits,
-		d.heldOut.Digits[0], a.Took.Seconds()), nil
+	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", digits.Drawn(image), read, digit,
+		a.Took.Seconds()), nil
 }
 
 func (d *demo) warm(ctx context.Context) (string, error) {
-	a, digits, err := d.predict(ctx, d.heldOut.Images[1])
+	a, read, err := d.predict(ctx, d.heldOut.Images[1])
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", digits, d.heldOut.Digits[1],
+	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", read, d.heldOut.Digits[1],
 		float64(a.Took.Microseconds())/1000), nil
 }
 
 func (d *demo) accuracy(ctx context.Context) (string, error) {
-	_, digits, err := d.predict(ctx, d.heldOut.Images...)
+	_, read, err := d.predict(ctx, d.heldOut.Images...)
 	if err != nil {
 		return "", err
 	}
-	if len(digits) != len(d.heldOut.Digits) {
-		return "", fmt.Errorf("%d answers to %d digits", len(digits), len(d.heldOut.Digits))
+	right, err := d.heldOut.Right(read)
+	if err != nil {
+		return "", err
 	}
-	right := 0
-	for i, digit := range digits {
-		if digit == d.heldOut.Digits[i] {
-			right++
-		}
-	}
-	if right < 95 {
-		return "", fmt.Errorf("only %d of %d are right: this is not the model that was trained", right, len(digits))
-	}
-	return fmt.Sprintf("%d of %d are right ", right, len(digits)), nil
+	return fmt.Sprintf("%d of %d are right ", right, len(read)), nil
 }
 
-// file sends digits as a picture: the caller puts it into the users' box, and the function gets its
-// path.
-func (d *demo) file(ctx context.Context) (string, error) {
+// picture sends digits as a picture: the caller puts it into the users' box, and the function gets
+// its path.
+func (d *demo) picture(ctx context.Context) (string, error) {
 	const n, path = 10, "userdata/pictures/ten.png"
-	b, err := inOnePicture(d.heldOut.Images[:n])
+	b, err := digits.InOnePicture(d.heldOut.Images[:n])
 	if err != nil {
 		return "", err
 	}
-	if err := d.Upload(ctx, user, password, path, b); err != nil {
+	if err := d.module.Upload(ctx, path, b); err != nil {
 		return "", err
 	}
-	data, err := json.Marshal(path)
-	if err != nil {
-		return "", err
-	}
-	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FILE", Data: data})
-	if err != nil {
-		return "", err
-	}
-	var digits []int
-	if err := a.Output("digit", &digits); err != nil {
+	var read []int
+	if _, err := d.module.Predict(ctx, "digits", &read, dev.Input{Name: "image", Datatype: "FILE",
+		Data: path}); err != nil {
 		return "", err
 	}
 	_, want, err := d.predict(ctx, d.heldOut.Images[:n]...)
 	if err != nil {
 		return "", err
 	}
-	if !slices.Equal(digits, want) {
-		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", digits, want)
+	if !slices.Equal(read, want) {
+		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", read, want)
 	}
-	return fmt.Sprintf("read as %v ", digits), nil
+	return fmt.Sprintf("read as %v ", read), nil
 }
 
 func (d *demo) refused(ctx context.Context) (string, error) {
-	a, err := d.Predict(ctx, "digits", user, "wrong")
+	a, err := d.module.Call(ctx, dev.Request{Method: http.MethodPost, Path: "/digits/predict", User: "ann",
+		Password: "wrong", Body: map[string]any{"inputs": []any{}}})
 	if err != nil {
 		return "", err
 	}
@@ -285,44 +338,8 @@ func (d *demo) refused(ctx context.Context) (string, error) {
 	return "401 ", nil
 }
 
-func (d *demo) look(ctx context.Context) error {
-	host, err := d.Host(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Printf(`
-== look further
-   eval "$(bin/cluster env)"
-   kubectl -n %[1]s get databoxes,ksvc,pods,secrets,configmaps
-   kubectl -n %[1]s get pipelines,pipelineruns,jobs,triggers
-   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/pipelines/runs
-   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/files/userdata/train/
-   kubectl -n %[1]s logs -l serving.knative.dev/service=digits -c server
-   kubectl -n unip-system logs deploy/unip-controller
-   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/openapi.json
-   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/predict -d '{"inputs":[{"name":"image","datatype":"INT32","shape":[1,8,8],"data":%[6]s}]}'
-   kubectl delete namespace %[1]s      # the end of the module, its bucket included on the local cluster
-`, namespace, user, password, host, d.Ingress, compact(d.heldOut.Images[2]))
-	return nil
-}
-
-func compact(image []float64) string {
-	b, _ := json.Marshal(image) // numbers always encode
-	return string(b)
-}
-
-// picture draws an image of 8 x 8 in characters.
-func picture(image []float64) string {
-	out := "\n"
-	for i, v := range image {
-		if i%8 == 0 {
-			out += "   "
-		}
-		out += string([]rune(" ░░▒▒▓▓█")[min(7, int(v)/2)])
-		out += string([]rune(" ░░▒▒▓▓█")[min(7, int(v)/2)])
-		if i%8 == 7 {
-			out += "\n"
-		}
-	}
-	return out + "   "
+func (d *demo) end(context.Context) (string, error) {
+	m := d.module
+	d.module = nil
+	return "", m.Stop()
 }

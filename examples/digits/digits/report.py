@@ -29,28 +29,43 @@ def heat_map(matrix):
     return [[v for v in row for _ in range(CELL)] for row in shades for _ in range(CELL)]
 
 
-def stage():
-    metrics = {}
-    for kind in ("forest", "svm"):
-        with open(os.path.join(path(kind), "metrics.json")) as f:
-            metrics[kind] = json.load(f)["accuracy"]
-    best = max(sorted(metrics), key=metrics.get)
+def better(metrics):
+    """Returns the name of the classifier with the best accuracy."""
+    return max(sorted(metrics), key=metrics.get)
 
-    import joblib
-    import numpy
 
-    split = numpy.load(os.path.join(path("prepared"), "split.npz"))
-    predicted = joblib.load(os.path.join(path(best), "model.joblib")).predict(split["test_images"])
+def confusion(digits, said):
+    """Returns how often each digit, by line, was read as which."""
     matrix = [[0] * 10 for _ in range(10)]
-    for is_, said in zip(split["test_digits"], predicted):
-        matrix[int(is_)][int(said)] += 1
+    for is_, read in zip(digits, said):
+        matrix[int(is_)][int(read)] += 1
+    return matrix
 
-    shutil.copyfile(os.path.join(path(best), "model.joblib"), os.path.join(path("model"), MODEL))
+
+def write(metrics, matrix):
+    """Writes the report."""
+    best = better(metrics)
     with open(os.path.join(path("report"), "report.json"), "w") as f:
         json.dump({"accuracy": metrics, "best": best, "confusion_matrix": matrix}, f, indent=2)
     with open(os.path.join(path("report"), "confusion.png"), "wb") as f:
         f.write(png(heat_map(matrix)))
     print("%s is better: %s" % (best, metrics), file=sys.stderr)
+
+
+def stage():
+    metrics = {}
+    for kind in ("forest", "svm"):
+        with open(os.path.join(path(kind), "metrics.json")) as f:
+            metrics[kind] = json.load(f)["accuracy"]
+    best = better(metrics)
+
+    import joblib
+    import numpy
+
+    split = numpy.load(os.path.join(path("prepared"), "split.npz"))
+    said = joblib.load(os.path.join(path(best), "model.joblib")).predict(split["test_images"])
+    shutil.copyfile(os.path.join(path(best), "model.joblib"), os.path.join(path("model"), MODEL))
+    write(metrics, confusion(split["test_digits"], said))
 
 
 if __name__ == "__main__":

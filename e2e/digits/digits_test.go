@@ -1,4 +1,4 @@
-package main
+package digits
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func TestPicturesAreTheirNumbers(t *testing.T) {
 			images[i] = append(images[i], float64(r.IntN(black+1)))
 		}
 	}
-	grey, err := inOnePicture(images)
+	grey, err := InOnePicture(images)
 	if err != nil {
 		t.Fatal(err)
 	}

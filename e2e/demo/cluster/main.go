@@ -1,0 +1,302 @@
+// Command cluster is what `make demo-cluster` shows: the module examples/digits goes live on the
+// cluster, an uploaded table starts the pipeline that trains a model, and predict is called from
+// zero through the gateway with digits that the model has never seen. It may run again and again.
+// When a step fails it says which and why, and exits with 1.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/unip-knative/unip/e2e/digits"
+	"github.com/unip-knative/unip/e2e/live"
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+)
+
+const (
+	namespace      = "pu-ann-pa-digits"
+	user, password = "ann", "change-me"
+	digitsImage    = "registry.localhost:5000/examples/digits:v1"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// demo carries what one step leaves for the next.
+type demo struct {
+	*live.Module
+	heldOut digits.HeldOut
+	csv     []byte
+	report  struct {
+		Accuracy map[string]float64 `json:"accuracy"`
+		Best     string             `json:"best"`
+	}
+}
+
+func run(ctx context.Context) error {
+	cluster, err := live.Connect()
+	if err != nil {
+		return err
+	}
+	d := &demo{Module: cluster.Module(namespace)}
+	for _, s := range []struct {
+		title string
+		do    func(context.Context) (string, error)
+	}{
+		{"translate examples/digits/manifests and apply the result with ko", d.apply},
+		{"wait until the module is ready", d.ready},
+		{"write a table of labelled digits", d.table},
+		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better one becomes the model", d.train},
+		{"wait until nothing of the module runs", d.sleep},
+		{"call predict from zero: the gateway and the model wake up", d.fromZero},
+		{"call it again, warm", d.warm},
+		{"send 100 digits that were not in the training data", d.accuracy},
+		{"put a picture of ten digits into the box, and send its name", d.file},
+		{"a wrong password", d.refused},
+		{"wait until nothing runs again", d.sleep},
+	} {
+		fmt.Printf("\n== %s\n", s.title)
+		start := time.Now()
+		said, err := s.do(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		fmt.Printf("   %s(%.1f s)\n", said, time.Since(start).Seconds())
+	}
+	return d.look(ctx)
+}
+
+func (d *demo) apply(ctx context.Context) (string, error) {
+	return "", d.Apply(ctx, "examples/digits/manifests")
+}
+
+func (d *demo) ready(ctx context.Context) (string, error) {
+	return "", d.AwaitReady(ctx, 3*time.Minute)
+}
+
+// table writes the table in a pod of the module's image, which has scikit-learn's digits, and takes
+// it out with those that are not in it.
+func (d *demo) table(ctx context.Context) (string, error) {
+	const pod = "digits-table"
+	gone := func(ctx context.Context) error {
+		_, err := d.Kubectl(ctx, "-n", namespace, "delete", "pod", pod, "--ignore-not-found", "--now")
+		return err
+	}
+	if err := gone(ctx); err != nil {
+		return "", err
+	}
+	defer func() { _ = gone(context.WithoutCancel(ctx)) }()
+	if _, err := d.Kubectl(ctx, "-n", namespace, "run", pod, "--image="+digitsImage, "--image-pull-policy=Always",
+		"--restart=Never", "--command", "--", "sleep", "600"); err != nil {
+		return "", err
+	}
+	if _, err := d.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "pod/"+pod,
+		"--timeout=90s"); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, d.Diagnose(ctx))
+	}
+	exec := func(args ...string) ([]byte, error) {
+		return d.Run(ctx, nil, "kubectl", append([]string{"-n", namespace, "exec", pod, "--"}, args...)...)
+	}
+	if _, err := exec("python3", "-m", "digits.data", "--table", "/tmp/digits.csv", "--held-out",
+		"/tmp/held-out.json"); err != nil {
+		return "", err
+	}
+	var err error
+	if d.csv, err = exec("cat", "/tmp/digits.csv"); err != nil {
+		return "", err
+	}
+	held, err := exec("cat", "/tmp/held-out.json")
+	if err != nil {
+		return "", err
+	}
+	if d.heldOut, err = digits.ReadHeldOut(held); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d KiB ", len(d.csv)>>10), nil
+}
+
+// train uploads the table through the file API and watches the run that this starts.
+func (d *demo) train(ctx context.Context) (string, error) {
+	before, err := d.Runs(ctx)
+	if err != nil {
+		return "", err
+	}
+	start := time.Now()
+	if err := d.Upload(ctx, user, password, "userdata/incoming/digits.csv", d.csv); err != nil {
+		return "", err
+	}
+	fmt.Printf("   %5.1f s  uploaded\n", time.Since(start).Seconds())
+	var name string
+	err = live.Await(ctx, time.Minute, "waiting for the run that the upload starts", func(ctx context.Context) error {
+		now, err := d.Runs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range now {
+			if !slices.ContainsFunc(before, func(b runtimev1.PipelineRun) bool { return b.Name == r.Name }) {
+				name = r.Name
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d runs, none of them new", len(now))
+	})
+	if err != nil {
+		return "", err
+	}
+	fmt.Printf("   %5.1f s  run %s\n", time.Since(start).Seconds(), name)
+	run, err := d.AwaitRun(ctx, name, 5*time.Minute, func(st runtimev1.StageStatus) {
+		fmt.Printf("   %5.1f s  %-10s %s %s\n", time.Since(start).Seconds(), st.Name, st.State, st.Message)
+	})
+	if err != nil {
+		return "", err
+	}
+	if run.Status.State != runtimev1.Succeeded {
+		return "", fmt.Errorf("run %s is %s: %s\n%s", name, run.Status.State, run.Status.Message, d.Diagnose(ctx))
+	}
+	report, err := d.Download(ctx, user, password, run.Status.Outputs["report"]+"report.json")
+	if err != nil {
+		return "", fmt.Errorf("reading the report: %w", err)
+	}
+	if err := json.Unmarshal(report, &d.report); err != nil {
+		return "", fmt.Errorf("reading the report: %w", err)
+	}
+	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"],
+		d.report.Best), nil
+}
+
+func (d *demo) sleep(ctx context.Context) (string, error) {
+	if err := d.AwaitZero(ctx, 2*time.Minute, "digits", "gateway"); err != nil {
+		return "", err
+	}
+	return "0 pods ", d.AwaitGone(ctx, 2*time.Minute)
+}
+
+func (d *demo) predict(ctx context.Context, images ...[]float64) (*live.Answer, []int, error) {
+	data, err := json.Marshal(slices.Concat(images...))
+	if err != nil {
+		return nil, nil, err
+	}
+	shape := json.RawMessage(fmt.Sprintf("[%d,8,8]", len(images)))
+	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape,
+		Data: data})
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Status != http.StatusOK {
+		return a, nil, fmt.Errorf("predict answered %d: %s\n%s", a.Status, a.Body, d.Diagnose(ctx))
+	}
+	var read []int
+	return a, read, a.Output("digit", &read)
+}
+
+func (d *demo) fromZero(ctx context.Context) (string, error) {
+	a, read, err := d.predict(ctx, d.heldOut.Images[0])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", digits.Drawn(d.heldOut.Images[0]), read,
+		d.heldOut.Digits[0], a.Took.Seconds()), nil
+}
+
+func (d *demo) warm(ctx context.Context) (string, error) {
+	a, read, err := d.predict(ctx, d.heldOut.Images[1])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", read, d.heldOut.Digits[1],
+		float64(a.Took.Microseconds())/1000), nil
+}
+
+func (d *demo) accuracy(ctx context.Context) (string, error) {
+	_, answers, err := d.predict(ctx, d.heldOut.Images...)
+	if err != nil {
+		return "", err
+	}
+	right, err := d.heldOut.Right(answers)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d of %d are right ", right, len(answers)), nil
+}
+
+// file sends digits as a picture: the caller puts it into the users' box, and the function gets its
+// path.
+func (d *demo) file(ctx context.Context) (string, error) {
+	const n, path = 10, "userdata/pictures/ten.png"
+	b, err := digits.InOnePicture(d.heldOut.Images[:n])
+	if err != nil {
+		return "", err
+	}
+	if err := d.Upload(ctx, user, password, path, b); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(path)
+	if err != nil {
+		return "", err
+	}
+	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FILE", Data: data})
+	if err != nil {
+		return "", err
+	}
+	var read []int
+	if err := a.Output("digit", &read); err != nil {
+		return "", err
+	}
+	_, want, err := d.predict(ctx, d.heldOut.Images[:n]...)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Equal(read, want) {
+		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", read, want)
+	}
+	return fmt.Sprintf("read as %v ", read), nil
+}
+
+func (d *demo) refused(ctx context.Context) (string, error) {
+	a, err := d.Predict(ctx, "digits", user, "wrong")
+	if err != nil {
+		return "", err
+	}
+	if a.Status != http.StatusUnauthorized {
+		return "", fmt.Errorf("a wrong password was answered with %d: %s", a.Status, a.Body)
+	}
+	return "401 ", nil
+}
+
+func (d *demo) look(ctx context.Context) error {
+	host, err := d.Host(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf(`
+== look further
+   eval "$(bin/cluster env)"
+   kubectl -n %[1]s get databoxes,ksvc,pods,secrets,configmaps
+   kubectl -n %[1]s get pipelines,pipelineruns,jobs,triggers
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/pipelines/runs
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/files/userdata/train/
+   kubectl -n %[1]s logs -l serving.knative.dev/service=digits -c server
+   kubectl -n unip-system logs deploy/unip-controller
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/openapi.json
+   curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/predict -d '{"inputs":[{"name":"image","datatype":"INT32","shape":[1,8,8],"data":%[6]s}]}'
+   kubectl delete namespace %[1]s      # the end of the module, its bucket included on the local cluster
+`, namespace, user, password, host, d.Ingress, compact(d.heldOut.Images[2]))
+	return nil
+}
+
+func compact(image []float64) string {
+	b, _ := json.Marshal(image) // numbers always encode
+	return string(b)
+}
