@@ -11,7 +11,7 @@ export UNIP_PIPELINE_MODEL="$3/model" UNIP_PIPELINE_REPORT="$3/report"
 stage() {
   name=$1 begin=$(date +%s%N)
   shift
-  "$python" -m "$@"
+  setsid --wait "$python" -m "$@" # in a session of its own, as unip dev has it: Linux shares processors among sessions
   echo "stage $name $(($(date +%s%N) - begin))"
 }
 stage prepare digits.prepare
