@@ -122,6 +122,11 @@ var rules = []struct {
 		never: []string{clients, controllerRuntime, knative, "cmd/unip/...", "cmd/controller/..."},
 	},
 	{
+		why:   "the demo is built from nothing, beside unip-dev: it brings no packages of its own",
+		from:  []string{"e2e/demo", "e2e/dev", "e2e/digits"},
+		never: []string{"k8s.io/...", s3Client, "cmd/...", "functions/...", "translate/..."},
+	},
+	{
 		why:  "what both programs have pulls nothing of a cluster and of storage into either",
 		from: []string{"cmd/internal/..."},
 		never: []string{clients, controllerRuntime, knative, s3Client,
