@@ -32,9 +32,16 @@ func run() int {
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "unip dev"}
 	c.CompletionOptions.DisableDefaultCmd = true // unip has it
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit.Because(exit.UsageWrong, err) })
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP) // a terminal that is closed ends it as Ctrl-C does
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// A line that nobody reads any more is an error of its write, and does not end the process on the
+	// spot. Stages have the signal as usual: it is taken here, not ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := c.ExecuteContext(ctx)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // which is how it ends

@@ -25,6 +25,7 @@ type Options struct {
 	As                 string
 	Engine             string
 	EngineFlags        []string
+	Parallel           int // 0: as many stages as are usual
 	Idle               time.Duration
 	Reload             bool
 	Events             bool
@@ -79,6 +80,8 @@ It ends with Ctrl-C, and everything that it has started ends with it.`,
 	f.StringVar(&o.As, "as", "", "who calls without a password, on this machine only")
 	f.StringVar(&o.Engine, "engine", Engines[0], "what runs stages: process, or their images by podman or docker")
 	f.StringArrayVar(&o.EngineFlags, "engine-flag", nil, "a flag for the engine's run command, as it is; may be repeated")
+	f.IntVar(&o.Parallel, "parallel", 0,
+		"how many stages are at work at once (default: twice as many as processors, at least 4)")
 	f.DurationVar(&o.Idle, "idle", time.Minute, "how long the Python of an MLComponent stays when nobody calls it")
 	f.BoolVar(&o.Reload, "reload", false, "take up the manifests and the functions' code when a file changes")
 	f.BoolVar(&o.Events, "events", false, "show the module's CloudEvents")

@@ -38,6 +38,9 @@ const (
 	sessionDir = "sessions" // of what brings and takes files
 )
 
+// reasonNoRoom is why a stage waits: on the disk, or among those that are at work.
+const reasonNoRoom = "NoRoom"
+
 // facts are what is known of an attempt, kept in its folder.
 type facts struct {
 	Run      string    `json:"run"`
@@ -49,6 +52,8 @@ type facts struct {
 	// Phase and Since: how far it had come.
 	Phase run.Phase `json:"phase"`
 	Since time.Time `json:"since"`
+	// Wait says what it waits for while it has no place.
+	Wait string `json:"wait,omitempty"`
 	// End is set when it has ended.
 	End *run.Attempt `json:"end,omitempty"`
 }
@@ -139,7 +144,7 @@ func (e *Engine) begin(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, x ru
 		}
 	}
 	if err := a.makeFolders(slices.Concat(sessions.Fetch, sessions.Publish)); err != nil {
-		return &run.Answer{Reason: "NoRoom", Message: printable.Line(err.Error()), Again: waitAgain}
+		return &run.Answer{Reason: reasonNoRoom, Message: printable.Line(err.Error()), Again: waitAgain}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -238,6 +243,8 @@ func (a *attempt) seen() run.Attempt {
 	}
 	x.Made, x.Complete = a.facts.Made, a.facts.Complete
 	switch x.Phase {
+	case run.Unplaced:
+		x.Reason, x.Message = reasonNoRoom, a.facts.Wait
 	case run.Fetching:
 		x.Part = run.Fetch
 	case run.Working:
@@ -264,6 +271,11 @@ func (a *attempt) work(fetch *stage.FetchPlan, publish *stage.PublishPlan, c com
 }
 
 func (a *attempt) parts(fetch *stage.FetchPlan, publish *stage.PublishPlan, c command) *run.Attempt {
+	leave, ok := a.findRoom()
+	if !ok {
+		return lost("it was stopped")
+	}
+	defer leave()
 	sessions, data := filepath.Join(a.dir, sessionDir), filepath.Join(a.dir, dataDir)
 	if !publish.Complete {
 		a.enter(run.Fetching)
@@ -286,6 +298,27 @@ func (a *attempt) parts(fetch *stage.FetchPlan, publish *stage.PublishPlan, c co
 		end.ExitCode = 0
 	}
 	return end
+}
+
+// findRoom waits until so few stages are at work that this one may be, too; the first come first.
+func (a *attempt) findRoom() (leave func(), ok bool) {
+	room := a.engine.room
+	leave = func() { <-room }
+	select {
+	case room <- struct{}{}:
+		return leave, true
+	default:
+	}
+	a.turn(func(f *facts) {
+		f.Phase, f.Since = run.Unplaced, time.Now()
+		f.Wait = fmt.Sprintf("%d stages are at work here", cap(room))
+	})
+	select {
+	case room <- struct{}{}:
+		return leave, true
+	case <-a.ctx.Done():
+		return nil, false
+	}
 }
 
 // transfer brings or takes files; what panics there fails alone.

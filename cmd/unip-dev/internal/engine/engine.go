@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,8 @@ type Options struct {
 	// stages are processes. ContainerFlags are for its run command as they are.
 	Containers     string
 	ContainerFlags []string
+	// Parallel is how many stages are at work at once; the others wait, as for a node. 0 is the usual.
+	Parallel int
 	// Session opens S3, for the engine and for what brings and takes the files of stages.
 	Session databox.Session
 	// Times are the installation's for runs; zero ones are the usual.
@@ -88,6 +91,8 @@ type Engine struct {
 	store     *store
 	s3        *minio.Client
 	pipelines atomic.Pointer[pipelines]
+	schedules *schedules
+	room      chan struct{} // as many as there may be at work
 
 	// admitting is held from the look at who is under way to the write of who begins.
 	admitting sync.Mutex
@@ -134,10 +139,17 @@ func Open(o Options) (*Engine, error) {
 	e := &Engine{Options: o, namespace: o.Module.Namespace, bucket: databox.RunBucketName(o.Module.Namespace),
 		runners: map[string]*runner{}, attempts: map[string]*attempt{}, elsewhere: map[string]bool{}}
 	e.Use(o.Module)
+	if o.Parallel <= 0 {
+		o.Parallel = UsualParallel()
+	}
+	e.room = make(chan struct{}, o.Parallel)
 	if e.s3, err = s3.NewClient(o.Session, s3.Static(o.Session)); err != nil {
 		return nil, err
 	}
 	if e.store, err = openStore(filepath.Join(o.Dir, "runs")); err != nil {
+		return nil, err
+	}
+	if e.schedules, err = openSchedules(e); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(e.endLeftovers(), e.endContainers()); err != nil {
@@ -145,6 +157,10 @@ func Open(o Options) (*Engine, error) {
 	}
 	return e, e.findAttempts()
 }
+
+// UsualParallel is how many stages are at work at once: what a machine carries whose processors they
+// share. A thousand files that come at once do not become a thousand processes.
+func UsualParallel() int { return max(4, 2*runtime.NumCPU()) }
 
 // Use takes another module of the same namespace, for what begins from now on.
 func (e *Engine) Use(m *module.Module) { e.pipelines.Store(pipelinesOf(m)) }
@@ -174,24 +190,19 @@ func (e *Engine) Serve(ctx context.Context) error {
 			e.wake(r.Name)
 		}
 	})
-	schedules := make(chan error, 1)
-	go func() { schedules <- e.followSchedules(work) }()
+	e.all.Go(func() { e.followSchedules(work) })
 	clean := time.NewTicker(cleanEvery)
 	defer clean.Stop()
-	for done := false; !done; {
+	for ctx.Err() == nil {
 		e.clean()
 		select {
 		case <-clean.C:
-		case err = <-schedules:
-			done = true
 		case <-ctx.Done():
-			done, err = true, <-schedules
 		}
 	}
-	stop()
 	e.endAttempts()
 	e.all.Wait()
-	return errors.Join(err, endGuard())
+	return endGuard()
 }
 
 // over reports a run of which nothing is left to do.

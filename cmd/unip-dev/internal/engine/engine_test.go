@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	if p.Obeys {
+		go obey(e, p.Dir)
+	}
 	panic(e.Serve(context.Background()))
 }
 
@@ -66,6 +69,7 @@ type program struct {
 	Module    *module.Module
 	Dir, Code string
 	Session   databox.Session
+	Obeys     bool // what it is told at its address
 }
 
 // server is the storage of all tests, each of which has a module of its own.
@@ -443,6 +447,13 @@ func TestLogsAndCancel(t *testing.T) {
 	if st := stageOf(r, "fit"); r.Status.State != runtimev1.Cancelled || st.State != runtimev1.Cancelled {
 		t.Errorf("%s %s", r.Status.State, st.State)
 	}
+	// Nothing can commit for it any more, not even a request that is still on its way.
+	commit := stage.CommitKey(r.Name, "fit")
+	none := minio.PutObjectOptions{}
+	none.SetMatchETagExcept("*")
+	if _, err := w.PutObject(t.Context(), w.runs, commit, strings.NewReader("late"), 4, none); err == nil {
+		t.Error("a commit can come after the end")
+	}
 	w.eventually("no process is left", func() bool { return len(w.processes()) == 0 })
 }
 
@@ -459,6 +470,25 @@ func TestRunsWaitForOthers(t *testing.T) {
 	for range 5 {
 		all = append(all, w.begin(e, "train"))
 	}
+	for _, r := range all {
+		if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded { // mkdir fails where two are at work
+			t.Errorf("%s: %s", r.Name, r.Status.Message)
+		}
+	}
+}
+
+// The limit holds for runs that are looked at in the same moment, too: all of them at a start.
+func TestRunsThatBeginAtOnce(t *testing.T) {
+	t.Parallel()
+	p := pipe("train", line("fit: table -> model",
+		fmt.Sprintf(`mkdir %[1]s/busy; sleep 0.02; rmdir %[1]s/busy`, t.TempDir())))
+	p.Spec.MaxParallelRuns = 1
+	w := newWorld(t, p)
+	var all []*runtimev1.PipelineRun
+	for range 12 {
+		all = append(all, w.place("train"))
+	}
+	e, _ := w.open()
 	for _, r := range all {
 		if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded { // mkdir fails where two are at work
 			t.Errorf("%s: %s", r.Name, r.Status.Message)
@@ -491,7 +521,12 @@ func (w *world) way(passes func(*http.Request) bool) (endpoint string) {
 // program is the test's own binary with the world's engine.
 func (w *world) program(o Options) *exec.Cmd {
 	w.Helper()
-	text, err := json.Marshal(program{o.Module, o.Dir, o.Code, o.Session})
+	return w.run(program{Module: o.Module, Dir: o.Dir, Code: o.Code, Session: o.Session})
+}
+
+func (w *world) run(p program) *exec.Cmd {
+	w.Helper()
+	text, err := json.Marshal(p)
 	w.must(err)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asEngine+"="+string(text))
@@ -787,5 +822,245 @@ func TestALongLogIsCut(t *testing.T) {
 	b := make([]byte, 8)
 	if _, err := io.ReadFull(log, b); err != nil || string(b) != "0123456\n" {
 		t.Errorf("%q %v", b, err)
+	}
+}
+
+// However many runs come at once, so many stages are at work as may be; the others say that they wait.
+func TestStagesWaitForRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorld(t, pipe("train", line("fit: table -> model", fmt.Sprintf(
+		`touch %[1]s/$$; ls %[1]s | wc -l >> "$UNIP_PIPELINE_MODEL/busy"; until [ -e %[1]s.go ]; do sleep 0.02; done; rm %[1]s/$$`, dir))))
+	w.options.Parallel = 2
+	e, _ := w.open()
+	var all []*runtimev1.PipelineRun
+	for range 5 {
+		all = append(all, w.begin(e, "train"))
+	}
+	waits := func(r *runtimev1.PipelineRun) bool {
+		st := stageOf(r, "fit")
+		return st.Reason == reasonNoRoom && strings.Contains(st.Message, "2 stages are at work here")
+	}
+	w.eventually("three wait", func() bool {
+		n := 0
+		for _, r := range all {
+			now, err := e.Run(t.Context(), r.Name)
+			w.must(err)
+			if waits(now) {
+				n++
+			}
+		}
+		return n == 3
+	})
+	cancelled := all[slices.IndexFunc(all, func(r *runtimev1.PipelineRun) bool {
+		now, err := e.Run(t.Context(), r.Name)
+		w.must(err)
+		return waits(now)
+	})]
+	w.must(e.Cancel(t.Context(), cancelled))
+	w.until(e, cancelled, over)
+	w.must(os.WriteFile(dir+".go", nil, 0o600))
+	for _, r := range all {
+		if r = w.until(e, r, over); r.Name == cancelled.Name {
+			continue
+		}
+		if st := stageOf(r, "fit"); r.Status.State != runtimev1.Succeeded || st.Reason != "" || st.Attempt != 1 {
+			t.Errorf("%s %s: %+v", r.Status.State, r.Status.Message, st)
+		}
+		if busy := strings.TrimSpace(w.get(w.bucket, key("train/"+r.Name+"/model/busy"))); busy > "2" {
+			t.Errorf("%s stages were at work at once", busy)
+		}
+	}
+}
+
+// What makes processes faster than they are found, without end and away from its session, is ended with
+// its stage.
+func TestProcessesThatMakeProcesses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe("train", line("fit: table -> model", `
+		echo 'sleep 0.01; setsid sh more &' > more
+		for i in 1 2 3 4 5; do sh more; done; touch "$UNIP_PIPELINE_MODEL/m"`)))
+	e, _ := w.open()
+	r := w.until(e, w.begin(e, "train"), over)
+	if r.Status.State != runtimev1.Succeeded {
+		t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+	}
+	if left := w.processes(); len(left) > 0 {
+		t.Errorf("%d processes are left", len(left))
+	}
+}
+
+// A guard that is killed is followed by another one: a kill of unip dev leaves no process then either.
+func TestAKilledGuard(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorld(t, pipe("train", line("fit: table -> model",
+		fmt.Sprintf(`setsid sleep 1000 & echo $! > %s/pid; wait`, dir))))
+	w.place("train")
+	cmd := w.program(w.options)
+	guards := func() []int { return childrenNamed(t, cmd.Process.Pid, guardName) }
+	w.eventually("the stage begins", func() bool {
+		info, err := os.Stat(filepath.Join(dir, "pid"))
+		return err == nil && info.Size() > 0
+	})
+	first := guards()
+	if len(first) != 1 {
+		t.Fatalf("guards: %v", first)
+	}
+	w.must(syscall.Kill(first[0], syscall.SIGKILL))
+	w.eventually("another guard", func() bool { g := guards(); return len(g) == 1 && g[0] != first[0] })
+	w.must(cmd.Process.Kill())
+	_ = cmd.Wait()
+	w.eventually("no process is left", func() bool { return len(w.processes()) == 0 })
+}
+
+// childrenNamed are the processes that a process has made, by their first argument.
+func childrenNamed(t *testing.T, parent int, name string) []int {
+	t.Helper()
+	out, err := exec.Command("ps", "-eo", "pid=,ppid=,args=").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for l := range strings.Lines(string(out)) {
+		f := strings.Fields(l)
+		if len(f) > 2 && f[1] == strconv.Itoa(parent) && f[2] == name {
+			pid, err := strconv.Atoi(f[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// What is kept and cannot be read is named at the start, and nothing begins without it.
+func TestWhatIsKeptIsDamaged(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"schedules.json": "null", "runs/train-1.json": "{}", "runs/train-2.json": "half",
+	} {
+		w := newWorld(t)
+		file := filepath.Join(w.options.Dir, name)
+		w.must(os.MkdirAll(filepath.Dir(file), 0o700))
+		w.must(os.WriteFile(file, []byte(text), 0o600))
+		if _, err := Open(w.options); err == nil || !strings.Contains(err.Error(), name) ||
+			!strings.HasSuffix(err.Error(), ": remove it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A commit that comes after the look at which the next attempt was decided is seen before that is made.
+func TestALateCommit(t *testing.T) {
+	t.Parallel()
+	count := filepath.Join(t.TempDir(), "count")
+	w := newWorld(t, pipe("train", line("fit: table -> model", fmt.Sprintf(
+		`echo x >> %s; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_MODEL/m"`, count))))
+	r := w.place("train")
+	commit := stage.CommitKey(r.Name, "fit")
+	committed := func() bool {
+		_, err := w.StatObject(t.Context(), w.runs, commit, minio.StatObjectOptions{})
+		return err == nil
+	}
+	o := w.options
+	o.Session.Endpoint = w.way(func(r *http.Request) bool {
+		return r.Method != http.MethodPut || !strings.HasPrefix(r.URL.Path, "/"+w.bucket+"/")
+	})
+	cmd := w.program(o)
+	w.eventually("the commit", committed)
+	w.must(cmd.Process.Kill())
+	_ = cmd.Wait()
+	content := w.get(w.runs, commit)
+	w.must(w.RemoveObject(t.Context(), w.runs, commit, minio.RemoveObjectOptions{}))
+	decided := func() bool { // and written, before the next attempt is made
+		var now runtimev1.PipelineRun
+		b, err := os.ReadFile(filepath.Join(w.options.Dir, "runs", r.Name+runFile))
+		err = errors.Join(err, json.Unmarshal(b, &now))
+		st := stageOf(&now, "fit")
+		return err == nil && st.Attempt == 2 && st.State == runtimev1.Running
+	}
+	var came atomic.Bool
+	w.options.Session.Endpoint = w.way(func(r *http.Request) bool {
+		if r.URL.Path == "/"+w.runs+"/"+commit && decided() && came.CompareAndSwap(false, true) {
+			_, err := w.PutObject(t.Context(), w.runs, commit, strings.NewReader(content), int64(len(content)),
+				minio.PutObjectOptions{})
+			return err == nil
+		}
+		return true
+	})
+	e, _ := w.open()
+	if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded {
+		t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+	}
+	if b, _ := os.ReadFile(count); string(b) != "x\n" || !came.Load() {
+		t.Errorf("the stage ran again: %q, or nobody has looked: %t", b, came.Load())
+	}
+}
+
+// A start that cannot be kept is not taken for made: it is made when that can be.
+func TestAStartThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	p := pipe("train", line("fit: table -> model", `cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_MODEL/m"`))
+	p.Spec.OnUpload = []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Input: "table"}}
+	w := newWorld(t, p)
+	e, _ := w.open()
+	runs := filepath.Join(w.options.Dir, "runs")
+	w.must(os.Rename(runs, runs+"2"))
+	if err := e.Uploaded(t.Context(), w.bucket, key("in/t.csv")); err == nil {
+		t.Error("a start is accepted that is not kept")
+	}
+	w.must(os.Rename(runs+"2", runs))
+	w.must(e.Uploaded(t.Context(), w.bucket, key("in/t.csv")))
+	all, err := e.Runs(t.Context(), "train")
+	w.must(err)
+	if len(all) != 1 {
+		t.Fatalf("%+v", all)
+	}
+	if r := w.until(e, &all[0], done); r.Status.State != runtimev1.Succeeded {
+		t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+	}
+}
+
+// A step that was decided before a run was cancelled does not undo that.
+func TestAStatusOfAnOlderRun(t *testing.T) {
+	t.Parallel()
+	s, err := openStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "train-1"},
+		Spec: runtimev1.PipelineRunSpec{Pipeline: "train"}}
+	if err := errors.Join(s.create(r), s.cancel(r.Name)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.writeStatus(r); !errors.Is(err, errOther) {
+		t.Error(err)
+	}
+	if now, err := s.get(r.Name); err != nil || !now.Spec.Cancel {
+		t.Errorf("%+v %v", now, err)
+	}
+}
+
+// A run whose state cannot be kept, on a full disk say, goes on where it stood when it can.
+func TestAStateThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(t.TempDir(), "gate")
+	w := newWorld(t, pipe("train",
+		line("prepare: table -> prepared", fmt.Sprintf(
+			`until [ -e %s ]; do sleep 0.02; done; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_PREPARED/p"`, gate)),
+		line("fit: prepared -> model", `cp "$UNIP_PIPELINE_PREPARED/p" "$UNIP_PIPELINE_MODEL/m"`)))
+	e, _ := w.open()
+	r := w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "prepare").StartTime != nil })
+	a := e.attempt(stageOf(r, "prepare").Job)
+	runs := filepath.Join(w.options.Dir, "runs")
+	w.must(os.Rename(runs, runs+"2"))
+	w.must(os.WriteFile(gate, nil, 0o600))
+	w.eventually("its process has ended", a.ended)
+	w.must(os.Rename(runs+"2", runs))
+	r = w.until(e, r, over)
+	if r.Status.State != runtimev1.Succeeded || stageOf(r, "prepare").Attempt != 1 || stageOf(r, "fit").Attempt != 1 {
+		t.Errorf("%s %s: %+v", r.Status.State, r.Status.Message, r.Status.Stages)
 	}
 }

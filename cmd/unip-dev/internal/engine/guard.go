@@ -24,56 +24,88 @@ func Guard() {
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_, err := io.Copy(io.Discard, os.Stdin) // which ends with the engine
-	if err = errors.Join(err, endMarked(os.Args[1], func(int) {})); err != nil {
+	if !endMarked(begins(os.Args[1]), func(int) {}) || err != nil {
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// startGuard starts the guard; it ends after end was called, or when this process dies.
+// guardAgain is the pause before another guard takes the place of one that was killed.
+const guardAgain = time.Second
+
+// startGuard starts the guard; it ends after end was called, or when this process dies. Another one
+// follows one that somebody has killed.
 func (e *Engine) startGuard() (end func() error, err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("the guard of processes: %w", err)
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("the guard of processes: %w", err)
 	}
-	cmd := exec.Cmd{Path: program, Args: []string{guardName, e.marks()}, Stdin: r,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	err = errors.Join(cmd.Start(), r.Close())
+	cmd, err := e.guard(r)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the guard of processes: %w", err), w.Close())
+		return nil, errors.Join(err, r.Close(), w.Close())
 	}
-	return func() error { return errors.Join(w.Close(), cmd.Wait()) }, nil
+	ending, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			err := cmd.Wait()
+			select {
+			case <-ending:
+				ended <- errors.Join(err, r.Close())
+				return
+			case <-time.After(guardAgain):
+			}
+			e.Logger.Warn("the guard of processes has ended, another one starts", "error", err)
+			if cmd, err = e.guard(r); err != nil {
+				e.Logger.Warn("processes of stages may outlive a kill of unip dev", "error", err)
+				<-ending
+				ended <- r.Close()
+				return
+			}
+		}
+	}()
+	return func() error {
+		close(ending)
+		return errors.Join(w.Close(), <-ended)
+	}, nil
+}
+
+// guard is a process that ends with the other end of a pipe.
+func (e *Engine) guard(r *os.File) (*exec.Cmd, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("the guard of processes: %w", err)
+	}
+	cmd := &exec.Cmd{Path: program, Args: []string{guardName, e.marks()}, Stdin: r,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("the guard of processes: %w", err)
+	}
+	return cmd, nil
+}
+
+// Mark is a variable of the environment by which processes that are no stage's are found, and ended
+// when the engine has been killed.
+func (e *Engine) Mark(name string) string { return e.marks() + filepath.FromSlash(name) }
+
+// EndMarked ends the processes of a mark.
+func EndMarked(mark string) {
+	endMarked(func(m string) bool { return m == mark }, func(int) {})
 }
 
 // marks begins the marks of all processes of the engine's folder.
-func (e *Engine) marks() string {
-	return markEnv + "=" + filepath.Join(e.Dir, "attempts") + string(filepath.Separator)
-}
+func (e *Engine) marks() string { return markEnv + "=" + e.Dir + string(filepath.Separator) }
 
 // endLeftovers ends processes that have outlived the engine that made them.
 func (e *Engine) endLeftovers() error {
-	return endMarked(e.marks(), func(pid int) {
+	if !endMarked(begins(e.marks()), func(pid int) {
 		e.Logger.Info("a process that outlived unip dev is ended", "pid", pid)
-	})
+	}) {
+		return errors.New("processes of stages that outlived unip dev cannot be ended")
+	}
+	return nil
 }
 
-// endMarked ends the processes whose mark begins so.
-func endMarked(begin string, tell func(pid int)) error {
-	const tries = 100
-	for range tries {
-		left := marked(func(mark string) bool { return strings.HasPrefix(mark, begin) })
-		if len(left) == 0 {
-			return nil
-		}
-		for _, pid := range left {
-			tell(pid)
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
-		}
-		time.Sleep(stopWithin / tries)
-	}
-	return errors.New("processes of stages that outlived unip dev cannot be ended")
+// begins reports a mark that begins so.
+func begins(with string) func(mark string) bool {
+	return func(mark string) bool { return strings.HasPrefix(mark, with) }
 }

@@ -92,12 +92,28 @@ func (p *process) end() {
 	p.kill()
 }
 
-// kill ends what there still is of it.
+// kill ends what there still is of it. What makes processes faster than they are found is looked for
+// again.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // most often nobody is there any more
-	for _, pid := range marked(func(mark string) bool { return mark == p.mark }) {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+	EndMarked(p.mark)
+}
+
+// endMarked ends the processes of a mark. It says whether none is left.
+func endMarked(is func(mark string) bool, tell func(pid int)) bool {
+	const tries = 100
+	for range tries {
+		left := marked(is)
+		if len(left) == 0 {
+			return true
+		}
+		for _, pid := range left {
+			tell(pid)
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+		time.Sleep(stopWithin / tries)
 	}
+	return false
 }
 
 // memoryEvery is the pause between two looks at the memory of a process.

@@ -38,7 +38,7 @@ func openSchedules(e *Engine) (*schedules, error) {
 	case err != nil:
 		return nil, fmt.Errorf("what was scheduled: %w", err)
 	}
-	if err := json.Unmarshal(b, &s.status); err != nil {
+	if err := json.Unmarshal(b, &s.status); err != nil || s.status == nil {
 		return nil, fmt.Errorf("%s does not say what was scheduled: remove it", s.file)
 	}
 	return s, nil

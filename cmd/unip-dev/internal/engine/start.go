@@ -151,15 +151,11 @@ func (e *Engine) startOf(ctx context.Context, key string) (bool, error) {
 }
 
 // followSchedules starts runs that are due.
-func (e *Engine) followSchedules(ctx context.Context) error {
-	s, err := openSchedules(e)
-	if err != nil {
-		return err
-	}
+func (e *Engine) followSchedules(ctx context.Context) {
 	for {
 		next := time.Now().Add(scheduleEvery)
 		for _, p := range e.pipelines.Load().byName {
-			at, err := s.follow(ctx, p)
+			at, err := e.schedules.follow(ctx, p)
 			if err != nil && ctx.Err() == nil {
 				e.Logger.Warn("a schedule cannot be followed now", "pipeline", p.Name, "error", err)
 				at = time.Now().Add(waitAgain)
@@ -170,7 +166,7 @@ func (e *Engine) followSchedules(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(max(time.Until(next), soon)):
 		}
 	}

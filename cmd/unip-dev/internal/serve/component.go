@@ -14,12 +14,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/unip-knative/unip/cmd/internal/devserver"
+	"github.com/unip-knative/unip/cmd/unip-dev/internal/engine"
 	pod "github.com/unip-knative/unip/eventing/component"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/functions/inference/service"
@@ -71,6 +73,7 @@ type function struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	log     *devserver.Gate
+	mark    string        // of its processes
 	files   string        // folder of its calls' files; "" without
 	ready   chan struct{} // closed when calls can be answered
 	stopped sync.Once
@@ -343,7 +346,8 @@ func (c *component) ended(f *function) error {
 func (c *component) start() (*function, error) {
 	c.n++
 	began := time.Now()
-	f := &function{ready: make(chan struct{}), log: &devserver.Gate{
+	mark := c.served.engine.Mark(path.Join("components", filepath.Base(c.served.own), c.Name, strconv.Itoa(c.n)))
+	f := &function{mark: mark, ready: make(chan struct{}), log: &devserver.Gate{
 		Handler: c.served.out.log("component", map[string]string{"component": c.Name}).Handler()}}
 	log := slog.New(f.log)
 	o, err := c.service(log)
@@ -365,7 +369,8 @@ func (c *component) start() (*function, error) {
 		}
 		args = append(args, "--mounts", strings.Join(paths, ":"))
 	}
-	f.process, err = devserver.StartProcess(c.served.python, args, c.served.dir, c.env, c.output())
+	f.process, err = devserver.StartProcess(c.served.python, args, c.served.dir, append(slices.Clone(c.env), mark),
+		c.output())
 	if err != nil {
 		_ = f.service.Close() // nobody has come to it
 		return nil, fmt.Errorf("starting %s: %w", c.served.python, err)
@@ -503,6 +508,7 @@ func (f *function) stop() {
 	f.stopped.Do(func() {
 		f.log.Close()
 		f.process.Stop()
+		engine.EndMarked(f.mark) // what has left its group
 		f.cancel()
 		_ = f.service.Close() // it ends in any case
 		if f.files != "" {

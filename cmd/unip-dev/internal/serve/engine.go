@@ -23,14 +23,17 @@ import (
 // uploadAgain is the pause before an upload is looked at again that could not be dealt with.
 const uploadAgain = time.Second
 
-// runs is the engine of the module's runs, with what tells it of uploads. end ends all of it.
-func (p *place) runs(m *module.Module, config installation.Config) (e *engine.Engine, end func(), err error) {
+// runs is the engine of the module's runs, with what tells it of uploads. end ends all of it. Without
+// it nothing that was accepted would go on: how it ends by itself comes by failed.
+func (p *place) runs(m *module.Module, config installation.Config, failed chan<- error) (
+	e *engine.Engine, end func(), err error,
+) {
 	tell, endEvents, err := p.events()
 	if err != nil {
 		return nil, nil, err
 	}
 	o := engine.Options{
-		Module: m, Dir: filepath.Join(p.state, "engine"), Code: p.dir, Python: p.python,
+		Module: m, Dir: filepath.Join(p.state, "engine"), Code: p.dir, Python: p.python, Parallel: p.options.Parallel,
 		Session: p.storage.Session(databox.RunBucketName(m.Namespace), ""), Times: config.Runs,
 		Defaults: config.Defaults, Logger: p.out.log("run", nil), Happened: p.happened, Event: tell,
 	}
@@ -42,17 +45,23 @@ func (p *place) runs(m *module.Module, config installation.Config) (e *engine.En
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	served, uploads := make(chan error, 1), make(chan struct{})
-	go func() { served <- e.Serve(ctx) }()
+	served, uploads := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(served)
+		switch err := e.Serve(ctx); {
+		case ctx.Err() == nil:
+			failed <- fmt.Errorf("the engine of runs has ended: %w", err)
+		case err != nil:
+			p.out.log("run", nil).Warn("the engine of runs ends", "error", err)
+		}
+	}()
 	go func() {
 		defer close(uploads)
 		p.uploads(ctx, e)
 	}()
 	return e, func() {
 		cancel()
-		if err := <-served; err != nil && ctx.Err() == nil {
-			p.out.log("run", nil).Error("the engine of runs ends", "error", err)
-		}
+		<-served
 		<-uploads
 		endEvents()
 	}, nil
@@ -62,30 +71,35 @@ func (p *place) runs(m *module.Module, config installation.Config) (e *engine.En
 // follows from it.
 func (p *place) uploads(ctx context.Context, e *engine.Engine) {
 	log := p.out.log("upload", nil)
+	var late []storage.Object // could not be dealt with yet; they hold back no others
+	again := time.NewTicker(uploadAgain)
+	defer again.Stop()
+	look := func(o storage.Object) error {
+		err := e.Uploaded(ctx, o.Bucket, o.Key)
+		if err == nil {
+			err = p.storage.Done(o)
+		}
+		if err != nil {
+			late = append(late, o)
+		}
+		return err
+	}
 	for {
-		var o storage.Object
-		var more bool
 		select {
 		case <-ctx.Done():
 			return
-		case o, more = <-p.storage.Objects():
-		}
-		if !more {
-			return
-		}
-		for {
-			err := e.Uploaded(ctx, o.Bucket, o.Key)
-			if err == nil {
-				err = p.storage.Done(o)
-			}
-			if err == nil || ctx.Err() != nil {
-				break
-			}
-			log.Warn("an upload is looked at again", "key", o.Key, "error", err)
-			select {
-			case <-ctx.Done():
+		case o, more := <-p.storage.Objects():
+			if !more {
 				return
-			case <-time.After(uploadAgain):
+			}
+			if err := look(o); err != nil && ctx.Err() == nil {
+				log.Warn("an upload is looked at again, until that goes well", "key", o.Key, "error", err)
+			}
+		case <-again.C:
+			before := late
+			late = nil
+			for _, o := range before {
+				_ = look(o) // it has been told
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/unip-knative/unip/eventing/printable"
@@ -36,6 +38,7 @@ type printer struct {
 	w      io.Writer
 	json   bool
 	colour bool
+	unread func() // is called when nobody reads any more what is told
 }
 
 // What a terminal is told of colours.
@@ -66,9 +69,7 @@ func (p *printer) tell(h Happening) {
 	} else {
 		line = p.line(h)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fmt.Fprintln(p.w, line) // who does not listen misses it
+	p.text(line + "\n")
 }
 
 // kindWidth is how wide the column of kinds is.
@@ -94,11 +95,13 @@ func (p *printer) line(h Happening) string {
 	return dim + at + plain + " " + colour + kind + plain + " " + text
 }
 
-// text writes a text for people as it is.
+// text writes a text as it is. What cannot be written, on a full disk say, is missed.
 func (p *printer) text(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprint(p.w, s)
+	if _, err := io.WriteString(p.w, s); errors.Is(err, syscall.EPIPE) && p.unread != nil {
+		p.unread()
+	}
 }
 
 // log is a log whose records are told. Those of the usual kind only when they are news, warnings and

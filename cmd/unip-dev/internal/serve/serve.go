@@ -59,13 +59,15 @@ func Run(c *cobra.Command, o *dev.Options) error {
 	slog.SetDefault(p.out.log(kindLog, nil)) // the gateway's
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
+	p.out.unread = cancel
 	end, err := p.open(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer end()
+	failed := make(chan error, 3) // as many as there are that can
 	var endRuns func()
-	if p.engine, endRuns, err = p.runs(m, config); err != nil {
+	if p.engine, endRuns, err = p.runs(m, config, failed); err != nil {
 		return err
 	}
 	s, err := newServed(ctx, p, m, config)
@@ -76,8 +78,12 @@ func Run(c *cobra.Command, o *dev.Options) error {
 	h := &turning{}
 	h.turn(s)
 	server := gateway.NewServer(devserver.OwnHost(h, listener.Addr(), o.Hosts))
-	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		if err := p.storage.Lost(ctx); err != nil {
+			failed <- exit.Because(exit.InputWrong, err)
+		}
+	}()
 	p.tellOpening(s, listener.Addr())
 	s, err = p.attend(ctx, c, s, h, failed)
 	var all sync.WaitGroup
@@ -103,6 +109,9 @@ func check(o *dev.Options) error {
 	}
 	if o.Idle <= 0 {
 		return exit.Errorf(exit.UsageWrong, "--idle: %s is no time to wait; write 1m or the like", o.Idle)
+	}
+	if o.Parallel < 0 {
+		return exit.Errorf(exit.UsageWrong, "--parallel: %d is no number of stages", o.Parallel)
 	}
 	if o.As == "" {
 		return nil
@@ -196,7 +205,7 @@ func (t *turning) turn(s *served) { t.now.Store(s) }
 // ServeHTTP answers one call.
 func (t *turning) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.now.Load().ServeHTTP(w, r) }
 
-// attend waits for the end: of the context, or of the HTTP server. With --reload it takes up what
+// attend waits for the end: of the context, or of what it needs. With --reload it takes up what
 // has changed. It gives the module that is served at the end.
 func (p *place) attend(ctx context.Context, c *cobra.Command, s *served, h *turning, failed <-chan error) (
 	*served, error,

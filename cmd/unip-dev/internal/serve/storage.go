@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/unip-knative/unip/cmd/internal/devserver"
 	"github.com/unip-knative/unip/cmd/unip-dev/internal/storage"
@@ -29,12 +30,16 @@ func (p *place) open(ctx context.Context, m *module.Module) (end func(), err err
 		_ = os.RemoveAll(p.sockets)
 		_ = os.RemoveAll(p.work()) // the next start does it, too
 	}
-	if p.sockets, err = os.MkdirTemp("", "unip-dev-"); err == nil { // a socket's path is short
-		err = os.RemoveAll(p.work()) // of one that was killed
+	p.worker = filepath.Join(p.work(), "worker")
+	p.removeOld()
+	if err = os.RemoveAll(p.work()); err == nil {
+		err = os.MkdirAll(p.worker, 0o700)
 	}
 	if err == nil {
-		p.worker = filepath.Join(p.work(), "worker")
-		err = os.MkdirAll(p.worker, 0o700)
+		p.sockets, err = os.MkdirTemp("", socketsName+"*") // a socket's path is short
+	}
+	if err == nil {
+		err = os.Symlink(p.sockets, p.socketsLink())
 	}
 	if err == nil {
 		err = devserver.WriteWorker(p.worker)
@@ -44,6 +49,20 @@ func (p *place) open(ctx context.Context, m *module.Module) (end func(), err err
 		return nil, err
 	}
 	return end, nil
+}
+
+// socketsName begins the name of the folder of sockets.
+const socketsName = "unip-dev-"
+
+// socketsLink leads to the folder of sockets, which lies elsewhere.
+func (p *place) socketsLink() string { return filepath.Join(p.work(), "sockets") }
+
+// removeOld removes the sockets of one that was killed.
+func (p *place) removeOld() {
+	old, err := os.Readlink(p.socketsLink())
+	if err == nil && strings.HasPrefix(filepath.Base(old), socketsName) {
+		_ = os.RemoveAll(old) // in a folder of what is temporary
+	}
 }
 
 // work is the folder of all that is made anew at each start.

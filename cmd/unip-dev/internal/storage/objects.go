@@ -37,6 +37,7 @@ type objects struct {
 	wake    chan struct{}
 	folders map[string]string // bucket -> folder
 	unripe  map[string]state  // files by hand that may still be written, by path
+	strange map[string]string // versions of files by hand that cannot be objects, by path
 
 	watcher *fsnotify.Watcher
 	polling bool // not every folder is watched
@@ -52,7 +53,7 @@ type state struct {
 func newObjects(g *given, log *slog.Logger) *objects {
 	return &objects{
 		log: log, out: make(chan Object), given: g, wake: make(chan struct{}, 1),
-		folders: map[string]string{}, unripe: map[string]state{},
+		folders: map[string]string{}, unripe: map[string]state{}, strange: map[string]string{},
 	}
 }
 
@@ -199,5 +200,8 @@ func isHand(key string) bool {
 	case ".swp", ".swx", ".crdownload", ".part":
 		return false
 	}
-	return databox.CheckObjectPath(key) == nil
+	return true
 }
+
+// isName reports a path that S3 knows as a key, and the module as a file: others are told nobody.
+func isName(key string) bool { return isKey(key) && databox.CheckObjectPath(key) == nil }

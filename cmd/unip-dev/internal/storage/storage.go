@@ -148,10 +148,10 @@ func (s *Server) open(ctx context.Context, o Options) error {
 // prepare makes the folder, and sees to it that nobody else works in it.
 func (s *Server) prepare() error {
 	if err := os.MkdirAll(filepath.Join(s.dir, stateFolder), folderMode); err != nil {
-		return fmt.Errorf("storage folder: %w", err)
+		return fmt.Errorf("the folder of boxes and runs: %w; --state names another one", err)
 	}
 	if err := os.Chmod(s.dir, folderMode); err != nil {
-		return fmt.Errorf("storage folder: %w", err)
+		return fmt.Errorf("the folder of boxes and runs: %w; --state names another one", err)
 	}
 	ignore := filepath.Join(s.dir, gitignoreFile)
 	if _, err := os.Lstat(ignore); errors.Is(err, os.ErrNotExist) {
@@ -165,6 +165,31 @@ func (s *Server) prepare() error {
 		return fmt.Errorf("%s: another unip dev works in this folder; end it, or name another folder", s.dir)
 	}
 	return err
+}
+
+// lookForFolder is how often it is looked whether the folder is still there.
+const lookForFolder = time.Second
+
+// Lost waits until somebody has removed the folder, or until ctx ends, which is no error. What comes
+// then would be kept nowhere, and another server might begin in its place.
+func (s *Server) Lost(ctx context.Context) error {
+	tick := time.NewTicker(lookForFolder)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		held, err := s.lock.Stat()
+		if err != nil {
+			return nil // the server is closed
+		}
+		there, err := os.Lstat(s.lock.Name())
+		if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(held, there) {
+			return fmt.Errorf("%s was removed meanwhile, and so what was kept: start again", s.dir)
+		}
+	}
 }
 
 // splitAddress takes loopback addresses only: whoever reaches the server may guess at its keys.

@@ -891,3 +891,53 @@ func TestBuckets(t *testing.T) {
 		t.Errorf("%v, %v", there, err)
 	}
 }
+
+// A file by hand is told when S3 knows it by its name, whatever that is; others hold up nothing.
+func TestNamesOfFilesByHand(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	c := client(t, s)
+	names := []string{
+		"кириллица", "e\u0301", "日本語 表", "a b+c%20#?&=", "-rf", "'q'\"d\"", "$(id)", `a\b`, " lead", "trail ",
+		strings.Repeat("x", 255), "\u202egnp", " .. ", `..\x`, `x\..`, " . ", "a:b*c|d", "%2e%2e", "%00", "new\nline",
+		"\x1b[2J", "bad\xff", "😀", "sgwtmp", "\u00a0..",
+	}
+	for _, name := range names {
+		write(t, filepath.Join(s.Folder(bucket), "in", name), "x")
+	}
+	if err := syscall.Mkfifo(filepath.Join(s.Folder(bucket), "in", "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	untold := []string{" .. ", `..\x`, `x\..`, " . ", "new\nline", "\x1b[2J", "bad\xff", "\u00a0.."}
+	for range len(names) - len(untold) {
+		o := acknowledge(t, s)
+		info, err := c.Client.StatObject(t.Context(), bucket, o.Key, minio.StatObjectOptions{})
+		if err != nil || info.Size != 1 {
+			t.Errorf("%q: %v", o.Key, err)
+		}
+		name := strings.TrimPrefix(o.Key, "in/")
+		if !slices.Contains(names, name) || slices.Contains(untold, name) {
+			t.Errorf("%q is told", o.Key)
+		}
+	}
+	write(t, filepath.Join(s.Folder(bucket), "last"), "x")
+	if o := acknowledge(t, s); o.Key != "last" {
+		t.Errorf("%q is told", o.Key)
+	}
+}
+
+// Whoever works in a folder learns that it has gone, or that it is another one now.
+func TestTheFolderHasGone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	s := open(t, dir)
+	lost := make(chan error, 1)
+	go func() { lost <- s.Lost(t.Context()) }()
+	if err := os.Rename(dir, dir+"2"); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if err := <-lost; err == nil || !strings.Contains(err.Error(), "was removed meanwhile") {
+		t.Error(err)
+	}
+}

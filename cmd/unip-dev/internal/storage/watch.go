@@ -157,7 +157,7 @@ func (x *objects) seen(bucket, folder, path string) {
 		return
 	}
 	version := stamp(info)
-	if x.given.lines[o].Version == version || x.unripe[path].version == version {
+	if x.given.lines[o].Version == version || x.unripe[path].version == version || x.strange[path] == version {
 		return
 	}
 	x.unripe[path] = state{object: o, version: version, since: time.Now()}
@@ -183,6 +183,11 @@ func (x *objects) ripe(now time.Time) {
 			continue
 		}
 		delete(x.unripe, path)
-		x.tell(s.object, path)
+		if isName(s.object.Key) {
+			x.tell(s.object, path)
+			continue
+		}
+		x.strange[path] = s.version
+		x.log.Warn("a file does not count: its name cannot be that of an object", "path", path)
 	}
 }
