@@ -45,8 +45,8 @@ func Transfers(
 		x := stage.Output{Name: out.Name, Paths: seenAt(out)}
 		if out.Bucket != "" {
 			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
-			if u := stage.Object(sessions.usages[i]); u.Key != "" {
-				to.Usage = &u
+			if u := sessions.usages[i]; u.Key != "" {
+				to.Usage = &stage.Object{Bucket: u.Bucket, Key: u.Key}
 			}
 			x.Copies = []stage.Folder{to}
 		}

@@ -178,7 +178,7 @@ func (p *publisher) fits(ctx context.Context, mine *stage.Commit) error {
 		var usage databox.Usage
 		var counted bool
 		err := p.sessions.Try(ctx, sessions[at], func(store *minio.Client) (err error) {
-			usage, counted, err = s3.ReadUsage(ctx, store, databox.UsageRef(at))
+			usage, counted, err = s3.ReadUsage(ctx, store, databox.UsageRef{Bucket: at.Bucket, Key: at.Key})
 			return err
 		})
 		if err == nil && counted {
