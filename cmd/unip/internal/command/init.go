@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip/internal/newmodule"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
+	"github.com/unip-knative/unip/eventing/printable"
 )
 
 // usualRegistry is the local cluster's.
@@ -65,23 +67,19 @@ func writeModule(c *cobra.Command, dir string, v newmodule.Values) error {
 		login = u.Username
 	}
 	ask := asker(c)
-	for _, q := range []struct {
-		value *string
-		what  string
-		usual string
-	}{
-		{&v.Name, "name of the module", cmp.Or(newmodule.Word(filepath.Base(whole)), "module")},
-		{&v.Owner, "your name on the platform", cmp.Or(newmodule.Word(login), "ann")},
-		{&v.Registry, "registry of the image", usualRegistry},
+	for _, q := range []question{
+		{&v.Name, "name", "name of the module", cmp.Or(newmodule.Word(filepath.Base(whole)), "module"), newmodule.CheckName},
+		{&v.Owner, "owner", "your name on the platform", cmp.Or(newmodule.Word(login), "ann"), newmodule.CheckOwner},
+		{&v.Registry, "registry", "registry of the image", usualRegistry, newmodule.CheckRegistry},
 	} {
 		if *q.value == "" {
-			if *q.value, err = ask(q.what, q.usual); err != nil {
+			if *q.value, err = ask(q); err != nil {
 				return err
 			}
 		}
-	}
-	if err := v.Check(); err != nil {
-		return exit.Because(exit.UsageWrong, err)
+		if err := q.check(*q.value); err != nil {
+			return exit.Errorf(exit.UsageWrong, "--%s: %w", q.flag, err)
+		}
 	}
 	names, err := newmodule.Write(dir, v)
 	if err != nil {
@@ -98,19 +96,54 @@ func writeModule(c *cobra.Command, dir string, v newmodule.Values) error {
 	return nil
 }
 
-// asker asks at a terminal; elsewhere everything is as usual.
-func asker(c *cobra.Command) func(what, usual string) (string, error) {
+// question is what is asked when its flag is missing.
+type question struct {
+	value             *string
+	flag, what, usual string
+	check             func(string) error
+}
+
+// asker asks at a terminal, until the answer is right; elsewhere everything is as usual.
+func asker(c *cobra.Command) func(question) (string, error) {
 	in, ok := c.InOrStdin().(*os.File)
 	if !ok || !output.IsTerminal(in) {
-		return func(_, usual string) (string, error) { return usual, nil }
+		return func(q question) (string, error) { return q.usual, nil }
 	}
 	lines := bufio.NewReader(in)
-	return func(what, usual string) (string, error) {
-		fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", what, usual)
-		line, err := lines.ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", err
+	return func(q question) (string, error) {
+		for {
+			fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", q.what, q.usual)
+			line, err := readLine(c.Context(), lines)
+			if err != nil {
+				fmt.Fprintln(c.ErrOrStderr())
+				return "", err
+			}
+			answer := cmp.Or(strings.TrimSpace(line), q.usual)
+			err = q.check(answer)
+			if err == nil {
+				return answer, nil
+			}
+			fmt.Fprintln(c.ErrOrStderr(), printable.Line(err.Error()))
 		}
-		return cmp.Or(strings.TrimSpace(line), usual), nil
+	}
+}
+
+// readLine waits for a line, or for Ctrl-C.
+func readLine(ctx context.Context, lines *bufio.Reader) (string, error) {
+	var line string
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		line, err = lines.ReadString('\n')
+		read <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case err := <-read:
+		if errors.Is(err, io.EOF) {
+			return "", errors.New("there was no answer, and nothing was written")
+		}
+		return line, err
 	}
 }

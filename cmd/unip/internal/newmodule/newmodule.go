@@ -20,6 +20,12 @@ import (
 //go:embed all:files
 var files embed.FS
 
+// taken are names that no package of Python can have beside Python's own modules and words, and the
+// module's other folders.
+//
+//go:embed taken.txt
+var taken string
+
 // Values are what the files are filled with.
 type Values struct {
 	Name     string // of the module
@@ -51,15 +57,29 @@ func Word(text string) string {
 	return strings.Trim(text[:min(len(text), maxWord)], "-")
 }
 
-// Check says what is no name.
-func (v Values) Check() error {
-	for what, name := range map[string]string{"name": v.Name, "owner": v.Owner} {
-		if !word.MatchString(name) || len(name) > maxWord {
-			return fmt.Errorf("--%s: %q: up to %d small letters, digits and -, a letter first", what, name, maxWord)
-		}
+// CheckName says why that is no name of a module.
+func CheckName(name string) error {
+	if err := CheckOwner(name); err != nil {
+		return err
 	}
-	if !registry.MatchString(v.Registry) {
-		return fmt.Errorf("--registry: %q is not the first part of an image's name, like registry.example/ann", v.Registry)
+	if slices.Contains(strings.Fields(taken), name) {
+		return fmt.Errorf("%q would hide what Python or the module has by this name: choose another one", name)
+	}
+	return nil
+}
+
+// CheckOwner says why that is no name of an author.
+func CheckOwner(name string) error {
+	if !word.MatchString(name) || len(name) > maxWord {
+		return fmt.Errorf("%q: up to %d small letters, digits and -, a letter first", name, maxWord)
+	}
+	return nil
+}
+
+// CheckRegistry says why images cannot be there.
+func CheckRegistry(name string) error {
+	if !registry.MatchString(name) {
+		return fmt.Errorf("%q is not the first part of an image's name, like registry.example/ann", name)
 	}
 	return nil
 }
