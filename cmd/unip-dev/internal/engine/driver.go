@@ -60,6 +60,11 @@ func (e *Engine) wake(name string) {
 		ctx := e.ctx
 		e.all.Go(func() { e.drive(ctx, name, r) })
 	}
+	r.call()
+}
+
+// call has the runner look, unless it is to do so anyhow.
+func (r *runner) call() {
 	select {
 	case r.woken <- struct{}{}:
 	default:

@@ -309,10 +309,38 @@ func (e *Engine) storageAway() time.Time {
 func (e *Engine) asked(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	answers := !s3.IsAbsent(err) && !errors.Is(err, context.DeadlineExceeded)
 	switch {
-	case !s3.IsAbsent(err) && !errors.Is(err, context.DeadlineExceeded):
+	case answers && !e.away.IsZero():
 		e.away = time.Time{}
-	case e.away.IsZero():
+		for _, r := range e.runners { // some may wait for that
+			r.call()
+		}
+	case !answers && e.away.IsZero():
 		e.away = time.Now()
+		if e.ctx != nil && e.ctx.Err() == nil {
+			ctx := e.ctx
+			e.all.Go(func() { e.awaitStorage(ctx) })
+		}
+	}
+}
+
+// awaitStorage asks S3 until it answers: who waits for it asks seldom.
+func (e *Engine) awaitStorage(ctx context.Context) {
+	tick := time.NewTicker(waitAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if e.storageAway().IsZero() {
+			return
+		}
+		asks, cancel := context.WithTimeout(ctx, commitTimeout)
+		_, err := e.s3.BucketExists(asks, e.bucket)
+		cancel()
+		e.asked(err)
 	}
 }

@@ -477,21 +477,44 @@ func TestRunsWaitForOthers(t *testing.T) {
 	}
 }
 
-// The limit holds for runs that are looked at in the same moment, too: all of them at a start.
+// The limit holds for runs whose turn is decided in the same moment, too.
 func TestRunsThatBeginAtOnce(t *testing.T) {
 	t.Parallel()
-	p := pipe("train", line("fit: table -> model",
-		fmt.Sprintf(`mkdir %[1]s/busy; sleep 0.02; rmdir %[1]s/busy`, t.TempDir())))
-	p.Spec.MaxParallelRuns = 1
-	w := newWorld(t, p)
-	var all []*runtimev1.PipelineRun
-	for range 12 {
-		all = append(all, w.place("train"))
+	var pipelines []module.Pipeline
+	for i := range 20 {
+		p := pipe(fmt.Sprintf("p%d", i), line("fit: table -> model", "true"))
+		p.Spec.MaxParallelRuns = 1
+		pipelines = append(pipelines, p)
 	}
-	e, _ := w.open()
-	for _, r := range all {
-		if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded { // mkdir fails where two are at work
-			t.Errorf("%s: %s", r.Name, r.Status.Message)
+	w := newWorld(t, pipelines...)
+	e, err := Open(w.options)
+	w.must(err)
+	for _, p := range pipelines {
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for range 8 {
+			x := &pass{Engine: e, ctx: t.Context(), run: w.begin(e, p.Name), now: time.Now(),
+				runner: &runner{taken: map[string]time.Time{}, answers: map[string]run.Answer{}}}
+			_, _, err := x.step(x.observe(false)) // which plans it
+			w.must(err)
+			due := x.observe(true)
+			all.Go(func() {
+				<-begin
+				if _, _, err := x.step(due); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		all.Wait()
+		began := 0
+		e.store.look(func(r *runtimev1.PipelineRun) {
+			if r.Spec.Pipeline == p.Name && run.UnderWay(&r.Status) {
+				began++
+			}
+		})
+		if began != 1 {
+			t.Errorf("%d runs are under way, want 1", began)
 		}
 	}
 }
@@ -651,6 +674,30 @@ func TestStorageIsAwayForAMoment(t *testing.T) {
 		if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded || stageOf(r, "prepare").Attempt != 1 {
 			t.Errorf("%s: %s", r.Status.State, r.Status.Message)
 		}
+	}
+}
+
+// Whatever has to wait for storage goes on as soon as that answers, not when it would look again by itself.
+func TestStorageIsBack(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(t.TempDir(), "gate")
+	w := newWorld(t, pipe("train", line("fit: table -> model", fmt.Sprintf(`case $PWD in *-1/work) until [ -e %s ]; do
+			sleep 0.02; done; exit 3;; esac; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_MODEL/m"`, gate),
+		func(s *runtimev1.Stage) { s.Retries = 1 })))
+	var away atomic.Bool
+	w.options.Session.Endpoint = w.way(func(*http.Request) bool { return !away.Load() })
+	e, _ := w.open()
+	r := w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").StartTime != nil })
+	a := e.attempt(stageOf(r, "fit").Job)
+	w.eventually("its process", func() bool { return a.seen().Phase == run.Working })
+	away.Store(true)
+	w.must(os.WriteFile(gate, nil, 0o600))
+	w.until(e, r, func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").WaitingSince != nil })
+	away.Store(false)
+	back := time.Now()
+	r = w.until(e, r, done)
+	if took := time.Since(back); r.Status.State != runtimev1.Succeeded || took > 20*time.Second {
+		t.Errorf("%s %s, %s after the return", r.Status.State, r.Status.Message, took)
 	}
 }
 
