@@ -477,48 +477,6 @@ func TestRunsWaitForOthers(t *testing.T) {
 	}
 }
 
-// The limit holds for runs whose turn is decided in the same moment, too.
-func TestRunsThatBeginAtOnce(t *testing.T) {
-	t.Parallel()
-	var pipelines []module.Pipeline
-	for i := range 20 {
-		p := pipe(fmt.Sprintf("p%d", i), line("fit: table -> model", "true"))
-		p.Spec.MaxParallelRuns = 1
-		pipelines = append(pipelines, p)
-	}
-	w := newWorld(t, pipelines...)
-	e, err := Open(w.options)
-	w.must(err)
-	for _, p := range pipelines {
-		var all sync.WaitGroup
-		begin := make(chan struct{})
-		for range 8 {
-			x := &pass{Engine: e, ctx: t.Context(), run: w.begin(e, p.Name), now: time.Now(),
-				runner: &runner{taken: map[string]time.Time{}, answers: map[string]run.Answer{}}}
-			_, _, err := x.step(x.observe(false)) // which plans it
-			w.must(err)
-			due := x.observe(true)
-			all.Go(func() {
-				<-begin
-				if _, _, err := x.step(due); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		close(begin)
-		all.Wait()
-		began := 0
-		e.store.look(func(r *runtimev1.PipelineRun) {
-			if r.Spec.Pipeline == p.Name && run.UnderWay(&r.Status) {
-				began++
-			}
-		})
-		if began != 1 {
-			t.Errorf("%d runs are under way, want 1", began)
-		}
-	}
-}
-
 // way is a way to the storage on which some requests are lost, with their connections.
 func (w *world) way(passes func(*http.Request) bool) (endpoint string) {
 	w.Helper()
@@ -685,14 +643,21 @@ func TestStorageIsBack(t *testing.T) {
 			sleep 0.02; done; exit 3;; esac; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_MODEL/m"`, gate),
 		func(s *runtimev1.Stage) { s.Retries = 1 })))
 	var away atomic.Bool
-	w.options.Session.Endpoint = w.way(func(*http.Request) bool { return !away.Load() })
+	w.options.Session.Endpoint = w.way(func(r *http.Request) bool {
+		return !away.Load() || !strings.HasSuffix(r.URL.Path, "/fit/commit")
+	})
 	e, _ := w.open()
 	r := w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").StartTime != nil })
 	a := e.attempt(stageOf(r, "fit").Job)
 	w.eventually("its process", func() bool { return a.seen().Phase == run.Working })
 	away.Store(true)
 	w.must(os.WriteFile(gate, nil, 0o600))
-	w.until(e, r, func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").WaitingSince != nil })
+	w.eventually("the next attempt is due, and waits", func() bool {
+		now, err := e.Run(t.Context(), r.Name)
+		w.must(err)
+		st := stageOf(now, "fit")
+		return st.WaitingSince != nil && st.DueTime != nil && time.Since(st.DueTime.Time) > waitAgain
+	})
 	away.Store(false)
 	back := time.Now()
 	r = w.until(e, r, done)
