@@ -54,20 +54,26 @@ func Run(t *testing.T, w World, update bool) {
 	}
 	var mu sync.Mutex
 	told := map[string]string{}
+	tell := func(t *testing.T, s story) {
+		k := &teller{T: t, world: w}
+		s.tell(k)
+		got := k.text.String()
+		mu.Lock()
+		told[s.name] = got
+		mu.Unlock()
+		diff := cmp.Diff(strings.Split(known[s.name], "\n"), strings.Split(got, "\n"))
+		if !update && diff != "" {
+			t.Errorf("%s has other answers (-), these came (+):\n%s", file, diff)
+		}
+	}
+	for _, s := range first {
+		t.Run(s.name, func(t *testing.T) { tell(t, s) })
+	}
 	t.Run("stories", func(t *testing.T) {
 		for _, s := range all() {
 			t.Run(s.name, func(t *testing.T) {
 				t.Parallel()
-				k := &teller{T: t, world: w}
-				s.tell(k)
-				got := k.text.String()
-				mu.Lock()
-				told[s.name] = got
-				mu.Unlock()
-				diff := cmp.Diff(strings.Split(known[s.name], "\n"), strings.Split(got, "\n"))
-				if !update && diff != "" {
-					t.Errorf("%s has other answers (-), these came (+):\n%s", file, diff)
-				}
+				tell(t, s)
 			})
 		}
 	})
@@ -137,8 +143,8 @@ func readAnswers(file string) (map[string]string, error) {
 func writeAnswers(file string, told map[string]string) error {
 	var b strings.Builder
 	b.WriteString("What the stories of e2e/stories are answered, on a cluster and by unip dev. Written by\n" +
-		"go test ./cmd/unip-dev -run TestAnswers -update\n\n")
-	for _, s := range all() {
+		"go test -tags stories ./cmd/unip-dev -run TestAnswers -update\n\n")
+	for _, s := range slices.Concat(first, all()) {
 		if text, ok := told[s.name]; ok {
 			fmt.Fprintf(&b, "=== %s\n%s", s.name, text)
 		}
@@ -146,5 +152,5 @@ func writeAnswers(file string, told map[string]string) error {
 	return os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
-// all are the stories, by what they are about.
+// all are the stories that are told at once, by what they are about.
 func all() []story { return slices.Concat(calls, functions, files, runs) }

@@ -279,6 +279,8 @@ func plainTexts(value any, change func(string) string) any {
 var (
 	times = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	ids   = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
+	// A Python with orjson says in other words what is wrong with a text that is no JSON.
+	noJSON = regexp.MustCompile(`(is not JSON: )[^:]*`)
 )
 
 // plain is a text without it.
@@ -293,6 +295,7 @@ func (k *teller) plain(s string) string {
 	if u, err := url.Parse(k.world.URL); err == nil {
 		s = strings.ReplaceAll(s, u.Host, "<host>")
 	}
+	s = noJSON.ReplaceAllString(s, "$1<words>")
 	return ids.ReplaceAllString(times.ReplaceAllString(s, "<time>"), "<id>")
 }
 
