@@ -78,13 +78,13 @@ func Run(c *cobra.Command, o *dev.Options) error {
 	h := &turning{}
 	h.turn(s)
 	server := gateway.NewServer(devserver.OwnHost(h, listener.Addr(), o.Hosts))
+	p.tellOpening(s, listener.Addr()) // before the first call is
 	go func() { failed <- server.Serve(listener) }()
 	go func() {
 		if err := p.storage.Lost(ctx); err != nil {
 			failed <- exit.Because(exit.InputWrong, err)
 		}
 	}()
-	p.tellOpening(s, listener.Addr())
 	s, err = p.attend(ctx, c, s, h, failed)
 	var all sync.WaitGroup
 	all.Go(endRuns)
