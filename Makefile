@@ -108,8 +108,7 @@ demo-cluster: build deploy images ## the same module on a real Knative: its mode
 PURE = $$(go list ./... | grep -vE '/functions/(inference|stage)$$|/e2e')
 
 .PHONY: test
-test: dev-clients ## unit, golden and property tests, with real Python: no S3 server, no API server, no cluster
-	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
+test: dev-clients numpy ## unit, golden and property tests, with real Python: no S3 server, no API server, no cluster
 	@go test -vet=off ./... # make check vets
 	@go -C e2e/cluster test -vet=off ./...
 
@@ -143,7 +142,13 @@ engine:
 # Clients of S3 that people have, for the tests of the storage of unip dev.
 .PHONY: dev-clients
 dev-clients:
-	@{ command -v curl && command -v aws && /usr/bin/python3 -c 'import boto3'; } >/dev/null 2>&1 || { [ $$(id -u) = 0 ] || { echo "install curl, awscli and python3-boto3, or run this as root" >&2; exit 1; }; echo "installing awscli and boto3 …" && apt-get update -q && apt-get install -y -q --no-install-recommends curl awscli python3-boto3; }
+	@missing=; command -v curl >/dev/null || missing=curl; command -v aws >/dev/null || missing="$$missing awscli"; \
+	/usr/bin/python3 -c 'import boto3' 2>/dev/null || missing="$$missing python3-boto3"; \
+	[ -z "$$missing" ] || { [ $$(id -u) = 0 ] || { echo "install $$missing, or run this as root" >&2; exit 1; }; echo "installing $$missing …" && apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; }
+
+.PHONY: numpy
+numpy:
+	@python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null || { [ $$(id -u) = 0 ] && apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-numpy; }
 
 .PHONY: test-dev-long
 test-dev-long: ## much in the storage of unip dev: 20,000 small files, and one of 2 GiB (a minute, 5 GiB of disk)

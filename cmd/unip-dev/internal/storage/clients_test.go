@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// program is a client that Debian has. In CI it is there; elsewhere a test says what is missing.
+// program is a client that Debian has. In CI it is there; elsewhere a test says what is missing. With
+// -short, as make check has it, it is left out: make test runs it.
 func program(t *testing.T, name, deb string, probe ...string) string {
 	t.Helper()
 	if testing.Short() {

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/cmd/unip-dev/internal/storage"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -123,18 +122,6 @@ func (p *process) kill() []storage.Object {
 	return all
 }
 
-func (p *process) client(t testing.TB) *minio.Core {
-	t.Helper()
-	c, err := minio.NewCore(strings.TrimPrefix(p.session.Endpoint, "http://"), &minio.Options{
-		Creds:  credentials.NewStaticV4(p.session.AccessKeyID, p.session.SecretAccessKey, ""),
-		Region: p.session.Region, MaxRetries: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // content is what lies at a key, and at no other.
 func content(key string, size int) []byte {
 	return bytes.Repeat([]byte(key+"\n"), size/(len(key)+1)+1)[:size]
@@ -150,7 +137,7 @@ func TestKilledDuringUploads(t *testing.T) {
 	sizes := map[string]int{}
 	for round := range 3 {
 		p := startAlone(t, dir)
-		c := p.client(t)
+		c := clientOf(t, p.session)
 		ctx, stop := context.WithCancel(t.Context())
 		var work sync.WaitGroup
 		for worker := range 8 {
@@ -232,9 +219,7 @@ func TestBrokenUpload(t *testing.T) {
 		broken(t, link, part)
 	}
 	put(t, c, "after", "x") // the server has seen the end of the others, or will
-	if o := acknowledge(t, s); o.Key != "after" {
-		t.Errorf("%+v", o)
-	}
+	expect(t, s, "after")
 	if _, err := c.Client.StatObject(t.Context(), bucket, "half", minio.StatObjectOptions{}); !s3.IsMissing(err) {
 		t.Errorf("half an upload is an object: %v", err)
 	}
