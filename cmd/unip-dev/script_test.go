@@ -1,20 +1,18 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/unip-knative/unip/cmd/unip-dev/internal/engine"
 	"github.com/unip-knative/unip/e2e/freeport"
+	"github.com/unip-knative/unip/e2e/script"
 )
 
 // folder holds the program unip, which is built once.
@@ -60,36 +58,6 @@ func TestStories(t *testing.T) {
 				"PATH="+folder+string(os.PathListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": script.Exits, "until": script.Until},
 	})
-}
-
-// exits CODE COMMAND... runs a command that must end with the code.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
-// until PATTERN COMMAND... runs a command until it ends well and its standard output matches.
-func until(ts *testscript.TestScript, _ bool, args []string) {
-	want := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		err := ts.Exec(args[1], args[2:]...)
-		if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
-			return
-		} else if time.Now().After(deadline) {
-			ts.Fatalf("not within 60 s; last: %v, %s", err, out)
-		}
-	}
 }

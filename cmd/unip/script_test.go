@@ -2,21 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -26,6 +22,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/unip-knative/unip/e2e/freeport"
+	"github.com/unip-knative/unip/e2e/script"
 )
 
 // releaseVariable in a script's environment makes unip know released images, as the linker does for
@@ -42,30 +39,15 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"unip": command, "kubectl-unip": command})
 }
 
-// commands are what scripts can do beyond testscript's own.
+// commands are what scripts can do beyond testscript's own: those of package script, and
 //
-//	exits CODE COMMAND...                        runs a command, as exec, that must end with the code
 //	parses json|yaml FILE                        wants data, and no escape code of terminals in it; FILE may be stdout
 //	expands FILE...                              puts values of the environment in the place of $NAME in files
 //	push IMAGE...                                makes an image of nothing in particular and pushes it
-//	until PATTERN COMMAND...                     runs a command until it ends well and its standard output matches
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": func(ts *testscript.TestScript, _ bool, args []string) {
-			want, err := strconv.Atoi(args[0])
-			ts.Check(err)
-			got := 0
-			if err := ts.Exec(args[1], args[2:]...); err != nil {
-				var exit *exec.ExitError
-				if !errors.As(err, &exit) {
-					ts.Fatalf("%v", err)
-				}
-				got = exit.ExitCode()
-			}
-			if got != want {
-				ts.Fatalf("exit code %d, want %d", got, want)
-			}
-		},
+		"exits": script.Exits,
+		"until": script.Until,
 		"expands": func(ts *testscript.TestScript, _ bool, args []string) {
 			for _, file := range args {
 				text := os.Expand(ts.ReadFile(file), ts.Getenv)
@@ -79,17 +61,6 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 				content, err := random.Image(64, 1)
 				ts.Check(err)
 				ts.Check(remote.Write(ref, content))
-			}
-		},
-		"until": func(ts *testscript.TestScript, _ bool, args []string) {
-			want := regexp.MustCompile("(?m)" + args[0])
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-				err := ts.Exec(args[1], args[2:]...)
-				if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
-					return
-				} else if time.Now().After(deadline) {
-					ts.Fatalf("not within 20 s; last: %v, %s", err, out)
-				}
 			}
 		},
 		"parses": func(ts *testscript.TestScript, _ bool, args []string) {
