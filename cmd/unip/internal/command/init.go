@@ -90,7 +90,7 @@ func writeModule(c *cobra.Command, dir string, v newmodule.Values) error {
 	}
 	change := ""
 	if dir != "." {
-		change = "cd " + dir + " && "
+		change = "cd " + newmodule.Quoted(dir) + " && "
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "\ntry next: %sunip dev -f manifests/ --reload\n", change)
 	return nil

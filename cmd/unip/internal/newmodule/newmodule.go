@@ -46,7 +46,12 @@ var (
 	others = regexp.MustCompile(`[^a-z0-9]+`)
 	// registry is a host and folders.
 	registry = regexp.MustCompile(`^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$`)
+	// plain is what a shell takes as it is.
+	plain = regexp.MustCompile(`^[A-Za-z0-9_.,:/@%+-]+$`)
 )
+
+// values are words that some readers of YAML take for no text.
+var values = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 // maxWord bounds the names, which stand in labels with more around them.
 const maxWord = 20
@@ -62,6 +67,9 @@ func CheckName(name string) error {
 	if err := CheckOwner(name); err != nil {
 		return err
 	}
+	if len(name) == 1 {
+		return fmt.Errorf("%q: an image's name has two letters or more", name)
+	}
 	if slices.Contains(strings.Fields(taken), name) {
 		return fmt.Errorf("%q would hide what Python or the module has by this name: choose another one", name)
 	}
@@ -72,6 +80,9 @@ func CheckName(name string) error {
 func CheckOwner(name string) error {
 	if !word.MatchString(name) || len(name) > maxWord {
 		return fmt.Errorf("%q: up to %d small letters, digits and -, a letter first", name, maxWord)
+	}
+	if slices.Contains(values, name) {
+		return fmt.Errorf("%q is no text in YAML: choose another name", name)
 	}
 	return nil
 }
@@ -126,9 +137,17 @@ func Write(dir string, v Values) ([]string, error) {
 	return names, nil
 }
 
+// Quoted is a text as one word for a shell.
+func Quoted(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
 // fill is a file with the values in it.
 func fill(name string, v Values) ([]byte, error) {
-	t, err := template.ParseFS(files, name)
+	t, err := template.New(path.Base(name)).Funcs(template.FuncMap{"quoted": Quoted}).ParseFS(files, name)
 	if err != nil {
 		return nil, err
 	}
