@@ -13,17 +13,15 @@ const maxCode = 20_000
 // Code is the Python files below a folder, as they were at the last look.
 type Code struct {
 	Dir  string
-	seen map[string]stamp
+	seen Seen
 }
-
-type stamp struct{ size, time int64 }
 
 // Changed looks, and gives the name of a file that is new, gone or another than at the last look,
 // "" for none. Hidden folders, those of virtual environments and of installed packages are left
 // out.
 func (c *Code) Changed() string {
-	now := map[string]stamp{}
-	_ = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
+	now := Seen{}
+	_ = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error { // which gives no error
 		switch {
 		case err != nil:
 			return nil //nolint:nilerr // it went away meanwhile, or is not for us
@@ -35,31 +33,17 @@ func (c *Code) Changed() string {
 			return fs.SkipAll
 		case filepath.Ext(path) == ".py":
 			if info, err := d.Info(); err == nil {
-				now[path] = stamp{info.Size(), info.ModTime().UnixNano()}
+				now.Note(path, info)
 			}
 		}
 		return nil
 	})
-	before := c.seen
+	other := c.seen.Other(now)
 	c.seen = now
-	for name, s := range now {
-		if before != nil && before[name] != s {
-			return c.short(name)
-		}
-	}
-	for name := range before {
-		if _, ok := now[name]; !ok {
-			return c.short(name)
-		}
-	}
-	return ""
-}
-
-func (c *Code) short(name string) string {
-	if short, err := filepath.Rel(c.Dir, name); err == nil {
+	if short, err := filepath.Rel(c.Dir, other); other != "" && err == nil {
 		return short
 	}
-	return name
+	return other
 }
 
 func foreign(path, name string) bool {

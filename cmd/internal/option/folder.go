@@ -71,6 +71,36 @@ func (m *Manifests) readAll(stdin io.Reader) ([]manifest.File, error) {
 	return r.files, nil
 }
 
+// Files are the names of the files that Read would read now, but for standard input. Read says what is
+// wrong with them.
+func (m *Manifests) Files() []string {
+	var all []string
+	for _, name := range m.Names {
+		info, err := os.Stat(name)
+		switch {
+		case err != nil || name == "-":
+		case info.IsDir():
+			all = append(all, filesOf(name, m.Recursive)...)
+		default:
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func filesOf(dir string, recursive bool) []string {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil // it went away meanwhile
+	}
+	defer root.Close()
+	found, _ := listManifests(root, dir, recursive) // Read says why it is cut short
+	for i, p := range found {
+		found[i] = filepath.Join(dir, filepath.FromSlash(p))
+	}
+	return found
+}
+
 // addNamed reads what the command line names, whatever it is: a link, or a pipe like bash's
 // <(command).
 func (r *reader) addNamed(name string) error {
@@ -112,7 +142,8 @@ func (r *reader) addFolder(dir string, recursive bool) error {
 	return nil
 }
 
-// listManifests finds the manifests of a folder, in the order of their names.
+// listManifests finds the manifests of a folder, in the order of their names; with an error, up to the one
+// that is wrong.
 func listManifests(root *os.Root, dir string, recursive bool) ([]string, error) {
 	var found []string
 	var size int64
@@ -125,11 +156,12 @@ func listManifests(root *os.Root, dir string, recursive bool) ([]string, error) 
 		case d.IsDir() || !slices.Contains(extensions, strings.ToLower(path.Ext(p))):
 			return nil
 		}
+		found = append(found, p)
 		info, err := statWithin(root, p, filepath.Join(dir, filepath.FromSlash(p)))
 		if err != nil {
 			return err
 		}
-		found, size = append(found, p), size+info.Size()
+		size += info.Size()
 		switch {
 		case len(found) > maxFiles:
 			return fmt.Errorf("%s: more than %d files of manifests", dir, maxFiles)
