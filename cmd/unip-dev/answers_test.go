@@ -1,3 +1,5 @@
+//go:build stories
+
 package main
 
 import (

@@ -87,9 +87,8 @@ It ends with Ctrl-C, and everything that it has started ends with it.`,
 	f.BoolVar(&o.Events, "events", false, "show the module's CloudEvents")
 	f.StringVar(&o.Sink, "sink", "", "an address to which the module's CloudEvents are sent as well")
 	o.Format.AddTo(c, f, "text or json, of what is told", "text", "json")
-	// the flags are there
-	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("state"), c.MarkFlagFilename("python"),
-		c.MarkFlagFilename("config", "yaml", "yml"))
+	cobra.CheckErr(errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("state"), c.MarkFlagFilename("python"),
+		c.MarkFlagFilename("config", "yaml", "yml")))
 	option.Complete(c, "engine", Engines...)
 	return c
 }

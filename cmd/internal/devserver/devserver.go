@@ -161,17 +161,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // unavailable answers as the server of the function does while it starts.
 func unavailable(w http.ResponseWriter, detail string) {
 	w.Header().Set("Retry-After", "1")
-	refuse(w, http.StatusServiceUnavailable, "starting", detail)
+	Refuse(w, http.StatusServiceUnavailable, "starting", detail)
 }
 
-// refuse answers with a problem (RFC 9457).
-func refuse(w http.ResponseWriter, status int, slug, detail string) {
+// Refuse answers with a problem (RFC 9457).
+func Refuse(w http.ResponseWriter, status int, slug, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
+	_ = json.NewEncoder(w).Encode(map[string]any{ // who has gone reads no answer
 		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status),
-		"status": status,
-		"detail": detail,
+		"status": status, "detail": detail,
 	})
 }
 

@@ -19,7 +19,7 @@ func guard(h http.Handler, at net.Addr, hosts []string, sites *origins.Sites) ht
 		switch {
 		case sites.Tell(w, r):
 		case sites.Check(r) != nil:
-			refuse(w, http.StatusForbidden, "cross-origin", "a web page of another origin calls, which is not let in; the "+
+			Refuse(w, http.StatusForbidden, "cross-origin", "a web page of another origin calls, which is not let in; the "+
 				"annotation origins of the component's APIComponent names those that are")
 		default:
 			h.ServeHTTP(w, r)
@@ -34,7 +34,7 @@ func guard(h http.Handler, at net.Addr, hosts []string, sites *origins.Sites) ht
 func OwnHost(h http.Handler, at net.Addr, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host, at, hosts) {
-			refuse(w, http.StatusMisdirectedRequest, "host",
+			Refuse(w, http.StatusMisdirectedRequest, "host",
 				"the host of the URL is not this server's: write localhost, 127.0.0.1 or [::1] with the port, or start with "+
 					"--allow-host")
 			return

@@ -6,6 +6,6 @@ import "github.com/spf13/cobra"
 
 // Complete gives the shells the values of a flag.
 func Complete(c *cobra.Command, flag string, values ...string) {
-	// the flag is there
-	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+	cobra.CheckErr(c.RegisterFlagCompletionFunc(flag, fixed))
 }

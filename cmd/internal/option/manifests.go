@@ -23,7 +23,7 @@ func (m *Manifests) AddFlags(c *cobra.Command) {
 	c.Flags().StringSliceVarP(&m.Names, "filename", "f", nil,
 		"file or folder with manifests, or - for standard input; may be given several times")
 	c.Flags().BoolVarP(&m.Recursive, "recursive", "R", false, "read the folders below as well")
-	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json") // the flag is there
+	cobra.CheckErr(c.MarkFlagFilename("filename", "yaml", "yml", "json"))
 }
 
 // Read reads all files, in the order of their names. A folder without manifests is an error: it is

@@ -235,23 +235,13 @@ func (c *component) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusInternalServerError // the gateway asks no more: the call's own answer tells
 		}
 		w.Header().Set("Retry-After", "1")
-		refuse(w, status, "starting", err.Error())
+		devserver.Refuse(w, status, "starting", err.Error())
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context()) // a call that waits does not outlive its function
 	defer cancel()
 	defer context.AfterFunc(f.ctx, cancel)()
 	f.service.Handler().ServeHTTP(w, r.WithContext(ctx))
-}
-
-// refuse answers with a problem (RFC 9457).
-func refuse(w http.ResponseWriter, status int, slug, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // who has gone reads no answer
-		"type": "https://unified-platform.cs.hse.ru/problems/" + slug, "title": http.StatusText(status),
-		"status": status, "detail": detail,
-	})
 }
 
 func (c *component) enter(ctx context.Context) (*function, error) {
@@ -544,7 +534,7 @@ func (c *component) close() {
 	c.undo()
 }
 
-// session writes a session of a box to a file.
+// writeSession writes a session file.
 func writeSession(file string, s databox.Session) error {
 	b, err := json.Marshal(s)
 	if err != nil {

@@ -250,8 +250,7 @@ func (p *place) reload(ctx context.Context, c *cobra.Command, old *served, h *tu
 	m, config, found, err := read(c, p.options)
 	for _, d := range found {
 		if d.Severity == manifest.Error {
-			keep := Happening{Kind: "reload", Text: d.String(), Failed: true}
-			p.out.tell(keep)
+			p.out.tell(Happening{Kind: "reload", Text: d.String(), Failed: true})
 		}
 	}
 	if err != nil {

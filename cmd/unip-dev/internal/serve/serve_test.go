@@ -3,6 +3,8 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,36 @@ func TestRecordsThatAreTold(t *testing.T) {
 	for i, w := range want {
 		if len(got) != len(want) || !strings.HasSuffix(got[i], w) {
 			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+}
+
+// What one that was killed has left is removed; a link that somebody else has put there has nothing else
+// removed.
+func TestOldSockets(t *testing.T) {
+	t.Parallel()
+	p := place{state: t.TempDir()}
+	if err := os.Mkdir(p.work(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := os.MkdirTemp("", socketsName+"*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(t.TempDir(), socketsName+"plans")
+	if err := os.Mkdir(theirs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for folder, stays := range map[string]bool{mine: false, theirs: true} {
+		if err := os.Symlink(folder, p.socketsLink()); err != nil {
+			t.Fatal(err)
+		}
+		p.removeOld()
+		if _, err := os.Stat(folder); (err == nil) != stays {
+			t.Errorf("%s: %v", folder, err)
+		}
+		if err := os.Remove(p.socketsLink()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -60,8 +60,9 @@ func (p *place) socketsLink() string { return filepath.Join(p.work(), "sockets")
 // removeOld removes the sockets of one that was killed.
 func (p *place) removeOld() {
 	old, err := os.Readlink(p.socketsLink())
-	if err == nil && strings.HasPrefix(filepath.Base(old), socketsName) {
-		_ = os.RemoveAll(old) // in a folder of what is temporary
+	if err == nil && filepath.Dir(old) == filepath.Clean(os.TempDir()) && // who else made the link cannot name more
+		strings.HasPrefix(filepath.Base(old), socketsName) {
+		_ = os.RemoveAll(old) // what is left there is temporary
 	}
 }
 

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 )
 
 // given is the journal of what was told of objects: of each the newest version, and whether it was
@@ -96,7 +94,7 @@ func (g *given) compact() error {
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	for _, l := range slices.Collect(maps.Values(g.lines)) {
+	for _, l := range g.lines {
 		if err := e.Encode(l); err != nil {
 			return fmt.Errorf("the journal of objects: %w", err)
 		}

@@ -92,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage folder: %w", err)
 	}
-	s := &Server{dir: dir, log: o.Log, served: make(chan error, 1)}
+	s := &Server{dir: dir, log: o.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

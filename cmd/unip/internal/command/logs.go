@@ -59,7 +59,7 @@ like; into a pipe or a file the bytes go as they are.`,
 	c.Flags().StringVar(&stage, "stage", "", "only this stage")
 	c.Flags().IntVar(&attempt, "attempt", 0, "only this attempt of the stage, from 1 (default: all)")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run, or the stage, has ended")
-	_ = c.RegisterFlagCompletionFunc("stage", completeStage(o)) // the flag is there
+	cobra.CheckErr(c.RegisterFlagCompletionFunc("stage", completeStage(o)))
 	return c
 }
 

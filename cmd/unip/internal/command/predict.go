@@ -81,7 +81,7 @@ is refused, what is wrong goes to standard error, with its place in the file, an
 	f.BoolVar(&p.wait, "wait", false,
 		"until the timeout, try again when nobody listens at the address, "+
 			"or the server says when to come again (503 with Retry-After)")
-	_ = c.MarkFlagFilename("filename", "json") // the flag is there
+	cobra.CheckErr(c.MarkFlagFilename("filename", "json"))
 	return c
 }
 

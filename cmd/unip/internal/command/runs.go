@@ -77,7 +77,7 @@ a line for each change, with -o json the run as data in it.`,
 	c.Flags().BoolVarP(&follow, "follow", "f", false,
 		"go on: the list until Ctrl-C, one run until it ends; exit code 1 when it fails")
 	option.Complete(c, "status", states...)
-	_ = c.RegisterFlagCompletionFunc("pipeline", completePipeline(o)) // the flag is there
+	cobra.CheckErr(c.RegisterFlagCompletionFunc("pipeline", completePipeline(o)))
 	return c
 }
 

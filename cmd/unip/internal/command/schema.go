@@ -47,7 +47,7 @@ knows shapes; what goes beyond (references, circles, quantities) says unip valid
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "write files into this folder")
-	_ = c.MarkFlagDirname("dir") // the flag is there
+	cobra.CheckErr(c.MarkFlagDirname("dir"))
 	return c
 }
 

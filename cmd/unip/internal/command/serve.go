@@ -80,9 +80,8 @@ ends with Ctrl-C; with 1 when the function cannot be started.`,
 		"a host name by which callers may call besides localhost, such as that of a port that is passed on; several times")
 	f.BoolVar(&s.reload, "reload", false, "start the function again when a .py file below --dir changes")
 	s.format.AddTo(c, f, "text or json, of what goes to standard error", "text", "json")
-	// the flags are there
-	_ = errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"),
-		c.RegisterFlagCompletionFunc("component", s.completeComponent))
+	cobra.CheckErr(errors.Join(c.MarkFlagDirname("dir"), c.MarkFlagDirname("boxes"), c.MarkFlagFilename("python"),
+		c.RegisterFlagCompletionFunc("component", s.completeComponent)))
 	return c
 }
 

@@ -53,9 +53,8 @@ that may read and patch Secrets of the namespace.`,
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "the kubeconfig file (default: kubectl's)")
 	f.StringVar(&o.Context, "context", "", "the kubeconfig's context (default: its current one)")
 	o.format.AddTo(c, f, "text or json", "text", "json")
-	// the flags are there
-	_ = errors.Join(c.RegisterFlagCompletionFunc("namespace", o.completeNamespace),
-		c.RegisterFlagCompletionFunc("secret", o.completeSecret))
+	cobra.CheckErr(errors.Join(c.RegisterFlagCompletionFunc("namespace", o.completeNamespace),
+		c.RegisterFlagCompletionFunc("secret", o.completeSecret)))
 	c.AddCommand(o.list(), o.add(), o.passwd(), o.remove())
 	return c
 }

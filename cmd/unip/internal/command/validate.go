@@ -44,7 +44,7 @@ installs here, is a warning that says what to change. It exits with 1 when there
 	}
 	t.AddFlags(c)
 	c.Flags().StringVar(&dir, "dir", "", "the folder of the functions' code, to be looked at (default: none)")
-	_ = c.MarkFlagDirname("dir") // the flag is there
+	cobra.CheckErr(c.MarkFlagDirname("dir"))
 	format.AddTextOrJSON(c)
 	return c
 }

@@ -33,7 +33,7 @@ func (o *Images) AddFlags(c *cobra.Command) {
 	f.StringVar(&o.Platform, "platform", "linux/amd64", "the platform of the cluster's nodes")
 	f.StringArrayVar(&o.Args, "build-arg", nil, "a build argument NAME=VALUE; may be repeated")
 	f.StringArrayVar(&o.Flags, "engine-flag", nil, "a flag for the engine's build command, as it is; may be repeated")
-	_ = c.MarkFlagDirname("dir") // the flag is there
+	cobra.CheckErr(c.MarkFlagDirname("dir"))
 	Complete(c, "engine", append([]string{"auto"}, image.Engines...)...)
 	Complete(c, "platform", "linux/amd64", "linux/arm64")
 }
