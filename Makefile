@@ -156,11 +156,11 @@ test-dev-long: ## much in the storage of unip dev: 20,000 small files, and one o
 
 .PHONY: stories
 stories: ## what users do, with the same answers of unip dev and of a cluster: against unip dev (a minute)
-	@go test -vet=off -count=1 -tags stories -run TestAnswers ./cmd/unip-dev
+	@go test -vet=off -count=1 -run TestAnswers ./cmd/unip-dev
 
 .PHONY: stories-cluster
 stories-cluster: build deploy images ## the same stories against the cluster (5 minutes)
-	@$(IN_CLUSTER); go test -tags e2e,stories -count=1 -v -run TestStories ./e2e/
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -run TestStories ./e2e/
 
 .PHONY: e2e
 e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes

@@ -6,21 +6,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/unip-knative/unip/e2e/demo/show"
 	"github.com/unip-knative/unip/e2e/dev"
 	"github.com/unip-knative/unip/e2e/digits"
 )
@@ -51,10 +49,10 @@ type demo struct {
 	since                    time.Time
 	out                      io.Writer
 
-	dir     string // its own, for a time
-	module  *dev.Module
-	csv     []byte
-	heldOut digits.HeldOut
+	dir    string // its own, for a time
+	module *dev.Module
+	csv    []byte
+	calls  show.Calls
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -72,29 +70,18 @@ func (d *demo) show(ctx context.Context) (err error) {
 		_ = os.RemoveAll(d.dir) // what is left lies where temporary files do
 	}()
 	begin := time.Now()
-	for _, s := range []struct {
-		title string
-		do    func(context.Context) (string, error)
-	}{
-		{"find a Python with what the example needs", d.findPython},
-		{"write a table of labelled digits", d.table},
-		{"unip dev: the module is served on this machine", d.serve},
-		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better becomes the model",
-			d.train},
-		{"call predict: the function starts", d.first},
-		{"call it again, warm", d.warm},
-		{"send 100 digits that were not in the training data", d.accuracy},
-		{"put a picture of ten digits into the box, and send its name", d.picture},
-		{"a wrong password", d.refused},
-		{"end: the module and all of its processes", d.end},
-	} {
-		d.say("\n== %s\n", s.title)
-		start := time.Now()
-		said, err := s.do(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		d.say("   %s(%.1f s)\n", said, time.Since(start).Seconds())
+	d.calls.Module = d
+	if err := show.Steps(ctx, d.out, slices.Concat([]show.Step{
+		{Title: "find a Python with what the example needs", Do: d.findPython},
+		{Title: "write a table of labelled digits", Do: d.table},
+		{Title: "unip dev: the module is served on this machine", Do: d.serve},
+		{Title: "upload it: the pipeline starts by itself, two classifiers learn in parallel, the better becomes the model",
+			Do: d.train},
+		{Title: "call predict: the function starts", Do: d.calls.First},
+	}, d.calls.Further(), []show.Step{
+		{Title: "end: the module and all of its processes", Do: d.end},
+	})); err != nil {
+		return err
 	}
 	d.say("\n== done: the demo took %.0f s", time.Since(begin).Seconds())
 	if built := begin.Sub(d.since).Seconds(); built > 0 {
@@ -191,7 +178,7 @@ func (d *demo) table(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if d.heldOut, err = digits.ReadHeldOut(b); err != nil {
+	if d.calls.HeldOut, err = digits.ReadHeldOut(b); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d KiB ", len(d.csv)>>10), nil
@@ -248,94 +235,33 @@ func (d *demo) train(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the report: %w", err)
 	}
-	var report struct {
-		Accuracy map[string]float64 `json:"accuracy"`
-		Best     string             `json:"best"`
-	}
-	if err := json.Unmarshal(b, &report); err != nil {
-		return "", fmt.Errorf("reading the report: %w", err)
-	}
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(report.Accuracy)) {
-		all = append(all, fmt.Sprintf("%s %.3f", name, report.Accuracy[name]))
-	}
-	return strings.Join(all, ", ") + ": " + report.Best + " is the model ", nil
+	return show.Report(b)
 }
 
-func (d *demo) predict(ctx context.Context, images ...[]float64) (*dev.Answer, []int, error) {
+// Upload, Predict and Guess are those of show.Module.
+func (d *demo) Upload(ctx context.Context, path string, data []byte) error {
+	return d.module.Upload(ctx, path, data)
+}
+
+// Predict calls the function.
+func (d *demo) Predict(ctx context.Context, i show.Image) ([]int, time.Duration, error) {
 	var read []int
-	a, err := d.module.Predict(ctx, "digits", &read, dev.Input{Name: "image", Datatype: "FP32",
-		Shape: []int{len(images), 8, 8}, Data: slices.Concat(images...)})
-	return a, read, err
+	a, err := d.module.Predict(ctx, "digits", &read, dev.Input{Name: "image", Datatype: i.Datatype, Shape: i.Shape,
+		Data: i.Data})
+	if err != nil {
+		return nil, 0, err
+	}
+	return read, a.Took, nil
 }
 
-func (d *demo) first(ctx context.Context) (string, error) {
-	image, digit := d.heldOut.Images[0], d.heldOut.Digits[0]
-	a, read, err := d.predict(ctx, image)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", digits.Drawn(image), read, digit,
-		a.Took.Seconds()), nil
-}
-
-func (d *demo) warm(ctx context.Context) (string, error) {
-	a, read, err := d.predict(ctx, d.heldOut.Images[1])
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", read, d.heldOut.Digits[1],
-		float64(a.Took.Microseconds())/1000), nil
-}
-
-func (d *demo) accuracy(ctx context.Context) (string, error) {
-	_, read, err := d.predict(ctx, d.heldOut.Images...)
-	if err != nil {
-		return "", err
-	}
-	right, err := d.heldOut.Right(read)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d of %d are right ", right, len(read)), nil
-}
-
-// picture sends digits as a picture: the caller puts it into the users' box, and the function gets
-// its path.
-func (d *demo) picture(ctx context.Context) (string, error) {
-	const n, path = 10, "userdata/pictures/ten.png"
-	b, err := digits.InOnePicture(d.heldOut.Images[:n])
-	if err != nil {
-		return "", err
-	}
-	if err := d.module.Upload(ctx, path, b); err != nil {
-		return "", err
-	}
-	var read []int
-	if _, err := d.module.Predict(ctx, "digits", &read, dev.Input{Name: "image", Datatype: "FILE",
-		Data: path}); err != nil {
-		return "", err
-	}
-	_, want, err := d.predict(ctx, d.heldOut.Images[:n]...)
-	if err != nil {
-		return "", err
-	}
-	if !slices.Equal(read, want) {
-		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", read, want)
-	}
-	return fmt.Sprintf("read as %v ", read), nil
-}
-
-func (d *demo) refused(ctx context.Context) (string, error) {
+// Guess calls it with a wrong password.
+func (d *demo) Guess(ctx context.Context) (int, []byte, error) {
 	a, err := d.module.Call(ctx, dev.Request{Method: http.MethodPost, Path: "/digits/predict", User: "ann",
 		Password: "wrong", Body: map[string]any{"inputs": []any{}}})
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
-	if a.Status != http.StatusUnauthorized {
-		return "", fmt.Errorf("a wrong password was answered with %d: %s", a.Status, a.Body)
-	}
-	return "401 ", nil
+	return a.Status, a.Body, nil
 }
 
 func (d *demo) end(context.Context) (string, error) {

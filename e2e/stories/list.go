@@ -347,6 +347,7 @@ var runs = []story{
 		k.upload("dora", "userdata/other/points.csv", csv)
 		k.upload("dora", "userdata/incoming/of/may/points.csv", csv)
 		started(1)
+		k.secondAfter("dora", "userdata/incoming/of/may/points.csv")
 		k.upload("dora", "userdata/incoming/of/may/points.csv", csv) // the same once more
 		started(2)
 		a := k.do(call{user: "dora", method: http.MethodGet, path: "/pipelines/runs"})

@@ -143,7 +143,7 @@ func readAnswers(file string) (map[string]string, error) {
 func writeAnswers(file string, told map[string]string) error {
 	var b strings.Builder
 	b.WriteString("What the stories of e2e/stories are answered, on a cluster and by unip dev. Written by\n" +
-		"go test -tags stories ./cmd/unip-dev -run TestAnswers -update\n\n")
+		"go test ./cmd/unip-dev -run TestAnswers -update\n\n")
 	for _, s := range slices.Concat(first, all()) {
 		if text, ok := told[s.name]; ok {
 			fmt.Fprintf(&b, "=== %s\n%s", s.name, text)

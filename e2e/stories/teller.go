@@ -344,6 +344,24 @@ func (k *teller) upload(user, path, content string) {
 	}
 }
 
+// secondAfter waits until a file is as old as a second of the clock: S3 tells times in seconds, so
+// that the same content before would be no other version.
+func (k *teller) secondAfter(user, path string) {
+	k.Helper()
+	k.await("another second than that of "+path, func() bool {
+		a := k.do(call{user: user, method: http.MethodGet, path: "/files/" + path})
+		now, err := http.ParseTime(a.header.Get("Date"))
+		if err != nil {
+			k.Fatal(err)
+		}
+		written, err := time.Parse(time.RFC3339, a.from(k, "last_modified"))
+		if err != nil {
+			k.Fatal(err)
+		}
+		return now.After(written)
+	})
+}
+
 // content is that of a file.
 func (k *teller) content(user, path string) string {
 	k.Helper()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/unip-knative/unip/e2e/demo/show"
 	"github.com/unip-knative/unip/e2e/digits"
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -37,12 +38,8 @@ func main() {
 // demo carries what one step leaves for the next.
 type demo struct {
 	*live.Module
-	heldOut digits.HeldOut
-	csv     []byte
-	report  struct {
-		Accuracy map[string]float64 `json:"accuracy"`
-		Best     string             `json:"best"`
-	}
+	calls show.Calls
+	csv   []byte
 }
 
 func run(ctx context.Context) error {
@@ -51,29 +48,19 @@ func run(ctx context.Context) error {
 		return err
 	}
 	d := &demo{Module: cluster.Module(namespace)}
-	for _, s := range []struct {
-		title string
-		do    func(context.Context) (string, error)
-	}{
-		{"translate examples/digits/manifests and apply the result with ko", d.apply},
-		{"wait until the module is ready", d.ready},
-		{"write a table of labelled digits", d.table},
-		{"upload it: the pipeline starts by itself, two classifiers learn in parallel, the better one becomes the model", d.train},
-		{"wait until nothing of the module runs", d.sleep},
-		{"call predict from zero: the gateway and the model wake up", d.fromZero},
-		{"call it again, warm", d.warm},
-		{"send 100 digits that were not in the training data", d.accuracy},
-		{"put a picture of ten digits into the box, and send its name", d.file},
-		{"a wrong password", d.refused},
-		{"wait until nothing runs again", d.sleep},
-	} {
-		fmt.Printf("\n== %s\n", s.title)
-		start := time.Now()
-		said, err := s.do(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		fmt.Printf("   %s(%.1f s)\n", said, time.Since(start).Seconds())
+	d.calls.Module = d
+	if err := show.Steps(ctx, os.Stdout, slices.Concat([]show.Step{
+		{Title: "translate examples/digits/manifests and apply the result with ko", Do: d.apply},
+		{Title: "wait until the module is ready", Do: d.ready},
+		{Title: "write a table of labelled digits", Do: d.table},
+		{Title: "upload it: the pipeline starts by itself, two classifiers learn in parallel, the better becomes the model",
+			Do: d.train},
+		{Title: "wait until nothing of the module runs", Do: d.sleep},
+		{Title: "call predict from zero: the gateway and the model wake up", Do: d.calls.First},
+	}, d.calls.Further(), []show.Step{
+		{Title: "wait until nothing runs again", Do: d.sleep},
+	})); err != nil {
+		return err
 	}
 	return d.look(ctx)
 }
@@ -121,7 +108,7 @@ func (d *demo) table(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if d.heldOut, err = digits.ReadHeldOut(held); err != nil {
+	if d.calls.HeldOut, err = digits.ReadHeldOut(held); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d KiB ", len(d.csv)>>10), nil
@@ -134,7 +121,7 @@ func (d *demo) train(ctx context.Context) (string, error) {
 		return "", err
 	}
 	start := time.Now()
-	if err := d.Upload(ctx, user, password, "userdata/incoming/digits.csv", d.csv); err != nil {
+	if err := d.Upload(ctx, "userdata/incoming/digits.csv", d.csv); err != nil {
 		return "", err
 	}
 	fmt.Printf("   %5.1f s  uploaded\n", time.Since(start).Seconds())
@@ -169,11 +156,7 @@ func (d *demo) train(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the report: %w", err)
 	}
-	if err := json.Unmarshal(report, &d.report); err != nil {
-		return "", fmt.Errorf("reading the report: %w", err)
-	}
-	return fmt.Sprintf("forest %.3f, svm %.3f: %s is the model ", d.report.Accuracy["forest"], d.report.Accuracy["svm"],
-		d.report.Best), nil
+	return show.Report(report)
 }
 
 func (d *demo) sleep(ctx context.Context) (string, error) {
@@ -183,96 +166,42 @@ func (d *demo) sleep(ctx context.Context) (string, error) {
 	return "0 pods ", d.AwaitGone(ctx, 2*time.Minute)
 }
 
-func (d *demo) predict(ctx context.Context, images ...[]float64) (*live.Answer, []int, error) {
-	data, err := json.Marshal(slices.Concat(images...))
-	if err != nil {
-		return nil, nil, err
+// Upload, Predict and Guess are those of show.Module.
+func (d *demo) Upload(ctx context.Context, path string, data []byte) error {
+	return d.Module.Upload(ctx, user, password, path, data)
+}
+
+// Predict calls the function.
+func (d *demo) Predict(ctx context.Context, i show.Image) ([]int, time.Duration, error) {
+	v := live.Variable{Name: "image", Datatype: i.Datatype}
+	var err error
+	if v.Data, err = json.Marshal(i.Data); err != nil {
+		return nil, 0, err
 	}
-	shape := json.RawMessage(fmt.Sprintf("[%d,8,8]", len(images)))
-	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FP32", Shape: shape,
-		Data: data})
+	if i.Shape != nil {
+		if v.Shape, err = json.Marshal(i.Shape); err != nil {
+			return nil, 0, err
+		}
+	}
+	a, err := d.Module.Predict(ctx, "digits", user, password, v)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
 	if a.Status != http.StatusOK {
-		return a, nil, fmt.Errorf("predict answered %d: %s\n%s", a.Status, a.Body, d.Diagnose(ctx))
+		return nil, 0, fmt.Errorf("predict answered %d: %s\n%s", a.Status, a.Body, d.Diagnose(ctx))
 	}
 	var read []int
-	return a, read, a.Output("digit", &read)
+	err = a.Output("digit", &read)
+	return read, a.Took, err
 }
 
-func (d *demo) fromZero(ctx context.Context) (string, error) {
-	a, read, err := d.predict(ctx, d.heldOut.Images[0])
+// Guess calls it with a wrong password.
+func (d *demo) Guess(ctx context.Context) (int, []byte, error) {
+	a, err := d.Module.Predict(ctx, "digits", user, "wrong")
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
-	return fmt.Sprintf("%sread as %v, is %d; answered after %.2f s ", digits.Drawn(d.heldOut.Images[0]), read,
-		d.heldOut.Digits[0], a.Took.Seconds()), nil
-}
-
-func (d *demo) warm(ctx context.Context) (string, error) {
-	a, read, err := d.predict(ctx, d.heldOut.Images[1])
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("read as %v, is %d; answered after %.1f ms ", read, d.heldOut.Digits[1],
-		float64(a.Took.Microseconds())/1000), nil
-}
-
-func (d *demo) accuracy(ctx context.Context) (string, error) {
-	_, answers, err := d.predict(ctx, d.heldOut.Images...)
-	if err != nil {
-		return "", err
-	}
-	right, err := d.heldOut.Right(answers)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d of %d are right ", right, len(answers)), nil
-}
-
-// file sends digits as a picture: the caller puts it into the users' box, and the function gets its
-// path.
-func (d *demo) file(ctx context.Context) (string, error) {
-	const n, path = 10, "userdata/pictures/ten.png"
-	b, err := digits.InOnePicture(d.heldOut.Images[:n])
-	if err != nil {
-		return "", err
-	}
-	if err := d.Upload(ctx, user, password, path, b); err != nil {
-		return "", err
-	}
-	data, err := json.Marshal(path)
-	if err != nil {
-		return "", err
-	}
-	a, err := d.Predict(ctx, "digits", user, password, live.Variable{Name: "image", Datatype: "FILE", Data: data})
-	if err != nil {
-		return "", err
-	}
-	var read []int
-	if err := a.Output("digit", &read); err != nil {
-		return "", err
-	}
-	_, want, err := d.predict(ctx, d.heldOut.Images[:n]...)
-	if err != nil {
-		return "", err
-	}
-	if !slices.Equal(read, want) {
-		return "", fmt.Errorf("the picture is read as %v, its numbers as %v", read, want)
-	}
-	return fmt.Sprintf("read as %v ", read), nil
-}
-
-func (d *demo) refused(ctx context.Context) (string, error) {
-	a, err := d.Predict(ctx, "digits", user, "wrong")
-	if err != nil {
-		return "", err
-	}
-	if a.Status != http.StatusUnauthorized {
-		return "", fmt.Errorf("a wrong password was answered with %d: %s", a.Status, a.Body)
-	}
-	return "401 ", nil
+	return a.Status, a.Body, nil
 }
 
 func (d *demo) look(ctx context.Context) error {
@@ -292,7 +221,7 @@ func (d *demo) look(ctx context.Context) error {
    curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/openapi.json
    curl -u %[2]s:%[3]s -H 'Host: %[4]s' %[5]s/%[1]s/digits/predict -d '{"inputs":[{"name":"image","datatype":"INT32","shape":[1,8,8],"data":%[6]s}]}'
    kubectl delete namespace %[1]s      # the end of the module, its bucket included on the local cluster
-`, namespace, user, password, host, d.Ingress, compact(d.heldOut.Images[2]))
+`, namespace, user, password, host, d.Ingress, compact(d.calls.HeldOut.Images[2]))
 	return nil
 }
 

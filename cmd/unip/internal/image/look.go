@@ -55,7 +55,7 @@ const noise = 256 << 10
 var cures = map[Rule]string{
 	Git:   "write .git into .dockerignore",
 	Tests: "write the folder into .dockerignore",
-	Weights: "put it into a box's bucket, outside of users/, and name it by modelBox and modelPath, " +
+	Weights: "put it into a box (unip files put FILE BOX:/PATH) and name it by modelBox and modelPath, " +
 		"or for a pipeline by a variable's mountFrom",
 	Artefacts: "write it into .dockerignore, or remove it in the RUN that makes it",
 	Base: "build on a -slim image (python:3.11-slim); what has to be compiled, in a stage of its own " +
