@@ -34,7 +34,14 @@ func (e *Engine) containerOf(st *runtimev1.StageStatus, dir string, env environm
 	args := []string{e.Containers, "run", "--name", name, "--label", folderLabel + "=" + e.Dir, "--pull", "never",
 		"--env", markEnv + "=" + dir}
 	args = append(args, e.ContainerFlags...)
-	mount := func(from, to string) { args = append(args, "--mount", "type=bind,src="+from+",dst="+to) }
+	mount := func(from, to string) {
+		// Names of files are uploaders', and a comma would begin another option. A path has no colon.
+		if strings.ContainsAny(from+to, `,"`) {
+			args = append(args, "--volume", from+":"+to)
+			return
+		}
+		args = append(args, "--mount", "type=bind,src="+from+",dst="+to)
+	}
 	data := filepath.Join(dir, dataDir)
 	mount(data, pipeline.DataDir)
 	v := viewOf(st, data)

@@ -48,6 +48,31 @@ func makeImage(t *testing.T) {
 		`ENTRYPOINT ["/bin/sh","-euc","cat \"$UNIP_PIPELINE_TABLE\" > \"$UNIP_PIPELINE_MODEL/m\"; echo own"]`, archive, image)
 }
 
+// What lies below a mountPath lies there in an image as well, whatever it is called.
+func TestNamesOfFilesInImages(t *testing.T) {
+	makeImage(t)
+	p := pipe("train", line("fit: table -> model", `cat "$UNIP_PIPELINE_TABLE" > "$UNIP_PIPELINE_MODEL/m"`,
+		func(s *runtimev1.Stage) { s.Image = image }))
+	p.Spec.Mounts = []runtimev1.Mount{{Box: "userdata", Path: "users", MountPath: "/tables"}}
+	w := newWorld(t, p)
+	w.options.Containers = "podman"
+	w.options.ContainerFlags = []string{"--runtime", "runc", "--ulimit", "nofile=1024:1024",
+		"--ulimit", "nproc=1000:1000", "--network", "none"}
+	e, _ := w.open()
+	for _, name := range []string{"in/t.csv", "in/a, b.csv", `in/a "b".csv`, "in,src=/etc/hostname"} {
+		w.put(key(name), name)
+		r := w.until(e, w.begin(e, "train", func(r *runtimev1.PipelineRun) {
+			r.Spec.Inputs["table"] = runtimev1.InputPath{Path: "userdata/" + name}
+		}), done)
+		st := stageOf(r, "fit")
+		if r.Status.State != runtimev1.Succeeded || !strings.HasPrefix(st.Inputs[0].Path, "/tables/") {
+			t.Errorf("%s: %s: %s", name, st.Inputs[0].Path, r.Status.Message)
+		} else if got := w.get(w.bucket, key("train/"+r.Name+"/model/m")); got != name {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // With --engine podman a stage runs in its image, with the variables where a cluster has them, and
 // fails as there.
 func TestStagesInTheirImages(t *testing.T) {
