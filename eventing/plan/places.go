@@ -9,6 +9,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/pipeline"
+	"github.com/unip-knative/unip/eventing/record"
 )
 
 // DefaultPlace is the folder for what a run names no place for, and for its run.json. It is in the
@@ -19,6 +20,11 @@ func DefaultPlace(run *runtimev1.PipelineRun, defaultBox string) string {
 		box += ":"
 	}
 	return box + "/" + run.Spec.Pipeline + "/" + run.Name + "/"
+}
+
+// RecordPlace is where a run's record lies.
+func RecordPlace(run *runtimev1.PipelineRun, defaultBox string) (databox.Place, error) {
+	return databox.ParsePlace(DefaultPlace(run, defaultBox) + record.FileName)
 }
 
 // input is where a variable that a stage reads comes from, and where it lies in the container. Its

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"time"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -21,14 +22,26 @@ func AttemptName(run *runtimev1.PipelineRun, stage string, attempt int) string {
 // Inner is a variable's folder in the volume, as fetch and publish see it.
 func Inner(variable string) string { return path.Join(pipeline.DataDir, variable) }
 
+// Attempt of a stage.
+type Attempt struct {
+	// Number from 1.
+	Number int
+	// Complete: the stage has a commit, and nothing of the user's runs any more.
+	Complete bool
+	// Patience is how long fetch and publish try storage that does not answer.
+	Patience time.Duration
+}
+
 // Transfers are what fetch and publish do for one attempt.
 func Transfers(
-	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, attempt int, sessions Sessions,
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, sessions Sessions,
 ) (*stage.FetchPlan, *stage.PublishPlan) {
 	runBucket := databox.RunBucketName(run.Namespace)
-	f := &stage.FetchPlan{}
+	patience := int64(a.Patience / time.Second)
+	f := &stage.FetchPlan{PatienceSeconds: patience}
 	p := &stage.PublishPlan{
-		Run: run.Name, Stage: st.Name, Attempt: attempt, Bucket: runBucket, Session: sessions.Publish[0],
+		Run: run.Name, Stage: st.Name, Attempt: a.Number, Bucket: runBucket, Session: sessions.Publish[0],
+		Complete: a.Complete, PatienceSeconds: patience,
 	}
 	for i, in := range st.Inputs {
 		x := stage.Input{

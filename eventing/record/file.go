@@ -5,6 +5,9 @@ import (
 	"github.com/unip-knative/unip/eventing/plainjson"
 )
 
+// FileName is the name of that file.
+const FileName = "run.json"
+
 // File is run.json: a run that has ended, with what only its owner is told.
 type File struct {
 	Run

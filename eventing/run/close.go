@@ -26,6 +26,30 @@ func WantsFences(run *runtimev1.PipelineRun, seen Seen, now time.Time) []string 
 	return x.fences
 }
 
+// AskStorage asks what the next Step wants to know of storage: commit whether a stage has a commit,
+// and fence that it gets none from now on. A storage that has just not answered is asked nothing
+// more.
+func (s *Seen) AskStorage(run *runtimev1.PipelineRun, now time.Time, commit, fence func(stage string) Commit) {
+	last := NoCommit
+	ask := func(all map[string]Commit, stages []string, do func(stage string) Commit) {
+		for _, name := range stages {
+			if last != Unknown {
+				last = do(name)
+			}
+			all[name] = last
+		}
+	}
+	s.Commits, s.Fences = map[string]Commit{}, map[string]Commit{}
+	ask(s.Commits, WantsCommits(run, *s, now), commit)
+	for {
+		wanted := WantsFences(run, *s, now)
+		if len(wanted) == 0 {
+			return
+		}
+		ask(s.Fences, wanted, fence)
+	}
+}
+
 // isClosing reports a run that is to end before all of its stages have succeeded. It is stored.
 func (x *step) isClosing() bool {
 	return x.run.Spec.Cancel || slices.ContainsFunc(x.run.Status.Stages, func(st runtimev1.StageStatus) bool {

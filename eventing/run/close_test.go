@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,54 @@ func TestOnlyAStoredEndCloses(t *testing.T) {
 			failed.Fences = map[string]run.Commit{"s": run.NoCommit}
 			wants(r, failed)
 			failed.Fences = nil
+		}
+	}
+}
+
+// Storage is asked of the commits that the next step wants to know of, and then to close what is to
+// end; once it has not answered it is asked nothing more.
+func TestStorageIsAskedWhileItAnswers(t *testing.T) {
+	t.Parallel()
+	two := func() *runtimev1.PipelineRun {
+		r := running(0, 1)
+		r.Status.Stages = append(r.Status.Stages, runtimev1.StageStatus{Name: "t", State: runtimev1.Running, Attempt: 1,
+			Job: "t-1", StartTime: &metav1.MicroTime{Time: epoch}, Spec: runtimev1.Stage{TimeoutSeconds: 600}})
+		return r
+	}
+	cancelled := two()
+	cancelled.Spec.Cancel = true
+	for name, c := range map[string]struct {
+		run    *runtimev1.PipelineRun
+		says   run.Commit
+		asked  string
+		states string
+	}{
+		"failed":                {two(), run.NoCommit, "commit s,commit t", "s1 t1"},
+		"failed, no answer":     {two(), run.Unknown, "commit s", "s0 t0"},
+		"cancelled":             {cancelled, run.NoCommit, "fence s,fence t", "s1 t1"},
+		"cancelled, no answer":  {cancelled, run.Unknown, "fence s", "s0 t0"},
+		"cancelled, has commit": {cancelled, run.Committed, "fence s,fence t", "s2 t2"},
+	} {
+		seen := run.Seen{Settings: run.Settings{Patience: time.Hour}, Attempts: map[string]run.Attempt{"s-1": exit1,
+			"t-1": exit1}}
+		seen.AttemptName = func(string, int) string { return "x" }
+		var asked []string
+		ask := func(what string) func(string) run.Commit {
+			return func(stage string) run.Commit {
+				asked = append(asked, what+" "+stage)
+				return c.says
+			}
+		}
+		seen.AskStorage(c.run, epoch.Add(time.Second), ask("commit"), ask("fence"))
+		if got := strings.Join(asked, ","); got != c.asked {
+			t.Errorf("%s: it is asked %s, want %s", name, got, c.asked)
+		}
+		known := seen.Commits
+		if c.run.Spec.Cancel {
+			known = seen.Fences
+		}
+		if got := fmt.Sprintf("s%d t%d", known["s"], known["t"]); got != c.states || len(known) != 2 {
+			t.Errorf("%s: %s, want %s", name, got, c.states)
 		}
 	}
 }

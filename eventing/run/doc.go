@@ -5,7 +5,7 @@
 //
 // Who drives it repeats these four things, whenever something may have changed:
 //
-//  1. Observe: fill a Seen, of storage with what WantsCommits and WantsFences name.
+//  1. Observe: fill a Seen, of storage with AskStorage.
 //  2. Step.
 //  3. Write the status once, if it differs, so that the write fails when somebody else has written meanwhile.
 //  4. Carry out the actions in their order. When the write failed: none of them.

@@ -44,14 +44,17 @@ const (
 	maxPause = 30 * time.Second
 )
 
-// Step takes a run one step further. It changes nothing of what it is given.
+// Step takes a run one step further. It changes nothing of what it is given. What the status says to
+// people is fit for their terminals.
 func Step(run *runtimev1.PipelineRun, seen Seen, now time.Time) (runtimev1.PipelineRunStatus, []Action) {
 	x := &step{run: run, seen: seen, now: now, status: *run.Status.DeepCopy()}
 	if run.DeletionTimestamp != nil { // its attempts and its sessions go with it
 		return x.status, nil
 	}
 	x.take()
-	return x.status, x.allActions()
+	actions := x.allActions()
+	makePrintable(&x.status)
+	return x.status, actions
 }
 
 // WantsCommits are the stages of which Step wants to know whether they have a commit, in
@@ -273,9 +276,9 @@ func (x *step) setCondition(c metav1.Condition) {
 	all[i] = c
 }
 
-// MakePrintable makes what a status says to people fit for their terminals, whoever's words are in
+// makePrintable makes what a status says to people fit for their terminals, whoever's words are in
 // it.
-func MakePrintable(s *runtimev1.PipelineRunStatus) {
+func makePrintable(s *runtimev1.PipelineRunStatus) {
 	s.Message = printable.Line(s.Message)
 	for i := range s.Stages {
 		st := &s.Stages[i]

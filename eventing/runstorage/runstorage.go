@@ -1,8 +1,9 @@
-// Package runstorage is what runs ask of S3: which versions their inputs have, and whether a stage
-// has a commit. Who carries runs out in a cluster and who does on a laptop ask alike.
+// Package runstorage is what runs ask of S3 and leave there: which versions their inputs have, whether
+// a stage has a commit, logs and records. Who carries runs out in a cluster and who does on a laptop ask alike.
 package runstorage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,10 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/media"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -107,6 +110,36 @@ func Close(ctx context.Context, c *minio.Client, bucket, ofRun, name string) (ru
 		return run.NoCommit, nil
 	}
 	return run.Committed, nil
+}
+
+// PutRecord writes a run's record to its place in the bucket of that box.
+func PutRecord(
+	ctx context.Context, c *minio.Client, bucket string, place databox.Place, r *runtimev1.PipelineRun,
+) error {
+	text, err := record.FileOf(r).Encode()
+	if err == nil {
+		_, err = c.PutObject(ctx, bucket, place.Key(r.Spec.User), bytes.NewReader(text), int64(len(text)),
+			minio.PutObjectOptions{ContentType: "application/json"})
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", record.FileName, err)
+	}
+	return nil
+}
+
+// MaxLog is what is kept of an attempt's log: its end.
+const MaxLog = 1 << 20
+
+// PutLog keeps the log of an attempt of a stage, for as long as the run bucket does.
+func PutLog(
+	ctx context.Context, c *minio.Client, bucket, ofRun, name string, attempt int, text []byte,
+) error {
+	_, err := c.PutObject(ctx, bucket, stage.LogKey(ofRun, name, attempt), bytes.NewReader(text), int64(len(text)),
+		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+	if err != nil {
+		return fmt.Errorf("keeping the log: %w", err)
+	}
+	return nil
 }
 
 // maxCommit bounds the commit that is read for one file: about 40,000 files. Files of a larger one

@@ -79,9 +79,12 @@ func (r Rule) VersionKey(f File, bucket, etag string, modified time.Time) string
 		etag+"@"+modified.UTC().Truncate(time.Second).Format(time.RFC3339))
 }
 
-// CopyKey is the key of a start record of a file that a run has published. However often its copy is
-// made, it is the same; the ETag sees to it that nothing else passes for the copy.
-func (r Rule) CopyKey(f File, bucket, etag string, from *stage.Origin) string {
+// Key is the key of a file's start record: VersionKey, or of one that a run has published a key that
+// is the same however often the copy is made. The ETag sees to it that nothing else passes for it.
+func (r Rule) Key(f File, bucket, etag string, modified time.Time, from *stage.Origin) string {
+	if from == nil {
+		return r.VersionKey(f, bucket, etag, modified)
+	}
 	return names.Hash("copy", f.Namespace, r.Pipeline.Name, r.RuleID, bucket, f.Key(), from.Run, from.Stage,
 		from.Output, from.Path, from.SHA256, etag)
 }

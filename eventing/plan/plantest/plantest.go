@@ -69,7 +69,7 @@ func Diamond(mutate ...func(*runtimev1.Pipeline)) *runtimev1.Pipeline {
 	}, mutate...)...)
 }
 
-// into gives a variable a mountFrom.
+// Into gives a variable a mountFrom.
 func Into(name, box, path string) func(*runtimev1.Pipeline) {
 	return Variable(name, func(v *runtimev1.Variable) { v.MountFrom = &runtimev1.BoxPath{Box: box, Path: path} })
 }

@@ -45,27 +45,15 @@ type Config struct {
 	Runs     installation.Runs
 }
 
-// Attempt of a stage.
-type Attempt struct {
-	// Number from 1.
-	Number int
-	// Complete: the stage has a commit, and nothing of the user's runs any more.
-	Complete bool
-	// Patience is how long fetch and publish try storage that does not answer.
-	Patience time.Duration
-}
-
 // Make makes the Job of one attempt of a stage: init fetch, init function (the user's image),
 // then publish. Kubernetes starts each when the one before has ended well. One that only completes
 // has publish and nothing else. An error is for good.
-func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c Config) (*batchv1.Job, error) {
+func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a plan.Attempt, c Config) (*batchv1.Job, error) {
 	sessions, err := plan.MakeSessions(run, st)
 	if err != nil {
 		return nil, err
 	}
-	fetch, publish := plan.Transfers(run, st, a.Number, sessions)
-	publish.Complete = a.Complete
-	fetch.PatienceSeconds, publish.PatienceSeconds = seconds(a.Patience), seconds(a.Patience)
+	fetch, publish := plan.Transfers(run, st, a, sessions)
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)
@@ -93,8 +81,9 @@ func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c Co
 		"app.kubernetes.io/managed-by": "unip",
 	})
 	pod := corev1.PodSpec{
-		RestartPolicy:                corev1.RestartPolicyNever,
-		ActiveDeadlineSeconds:        new(st.Spec.TimeoutSeconds + transferAllowance + 2*seconds(c.Runs.Patience())),
+		RestartPolicy: corev1.RestartPolicyNever,
+		ActiveDeadlineSeconds: new(st.Spec.TimeoutSeconds + transferAllowance +
+			2*int64(c.Runs.Patience()/time.Second)),
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
 		SecurityContext: &corev1.PodSecurityContext{
@@ -135,8 +124,6 @@ func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, c Co
 		},
 	}, nil
 }
-
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // whileLost is how long a pod stays on a node that is not ready or does not answer. Kubernetes' own
 // default are five minutes.

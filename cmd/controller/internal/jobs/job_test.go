@@ -71,7 +71,7 @@ func TestJob(t *testing.T) {
 	}), diamond(variable("prepared", func(v *runtimev1.Variable) { v.MountTo = "/work/prepared" })))
 	st := &r.Status.Stages[0]
 	st.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-	job, err := Make(r, st, Attempt{Number: 2}, Config{Image: "stage:1", Security: installation.Baseline})
+	job, err := Make(r, st, plan.Attempt{Number: 2}, Config{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestJobThatCompletes(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []installation.Profile{installation.Baseline, installation.Restricted} {
 		r := resolved(t, newRun(), diamond())
-		job, err := Make(r, &r.Status.Stages[0], Attempt{Number: 3, Complete: true, Patience: 2 * time.Hour},
+		job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 3, Complete: true, Patience: 2 * time.Hour},
 			Config{Image: "stage:1", Security: profile, Runs: installation.Default().Runs})
 		if err != nil {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func TestJobsPatience(t *testing.T) {
 	st := &r.Status.Stages[0]
 	c := Config{Image: "stage:1", Runs: installation.Runs{PatienceMinutes: 30, LostNodeSeconds: 45}}
 	for _, want := range []int64{1800, 60} {
-		job, err := Make(r, st, Attempt{Number: 2, Patience: time.Duration(want) * time.Second}, c)
+		job, err := Make(r, st, plan.Attempt{Number: 2, Patience: time.Duration(want) * time.Second}, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func kubelet(argument, prefix string) string {
 func TestNetworkPolicySelectsStages(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
-	job, err := Make(r, &r.Status.Stages[0], Attempt{Number: 1},
+	job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1},
 		Config{Image: "stage:1", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestNetworkPolicySelectsStages(t *testing.T) {
 func TestJobUnderRestricted(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
-	job, err := Make(r, &r.Status.Stages[0], Attempt{Number: 1},
+	job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1},
 		Config{Image: "stage:1", Security: installation.Restricted})
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ func TestJobRefusesOwnObjects(t *testing.T) {
 		} {
 			r := resolved(t, newRun(), diamond())
 			set(&r.Status.Stages[0].Spec)
-			if _, err := Make(r, &r.Status.Stages[0], Attempt{Number: 1}, Config{}); err == nil ||
+			if _, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1}, Config{}); err == nil ||
 				!strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s %s: %v", field, name, err)
 			}
@@ -287,7 +287,7 @@ func TestJobGivesKeysAndPullSecrets(t *testing.T) {
 		{Name: "TOKEN", ValueFrom: &runtimev1.EnvVarSource{SecretKeyRef: key}},
 	}
 	r.Status.Stages[0].Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
-	job, err := Make(r, &r.Status.Stages[0], Attempt{Number: 1}, Config{})
+	job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestJobCarriesLabels(t *testing.T) {
 	t.Parallel()
 	r := resolved(t, newRun(), diamond())
 	st := &r.Status.Stages[0]
-	plain, err := Make(r, st, Attempt{Number: 1}, Config{})
+	plain, err := Make(r, st, plan.Attempt{Number: 1}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestJobCarriesLabels(t *testing.T) {
 		"app.kubernetes.io/component": "gateway", "app.kubernetes.io/managed-by": "somebody"}
 	want := maps.Clone(plain.Labels)
 	want["team"], want["app.kubernetes.io/version"] = "herbarium", "3f2a91c"
-	job, err := Make(r, st, Attempt{Number: 1}, Config{})
+	job, err := Make(r, st, plan.Attempt{Number: 1}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestJobCarriesLabels(t *testing.T) {
 		"batch.kubernetes.io/x",
 	} {
 		st.Spec.Labels = map[string]string{key: "x"}
-		_, err := Make(r, st, Attempt{Number: 1}, Config{})
+		_, err := Make(r, st, plan.Attempt{Number: 1}, Config{})
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -342,7 +342,7 @@ func TestSessionsAreSeenByTheirContainersOnly(t *testing.T) {
 	writes := resolved(t, nothingToRead, newPipeline("train", with("make: -> model")))
 	for name, r := range map[string]*runtimev1.PipelineRun{"reads and writes": reads, "writes only": writes} {
 		st := &r.Status.Stages[0]
-		job, err := Make(r, st, Attempt{Number: 1}, Config{Image: "stage:1", Security: installation.Baseline})
+		job, err := Make(r, st, plan.Attempt{Number: 1}, Config{Image: "stage:1", Security: installation.Baseline})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,7 +387,7 @@ func TestCommandsAreLiteral(t *testing.T) {
 	st := &r.Status.Stages[0]
 	words := []string{"sh", "-c", "echo $(UNIP_PIPELINE_TABLE) $HOME $$ $$(X) ${Y}"}
 	st.Spec.Command, st.Spec.Args = slices.Clone(words), slices.Clone(words)
-	job, err := Make(r, st, Attempt{Number: 1}, Config{})
+	job, err := Make(r, st, plan.Attempt{Number: 1}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -500,7 +500,7 @@ func TestWhoseRunAStageKnows(t *testing.T) {
 		r.Status.Stages = x.Stages
 		for i := range x.Stages {
 			for attempt := 1; attempt < 4; attempt++ {
-				job, err := Make(r, &x.Stages[i], Attempt{Number: attempt}, Config{Image: "stage:1"})
+				job, err := Make(r, &x.Stages[i], plan.Attempt{Number: attempt}, Config{Image: "stage:1"})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -129,7 +129,7 @@ func TestDefaultPlaces(t *testing.T) {
 func mountsAreTaken(t *testing.T, name string, r *runtimev1.PipelineRun, p plan.Plan) {
 	t.Helper()
 	r.Status.Stages = p.Stages
-	job, err := Make(r, &r.Status.Stages[0], Attempt{Number: 1},
+	job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1},
 		Config{Image: "s", Security: installation.Baseline})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestPlacesInThePod(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	mounts := func(stage int) []corev1.VolumeMount {
-		job, err := Make(r, &r.Status.Stages[stage], Attempt{Number: 1}, Config{Image: "s",
+		job, err := Make(r, &r.Status.Stages[stage], plan.Attempt{Number: 1}, Config{Image: "s",
 			Security: installation.Baseline})
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/plan"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
@@ -95,7 +96,7 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 	c := jobs.Config{
 		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
 	}
-	job, err := jobs.Make(p.run, st, jobs.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
+	job, err := jobs.Make(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
 	if err == nil {
 		err = p.Client.Create(p.ctx, job, fieldOwner)
 	}

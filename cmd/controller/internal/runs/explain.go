@@ -40,7 +40,7 @@ func (p *pass) explain(a *life.Attempt, pod *corev1.Pod) {
 			"error", err.Error())
 		return
 	}
-	if e := lastwords.Exception(log); e != "" {
+	if e := lastwords.Exception(string(log)); e != "" {
 		a.Message = oneLine(e)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -35,8 +36,6 @@ func forGood(err error) bool {
 }
 
 const (
-	// maxLog is what is kept of a stage's log: its end.
-	maxLog = 1 << 20
 	// maxLogRead bounds what is read to find the end; kubelet keeps some 10 MiB of a container's
 	// log.
 	maxLogRead = 64 << 20
@@ -67,44 +66,42 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 		}
 		var attempt int // 0 where somebody has changed the Job's label: the log is kept all the same
 		_, _ = fmt.Sscan(job.Labels[stage.AttemptLabel], &attempt)
-		key := stage.LogKey(job.Labels[runtimev1.RunLabel],
-			strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt)
-		_, err = s3.PutObject(ctx, databox.RunBucketName(job.Namespace), key, strings.NewReader(text), int64(len(text)),
-			minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+		err = runstorage.PutLog(ctx, s3, databox.RunBucketName(job.Namespace), job.Labels[runtimev1.RunLabel],
+			strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt, text)
 		if err != nil {
-			return fmt.Errorf("saving the log: %w", err)
+			return err
 		}
 	}
 	return nil
 }
 
-// tail is the end of a container's log: so many lines, and of them at most maxLog bytes.
+// tail is the end of a container's log: so many lines, and of them at most MaxLog bytes.
 func tail(
 	ctx context.Context, c kubernetes.Interface, pod *corev1.Pod, container string, lines int64,
-) (string, error) {
+) ([]byte, error) {
 	body, err := c.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, TailLines: &lines, LimitBytes: new(int64(maxLogRead)),
 	}).Stream(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer body.Close()
 	keep := make([]byte, 0, 64<<10)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := body.Read(buf)
-		if keep = append(keep, buf[:n]...); len(keep) > 2*maxLog {
-			keep = append(keep[:0], keep[len(keep)-maxLog:]...)
+		if keep = append(keep, buf[:n]...); len(keep) > 2*runstorage.MaxLog {
+			keep = append(keep[:0], keep[len(keep)-runstorage.MaxLog:]...)
 		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	if len(keep) > maxLog {
-		keep = keep[len(keep)-maxLog:]
+	if len(keep) > runstorage.MaxLog {
+		keep = keep[len(keep)-runstorage.MaxLog:]
 	}
-	return string(keep), nil
+	return keep, nil
 }

@@ -74,34 +74,8 @@ func (p *pass) observe() (life.Seen, error) {
 		seen.Attempts[st.Job] = a
 	}
 	seen.Room = !p.run.Spec.Cancel && p.room(seen.Plan)
-	p.askStorage(&seen)
+	seen.AskStorage(p.run, p.now, p.commit, p.closeCommit)
 	return seen, nil
-}
-
-// askStorage asks what the next step wants to know of storage. A storage that has just not answered
-// is asked nothing more.
-func (p *pass) askStorage(seen *life.Seen) {
-	seen.Commits = map[string]life.Commit{}
-	last := life.NoCommit
-	for _, name := range life.WantsCommits(p.run, *seen, p.now) {
-		if last != life.Unknown {
-			last = p.commit(name)
-		}
-		seen.Commits[name] = last
-	}
-	seen.Fences = map[string]life.Commit{}
-	for {
-		wanted := life.WantsFences(p.run, *seen, p.now)
-		if len(wanted) == 0 {
-			return
-		}
-		for _, name := range wanted {
-			if last != life.Unknown {
-				last = p.closeCommit(name)
-			}
-			seen.Fences[name] = last
-		}
-	}
 }
 
 func waitsForStorage(since time.Time) *life.Plan {

@@ -234,7 +234,6 @@ func (p *pass) step() error {
 	}
 	before := p.run.Status
 	status, actions := life.Step(p.run, seen, p.now)
-	life.MakePrintable(&status)
 	p.run.Status = status
 	if !equality.Semantic.DeepEqual(before, status) {
 		// With the resource version: of two leaders, which should not be, one fails.

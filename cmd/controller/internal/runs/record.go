@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -10,9 +9,8 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/plan"
-	"github.com/unip-knative/unip/eventing/record"
+	"github.com/unip-knative/unip/eventing/runstorage"
 )
 
 // writeRecord writes run.json to the run's default place; a run without one keeps its status only.
@@ -32,18 +30,9 @@ func writeRecord(
 	if err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
 	}
-	place, err := databox.ParsePlace(plan.DefaultPlace(run, p.Spec.DefaultBox) + "run.json")
+	place, err := plan.RecordPlace(run, p.Spec.DefaultBox)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
-	text, err := record.FileOf(run).Encode()
-	if err != nil {
-		return err
-	}
-	o := minio.PutObjectOptions{ContentType: "application/json"}
-	_, err = s3.PutObject(ctx, bucket.Name, place.Key(run.Spec.User), bytes.NewReader(text), int64(len(text)), o)
-	if err != nil {
-		return fmt.Errorf("writing run.json: %w", err)
-	}
-	return nil
+	return runstorage.PutRecord(ctx, s3, bucket.Name, place, run)
 }

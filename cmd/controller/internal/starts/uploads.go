@@ -206,10 +206,7 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 		return nil
 	}
 	version := r.VersionKey(f, at.box.Name, o.ETag, o.LastModified)
-	key := version
-	if origin != nil {
-		key = r.CopyKey(f, at.box.Name, o.ETag, origin)
-	}
+	key := r.Key(f, at.box.Name, o.ETag, o.LastModified, origin)
 	x := draft{Record: r.Upload(f, o.ETag, key), labels: start.Labels(r.Pipeline)}
 	if by != byEvent {
 		x.lost = "upload of " + f.Path

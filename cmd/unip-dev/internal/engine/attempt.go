@@ -117,10 +117,8 @@ func (e *Engine) begin(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, x ru
 	if err != nil {
 		return never(err)
 	}
-	fetch, publish := plan.Transfers(r, st, x.Number, sessions)
-	publish.Complete = x.Complete
-	seconds := int64(x.Patience / time.Second)
-	fetch.PatienceSeconds, publish.PatienceSeconds = seconds, seconds
+	fetch, publish := plan.Transfers(r, st,
+		plan.Attempt{Number: x.Number, Complete: x.Complete, Patience: x.Patience}, sessions)
 	a := &attempt{engine: e, name: x.Name, dir: e.attemptDir(x.Name), changed: make(chan struct{})}
 	a.facts = facts{Run: r.Name, Stage: st.Name, Number: x.Number, Complete: x.Complete, Pipeline: r.Spec.Pipeline,
 		Made: time.Now(), Phase: run.Made}

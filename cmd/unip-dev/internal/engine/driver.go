@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/printable"
-	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/eventing/runstorage"
 )
@@ -173,7 +170,6 @@ func (p *pass) step(seen run.Seen) (runtimev1.PipelineRunStatus, []run.Action, e
 		seen.Room = p.room(seen.Plan)
 	}
 	status, actions := run.Step(p.run, seen, p.now)
-	run.MakePrintable(&status)
 	if equality.Semantic.DeepEqual(before, status) {
 		return status, actions, nil
 	}
@@ -266,7 +262,7 @@ func (p *pass) observe(hint bool) run.Seen {
 			AttemptName: func(stage string, number int) string { return plan.AttemptName(p.run, stage, number) },
 		},
 		Attempts: map[string]run.Attempt{}, Hint: hint, Taken: p.taken, Answers: p.answers, Recorded: p.recorded,
-		Commits: map[string]run.Commit{}, Fences: map[string]run.Commit{}, StorageAway: p.storageAway(),
+		StorageAway: p.storageAway(),
 	}
 	s := &p.run.Status
 	switch {
@@ -285,40 +281,23 @@ func (p *pass) observe(hint bool) run.Seen {
 			}
 		}
 	}
-	p.askStorage(&seen)
+	seen.AskStorage(p.run, p.now, p.ask(runstorage.Commit), p.ask(runstorage.Close))
 	return seen
 }
 
-// askStorage asks what the next step wants to know of storage. A storage that has just not answered
-// is asked nothing more.
-func (p *pass) askStorage(seen *run.Seen) {
-	last := run.NoCommit
-	type question func(ctx context.Context, c *minio.Client, bucket, run, stage string) (run.Commit, error)
-	ask := func(name string, do question) run.Commit {
-		if last == run.Unknown {
-			return last
-		}
+// ask has a question about a stage's commit asked.
+func (p *pass) ask(
+	do func(ctx context.Context, c *minio.Client, bucket, run, stage string) (run.Commit, error),
+) func(stage string) run.Commit {
+	return func(name string) run.Commit {
 		ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
 		defer cancel()
-		var err error
-		last, err = do(ctx, p.s3, p.bucket, p.run.Name, name)
+		c, err := do(ctx, p.s3, p.bucket, p.run.Name, name)
 		p.asked(err)
 		if err != nil {
 			p.Logger.Info("whether a stage has a commit is not known", "run", p.run.Name, "stage", name, "error", err)
 		}
-		return last
-	}
-	for _, name := range run.WantsCommits(p.run, *seen, p.now) {
-		seen.Commits[name] = ask(name, runstorage.Commit)
-	}
-	for {
-		wanted := run.WantsFences(p.run, *seen, p.now)
-		if len(wanted) == 0 {
-			return
-		}
-		for _, name := range wanted {
-			seen.Fences[name] = ask(name, runstorage.Close)
-		}
+		return c
 	}
 }
 
@@ -420,9 +399,6 @@ func (p *pass) startAttempt(a run.StartAttempt) {
 	p.answers[a.Name] = *why
 }
 
-// recordFile is the name of a run's record.
-const recordFile = "run.json"
-
 // record writes run.json beside the outputs.
 func (p *pass) record(a run.Record) {
 	err := p.writeRecord()
@@ -448,15 +424,9 @@ func (p *pass) writeRecord() error {
 	if err != nil || at.Dataset {
 		return nil //nolint:nilerr // there is no place for it
 	}
-	place, err := databox.ParsePlace(plan.DefaultPlace(p.run, box) + recordFile)
+	place, err := plan.RecordPlace(p.run, box)
 	if err != nil {
 		return nil //nolint:nilerr // likewise
 	}
-	text, err := record.FileOf(p.run).Encode()
-	if err != nil {
-		return err
-	}
-	_, err = p.s3.PutObject(p.ctx, at.Bucket, place.Key(p.run.Spec.User), bytes.NewReader(text), int64(len(text)),
-		minio.PutObjectOptions{ContentType: "application/json"})
-	return err
+	return runstorage.PutRecord(p.ctx, p.s3, at.Bucket, place, p.run)
 }

@@ -19,6 +19,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/run"
+	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/functions/gateway/service"
 	"github.com/unip-knative/unip/translate/module"
@@ -210,7 +211,8 @@ func TestRunsWaitForOthers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := pipe("train", line("fit: table -> model", fmt.Sprintf(
-		`mkdir %[1]s/busy; echo x >> %[1]s/all; sleep 0.1; rmdir %[1]s/busy`, dir)))
+		`mkdir %[1]s/busy; until [ -e %[1]s/go ]; do sleep 0.02; done
+			basename "$(dirname "$PWD")" >> %[1]s/all; rmdir %[1]s/busy`, dir)))
 	p.Spec.MaxParallelRuns = 1
 	w := newWorld(t, p)
 	e, _ := w.open()
@@ -218,9 +220,31 @@ func TestRunsWaitForOthers(t *testing.T) {
 	for range 5 {
 		all = append(all, w.begin(e, "train"))
 	}
+	var first, waiting []string
+	w.eventually("all but one wait", func() bool {
+		first, waiting = nil, nil
+		for _, r := range all {
+			now, err := e.Run(t.Context(), r.Name)
+			if w.must(err); run.Waits(now) {
+				waiting = append(waiting, r.Name)
+			} else {
+				first = append(first, r.Name)
+			}
+		}
+		return len(first) == 1
+	})
+	w.must(os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
 	for _, r := range all {
 		if r = w.until(e, r, done); r.Status.State != runtimev1.Succeeded { // mkdir fails where two are at work
 			t.Errorf("%s: %s", r.Name, r.Status.Message)
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "all"))
+	w.must(err)
+	began := strings.Fields(string(b)) // attempts
+	for i, name := range slices.Concat(first, waiting) {
+		if i >= len(began) || !strings.HasPrefix(began[i], name+"-") {
+			t.Fatalf("they began as %v, want %v first and then %v", began, first, waiting)
 		}
 	}
 }
@@ -289,7 +313,7 @@ func TestALongLogIsCut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	name := filepath.Join(dir, logFile)
-	if err := os.WriteFile(name, []byte(strings.Repeat("0123456\n", maxLog/4)), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(strings.Repeat("0123456\n", runstorage.MaxLog/4)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := &attempt{ctx: t.Context(), dir: dir, changed: make(chan struct{})}
@@ -298,10 +322,10 @@ func TestALongLogIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if _, err := io.CopyN(io.Discard, log, 2*maxLog); err != nil {
+	if _, err := io.CopyN(io.Discard, log, 2*runstorage.MaxLog); err != nil {
 		t.Fatal(err)
 	}
-	for _, most := range []int64{2 * maxLog, maxLog} {
+	for _, most := range []int64{2 * runstorage.MaxLog, runstorage.MaxLog} {
 		if err := a.cutLog(most); err != nil {
 			t.Fatal(err)
 		}

@@ -7,21 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/minio/minio-go/v7"
 
 	"github.com/unip-knative/unip/eventing/lastwords"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/run"
-	"github.com/unip-knative/unip/eventing/stage"
+	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/functions/gateway/service"
 )
 
 const (
-	// maxLog is what is kept of a log: its end.
-	maxLog = 1 << 20
 	// mostLog is how long one may become while its process writes, and boundEvery the pause between
 	// two looks at that.
 	mostLog    = 64 << 20
@@ -88,7 +83,7 @@ func (a *attempt) tail() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-maxLog), maxLog))
+	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-runstorage.MaxLog), runstorage.MaxLog))
 }
 
 // saveLog puts the end of the log into the run bucket.
@@ -102,10 +97,7 @@ func (a *attempt) saveLog() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	_, err = a.engine.s3.PutObject(ctx, a.engine.bucket, stage.LogKey(a.facts.Run, a.facts.Stage, a.facts.Number),
-		strings.NewReader(string(text)), int64(len(text)),
-		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
-	return err
+	return runstorage.PutLog(ctx, a.engine.s3, a.engine.bucket, a.facts.Run, a.facts.Stage, a.facts.Number, text)
 }
 
 // logEvery is the pause between two looks at a log that is followed.

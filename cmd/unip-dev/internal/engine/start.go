@@ -17,6 +17,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/plan"
+	"github.com/unip-knative/unip/eventing/record"
 	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/eventing/stage"
 	"github.com/unip-knative/unip/eventing/start"
@@ -78,15 +79,15 @@ func (e *Engine) tellObject(box, user, file, bucket, key string, o minio.ObjectI
 // isRecord reports that a file is the run.json of a run.
 func (e *Engine) isRecord(box, user, file string) bool {
 	folder, name := path.Split(file)
-	if name != recordFile {
+	if name != record.FileName {
 		return false
 	}
 	known, err := e.store.get(path.Base(folder))
 	if err != nil || known.Spec.User != user {
 		return false
 	}
-	at := databox.Place{Box: box, Path: file, Developer: user == ""}
-	return at.String() == plan.DefaultPlace(known, box)+recordFile
+	at, err := plan.RecordPlace(known, box)
+	return err == nil && at == databox.Place{Box: box, Path: file, Developer: user == ""}
 }
 
 func (e *Engine) startUpload(ctx context.Context, r start.Rule, f start.File, bucket string, o minio.ObjectInfo) error {
@@ -94,10 +95,7 @@ func (e *Engine) startUpload(ctx context.Context, r start.Rule, f start.File, bu
 	if err != nil {
 		return err
 	}
-	key := r.VersionKey(f, bucket, o.ETag, o.LastModified)
-	if origin != nil {
-		key = r.CopyKey(f, bucket, o.ETag, origin)
-	}
+	key := r.Key(f, bucket, o.ETag, o.LastModified, origin)
 	return e.once(ctx, key, r.Upload(f, o.ETag, key), r.Pipeline)
 }
 

@@ -202,7 +202,7 @@ func (w *world) newRun(pipeline string) *runtimev1.PipelineRun {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	names++
-	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", pipeline, names)}}
+	r := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%04d", pipeline, names)}}
 	r.Spec = runtimev1.PipelineRunSpec{Pipeline: pipeline, User: "ann", Origin: runtimev1.OriginAPI,
 		Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/t.csv"}}, Outputs: map[string]string{}}
 	return r
