@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -180,6 +181,37 @@ func TestCompilingThatFailsIsAnError(t *testing.T) { //nolint:paralleltest // it
 	}
 	if err := compilePython(t.Context(), root); err == nil {
 		t.Error("a Python that cannot run has compiled")
+	}
+}
+
+// Each file that could be compiled and is not is told; one of another Python is not.
+func TestFilesWithoutCompiledOnesAreTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"good.py": "x = 1", "python2.py": "print 'x'", "kept/from.py": "x = 2",
+		"null.py": "\x00"} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func() string {
+		out, err := exec.CommandContext(t.Context(), "python3", "-W", "ignore", "-c", compile, dir).CombinedOutput()
+		if (err == nil) != (len(out) == 0) {
+			t.Errorf("%v with %q", err, out)
+		}
+		return string(out)
+	}
+	if out := run(); out != "" {
+		t.Errorf("all of it compiles, but: %s", out)
+	}
+	// no folder can be made there
+	kept := filepath.Join(dir, "kept", "__pycache__")
+	if err := errors.Join(os.RemoveAll(kept), os.WriteFile(kept, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(); !strings.Contains(out, "no compiled file of 1 modules: "+dir+"/kept/from.py") {
+		t.Errorf("it says %q", out)
 	}
 }
 

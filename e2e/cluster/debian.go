@@ -80,7 +80,7 @@ func packagesLayer(ctx context.Context, packages []string) (v1.Layer, error) {
 		return nil, err
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, "layout 3")
+	fmt.Fprintln(h, "layout 4")
 	for _, d := range debs {
 		fmt.Fprintln(h, filepath.Base(d))
 	}
@@ -238,12 +238,26 @@ func finishRoot(ctx context.Context, root string) error {
 	return compilePython(ctx, root)
 }
 
-// compile compiles Python's files, with two processes. Files for other Pythons do not compile, which
-// the log tells; anything else is an error, unlike with "python3 -m compileall".
-const compile = `import compileall, py_compile, sys
+// compile compiles Python's files, with two processes, and looks whether all of them are there then.
+// Those of other Pythons have a syntax that this one does not know. Any other one that is missing is
+// an error, which lists them, unlike with "python3 -m compileall".
+const compile = `import compileall, importlib.util, os, py_compile, sys
 unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+missing = []
 for folder in sys.argv[1:]:
-    compileall.compile_dir(folder, quiet=1, workers=2, invalidation_mode=unchecked)`
+    compileall.compile_dir(folder, quiet=2, workers=2, invalidation_mode=unchecked)
+    for at, _, names in os.walk(folder):
+        for source in (os.path.join(at, name) for name in names if name.endswith(".py")):
+            if not os.path.exists(source) or os.path.isfile(importlib.util.cache_from_source(source)):
+                continue  # a link to nowhere, or compiled
+            try:
+                with open(source, "rb") as f:
+                    compile(f.read(), source, "exec")
+            except (SyntaxError, ValueError):
+                continue  # of another Python
+            missing.append(source)
+if missing:
+    sys.exit("no compiled file of %d modules: %s" % (len(missing), " ".join(sorted(missing))))`
 
 // compilePython compiles once what every cold start would compile. The files' times are lost in the
 // layer, so the compiled ones must not look at them.

@@ -115,7 +115,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	so := service.Options{
 		Component: o.component, Socket: o.socket, Key: o.key, Workers: o.workers, Queue: o.queue, Timeout: o.timeout,
 		MaxBody:  o.maxBody,
-		Unsigned: o.anonymous,
+		Unsigned: o.anonymous, Image: true,
 	}
 	if o.accessLog {
 		lines := accesslog.NewWriter(out)

@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,5 +170,53 @@ func TestWhoCalls(t *testing.T) {
 	if strings.Count(log, `"status":200,"user":"ann"`) != 2 || strings.Count(log, `"status":200,"user":""`) != 1 ||
 		strings.Contains(log, "root") {
 		t.Error("the log does not say who called")
+	}
+}
+
+// big is a package of 60 modules, in a folder of its own; what imports it.
+func big(t *testing.T, compiled bool) (dir, imports string) {
+	t.Helper()
+	dir = t.TempDir()
+	files := map[string]string{
+		"__init__.py": "import importlib\nfor i in range(60): importlib.import_module('big.part%d' % i)",
+	}
+	for i := range 60 {
+		files[fmt.Sprintf("part%d.py", i)] = "x = 1"
+	}
+	if err := os.Mkdir(filepath.Join(dir, "big"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, "big", name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if compiled {
+		if out, err := exec.CommandContext(t.Context(), "python3", "-m", "compileall", "-q", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	return dir, fmt.Sprintf("import sys; sys.path.insert(0, %q); import big\n", dir)
+}
+
+// A start whose imports compile much says so once, with the line of a Dockerfile that helps; one that
+// finds compiled files says nothing.
+func TestImportsThatCompileMuchAreTold(t *testing.T) {
+	t.Parallel()
+	const warning = "the image has no .pyc that can be used of many modules"
+	dir, imports := big(t, false)
+	slow := start(t, imports+echo, "echo", func(o *setup) { o.workers = 2 }).awaitReady()
+	_, imports = big(t, true)
+	quick := start(t, imports+echo, "echo").awaitReady()
+	eventually(t, "both workers", func() bool { return strings.Count(slow.log.String(), "function imported") == 2 })
+	slow.predict(200, `{"inputs": []}`)
+	if log := slow.log.String(); strings.Count(log, warning) != 1 ||
+		!regexp.MustCompile(`"modules":6\d,`).MatchString(log) ||
+		!strings.Contains(log, `--invalidation-mode unchecked-hash `) || !strings.Contains(log, dir) {
+		t.Error(log)
+	}
+	quick.predict(200, `{"inputs": []}`)
+	if log := quick.log.String(); strings.Contains(log, warning) {
+		t.Error(log)
 	}
 }

@@ -88,6 +88,9 @@ type Options struct {
 	Shown    bool
 	// Workers is how many workers there are, Queue how many calls may wait for each.
 	Workers, Queue int
+	// Image says that the function is in one, which each start finds as it was made: where much has to
+	// be compiled, the log says so.
+	Image bool
 	// Timeout is how long one call of the function may take.
 	Timeout time.Duration
 	// MaxBody is the largest body of a request in bytes; 0: 64 MiB.
@@ -114,8 +117,8 @@ const hidden = ".later"
 func New(o Options, log *slog.Logger) (*Service, error) {
 	f := &front.Server{
 		Component: o.Component, Timeout: o.Timeout, Key: &front.Key{Path: o.Key}, Unsigned: o.Unsigned, User: o.User,
-		Shown: o.Shown,
-		Log:   log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
+		Shown: o.Shown, Image: o.Image,
+		Log: log, AccessLog: o.AccessLog, MaxBody: o.MaxBody, Tracer: o.Tracer,
 	}
 	f.Init()
 	socket := o.Socket

@@ -65,6 +65,33 @@ def from_file(path):
     return module
 
 
+class Compiled:
+    """Counts the modules that are compiled until it ends: those without a .pyc that can be used, which every start compiles anew."""
+
+    def __init__(self):
+        from importlib.machinery import SourceFileLoader
+
+        self.files, self.seconds, self.loader = [], 0.0, SourceFileLoader
+        compiling = SourceFileLoader.source_to_code
+
+        def source_to_code(loader, data, path, **named):
+            started = time.monotonic()
+            try:
+                return compiling(loader, data, path, **named)
+            finally:
+                self.files.append(path)
+                self.seconds += time.monotonic() - started
+
+        self.counting = SourceFileLoader.source_to_code = source_to_code
+
+    def end(self):
+        """What it is now, for the server."""
+        if self.loader.__dict__.get("source_to_code") is self.counting:  # else the user's code has put something there
+            del self.loader.source_to_code  # it is inherited
+        folders = {max((f for f in sys.path if path.startswith(f + "/")), key=len, default=os.path.dirname(path)) for path in self.files}
+        return {"compiled_files": len(self.files), "compile_seconds": self.seconds, "compiled_in": sorted(folders)[:9]}
+
+
 def hidden(folder, mounts):
     """The function's own folder must not be one of the mounts, nor lie in one: its modules would not be found."""
     for mount in filter(None, mounts.split(":")):
@@ -187,6 +214,7 @@ class Worker:
             if self.options.model_link:
                 beside("link").make(self.options.model_link, self.options.model_file)
             started = time.monotonic()
+            self.compiled = Compiled()
             self.function = resolve(self.options.inference)
             self.arguments = declared(beneath(self.function))
             self.load = resolve(self.options.model_loader) if self.options.model_loader else None
@@ -205,6 +233,7 @@ class Worker:
         send(connection, READY, {
             "pid": self.pid, "description": self.description, "arguments": list(self.arguments),
             "name": str(getattr(self.function, "__name__", self.options.inference)), "import_seconds": took,
+            **({} if self.load else self.compiled.end()),
         })
         incoming = Incoming(connection)
         while True:
@@ -266,7 +295,7 @@ class Worker:
         except BaseException as e:
             self.fail(connection, "loading the model %s" % path, e)
         self.started()
-        send(connection, LOADED, {"load_seconds": time.monotonic() - started})
+        send(connection, LOADED, {"load_seconds": time.monotonic() - started, **self.compiled.end()})
 
     def fail(self, connection, doing, error, hint=""):
         import traceback

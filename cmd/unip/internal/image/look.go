@@ -71,13 +71,14 @@ func Look(img v1.Image) (Report, error) {
 	}
 	r := Report{Layers: len(layers), Findings: []Finding{}}
 	sizes := map[Finding]int64{} // by rule and path
-	entries := 0
+	entries, python := 0, newModules()
 	for i, layer := range layers {
 		if err := readLayer(layer, func(name string, size int64) error {
 			if entries++; entries > maxEntries {
 				return fmt.Errorf("it has more than %d files", maxEntries)
 			}
 			r.Size += size
+			python.file(name, size)
 			if rule, at := judge(name, size); rule != "" {
 				sizes[Finding{Rule: rule, Path: at}] += size
 			}
@@ -93,6 +94,7 @@ func Look(img v1.Image) (Report, error) {
 		f.Size, f.Cure = size, cures[f.Rule]
 		r.Findings = append(r.Findings, f)
 	}
+	r.Findings = append(r.Findings, python.findings()...)
 	slices.SortFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Path, b.Path))
 	})

@@ -104,6 +104,30 @@ func TestLook(t *testing.T) {
 }
 
 // What a later layer removes is pulled with the image all the same.
+// What an earlier layer has as source may be compiled by a later one; a folder with much that no layer
+// has compiled is one finding.
+func TestUncompiledModules(t *testing.T) {
+	t.Parallel()
+	const python = "usr/local/lib/python3.11"
+	source := map[string]int{python + "/ast.py": 800, python + "/json/decoder.py": 700, "app/few.py": 900,
+		python + "/site-packages/six.py": 900, python + "/site-packages/six/moves.py": 900}
+	want := []image.Finding{
+		{Rule: image.Uncompiled, Path: "/" + python + "/site-packages", Size: 1800 << 10,
+			Cure: "RUN python3 -m compileall -q /" + python + "/site-packages"},
+		{Rule: image.Uncompiled, Path: "/" + python, Size: 1500 << 10,
+			Cure: "RUN python3 -m compileall -q /" + python},
+	}
+	if d := cmp.Diff(want, look(t, source).Findings); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	compiled := map[string]int{python + "/__pycache__/ast.cpython-311.pyc": 1,
+		python + "/site-packages/__pycache__/six.cpython-311.opt-1.pyc": 1,
+		python + "/site-packages/six/__pycache__/moves.cpython-311.pyc": 1}
+	if found := look(t, source, compiled).Findings; len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+}
+
 func TestWhatALayerRemoves(t *testing.T) {
 	t.Parallel()
 	r := look(t, map[string]int{"app/model.pt": 300}, map[string]int{"app/.wh.model.pt": 0})

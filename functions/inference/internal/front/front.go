@@ -59,6 +59,8 @@ type Server struct {
 	// MaxBody is the largest body of a request in bytes, MaxHeld what the bodies of all calls may
 	// hold; 0 is MaxBody, and four times a body.
 	MaxBody, MaxHeld int64
+	// Image says that each start finds the function's files as the image has them.
+	Image bool
 	// Tracer makes the spans; nil for none.
 	Tracer trace.Tracer
 
@@ -68,6 +70,7 @@ type Server struct {
 	active  atomic.Int64 // requests
 	start   phases
 	first   sync.Once
+	slow    sync.Once
 
 	started time.Time
 	mu      sync.Mutex

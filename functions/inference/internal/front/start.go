@@ -2,6 +2,7 @@ package front
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,9 +37,26 @@ func (s *Server) Watch() pool.Watch {
 	return pool.Watch{
 		Imported: func(seconds float64) { s.phase(metrics.PhaseImport, seconds) },
 		Loaded:   func(seconds float64) { s.phase(metrics.PhaseLoad, seconds) },
+		Compiled: s.compiled,
 		Serving:  func() { s.phase(metrics.PhaseReady, time.Since(s.started).Seconds()) },
 		Ended:    func(reason string) { s.metrics.WorkerEnded(reason) },
 	}
+}
+
+// much is how many modules a start may compile without a word: a function's own are a few, a library
+// has hundreds.
+const much = 50
+
+// compiled says once that starts take longer than they must, and the cure.
+func (s *Server) compiled(c pool.Compiled) {
+	if c.Files < much || !s.Image {
+		return
+	}
+	s.slow.Do(func() {
+		s.Log.Warn("the image has no .pyc that can be used of many modules: each start compiles them anew",
+			"modules", c.Files, "seconds", c.Seconds, "cure", "at the end of the Dockerfile, before USER: "+
+				"RUN python3 -m compileall -q -f --invalidation-mode unchecked-hash "+strings.Join(c.Folders, " "))
+	})
 }
 
 // Fetched notes the model that has come from its box.

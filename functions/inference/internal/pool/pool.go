@@ -80,6 +80,7 @@ type Answer struct {
 type Watch struct {
 	Imported func(seconds float64) // a worker has imported the function
 	Loaded   func(seconds float64) // a worker has loaded the model
+	Compiled func(Compiled)        // a worker's Python has compiled so much until it could answer
 	Serving  func()                // a worker takes calls
 	Ended    func(reason string)   // a worker has ended, one of Ends
 }
@@ -93,6 +94,12 @@ func (w Watch) imported(seconds float64) {
 func (w Watch) loaded(seconds float64) {
 	if w.Loaded != nil {
 		w.Loaded(seconds)
+	}
+}
+
+func (w Watch) compiled(c Compiled) {
+	if w.Compiled != nil && c.Files > 0 {
+		w.Compiled(c)
 	}
 }
 
@@ -267,6 +274,7 @@ func (p *Pool) greet(conn *net.UnixConn) {
 	}
 	p.log.Info("function imported", "worker", w.pid, "function", f.Name, "seconds", f.ImportSeconds)
 	p.watch.imported(f.ImportSeconds)
+	p.watch.compiled(f.Compiled)
 	p.mu.Lock()
 	if w.dead.Load() {
 		p.mu.Unlock()
@@ -310,7 +318,8 @@ func (p *Pool) serve(w *worker) {
 	if w.model != nil {
 		path := w.model.Path
 		var l struct {
-			Seconds float64 `json:"load_seconds"`
+			Load float64 `json:"load_seconds"`
+			Compiled
 		}
 		payload, _ := json.Marshal(map[string]string{"path": path}) // strings always encode
 		err := frame.Write(w.conn, frame.Frame{Type: frame.Model, Body: payload})
@@ -321,8 +330,9 @@ func (p *Pool) serve(w *worker) {
 			p.unfit(w, err)
 			return
 		}
-		p.log.Info("model loaded", "worker", w.pid, "path", path, "etag", w.model.ETag, "seconds", l.Seconds)
-		p.watch.loaded(l.Seconds)
+		p.log.Info("model loaded", "worker", w.pid, "path", path, "etag", w.model.ETag, "seconds", l.Load)
+		p.watch.loaded(l.Load)
+		p.watch.compiled(l.Compiled)
 	}
 	p.mu.Lock()
 	if w.dead.Load() {

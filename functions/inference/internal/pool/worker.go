@@ -32,6 +32,16 @@ type Function struct {
 	// model, user.
 	Arguments     []string `json:"arguments"`
 	ImportSeconds float64  `json:"import_seconds"`
+	Compiled
+}
+
+// Compiled is what a worker's Python had to compile, modules without a .pyc that can be used, until
+// it could answer.
+type Compiled struct {
+	Files   int     `json:"compiled_files"`
+	Seconds float64 `json:"compile_seconds"`
+	// Folders of sys.path that they are in.
+	Folders []string `json:"compiled_in"`
 }
 
 // worker is one Python process. Its connection is used by one goroutine: work's, once it takes
