@@ -65,11 +65,12 @@ check: lint ## what to run before every commit: format, vet, lint, tests of the 
 $(CLUSTER):
 	@go -C e2e/cluster build -o $@ .
 
-# How many nodes: a second one is for tests of lost nodes.
+# How many nodes: a second one is for tests of lost nodes. Which S3 server: minio, seaweedfs or ceph; none is the one it has.
 NODES ?= 1
+S3 ?=
 .PHONY: cluster
-cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster; NODES=2 for two nodes)
-	@$(CLUSTER) up --nodes $(NODES)
+cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster; NODES=2 for two nodes; S3=seaweedfs or ceph)
+	@$(CLUSTER) up --nodes $(NODES) --s3 "$(S3)"
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## end the local cluster and everything it left on the machine

@@ -92,7 +92,7 @@ func TestNetworkPolicies(t *testing.T) {
 	ip := podIP(t, a)
 	server, queue := net.JoinHostPort(ip, "8002"), net.JoinHostPort(ip, "8012")
 	service := "model." + a.Namespace + ".svc.cluster.local:80"
-	s3, api := "minio.minio.svc.cluster.local:9000", "kubernetes.default.svc.cluster.local:443"
+	s3, api := "s3.s3.svc.cluster.local:9000", "kubernetes.default.svc.cluster.local:443"
 	// the controller's
 	events, notifications := "unip-events.unip-system.svc.cluster.local:80",
 		"s3-events.unip-system.svc.cluster.local:8080"

@@ -79,7 +79,7 @@ func TestARunOutlivesAnOutageOfStorage(t *testing.T) {
 		`sleep 10; date +%s%N > "$UNIP_PIPELINE_RESULT/when"; cat "$UNIP_PIPELINE_TABLE" > "$UNIP_PIPELINE_RESULT/f"`)
 	podOf(t, m, id, "1", contracts.FunctionContainer)
 	began := time.Now()
-	signal(t.Context(), t, "KILL", "minio", outage)
+	signal(t.Context(), t, "KILL", "s3", outage)
 	back := time.Now()
 	if away := back.Sub(began); away < outage {
 		t.Fatalf("storage was away for %s", away)

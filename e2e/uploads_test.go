@@ -144,7 +144,7 @@ func TestUploadsAreNeverLost(t *testing.T) {
 		u.await(t, 3*time.Minute)
 	})
 	t.Run("S3 tells nothing in its first seconds", func(t *testing.T) {
-		signal(t.Context(), t, "KILL", "minio", 3*time.Second)
+		signal(t.Context(), t, "KILL", "s3", 3*time.Second)
 		u.put(t, "s3", 40)
 		u.await(t, 3*time.Minute)
 	})

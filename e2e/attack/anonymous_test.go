@@ -42,7 +42,7 @@ func TestAnonymousHosts(t *testing.T) {
 		"alone." + namespace + ".svc.cluster.local",
 		"gateway." + namespace + ".svc.cluster.local", "broker-ingress.knative-eventing.svc.cluster.local",
 		"unip-events.unip-system.svc.cluster.local",
-		"s3-events.unip-system.svc.cluster.local", "kubernetes.default.svc", "minio.minio.svc.cluster.local:9000",
+		"s3-events.unip-system.svc.cluster.local", "kubernetes.default.svc", "s3.s3.svc.cluster.local:9000",
 		"localhost", "169.254.169.254", "model." + w.host, strings.ToUpper(w.host) + ".",
 	}
 	tried(t, len(hosts))

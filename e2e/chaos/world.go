@@ -151,7 +151,7 @@ func (w *world) between(ctx context.Context, netns string) error {
 		return way, nil
 	}
 	var errs [3]error
-	w.s3, errs[0] = open("19000", types.NamespacedName{Namespace: "minio", Name: "minio"}, "9000", status.S3, nil)
+	w.s3, errs[0] = open("19000", types.NamespacedName{Namespace: "s3", Name: "s3"}, "9000", status.S3, nil)
 	w.api, errs[1] = open("19443", types.NamespacedName{Namespace: "default", Name: "kubernetes"}, "443",
 		"https://"+net.JoinHostPort(node, "6443"), &keys)
 	w.broker, errs[2] = open("19080", types.NamespacedName{Namespace: "knative-eventing", Name: "broker-ingress"}, "80",

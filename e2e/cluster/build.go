@@ -52,10 +52,19 @@ var (
 		"github.com/distribution/distribution/v3/cmd/registry",
 		"github.com/google/ko",
 	}}
-	minio = program{module: "minio", flags: []string{"-tags=kqueue"}, packages: []string{"github.com/minio/minio"}}
 
-	programs = []program{kube, containerd, tools, minio}
+	// programs are what every cluster is made of; its S3 server is one of s3Servers.
+	programs = []program{kube, containerd, tools}
 )
+
+// known are all programs that can be built here.
+func known() []program {
+	all := slices.Clone(programs)
+	for _, s := range s3Servers {
+		all = append(all, s.programs()...)
+	}
+	return all
+}
 
 // versionFlags sets the version by hand: a binary out of the module cache does not know its own,
 // and kubelet reports it.
@@ -157,17 +166,14 @@ func goEnv() []string {
 	return append(os.Environ(), "CGO_ENABLED=0", "GOTOOLCHAIN=local", "GOFLAGS=-buildvcs=false")
 }
 
-// download brings all modules into the module cache, so that later builds need no network.
-func download(ctx context.Context, root string) error {
-	mods, err := filepath.Glob(filepath.Join(root, "e2e", "cluster", "*", "go.mod"))
-	if err != nil {
-		return err
-	}
-	for _, m := range mods {
+// download brings what the modules need into the module cache, so that later builds need no
+// network.
+func download(ctx context.Context, root string, modules []string) error {
+	for _, m := range modules {
 		cmd := exec.CommandContext(ctx, "go", "mod", "download")
-		cmd.Dir = filepath.Dir(m)
+		cmd.Dir = filepath.Join(root, "e2e", "cluster", m)
 		cmd.Env = goEnv()
-		if err := logged(cmd, "download-"+filepath.Base(filepath.Dir(m))); err != nil {
+		if err := logged(cmd, "download-"+m); err != nil {
 			return err
 		}
 	}

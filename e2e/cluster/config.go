@@ -12,7 +12,7 @@ import (
 // configure writes the configuration of the node's programs. It may be repeated; keys and passwords
 // that are there stay.
 func (i instance) configure(bins map[string]string) error {
-	for _, d := range []string{"etcd", "minio", "minio-queue"} {
+	for _, d := range []string{"etcd"} {
 		if err := os.MkdirAll(i.dir(d), 0o700); err != nil {
 			return err
 		}
@@ -25,10 +25,8 @@ func (i instance) configure(bins map[string]string) error {
 			return fmt.Errorf("making certificates: %w", err)
 		}
 	}
-	for _, name := range []string{"minio-password", "minio-webhook-token"} {
-		if _, err := i.secret(name); err != nil {
-			return err
-		}
+	if err := i.configureS3(); err != nil {
+		return err
 	}
 	return i.first().configure(bins)
 }

@@ -20,13 +20,9 @@ func (n node) daemons() (first, later []daemon, err error) {
 	return append(first, runtime), append(later, work...), err
 }
 
-// controlPlane are the programs that a cluster has once, with the registry and MinIO.
+// controlPlane are the programs that a cluster has once, with the registry and S3.
 func (i instance) controlPlane() (first, later []daemon, err error) {
-	password, err := i.secret("minio-password")
-	if err != nil {
-		return nil, nil, err
-	}
-	token, err := i.secret("minio-webhook-token")
+	s3, err := i.s3Daemons()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,15 +55,8 @@ func (i instance) controlPlane() (first, later []daemon, err error) {
 			"--proxy-client-key-file=" + pki("front-proxy-client.key"),
 			"--allow-privileged", "--profiling=false", "--endpoint-reconciler-type=lease",
 		}},
-		{name: "minio", env: []string{
-			"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + password, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
-			"MINIO_NOTIFY_WEBHOOK_ENABLE_UNIP=on",
-			"MINIO_NOTIFY_WEBHOOK_ENDPOINT_UNIP=http://s3-events.unip-system.svc.cluster.local:8080/v1/minio",
-			"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_UNIP=Bearer " + token,
-			"MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_UNIP=" + i.dir("minio-queue"),
-			"MINIO_NOTIFY_WEBHOOK_QUEUE_LIMIT_UNIP=100000",
-		}, args: []string{"minio", "server", "--address", i.nodeIP() + ":9000", "--quiet", i.dir("minio")}},
 	}
+	first = append(first, s3...)
 	later = []daemon{
 		{name: "kube-controller-manager", args: []string{
 			"kube-controller-manager", "--kubeconfig=" + pki("kcm.kubeconfig"),
@@ -88,6 +77,3 @@ func (i instance) controlPlane() (first, later []daemon, err error) {
 	}
 	return first, later, nil
 }
-
-// minioUser is MinIO's root user; its password is the instance's own.
-const minioUser = "unip-admin"

@@ -31,11 +31,14 @@ const (
 	netpolYAML  = "0-network-policies.yaml"
 )
 
+// renderedModules hold the sources of what is rendered.
+var renderedModules = []string{"knative", "coredns", "netpol"}
+
 // rendered is the folder of the rendered parts, named by a hash of all that they are made from.
 func rendered(root string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, baseImage)
-	for _, d := range []string{"knative", "coredns", "netpol", "manifests", "tools"} {
+	for _, d := range append(slices.Clone(renderedModules), "manifests", "tools") {
 		sum, err := hashFolder(filepath.Join(root, "e2e", "cluster", d))
 		if err != nil {
 			return "", err

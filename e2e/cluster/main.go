@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,6 +72,8 @@ func command() *cobra.Command {
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, args []string) error { return with(o.up)(c, args) }}
 	upCommand.Flags().IntVar(&o.nodes, "nodes", 1,
 		"1 or 2; the second has the taint "+secondTaint+", and comes back when it was killed")
+	upCommand.Flags().StringVar(&o.s3, "s3", "",
+		"the S3 server, one of "+s3Names()+" (default: the one that it has, or "+defaultS3+")")
 	var number int
 	nodeCommand := &cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs,
 		RunE: with(func(_ context.Context, i instance, _ []string) error { return node{i, number}.run() })}
@@ -78,7 +81,7 @@ func command() *cobra.Command {
 
 	var hold time.Duration
 	sig := &cobra.Command{Use: "signal SIGNAL NAME…",
-		Short: "signal processes of the node: a component (kube-apiserver, etcd, minio, …), pod/UID[/CONTAINER], shim/UID",
+		Short: "signal processes of the node: a component (kube-apiserver, etcd, s3, …), pod/UID[/CONTAINER], shim/UID",
 		Args:  cobra.MinimumNArgs(2),
 		RunE: with(func(ctx context.Context, i instance, args []string) error {
 			s, err := signalOf(args[0])
@@ -117,7 +120,7 @@ func command() *cobra.Command {
 // binaries are the folders of the programs, by module, and "runc": the one path of Debian's.
 func binaries(root string) (map[string]string, error) {
 	bins := map[string]string{}
-	for _, p := range programs {
+	for _, p := range known() {
 		dir, err := p.bin(root)
 		if err != nil {
 			return nil, err
@@ -140,12 +143,15 @@ func (i instance) foreign() string {
 }
 
 func build(ctx context.Context, i instance, _ []string) error {
-	s := newSteps()
-	return i.compile(ctx, s, programs...)
+	s3, err := i.s3Server()
+	if err != nil {
+		return err
+	}
+	return i.compile(ctx, newSteps(), append(slices.Clone(programs), s3.programs()...)...)
 }
 
 func bin(ctx context.Context, i instance, args []string) error {
-	for _, p := range programs {
+	for _, p := range known() {
 		if p.module != args[0] {
 			continue
 		}
@@ -192,11 +198,16 @@ func env(_ context.Context, i instance, _ []string) error {
 		fmt.Printf("export KUBECONFIG=%q\n", k)
 		return nil
 	}
+	s3, err := i.s3Server()
+	if err != nil {
+		return err
+	}
 	for _, v := range [][2]string{
 		{"KUBECONFIG", i.kubeconfig()},
 		{"UNIP_CLUSTER_INGRESS", i.ingress()},
 		{"UNIP_CLUSTER_NETNS", i.name()},
 		{"UNIP_S3_ENDPOINT", i.s3()},
+		{"UNIP_S3_SERVER", s3.name},
 		// addresses of the machine that pods have a way to: an ordinary one, a link-local one
 		{"UNIP_OUTSIDE", i.hostIP() + "," + i.linkIP()},
 		{"KO_DOCKER_REPO", registryName + "/unip"},

@@ -74,9 +74,16 @@ func (n node) run() error {
 	if err != nil {
 		return err
 	}
-	path := strings.Join([]string{bins["kube"], bins["containerd"], bins["tools"], bins["minio"],
-		"/usr/sbin:/usr/bin:/sbin:/bin"}, ":")
-	if err := os.Setenv("PATH", path); err != nil {
+	s3, err := n.s3Server()
+	if err != nil {
+		return err
+	}
+	path := []string{bins["kube"], bins["containerd"], bins["tools"]}
+	for _, p := range s3.programs() {
+		path = append(path, bins[p.module])
+	}
+	path = append(path, "/usr/sbin:/usr/bin:/sbin:/bin")
+	if err := os.Setenv("PATH", strings.Join(path, ":")); err != nil {
 		return err
 	}
 	s := &supervisor{logs: n.dir("log"), running: map[int]daemon{}}
@@ -200,6 +207,8 @@ type daemon struct {
 	name string
 	env  []string
 	args []string // args[0] is found on PATH
+	// becomes is how the program is called in the end, where that is not args[0].
+	becomes string
 }
 
 // supervisor keeps daemons running and reaps whatever ends, orphans included: it is PID 1.

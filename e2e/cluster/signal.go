@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 
 // A name says which processes of the node get a signal:
 //
-//	kube-apiserver, etcd, minio, …   a component, as in the names of the logs
+//	kube-apiserver, etcd, s3, …      a component, as in the names of the logs
 //	pod/UID                          the processes of a pod's containers
 //	pod/UID/CONTAINER                those of one container, by its id in containerd
 //	shim/UID                         the containerd-shim that a pod's containers are children of
@@ -134,7 +135,7 @@ func (i instance) component(name string) ([]int, error) {
 	var pids []int
 	for _, pid := range processes() {
 		parent, err := parentOf(pid)
-		if err == nil && parent == node && commandOf(pid) == all[at].args[0] {
+		if err == nil && parent == node && commandOf(pid) == cmp.Or(all[at].becomes, all[at].args[0]) {
 			pids = append(pids, pid)
 		}
 	}

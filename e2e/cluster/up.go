@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 // upOptions of `cluster up`.
-type upOptions struct{ nodes int }
+type upOptions struct {
+	nodes int
+	s3    string // the server's name; "" is the one that the cluster has
+}
 
 func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 	if o.nodes < 1 || o.nodes > maxNodes {
@@ -27,7 +32,11 @@ func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 		}
 		return i.checkForeign(ctx, s, k)
 	}
-	if err := i.prepare(ctx, s); err != nil {
+	s3, err := i.chooseS3(o.s3)
+	if err != nil {
+		return err
+	}
+	if err := i.prepare(ctx, s, s3); err != nil {
 		return err
 	}
 	bins, err := binaries(i.root)
@@ -35,6 +44,9 @@ func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 		return err
 	}
 	if err := i.own(); err != nil {
+		return err
+	}
+	if err := i.keepS3(s3); err != nil {
 		return err
 	}
 	if err := i.configure(bins); err != nil {
@@ -92,24 +104,26 @@ func (n node) up(ctx context.Context, bins map[string]string) error {
 }
 
 // prepare checks the machine and builds what is missing.
-func (i instance) prepare(ctx context.Context, s *steps) error {
+func (i instance) prepare(ctx context.Context, s *steps, s3 s3Server) error {
 	if os.Geteuid() != 0 {
 		return errors.New(
 			"needs root: it makes network namespaces, mounts and cgroups for kubelet, containerd and runc")
 	}
-	if err := i.packages(ctx, s); err != nil {
+	if err := i.packages(ctx, s, s3); err != nil {
 		return err
 	}
-	return i.compile(ctx, s, programs...)
+	return i.compile(ctx, s, append(slices.Clone(programs), s3.programs()...)...)
 }
 
 // debianPackages are what the node needs of the machine, by the program that shows that it is
 // there.
 var debianPackages = map[string]string{"runc": "runc", "nft": "nftables", "iptables-nft": "iptables", "ip": "iproute2"}
 
-func (i instance) packages(ctx context.Context, s *steps) error {
+func (i instance) packages(ctx context.Context, s *steps, s3 s3Server) error {
 	var missing []string
-	for program, pkg := range debianPackages {
+	all := maps.Clone(debianPackages)
+	maps.Copy(all, s3.debian)
+	for program, pkg := range all {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, pkg)
 		}
@@ -167,7 +181,14 @@ func (i instance) compile(ctx context.Context, s *steps, all ...program) error {
 			fs.Bavail*uint64(fs.Bsize)>>30)
 	}
 	if len(todo) > 0 || !exists(out) {
-		if err := s.do("downloading modules", func() error { return download(ctx, i.root) }); err != nil {
+		var modules []string
+		for _, p := range todo {
+			modules = append(modules, p.module)
+		}
+		if !exists(out) {
+			modules = append(modules, renderedModules...)
+		}
+		if err := s.do("downloading modules", func() error { return download(ctx, i.root, modules) }); err != nil {
 			return err
 		}
 	}
@@ -282,25 +303,18 @@ func (i instance) installDNS(ctx context.Context, file string) error {
 	return err
 }
 
-// installS3 gives MinIO, a process of the node, a name in the cluster, and writes the
+// installS3 gives the S3 server, a process of the node, a name in the cluster, and writes the
 // installation's own configuration for it.
 func (i instance) installS3(ctx context.Context) error {
-	password, err := i.secret("minio-password")
+	s3, err := i.s3Server()
 	if err != nil {
 		return err
 	}
-	token, err := i.secret("minio-webhook-token")
+	k, err := i.s3Keys(s3)
 	if err != nil {
 		return err
 	}
-	b, err := manifests.ReadFile("manifests/s3.yaml")
-	if err != nil {
-		return err
-	}
-	_, err = i.kubectlIn(ctx, strings.NewReplacer(
-		"NODE_IP", i.nodeIP(), "S3_PUBLIC", i.s3(), "S3_USER", minioUser, "S3_PASSWORD", password, "S3_WEBHOOK_TOKEN",
-		token,
-	).Replace(string(b)), "apply", "--server-side", "--force-conflicts", "-f", "-")
+	_, err = i.kubectlIn(ctx, s3.manifest(i, k), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	return err
 }
 

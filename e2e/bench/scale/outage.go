@@ -50,7 +50,7 @@ func outages(ctx context.Context, c *live.Cluster) (err error) {
 		err := pause(ctx, 10*time.Second)
 		if err == nil {
 			say("the S3 server is away for %s …", *outage)
-			_, err = c.Run(ctx, nil, os.Getenv("CLUSTER"), "signal", "KILL", "minio", "--for", outage.String())
+			_, err = c.Run(ctx, nil, os.Getenv("CLUSTER"), "signal", "KILL", "s3", "--for", outage.String())
 		}
 		gone <- err
 	}()

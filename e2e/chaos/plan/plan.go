@@ -85,7 +85,7 @@ const (
 	Kubelet    = "kubelet"
 	API        = "kube-apiserver"
 	Etcd       = "etcd"
-	S3         = "minio"
+	S3         = "s3"
 )
 
 // Answers in the way, as Strike.Who of Answer, Events and Module.
