@@ -29,7 +29,8 @@ func FuzzParse(f *testing.F) {
 		"limits: {bodyMiB: 1e9}", "limits: {bodyMiB: 0}", "security: none", "---\n---\n", "\xff", "\x00",
 		"defaults: {requests: {cpu: 1e999999999}}", "defaults: {limits: {'': x}}", "runs: {keepDays: -1}",
 		"tracing: {endpoint: '://'}", "oidc: {issuer: 'x'}", "networkPolicies: {egress: Restricted}",
-		"broker: {class: ''}", "clusterDomain: 'a b'", "&a [*a,*a]",
+		"broker: {class: ''}", "broker: {config: {apiVersion: v1, kind: ConfigMap, name: a, namespace: b}}",
+		"clusterDomain: 'a b'", "&a [*a,*a]",
 	} {
 		f.Add([]byte(s))
 	}

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/unip-knative/unip/eventing/brokers"
 	"github.com/unip-knative/unip/eventing/quantity"
 	"github.com/unip-knative/unip/eventing/routes"
 )
@@ -165,12 +166,6 @@ func (c Config) endpoints() map[string]string {
 	return all
 }
 
-// Broker is what carries the events of modules.
-type Broker struct {
-	// Class as Knative names it. Default MTChannelBasedBroker.
-	Class string `yaml:"class"`
-}
-
 // maxPatience is a week: no pod need live longer than some weeks.
 const maxPatience = 7 * 24 * 60
 
@@ -307,7 +302,7 @@ func Default() Config {
 			TimeoutSeconds: 300,
 			MaxScale:       20,
 		},
-		Broker: Broker{Class: "MTChannelBasedBroker"},
+		Broker: Broker{Class: brokers.MTChannelBased},
 		Runs: Runs{
 			ImagePullSeconds: 300, GraceSeconds: 30, JobTTLSeconds: 3600, PatienceMinutes: 120, LostNodeSeconds: 60,
 			KeepDays: 30,
@@ -370,9 +365,6 @@ func (c Config) validate() error {
 		errs = append(errs, fmt.Errorf("defaults.timeoutSeconds: %d is not within 1 to 600, Knative's maximum", t))
 	}
 	errs = append(errs, validateScale("defaults.maxScale", c.Defaults.MaxScale), c.Gateway.validate())
-	if c.Broker.Class == "" {
-		errs = append(errs, errors.New("broker.class is empty"))
-	}
 	for key, n := range map[string]int{"imagePullSeconds": c.Runs.ImagePullSeconds, "graceSeconds": c.Runs.GraceSeconds,
 		"jobTTLSeconds": c.Runs.JobTTLSeconds, "lostNodeSeconds": c.Runs.LostNodeSeconds} {
 		if n < 1 || n > 7*24*3600 {
@@ -399,6 +391,6 @@ func (c Config) validate() error {
 		}
 	}
 	return errors.Join(append(errs, c.OIDC.validate(c.ClusterDomain), c.Tracing.validate(), c.Limits.validate(),
-		c.Storage.validate(), c.Uploads.validate(), c.Mounts.validate(),
+		c.Storage.validate(), c.Uploads.validate(), c.Mounts.validate(), c.Broker.validate(),
 		c.NetworkPolicies.validate(c.endpoints(), c.ClusterDomain))...)
 }

@@ -12,13 +12,11 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/brokers"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/module"
 )
-
-// brokerClass is the annotation that says which Broker is meant.
-const brokerClass = "eventing.knative.dev/broker.class"
 
 // MakePipeline makes the custom resource of a pipeline; spec has been decided.
 func MakePipeline(m Module, name string, spec runtimev1.PipelineSpec) *runtimev1.Pipeline {
@@ -59,7 +57,10 @@ func MakeBroker(m Module) *eventingv1.Broker {
 			URI: &apis.URL{Scheme: "http", Host: names.EventsHost(m.Config.ClusterDomain), Path: "/dead-letters"},
 		})},
 	}
-	b.Annotations = map[string]string{brokerClass: m.Config.Broker.Class}
+	b.Annotations = map[string]string{brokers.ClassAnnotation: m.Config.Broker.Class}
+	if c := m.Config.Broker.Config; c.Given() {
+		b.Spec.Config = &duckv1.KReference{APIVersion: c.APIVersion, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name}
+	}
 	return b
 }
 

@@ -157,6 +157,9 @@ func (c *Cluster) apply(ctx context.Context, o *Object, force, dryRun bool) (*Ob
 
 // ApplyAll writes the objects in their order and tells of each.
 func (c *Cluster) ApplyAll(ctx context.Context, objects []*Object, force bool, tell func(Result)) error {
+	if err := c.refuseOtherBroker(ctx, objects); err != nil {
+		return err
+	}
 	for _, o := range objects {
 		before, err := c.get(ctx, o)
 		if err != nil {
@@ -195,8 +198,9 @@ var generated = []schema.GroupVersionKind{
 }
 
 var (
-	pipelineKind = generated[3]
-	bindingKind  = generated[6]
+	pipelineKind  = generated[3]
+	bindingKind   = generated[6]
+	configMapKind = generated[9]
 )
 
 var boxKind = schema.GroupVersionKind{Group: "unified-platform.cs.hse.ru", Version: "v1", Kind: "DataBox"}

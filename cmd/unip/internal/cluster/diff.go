@@ -26,6 +26,9 @@ type Difference struct {
 // A surplus ConfigMap that a Revision still mounts is no difference, for an application keeps it;
 // of a Secret with users of `unip users` only what came of the manifests goes.
 func (c *Cluster) Diff(ctx context.Context, objects, surplus []*Object, force bool) ([]Difference, error) {
+	if err := c.refuseOtherBroker(ctx, objects); err != nil {
+		return nil, err
+	}
 	var all []Difference
 	missing := map[string]bool{}
 	add := func(o, before, after *Object) error {

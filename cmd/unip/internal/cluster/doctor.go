@@ -85,8 +85,9 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 	check("release", "take the unip of the installation's version, or apply config/ of this one's: its controller writes "+
 		"ConfigMap "+systemNamespace+"/"+names.Release,
 		func() (string, error) { return c.checkRelease(ctx, own) })
-	check("Broker class", "install the Broker of broker.class, or name another one in "+systemNamespace+"/unip-config",
-		func() (string, error) { return c.checkBrokerClass(ctx, conf.Broker.Class) })
+	check("Broker", "install the Broker of broker.class and make the object of broker.config, or name others in "+
+		systemNamespace+"/unip-config; a module's Broker that was made otherwise: `kubectl -n NAMESPACE delete broker NAME`, "+
+		"then `unip apply` of the module", func() (string, error) { return c.checkBroker(ctx, conf.Broker) })
 	check("ingress", "add the namespace to networkPolicies.ingressNamespaces in "+systemNamespace+
 		"/unip-config and in the unip.yaml that translate is given",
 		func() (string, error) { return c.checkIngress(ctx, conf.NetworkPolicies) })
@@ -231,22 +232,6 @@ func sameUsers(o installation.OIDC) string {
 	}
 	return "; oidc.sameAsBasic is on: users of " + o.Issuer + ", named by " + o.UserClaim +
 		", and users of HTTP Basic with the same names are the same people"
-}
-
-// brokerControllers are the Deployments that make Brokers of a class.
-var brokerControllers = map[string]string{
-	"MTChannelBasedBroker": "mt-broker-controller",
-	"Kafka":                "kafka-controller",
-	"KafkaNamespaced":      "kafka-controller",
-}
-
-func (c *Cluster) checkBrokerClass(ctx context.Context, class string) (string, error) {
-	name, listed := brokerControllers[class]
-	if !listed {
-		return class + ": a class that this command does not know", nil
-	}
-	_, err := c.checkRunning(ctx, nil, "knative-eventing", name)
-	return class, err
 }
 
 // checkIngress looks whether NetworkPolicies let the calls of Knative's ingress through: what it

@@ -29,9 +29,9 @@ func doctorCommand(build release.Build) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look whether the cluster has what modules need, or an image what it should not",
-		Long: `Doctor looks at the cluster of the kubeconfig: Knative Serving and Eventing, the Broker class,
-unip's own controller and configuration, the S3 server, its keys, and the state of all boxes. For
-what is wrong it says the cure, and then exits with 1. It changes nothing.
+		Long: `Doctor looks at the cluster of the kubeconfig: Knative Serving and Eventing, the Broker and what it
+keeps, unip's own controller and configuration, the S3 server, its keys, and the state of all boxes.
+For what is wrong it says the cure, and then exits with 1. It changes nothing.
 
 With --image it looks at an image in its registry instead, as 'unip build' does, for each platform
 that it has: what need not be in it is told with its size and the cure, and the exit code is 0.`,
