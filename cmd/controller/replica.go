@@ -47,6 +47,7 @@ type replica struct {
 
 	// cluster holds the boxes and the pipelines that requests name.
 	cluster       ctrlcluster.Cluster
+	brokers       *broker.Finder
 	publisher     *events.Publisher
 	maker         *starts.Maker
 	inbox         *inbox
@@ -84,9 +85,9 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	brokers := &broker.Finder{Live: r.cluster.GetAPIReader(),
+	r.brokers = &broker.Finder{Live: r.cluster.GetAPIReader(),
 		Config: func() installation.Config { return src.Current().Config }}
-	if r.publisher, err = events.NewPublisher(brokers.URL); err != nil {
+	if r.publisher, err = events.NewPublisher(r.brokers.URL); err != nil {
 		return nil, err
 	}
 	creator, err := r.runsClient()
@@ -99,7 +100,7 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	r.notifications = &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Inbox: r.inbox.open,
 		Publish: r.publisher.Publish, Started: r.maker.Started, Start: r.maker.Told,
-		Grace: func() time.Duration { return src.Current().Config.Runs.Grace() },
+		Grace: func() time.Duration { return src.Current().Config.Runs.Grace() }, Delivered: r.brokers.Delivered,
 		Changed: func(namespace, box string, size int64, removed bool) {
 			if t := r.term.Load(); t != nil {
 				t.counter.Changed(namespace, box, size, removed)

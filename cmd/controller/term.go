@@ -110,7 +110,8 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 	t := &term{
 		runs: &runs.Reconciler{
 			Client: c, Live: live, Pods: pods, Events: events, Settings: src, Transport: r.transport,
-			Broker: r.publisher, Image: r.options.stageImage, StorageAway: r.transport.Since,
+			Broker: r.publisher, Delivered: r.brokers.Delivered, Image: r.options.stageImage,
+			StorageAway: r.transport.Since,
 		},
 		schedules: &modules.Schedules{Client: c, Live: live, Settings: src, Starts: r.maker, Events: events},
 		counter: &usage.Counter{

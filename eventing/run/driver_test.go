@@ -150,12 +150,12 @@ func (d *driver) pass() {
 func (d *driver) observe(read *runtimev1.PipelineRun) run.Seen {
 	s := run.Seen{
 		Settings: run.Settings{
-			Grace: 30 * time.Second, ImagePull: imagePull, Patience: d.patience,
+			Grace: grace, ImagePull: imagePull, Patience: d.patience,
 			AttemptName: func(stage string, n int) string { return fmt.Sprint(stage, "-", n) },
 		},
 		Attempts: map[string]run.Attempt{}, Commits: map[string]run.Commit{}, Fences: map[string]run.Commit{},
 		Answers: d.answers, Hint: d.hint, Taken: d.taken, Recorded: d.recorded,
-		Room: !d.now.Before(d.room),
+		Delivered: !d.stores, Room: !d.now.Before(d.room),
 	}
 	if !d.away(d.now).IsZero() && d.chance(0.5) {
 		s.StorageAway = d.clock()
@@ -293,7 +293,10 @@ func (d *driver) announce(id string) {
 	d.under[id] = true
 	life := d.life
 	takes := 10 * time.Millisecond
-	if d.chance(0.3) {
+	switch {
+	case d.slow > 0:
+		takes = d.upTo(d.slow / 2)
+	case d.chance(0.3):
 		takes = d.upTo(time.Minute)
 	}
 	d.after(takes, func() {
@@ -320,7 +323,10 @@ func (d *driver) announce(id string) {
 		}
 		for range times {
 			late := 10 * time.Millisecond
-			if d.chance(0.3) {
+			switch {
+			case d.slow > 0:
+				late = d.upTo(d.slow / 2)
+			case d.chance(0.3):
 				late = d.upTo(2 * time.Minute)
 			}
 			d.after(late, d.world.hint)

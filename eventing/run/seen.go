@@ -31,6 +31,9 @@ type Seen struct {
 	Hint bool
 	// Taken is when the Broker took an event, by the event's id, as far as is known.
 	Taken map[string]time.Time
+	// Delivered: the Broker answers only after its subscribers have. Any other one stores an event,
+	// and delivers it later.
+	Delivered bool
 	// Room: the pipeline's limit of runs allows this one, which is not under way, to begin.
 	Room bool
 	// Recorded: the run's record was written, or there is no place for it.

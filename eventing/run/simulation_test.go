@@ -78,7 +78,11 @@ func TestSimulation(t *testing.T) {
 	if seed, w := firstWrong(n, run.Step, asItIs); w != nil {
 		t.Errorf("go test ./eventing/run -run TestSimulation -v -seed=%d\n%s", seed, strings.Join(w.wrong, "\n"))
 	}
-	t.Logf("%d seeds in %s", n, time.Since(began).Round(time.Millisecond))
+	stores := func(w *world) { w.stores = true }
+	if seed, w := firstWrong(n/10, run.Step, stores); w != nil {
+		t.Errorf("with a Broker that stores events, seed %d\n%s", seed, strings.Join(w.wrong, "\n"))
+	}
+	t.Logf("%d seeds in %s", n+n/10, time.Since(began).Round(time.Millisecond))
 }
 
 type (

@@ -84,21 +84,31 @@ func (x *step) mayStartAt(st *runtimev1.StageStatus) (at time.Time, late bool) {
 	case x.seen.Hint || x.admitted || due.After(x.now):
 		return x.now, false
 	}
-	at = due.Add(x.seen.Grace)
 	var last time.Time // of the events, any of which may be the late one
 	for _, id := range x.causes(st) {
 		taken, ok := x.seen.Taken[id]
 		if !ok {
-			return at, true // it may still be on its way to the Broker
+			last = time.Time{} // it may still be on its way to the Broker
+			break
 		}
 		if taken.After(last) {
 			last = taken
 		}
 	}
-	if last = last.Add(GraceTaken); last.Before(at) && last.After(due) {
-		at = last
+	return Overdue(due, last, x.seen.Grace, x.seen.Delivered), true
+}
+
+// Overdue is from when on what is due is done without its event: a stage, or what an upload starts.
+// taken is when the Broker took the event, zero as long as that is not known. Delivered means a
+// Broker that answers only after its subscribers have: what it has taken has come, or never will.
+// What any other one has taken is stored, and may come at any time of the grace period.
+func Overdue(due, taken time.Time, grace time.Duration, delivered bool) time.Time {
+	at := due.Add(grace)
+	known := taken.Add(GraceTaken)
+	if delivered && !taken.IsZero() && known.After(due) && known.Before(at) {
+		return known
 	}
-	return at, true
+	return at
 }
 
 // askForAttempt marks the next attempt of a stage as running and has it started.

@@ -27,8 +27,8 @@ const (
 	// askAgain is the pause before an attempt that was not seen is asked for again, if nothing else
 	// causes a step.
 	askAgain = 10 * time.Second
-	// GraceTaken is the grace period once the Broker is known to have taken the event: of a stage,
-	// and of an upload.
+	// GraceTaken is the grace period once a Broker has taken the event that answers only after its
+	// subscribers have: of a stage, and of an upload.
 	GraceTaken = 5 * time.Second
 	// soon is the pause before a step that needs nothing but this one's status.
 	soon = 10 * time.Millisecond

@@ -23,9 +23,13 @@ type world struct {
 	step stepper
 	// quiet: nothing goes wrong in it.
 	quiet bool
-	now   time.Time
-	queue queue
-	order int
+	// stores: the Broker stores events and delivers them later, and the drivers know that. It takes
+	// slow for that at the most, zero is as it comes.
+	stores bool
+	slow   time.Duration
+	now    time.Time
+	queue  queue
+	order  int
 
 	versions []version
 	gone     bool
@@ -98,6 +102,7 @@ const (
 	timeout = 10 * time.Minute
 	// imagePull is how long a container may be impossible to make.
 	imagePull = 5 * time.Minute
+	grace     = 30 * time.Second
 )
 
 func (w *world) after(d time.Duration, do func()) {

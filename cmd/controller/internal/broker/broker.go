@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/eventing/brokers"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -28,8 +29,6 @@ const (
 	remember = time.Minute
 	// eventing is the namespace in which Knative's own Brokers receive.
 	eventing = "knative-eventing"
-	// classAnnotation is Knative's.
-	classAnnotation = "eventing.knative.dev/broker.class"
 )
 
 // Finder finds the modules' Brokers and remembers them for a while.
@@ -42,8 +41,17 @@ type Finder struct {
 }
 
 type known struct {
-	url   string
-	until time.Time
+	url       string
+	delivered bool // it answers only after its subscribers have
+	until     time.Time
+}
+
+// Delivered reports a namespace whose Broker answers only after its subscribers have, as far as is
+// known since an event went there last. It asks nobody.
+func (f *Finder) Delivered(namespace string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known[namespace].delivered
 }
 
 // URL is where the events of a namespace go.
@@ -55,7 +63,7 @@ func (f *Finder) URL(ctx context.Context, namespace string) (string, error) {
 	if ok && now.Before(k.until) {
 		return k.url, nil
 	}
-	u, err := f.brokerOf(ctx, namespace)
+	k, err := f.brokerOf(ctx, namespace)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -65,30 +73,39 @@ func (f *Finder) URL(ctx context.Context, namespace string) (string, error) {
 	if f.known == nil {
 		f.known = map[string]known{}
 	}
-	f.known[namespace] = known{u, now.Add(remember)}
-	return u, nil
+	k.until = now.Add(remember)
+	f.known[namespace] = k
+	return k.url, nil
 }
 
 // ofModule selects what translate has made.
 var ofModule = client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}
 
-func (f *Finder) brokerOf(ctx context.Context, namespace string) (string, error) {
+func (f *Finder) brokerOf(ctx context.Context, namespace string) (known, error) {
 	triggers := &unstructured.UnstructuredList{}
 	triggers.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1",
 		Kind: "TriggerList"})
 	if err := f.Live.List(ctx, triggers, client.InNamespace(namespace), ofModule); err != nil {
-		return "", fmt.Errorf("reading the module's Triggers: %w", err)
+		return known{}, fmt.Errorf("reading the module's Triggers: %w", err)
 	}
 	name, err := named(triggers.Items)
 	if err != nil {
-		return "", err
+		return known{}, err
 	}
 	b := &unstructured.Unstructured{}
 	b.SetGroupVersionKind(schema.GroupVersionKind{Group: "eventing.knative.dev", Version: "v1", Kind: "Broker"})
 	if err := f.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, b); err != nil {
-		return "", fmt.Errorf("reading the module's Broker: %w", err)
+		return known{}, fmt.Errorf("reading the module's Broker: %w", err)
 	}
-	return address(b, f.Config())
+	u, err := address(b, f.Config())
+	return known{url: u, delivered: delivered(b)}, err
+}
+
+// delivered is what the Broker says of itself: who writes a wrong channel into its status only has
+// the controller wait less, or more, for this module's events.
+func delivered(b *unstructured.Unstructured) bool {
+	channel, _, _ := unstructured.NestedString(b.Object, "status", "annotations", brokers.ChannelAnnotation)
+	return brokers.Answers(b.GetAnnotations()[brokers.ClassAnnotation], channel)
 }
 
 // named is the Broker of the module's Triggers; its name may have been prefixed.
@@ -115,7 +132,7 @@ func address(b *unstructured.Unstructured, c installation.Config) (string, error
 	if b.GetLabels()["app.kubernetes.io/managed-by"] != "unip" {
 		return "", fmt.Errorf("the Broker %s is not the module's own", b.GetName())
 	}
-	if class := b.GetAnnotations()[classAnnotation]; class != c.Broker.Class {
+	if class := b.GetAnnotations()[brokers.ClassAnnotation]; class != c.Broker.Class {
 		return "", fmt.Errorf("the Broker %s is of class %q, and this installation's broker.class is %q", b.GetName(),
 			class, c.Broker.Class)
 	}

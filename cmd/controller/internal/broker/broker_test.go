@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/unip-knative/unip/eventing/brokers"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -13,7 +14,7 @@ func made(class, label, address string) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"metadata": map[string]any{
 			"name": "default", "namespace": "pu-a", "labels": map[string]any{"app.kubernetes.io/managed-by": label},
-			"annotations": map[string]any{classAnnotation: class},
+			"annotations": map[string]any{brokers.ClassAnnotation: class},
 		},
 		"status": map[string]any{"address": map[string]any{"url": address}},
 	}}
@@ -87,5 +88,32 @@ func TestBrokerOfTheTriggers(t *testing.T) {
 	}
 	if got, err := named(triggers("a", "b")); err == nil {
 		t.Errorf("of two: %s", got)
+	}
+}
+
+// Only the in-memory channel answers after its subscribers have. Of what is not known nothing is
+// given up early.
+func TestWhoDeliversBeforeItAnswers(t *testing.T) {
+	t.Parallel()
+	of := func(class, channel string) *unstructured.Unstructured {
+		b := made(class, "unip", "")
+		if channel != "" {
+			b.Object["status"] = map[string]any{"annotations": map[string]any{brokers.ChannelAnnotation: channel}}
+		}
+		return b
+	}
+	if !delivered(of(brokers.MTChannelBased, brokers.InMemoryChannel)) {
+		t.Error("the in-memory channel does not deliver")
+	}
+	for _, other := range [][2]string{
+		{brokers.MTChannelBased, ""}, {brokers.MTChannelBased, brokers.NATSJetStreamChannel},
+		{brokers.Kafka, ""}, {"Nobodys", brokers.InMemoryChannel},
+	} {
+		if delivered(of(other[0], other[1])) {
+			t.Errorf("%v is taken for one that delivers before it answers", other)
+		}
+	}
+	if f := (&Finder{}); f.Delivered("ns") {
+		t.Error("a Broker that nobody has looked at delivers")
 	}
 }

@@ -35,6 +35,7 @@ func (p *pass) observe() (life.Seen, error) {
 			AttemptName: func(stage string, number int) string { return plan.AttemptName(p.run, stage, number) },
 		},
 		Attempts: map[string]life.Attempt{}, Hint: p.hint, StorageAway: p.StorageAway(),
+		Delivered: p.Delivered(p.run.Namespace),
 	}
 	p.memory.recall(p.key, &seen)
 	s := &p.run.Status

@@ -54,6 +54,8 @@ type Reconciler struct {
 	Settings  *settings.Source
 	Transport http.RoundTripper
 	Broker    Broker
+	// Delivered reports a namespace whose Broker answers only after its subscribers have.
+	Delivered func(namespace string) bool
 	// StorageAway is since when S3 has not answered; zero: it does, as far as is known.
 	StorageAway func() time.Time
 	// Image of fetch and publish.

@@ -70,6 +70,7 @@ func newBacklog(t testing.TB, n int) *backlog {
 			return "default", "userdata", b == bucket, nil
 		},
 		Started: maker.Started, Start: maker.Told, Grace: func() time.Duration { return 30 * time.Second },
+		Delivered: func(string) bool { return true },
 	}}
 }
 

@@ -270,10 +270,7 @@ func (r *Receiver) start(ctx context.Context, f starts.File, e *entry, n *news, 
 	if n.started, err = r.Started(ctx, f, e.told); err != nil || n.started {
 		return again, err
 	}
-	again = e.told.Add(r.Grace())
-	if known := taken.Add(run.GraceTaken); !taken.IsZero() && known.Before(again) {
-		again = known
-	}
+	again = run.Overdue(e.told, taken, r.Grace(), r.Delivered(f.Namespace))
 	if time.Now().Before(again) {
 		return again, nil
 	}

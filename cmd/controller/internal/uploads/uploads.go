@@ -61,9 +61,10 @@ type Receiver struct {
 	Started func(ctx context.Context, f starts.File, told time.Time) (bool, error)
 	// Start starts what a user's file should and has not yet.
 	Start func(ctx context.Context, f starts.File) error
-	// Grace is how long what a file starts may take by its event, when it is not known that the
-	// Broker has taken that.
+	// Grace is how long what a file starts may take by its event.
 	Grace func() time.Duration
+	// Delivered reports a namespace whose Broker answers only after its subscribers have.
+	Delivered func(namespace string) bool
 
 	prepare sync.Once
 	table   table

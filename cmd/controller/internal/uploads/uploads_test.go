@@ -110,7 +110,8 @@ func (w *world) receiver(t *testing.T, grace time.Duration) *Receiver {
 	r := &Receiver{
 		Token:   func() string { return "secret" },
 		Publish: w.give, Started: w.hasStarted, Start: w.startIt, Grace: func() time.Duration { return grace },
-		Inbox: func(context.Context) (Inbox, error) { return Inbox{Client: w.s3.Client, Bucket: "spool"}, nil },
+		Delivered: func(string) bool { return true },
+		Inbox:     func(context.Context) (Inbox, error) { return Inbox{Client: w.s3.Client, Bucket: "spool"}, nil },
 		Box: func(_ context.Context, bucket string) (string, string, bool, error) {
 			return "ns", "userdata", bucket == w.bucket, nil
 		},
@@ -287,6 +288,25 @@ func TestAnEntryWaitsForItsEvent(t *testing.T) {
 		t.Errorf("%d starts before the event had its time", n)
 	}
 	eventually(t, "it does not start without its event", func() bool { return asked() == 1 })
+}
+
+// A Broker that stores events delivers them later: that it has taken one does not mean that the event
+// has come. The whole grace period is the event's.
+func TestAStoredEventHasItsGracePeriod(t *testing.T) {
+	t.Parallel()
+	const grace = 30 * time.Second
+	told := time.Now()
+	f := starts.File{Namespace: "ns", Box: "userdata", User: "ann", Path: "g/f"}
+	for delivered, want := range map[bool]time.Duration{true: run.GraceTaken, false: grace} {
+		b := &broker{started: map[starts.File]time.Time{}}
+		r := &Receiver{Started: b.hasStarted, Start: b.startIt, Grace: func() time.Duration { return grace },
+			Delivered: func(string) bool { return delivered }}
+		again, err := r.start(t.Context(), f, &entry{told: told}, &news{}, told)
+		if err != nil || !again.Equal(told.Add(want)) || b.asked != 0 {
+			t.Errorf("delivered %v: it looks again after %s and was started %d times; want %s and none: %v", delivered,
+				again.Sub(told), b.asked, want, err)
+		}
+	}
 }
 
 // What cannot be read, and a module that nothing can be started in, hold back nobody else. What an

@@ -262,7 +262,7 @@ func (p *pass) observe(hint bool) run.Seen {
 			AttemptName: func(stage string, number int) string { return plan.AttemptName(p.run, stage, number) },
 		},
 		Attempts: map[string]run.Attempt{}, Hint: hint, Taken: p.taken, Answers: p.answers, Recorded: p.recorded,
-		StorageAway: p.storageAway(),
+		Delivered: true, StorageAway: p.storageAway(),
 	}
 	s := &p.run.Status
 	switch {
