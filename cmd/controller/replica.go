@@ -31,6 +31,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
@@ -99,6 +100,7 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	r.inbox = newInbox(src, transport, r.cluster.GetAPIReader())
 	r.notifications = &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Inbox: r.inbox.open,
+		Ours: databox.MayBeBox, Topic: func() string { return src.Current().Config.S3.NotificationARN },
 		Publish: r.publisher.Publish, Started: r.maker.Started, Start: r.maker.Told,
 		Grace: func() time.Duration { return src.Current().Config.Runs.Grace() }, Delivered: r.brokers.Delivered,
 		Changed: func(namespace, box string, size int64, removed bool) {

@@ -349,10 +349,13 @@ func TestWebhookOfStrangers(t *testing.T) {
 	for _, a := range []string{
 		"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + token[:len(token)-1], "Bearer " + token + "x",
 		"Bearer " + strings.ToUpper(token) + "-", "bearer-" + token, token, "Basic " + token, "Bearer  " + token + " ",
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("unip:"+token+"x")),
+		"Basic " + base64.StdEncoding.EncodeToString([]byte(token+":")),
 	} {
 		add("POST", "/v1/minio", a, record, 401)
 	}
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/minio/", "//v1/minio", "/v1/../v1/minio", "/v1/minio/x",
+		"/v1/versitygw/" + token[:len(token)-1], "/v1/ceph/" + token + "/", "/v1/aws?token=" + token, "/v1/nothing/" + token,
 		"/v1/nothing", "/metrics", "/debug/pprof/", "/namespaces/" + namespace + "/pipelines/stage/uploads/0"} {
 		add("POST", path, "Bearer wrong", record, 301, 307, 308, 401, 404)
 	}

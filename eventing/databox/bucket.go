@@ -49,6 +49,12 @@ func RunBucketName(namespace string) string {
 	return bucketName(namespace+"-runs", names.Hash(namespace, RunsBox))
 }
 
+// MayBeBox reports a bucket that may be a box's, by its name: it is none of others who use the same
+// server, nor the installation's own.
+func MayBeBox(bucket string) bool {
+	return strings.HasPrefix(bucket, bucketPrefix) && bucket != RunBucketName(names.SystemNamespace)
+}
+
 // bucketName is unip-<middle>-<hash>; the middle is cut where it is too long.
 func bucketName(middle, hash string) string {
 	s := bucketPrefix + middle

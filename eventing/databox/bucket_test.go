@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 )
 
 func ExampleBucketName() {
@@ -44,5 +45,19 @@ func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	try(strings.Repeat("n", 63), strings.Repeat("b", 63))
 	for range 5000 {
 		try(label(), label())
+	}
+}
+
+// A server that tells of all its buckets tells of others', and of the one in which what it tells is
+// kept.
+func TestMayBeBox(t *testing.T) {
+	t.Parallel()
+	for bucket, want := range map[string]bool{
+		databox.BucketName("ann", "data"): true, databox.RunBucketName("ann"): true,
+		databox.RunBucketName(names.SystemNamespace): false, "backups": false, "": false,
+	} {
+		if got := databox.MayBeBox(bucket); got != want {
+			t.Errorf("%q: %v", bucket, got)
+		}
 	}
 }

@@ -14,12 +14,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +29,11 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/eventing/notification"
+	"github.com/unip-knative/unip/eventing/notification/aws"
+	"github.com/unip-knative/unip/eventing/notification/ceph"
 	dialect "github.com/unip-knative/unip/eventing/notification/minio"
+	"github.com/unip-knative/unip/eventing/notification/seaweedfs"
+	"github.com/unip-knative/unip/eventing/notification/versitygw"
 )
 
 // writeTimeout bounds the write into the inbox: MinIO waits for it.
@@ -37,16 +41,28 @@ const writeTimeout = 10 * time.Second
 
 // dialects are the S3 servers that are understood. Each posts to /v1/<its name>.
 var dialects = map[string]func(body []byte) ([]notification.Record, error){
-	usual: dialect.Parse,
+	usual:  dialect.Parse,
+	amazon: aws.Parse, "ceph": ceph.Parse, "seaweedfs": seaweedfs.Parse, "versitygw": versitygw.Parse,
 }
 
-// usual is the dialect of an entry without one's name.
-const usual = "minio"
+const (
+	// usual is the dialect of an entry without one's name.
+	usual = "minio"
+	// amazon asks, over SNS, whether it shall send.
+	amazon = "aws"
+)
 
 // Receiver is the HTTP handler and what is behind it.
 type Receiver struct {
 	// Token is what the S3 server must send, without "Bearer "; empty refuses everything.
 	Token func() string
+	// Topic is the ARN of the topic whose messages are wanted, where the S3 server sends them by SNS.
+	Topic func() string
+	// SNS carries the requests by which its subscriptions are confirmed; nil is the usual one.
+	SNS http.RoundTripper
+	// Ours reports the buckets of which anything is wanted; nil is all. A server that tells of all its
+	// buckets tells of the inbox, too: what comes would bring the next one for ever.
+	Ours func(bucket string) bool
 	// Inbox opens the inbox, its bucket made.
 	Inbox func(ctx context.Context) (Inbox, error)
 	// Box finds whose bucket it is; unknown buckets are nobody's.
@@ -71,24 +87,25 @@ type Receiver struct {
 	cursor  string // how far the leader has come through a full inbox
 }
 
-// ServeHTTP takes POST /v1/<dialect>.
+// ServeHTTP takes POST /v1/<dialect>, with the token in one of three ways (authorized).
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	name, _ := strings.CutPrefix(req.URL.Path, "/v1/")
+	name, inPath, _ := pathOf(req.URL.Path)
 	parse, ok := dialects[name]
+	looks := req.Method == http.MethodHead || req.Method == http.MethodGet
 	switch {
-	case !ok || req.URL.Path != "/v1/"+name:
-		http.NotFound(w, req)
-		return
-	case req.Method == http.MethodHead || req.Method == http.MethodGet: // MinIO looks whether somebody is there
+	case looks && (ok || req.URL.Path == "/"): // some servers look whether somebody is there
 		w.WriteHeader(http.StatusOK)
+		return
+	case !ok:
+		http.NotFound(w, req)
 		return
 	case req.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST")
 		http.Error(w, "POST only", http.StatusMethodNotAllowed)
 		return
 	}
-	given, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	if want := r.Token(); !bearer || want == "" || subtle.ConstantTimeCompare([]byte(given), []byte(want)) != 1 {
+	if !r.authorized(req, inPath) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="unip"`) // SNS shows a password when it is asked
 		http.Error(w, "the token is missing or wrong", http.StatusUnauthorized)
 		return
 	}
@@ -103,7 +120,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	records, malformed := parse(body)
+	if r.Ours != nil {
+		records = slices.DeleteFunc(records, func(x notification.Record) bool { return !r.Ours(x.Bucket) })
+	}
 	if malformed == nil && len(records) == 0 {
+		if name == amazon && !r.subscribe(req.Context(), body) {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
