@@ -26,6 +26,8 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"", "null", "[]", "a: 1", "s3: {endpoint: 's3'}", "s3: {endpoint: 'http://'}",
 		"s3: {endpoint: 'http://s3', publicEndpoint: 'file:///etc/passwd'}", "s3: {endpoint: &a [*a]}",
+		"s3: {dialect: aws, notificationARN: 'arn:aws:sns:::u', sts: {endpoint: 'http://s', roleARN: 'arn:'}}",
+		"s3: {dialect: [minio], sts: {none: 1}}",
 		"limits: {bodyMiB: 1e9}", "limits: {bodyMiB: 0}", "security: none", "---\n---\n", "\xff", "\x00",
 		"defaults: {requests: {cpu: 1e999999999}}", "defaults: {limits: {'': x}}", "runs: {keepDays: -1}",
 		"tracing: {endpoint: '://'}", "oidc: {issuer: 'x'}", "networkPolicies: {egress: Restricted}",
@@ -42,7 +44,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		for _, s := range []string{c.S3.Endpoint, c.S3.PublicEndpoint} {
+		for _, s := range []string{c.S3.Endpoint, c.S3.PublicEndpoint, c.S3.STSEndpoint()} {
 			if u, err := url.Parse(s); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 				t.Errorf("the storage is at %q", s)
 			}

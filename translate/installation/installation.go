@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -205,37 +204,6 @@ func (r Runs) Patience() time.Duration { return time.Duration(r.PatienceMinutes)
 // Keep is KeepDays.
 func (r Runs) Keep() time.Duration { return time.Duration(r.KeepDays) * 24 * time.Hour }
 
-// S3 says where boxes are kept.
-type S3 struct {
-	// Endpoint as seen from pods, with its scheme. Default http://minio.minio.svc:9000.
-	Endpoint string `yaml:"endpoint"`
-	// PublicEndpoint as seen by callers of the modules' APIs. Default: Endpoint.
-	PublicEndpoint string `yaml:"publicEndpoint"`
-	Region         string `yaml:"region"`
-	// NotificationARN is the target, known to the S3 server, that posts to unip. Default
-	// arn:minio:sqs::UNIP:webhook; "" when uploads shall start no pipeline.
-	NotificationARN string `yaml:"notificationARN"`
-	// SessionSeconds is the life of a pod's credentials, 900 (S3's own minimum) to 3600. Default
-	// 3600; they are renewed before half of it is over. Sessions that sign links live two hours in
-	// any case.
-	SessionSeconds int `yaml:"sessionSeconds"`
-	// SessionHours was that life in earlier releases. It is taken, and has no effect: an hour is
-	// the most.
-	SessionHours int `yaml:"sessionHours"`
-	// ReclaimPolicy says what happens to a bucket when its DataBox is deleted: Retain (default) or
-	// Delete.
-	ReclaimPolicy ReclaimPolicy `yaml:"reclaimPolicy"`
-}
-
-// ReclaimPolicy of buckets, named as Kubernetes names that of volumes.
-type ReclaimPolicy string
-
-// The policies.
-const (
-	Retain ReclaimPolicy = "Retain"
-	Delete ReclaimPolicy = "Delete"
-)
-
 // Profile is a Pod Security level.
 type Profile string
 
@@ -282,19 +250,12 @@ func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequireme
 	return r
 }
 
-// Bounds of a session's life in seconds: S3's own least, and as long as a session may be of use to
-// whoever gets hold of it.
-const (
-	minSession = 900
-	maxSession = 3600
-)
-
 // Default is the configuration of the local cluster.
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1",
-			NotificationARN: "arn:minio:sqs::UNIP:webhook", SessionSeconds: maxSession, ReclaimPolicy: Retain},
+		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", Dialect: MinIO,
+			NotificationARN: usualTarget, SessionSeconds: maxSession, ReclaimPolicy: Retain},
 		Security: Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},
@@ -326,6 +287,9 @@ func Default() Config {
 // Parse reads unip.yaml over the defaults. Unknown keys are errors; an empty file is the defaults.
 func Parse(b []byte) (Config, error) {
 	c := Default()
+	if dialectOf(b) != MinIO {
+		c.S3.NotificationARN = "" // the default is a target of MinIO's
+	}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -342,22 +306,7 @@ func Parse(b []byte) (Config, error) {
 
 func (c Config) validate() error {
 	var errs []error
-	for _, e := range []struct{ key, url string }{{"s3.endpoint", c.S3.Endpoint},
-		{"s3.publicEndpoint", c.S3.PublicEndpoint}} {
-		u, err := url.Parse(e.url)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
-			(u.Path != "" && u.Path != "/") {
-			errs = append(errs, fmt.Errorf("%s: %q is not a URL of the form http://host:port or https://host:port",
-				e.key, e.url))
-		}
-	}
-	if s := c.S3.SessionSeconds; s < minSession || s > maxSession {
-		errs = append(errs, fmt.Errorf("s3.sessionSeconds: %d is not within %d to %d; leave it out for an hour", s,
-			minSession, maxSession))
-	}
-	if p := c.S3.ReclaimPolicy; p != Retain && p != Delete {
-		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
-	}
+	errs = append(errs, c.S3.validate())
 	if c.Security != Baseline && c.Security != Restricted {
 		errs = append(errs, fmt.Errorf("security: %q is neither baseline nor restricted", c.Security))
 	}

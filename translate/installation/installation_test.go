@@ -44,11 +44,18 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"domain: x":                                                             "field domain not found",
-		"s3: {endpoint: 'minio:9000'}":                                          `s3.endpoint: "minio:9000" is not a URL`,
-		"s3: {sessionSeconds: 7200}":                                            "s3.sessionSeconds: 7200 is not within 900 to 3600",
-		"s3: {sessionSeconds: 60}":                                              "s3.sessionSeconds: 60 is not within 900 to 3600",
-		"s3: {reclaimPolicy: Keep}":                                             `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
+		"domain: x":                    "field domain not found",
+		"s3: {endpoint: 'minio:9000'}": `s3.endpoint: "minio:9000" is not a URL`,
+		"s3: {sessionSeconds: 7200}":   "s3.sessionSeconds: 7200 is not within 900 to 3600",
+		"s3: {sessionSeconds: 60}":     "s3.sessionSeconds: 60 is not within 900 to 3600",
+		"s3: {reclaimPolicy: Keep}":    `s3.reclaimPolicy: "Keep" is neither Retain nor Delete`,
+		"s3: {dialect: rustfs}":        `s3.dialect: "rustfs" is none of minio (RustFS, too)`,
+		"s3: {dialect: ceph, notificationARN: 'arn:minio:sqs::UNIP:webhook'}": "is not of the form arn:PARTITION:sns:",
+		"s3: {notificationARN: webhook}":                                      "is not of the form arn:PARTITION:sqs:",
+		"s3: {dialect: versitygw, notificationARN: 'arn:aws:sns:::unip'}":     "leave it out with s3.dialect versitygw",
+		"s3: {sts: {endpoint: 'sts.example.org'}}":                            `s3.sts.endpoint: "sts.example.org" is not a URL`,
+		"s3: {sts: {roleARN: unip}}":                                          `s3.sts.roleARN: "unip" is not of the form arn:`,
+		"s3: {sts: {none: true, roleARN: 'arn:aws:iam::1:role/u'}}":           "with it there is no s3.sts.endpoint",
 		"security: none":                                                        `security: "none" is neither baseline nor restricted`,
 		"defaults: {timeoutSeconds: 601}":                                       "defaults.timeoutSeconds: 601 is not within 1 to 600",
 		"defaults: {maxScale: -1}":                                              "defaults.maxScale: -1 is not within 0 to 1000",
@@ -103,6 +110,34 @@ func TestParseRefuses(t *testing.T) {
 	} {
 		if _, err := installation.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// Another server than MinIO has another target, or none.
+func TestS3OfAnotherServer(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]installation.S3{
+		"s3: {}":                                      {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
+		"s3: {dialect: minio}":                        {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
+		"s3: {notificationARN: ''}":                   {Dialect: installation.MinIO},
+		"s3: {dialect: seaweedfs}":                    {Dialect: installation.SeaweedFS},
+		"s3: {dialect: versitygw, sts: {none: true}}": {Dialect: installation.VersityGW, STS: installation.STS{None: true}},
+		"s3: {dialect: ceph, notificationARN: 'arn:aws:sns:default::unip'}": {Dialect: installation.Ceph,
+			NotificationARN: "arn:aws:sns:default::unip"},
+		"s3: {dialect: aws, sts: {endpoint: 'https://sts.eu-central-1.amazonaws.com', roleARN: 'arn:aws:iam::1:role/unip'}}": {
+			Dialect: installation.AWS, STS: installation.STS{Endpoint: "https://sts.eu-central-1.amazonaws.com",
+				RoleARN: "arn:aws:iam::1:role/unip"}},
+	} {
+		got, err := installation.Parse([]byte(in))
+		if err != nil {
+			t.Errorf("%s: %v", in, err)
+			continue
+		}
+		want.Endpoint, want.PublicEndpoint, want.Region = got.S3.Endpoint, got.S3.Endpoint, got.S3.Region
+		want.SessionSeconds, want.ReclaimPolicy = 3600, installation.Retain
+		if d := cmp.Diff(want, got.S3); d != "" {
+			t.Errorf("%s (-want +got)\n%s", in, d)
 		}
 	}
 }
