@@ -27,16 +27,38 @@ func (k Keys) GoString() string { return k.String() }
 // this node are far apart.
 const minSessionLife = time.Minute
 
-// AssumeRole asks S3's STS for a session that may do what policy says (see databox.Policy) and
-// lives as long as asked, or shorter if the server says so. The parent must not be a session
-// itself. In the answer only keys, token and expiration are set.
+// STS is where sessions come from, and by whose keys.
+type STS struct {
+	// Endpoint with its scheme, and the region that requests are signed for.
+	Endpoint, Region string
+	// RoleARN is the role that is assumed; empty for servers that know none and limit the rights of
+	// Parent.
+	RoleARN string
+	// Parent must not be a session itself.
+	Parent Keys
+}
+
+// sessionName is what AWS calls the sessions of a role.
+const sessionName = "unip"
+
+// AssumeRole asks for a session of a server that knows no roles.
 func AssumeRole(
 	ctx context.Context, hc *http.Client, endpoint, region string, parent Keys, policy string, life time.Duration,
 ) (databox.Session, error) {
-	sts := &credentials.STSAssumeRole{STSEndpoint: endpoint, Options: credentials.STSAssumeRoleOptions{
-		AccessKey: parent.AccessKeyID, SecretKey: parent.SecretAccessKey,
-		Policy: policy, Location: region, DurationSeconds: int(life / time.Second),
-	}}
+	return STS{Endpoint: endpoint, Region: region, Parent: parent}.Session(ctx, hc, policy, life)
+}
+
+// Session asks for one that may do what policy says (see databox.Policy) and lives as long as asked, or
+// shorter if the server says so. In the answer only keys, token and expiration are set.
+func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life time.Duration) (databox.Session, error) {
+	o := credentials.STSAssumeRoleOptions{
+		AccessKey: s.Parent.AccessKeyID, SecretKey: s.Parent.SecretAccessKey,
+		Policy: policy, Location: s.Region, DurationSeconds: int(life / time.Second), RoleARN: s.RoleARN,
+	}
+	if s.RoleARN != "" {
+		o.RoleSessionName = sessionName
+	}
+	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: o}
 	v, err := sts.RetrieveWithCredContext(&credentials.CredContext{Client: hc, Context: ctx})
 	var refused credentials.ErrorResponse
 	switch {

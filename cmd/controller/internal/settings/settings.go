@@ -60,6 +60,12 @@ func (s Settings) SessionLife() time.Duration {
 	return time.Duration(s.Config.S3.SessionSeconds) * time.Second
 }
 
+// STS is where sessions come from.
+func (s Settings) STS() s3.STS {
+	at := s.Config.S3
+	return s3.STS{Endpoint: at.STSEndpoint(), Region: at.Region, RoleARN: at.STS.RoleARN, Parent: s.Keys}
+}
+
 // Client is the installation's own S3 client. The error is KeysErr while there are no keys.
 func (s Settings) Client(transport http.RoundTripper) (*minio.Client, error) {
 	if s.KeysErr != nil {
