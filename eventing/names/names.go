@@ -21,6 +21,9 @@ const (
 	// RunLogs is the Secret with a session (session.json) that may read the logs in the module's
 	// run bucket.
 	RunLogs = "unip-run-logs"
+	// RunKeys is the Secret with the operator's S3 keys for the module's runs, where S3 gives no
+	// sessions.
+	RunKeys = "unip-run-keys"
 	// Controller is unip's controller: its account in SystemNamespace, and in each module the Role
 	// and the RoleBinding that let it work there.
 	Controller = "unip-controller"
@@ -71,6 +74,9 @@ func SessionSecret(box, use, object string) string {
 	return name + "-" + Hash(object)
 }
 
+// BoxKeys is the Secret with the operator's S3 keys for a box, where S3 gives no sessions.
+func BoxKeys(box string) string { return SessionSecret(box, "keys", "") }
+
 // StageSession is the Secret with the sessions of a run's stage. A run's name has no dots.
 func StageSession(run, stage string) string { return run + "." + Hash(stage) + runSession }
 
@@ -91,8 +97,8 @@ func NetworkPolicy(kind string) string { return "unip-" + kind }
 // SchedulePing is the PingSource of a pipeline's schedule.
 func SchedulePing(pipeline string) string { return Shorten(MaxLabel, pipeline, "schedule") }
 
-// Managed reports names of Secrets and ConfigMaps that unip makes: nobody else makes one, and no
-// container of a user gets one.
+// Managed reports names of Secrets and ConfigMaps that unip makes, or the operator for it: no manifest
+// makes one, and no container of a user gets one.
 func Managed(name string) bool {
 	return strings.HasPrefix(name, "unip-") || strings.Contains(name, ".databox.") ||
 		strings.HasSuffix(name, runSession)

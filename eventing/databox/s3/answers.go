@@ -78,6 +78,12 @@ func IsRefused(err error) bool {
 	return false
 }
 
+// IsUnknown reports that the server knows no request of that kind.
+func IsUnknown(err error) bool {
+	var r minio.ErrorResponse
+	return errors.As(err, &r) && (r.StatusCode == http.StatusNotImplemented || r.Code == "NotImplemented")
+}
+
 // IsFinal reports an answer that stays what it is, however often the same request is made with the
 // same session.
 func IsFinal(err error) bool {

@@ -105,7 +105,7 @@ func (r Developers) answer(ctx context.Context, x *runtimev1.BoxPut) error {
 	if err != nil {
 		return err
 	}
-	link, expires, err := sealedLink(ctx, store, box, request)
+	link, expires, err := sealedLink(ctx, r.Live, store, box, request)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
@@ -138,7 +139,7 @@ func (r *Reconciler) answerPut(ctx context.Context, box *platformv1.DataBox, o o
 	if err != nil {
 		return err
 	}
-	link, expires, err := sealedLink(ctx, store, box, request)
+	link, expires, err := sealedLink(ctx, r.Live, store, box, request)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,8 @@ func (r *Reconciler) answerPut(ctx context.Context, box *platformv1.DataBox, o o
 var errDataset = refusePut(put.ReadOnly, "the box is a dataset of another module, which can only be read")
 
 // sealedLink makes a link of a storage box whose bucket has been proved.
-func sealedLink(ctx context.Context, store settings.Store, box *platformv1.DataBox, request put.Request,
+func sealedLink(
+	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, request put.Request,
 ) (sealed []byte, expires time.Time, err error) {
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	old, err := store.StatObject(ctx, bucket, request.Key, minio.StatObjectOptions{})
@@ -165,7 +167,7 @@ func sealedLink(ctx context.Context, store settings.Store, box *platformv1.DataB
 	if err := fits(ctx, store, box, request.Size, old.Size); err != nil {
 		return nil, expires, err
 	}
-	link, expires, err := putLink(ctx, store, bucket, request)
+	link, expires, err := putLink(ctx, live, store, box, request)
 	if err != nil {
 		return nil, expires, err
 	}
@@ -194,28 +196,44 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 
 // putLink makes the session that may write the one object and nothing else, and signs with it a link
 // that takes so many bytes and no other number.
-func putLink(ctx context.Context, store settings.Store, bucket string, request put.Request,
+func putLink(
+	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, request put.Request,
 ) (link string, expires time.Time, err error) {
-	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.AuthorPut, Keys: []string{request.Key}})
+	bucket := databox.BucketName(box.Namespace, box.Name)
+	session, err := putSession(ctx, live, store, box, bucket, request.Key)
 	if err != nil {
 		return "", expires, err
 	}
 	at := store.Config.S3
-	session, err := s3.AssumeRole(ctx, &http.Client{Transport: store.Transport}, at.Endpoint, at.Region, store.Keys,
-		policy, put.Life)
-	if err != nil {
-		return "", expires, err
-	}
 	session.Endpoint, session.Region, session.Bucket = cmp.Or(at.PublicEndpoint, at.Endpoint), at.Region, bucket
 	signer, err := s3.NewClient(session, s3.Static(session))
 	if err != nil {
 		return "", expires, err
 	}
-	life := min(put.Life, time.Until(session.Expiration)).Truncate(time.Second)
+	life := put.Life
+	if !session.Expiration.IsZero() {
+		life = min(life, time.Until(session.Expiration)).Truncate(time.Second)
+	}
 	signed := http.Header{"Content-Length": {strconv.FormatInt(request.Size, 10)}}
 	u, err := signer.PresignHeader(ctx, http.MethodPut, bucket, request.Key, life, nil, signed)
 	if err != nil {
 		return "", expires, fmt.Errorf("signing a link: %w", err)
 	}
 	return u.String(), time.Now().Add(life), nil
+}
+
+// putSession may write the key. Where S3 gives no sessions, it is the pair of the box that signs links.
+func putSession(
+	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, bucket, key string,
+) (databox.Session, error) {
+	if store.Config.S3.STS.None {
+		k := sessions.Keeper{Live: live, Store: store}
+		keys, err := k.Keys(ctx, box.Namespace, sessions.Pair{Secret: names.BoxKeys(box.Name), Links: true})
+		return databox.Session{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey}, err
+	}
+	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.AuthorPut, Keys: []string{key}})
+	if err != nil {
+		return databox.Session{}, err
+	}
+	return store.STS().Session(ctx, &http.Client{Transport: store.Transport}, policy, put.Life)
 }

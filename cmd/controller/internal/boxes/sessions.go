@@ -102,12 +102,16 @@ func (r *Reconciler) ensureSession(
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: i.policy, Told: databox.Session{
 			Endpoint: at.Endpoint, PublicEndpoint: at.PublicEndpoint, Region: at.Region,
 			Bucket: i.at.Name, Prefix: i.at.Prefix, Usage: i.usage,
-		}}},
+		}, Pair: sessions.Pair{Secret: names.BoxKeys(box.Name), Links: i.use == string(databox.PutLinks)}}},
 	}, time.Now())
 	if err == nil && held.Renewed != "" {
+		until := "without an end"
+		if !held.Expires.IsZero() {
+			until = "until " + held.Expires.Format(time.RFC3339)
+		}
 		// Events of the same action are folded into one, hence an action for each use.
 		r.Events.Eventf(box, nil, corev1.EventTypeNormal, "CredentialsRenewed", "Renew-"+i.use,
-			"new %s session until %s: %s", i.use, held.Expires.Format(time.RFC3339), held.Renewed)
+			"new %s session %s: %s", i.use, until, held.Renewed)
 	}
 	return held, err
 }

@@ -145,6 +145,11 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 			if isAPI(err) && !errors.Is(err, sessions.ErrSecret) {
 				return outcome{err: err} // the API server's trouble is not the box's
 			}
+			if errors.Is(err, sessions.ErrKeys) {
+				o := refused(platformv1.ReasonCredentialsError, err.Error())
+				o.bucket = bucket
+				return o
+			}
 			o := failed(err)
 			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, sessions.ErrRefused) ||
 				errors.Is(err, sessions.ErrSecret) {

@@ -150,7 +150,7 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s sett
 		Owner: sessions.Owner{Object: p, Kind: runtimev1.GroupVersion.WithKind("Pipeline")},
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: policy, Told: databox.Session{
 			Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: bucket,
-		}}},
+		}, Pair: sessions.Pair{Secret: names.RunKeys}}},
 	}, time.Now())
 	return err
 }

@@ -7,6 +7,7 @@ package runbucket
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
@@ -51,7 +52,13 @@ func Claim(ctx context.Context, s settings.Store, namespace, uid string) error {
 	if c.Rules[0].ID != "unip-runs" {
 		c.Rules[0], c.Rules[1] = c.Rules[1], c.Rules[0]
 	}
-	if err := s.SetBucketLifecycle(ctx, bucket, c); err != nil {
+	err = s.SetBucketLifecycle(ctx, bucket, c)
+	if s3client.IsUnknown(err) { // what lies there stays, which is no reason to let no run begin
+		slog.Warn("the S3 server knows no lifecycles: what runs leave in their bucket stays there until it is cleared",
+			"bucket", bucket)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("lifecycle of bucket %s: %w", bucket, err)
 	}
 	return nil

@@ -114,7 +114,7 @@ func (r *Reconciler) ensureSessions(
 		if err != nil {
 			return time.Time{}, &boxes.Refusal{Reason: err.Error()}
 		}
-		files[file] = sessions.Session{Policy: policy, Told: told}
+		files[file] = sessions.Session{Policy: policy, Told: told, Pair: sessions.Pair{Secret: names.RunKeys}}
 	}
 	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: s}
 	held, err := k.Ensure(ctx, sessions.Secret{
@@ -158,7 +158,7 @@ func sessionsLater(err error) (string, bool) {
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Reason, refusal.Wait
-	case errors.Is(err, sessions.ErrSecret):
+	case errors.Is(err, sessions.ErrSecret), errors.Is(err, sessions.ErrKeys):
 		return err.Error(), true
 	case modulerole.Missing(err):
 		return "", false // the pass says so

@@ -2,8 +2,11 @@
 // readers of logs. There is one way to do so. The Secret is read live, what lies in it is compared
 // with what shall be, and it is made anew when it differs or when nearly half of its life is over.
 //
-// What it never does: write a long-lived key into a Secret, keep a Secret's content, or renew what
-// is well.
+// Where the S3 server gives no sessions, the operator's keys of the box stand in their place
+// (static.go).
+//
+// What it never does: write a key of the installation into a Secret, keep a Secret's content, or renew
+// what is well.
 package sessions
 
 import (
@@ -58,6 +61,8 @@ type Owner struct {
 type Session struct {
 	Policy string
 	Told   databox.Session // without keys and end
+	// Pair are the keys in its place where S3 gives no sessions.
+	Pair Pair
 }
 
 // Secret is one that shall be.
@@ -91,18 +96,21 @@ type Keeper struct {
 }
 
 // Ensure sees to it that the Secret holds sessions that are right and not yet due. An error is the
-// API server's, S3's, ErrRefused, ErrSecret, s3.ErrNoSTS, or that of Before.
+// API server's, S3's, ErrRefused, ErrSecret, ErrKeys, s3.ErrNoSTS, or that of Before.
 func (k Keeper) Ensure(ctx context.Context, want Secret, now time.Time) (Held, error) {
 	found := &corev1.Secret{}
 	err := k.Live.Get(ctx, client.ObjectKey{Namespace: want.Owner.GetNamespace(), Name: want.Name}, found)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return Held{}, fmt.Errorf("reading the credentials Secret: %w", err)
 	}
+	if err == nil && !ours(found, want) {
+		return Held{}, notOurs(want, nil)
+	}
+	if k.Store.Config.S3.STS.None {
+		return k.static(ctx, found, want, now)
+	}
 	why := "there was no Secret"
 	if err == nil {
-		if !ours(found, want) {
-			return Held{}, notOurs(want, nil)
-		}
 		var held Held
 		if held, why = judge(found, want, now); why == "" {
 			ok, err := k.taken(ctx, found, want)
@@ -158,18 +166,7 @@ func judge(secret *corev1.Secret, want Secret, now time.Time) (Held, string) {
 			h.Expires = s.Expiration
 		}
 	}
-	for label, v := range want.labels() {
-		if secret.Labels[label] != v {
-			return Held{}, "the Secret was changed by somebody"
-		}
-	}
-	owned := metav1.IsControlledBy(secret, want.Owner)
-	if want.Shared {
-		owned = slices.ContainsFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
-			return o.UID == want.Owner.GetUID()
-		})
-	}
-	if !owned {
+	if !stands(secret, want) {
 		return Held{}, "the Secret was changed by somebody"
 	}
 	if secret.Annotations[PolicyAnnotation] != hash(want) {
@@ -184,6 +181,21 @@ func judge(secret *corev1.Secret, want Secret, now time.Time) (Held, string) {
 		return Held{}, "half of its life has passed"
 	}
 	return h, ""
+}
+
+// stands reports a Secret that has the labels and the owner that it shall have.
+func stands(secret *corev1.Secret, want Secret) bool {
+	for label, v := range want.labels() {
+		if secret.Labels[label] != v {
+			return false
+		}
+	}
+	if !want.Shared {
+		return metav1.IsControlledBy(secret, want.Owner)
+	}
+	return slices.ContainsFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.UID == want.Owner.GetUID()
+	})
 }
 
 func toldAlike(a, b databox.Session) bool {
@@ -286,8 +298,7 @@ func (k Keeper) renew(
 }
 
 func (k Keeper) make(ctx context.Context, w Session, life time.Duration) (databox.Session, error) {
-	at, hc := k.Store.Config.S3, &http.Client{Transport: k.Store.Transport}
-	got, err := s3.AssumeRole(ctx, hc, at.Endpoint, at.Region, k.Store.Keys, w.Policy, life)
+	got, err := k.Store.STS().Session(ctx, &http.Client{Transport: k.Store.Transport}, w.Policy, life)
 	if err != nil {
 		return databox.Session{}, err
 	}

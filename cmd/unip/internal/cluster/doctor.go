@@ -92,7 +92,7 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 		"/unip-config and in the unip.yaml that translate is given",
 		func() (string, error) { return c.checkIngress(ctx, conf.NetworkPolicies) })
 	check("S3 keys", "make Secret "+systemNamespace+"/unip-s3 with accessKeyId, secretAccessKey and webhookToken",
-		func() (string, error) { return c.checkS3Keys(ctx) })
+		func() (string, error) { return c.checkS3Keys(ctx, conf.S3.STS.None) })
 	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+
 		"/unip-config is its address for callers outside the cluster",
 		func() (string, error) { return checkS3Answers(ctx, conf.S3.PublicEndpoint) })
@@ -100,8 +100,8 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 		"apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`",
 		func() (string, error) { return c.checkModules(ctx) })
 	check("boxes and their notifications",
-		"the reason says what the S3 server refused; for notifications it must know the target s3.notificationARN, "+
-			"MinIO by the variables MINIO_NOTIFY_WEBHOOK_… of its environment",
+		"the reason says what the S3 server refused, or which keys are missing; for notifications it must know the target "+
+			"s3.notificationARN, MinIO by the variables MINIO_NOTIFY_WEBHOOK_… of its environment (docs/operating.md)",
 		func() (string, error) { return c.checkBoxes(ctx) })
 }
 
@@ -272,7 +272,7 @@ func (c *Cluster) checkIngress(ctx context.Context, policies installation.Networ
 	return "its pods are in " + strings.Join(inside, ", "), nil
 }
 
-func (c *Cluster) checkS3Keys(ctx context.Context) (string, error) {
+func (c *Cluster) checkS3Keys(ctx context.Context, noSTS bool) (string, error) {
 	o, err := c.getExisting(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, systemNamespace, "unip-s3")
 	if err != nil {
 		return "", err
@@ -282,6 +282,10 @@ func (c *Cluster) checkS3Keys(ctx context.Context) (string, error) {
 		if v, _ := data[key].(string); v == "" {
 			return "", fmt.Errorf("secret %s/unip-s3 has no %s", systemNamespace, key)
 		}
+	}
+	if noSTS {
+		return "all three are there; with s3.sts.none pods of modules hold keys of boxes, which have no end and open all " +
+			"users' files of a box (docs/security.md)", nil
 	}
 	return "all three are there", nil
 }
