@@ -229,6 +229,22 @@ $(PEERS)/s5cmd:
 	@echo "building s5cmd …"; dir=$$(go mod download -json github.com/peak/s5cmd/v2@v2.3.0 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
 	GOFLAGS= go -C $$dir build -mod=readonly -o $@ .
 
+# The S3 server of unip dev as its authors' own program, for s3-check.
+$(PEERS)/versitygw:
+	@echo "building versitygw …"; dir=$$(go list -m -f '{{.Dir}}' github.com/versity/versitygw); \
+	GOFLAGS=-buildvcs=false go -C $$dir build -mod=readonly -trimpath -ldflags "-s -w" -o $@ ./cmd/versitygw
+
+# Which server: S3=minio, versitygw, or seaweedfs with S3_PROGRAM=.../weed; or one that is there, by S3CHECK_ENDPOINT,
+# S3CHECK_ACCESS_KEY and S3CHECK_SECRET_KEY; also S3CHECK_REGION, S3CHECK_BUCKET, S3CHECK_NOTIFICATION_ARN and S3CHECK_STS
+# (an endpoint, or none).
+.PHONY: s3-check
+s3-check: $(CLUSTER) $(if $(filter versitygw,$(S3)),$(PEERS)/versitygw) ## what unip needs of an S3 server and what this one has (S3=versitygw, or S3CHECK_ENDPOINT=… for your own)
+	@go build -o $(BIN)/s3check ./e2e/s3check
+	@[ -z "$$S3CHECK_ENDPOINT" ] || exec $(BIN)/s3check $(CHECK); [ -n "$$S3CHECK_ENDPOINT" ] || case $(or $(S3),minio) in \
+	  minio) $(BIN)/s3check --server minio --program $(or $(S3_PROGRAM),$$($(CLUSTER) bin minio)/minio) $(CHECK);; \
+	  versitygw) $(BIN)/s3check --server versitygw --program $(or $(S3_PROGRAM),$(PEERS)/versitygw) $(CHECK);; \
+	  *) $(BIN)/s3check --server $(S3) --program $(or $(S3_PROGRAM),$$($(CLUSTER) bin $(S3))/weed) $(CHECK);; esac
+
 .PHONY: bench-data
 bench-data: $(CLUSTER) $(PEERS)/s5cmd ## measure fetch and publish beside s5cmd, on a MinIO of their own (BENCH='--rounds 3' for less)
 	@go build -ldflags "-s -w" -o $(BIN)/stage ./functions/stage

@@ -1,0 +1,132 @@
+//go:build integration
+
+package check_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/needs"
+	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/databox/s3/check"
+	"github.com/unip-knative/unip/eventing/databox/s3/check/weak"
+)
+
+const region = "us-east-1"
+
+var root = s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+
+func server(endpoint string, keys s3.Keys) check.Server {
+	return check.Server{
+		Endpoint: endpoint, Region: region, Keys: keys,
+		Session: func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
+			return s3.AssumeRole(ctx, http.DefaultClient, endpoint, region, keys, policy, life)
+		},
+	}
+}
+
+// all runs the suite and gives its results by their needs. It has left nothing behind.
+func all(t *testing.T, s check.Server) map[string]needs.Result {
+	t.Helper()
+	results := map[string]needs.Result{}
+	begin := time.Now()
+	left, err := check.All(t.Context(), s, func(r needs.Result) {
+		results[r.Check] = r
+		t.Logf("%-9s %-34s %5d ms  %s", r.Outcome, r.Check, r.Millis, r.Answer)
+	})
+	if err != nil || left != "" {
+		t.Errorf("%v; left: %s", err, left)
+	}
+	if len(results) != len(needs.Needs) {
+		t.Errorf("%d of %d needs were tried", len(results), len(needs.Needs))
+	}
+	t.Logf("in %v", time.Since(begin).Round(time.Millisecond))
+	return results
+}
+
+// MinIO, with sessions.
+func TestMinIO(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	results := all(t, server(s.Endpoint, root))
+	want(t, results, needs.LinkHeaders)
+	if a := results[needs.LinkHeaders.Name].Answer; a != "taken though not signed: x-amz-storage-class" {
+		t.Error(a)
+	}
+	left, err := s.ListBuckets(t.Context())
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v %v", left, err)
+	}
+}
+
+// want compares the needs that are not met, and looks for the others at what must be.
+func want(t *testing.T, results map[string]needs.Result, notMet ...needs.Need) {
+	t.Helper()
+	for _, n := range needs.Needs {
+		r, lacks := results[n.Name], slices.ContainsFunc(notMet, func(x needs.Need) bool { return x.Name == n.Name })
+		switch {
+		case lacks && (r.Outcome != needs.NotMet || r.Answer == "" || r.Follows != n.Without):
+			t.Errorf("%s: %+v, and it lacks that", n.Name, r)
+		case !lacks && r.Outcome == needs.NotMet:
+			t.Errorf("%s: %+v", n.Name, r)
+		}
+	}
+}
+
+// MinIO by the keys alone, as without sessions, copies for whoever holds an upload link.
+func TestMinIOWithoutSessions(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	alone := server(s.Endpoint, root)
+	alone.Session = nil
+	results := all(t, alone)
+	want(t, results, needs.LinkCopies, needs.LinkHeaders)
+	for _, n := range []needs.Need{needs.Sessions, needs.SessionLimits, needs.SessionPaths, needs.SessionPlain} {
+		if r := results[n.Name]; r.Outcome != needs.NotTried {
+			t.Errorf("%+v, without STS", r)
+		}
+	}
+}
+
+// A server that obeys an unsigned copy is found, whatever signs the link.
+func TestAWeakServer(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	want(t, all(t, server(weak.Copies(t, s.Endpoint, root, region), root)), needs.LinkCopies, needs.LinkHeaders)
+	bucket := s.Bucket(t)
+	s.Put(t, bucket, "theirs", "stays")
+	for endpoint, closes := range map[string]bool{s.Endpoint: false, weak.Copies(t, s.Endpoint, root, region): true} {
+		failed, err := check.UploadLinks(t.Context(), server(endpoint, root), bucket)
+		if err != nil || (len(failed) > 0) != closes || closes && failed[0].Check != needs.LinkCopies.Name {
+			t.Errorf("%v, %v; closes: %v", failed, err, closes)
+		}
+	}
+	var left []string
+	for o := range s.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		left = append(left, o.Key)
+	}
+	if !slices.Equal(left, []string{"theirs"}) {
+		t.Errorf("%v is left", left)
+	}
+}
+
+// A server that is away says nothing of what it has.
+func TestNoServer(t *testing.T) {
+	t.Parallel()
+	nobody := server("http://127.0.0.1:1", root)
+	for name, r := range all(t, nobody) {
+		if r.Outcome != needs.NotTried {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if failed, err := check.UploadLinks(t.Context(), nobody, "bucket"); err == nil || len(failed) > 0 {
+		t.Errorf("%v, %v", failed, err)
+	}
+}
