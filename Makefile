@@ -35,7 +35,9 @@ generate: ## deep copies and CRDs from the Go types (a test fails when they are 
 	@go generate ./...
 
 # What is judged by: golangci-lint and actionlint, built once for what .ci/tools selects, kept beside the other built tools.
+# PEERS are programs of others, from the module proxy, that releases and measurements need.
 CACHE := $(shell echo "$${XDG_CACHE_HOME:-$$HOME/.cache}")/unip
+PEERS := $(CACHE)/peers
 TOOLS := $(CACHE)/tools-$(shell cat .ci/*/go.sum <(go version) | sha256sum | cut -c1-12)
 $(TOOLS)/golangci-lint:
 	@echo "building golangci-lint, once (5 minutes on 2 cores) …" >&2
@@ -84,6 +86,46 @@ deploy: cluster ## build unip's images with ko and apply config/ (REPLICAS=2 for
 	@$(IN_CLUSTER); $(CLUSTER) exec -- ko resolve --sbom=none -f config/ \
 	  | sed 's/^  replicas: 1\b.*/  replicas: $(REPLICAS)/' | kubectl apply -f -
 	@$(IN_CLUSTER); kubectl -n unip-system rollout status deploy/unip-controller --timeout=120s
+
+# --- release ---------------------------------------------------------------------------------------------------------------
+
+# make release VERSION=1.2.3 REGISTRY=registry.example.org/unip PUSH=1: VERSION is a section of CHANGELOG.md, and without it a
+# snapshot is made, whose registry is the local cluster's. PLATFORMS=linux/amd64 for one of them, DIRTY=1 while one works on it.
+REGISTRY ?= registry.localhost:5000/unip
+DIST ?= $(CURDIR)/dist
+.PHONY: release
+release: $(CLUSTER) $(PEERS)/cyclonedx-gomod ## dist/: images, unip.yaml, chart, programs, what they are made of, checksums (VERSION, REGISTRY, PUSH=1)
+	@go mod download
+	@go run ./release --version '$(VERSION)' --registry '$(REGISTRY)' --out '$(DIST)' --ko $$($(CLUSTER) bin tools)/ko \
+	  --cyclonedx-gomod $(PEERS)/cyclonedx-gomod $(if $(PLATFORMS),--platforms '$(PLATFORMS)') $(if $(PUSH),--push) $(if $(DIRTY),--dirty)
+
+# The release of this machine's platform, twice, the second time from a clone.
+AGAIN := $(BIN)/again
+.PHONY: release-check
+release-check: $(PEERS)/helm $(CLUSTER) ## what dist/ has: checksums, the chart, an overlay, the same bytes twice (PLATFORMS=linux/amd64)
+	@rm -rf $(AGAIN) && mkdir -p $(AGAIN) && git clone -q . $(AGAIN)/src
+	@$(MAKE) --no-print-directory release
+	@$(MAKE) --no-print-directory -C $(AGAIN)/src release DIST=$(AGAIN)/dist
+	@UNIP_DIST=$(DIST) UNIP_DIST_AGAIN=$(AGAIN)/dist UNIP_HELM=$(PEERS)/helm UNIP_KUBECTL=$$($(CLUSTER) bin kube)/kubectl \
+	  go test -tags e2e -count=1 -v -skip TestInstallation ./e2e/release/
+	@rm -rf $(AGAIN)
+
+# The release before, made as one did then, and called v0.1.0.
+BEFORE ?= eb908b6
+.PHONY: before
+before: cluster
+	@rm -rf $(BIN)/before && git worktree prune && git worktree add -q --detach $(BIN)/before/src $(BEFORE)
+	@$(IN_CLUSTER); cd $(BIN)/before/src && $(CLUSTER) exec -- ko resolve --sbom=none -f config/ > ../images.yaml
+	@$(IN_CLUSTER); kubectl label --local --overwrite -f $(BIN)/before/images.yaml app.kubernetes.io/version=0.1.0 -o yaml | sed 's/^apiVersion:/---\n&/' > $(BIN)/before/unip.yaml
+	@go -C $(BIN)/before/src build -ldflags "-s -w -X main.version=v0.1.0" -o $(BIN)/before/unip ./cmd/unip
+	@git worktree remove --force $(BIN)/before/src
+
+.PHONY: e2e-install
+e2e-install: $(CLUSTER) ## a fresh local cluster, installed from dist/ alone; then an upgrade from v0.1.0 with runs under way (10 minutes)
+	@[ -e $(DIST)/unip.yaml ] || { echo "there is no release in $(DIST): make release" >&2; exit 1; }
+	@$(CLUSTER) down
+	@$(MAKE) --no-print-directory images before
+	@$(IN_CLUSTER); UNIP_DIST=$(DIST) UNIP_BEFORE=$(BIN)/before go test -tags e2e -count=1 -v -timeout 30m -run TestInstallation ./e2e/release/
 
 # --- show and test -----------------------------------------------------------------------------------------------------------
 
@@ -202,12 +244,15 @@ bench: build deploy images ## measure cold and warm predict beside a trivial Go 
 bench-scale: build deploy images ## measure 10,000 uploads at once, as many waiting runs, and the sweep of a large box
 	@$(IN_CLUSTER); go run ./e2e/bench/scale $(BENCH)
 
-# What unip translate is measured against, from the module proxy, kept beside the other built tools.
-PEERS := $(CACHE)/peers
+# What unip translate is measured against; helm renders the chart of a release, too.
 $(PEERS)/kustomize:
 	@echo "building kustomize …"; GOFLAGS= GOBIN=$(PEERS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 $(PEERS)/helm:
 	@echo "building helm (some minutes) …"; GOFLAGS= GOBIN=$(PEERS) go install helm.sh/helm/v3/cmd/helm@v3.19.0
+
+# What a program is made of, read from the program.
+$(PEERS)/cyclonedx-gomod:
+	@echo "building cyclonedx-gomod …"; GOFLAGS= GOBIN=$(PEERS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 # Editors and CI of our users read the schema with these.
 $(PEERS)/kubeconform:

@@ -28,6 +28,7 @@ import (
 type options struct {
 	config, s3Keys, health, metrics, leaseNamespace string
 	stageImage, inferenceImage, gatewayImage        string
+	version                                         string
 	events, s3Events, advertise                     string
 	// drain is how long requests are still taken once the end is wanted.
 	drain    time.Duration
@@ -49,6 +50,8 @@ func main() {
 		"image of the server of MLComponents, published for authors; default: UNIP_INFERENCE_IMAGE")
 	flag.StringVar(&o.gatewayImage, "gateway-image", os.Getenv("UNIP_GATEWAY_IMAGE"),
 		"image of the modules' gateways, published for authors; default: UNIP_GATEWAY_IMAGE")
+	flag.StringVar(&o.version, "release", os.Getenv("UNIP_VERSION"),
+		"version of the release, published for authors and operators; default: UNIP_VERSION")
 	flag.StringVar(&o.events, "events-address", ":8082", "where the modules' Triggers deliver events")
 	flag.StringVar(&o.s3Events, "s3-events-address", ":8083", "where the S3 server posts its notifications")
 	flag.StringVar(&o.advertise, "advertise", os.Getenv("UNIP_POD_IP"),

@@ -137,7 +137,8 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 		"schedules": t.schedules,
 		"usage":     t.counter,
 		"release": release.Publisher{Client: c, Release: installation.Release{
-			Inference: r.options.inferenceImage, Gateway: r.options.gatewayImage, Worker: worker.Files(),
+			Version: r.options.version, Inference: r.options.inferenceImage, Gateway: r.options.gatewayImage,
+			Worker: worker.Files(),
 		}},
 	} {
 		if err := part.SetUp(mgr); err != nil {

@@ -13,6 +13,8 @@ import (
 // installation publishes its own as the ConfigMap names.Release, so that an author needs neither
 // unip's sources nor the same unip.
 type Release struct {
+	// Version is what the installation calls itself, such as v1.2.3; "" for what is no release.
+	Version string
 	// Inference and Gateway are images by digest.
 	Inference, Gateway string
 	// Worker are the files of the worker, worker.py and what it reads.
@@ -21,6 +23,7 @@ type Release struct {
 
 // The keys of the ConfigMap. A file of the worker has its own name, which ends in .py.
 const (
+	versionKey   = "version"
 	inferenceKey = "inference-image"
 	gatewayKey   = "gateway-image"
 	workerFiles  = ".py"
@@ -29,6 +32,9 @@ const (
 // Data is the release as the data of a ConfigMap.
 func (r Release) Data() map[string]string {
 	data := map[string]string{inferenceKey: r.Inference, gatewayKey: r.Gateway}
+	if r.Version != "" {
+		data[versionKey] = r.Version
+	}
 	for name, text := range r.Worker {
 		data[name] = string(text)
 	}
@@ -37,7 +43,8 @@ func (r Release) Data() map[string]string {
 
 // ParseRelease reads the data of a ConfigMap.
 func ParseRelease(data map[string]string) (Release, error) {
-	r := Release{Inference: data[inferenceKey], Gateway: data[gatewayKey], Worker: map[string][]byte{}}
+	r := Release{Version: data[versionKey], Inference: data[inferenceKey], Gateway: data[gatewayKey],
+		Worker: map[string][]byte{}}
 	for name, text := range data {
 		if path.Ext(name) == workerFiles {
 			r.Worker[name] = []byte(text)

@@ -12,6 +12,7 @@ func TestReleaseIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	digest := "@sha256:" + strings.Repeat("1", 64)
 	whole := installation.Release{
+		Version:   "v1.2.3",
 		Inference: "registry.example/inference" + digest, Gateway: "registry.example/gateway" + digest,
 		Worker: map[string][]byte{"worker.py": []byte("import call\n"), "call.py": []byte("")},
 	}
