@@ -12,11 +12,12 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/release"
 )
 
-// Set by the linker: the commit, and the images of a release.
+// Set by the linker: the commit, and of a release its version, its images, and its unip.yaml.
 var (
 	commit                       = "unknown"
 	version                      = "development"
 	imageInference, imageGateway string
+	unipYAML                     string
 )
 
 func main() { os.Exit(run()) }
@@ -24,5 +25,6 @@ func main() { os.Exit(run()) }
 func run() int {
 	return int(command.Run(release.Build{
 		Version: version, Commit: commit, Inference: imageInference, Gateway: imageGateway,
+		Installation: unipYAML,
 	}))
 }

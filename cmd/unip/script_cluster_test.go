@@ -191,6 +191,9 @@ func TestScriptsOnACluster(t *testing.T) {
 	t.Run("operator", func(t *testing.T) {
 		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: all}, env...)
 	})
+	t.Run("installer", func(t *testing.T) { // on what the operator's story has left
+		scripts(t, testscript.Params{Files: []string{"testdata/operator/install.txtar"}, Cmds: all}, env...)
+	})
 	install(t, c)
 	t.Run("terminal", func(t *testing.T) {
 		t.Parallel()

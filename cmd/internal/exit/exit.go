@@ -48,7 +48,7 @@ var reasons = [...]struct {
 	Refused:     {No, "the module refused the call: who calls, what is named, or what is sent"},
 	RunFailed:   {No, "`run --wait`, `runs --follow`: the run failed or was cancelled"},
 	Differs:     {No, "`diff`: `apply` would change something"},
-	Unhealthy:   {No, "`doctor`: something is missing or wrong, and the cure has been named"},
+	Unhealthy:   {No, "`doctor`, `install`, `upgrade`: something is missing or wrong, and the cure has been named"},
 	NotServable: {No, "`serve`: the function cannot be started, or the port is taken"},
 	UsageWrong:  {WrongUsage, "the command line is wrong; nothing was done"},
 	Failed: {Broken, "anything else: the cluster, the module, the network or unip itself failed; " +

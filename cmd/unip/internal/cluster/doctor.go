@@ -36,37 +36,11 @@ const s3Timeout = 5 * time.Second
 // Examine looks whether a cluster has what modules need, and tells of each thing as it is found. own is
 // the release of this unip, without images in a development build.
 func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell func(Finding)) {
-	check := func(name, cure string, look func() (string, error)) {
-		message, err := look()
-		f := Finding{Check: name, OK: err == nil, Message: message}
-		if err != nil {
-			f.Message, f.Cure = strings.Join(strings.Fields(err.Error()), " "), cure // one line
-		}
-		tell(f)
-	}
-	reached := false
-	check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up",
-		func() (string, error) {
-			v, err := c.version.ServerVersion()
-			if reached = err == nil; !reached {
-				return "", err
-			}
-			return c.Host + " answers; version " + v.GitVersion, nil
-		})
-	if !reached {
+	check := checker(tell)
+	if !c.examineGround(ctx, check) {
 		return // nothing else can be seen, and nothing of it is to blame
 	}
-	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
-	const config = "apply unip's config/ (`ko apply -f config/`, or the release's YAML)"
-	check("Knative Serving", install, func() (string, error) {
-		return c.checkRunning(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"},
-			"knative-serving",
-			"controller", "activator", "autoscaler", "webhook")
-	})
-	check("Knative Eventing", install, func() (string, error) {
-		return c.checkRunning(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev",
-			"pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
-	})
+	const config = "`unip install` of a release, or its unip.yaml; in a checkout of unip `ko apply -f config/`"
 	check("unip", config, func() (string, error) {
 		return c.checkRunning(ctx, []string{"databoxes.unified-platform.cs.hse.ru",
 			"pipelines.runtime.unified-platform.cs.hse.ru", "pipelineruns.runtime.unified-platform.cs.hse.ru",
@@ -82,8 +56,8 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 			conf, message, err = c.readConfig(ctx)
 			return message, err
 		})
-	check("release", "take the unip of the installation's version, or apply config/ of this one's: its controller writes "+
-		"ConfigMap "+systemNamespace+"/"+names.Release,
+	check("release", "take the unip of the installation's version, or install this one's (`unip install`): its controller "+
+		"writes ConfigMap "+systemNamespace+"/"+names.Release,
 		func() (string, error) { return c.checkRelease(ctx, own) })
 	check("Broker", "install the Broker of broker.class and make the object of broker.config, or name others in "+
 		systemNamespace+"/unip-config; a module's Broker that was made otherwise: `kubectl -n NAMESPACE delete broker NAME`, "+
@@ -103,6 +77,43 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 		"the reason says what the S3 server refused, or which keys are missing; for notifications it must know the target "+
 			"s3.notificationARN, MinIO by the variables MINIO_NOTIFY_WEBHOOK_… of its environment (docs/operating.md)",
 		func() (string, error) { return c.checkBoxes(ctx) })
+}
+
+// checker makes a finding of each look.
+func checker(tell func(Finding)) func(name, cure string, look func() (string, error)) bool {
+	return func(name, cure string, look func() (string, error)) bool {
+		message, err := look()
+		f := Finding{Check: name, OK: err == nil, Message: message}
+		if err != nil {
+			f.Message, f.Cure = strings.Join(strings.Fields(err.Error()), " "), cure // one line
+		}
+		tell(f)
+		return f.OK
+	}
+}
+
+// examineGround looks at what unip stands on, and reports whether the API server answers.
+func (c *Cluster) examineGround(ctx context.Context, check func(string, string, func() (string, error)) bool) bool {
+	if !check("API server", "look at the kubeconfig, its current context (or --context), and whether the server is up",
+		func() (string, error) {
+			v, err := c.version.ServerVersion()
+			if err != nil {
+				return "", err
+			}
+			return c.Host + " answers; version " + v.GitVersion, nil
+		}) {
+		return false
+	}
+	const install = "install Knative (knative.dev/docs/install), the version of `unip version` or a later one"
+	check("Knative Serving", install, func() (string, error) {
+		return c.checkRunning(ctx, []string{"services.serving.knative.dev", "revisions.serving.knative.dev"},
+			"knative-serving", "controller", "activator", "autoscaler", "webhook")
+	})
+	check("Knative Eventing", install, func() (string, error) {
+		return c.checkRunning(ctx, []string{"brokers.eventing.knative.dev", "triggers.eventing.knative.dev",
+			"pingsources.sources.knative.dev"}, "knative-eventing", "eventing-controller", "eventing-webhook")
+	})
+	return true
 }
 
 var crdKind = schema.GroupVersionKind{
@@ -202,7 +213,11 @@ func (c *Cluster) checkRelease(ctx context.Context, own installation.Release) (s
 		return "", fmt.Errorf("there is no ConfigMap %s/%s, which unip's controller writes when it leads",
 			systemNamespace, names.Release)
 	}
-	return "images by digest and the worker, of the same version as this unip", differs(own, r)
+	said := ""
+	if r.Version != "" {
+		said = r.Version + ": "
+	}
+	return said + "images by digest and the worker, of the same version as this unip", differs(own, r)
 }
 
 // differs says in what an installation's release is not the one that a unip knows. A development build
@@ -212,15 +227,19 @@ func differs(own, installed installation.Release) error {
 		_, d, _ := strings.Cut(image, "@")
 		return d
 	}
+	another := "the installation is of another version than this unip"
+	if installed.Version != "" && own.Version != "" {
+		another = fmt.Sprintf("the installation is %s, and this unip %s", installed.Version, own.Version)
+	}
 	for what, images := range map[string][2]string{
 		"inference": {own.Inference, installed.Inference}, "gateway": {own.Gateway, installed.Gateway},
 	} {
 		if d := digest(images[0]); d != "" && d != digest(images[1]) {
-			return fmt.Errorf("the installation is of another version than this unip: its image of %s is %s", what, images[1])
+			return fmt.Errorf("%s: its image of %s is %s", another, what, images[1])
 		}
 	}
 	if !maps.EqualFunc(own.Worker, installed.Worker, bytes.Equal) {
-		return errors.New("the installation is of another version than this unip: its worker is another one")
+		return fmt.Errorf("%s: its worker is another one", another)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ that it has: what need not be in it is told with its size and the cure, and the 
 			if err != nil {
 				return err
 			}
-			own := installation.Release{Inference: build.Inference, Gateway: build.Gateway, Worker: worker.Files()}
+			own := installation.Release{Version: build.Version, Inference: build.Inference, Gateway: build.Gateway,
+				Worker: worker.Files()}
 			return examine(c, k, own, format.JSON())
 		},
 	}

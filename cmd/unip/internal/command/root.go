@@ -118,7 +118,8 @@ Kubernetes objects.
 	}
 	add("manifests", translateCommand(build), validateCommand(build), graphCommand(build), schemaCommand())
 	add("local", initCommand(), devCommand(), serveCommand(build), buildCommand(build))
-	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(), doctorCommand(build))
+	add("cluster", applyCommand(build), diffCommand(build), deleteCommand(build), usersCommand(),
+		installCommand(build), upgradeCommand(build), doctorCommand(build))
 	add("module", runCommand(), runsCommand(), logsCommand(), cancelCommand(), pipelinesCommand(), filesCommand(),
 		predictCommand())
 	add("other", versionCommand(build))
