@@ -1,12 +1,14 @@
 // Command cluster is what `make demo-cluster` shows: the module examples/digits goes live on the
 // cluster, an uploaded table starts the pipeline that trains a model, and predict is called from
 // zero through the gateway with digits that the model has never seen. It may run again and again.
-// When a step fails it says which and why, and exits with 1.
+// When a step fails it says which and why, and exits with 1. With --unip it uses that program, of a
+// release, and no ko.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,9 +29,11 @@ const (
 )
 
 func main() {
+	unip := flag.String("unip", "", "apply the module by this program, not by bin/unip and ko")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, *unip); err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 		os.Exit(1)
 	}
@@ -40,17 +44,18 @@ type demo struct {
 	*live.Module
 	calls show.Calls
 	csv   []byte
+	unip  string
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, unip string) error {
 	cluster, err := live.Connect()
 	if err != nil {
 		return err
 	}
-	d := &demo{Module: cluster.Module(namespace)}
+	d := &demo{Module: cluster.Module(namespace), unip: unip}
 	d.calls.Module = d
 	if err := show.Steps(ctx, os.Stdout, slices.Concat([]show.Step{
-		{Title: "translate examples/digits/manifests and apply the result with ko", Do: d.apply},
+		{Title: d.how(), Do: d.apply},
 		{Title: "wait until the module is ready", Do: d.ready},
 		{Title: "write a table of labelled digits", Do: d.table},
 		{Title: "upload it: the pipeline starts by itself, two classifiers learn in parallel, the better becomes the model",
@@ -65,8 +70,21 @@ func run(ctx context.Context) error {
 	return d.look(ctx)
 }
 
+const module = "examples/digits/manifests"
+
+func (d *demo) how() string {
+	if d.unip != "" {
+		return "unip apply -f " + module
+	}
+	return "translate " + module + " and apply the result with ko"
+}
+
 func (d *demo) apply(ctx context.Context) (string, error) {
-	return "", d.Apply(ctx, "examples/digits/manifests")
+	if d.unip == "" {
+		return "", d.Apply(ctx, module)
+	}
+	_, err := d.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", d.unip, "apply", "-f", module)
+	return "", err
 }
 
 func (d *demo) ready(ctx context.Context) (string, error) {
