@@ -265,6 +265,23 @@ $(LANGUAGE_SERVER):
 schema-check: build $(PEERS)/kubeconform $(LANGUAGE_SERVER) ## the example in kubeconform and in yaml-language-server, with the schema that unip gives (needs Node.js)
 	@CHECK='$(PEERS)/kubeconform' LANGUAGE_SERVER='$(LANGUAGE_SERVER)' e2e/schema/check.sh
 
+# The rules of config/monitoring, by Prometheus' own tool, of Debian's package.
+PROMTOOL := $(PEERS)/promtool
+$(PROMTOOL):
+	@echo "fetching promtool …"; dir=$$(mktemp -d) && cd $$dir && apt-get download -q prometheus && mkdir -p $(PEERS) \
+	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool > promtool && chmod +x promtool && mv promtool $@ && rm -r $$dir
+
+.PHONY: monitoring-check
+monitoring-check: $(PROMTOOL) ## the alerts of config/monitoring in promtool, each of which a test fires once (seconds; needs Debian's packages)
+	@cd config/monitoring && $(PROMTOOL) check rules rules.yaml && $(PROMTOOL) test rules rules_test.yaml
+
+# What is made of rules.yaml for the Prometheus operator, and the dashboard of Grafana.
+.PHONY: monitoring
+monitoring: ## config/monitoring/prometheusrule.yaml and dashboard.json from their sources
+	@cd config/monitoring && { printf '%s\n' '# Made of rules.yaml: make monitoring.' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' \
+	  'metadata:' '  name: unip' '  namespace: unip-system' '  labels: {app.kubernetes.io/part-of: unip}' 'spec:'; sed -n '/^groups:/,$$s/^/  /p' rules.yaml; } > prometheusrule.yaml
+	@go -C .ci/generate/dashboard run . > $(BIN)/dashboard.json && mv $(BIN)/dashboard.json config/monitoring/dashboard.json
+
 .PHONY: bench-translate
 bench-translate: build $(PEERS)/kustomize $(PEERS)/helm ## measure translate beside helm template and kustomize build
 	@go run ./e2e/bench/translate --helm $(PEERS)/helm --kustomize $(PEERS)/kustomize

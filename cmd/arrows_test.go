@@ -20,6 +20,7 @@ const (
 	s3Client          = "github.com/minio/..."
 	clients           = "k8s.io/client-go/..."
 	clientset         = "k8s.io/client-go/kubernetes"
+	otelSDK           = "go.opentelemetry.io/otel/sdk/..."
 	controllerRuntime = "sigs.k8s.io/controller-runtime/..."
 	knative           = "knative.dev/..."
 )
@@ -69,6 +70,11 @@ var rules = []struct {
 		why:   "functions are built and deployed alone; what they share is functions/internal",
 		from:  []string{"functions/stage/..."},
 		never: []string{"functions/gateway/...", "functions/inference/...", "cmd/..."},
+	},
+	{
+		why:   "spans of runs are the controller's: what starts for a call or a stage stays small",
+		from:  []string{"functions/gateway/...", "functions/stage/..."},
+		never: []string{otelSDK},
 	},
 	{
 		why:   "every command pays at its start for what is linked into any of them",

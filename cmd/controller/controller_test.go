@@ -54,6 +54,7 @@ type cluster struct {
 	asked    *requests
 	events   string // where the controller takes events
 	s3Events string // where it takes notifications
+	metrics  string // where its metrics are
 	listens  string // where the next replica shall take them; "" is anywhere
 	config   *rest.Config
 }
@@ -78,6 +79,7 @@ func TestController(t *testing.T) {
 	t.Run("a gateway gets links for a box's developers", c.developersWrite)
 	t.Run("a module's key is made once", c.makesKeys)
 	t.Run("a schedule that cannot be followed is told, and one that can is followed", c.followsSchedules)
+	t.Run("metrics are for those who may read them", c.guardsMetrics)
 	t.Run("a run opens no bucket of somebody else", c.runsOpenNoBucketOfOthers)
 	t.Run("a stage gets sessions for what it needs", c.startsStages)
 	t.Run("a run asks little of the API server", c.runAsksLittle)
@@ -108,7 +110,7 @@ func start(t *testing.T) *cluster {
 	c, cfg := startServers(t)
 	cfg.Wrap(c.asked.count)
 	r := c.startReplica(t, cfg)
-	c.events, c.s3Events = r.events, r.s3Events
+	c.events, c.s3Events, c.metrics = r.events, r.s3Events, r.metrics
 	return c
 }
 
@@ -145,6 +147,7 @@ func startServers(t *testing.T, ofMinIO ...string) (*cluster, *rest.Config) {
 // process is a running replica of the controller.
 type process struct {
 	events, s3Events string // where it receives
+	metrics          string
 	stop             context.CancelFunc
 	ended            chan struct{} // closed at its end
 	err              error         // why it ended
@@ -154,7 +157,7 @@ type process struct {
 func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &process{events: freeport.Address(t), s3Events: freeport.Address(t), stop: stop,
+	p := &process{events: freeport.Address(t), s3Events: freeport.Address(t), metrics: freeport.Address(t), stop: stop,
 		ended: make(chan struct{})}
 	if c.listens != "" {
 		p.s3Events = c.listens
@@ -162,7 +165,7 @@ func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
 	go func() {
 		defer close(p.ended)
 		p.err = run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
-			metrics: "0", leaseNamespace: names.SystemNamespace, stageImage: "stage", inferenceImage: inferenceImage,
+			metrics: p.metrics, leaseNamespace: names.SystemNamespace, stageImage: "stage", inferenceImage: inferenceImage,
 			gatewayImage: gatewayImage, events: p.events, s3Events: p.s3Events, advertise: "127.0.0.1"})
 	}()
 	t.Cleanup(func() {

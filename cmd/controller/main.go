@@ -41,8 +41,8 @@ func main() {
 	flag.StringVar(&o.s3Keys, "s3-credentials", "/etc/unip/s3",
 		"folder with the files accessKeyId and secretAccessKey; may be missing")
 	flag.StringVar(&o.health, "health-address", ":8081", "where /healthz and /readyz are served")
-	flag.StringVar(&o.metrics, "metrics-address", "0",
-		`where /metrics is served without authentication, ":8080" for example; "0" is nowhere`)
+	flag.StringVar(&o.metrics, "metrics-address", ":8443",
+		`where /metrics is served, by TLS and to those whom the API server lets get it; "0" is nowhere`)
 	flag.StringVar(&o.leaseNamespace, "lease-namespace", "", "namespace of the leader's Lease; default: the pod's own")
 	flag.StringVar(&o.stageImage, "stage-image", os.Getenv("UNIP_STAGE_IMAGE"),
 		"image of the containers fetch and publish of a stage's Job; default: UNIP_STAGE_IMAGE")

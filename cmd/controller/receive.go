@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,11 @@ const (
 
 // serve answers on an address until ctx ends; "0" is nowhere.
 func serve(address string, h http.Handler) func(context.Context) error {
+	return serveTLS(address, nil, h)
+}
+
+// serveTLS does it with a certificate, where there is one.
+func serveTLS(address string, secure *tls.Config, h http.Handler) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if address == "0" || address == "" {
 			return nil
@@ -44,6 +50,9 @@ func serve(address string, h http.Handler) func(context.Context) error {
 			return fmt.Errorf("listening: %w", err)
 		}
 		l = limited.Listen(l, maxConnections, maxConnectionsOfOne)
+		if secure != nil {
+			l = tls.NewListener(l, secure)
+		}
 		s := &http.Server{
 			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute,
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,

@@ -26,8 +26,10 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/broker"
 	"github.com/unip-knative/unip/cmd/controller/internal/leading"
 	"github.com/unip-knative/unip/cmd/controller/internal/outage"
+	"github.com/unip-knative/unip/cmd/controller/internal/scrape"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
+	"github.com/unip-knative/unip/cmd/controller/internal/traces"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -55,6 +57,7 @@ type replica struct {
 	notifications *uploads.Receiver
 	hints         http.Handler
 	leader        *leading.Leader
+	traces        *traces.Exporter
 
 	// term is the present one, nil while another replica leads.
 	term atomic.Pointer[term]
@@ -78,7 +81,8 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	}
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = requestsPerSecond, 2*requestsPerSecond
-	r := &replica{config: cfg, scheme: scheme, settings: src, transport: transport, options: o}
+	r := &replica{config: cfg, scheme: scheme, settings: src, transport: transport, options: o,
+		traces: &traces.Exporter{}}
 	r.cluster, err = ctrlcluster.New(cfg, func(c *ctrlcluster.Options) {
 		c.Scheme = scheme
 		c.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
@@ -165,6 +169,7 @@ func (r *replica) run(ctx context.Context) error {
 	receiving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer r.publisher.Close()
+	defer r.traces.Close()
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 
@@ -179,7 +184,7 @@ func (r *replica) run(ctx context.Context) error {
 		})
 	}
 	also(receiving, serve(r.options.health, health()))
-	also(receiving, serve(r.options.metrics, promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})))
+	also(receiving, r.serveMetrics)
 	also(receiving, serve(r.options.events, r.hints))
 	also(receiving, serve(r.options.s3Events, r.notifications))
 	also(receiving, r.notifications.Deliver)
@@ -199,6 +204,20 @@ func (r *replica) run(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// serveMetrics serves them by TLS to those whom the API server knows and allows.
+func (r *replica) serveMetrics(ctx context.Context) error {
+	secure, err := scrape.Certificate()
+	if err != nil {
+		return err
+	}
+	guard, err := scrape.New(r.config, promhttp.HandlerFor(metrics.Registry,
+		promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	if err != nil {
+		return err
+	}
+	return serveTLS(r.options.metrics, secure, guard)(ctx)
 }
 
 // warm fills the cache that requests are answered from, so that none waits for it, and the first

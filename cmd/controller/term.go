@@ -111,7 +111,7 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 		runs: &runs.Reconciler{
 			Client: c, Live: live, Pods: pods, Events: events, Settings: src, Transport: r.transport,
 			Broker: r.publisher, Delivered: r.brokers.Delivered, Image: r.options.stageImage,
-			StorageAway: r.transport.Since,
+			StorageAway: r.transport.Since, Traces: r.traces,
 		},
 		schedules: &modules.Schedules{Client: c, Live: live, Settings: src, Starts: r.maker, Events: events},
 		counter: &usage.Counter{

@@ -26,6 +26,7 @@ import (
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/cluster"
 	"github.com/unip-knative/unip/functions/gateway/service"
+	"github.com/unip-knative/unip/functions/internal/httpmetrics"
 )
 
 // drain is how long calls under way may go on after SIGTERM. Knative waits for them before, so
@@ -38,7 +39,7 @@ type options struct {
 	uploadLinks                               int
 	namespace, prefix                         string // of the module, and before the names of its objects
 	routes, auth, key, clusterDomain, address string
-	boxes, s3Public, runs                     string
+	boxes, s3Public, runs, metrics            string
 }
 
 func main() {
@@ -53,6 +54,8 @@ func main() {
 		"the S3 server as callers see it, for links; default: what the session says")
 	flag.StringVar(&o.runs, "runs", "", "folder with the session of the runs' logs; without it no run is served")
 	flag.StringVar(&o.address, "address", ":8080", "where to listen")
+	flag.StringVar(&o.metrics, "metrics-address", ":9464",
+		`where /metrics is served without authentication; "0" is nowhere`)
 	flag.IntVar(&o.uploadLinks, "upload-links", service.UsualUploadLinks,
 		"how many links for files of unknown size a user gets for a box within an hour; 0 is no bound")
 	flag.Int64Var(&o.maxBody, "max-body", service.UsualMaxBody, "the largest body of a call of an MLComponent in bytes")
@@ -95,6 +98,9 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	counted := httpmetrics.New("api")
+	so.Metrics = counted
+	go counted.Serve(ctx, o.metrics, slog.Default())
 	g, err := service.New(so)
 	if err != nil {
 		return err

@@ -42,10 +42,12 @@ func TestRunsOfAnyStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const calling = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	call := func(method, path string, want int, answer any) http.Header {
 		t.Helper()
 		r := httptest.NewRequest(method, path, http.NoBody)
 		r.Header.Set("Idempotency-Key", "monday")
+		r.Header.Set("Traceparent", calling)
 		rec := httptest.NewRecorder()
 		g.ServeHTTP(rec, r)
 		if rec.Code != want {
@@ -69,6 +71,9 @@ func TestRunsOfAnyStore(t *testing.T) {
 	made, err := store.Run(t.Context(), run.ID)
 	if err != nil || made.Labels["team"] != "flora" || made.Labels[runtimev1.PipelineLabel] != "train" {
 		t.Errorf("%+v %v", made, err)
+	}
+	if parent := made.Annotations[runtimev1.TraceParentAnnotation]; parent != calling {
+		t.Errorf("the run is below the span %q, want the caller's", parent)
 	}
 	if call("POST", "/train", 202, &again); again.ID != run.ID {
 		t.Errorf("the same key gave %s and %s", run.ID, again.ID)

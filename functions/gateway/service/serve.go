@@ -32,6 +32,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	rec := &answered.Writer{ResponseWriter: w}
 	entry := logEntry{trace: forward.Trace(r, g.sampled)}
+	if g.metrics != nil {
+		g.metrics.Begin()
+	}
 	defer func() {
 		p := recover()
 		if p != nil && p != http.ErrAbortHandler && rec.Status == 0 { //nolint:errorlint // a panic value, never wrapped
@@ -44,8 +47,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p != nil {
 			status = 499 // the caller went away, or the answer broke off
 		}
+		took := time.Since(start)
+		if g.metrics != nil {
+			g.metrics.End(entry.api, r.Method, status, took)
+		}
 		slog.Info("call", "api", entry.api, "method", r.Method, "path", r.URL.EscapedPath(), "status", status,
-			"user", entry.user, "bytes", rec.Bytes, "seconds", time.Since(start).Seconds(), "trace_id", entry.trace)
+			"user", entry.user, "bytes", rec.Bytes, "seconds", took.Seconds(), "trace_id", entry.trace)
 		if p != nil {
 			panic(p)
 		}

@@ -48,6 +48,13 @@ var (
 	ErrNoLog     = runs.ErrNoLog
 )
 
+// Metrics are told when a call begins, and how it ended: of which API, "" for none that is published,
+// with which method and status, after how long.
+type Metrics interface {
+	Begin()
+	End(api, method string, status int, took time.Duration)
+}
+
 // Options of a gateway.
 type Options struct {
 	// Namespace is the module's. Prefix is what the names of all its objects have before those in
@@ -77,6 +84,8 @@ type Options struct {
 	Puts Puts
 	// MaxBody is the largest body of a call of an MLComponent in bytes.
 	MaxBody int64
+	// Metrics are told of each call; nil: nobody is.
+	Metrics Metrics
 	// As is who calls without credentials, where only people of this machine can; "" is nobody.
 	As string
 	// Sampled is the share, 0 to 1, of the traces that begin here and are marked as sampled.
@@ -98,6 +107,7 @@ type Gateway struct {
 	runs      *runs.Handler // nil: none is served
 	keyFile   string
 	as        string
+	metrics   Metrics
 	now       func() time.Time
 }
 
@@ -112,7 +122,7 @@ func New(o Options) (*Gateway, error) {
 	boxes := &files.Boxes{Dir: o.Boxes, Prefix: o.Prefix, PublicEndpoint: o.S3Endpoint, Dataset: table.Dataset}
 	g := &Gateway{
 		namespace: o.Namespace, table: table, address: o.Address, keyFile: o.Key, sampled: o.Sampled, now: time.Now,
-		as: o.As, users: basic.New(o.Passwords), tokens: bearer.New(bearer.Transport()),
+		as: o.As, metrics: o.Metrics, users: basic.New(o.Passwords), tokens: bearer.New(bearer.Transport()),
 		hops: attempts.NewHops(), attempts: attempts.New(),
 		forward: forward.New(forward.Transport(), o.MaxBody),
 		files: &files.Handler{Boxes: table.Boxes(), Dataset: table.Dataset, Open: boxes.Open,

@@ -36,6 +36,9 @@ const (
 	anyUser = 65532
 )
 
+// traceParentEnv is where OpenTelemetry looks for the span that a program goes on with.
+const traceParentEnv = "TRACEPARENT"
+
 // Config is what all Jobs have in common.
 type Config struct {
 	// Image of fetch and publish.
@@ -43,6 +46,8 @@ type Config struct {
 	Security installation.Profile
 	Defaults installation.Defaults
 	Runs     installation.Runs
+	// TraceParent is the stage's span, for the user's container; "" where the run is not traced.
+	TraceParent string
 }
 
 // Make makes the Job of one attempt of a stage: init fetch, init function (the user's image),
@@ -62,7 +67,7 @@ func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a plan.Attempt,
 	if err != nil {
 		return nil, fmt.Errorf("outputs: %w", err)
 	}
-	user, err := userContainer(run, st, c.Defaults)
+	user, err := userContainer(run, st, c)
 	if err != nil {
 		return nil, err
 	}
@@ -189,12 +194,12 @@ func transferContainer(name, image, plan string) corev1.Container {
 // userContainer is the stage itself. It sees its own variables, no session and no token, and whose run
 // it is only when the API that started it passes that on.
 func userContainer(
-	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, defaults installation.Defaults,
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, all Config,
 ) (corev1.Container, error) {
 	c := corev1.Container{
 		Name: stage.FunctionContainer, Image: st.Spec.Image, Env: environment(st.Spec.Env), EnvFrom: st.Spec.EnvFrom,
 		Command: escapeAll(st.Spec.Command), Args: escapeAll(st.Spec.Args),
-		Resources:                resourcesOf(st.Spec.Resources, defaults),
+		Resources:                resourcesOf(st.Spec.Resources, all.Defaults),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts:             []corev1.VolumeMount{{Name: dataVolume, MountPath: pipeline.DataDir}},
 	}
@@ -203,6 +208,10 @@ func userContainer(
 	}
 	if user := users.Known(run.Spec.User); user != "" && run.Spec.IdentityPassThrough {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.UserEnv, Value: escape(user)})
+	}
+	own := func(e corev1.EnvVar) bool { return e.Name == traceParentEnv }
+	if all.TraceParent != "" && !slices.ContainsFunc(c.Env, own) {
+		c.Env = append(c.Env, corev1.EnvVar{Name: traceParentEnv, Value: all.TraceParent})
 	}
 	add := func(variable, value string, m corev1.VolumeMount) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: pipeline.EnvName(variable), Value: escape(value)})

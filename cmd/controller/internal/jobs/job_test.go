@@ -277,6 +277,32 @@ func TestJobRefusesOwnObjects(t *testing.T) {
 	}
 }
 
+// A traced stage's program is told its span, unless its author has given it another.
+func TestJobTellsTheSpan(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{"": "00-trace", "00-own": "00-own"} {
+		r := resolved(t, newRun(), diamond())
+		if given != "" {
+			r.Status.Stages[0].Spec.Env = []runtimev1.EnvVar{{Name: "TRACEPARENT", Value: given}}
+		}
+		job, err := Make(r, &r.Status.Stages[0], plan.Attempt{Number: 1}, Config{TraceParent: "00-trace"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range append(job.Spec.Template.Spec.InitContainers, job.Spec.Template.Spec.Containers...) {
+			for _, e := range c.Env {
+				if e.Name == "TRACEPARENT" {
+					got = append(got, c.Name+" "+e.Value)
+				}
+			}
+		}
+		if !slices.Equal(got, []string{"function " + want}) {
+			t.Errorf("with %q: %q, want %q for function alone", given, got, want)
+		}
+	}
+}
+
 // A key of a Secret or a ConfigMap goes to the user's container, and the Secrets of images to the
 // pod.
 func TestJobGivesKeysAndPullSecrets(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/jobs"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
+	"github.com/unip-knative/unip/cmd/controller/internal/traces"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/plan"
@@ -95,6 +96,7 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 	}
 	c := jobs.Config{
 		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
+		TraceParent: traces.Parent(p.run, a.Stage, p.s3.Config.Tracing),
 	}
 	job, err := jobs.Make(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
 	if err == nil {

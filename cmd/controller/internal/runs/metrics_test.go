@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -76,4 +77,29 @@ func told(t *testing.T, name, label string) float64 {
 		}
 	}
 	return 0
+}
+
+// sum is what a metric, "name" or "name{value of a label}", tells of a pipeline; of a histogram the sum.
+func sum(t *testing.T, name, namespace, pipeline string) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, of := strings.Cut(strings.TrimSuffix(name, "}"), "{")
+	all := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if f.GetName() != name || labels["namespace"] != namespace || labels["pipeline"] != pipeline ||
+				of && labels["state"] != value && labels["reason"] != value {
+				continue
+			}
+			all += m.GetCounter().GetValue() + m.GetHistogram().GetSampleSum()
+		}
+	}
+	return all
 }

@@ -67,6 +67,7 @@ func (p *pass) observe() (life.Seen, error) {
 		if err != nil {
 			return seen, err
 		}
+		p.pods[st.Job] = pod
 		a := readAttempt(job, pod)
 		if at := p.memory.madeAt(p.key, st.Job); !at.IsZero() {
 			a.Made = at // a Job's own time is in whole seconds

@@ -26,6 +26,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/fair"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/traces"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
 	life "github.com/unip-knative/unip/eventing/run"
@@ -60,6 +61,8 @@ type Reconciler struct {
 	StorageAway func() time.Time
 	// Image of fetch and publish.
 	Image string
+	// Traces is told of stages and runs that have ended.
+	Traces *traces.Exporter
 
 	memory    *memory
 	sessions  dues
@@ -150,6 +153,7 @@ type pass struct {
 	s3   settings.Store
 	now  time.Time
 	hint bool
+	pods map[string]*corev1.Pod // of the attempts that run, by Job
 	// asked: admission waits to be told what came of it.
 	asked bool
 	// after is when to look again at the latest.
@@ -190,7 +194,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if o.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil // its Jobs and its Secrets go with it
 	}
-	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(),
+	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(), pods: map[string]*corev1.Pod{},
 		hint: r.memory.takeHint(req.NamespacedName)}
 	err = p.step()
 	if p.asked {
@@ -252,13 +256,9 @@ func (p *pass) step() error {
 	p.asked = false
 	p.admission.wrote(p.run)
 	p.memory.observeStatus(p.key, &before, &status)
-	if status.State.Done() && !before.State.Done() {
-		words := status.Message
-		if words == "" {
-			words = "all stages succeeded"
-		}
-		p.Events.Eventf(p.run, nil, kind(status.State), "Run"+string(status.State), "Reconcile", "%s", words)
-	}
+	count(p.run, &before, &status)
+	p.tell(&before, &status)
+	p.trace(&before, &status)
 	if err := p.carryOut(actions); err != nil {
 		return err
 	}
@@ -300,11 +300,4 @@ func Slim(o any) (any, error) {
 		s.Conditions = r.Status.Conditions
 	}
 	return few, nil
-}
-
-func kind(s runtimev1.State) string {
-	if s == runtimev1.Failed {
-		return corev1.EventTypeWarning
-	}
-	return corev1.EventTypeNormal
 }

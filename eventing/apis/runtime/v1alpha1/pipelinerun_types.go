@@ -18,6 +18,10 @@ const (
 // says of which. The run's condition EventsLost tells it.
 const EventLostAnnotation = "knative.unified-platform.cs.hse.ru/event-lost"
 
+// TraceParentAnnotation is the span of the call that has asked for the run, as W3C Trace Context writes
+// it: the run's spans are below it.
+const TraceParentAnnotation = "knative.unified-platform.cs.hse.ru/traceparent"
+
 // ConditionPlaced is False on a run whose variables are not all where connectedBoxes would have them.
 // Of other runs nothing is said.
 const ConditionPlaced = "Placed"

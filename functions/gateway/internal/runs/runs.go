@@ -77,6 +77,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
+// maxTraceParent is the longest that is passed on; what is in it the controller reads strictly.
+const maxTraceParent = 128
+
 // Start starts a run of a pipeline by an API of its own: 202 with its id.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api routes.API) {
 	pipeline := api.Target
@@ -103,6 +106,9 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api
 			Origin:              runtimev1.OriginAPI, Inputs: map[string]runtimev1.InputPath{}, Outputs: q.Outputs},
 	}
 	maps.Copy(run.Labels, api.Labels)
+	if parent := r.Header.Get("Traceparent"); parent != "" && len(parent) <= maxTraceParent {
+		run.Annotations = map[string]string{runtimev1.TraceParentAnnotation: parent}
+	}
 	id := strings.ToLower(rand.Text()[:10])
 	if key != "" {
 		id = names.Hash(user, pipeline, key)

@@ -1,0 +1,142 @@
+package runs
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
+)
+
+// What is told of each pipeline. maxPipelines bounds the series: authors can make pipelines without
+// end. Those beyond are counted together, as the pipeline "_other" of no namespace.
+const (
+	maxPipelines = 2000
+	others       = "_other"
+)
+
+// lasting are the bounds of what takes from seconds to a day.
+var lasting = []float64{1, 3, 10, 30, 60, 300, 900, 3600, 14400, 86400}
+
+var ofPipeline = []string{"namespace", "pipeline"}
+
+func counter(name, help string, more ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, slices.Concat(ofPipeline, more))
+}
+
+func histogram(name, help string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: lasting}, ofPipeline)
+}
+
+var (
+	runsStarted = counter("unip_runs_started_total", "Runs that the controller has taken up.")
+	runsEnded   = counter("unip_runs_ended_total", "Runs that have ended, by how.", "state")
+	runSeconds  = histogram("unip_run_duration_seconds", "From a run's creation to its end.")
+	runWait     = histogram("unip_run_wait_seconds", "From a run's creation to the start of its first stage.")
+
+	stageAttempts = counter("unip_stage_attempts_total", "Attempts of stages that were started.")
+	stagesEnded   = counter("unip_stages_ended_total", "Stages that have ended, by why.", "reason")
+	stageSeconds  = histogram("unip_stage_duration_seconds", "From the start of a stage's last attempt to its end.")
+	stageBytes    = counter("unip_stage_published_bytes_total", "Size of what stages have published.")
+)
+
+func init() {
+	metrics.Registry.MustRegister(runsStarted, runsEnded, runSeconds, runWait, stageAttempts, stagesEnded, stageSeconds,
+		stageBytes)
+}
+
+// series are the pipelines that have some of their own.
+type series struct {
+	mu    sync.Mutex
+	known map[types.NamespacedName]bool
+}
+
+var counted = series{known: map[types.NamespacedName]bool{}}
+
+// labels of a run's pipeline.
+func (s *series) labels(namespace, pipeline string) (string, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := types.NamespacedName{Namespace: namespace, Name: pipeline}
+	if !s.known[key] && len(s.known) >= maxPipelines {
+		return "", others
+	}
+	s.known[key] = true
+	return namespace, pipeline
+}
+
+// reasons why a stage ends that have a series of their own; a pod's own words may be any.
+var reasons = []string{life.ReasonError, life.ReasonOOMKilled, life.ReasonDeadlineExceeded, life.ReasonImagePull,
+	life.ReasonEvicted, life.ReasonStorageError, life.ReasonTransferDied, life.ReasonInvalidInput,
+	life.ReasonInvalidOutput, life.ReasonBoxFull, life.ReasonPodLost, life.ReasonNotStarted}
+
+func why(st *runtimev1.StageStatus) string {
+	switch {
+	case st.State != runtimev1.Failed:
+		return string(st.State)
+	case slices.Contains(reasons, st.Reason):
+		return st.Reason
+	default:
+		return "Other"
+	}
+}
+
+// count counts what a step has changed, once its status is stored.
+func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatus) {
+	ns, name := counted.labels(run.Namespace, run.Spec.Pipeline)
+	created := run.CreationTimestamp.Time
+	if before.State == "" && after.State != "" {
+		runsStarted.WithLabelValues(ns, name).Inc()
+	}
+	if at, was := begun(after), begun(before); !at.IsZero() && was.IsZero() {
+		runWait.WithLabelValues(ns, name).Observe(max(0, at.Sub(created).Seconds()))
+	}
+	if after.State.Done() && !before.State.Done() {
+		runsEnded.WithLabelValues(ns, name, string(after.State)).Inc()
+		if end := after.CompletionTime; end != nil {
+			runSeconds.WithLabelValues(ns, name).Observe(max(0, end.Sub(created).Seconds()))
+		}
+	}
+	for i := range after.Stages {
+		st, was := &after.Stages[i], stageBefore(before, after.Stages[i].Name)
+		if n := st.Attempt - was.Attempt; n > 0 {
+			stageAttempts.WithLabelValues(ns, name).Add(float64(n))
+		}
+		if !st.State.Done() || was.State.Done() {
+			continue
+		}
+		stagesEnded.WithLabelValues(ns, name, why(st)).Inc()
+		if st.StartTime != nil && st.CompletionTime != nil {
+			stageSeconds.WithLabelValues(ns, name).Observe(max(0, st.CompletionTime.Sub(st.StartTime.Time).Seconds()))
+		}
+		if st.State == runtimev1.Succeeded {
+			stageBytes.WithLabelValues(ns, name).Add(float64(st.Bytes))
+		}
+	}
+}
+
+// begun is when the first stage of a run has started.
+func begun(s *runtimev1.PipelineRunStatus) time.Time {
+	var first time.Time
+	for i := range s.Stages {
+		if at := s.Stages[i].StartTime; at != nil && (first.IsZero() || at.Time.Before(first)) {
+			first = at.Time
+		}
+	}
+	return first
+}
+
+// stageBefore is a stage as it was; one that was not there has done nothing.
+func stageBefore(s *runtimev1.PipelineRunStatus, name string) *runtimev1.StageStatus {
+	for i := range s.Stages {
+		if s.Stages[i].Name == name {
+			return &s.Stages[i]
+		}
+	}
+	return &runtimev1.StageStatus{}
+}
