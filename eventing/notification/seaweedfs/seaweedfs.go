@@ -39,6 +39,7 @@ type entry struct {
 		MD5   []byte `json:"md5"`
 	} `json:"attributes"`
 	Extended map[string][]byte `json:"extended"`
+	Commit   int64             `json:"commit_ts_ns"` // when it was written
 }
 
 // etag is where an ETag lies that is no MD5 of the content.
@@ -91,8 +92,10 @@ func record(path string, e *entry) (r notification.Record, ok bool) {
 		r.ETag = hex.EncodeToString(a.MD5)
 	}
 	if a.Mtime > 0 {
-		at := time.Unix(a.Mtime, int64(a.Nanos)).UTC()
-		r.Time, r.Sequencer = at, strconv.FormatInt(at.UnixNano(), 16)
+		r.Time = time.Unix(a.Mtime, int64(a.Nanos)).UTC()
+	}
+	if e.Commit > 0 {
+		r.Sequencer = strconv.FormatInt(e.Commit, 16)
 	}
 	return r, true
 }

@@ -2,6 +2,7 @@ package seaweedfs_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func entry(name string) string {
 	return `{"name":"` + name + `","chunks":[{"file_id":"3,01637037d6","size":3,"modified_ts_ns":1794000000000000000,` +
 		`"e_tag":"VAxbmfKYYd5R2YHKdKNPgQ==","fid":{"volume_id":3,"file_key":1,"cookie":1664104406}}],"attributes":{` +
 		`"file_size":3,"mtime":1772366400,"file_mode":432,"crtime":1772366400,"mime":"text/csv","md5":"kAFQmDzST7DWlj99KOF/cg==",` +
-		`"mtime_ns":124724000},"extended":{"Seaweed-X-Amz-Owner":"YWRtaW4="}}`
+		`"mtime_ns":124724000},"extended":{"Seaweed-X-Amz-Owner":"YWRtaW4="},"commit_ts_ns":1772366400124724000}`
 }
 
 // body is a notification; before and after are entries or "null", parent is the folder of the second.
@@ -80,6 +81,39 @@ func TestParse(t *testing.T) {
 		"a size that is none": {Body: body(folder+"/a", "null",
 			strings.Replace(file, `"file_size":3`, `"file_size":-3`, 1), folder), Bad: true},
 	})
+}
+
+// What SeaweedFS v0.0.0-20261109003541 has sent.
+func TestRecorded(t *testing.T) {
+	t.Parallel()
+	const file = "users/a%2Fnn/file_groups/in coming/Таблица 1+2%25.csv"
+	second := func(n int64) time.Time { return time.Unix(1796005800+n, 0).UTC() }
+	again := notification.Record{Bucket: "unip-b", Key: file, Size: 4, ETag: "e2fc714c4727ee9395f324cd2e7f331f",
+		Time: second(14), Sequencer: "18ecb1c5cdaa129a"}
+	tags, copied, removed := again, again, again
+	tags.Sequencer = "18ecb1c645dfeedb"
+	copied.Key, copied.Time, copied.Sequencer = file+"2", second(15), "18ecb1c609ceaa9b"
+	removed.Removed, removed.Size, removed.Sequencer = true, 0, tags.Sequencer+"-removed"
+	other := removed
+	other.Key, other.Time, other.Sequencer = copied.Key, copied.Time, copied.Sequencer+"-removed"
+	cases := map[string]notificationtest.Case{}
+	for name, want := range map[string][]notification.Record{
+		"put": {{Bucket: "unip-b", Key: file, Size: 3, ETag: "900150983cd24fb0d6963f7d28e17f72", Time: second(13),
+			Sequencer: "18ecb1c591914025"}},
+		"put-again": {again}, "tags": {tags}, "copy": {copied}, "removed": {removed}, "removed-with-others": {other},
+		"multipart": {{Bucket: "unip-b", Key: "large file", Size: 10 << 20, ETag: "d316408c159ea701ab954894bd3a92c2-2",
+			Time: second(19), Sequencer: "18ecb1c706ee4f7f"}},
+		"part": nil, "part-removed": nil, "bucket": nil, "folder": nil,
+		// The filer's own, which is in no bucket of ours.
+		"system": {{Bucket: ".system", Key: "owners/.complete", Time: second(-23), Sequencer: "18ecb1bd47b354fd"}},
+	} {
+		b, err := os.ReadFile("testdata/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases[name] = notificationtest.Case{Body: string(b), Want: want}
+	}
+	notificationtest.Parser(seaweedfs.Parse).Parse(t, cases)
 }
 
 func FuzzParse(f *testing.F) {
