@@ -162,6 +162,12 @@ test-integration: $(CLUSTER) engine ## the tests with a real S3 server and a rea
 	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); \
 	go test -vet=off -tags integration -run "^($$names)\$$" $$(dirname $$files | sort -u | sed 's|^|./|')
 
+# What speaks S3, with sessions, against another server than MinIO. Building it is 7 minutes of CPU, once.
+S3_PACKAGES := ./eventing/databox/... ./eventing/plan ./eventing/runstorage
+.PHONY: test-s3
+test-s3: $(CLUSTER) ## the tests with a real S3 server against SeaweedFS, which is built first (10 minutes, once)
+	@UNIP_SEAWEEDFS=$$($(CLUSTER) bin seaweedfs)/weed go test -vet=off -tags integration -count=1 $(S3_PACKAGES)
+
 # Which fuzz target, and for how long; `make fuzz FUZZ=./functions/internal/caller:FuzzVerify FUZZTIME=1h`.
 FUZZ ?= ./translate/manifest:FuzzRead
 FUZZTIME ?= 60s

@@ -72,6 +72,7 @@ var s3Servers = []s3Server{
 				// Only S3 is for others: nobody need show a key to the rest.
 				"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.ip.bind=" + i.nodeIP(), "-s3.port=9000", "-s3.port.grpc=9001",
 				"-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
+				"-s3.allowBackslashInKey",
 				"-s3.config=" + conf + "/s3.json", "-s3.iam.config=" + conf + "/iam.json", "-master.telemetry=false",
 				"-master.volumeSizeLimitMB=128", "-volume.max=2000", "-volume.preStopSeconds=0", "-volume.port=9340",
 			}}}
@@ -114,7 +115,7 @@ backoff_seconds = 1
 max_backoff_seconds = 10
 workers = 20
 buffer_size = 100000
-path_prefixes = ["/buckets/"]
+path_prefixes = ["/buckets/unip-"]
 `, receiver+"seaweedfs", k.token),
 	}
 }

@@ -263,7 +263,7 @@ func (r rights) statements(bucket string, keys []string, prefix string) []statem
 	list := statement{Effect: "Allow", Action: []string{"s3:ListBucket"}, Resource: []string{arn(bucket, "")}}
 	switch {
 	case r.list == folders:
-		list.Condition = map[string]map[string]string{"StringEquals": {"s3:delimiter": "/"}}
+		list.Condition = map[string]map[string]string{"StringEquals": {delimiter: "/"}}
 		if prefix != "" {
 			list.Condition["StringLike"] = map[string]string{"s3:prefix": prefix + "*"}
 		}

@@ -47,17 +47,32 @@ func CheckType(t string) error {
 // Unknown is the type of a file of which nothing is known.
 const Unknown = "application/octet-stream"
 
-// Of is the media type of a file: the one that it was stored with, unless that says nothing, else the
-// one that its name says.
+// Of is the media type of a file: the one that it was stored with, unless that says nothing or is a
+// server's guess, else the one that its name says.
 func Of(stored, name string) string {
 	t, _, err := mime.ParseMediaType(stored)
-	if err == nil && t != Unknown && t != "binary/octet-stream" && strings.Contains(t, "/") {
+	says := err == nil && t != Unknown && t != "binary/octet-stream" && strings.Contains(t, "/")
+	named, known := byName[strings.ToLower(path.Ext(name))]
+	switch {
+	case says && !(known && guessed(stored, named)):
 		return t
-	}
-	if t, known := byName[strings.ToLower(path.Ext(name))]; known {
-		return t
+	case known:
+		return named
 	}
 	return Unknown
+}
+
+// guessed reports a type that a server has found in the first bytes of a file which was stored without
+// one (SeaweedFS does so), in the words of those who look there: of each table it says text, of each
+// document of an office an archive.
+func guessed(stored, named string) bool {
+	switch stored {
+	case "text/plain; charset=utf-8", "text/html; charset=utf-8", "text/xml; charset=utf-8", "application/x-gzip":
+		return true
+	case "application/zip":
+		return strings.HasPrefix(named, "application/vnd.openxmlformats")
+	}
+	return false
 }
 
 // Takes reports whether a variable with these types takes one; without types it takes all.

@@ -14,6 +14,12 @@ func TestOf(t *testing.T) {
 		{"", "t.csv", "text/csv"}, {"application/octet-stream", "a/T.CSV", "text/csv"},
 		{"binary/octet-stream", "x.tar.gz", "application/gzip"}, {"", "x", media.Unknown},
 		{"nonsense", "x.png", "image/png"},
+		// what SeaweedFS finds in a file that was stored without a type
+		{"text/plain; charset=utf-8", "t.csv", "text/csv"}, {"text/plain; charset=utf-8", "x", "text/plain"},
+		{"text/plain", "t.csv", "text/plain"}, {"text/xml; charset=utf-8", "x.svg", "image/svg+xml"},
+		{"application/zip", "x.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
+		{"application/zip", "x.zip", "application/zip"}, {"application/zip", "x.csv", "application/zip"},
+		{"application/x-gzip", "x.tar.gz", "application/gzip"}, {"image/png", "x.csv", "image/png"},
 		{"\n", ".png", "image/png"}, {"", "x.unheard-of", media.Unknown},
 	} {
 		if got := media.Of(c.stored, c.name); got != c.want {

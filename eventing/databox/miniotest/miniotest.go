@@ -1,10 +1,5 @@
 //go:build integration
 
-// Package miniotest gives tests a real S3 server: a MinIO process of their own, on loopback, that
-// ends with the test.
-//
-// The program is the one that UNIP_MINIO names (`make test-integration` sets it); without that,
-// `cluster bin minio` of the checkout is asked for it.
 package miniotest
 
 import (
@@ -32,15 +27,17 @@ const (
 	SecretKey = "unip-test-secret"
 )
 
-// Server is a running MinIO.
+// Server is a running MinIO, or SeaweedFS.
 type Server struct {
 	// Endpoint with its scheme, http://127.0.0.1:PORT.
 	Endpoint string
 	*minio.Client
+	// SeaweedFS says that it is one, for what it does not do as S3 does.
+	SeaweedFS bool
 
-	program, log string
-	args, env    []string
-	cmd          *exec.Cmd
+	program, log, health string
+	args, env            []string
+	cmd                  *exec.Cmd
 }
 
 // Away takes the server away until the function that it gives is called: connections are taken, and
@@ -60,14 +57,16 @@ func (s *Server) Away(t testing.TB) (back func()) {
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
 	address := freeport.Address(t)
-	s := &Server{
-		Endpoint: "http://" + address,
-		program:  findMinIO(t),
-		args:     []string{"server", "--quiet", "--address", address, t.TempDir()},
-		env: append(append(os.Environ(),
+	s := &Server{Endpoint: "http://" + address, log: filepath.Join(t.TempDir(), "s3.log")}
+	s.program = os.Getenv("UNIP_SEAWEEDFS")
+	if s.SeaweedFS = s.program != ""; s.SeaweedFS {
+		s.seaweedFS(t, address, env)
+	} else {
+		s.program, s.health = findMinIO(t), "/minio/health/ready"
+		s.args = []string{"server", "--quiet", "--address", address, t.TempDir()}
+		s.env = append(append(os.Environ(),
 			"MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
-			"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...),
-		log: filepath.Join(t.TempDir(), "minio.log"),
+			"MINIO_CI_CD=on", "GOMEMLIMIT=256MiB"), env...)
 	}
 	var err error
 	s.Client, err = minio.New(address, &minio.Options{
@@ -101,11 +100,11 @@ func (s *Server) Restart(t testing.TB) {
 	defer log.Close()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
-		t.Fatalf("starting MinIO: %v", err)
+		t.Fatalf("starting %s: %v", s.program, err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
-		resp, err := http.Get(s.Endpoint + "/minio/health/ready")
+		resp, err := http.Get(s.Endpoint + s.health)
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -118,7 +117,7 @@ func (s *Server) Restart(t testing.TB) {
 		}
 		if time.Now().After(deadline) {
 			b, _ := os.ReadFile(s.log)
-			t.Fatalf("MinIO is not ready: %v\n%s", err, b)
+			t.Fatalf("%s is not ready: %v\n%s", s.program, err, b)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -127,7 +126,7 @@ func (s *Server) Restart(t testing.TB) {
 // sessions reports whether the server gives sessions yet.
 func (s *Server) sessions() error {
 	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: credentials.STSAssumeRoleOptions{
-		AccessKey: AccessKey, SecretKey: SecretKey, Location: "us-east-1", DurationSeconds: 900,
+		AccessKey: AccessKey, SecretKey: SecretKey, Location: "us-east-1", DurationSeconds: 900, RoleSessionName: "unip",
 	}}
 	_, err := sts.RetrieveWithCredContext(&credentials.CredContext{Client: http.DefaultClient})
 	return err

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
-
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/eventing/databox"
 )
@@ -36,9 +36,11 @@ type STS struct {
 	RoleARN string
 	// Parent must not be a session itself.
 	Parent Keys
+	// NoDelimiter says that the server knows no s3:delimiter in policies: see databox.WithoutDelimiter.
+	NoDelimiter bool
 }
 
-// sessionName is what AWS calls the sessions of a role.
+// sessionName is what AWS calls the sessions of a role. SeaweedFS wants it without a role, too.
 const sessionName = "unip"
 
 // AssumeRole asks for a session of a server that knows no roles.
@@ -51,20 +53,21 @@ func AssumeRole(
 // Session asks for one that may do what policy says (see databox.Policy) and lives as long as asked, or
 // shorter if the server says so. In the answer only keys, token and expiration are set.
 func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life time.Duration) (databox.Session, error) {
-	o := credentials.STSAssumeRoleOptions{
-		AccessKey: s.Parent.AccessKeyID, SecretKey: s.Parent.SecretAccessKey,
-		Policy: policy, Location: s.Region, DurationSeconds: int(life / time.Second), RoleARN: s.RoleARN,
+	var err error
+	if s.NoDelimiter && policy != "" {
+		if policy, err = databox.WithoutDelimiter(policy); err != nil {
+			return databox.Session{}, err
+		}
 	}
-	if s.RoleARN != "" {
-		o.RoleSessionName = sessionName
+	form := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleSessionName": {sessionName},
+		"DurationSeconds": {strconv.Itoa(int(life / time.Second))}}
+	for name, value := range map[string]string{"RoleArn": s.RoleARN, "Policy": policy} {
+		if value != "" {
+			form.Set(name, value)
+		}
 	}
-	sts := &credentials.STSAssumeRole{STSEndpoint: s.Endpoint, Options: o}
-	v, err := sts.RetrieveWithCredContext(&credentials.CredContext{Client: hc, Context: ctx})
-	var refused credentials.ErrorResponse
+	v, err := s.ask(ctx, hc, form)
 	switch {
-	case errors.As(err, &refused):
-		return databox.Session{}, fmt.Errorf("asking S3 for a session: %w: %s: %s",
-			ErrNoSTS, refused.STSError.Code, refused.STSError.Message)
 	case err != nil:
 		return databox.Session{}, fmt.Errorf("asking S3 for a session: %w", err)
 	case v.AccessKeyID == "" || v.SecretAccessKey == "" || v.SessionToken == "":
@@ -73,10 +76,7 @@ func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life t
 		return databox.Session{}, fmt.Errorf("asking S3 for a session: it ends at %s, it is %s now: the clocks differ",
 			v.Expiration.Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339))
 	}
-	return databox.Session{
-		AccessKeyID: v.AccessKeyID, SecretAccessKey: v.SecretAccessKey, SessionToken: v.SessionToken,
-		Expiration: v.Expiration.UTC(),
-	}, nil
+	return v, nil
 }
 
 // ErrNoSTS: the S3 server answered, and gave no session.

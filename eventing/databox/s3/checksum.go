@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -15,10 +16,11 @@ type checksum struct {
 }
 
 // checksumOf takes the quickest of the checksums that S3 has sent. One made of the checksums of
-// parts says nothing of the whole, and an ETag is no checksum: of an encrypted object it is
+// parts says nothing of the whole: it is called so, or ends in "-" and their number, where a server
+// does not say which kind it is (SeaweedFS). An ETag is no checksum: of an encrypted object it is
 // anything.
 func checksumOf(info minio.ObjectInfo) checksum {
-	if info.ChecksumMode != minio.ChecksumFullObjectMode.String() {
+	if info.ChecksumMode != "" && info.ChecksumMode != minio.ChecksumFullObjectMode.String() {
 		return checksum{}
 	}
 	for _, c := range []checksum{
@@ -26,7 +28,7 @@ func checksumOf(info minio.ObjectInfo) checksum {
 		{minio.ChecksumCRC32, info.ChecksumCRC32},
 		{minio.ChecksumSHA256, info.ChecksumSHA256}, {minio.ChecksumSHA1, info.ChecksumSHA1},
 	} {
-		if c.encoded != "" {
+		if c.encoded != "" && !strings.Contains(c.encoded, "-") { // base64 has none
 			return c
 		}
 	}

@@ -100,6 +100,10 @@ func must(t *testing.T, err error) {
 func TestClaimsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
+	if s.SeaweedFS {
+		t.Skip("who asks for a bucket while another makes it may be told for half a minute that there is none: the " +
+			"controller claims again")
+	}
 	for round := range 20 {
 		bucket := fmt.Sprint("shared-", round)
 		ended := make(chan error)

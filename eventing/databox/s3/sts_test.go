@@ -29,11 +29,14 @@ func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// A role is named where there is one, with the name that AWS wants for its sessions; MinIO, which has no
-// roles, takes no notice.
+// A role is named where there is one, and always the name of the session, which AWS and SeaweedFS want;
+// MinIO, which has no roles, takes no notice.
 func TestSessionsOfARole(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)
+	if server.SeaweedFS {
+		t.Skip("SeaweedFS knows roles, and has none here")
+	}
 	for _, role := range []string{"", "arn:aws:iam::123456789012:role/unip"} {
 		a := &asked{}
 		sts := s3.STS{Endpoint: server.Endpoint, Region: "us-east-1", RoleARN: role,
@@ -42,7 +45,7 @@ func TestSessionsOfARole(t *testing.T) {
 		if err != nil || got.SessionToken == "" {
 			t.Errorf("%q: %v", role, err)
 		}
-		if a.form.Get("RoleArn") != role || (a.form.Get("RoleSessionName") != "") != (role != "") ||
+		if a.form.Get("RoleArn") != role || a.form.Get("RoleSessionName") == "" ||
 			a.form.Get("DurationSeconds") != "7200" {
 			t.Errorf("%q: %v", role, a.form)
 		}

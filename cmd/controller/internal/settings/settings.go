@@ -63,7 +63,8 @@ func (s Settings) SessionLife() time.Duration {
 // STS is where sessions come from.
 func (s Settings) STS() s3.STS {
 	at := s.Config.S3
-	return s3.STS{Endpoint: at.STSEndpoint(), Region: at.Region, RoleARN: at.STS.RoleARN, Parent: s.Keys}
+	return s3.STS{Endpoint: at.STSEndpoint(), Region: at.Region, RoleARN: at.STS.RoleARN, Parent: s.Keys,
+		NoDelimiter: at.Dialect == installation.SeaweedFS}
 }
 
 // Client is the installation's own S3 client. The error is KeysErr while there are no keys.
