@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,9 @@ func TestUploadsAreNeverLost(t *testing.T) {
 		u.await(t, 3*time.Minute)
 	})
 	t.Run("somebody has removed the box's notifications", func(t *testing.T) {
+		if server := os.Getenv("UNIP_S3_SERVER"); server == "seaweedfs" {
+			t.Skip(server + " has one webhook for all buckets")
+		}
 		if err := u.s3.RemoveAllBucketNotification(t.Context(), u.bucket); err != nil {
 			t.Fatal(err)
 		}
