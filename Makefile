@@ -212,7 +212,7 @@ stories-cluster: build deploy images ## the same stories against the cluster (5 
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -run TestStories ./e2e/
 
 # Of the tests, those to whom it matters which S3 server there is; with another than MinIO only these run.
-S3_TESTS := Upload|Outage|Storage|AModel|ModelPut|FilesOfACall|Mounts|Places|Dataset|BoxesAreApart|RenewedCredentials|LeavesNothing|EmptyFolders|CommittedStage|Stories
+S3_TESTS := Upload|Outage|Storage|AModel|ModelPut|FilesOfACall|Mounts|Places|Dataset|BoxesAreApart|RenewedCredentials|LeavesNothing|EmptyFolders|CommittedStage
 .PHONY: e2e
 e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes (S3=seaweedfs or ceph: those of storage)
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(filter-out minio,$(S3)),-run '$(S3_TESTS)') ./e2e/
@@ -304,11 +304,11 @@ $(PEERS)/versitygw:
 	@echo "building versitygw …"; dir=$$(go list -m -f '{{.Dir}}' github.com/versity/versitygw); \
 	GOFLAGS=-buildvcs=false go -C $$dir build -mod=readonly -trimpath -ldflags "-s -w" -o $@ ./cmd/versitygw
 
-# Which server: S3=minio, versitygw, or seaweedfs with S3_PROGRAM=.../weed; or one that is there, by S3CHECK_ENDPOINT,
-# S3CHECK_ACCESS_KEY and S3CHECK_SECRET_KEY; also S3CHECK_REGION, S3CHECK_BUCKET, S3CHECK_NOTIFICATION_ARN and S3CHECK_STS
-# (an endpoint, or none).
+# Which server: S3=minio, versitygw or seaweedfs; or one that is there, by S3CHECK_ENDPOINT, S3CHECK_ACCESS_KEY and
+# S3CHECK_SECRET_KEY; also S3CHECK_REGION, S3CHECK_BUCKET, S3CHECK_NOTIFICATION_ARN, S3CHECK_STS (an endpoint, or none),
+# S3CHECK_ROLE (an ARN) and S3CHECK_DIALECT.
 .PHONY: s3-check
-s3-check: $(CLUSTER) $(if $(filter versitygw,$(S3)),$(PEERS)/versitygw) ## what unip needs of an S3 server and what this one has (S3=versitygw, or S3CHECK_ENDPOINT=… for your own)
+s3-check: $(CLUSTER) $(if $(filter versitygw,$(S3)),$(PEERS)/versitygw) ## what unip needs of an S3 server and what this one has (S3=versitygw or seaweedfs, or S3CHECK_ENDPOINT=… for your own)
 	@go build -o $(BIN)/s3check ./e2e/s3check
 	@[ -z "$$S3CHECK_ENDPOINT" ] || exec $(BIN)/s3check $(CHECK); [ -n "$$S3CHECK_ENDPOINT" ] || case $(or $(S3),minio) in \
 	  minio) $(BIN)/s3check --server minio --program $(or $(S3_PROGRAM),$$($(CLUSTER) bin minio)/minio) $(CHECK);; \

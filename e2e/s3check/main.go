@@ -21,6 +21,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/needs"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/databox/s3/check"
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 // timeout bounds everything.
@@ -86,15 +87,16 @@ func open(ctx context.Context, name, program string) (check.Server, func(), erro
 	endpoint := os.Getenv("S3CHECK_ENDPOINT")
 	if endpoint == "" {
 		return check.Server{}, nil, errors.New("name a server by --server, or S3CHECK_ENDPOINT, S3CHECK_ACCESS_KEY and " +
-			"S3CHECK_SECRET_KEY; also S3CHECK_REGION, S3CHECK_BUCKET, S3CHECK_NOTIFICATION_ARN and S3CHECK_STS " +
-			"(an endpoint, or none)")
+			"S3CHECK_SECRET_KEY; also S3CHECK_REGION, S3CHECK_BUCKET, S3CHECK_NOTIFICATION_ARN, S3CHECK_STS " +
+			"(an endpoint, or none), S3CHECK_ROLE and S3CHECK_DIALECT")
 	}
 	s := check.Server{
 		Endpoint: endpoint, Region: cmp.Or(os.Getenv("S3CHECK_REGION"), "us-east-1"),
 		Bucket: os.Getenv("S3CHECK_BUCKET"), Keys: s3.Keys{AccessKeyID: os.Getenv("S3CHECK_ACCESS_KEY"), SecretAccessKey: os.Getenv("S3CHECK_SECRET_KEY")},
 	}
 	if sts := cmp.Or(os.Getenv("S3CHECK_STS"), endpoint); sts != "none" {
-		s.Session = assume(sts, s.Region, s.Keys)
+		s.Session = assume(s3.STS{Endpoint: sts, Region: s.Region, RoleARN: os.Getenv("S3CHECK_ROLE"), Parent: s.Keys,
+			NoDelimiter: os.Getenv("S3CHECK_DIALECT") == string(installation.SeaweedFS)})
 	}
 	if arn := os.Getenv("S3CHECK_NOTIFICATION_ARN"); arn != "" {
 		s.Notify = notify(arn)
@@ -102,10 +104,9 @@ func open(ctx context.Context, name, program string) (check.Server, func(), erro
 	return s, func() {}, nil
 }
 
-func assume(endpoint, region string, keys s3.Keys,
-) func(context.Context, string, time.Duration) (databox.Session, error) {
+func assume(sts s3.STS) func(context.Context, string, time.Duration) (databox.Session, error) {
 	return func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
-		return s3.AssumeRole(ctx, http.DefaultClient, endpoint, region, keys, policy, life)
+		return sts.Session(ctx, http.DefaultClient, policy, life)
 	}
 }
 

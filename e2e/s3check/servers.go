@@ -20,6 +20,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3/check"
 	"github.com/unip-knative/unip/eventing/notification"
 	"github.com/unip-knative/unip/eventing/notification/minio"
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 // Keys of a server that is started here, on loopback, with nothing in it.
@@ -80,6 +81,8 @@ var kinds = map[string]kind{
 		},
 		env: func(place) []string { return nil },
 		files: map[string]string{
+			// A new one would wait for servers of old.
+			"master.toml": "[master.volume_growth]\ncopy_1 = 1\nallocation_deferral = \"0s\"\n",
 			"s3.json": fmt.Sprintf(`{"identities":[{"name":%q,"actions":["Admin"],`+
 				`"credentials":[{"accessKey":%[1]q,"secretKey":%q}]}]}`, startedKeys.AccessKeyID, startedKeys.SecretAccessKey),
 			"iam.json": fmt.Sprintf(`{"sts":{"issuer":"seaweedfs","tokenDuration":"1h","maxSessionLength":"168h",`+
@@ -140,7 +143,8 @@ func start(ctx context.Context, name, program string) (s check.Server, end func(
 	}
 	s = check.Server{Endpoint: "http://" + p.address, Region: startedRegion, Keys: startedKeys}
 	if k.sts {
-		s.Session = assume(s.Endpoint, s.Region, s.Keys)
+		s.Session = assume(s3.STS{Endpoint: s.Endpoint, Region: s.Region, Parent: s.Keys,
+			NoDelimiter: name == string(installation.SeaweedFS)})
 	}
 	if k.arn != "" {
 		s.Notify = notify(k.arn)
