@@ -1,4 +1,3 @@
-// Package cmd holds no code. Its test holds the arrows between the rooms of the repository.
 package cmd
 
 import (

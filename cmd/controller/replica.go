@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -30,6 +31,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
 	"github.com/unip-knative/unip/cmd/controller/internal/traces"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
@@ -58,6 +60,7 @@ type replica struct {
 	hints         http.Handler
 	leader        *leading.Leader
 	traces        *traces.Exporter
+	links         *uploadlinks.Guard
 
 	// term is the present one, nil while another replica leads.
 	term atomic.Pointer[term]
@@ -102,6 +105,14 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	r.maker = &starts.Maker{Client: r.cluster.GetClient(), Live: r.cluster.GetAPIReader(), Settings: src,
 		Transport: transport, Runs: creator}
 	r.inbox = newInbox(src, transport, r.cluster.GetAPIReader())
+	plain, err := minio.DefaultTransport(true)
+	if err != nil {
+		return nil, fmt.Errorf("S3 transport: %w", err)
+	}
+	r.links = &uploadlinks.Guard{Transport: plain, Bucket: func(ctx context.Context) (string, error) {
+		i, err := r.inbox.open(ctx)
+		return i.Bucket, err
+	}}
 	r.notifications = &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Inbox: r.inbox.open,
 		Ours: databox.MayBeBox, Topic: func() string { return src.Current().Config.S3.NotificationARN },

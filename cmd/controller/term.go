@@ -122,13 +122,14 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 			},
 		},
 	}
-	b := &boxes.Reconciler{Client: c, Live: live, Events: events, Settings: src, Transport: r.transport}
+	b := &boxes.Reconciler{Client: c, Live: live, Events: events, Settings: src, Transport: r.transport,
+		UploadLinks: r.links}
 	sweeper := starts.NewSweeper(r.maker, b.Look)
 	b.ToldAgain = sweeper.Soon
 	for what, part := range map[string]interface{ SetUp(manager.Manager) error }{
 		"boxes": b,
 		"developers' files": boxes.Developers{Client: c, Live: live, Events: events, Settings: src,
-			Transport: r.transport},
+			Transport: r.transport, UploadLinks: r.links},
 		"module keys":    &modulekey.Reconciler{Client: c, Live: live},
 		"runs":           t.runs,
 		"logs of stages": runs.Janitor{Client: c, Pods: pods, Settings: src, Transport: r.transport},

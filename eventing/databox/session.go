@@ -37,7 +37,14 @@ type Session struct {
 	SecretAccessKey string    `json:"secretAccessKey"`
 	SessionToken    string    `json:"sessionToken,omitempty"`
 	Expiration      time.Time `json:"expiration"`
+	// Withheld is why there are no keys: what the session is for is not safe with this S3 server.
+	Withheld string `json:"withheld,omitempty"`
 }
+
+// WithheldError is the error of a session that is withheld.
+type WithheldError struct{ Reason string }
+
+func (e *WithheldError) Error() string { return "no S3 session is given for this: " + e.Reason }
 
 // String, GoString and LogValue leave the secrets out.
 func (s Session) String() string {
@@ -54,7 +61,8 @@ func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // it, or kubelet has not brought it.
 var ErrNoSession = errors.New("no S3 session yet")
 
-// ReadSession reads the session file at path. The error is ErrNoSession when there is no file.
+// ReadSession reads the session file at path. The error is ErrNoSession when there is no file, and a
+// *WithheldError where there are no keys on purpose.
 func ReadSession(path string) (Session, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -79,6 +87,9 @@ func ParseSession(b []byte) (Session, error) {
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		return Session{}, errors.New("S3 session is not valid JSON") // the decoder's error may quote a secret
+	}
+	if s.Withheld != "" {
+		return s, &WithheldError{s.Withheld}
 	}
 	if s.Endpoint == "" || s.Bucket == "" || s.AccessKeyID == "" || s.SecretAccessKey == "" {
 		return Session{}, errors.New("S3 session lacks endpoint, bucket or keys")

@@ -44,6 +44,8 @@ const (
 	BoxFull   = "BoxFull"   // there is no room for so many bytes
 	NotUsable = "NotUsable" // the box itself cannot be used
 	NotNamed  = "NotNamed"  // the box does not name this developer
+	// the S3 server lets through what strangers try with such a link, so none is given
+	LinksClosed = "LinksClosed"
 	// the storage did not do its part; another request may be answered
 	StorageError = "StorageError"
 )

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox/put"
@@ -37,6 +38,8 @@ type Developers struct {
 	Events    events.EventRecorder
 	Settings  *settings.Source
 	Transport http.RoundTripper
+	// UploadLinks knows whether upload links are safe; nil asks nobody.
+	UploadLinks *uploadlinks.Guard
 }
 
 // SetUp adds the reconciler to the manager.
@@ -105,7 +108,7 @@ func (r Developers) answer(ctx context.Context, x *runtimev1.BoxPut) error {
 	if err != nil {
 		return err
 	}
-	link, expires, err := sealedLink(ctx, r.Live, store, box, request)
+	link, expires, err := sealedLink(ctx, r.Live, r.UploadLinks, store, box, request)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/put"
@@ -139,7 +140,7 @@ func (r *Reconciler) answerPut(ctx context.Context, box *platformv1.DataBox, o o
 	if err != nil {
 		return err
 	}
-	link, expires, err := sealedLink(ctx, r.Live, store, box, request)
+	link, expires, err := sealedLink(ctx, r.Live, r.UploadLinks, store, box, request)
 	if err != nil {
 		return err
 	}
@@ -154,8 +155,16 @@ var errDataset = refusePut(put.ReadOnly, "the box is a dataset of another module
 
 // sealedLink makes a link of a storage box whose bucket has been proved.
 func sealedLink(
-	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, request put.Request,
+	ctx context.Context, live client.Reader, guard *uploadlinks.Guard, store settings.Store, box *platformv1.DataBox,
+	request put.Request,
 ) (sealed []byte, expires time.Time, err error) {
+	closed, err := guard.Closed(ctx, store)
+	if err != nil {
+		return nil, expires, err
+	}
+	if closed != "" {
+		return nil, expires, refusePut(put.LinksClosed, "%s: %s", platformv1.NoUploadLinks, closed)
+	}
 	bucket := databox.BucketName(box.Namespace, box.Name)
 	old, err := store.StatObject(ctx, bucket, request.Key, minio.StatObjectOptions{})
 	switch {

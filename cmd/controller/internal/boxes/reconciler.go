@@ -26,6 +26,7 @@ import (
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/names"
 )
@@ -63,6 +64,8 @@ type Reconciler struct {
 	Settings *settings.Source
 	// Transport carries all S3 calls.
 	Transport http.RoundTripper
+	// UploadLinks knows whether upload links are safe; nil asks nobody.
+	UploadLinks *uploadlinks.Guard
 	// ToldAgain is told that a box's notifications had to be set again: some may be missing. It must
 	// not block.
 	ToldAgain func(why string)

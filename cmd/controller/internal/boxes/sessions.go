@@ -89,21 +89,39 @@ func owner(box *platformv1.DataBox) sessions.Owner {
 	return sessions.Owner{Object: box, Kind: platformv1.GroupVersion.WithKind("DataBox")}
 }
 
-// ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken
-// by S3.
-func (r *Reconciler) ensureSession(
-	ctx context.Context, box *platformv1.DataBox, store settings.Store, i issue,
-) (sessions.Held, error) {
+// secretOf is the Secret of a session.
+func secretOf(box *platformv1.DataBox, store settings.Store, i issue) sessions.Secret {
 	at := store.Config.S3
-	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
-	held, err := k.Ensure(ctx, sessions.Secret{
+	return sessions.Secret{
 		Name: i.secret, Component: "databox", Owner: owner(box), Life: i.life, Tried: true,
 		Labels: i.labelsOf(box),
 		Files: map[string]sessions.Session{databox.SessionKey: {Policy: i.policy, Told: databox.Session{
 			Endpoint: at.Endpoint, PublicEndpoint: at.PublicEndpoint, Region: at.Region,
 			Bucket: i.at.Name, Prefix: i.at.Prefix, Usage: i.usage,
 		}, Pair: sessions.Pair{Secret: names.BoxKeys(box.Name), Links: i.use == string(databox.PutLinks)}}},
-	}, time.Now())
+	}
+}
+
+// withheld takes the keys away from a session that signs upload links, where these are not safe, and
+// says why.
+func (r *Reconciler) withheld(
+	ctx context.Context, box *platformv1.DataBox, store settings.Store, i issue,
+) (reason string, err error) {
+	reason, err = r.UploadLinks.Closed(ctx, store)
+	if err != nil || reason == "" {
+		return "", err
+	}
+	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
+	return reason, k.Withhold(ctx, secretOf(box, store, i), reason, time.Now())
+}
+
+// ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken
+// by S3.
+func (r *Reconciler) ensureSession(
+	ctx context.Context, box *platformv1.DataBox, store settings.Store, i issue,
+) (sessions.Held, error) {
+	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
+	held, err := k.Ensure(ctx, secretOf(box, store, i), time.Now())
 	if err == nil && held.Renewed != "" {
 		until := "without an end"
 		if !held.Expires.IsZero() {

@@ -139,7 +139,20 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 	}
 	var expires time.Time
 	after := soon(checkEvery)
+	message := "bucket and credentials are there"
 	for _, i := range wanted {
+		if i.use == string(databox.PutLinks) {
+			closed, err := r.withheld(ctx, box, store, i)
+			if err != nil {
+				o := failed(err)
+				o.bucket = bucket
+				return o
+			}
+			if closed != "" {
+				message += "; " + platformv1.NoUploadLinks + ": " + closed
+				continue
+			}
+		}
 		held, err := r.ensureSession(ctx, box, store, i)
 		if err != nil {
 			if isAPI(err) && !errors.Is(err, sessions.ErrSecret) {
@@ -167,6 +180,6 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 		return outcome{reason: platformv1.ReasonCredentialsError, message: fault.Error(), bucket: bucket,
 			expires: expires, after: after}
 	}
-	return outcome{ready: true, reason: platformv1.ReasonReady, message: "bucket and credentials are there",
-		bucket: bucket, expires: expires, after: after}
+	return outcome{ready: true, reason: platformv1.ReasonReady, message: message, bucket: bucket,
+		expires: expires, after: after}
 }

@@ -337,7 +337,8 @@ func (c *Cluster) checkBoxes(ctx context.Context) (string, error) {
 	var wrong []string
 	for _, b := range all {
 		ok, why := readiness(b)
-		if said := readyMessage(b); ok && strings.Contains(said, platformv1.UploadsUntold) {
+		if said := readyMessage(b); ok &&
+			(strings.Contains(said, platformv1.UploadsUntold) || strings.Contains(said, platformv1.NoUploadLinks)) {
 			ok, why = false, said
 		}
 		if !ok {

@@ -125,6 +125,10 @@ const (
 	ReasonDeleting   = "Deleting" // the box was deleted, and its objects are going
 )
 
+// NoUploadLinks stands in the message of a box that is Ready all the same, while the S3 server lets
+// through what strangers try with upload links, so that none are given.
+const NoUploadLinks = "no upload links are given"
+
 // UploadsUntold stands in the message of a box that is Ready all the same, while the S3 server refuses
 // to tell of its uploads.
 const UploadsUntold = "uploads start no pipeline by being told"

@@ -2,6 +2,7 @@ package files
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -48,6 +49,13 @@ func (s signer) life(d time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%w: the last one has ended", databox.ErrNoSession)
 	}
 	return d, nil
+}
+
+// withheld reports that there are no keys on purpose.
+func (s signer) withheld() bool {
+	_, err := databox.ReadSession(s.session)
+	_, withheld := errors.AsType[*databox.WithheldError](err)
+	return withheld
 }
 
 // Boxes opens boxes from a folder that has one folder with sessions for each (files.json,
@@ -120,7 +128,7 @@ func (b *Boxes) session(name string, use databox.Access) string {
 func (b *Boxes) signer(name string, use databox.Access) (signer, error) {
 	file := b.session(name, use)
 	s, err := databox.ReadSession(file)
-	if err != nil {
+	if _, withheld := errors.AsType[*databox.WithheldError](err); err != nil && !withheld { // it may come yet
 		return signer{}, err
 	}
 	s.Endpoint = cmp.Or(b.PublicEndpoint, s.PublicEndpoint, s.Endpoint)

@@ -83,6 +83,9 @@ func (c *call) refusePut(err error) {
 			no.Message+"; PUT with ?overwrite=true replaces it")
 	case put.BoxFull:
 		c.refuse("box-full", http.StatusInsufficientStorage, "The box is full", no.Message)
+	case put.LinksClosed:
+		logStorage(no)
+		c.refuse(noUploadLinks, http.StatusNotImplemented, "No upload links", noUploadLinksDetail)
 	case put.NotNamed:
 		c.refuse(problem.NotAllowed, http.StatusForbidden, "This caller may not call", no.Message)
 	case put.ReadOnly:

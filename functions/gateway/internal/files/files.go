@@ -51,6 +51,14 @@ const (
 	maxSize = 5 << 40
 )
 
+// noUploadLinks is the problem of an installation whose S3 server lets through what strangers try with
+// upload links.
+const (
+	noUploadLinks       = "no-upload-links"
+	noUploadLinksDetail = "this installation's storage is not safe with upload links, so none are given; the operator " +
+		"sees why by unip doctor"
+)
+
 // Handler serves the API.
 type Handler struct {
 	// Boxes are the names of the module's boxes.
@@ -186,6 +194,11 @@ func (c *call) refuseStorage(err error) {
 		c.w.Header().Set("Retry-After", "5")
 		c.refuse(problem.Unavailable, http.StatusServiceUnavailable, "The box is not ready",
 			"its credentials are not there yet")
+		return
+	}
+	if withheld, ok := errors.AsType[*databox.WithheldError](err); ok {
+		logStorage(withheld) // its text is for operators
+		c.refuse(noUploadLinks, http.StatusNotImplemented, "No upload links", noUploadLinksDetail)
 		return
 	}
 	switch answer := s3.AnswerOf(err); {
@@ -389,7 +402,8 @@ type file struct {
 
 func (c *call) get() {
 	signers := []signer{c.box.gets}
-	if !c.box.Dataset {
+	writes := !c.box.Dataset && !c.box.puts.withheld()
+	if writes {
 		signers = append(signers, c.box.puts)
 	}
 	life, err := c.life(signers...)
@@ -420,7 +434,7 @@ func (c *call) get() {
 	// A full box, or a user who has all links there may be, has none to write here. They are
 	// counted apart from those of PUT: who reads many files does not lose the links to write
 	// others.
-	if c.r.Method == http.MethodGet && !c.box.Dataset && c.box.Fit(c.r.Context(), 0) == nil &&
+	if c.r.Method == http.MethodGet && writes && c.box.Fit(c.r.Context(), 0) == nil &&
 		c.links.Take(c.user, c.name+"/"+http.MethodGet, time.Now()) {
 		if f.Put, err = c.putLink(life, -1); err != nil {
 			c.refuseStorage(err)

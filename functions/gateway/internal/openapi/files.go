@@ -61,6 +61,7 @@ func files(api routes.API) object {
 				in("query", "overwrite", "true: also in place of one that exists", object{"type": "boolean"}),
 				in("query", "size", "how many bytes the file will have", whole())), object{
 				"200": upload, "201": upload, "400": trouble("the file exists (file-exists), or it is no place of a file"),
+				"501": trouble("the installation's storage is not safe with upload links (no-upload-links)"),
 				"507": trouble("the box is full (box-full)"),
 			}),
 			"delete": call("Delete a file", []object{box, name}, object{

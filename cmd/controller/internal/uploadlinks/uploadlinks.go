@@ -1,0 +1,107 @@
+// Package uploadlinks knows whether the S3 server stands what strangers try with upload links. It
+// tries that itself, by some requests in a bucket of the controller's own: before the first link, when
+// the server or its keys change, and every hour, for a server is upgraded without a word.
+package uploadlinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/needs"
+	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/databox/s3/check"
+	"github.com/unip-knative/unip/translate/installation"
+)
+
+const (
+	// tryEvery is how long what was found holds.
+	tryEvery = time.Hour
+	// tryTimeout bounds a try: a box's pass waits for it.
+	tryTimeout = 40 * time.Second
+)
+
+// Guard remembers what was found.
+type Guard struct {
+	// Bucket is one of the controller's own.
+	Bucket func(context.Context) (string, error)
+	// Transport carries the requests, which are made to be refused: nobody counts these answers.
+	Transport http.RoundTripper
+
+	turn  sync.Mutex
+	found *found
+}
+
+type found struct {
+	s3     installation.S3
+	keys   s3.Keys
+	reason string
+	until  time.Time
+}
+
+// Closed says why no upload link may be given, "" where they may. The error is that the server, or the
+// API server, does not answer now.
+func (g *Guard) Closed(ctx context.Context, store settings.Store) (reason string, err error) {
+	if g == nil {
+		return "", nil
+	}
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	now := store.Settings
+	known := g.found
+	if known != nil && (known.s3 != now.Config.S3 || known.keys != now.Keys) {
+		known = nil
+	}
+	if known != nil && time.Now().Before(known.until) {
+		return known.reason, nil
+	}
+	failed, err := g.try(ctx, store)
+	switch {
+	case err != nil && known != nil: // it is asked again soon
+		slog.Warn("whether upload links are safe could not be tried again", "error", err)
+		return known.reason, nil
+	case err != nil:
+		return "", fmt.Errorf("trying whether upload links are safe: %w", err)
+	}
+	g.found = &found{s3: now.Config.S3, keys: now.Keys, reason: told(failed), until: time.Now().Add(tryEvery)}
+	slog.Info("it was tried what strangers do with upload links", "s3.endpoint", now.Config.S3.Endpoint,
+		"closed", g.found.reason)
+	return g.found.reason, nil
+}
+
+func (g *Guard) try(ctx context.Context, store settings.Store) ([]needs.Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryTimeout, errors.New("the S3 server takes too long"))
+	defer cancel()
+	bucket, err := g.Bucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := store.Config.S3
+	server := check.Server{Endpoint: at.Endpoint, Region: at.Region, Keys: store.Keys, Transport: g.Transport}
+	if !at.STS.None {
+		hc := &http.Client{Transport: g.Transport}
+		server.Session = func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
+			return store.STS().Session(ctx, hc, policy, life)
+		}
+	}
+	return check.UploadLinks(ctx, server, bucket)
+}
+
+// told is the reason in a sentence.
+func told(failed []needs.Result) string {
+	var all []string
+	for _, r := range failed {
+		all = append(all, r.Check+": "+r.Answer)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "the S3 server lets through what a stranger tries with an upload link (" + strings.Join(all, "; ") + ")"
+}

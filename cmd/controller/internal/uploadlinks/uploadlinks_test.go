@@ -1,0 +1,101 @@
+//go:build integration
+
+package uploadlinks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/controllertest"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
+	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/databox/miniotest"
+	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/databox/s3/check/weak"
+)
+
+func source(t *testing.T, endpoint string) *settings.Source {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", endpoint),
+		"accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
+		controllertest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	src, err := settings.Open(filepath.Join(dir, "unip.yaml"), dir)
+	controllertest.Must(t, err)
+	return src
+}
+
+// While the server lets an unsigned copy through, nobody holds what would sign an upload link, and the
+// box says so. It has all else, and links again when the server is another one.
+func TestNoUploadLinksOnAWeakServer(t *testing.T) {
+	t.Parallel()
+	_, c, server, _ := controllertest.Servers(t)
+	keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
+	strong, leaky := source(t, server.Endpoint), source(t, weak.Copies(t, server.Endpoint, keys, "us-east-1"))
+
+	bucket, asked := server.Bucket(t), 0
+	guard := &uploadlinks.Guard{Transport: http.DefaultTransport,
+		Bucket: func(context.Context) (string, error) { asked++; return bucket, nil }}
+	b := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "files"},
+		Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{},
+			Sessions: []platformv1.Session{{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}}}}
+	controllertest.Must(t, c.Create(t.Context(), b))
+	// pass is one over the box; it gives what stands in the Secret of links to write, and the condition.
+	pass := func(src *settings.Source) (databox.Session, error, *metav1.Condition) {
+		t.Helper()
+		r := &boxes.Reconciler{Client: c, Live: c, Events: events.NewFakeRecorder(100), Settings: src,
+			Transport: http.DefaultTransport, UploadLinks: guard}
+		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(b)})
+		controllertest.Must(t, err)
+		now := &platformv1.DataBox{}
+		controllertest.Must(t, c.Get(t.Context(), client.ObjectKeyFromObject(b), now))
+		var s databox.Session
+		for _, use := range []databox.Access{databox.Files, databox.GetLinks, databox.PutLinks} {
+			secret := &corev1.Secret{}
+			name := client.ObjectKey{Namespace: "default", Name: use.Secret("files", "")}
+			controllertest.Must(t, c.Get(t.Context(), name, secret))
+			if s, err = databox.ParseSession(secret.Data[databox.SessionKey]); err != nil && use != databox.PutLinks {
+				t.Errorf("%s: %v", use, err)
+			}
+		}
+		return s, err, meta.FindStatusCondition(now.Status.Conditions, platformv1.ConditionReady)
+	}
+	for range 2 { // the second one finds all as it should be
+		s, err, ready := pass(leaky)
+		held, ok := errors.AsType[*databox.WithheldError](err)
+		if !ok || !strings.Contains(held.Reason, "upload link: copies") || s.SecretAccessKey != "" || s.SessionToken != "" {
+			t.Errorf("%v: %v", s, err)
+		}
+		if ready.Status != metav1.ConditionTrue || !strings.Contains(ready.Message, platformv1.NoUploadLinks) {
+			t.Errorf("%+v", ready)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("the server was tried %d times", asked)
+	}
+	s, err, ready := pass(strong)
+	if err != nil || s.SecretAccessKey == "" || strings.Contains(ready.Message, platformv1.NoUploadLinks) {
+		t.Errorf("%v %v %+v", s, err, ready)
+	}
+	for o := range server.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		t.Errorf("%s is left", o.Key)
+	}
+}
