@@ -70,9 +70,11 @@ $(CLUSTER):
 # How many nodes: a second one is for tests of lost nodes. Which S3 server: minio, seaweedfs or ceph; none is the one it has.
 NODES ?= 1
 S3 ?=
+# What carries the modules' events: in-memory or jetstream; none is what it has.
+BROKER ?=
 .PHONY: cluster
-cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster; NODES=2 for two nodes; S3=seaweedfs or ceph)
-	@$(CLUSTER) up --nodes $(NODES) --s3 "$(S3)"
+cluster: $(CLUSTER) ## a real Kubernetes + Knative + S3 on this machine (with KUBECONFIG set: that cluster; NODES=2 for two nodes; S3=seaweedfs or ceph; BROKER=jetstream)
+	@$(CLUSTER) up --nodes $(NODES) --s3 "$(S3)" --broker "$(BROKER)"
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## end the local cluster and everything it left on the machine
@@ -213,9 +215,12 @@ stories-cluster: build deploy images ## the same stories against the cluster (5 
 
 # Of the tests, those to whom it matters which S3 server there is; with another than MinIO only these run.
 S3_TESTS := Upload|Outage|Storage|AModel|ModelPut|FilesOfACall|Mounts|Places|Dataset|BoxesAreApart|RenewedCredentials|LeavesNothing|EmptyFolders|CommittedStage
+# With another Broker, those that have to do with events.
+EVENT_TESTS := Pipelines|Cancel|Runs|Upload|FailingStages|RetriesAndTurns|Schedule|Retrained|Places|ApplyDiffDelete|LeavesNothing
+ONLY_TESTS = $(if $(filter-out minio,$(S3)),-run '$(S3_TESTS)',$(if $(filter jetstream,$(BROKER)),-run '$(EVENT_TESTS)'))
 .PHONY: e2e
-e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes (S3=seaweedfs or ceph: those of storage)
-	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(filter-out minio,$(S3)),-run '$(S3_TESTS)') ./e2e/
+e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes (S3=seaweedfs or ceph: those of storage; BROKER=jetstream: those of events)
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(ONLY_TESTS) ./e2e/
 	@$(if $(filter-out minio,$(S3)),,$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/chaos/) # alone and last: it kills what others need
 
 # One plan, made of SEED, of RUNS runs: `make chaos SEED=7 RUNS=100`. CHAOS='--only "s3 503"' makes some of its faults only.
@@ -230,6 +235,11 @@ chaos: build deploy images ## kill and restart everything under a module's runs,
 .PHONY: chaos-tables
 chaos-tables: ## the tables of docs/reliability.md, from what make chaos has left (FILES='a.json b.json' for others)
 	@go run ./e2e/chaos --tables $(or $(FILES),$(wildcard $(BIN)/chaos-*.json))
+
+.PHONY: e2e-broker
+e2e-broker: ## kill the dispatcher and NATS under runs, on a local cluster with JetStream (5 minutes)
+	@$(MAKE) build deploy images BROKER=jetstream
+	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/broker/
 
 .PHONY: e2e-nodes
 e2e-nodes: ## lose a node under a running stage, on a local cluster with two (5 minutes)

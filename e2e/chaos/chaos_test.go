@@ -9,7 +9,8 @@ import (
 
 // A short plan: nothing is lost, doubled, changed or left behind.
 func TestChaos(t *testing.T) {
-	report, err := run(t.Context(), options{seed: 9, runs: 12, patience: 8 * time.Minute})
+	report, err := run(t.Context(), options{seed: 9, runs: 12, patience: 8 * time.Minute,
+		jetstream: onJetStream()})
 	if report != nil {
 		t.Logf("\n%s", report.Markdown())
 	}

@@ -28,6 +28,7 @@ func main() {
 		"how long after the last fault everything may take to come to its end")
 	flag.StringVar(&o.only, "only", "", "make only the faults whose kind has this in it")
 	flag.IntVar(&o.replicas, "replicas", 0, "of the controller; 0 leaves it as it is")
+	flag.BoolVar(&o.jetstream, "jetstream", onJetStream(), "the channels of the cluster's Brokers are NATS JetStream's")
 	flag.BoolVar(&o.keep, "keep", false, "leave the module behind")
 	onlyPlan := flag.Bool("plan", false, "print the plan and end")
 	file := flag.String("json", "", "write the report to this file, too")
@@ -43,7 +44,7 @@ func main() {
 		return
 	}
 	if *onlyPlan {
-		fmt.Print(plan.Make(o.seed, o.runs))
+		fmt.Print(plan.Make(o.seed, o.runs, o.jetstream))
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -20,6 +20,8 @@ type Report struct {
 	// Commit of the checkout, and how many replicas the controller had.
 	Commit      string `json:"commit"`
 	Controllers int    `json:"controllers"`
+	// JetStream: the Brokers' channels were NATS'.
+	JetStream bool `json:"jetstream,omitempty"`
 
 	Runs     int             `json:"runs"`
 	Took     time.Duration   `json:"took"`
@@ -38,7 +40,8 @@ func makeReport(o options, begun time.Time, calm, after judge.Verdict, s *strike
 	delete(quiet, work.Turns) // they wait for each other
 	return &Report{
 		Seed: o.seed, Commit: s.world.commit, Controllers: s.world.controllers, Runs: o.runs,
-		Took: time.Since(begun), Judged: len(after.Judged), Faults: len(s.windows), Findings: after.Findings,
+		JetStream: o.jetstream,
+		Took:      time.Since(begun), Judged: len(after.Judged), Faults: len(s.windows), Findings: after.Findings,
 		Quiet: quiet, Delays: judge.Delays(after.Judged, quiet, s.windows), Missed: s.missed, Refused: l.refused,
 	}
 }
@@ -101,7 +104,11 @@ func (r *Report) seed() string {
 		}
 		return n
 	}
-	return fmt.Sprintf("| %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", r.Seed, r.Controllers,
+	seed := fmt.Sprint(r.Seed)
+	if r.JetStream {
+		seed += " on JetStream"
+	}
+	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", seed, r.Controllers,
 		r.Judged, r.Faults, len(r.Missed), count(judge.Lost), count(judge.Doubled, judge.Unasked),
 		count(judge.Unended, judge.Wrong, judge.Record), count(judge.Missing, judge.Bytes, judge.Extra),
 		count(judge.Orphan), count(judge.OverLimit, judge.AfterEnd), r.Took.Round(time.Second), r.Commit)

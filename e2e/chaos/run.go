@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,13 +23,18 @@ type options struct {
 	only     string
 	keep     bool
 	replicas int
+	// jetstream: the Brokers' channels are NATS'.
+	jetstream bool
 }
+
+// onJetStream reports a local cluster that was made so.
+func onJetStream() bool { return os.Getenv("UNIP_CLUSTER_BROKER") == "jetstream" }
 
 // run makes the chaos of a seed and judges it. What it has changed of the cluster is undone when it
 // returns, also when ctx ends.
 func run(ctx context.Context, o options) (report *Report, err error) {
 	begun := time.Now()
-	p := plan.Make(o.seed, o.runs)
+	p := plan.Make(o.seed, o.runs, o.jetstream)
 	fmt.Print(p)
 	w, err := connect(ctx)
 	if err != nil {
@@ -62,7 +68,7 @@ func run(ctx context.Context, o options) (report *Report, err error) {
 	chaos := time.Now()
 	var loads sync.WaitGroup
 	loads.Go(func() { l.all(ctx, p.Loads) })
-	s := &striker{world: w, ledger: l, seen: seen, loads: &loads, only: o.only}
+	s := &striker{world: w, ledger: l, seen: seen, loads: &loads, only: o.only, jetstream: o.jetstream}
 	s.all(ctx, p.Faults, chaos)
 	loads.Wait()
 	w.say("no more faults; waiting for the end of all runs")

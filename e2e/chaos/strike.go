@@ -35,6 +35,8 @@ type striker struct {
 	loads  *sync.WaitGroup // what faults ask for
 	only   string
 
+	jetstream bool
+
 	windows []judge.Window
 	missed  []string // faults that could not be made, and why
 	forged  int
@@ -208,7 +210,7 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 		signal = "STOP"
 	}
 	switch x.Who {
-	case plan.Kubelet, plan.API, plan.Etcd, plan.S3:
+	case plan.Kubelet, plan.API, plan.Etcd, plan.S3, plan.NATS:
 		return "", w.signal(ctx, signal, x.For, x.Who)
 	}
 	var errs []error
@@ -252,6 +254,9 @@ func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Po
 		labels["eventing.knative.dev/brokerRole"] = who
 	case plan.Dispatcher:
 		labels["messaging.knative.dev/role"] = who
+		if s.jetstream { // the in-memory channel's is there as well
+			labels["messaging.knative.dev/channel"] = "nats-jetstream-channel"
+		}
 	case plan.Controller:
 		namespace = names.SystemNamespace
 		labels["app.kubernetes.io/name"] = names.Controller

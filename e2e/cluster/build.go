@@ -63,7 +63,7 @@ func known() []program {
 	for _, s := range s3Servers {
 		all = append(all, s.programs()...)
 	}
-	return all
+	return append(all, nats)
 }
 
 // versionFlags sets the version by hand: a binary out of the module cache does not know its own,

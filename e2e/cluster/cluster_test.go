@@ -312,3 +312,59 @@ func TestSignalFindsTheNodesOnly(t *testing.T) {
 		t.Error("an unknown signal is taken")
 	}
 }
+
+// The ConfigMap that docs/operating.md shows is the one that a cluster with JetStream has, and what it
+// says of unip.yaml is what that cluster's says.
+func TestOperatingShowsTheBroker(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.FromSlash(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	objects := strings.Split(read("jetstream/jetstream.yaml"), "\n---\n")
+	docs := read("../../docs/operating.md")
+	if last := objects[len(objects)-1]; !strings.Contains(docs, "```yaml\n"+last+"```\n") {
+		t.Errorf("docs/operating.md does not show\n%s", last)
+	}
+	if !strings.Contains(docs, "```yaml\n"+jetstreamSettings+"\n```\n") {
+		t.Errorf("docs/operating.md does not show\n%s", jetstreamSettings)
+	}
+}
+
+// A cluster keeps the broker that it was made with, and says so.
+func TestBrokerIsChosenOnce(t *testing.T) {
+	t.Setenv("UNIP_CACHE", t.TempDir())
+	i := instance{ID: 1}
+	if err := i.own(); err != nil {
+		t.Fatal(err)
+	}
+	is := func(want string) {
+		t.Helper()
+		if b, err := i.broker(); b != want || err != nil {
+			t.Errorf("%q, %v; want %s", b, err, want)
+		}
+	}
+	is(inMemory)
+	if _, err := i.chooseBroker("kafka"); err == nil {
+		t.Error("kafka is taken")
+	}
+	chosen, err := i.chooseBroker(jetstream)
+	if err := errors.Join(err, i.keepBroker(chosen)); err != nil {
+		t.Fatal(err)
+	}
+	is(jetstream)
+	if err := os.MkdirAll(filepath.Dir(i.kubeconfig()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(i.kubeconfig(), nil, 0o600); err != nil { // the cluster has been made
+		t.Fatal(err)
+	}
+	for wanted, want := range map[string]bool{"": true, jetstream: true, inMemory: false} {
+		if got, err := i.chooseBroker(wanted); (err == nil) != want || want && got != jetstream {
+			t.Errorf("%q: %q, %v", wanted, got, err)
+		}
+	}
+}

@@ -28,6 +28,9 @@ func (i instance) configure(bins map[string]string) error {
 	if err := i.configureS3(); err != nil {
 		return err
 	}
+	if err := i.configureBroker(); err != nil {
+		return err
+	}
 	return i.first().configure(bins)
 }
 

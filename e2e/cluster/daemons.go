@@ -17,7 +17,11 @@ func (n node) daemons() (first, later []daemon, err error) {
 		return []daemon{runtime}, work, nil
 	}
 	first, later, err = n.controlPlane()
-	return append(first, runtime), append(later, work...), err
+	if err != nil {
+		return nil, nil, err
+	}
+	broker, err := n.brokerDaemons()
+	return append(append(first, broker...), runtime), append(later, work...), err
 }
 
 // controlPlane are the programs that a cluster has once, with the registry and S3.

@@ -243,27 +243,38 @@ var knativeSources = []struct {
 
 // knativeYAML gathers them out of the module cache, as one stream.
 func knativeYAML(ctx context.Context, module string) ([]byte, error) {
-	var all bytes.Buffer
+	var all []byte
 	for _, s := range knativeSources {
-		var dir bytes.Buffer
-		cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", s.module)
-		cmd.Dir, cmd.Env, cmd.Stdout = module, goEnv(), &dir
-		if err := logged(cmd, "go-list"); err != nil {
+		b, err := yamlOf(ctx, module, s.module, s.files)
+		if err != nil {
 			return nil, err
 		}
-		files, err := matching(strings.TrimSpace(dir.String()), s.files)
+		all = append(all, b...)
+	}
+	return all, nil
+}
+
+// yamlOf gathers YAML files of a module out of the module cache, as one stream; dir is the nested
+// module that requires it.
+func yamlOf(ctx context.Context, dir, module string, patterns []string) ([]byte, error) {
+	var at, all bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module)
+	cmd.Dir, cmd.Env, cmd.Stdout = dir, goEnv(), &at
+	if err := logged(cmd, "go-list"); err != nil {
+		return nil, err
+	}
+	files, err := matching(strings.TrimSpace(at.String()), patterns)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", module, err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.module, err)
+			return nil, err
 		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				return nil, err
-			}
-			all.WriteString("---\n")
-			all.Write(b)
-			all.WriteString("\n")
-		}
+		all.WriteString("---\n")
+		all.Write(b)
+		all.WriteString("\n")
 	}
 	return all.Bytes(), nil
 }

@@ -74,6 +74,8 @@ func command() *cobra.Command {
 		"1 or 2; the second has the taint "+secondTaint+", and comes back when it was killed")
 	upCommand.Flags().StringVar(&o.s3, "s3", "",
 		"the S3 server, one of "+s3Names()+" (default: the one that it has, or "+defaultS3+")")
+	upCommand.Flags().StringVar(&o.broker, "broker", "", "what carries the modules' events, "+inMemory+" or "+jetstream+
+		" (default: what the cluster was made with, or "+inMemory+")")
 	var number int
 	nodeCommand := &cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs,
 		RunE: with(func(_ context.Context, i instance, _ []string) error { return node{i, number}.run() })}
@@ -147,7 +149,11 @@ func build(ctx context.Context, i instance, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return i.compile(ctx, newSteps(), append(slices.Clone(programs), s3.programs()...)...)
+	broker, err := i.broker()
+	if err != nil {
+		return err
+	}
+	return i.compile(ctx, newSteps(), slices.Concat(programs, s3.programs(), brokerPrograms(broker))...)
 }
 
 func bin(ctx context.Context, i instance, args []string) error {
@@ -202,12 +208,17 @@ func env(_ context.Context, i instance, _ []string) error {
 	if err != nil {
 		return err
 	}
+	broker, err := i.broker()
+	if err != nil {
+		return err
+	}
 	for _, v := range [][2]string{
 		{"KUBECONFIG", i.kubeconfig()},
 		{"UNIP_CLUSTER_INGRESS", i.ingress()},
 		{"UNIP_CLUSTER_NETNS", i.name()},
 		{"UNIP_S3_ENDPOINT", i.s3()},
 		{"UNIP_S3_SERVER", s3.name},
+		{"UNIP_CLUSTER_BROKER", broker},
 		// addresses of the machine that pods have a way to: an ordinary one, a link-local one
 		{"UNIP_OUTSIDE", i.hostIP() + "," + i.linkIP()},
 		{"KO_DOCKER_REPO", registryName + "/unip"},

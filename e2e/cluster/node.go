@@ -78,8 +78,12 @@ func (n node) run() error {
 	if err != nil {
 		return err
 	}
+	broker, err := n.broker()
+	if err != nil {
+		return err
+	}
 	path := []string{bins["kube"], bins["containerd"], bins["tools"]}
-	for _, p := range s3.programs() {
+	for _, p := range append(s3.programs(), brokerPrograms(broker)...) {
 		path = append(path, bins[p.module])
 	}
 	path = append(path, "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -17,7 +17,8 @@ import (
 // upOptions of `cluster up`.
 type upOptions struct {
 	nodes int
-	s3    string // the server's name; "" is the one that the cluster has
+	// s3 is the server's name, broker what carries events; "" is what the cluster has.
+	s3, broker string
 }
 
 func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
@@ -36,7 +37,11 @@ func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := i.prepare(ctx, s, s3); err != nil {
+	broker, err := i.chooseBroker(o.broker)
+	if err != nil {
+		return err
+	}
+	if err := i.prepare(ctx, s, s3, broker); err != nil {
 		return err
 	}
 	bins, err := binaries(i.root)
@@ -46,7 +51,7 @@ func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 	if err := i.own(); err != nil {
 		return err
 	}
-	if err := i.keepS3(s3); err != nil {
+	if err := errors.Join(i.keepS3(s3), i.keepBroker(broker)); err != nil {
 		return err
 	}
 	if err := i.configure(bins); err != nil {
@@ -67,6 +72,9 @@ func (o upOptions) up(ctx context.Context, i instance, _ []string) error {
 		}
 	}
 	if err := i.render(ctx, s.do); err != nil {
+		return err
+	}
+	if err := i.renderBroker(ctx, s.do); err != nil {
 		return err
 	}
 	if err := s.do("Kubernetes", func() error { return i.awaitNode(ctx) }); err != nil {
@@ -104,7 +112,7 @@ func (n node) up(ctx context.Context, bins map[string]string) error {
 }
 
 // prepare checks the machine and builds what is missing.
-func (i instance) prepare(ctx context.Context, s *steps, s3 s3Server) error {
+func (i instance) prepare(ctx context.Context, s *steps, s3 s3Server, broker string) error {
 	if os.Geteuid() != 0 {
 		return errors.New(
 			"needs root: it makes network namespaces, mounts and cgroups for kubelet, containerd and runc")
@@ -112,7 +120,7 @@ func (i instance) prepare(ctx context.Context, s *steps, s3 s3Server) error {
 	if err := i.packages(ctx, s, s3); err != nil {
 		return err
 	}
-	return i.compile(ctx, s, append(slices.Clone(programs), s3.programs()...)...)
+	return i.compile(ctx, s, slices.Concat(programs, s3.programs(), brokerPrograms(broker))...)
 }
 
 // debianPackages are what the node needs of the machine, by the program that shows that it is
@@ -272,7 +280,8 @@ func (i instance) install(ctx context.Context, s *steps) error {
 			return err
 		}},
 		{"NetworkPolicies, Knative, the ingress, S3", func() error {
-			return errors.Join(apply(netpolYAML), apply(coreYAML), apply(ingressYAML), i.installS3(ctx))
+			return errors.Join(apply(netpolYAML), apply(coreYAML), apply(ingressYAML), i.installS3(ctx),
+				i.installBroker(ctx))
 		}},
 		{"waiting for Knative", func() error {
 			for _, ns := range []string{"kube-system", "knative-serving", "knative-eventing"} {
@@ -314,7 +323,12 @@ func (i instance) installS3(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = i.kubectlIn(ctx, s3.manifest(i, k), "apply", "--server-side", "--force-conflicts", "-f", "-")
+	broker, err := i.brokerSettings()
+	if err != nil {
+		return err
+	}
+	text := strings.Replace(s3.manifest(i, k), "    # BROKER\n", broker, 1)
+	_, err = i.kubectlIn(ctx, text, "apply", "--server-side", "--force-conflicts", "-f", "-")
 	return err
 }
 

@@ -76,9 +76,23 @@ func (c *Cluster) Begin(ctx context.Context, namespace, manifests string) (m *Mo
 	return m, end, nil
 }
 
-// Translate runs `unip translate` on the manifests.
+// Translate runs `unip translate` on the manifests, with the installation's own unip.yaml.
 func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
-	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "-f", path)
+	var installed corev1.ConfigMap
+	err := m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Config}, &installed)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "unip-e2e-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	config := filepath.Join(dir, names.ConfigFile)
+	if err := os.WriteFile(config, []byte(installed.Data[names.ConfigFile]), 0o600); err != nil {
+		return nil, err
+	}
+	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "--config", config, "-f", path)
 }
 
 // AwaitReady waits until every box, Knative Service, Broker, Trigger and Pipeline of the module is

@@ -86,6 +86,7 @@ const (
 	API        = "kube-apiserver"
 	Etcd       = "etcd"
 	S3         = "s3"
+	NATS       = "nats" // where the Brokers are JetStream's
 )
 
 // Answers in the way, as Strike.Who of Answer, Events and Module.
@@ -189,11 +190,27 @@ var plain = []Strike{
 	{Events, Forged, 0},
 }
 
-// aimed are moments, each with what may be done then.
-var aimed = []struct {
+// ofNATS are what comes besides where NATS keeps the events.
+var ofNATS = []Strike{{Kill, NATS, 0}, {Away, NATS, 12 * second}, {Freeze, NATS, 12 * second}}
+
+type moment struct {
 	aim     Aim
 	strikes []Strike
-}{
+}
+
+// decks are all that can be done on a cluster.
+func decks(jetstream bool) ([]Strike, []moment) {
+	if !jetstream {
+		return plain, aimed
+	}
+	return slices.Concat(plain, ofNATS), slices.Concat(aimed, []moment{
+		{Accepted, []Strike{{Kill, NATS, 0}, {Away, NATS, 12 * second}}}, {Brokered, []Strike{{Kill, NATS, 0}}},
+		{Created, []Strike{{Kill, NATS, 0}, {Away, NATS, 12 * second}}}, {Committed, []Strike{{Kill, NATS, 0}}},
+	})
+}
+
+// aimed are moments, each with what may be done then.
+var aimed = []moment{
 	{Accepted, []Strike{{Away, API, 20 * second}, {Kill, Dispatcher, 0}, {Kill, Controller, 0}, {Kill, S3, 0},
 		{Away, Controller, 10 * second}}},
 	{Brokered, []Strike{{Kill, Filter, 0}, {Kill, Dispatcher, 0}, {Kill, Controller, 0}, {Away, API, 12 * second}}},
@@ -232,12 +249,14 @@ func (m *maker) once(budget *int) (rollout, noAPI Fault) {
 // Two reports whether the plan needs a second module.
 func (p Plan) Two() bool { return p.Runs >= long }
 
-// Make plans so many runs. Half of the faults are aimed.
-func Make(seed uint64, runs int) Plan {
+// Make plans so many runs, of a cluster whose Brokers are JetStream's or not. Half of the faults are
+// aimed.
+func Make(seed uint64, runs int, jetstream bool) Plan {
 	m := &maker{rand: rand.New(rand.NewPCG(seed, 1)), seed: seed}
 	p := Plan{Seed: seed, Runs: runs}
 	faults := max(4, runs*30/100)
-	plainDeck, aimedDeck := dealer(m.rand, plain), dealer(m.rand, aimed)
+	strikes, moments := decks(jetstream)
+	plainDeck, aimedDeck := dealer(m.rand, strikes), dealer(m.rand, moments)
 	at := 2 * second
 	budget := runs * 7 / 10 // the rest is spread
 	var rollout, noAPI Fault
@@ -369,7 +388,8 @@ func dealer[T any](r *rand.Rand, deck []T) func() T {
 }
 
 // Kinds are the faults that can be, for documents and tests.
-func Kinds() []string {
+func Kinds(jetstream bool) []string {
+	plain, aimed := decks(jetstream)
 	all := []string{Fault{Strike: Strike{Rollout, Controller, 0}}.Kind()}
 	for _, s := range plain {
 		all = append(all, Fault{Strike: s}.Kind())

@@ -13,10 +13,10 @@ import (
 // A seed is a plan: the same every time, another one for another seed.
 func TestSeedIsAPlan(t *testing.T) {
 	t.Parallel()
-	if d := cmp.Diff(plan.Make(7, 100), plan.Make(7, 100)); d != "" {
+	if d := cmp.Diff(plan.Make(7, 100, false), plan.Make(7, 100, false)); d != "" {
 		t.Errorf("the same seed:\n%s", d)
 	}
-	if plan.Make(7, 100).String() == plan.Make(8, 100).String() {
+	if plan.Make(7, 100, false).String() == plan.Make(8, 100, false).String() {
 		t.Error("two seeds are one plan")
 	}
 }
@@ -27,7 +27,7 @@ func TestEveryPlan(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		for _, runs := range []int{12, 100} {
-			p := plan.Make(seed, runs)
+			p := plan.Make(seed, runs, false)
 			all := append([]plan.Load{}, p.Loads...)
 			aims, modules := 0, map[string]int{}
 			for _, f := range p.Faults {
@@ -73,7 +73,7 @@ func TestEveryLongPlan(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		rollouts, minutes := 0, 0
-		for _, f := range plan.Make(seed, 100).Faults {
+		for _, f := range plan.Make(seed, 100, false).Faults {
 			during := 0
 			for _, l := range f.Loads {
 				if !l.Call && l.At > 0 {
@@ -101,19 +101,24 @@ func TestEveryLongPlan(t *testing.T) {
 	}
 }
 
-// A few seeds have every fault.
+// A few seeds have every fault, of either kind of Broker.
 func TestAFewSeedsHaveEveryFault(t *testing.T) {
 	t.Parallel()
-	missing := map[string]bool{}
-	for _, k := range plan.Kinds() {
-		missing[k] = true
-	}
-	for seed := range uint64(20) {
-		for _, f := range plan.Make(seed, 100).Faults {
-			delete(missing, f.Kind())
+	for _, jetstream := range []bool{false, true} {
+		missing := map[string]bool{}
+		for _, k := range plan.Kinds(jetstream) {
+			missing[k] = true
 		}
-	}
-	if len(missing) > 0 {
-		t.Errorf("no seed below 20 has %v", missing)
+		if missing["kill "+plan.NATS] != jetstream {
+			t.Errorf("JetStream %v: NATS is killed %v", jetstream, !jetstream)
+		}
+		for seed := range uint64(20) {
+			for _, f := range plan.Make(seed, 100, jetstream).Faults {
+				delete(missing, f.Kind())
+			}
+		}
+		if len(missing) > 0 {
+			t.Errorf("JetStream %v: no seed below 20 has %v", jetstream, missing)
+		}
 	}
 }
