@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,17 @@ func TestMetrics(t *testing.T) {
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s in\n%s", want, w.Body)
+		}
+	}
+	docs, err := os.ReadFile("../../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(w.Body.String(), -1) {
+		ofGo := strings.HasPrefix(name[1], "go_") || strings.HasPrefix(name[1], "process_") ||
+			strings.HasPrefix(name[1], "promhttp_")
+		if !ofGo && !strings.Contains(string(docs), "`"+name[1]+"`") {
+			t.Errorf("docs/operating.md does not name %s", name[1])
 		}
 	}
 	for i := range 2 * maxGroups {
