@@ -56,7 +56,11 @@ func Run(t *testing.T, page, dir string, env ...string) {
 	c.Dir = dir
 	c.WaitDelay = time.Second // what runs in the background when a command fails has the output open
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }) // what a block that failed has left
+	t.Cleanup(func() {
+		if c.Process != nil { // without bash there is none
+			_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // what a block that failed has left
+		}
+	})
 	c.Env = append(append(os.Environ(), "HOME="+c.Dir), env...)
 	out, err := c.CombinedOutput()
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -36,6 +37,18 @@ func Manifests() string { return strings.ReplaceAll(manifests, "NAMESPACE", Name
 type World struct {
 	// URL is the module's, Host what is called there; "" is the URL's.
 	URL, Host string
+}
+
+// isCluster reports a cluster, whose ingress tells modules apart by their hosts.
+func (w World) isCluster() bool { return w.Host != "" }
+
+// soon bounds what is waited for: on a cluster a run with several pods, one after the other; elsewhere
+// the next minute.
+func (w World) soon() time.Duration {
+	if w.isCluster() {
+		return 4 * time.Minute
+	}
+	return 2 * time.Minute
 }
 
 // story is what somebody does.

@@ -20,8 +20,6 @@ import (
 const (
 	// patience bounds a call: on a cluster a function may have to wake first.
 	patience = 2 * time.Minute
-	// soon bounds what is waited for: a run with several pods, one after the other.
-	soon = 4 * time.Minute
 	// look is the pause between two looks.
 	look = 100 * time.Millisecond
 	// maxAnswer bounds what is read of an answer.
@@ -88,11 +86,9 @@ func (k *teller) do(c call) *answer {
 		r.SetBasicAuth(c.user, cmp.Or(c.password, passwords[c.user]))
 	}
 	a := k.send(r)
-	for range 2 {
-		// An empty 502 is the ingress' own: a pod that has just gone took no connection, and no call.
-		if a.status != http.StatusBadGateway || len(a.body) > 0 {
-			break
-		}
+	// An empty 502 is the ingress' own: a pod that has just gone took no connection, and no call. Where
+	// there is no ingress it is a fault.
+	for tries := 0; k.world.isCluster() && a.status == http.StatusBadGateway && len(a.body) == 0 && tries < 2; tries++ {
 		if r.GetBody != nil {
 			if r.Body, err = r.GetBody(); err != nil {
 				k.Fatal(err)
@@ -323,6 +319,7 @@ func (k *teller) named(value, name string) { k.names = append(k.names, value, "<
 // await waits until something is so.
 func (k *teller) await(what string, is func() bool) {
 	k.Helper()
+	soon := k.world.soon()
 	for deadline := time.Now().Add(soon); !is(); time.Sleep(look) {
 		if time.Now().After(deadline) {
 			k.Fatalf("%s: not within %s", what, soon)
