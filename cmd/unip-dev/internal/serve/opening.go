@@ -104,6 +104,9 @@ func (o opening) table(colour bool) string {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", printable.Line(a.Name), printable.Line(a.URL), printable.Line(a.Who))
 	}
 	_ = w.Flush() // to memory
+	if len(o.APIs) == 0 {
+		b.WriteString("  no API of it is published: nothing can be called\n")
+	}
 	if len(o.Boxes) > 0 {
 		b.WriteString("\n")
 	}

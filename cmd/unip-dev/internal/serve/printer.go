@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/unip-knative/unip/eventing/printable"
@@ -28,6 +26,8 @@ type Happening struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	// Event is the whole CloudEvent of an event.
 	Event json.RawMessage `json:"event,omitempty"`
+	// LeftOut is how many lines are missing here, for nobody read them in time.
+	LeftOut int `json:"left_out,omitempty"`
 	// Failed says that it is not as it should be.
 	Failed bool `json:"failed,omitempty"`
 }
@@ -38,7 +38,12 @@ type printer struct {
 	w      io.Writer
 	json   bool
 	colour bool
-	unread func() // is called when nobody reads any more what is told
+}
+
+// gap is the line in place of those that were left out.
+func (p *printer) gap(n int) string {
+	return p.encode(Happening{Time: time.Now(), Kind: kindLog, LeftOut: n, Failed: true,
+		Text: fmt.Sprintf("%d lines are left out here: nobody read them in time", n)})
 }
 
 // What a terminal is told of colours.
@@ -59,17 +64,18 @@ func (p *printer) tell(h Happening) {
 	if h.Time.IsZero() {
 		h.Time = time.Now()
 	}
-	var line string
-	if p.json {
-		b, err := json.Marshal(h)
-		if err != nil { // texts always encode
-			return
-		}
-		line = string(b)
-	} else {
-		line = p.line(h)
+	p.text(p.encode(h))
+}
+
+func (p *printer) encode(h Happening) string {
+	if !p.json {
+		return p.line(h) + "\n"
 	}
-	p.text(line + "\n")
+	b, err := json.Marshal(h)
+	if err != nil { // texts always encode
+		return ""
+	}
+	return string(b) + "\n"
 }
 
 // kindWidth is how wide the column of kinds is.
@@ -99,9 +105,7 @@ func (p *printer) line(h Happening) string {
 func (p *printer) text(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, err := io.WriteString(p.w, s); errors.Is(err, syscall.EPIPE) && p.unread != nil {
-		p.unread()
-	}
+	_, _ = io.WriteString(p.w, s)
 }
 
 // log is a log whose records are told. Those of the usual kind only when they are news, warnings and

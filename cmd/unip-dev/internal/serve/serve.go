@@ -27,6 +27,7 @@ import (
 	"github.com/unip-knative/unip/cmd/internal/devserver"
 	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/internal/option"
+	"github.com/unip-knative/unip/cmd/unip-dev/internal/engine"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/users"
 	gateway "github.com/unip-knative/unip/functions/gateway/service"
@@ -43,7 +44,14 @@ func Run(c *cobra.Command, o *dev.Options) error {
 	if err := check(o); err != nil {
 		return err
 	}
-	p := place{options: o, out: newPrinter(c, o)}
+	if o.Engine == dev.Engines[0] { // container engines leave behind what is not this module's
+		defer engine.Adopt()()
+	}
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	out, endOut := newPrinter(c, o, cancel)
+	defer endOut()
+	p := place{options: o, out: out}
 	if err := p.find(); err != nil {
 		return err
 	}
@@ -57,9 +65,6 @@ func Run(c *cobra.Command, o *dev.Options) error {
 	}
 	defer listener.Close()
 	slog.SetDefault(p.out.log(kindLog, nil)) // the gateway's
-	ctx, cancel := context.WithCancel(c.Context())
-	defer cancel()
-	p.out.unread = cancel
 	end, err := p.open(ctx, m)
 	if err != nil {
 		return err
@@ -126,12 +131,16 @@ func check(o *dev.Options) error {
 	return nil
 }
 
-func newPrinter(c *cobra.Command, o *dev.Options) *printer {
-	p := &printer{w: c.OutOrStdout(), json: o.Format.JSON()}
-	f, ok := p.w.(*os.File)
+// newPrinter tells what happens to who reads it, whom nothing waits for. unread is called when nobody
+// reads any more.
+func newPrinter(c *cobra.Command, o *dev.Options, unread func()) (p *printer, end func()) {
+	p = &printer{json: o.Format.JSON()}
+	f, ok := c.OutOrStdout().(*os.File)
 	wanted := !p.json && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	p.colour = ok && wanted && term.IsTerminal(int(f.Fd()))
-	return p
+	q := newPending(c.OutOrStdout(), unread, p.gap)
+	p.w = q
+	return p, q.close
 }
 
 // find finds the folders and the Python; a path is meant from the current folder.
