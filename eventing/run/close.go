@@ -209,6 +209,20 @@ func (x *step) outcome() (runtimev1.State, string) {
 	return runtimev1.Failed, strings.Join(append([]string{message}, x.unsure...), "; ")
 }
 
+// GiveUp is the status of a run that has failed, whatever its stages have come to, for what it worked on
+// is there no more. Storage is not asked: it would not know.
+func GiveUp(run *runtimev1.PipelineRun, why string, now time.Time) runtimev1.PipelineRunStatus {
+	x := &step{run: run, now: now, status: *run.Status.DeepCopy()}
+	for i := range x.status.Stages {
+		if st := &x.status.Stages[i]; isOpen(*st) {
+			x.shut(st, "")
+		}
+	}
+	x.end(runtimev1.Failed, why)
+	makePrintable(&x.status)
+	return x.status
+}
+
 // end closes the run.
 func (x *step) end(state runtimev1.State, message string) {
 	s := &x.status

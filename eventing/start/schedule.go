@@ -14,6 +14,10 @@ import (
 // It also bounds what a look has to count through.
 const LateAtMost = time.Hour
 
+// clocksDiffer is how far ahead a clock may be that has followed a schedule: another replica's. What is
+// due again after a clock was set back has its start record, and begins once.
+const clocksDiffer = time.Minute
+
 // Follow follows a schedule until now: what it says, and how far it has been followed then. was is
 // how far it had been, nil when nobody has looked. One that is new, or another than before, begins
 // now, or at a later birth. What is due counts as begun once Began says so.
@@ -29,6 +33,8 @@ func Follow(
 			seen.LastScheduleTime, seen.LastMissedTime, seen.Missed = st.LastScheduleTime, st.LastMissedTime, st.Missed
 		}
 		st = seen
+	} else if st.SettledTime.After(now.Add(clocksDiffer)) { // the clock was set back
+		st.SettledTime = metav1.NewTime(now.Truncate(time.Second))
 	}
 	look = s.Look(st.SettledTime.Time, now, LateAtMost)
 	if !look.Missed.IsZero() {

@@ -213,7 +213,7 @@ func (s *server) start(ctx context.Context, n int) (*generation, error) {
 		return nil, err
 	}
 	args := WorkerArgs(s.dir, socket, s.Inference, s.Loader, s.Workers, s.Memory)
-	if g.process, err = StartProcess(s.Python, args, s.Dir, s.Env, s.Output); err != nil {
+	if g.process, err = StartProcess(s.Python, args, s.Dir, s.Env, s.Output, nil); err != nil {
 		g.service.Close()
 		return nil, fmt.Errorf("starting %s: %w", s.Python, err)
 	}

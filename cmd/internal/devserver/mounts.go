@@ -10,15 +10,25 @@ import (
 	"strings"
 )
 
-// Mount is a folder that the function has at Path in a cluster, and here at Local, where what it writes
+// Mount is a folder, or a file, that the function has at Path in a cluster, and here at Local, where what it writes
 // lies at once. Shown is Local as the developer knows it.
 type Mount struct {
 	Path, Local, Shown string
 	Write              bool
+	File               bool // it is one file, and no folder
 }
 
 // Mounts are those of a component.
 type Mounts []Mount
+
+// Instead says what lies here in place of the folder.
+func (m Mount) Instead() string {
+	what := "folder"
+	if m.File {
+		what = "file"
+	}
+	return fmt.Sprintf("in place of the %s %s: %s", what, m.Path, m.Shown)
+}
 
 // Place has the folders lie at their paths, where a link can be made there: without root that is so in
 // folders of the developer's own, and as root nothing is made in the system's. The others are named, with
@@ -37,7 +47,7 @@ func (all Mounts) Place(root bool, log *slog.Logger) (undo func(), err error) {
 				return nil, err
 			}
 		}
-		instead := fmt.Sprintf("in place of the folder %s: %s", m.Path, m.Shown)
+		instead := m.Instead()
 		if _, err := os.Stat(m.Local); errors.Is(err, fs.ErrNotExist) {
 			instead += "; it is not there yet"
 		}
@@ -46,8 +56,8 @@ func (all Mounts) Place(root bool, log *slog.Logger) (undo func(), err error) {
 			log.Info(instead)
 			continue
 		}
-		log.Warn(instead + "; that path cannot be made here: variables of the environment that name it lead to the " +
-			"folder, and code that has it fixed does not find it")
+		log.Warn(instead + "; that path cannot be made here: variables of the environment that name it lead there, " +
+			"and code that has it fixed does not find it")
 	}
 	return undo, nil
 }

@@ -24,12 +24,19 @@ type Process struct {
 
 var errEnded = errors.New("exit code 0")
 
-// StartProcess starts Python with these arguments in a folder.
-func StartProcess(python string, args []string, dir string, env []string, output io.Writer) (*Process, error) {
+// StartProcess starts Python with these arguments in a folder. change is nil, or changes how that is done.
+func StartProcess(
+	python string, args []string, dir string, env []string, output io.Writer, change func(*exec.Cmd) error,
+) (*Process, error) {
 	p := &Process{cmd: exec.Command(python, args...), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, output, output
 	p.cmd.SysProcAttr = attributes()
 	p.cmd.WaitDelay = graceful // a process that the function has left behind may hold the output
+	if change != nil {
+		if err := change(p.cmd); err != nil {
+			return nil, err
+		}
+	}
 	started := make(chan error)
 	go func() {
 		// Linux ends the processes with the thread that has made them: this one, which waits for

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 	factsFile  = "attempt.json"
 	logFile    = "log"
 	dataDir    = "data"     // a folder for each variable
-	workDir    = "work"     // the working folder: links to the module's code
+	workDir    = "work"     // the working folder: a copy of the module's code
 	homeDir    = "home"     // HOME
 	tmpDir     = "tmp"      // TMPDIR
 	rootDir    = "root"     // of the file system of a process that sees some paths elsewhere
@@ -96,7 +95,7 @@ func (e *Engine) findAttempts() error {
 			continue
 		}
 		if a.facts.End == nil {
-			a.facts.End = lost(errClosing.Error())
+			a.facts.End = e.lost(errClosing.Error())
 		}
 		a.facts.Phase = run.Ended
 		e.attempts[a.name] = a
@@ -104,8 +103,8 @@ func (e *Engine) findAttempts() error {
 	return nil
 }
 
-func lost(why string) *run.Attempt {
-	return &run.Attempt{Phase: run.Ended, Part: run.Pod, Cause: run.Lost, Since: time.Now(), Message: why}
+func (e *Engine) lost(why string) *run.Attempt {
+	return &run.Attempt{Phase: run.Ended, Part: run.Pod, Cause: run.Lost, Since: e.now(), Message: why}
 }
 
 // begin makes an attempt. The answer says why that cannot be.
@@ -121,7 +120,7 @@ func (e *Engine) begin(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, x ru
 		plan.Attempt{Number: x.Number, Complete: x.Complete, Patience: x.Patience}, sessions)
 	a := &attempt{engine: e, name: x.Name, dir: e.attemptDir(x.Name), changed: make(chan struct{})}
 	a.facts = facts{Run: r.Name, Stage: st.Name, Number: x.Number, Complete: x.Complete, Pipeline: r.Spec.Pipeline,
-		Made: time.Now(), Phase: run.Made}
+		Made: e.now(), Phase: run.Made}
 	for i, out := range publish.Outputs {
 		publish.Outputs[i].Paths = append(slices.Clone(out.Paths), filepath.Join(a.dir, dataDir, out.Name))
 	}
@@ -169,32 +168,14 @@ func (a *attempt) makeFolders(sessions []string) error {
 			return err
 		}
 	}
-	if err := linkCode(a.engine.Code, filepath.Join(a.dir, workDir), a.engine.Dir); err != nil {
-		return err
-	}
-	return a.keep()
-}
-
-// linkCode puts links to what lies in the folder of the code into the working folder, where a
-// container has its code as well. What is new there is written beside it.
-func linkCode(code, into, own string) error {
-	if code == "" {
-		return nil
-	}
-	all, err := os.ReadDir(code)
-	if err != nil {
-		return err
-	}
-	for _, f := range all {
-		at := filepath.Join(code, f.Name())
-		if strings.HasPrefix(f.Name(), ".") || at == own {
-			continue
-		}
-		if err := os.Symlink(at, filepath.Join(into, f.Name())); err != nil {
+	if e := a.engine; e.Code != "" && e.Containers == "" && !a.facts.Complete {
+		linked, err := copyCode(e.Code, filepath.Join(a.dir, workDir), e.Dir, filepath.Dir(e.Dir))
+		if err != nil {
 			return err
 		}
+		e.noteLinked(linked)
 	}
-	return nil
+	return a.keep()
 }
 
 // keep writes the facts down.
@@ -221,7 +202,7 @@ func (a *attempt) turn(change func(*facts)) {
 }
 
 func (a *attempt) enter(phase run.Phase) {
-	a.turn(func(f *facts) { f.Phase, f.Since = phase, time.Now() })
+	a.turn(func(f *facts) { f.Phase, f.Since = phase, a.engine.now() })
 }
 
 // seen is the attempt in run's words.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -136,5 +137,26 @@ func (e *Engine) endAttempts() {
 	defer e.mu.Unlock()
 	for _, a := range e.attempts {
 		a.cancel(nil)
+	}
+}
+
+// giveUpOthers ends runs that were under way when the module had another name. Their buckets are called
+// otherwise now, and so nothing of them could go on.
+func (e *Engine) giveUpOthers() {
+	var others []*runtimev1.PipelineRun
+	e.store.look(func(r *runtimev1.PipelineRun) {
+		if r.Namespace != e.namespace && !r.Status.State.Done() {
+			others = append(others, r.DeepCopy())
+		}
+	})
+	for _, r := range others {
+		r.Status = run.GiveUp(r, fmt.Sprintf("the module is called %s now, and was %s when the run began: start it again",
+			e.namespace, r.Namespace), e.now())
+		if err := e.store.writeStatus(r); err != nil {
+			e.Logger.Warn("a run of the module's former name stays as it was", "run", r.Name, "error", err)
+			continue
+		}
+		e.tell(Happening{Kind: KindRun, Pipeline: r.Spec.Pipeline, Run: r.Name, User: r.Spec.User,
+			State: r.Status.State, Text: r.Status.Message})
 	}
 }

@@ -53,10 +53,7 @@ func (e *Engine) commandOf(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, 
 			env[name] = v
 		}
 	}
-	if e.Code != "" {
-		env["PYTHONPATH"] = strings.TrimSuffix(e.Code+string(filepath.ListSeparator)+env["PYTHONPATH"],
-			string(filepath.ListSeparator))
-	}
+	env["PYTHONPATH"] = e.pythonPath(c.dir, env["PYTHONPATH"])
 	if home, err := os.UserHomeDir(); err == nil { // where pip has put packages for this user
 		env["PYTHONUSERBASE"] = filepath.Join(home, ".local")
 	}
@@ -66,9 +63,10 @@ func (e *Engine) commandOf(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, 
 		return c, fmt.Errorf("stage %s: %w", st.Name, err)
 	}
 	env.ofRun(r, st)
-	entered := e.enters()
+	v := viewOf(st, filepath.Join(dir, dataDir))
+	entered := len(v.Binds) == 0 || !v.hides(dir, e.Python) && e.Enters()
 	if entered {
-		c.view, c.root = viewOf(st, filepath.Join(dir, dataDir)), filepath.Join(dir, rootDir)
+		c.view, c.root, c.manner = v, filepath.Join(dir, rootDir), e.manner
 	} else {
 		e.noteElsewhere(r.Spec.Pipeline, st)
 	}
@@ -204,15 +202,40 @@ func (e *Engine) noteElsewhere(pipelineName string, st *runtimev1.StageStatus) {
 	}
 }
 
-// enters reports whether processes can have a file system of their own here. It is tried once, when
-// it first matters.
-func (e *Engine) enters() bool {
-	e.entering.Do(func() {
-		if err := canEnter(e.Dir); err != nil {
-			e.Logger.Info("paths of mountTo and mountPath are elsewhere", "why", err)
-			return
+// noteLinked tells once which of the module's files a stage has as they are, and not as a copy.
+func (e *Engine) noteLinked(names []string) {
+	e.mu.Lock()
+	told := e.elsewhere[ofLinks] || len(names) == 0
+	e.elsewhere[ofLinks] = e.elsewhere[ofLinks] || !told
+	e.mu.Unlock()
+	if told {
+		return
+	}
+	text := strings.Join(names[:min(len(names), 3)], ", ")
+	if more := len(names) - 3; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	e.tell(Happening{Kind: KindNote, Text: "stages work on a copy of the code but for " + text + ", which would be much to " +
+		"copy: what a stage writes there changes the module's own"})
+}
+
+// ofLinks stands among what was told for that.
+const ofLinks = "links"
+
+// pythonPath finds the code in the working folder, also where the developer's own variable names a
+// folder of the code.
+func (e *Engine) pythonPath(work, own string) string {
+	all := []string{work}
+	for _, dir := range filepath.SplitList(own) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil && filepath.IsAbs(dir) {
+			dir = real
 		}
-		e.canEnter = true
-	})
-	return e.canEnter
+		if rel, err := filepath.Rel(e.Code, dir); e.Code != "" && err == nil && filepath.IsLocal(rel) {
+			dir = filepath.Join(work, rel)
+		}
+		if dir != "" && !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
+	}
+	return strings.Join(all, string(filepath.ListSeparator))
 }

@@ -79,14 +79,15 @@ func (e *Engine) drive(ctx context.Context, name string, r *runner) {
 		case <-r.woken:
 		case <-timer.C:
 		}
-		p := &pass{Engine: e, runner: r, now: time.Now()}
+		began := time.Now()
+		p := &pass{Engine: e, runner: r, now: e.now()}
 		next, err := p.make(ctx, name)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			e.Logger.Warn("a run could not be taken further", "run", name, "error", err)
-			next = time.Now().Add(min(firstAgain<<min(r.failed, 10), lastAgain))
+			next = p.now.Add(time.Since(began) + min(firstAgain<<min(r.failed, 10), lastAgain))
 			r.failed++
 		} else {
 			r.failed = 0
@@ -95,9 +96,9 @@ func (e *Engine) drive(ctx context.Context, name string, r *runner) {
 			return
 		}
 		if next.IsZero() {
-			next = time.Now().Add(time.Hour)
+			next = p.now.Add(time.Hour)
 		}
-		timer.Reset(max(time.Until(next), soon))
+		timer.Reset(max(next.Sub(p.now)-time.Since(began), soon)) // the clock may have been set meanwhile
 	}
 }
 
@@ -143,7 +144,7 @@ func (p *pass) make(ctx context.Context, name string) (next time.Time, err error
 	status, actions, err := p.step(seen)
 	if errors.Is(err, errOther) {
 		p.hint = hint
-		return time.Now(), nil
+		return p.now, nil
 	}
 	if err != nil {
 		p.hint = hint

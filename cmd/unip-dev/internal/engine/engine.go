@@ -93,12 +93,14 @@ type Engine struct {
 	pipelines atomic.Pointer[pipelines]
 	schedules *schedules
 	room      chan struct{} // as many as there may be at work
+	now       func() time.Time
 
 	// admitting is held from the look at who is under way to the write of who begins.
 	admitting sync.Mutex
 	telling   sync.Mutex
 	entering  sync.Once
 	canEnter  bool
+	manner    manner
 
 	mu       sync.Mutex
 	ctx      context.Context // of what goes on; nil until Serve
@@ -137,7 +139,8 @@ func Open(o Options) (*Engine, error) {
 		}
 	}
 	e := &Engine{Options: o, namespace: o.Module.Namespace, bucket: databox.RunBucketName(o.Module.Namespace),
-		runners: map[string]*runner{}, attempts: map[string]*attempt{}, elsewhere: map[string]bool{}}
+		runners: map[string]*runner{}, attempts: map[string]*attempt{}, elsewhere: map[string]bool{},
+		now: time.Now}
 	e.Use(o.Module)
 	if o.Parallel <= 0 {
 		o.Parallel = UsualParallel()
@@ -185,6 +188,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 	e.mu.Lock()
 	e.ctx = work
 	e.mu.Unlock()
+	e.giveUpOthers()
 	e.store.look(func(r *runtimev1.PipelineRun) {
 		if !over(r) {
 			e.wake(r.Name)
@@ -212,7 +216,7 @@ func over(r *runtimev1.PipelineRun) bool { return r.Status.State.Done() && r.Sta
 func (e *Engine) clean() {
 	var old []string
 	e.store.look(func(r *runtimev1.PipelineRun) {
-		if over(r) && r.Status.CompletionTime != nil && time.Since(r.Status.CompletionTime.Time) > e.Times.Keep() {
+		if over(r) && r.Status.CompletionTime != nil && e.now().Sub(r.Status.CompletionTime.Time) > e.Times.Keep() {
 			old = append(old, r.Name)
 		}
 	})
@@ -221,7 +225,7 @@ func (e *Engine) clean() {
 			e.Logger.Warn("an old run stays", "run", name, "error", err)
 		}
 	}
-	e.removeOld(time.Now().Add(-time.Duration(e.Times.JobTTLSeconds) * time.Second))
+	e.removeOld(e.now().Add(-time.Duration(e.Times.JobTTLSeconds) * time.Second))
 }
 
 // tell tells what has happened.
@@ -231,7 +235,7 @@ func (e *Engine) tell(h Happening) {
 	}
 	e.telling.Lock()
 	defer e.telling.Unlock()
-	h.Time = time.Now()
+	h.Time = e.now()
 	e.Happened(h)
 }
 
@@ -317,7 +321,7 @@ func (e *Engine) asked(err error) {
 			r.call()
 		}
 	case !answers && e.away.IsZero():
-		e.away = time.Now()
+		e.away = e.now()
 		if e.ctx != nil && e.ctx.Err() == nil {
 			ctx := e.ctx
 			e.all.Go(func() { e.awaitStorage(ctx) })

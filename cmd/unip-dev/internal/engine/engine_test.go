@@ -283,7 +283,7 @@ func TestFixedPaths(t *testing.T) {
 	w := newWorld(t, p)
 	e, _ := w.open()
 	r := w.until(e, w.begin(e, "train"), done)
-	if !e.enters() {
+	if !e.Enters() {
 		if r.Status.State != runtimev1.Failed {
 			t.Errorf("%s", r.Status.State)
 		}

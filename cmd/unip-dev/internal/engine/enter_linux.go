@@ -66,6 +66,15 @@ func (x *inside) enter() error {
 			return fmt.Errorf("%s: %w", b.To, err)
 		}
 	}
+	for _, l := range x.View.Links {
+		err := os.MkdirAll(filepath.Dir(x.in(l.To)), 0o755)
+		if err == nil {
+			err = os.Symlink(l.From, x.in(l.To))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.To, err)
+		}
+	}
 	if err := os.Chdir(x.Root); err != nil {
 		return err
 	}
@@ -144,8 +153,25 @@ func (x *inside) bind(from, to string) error {
 	return unix.Mount(from, at, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
+// manner is how a process gets a file system of its own: the namespaces that it is made in.
+type manner uintptr
+
+// Root needs no namespace of users, in which it could not read what others own.
+const (
+	asRoot manner = syscall.CLONE_NEWNS
+	asUser manner = syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER
+)
+
+// findManner finds one that is allowed here.
+func findManner(dir string) (manner, error) {
+	if os.Geteuid() == 0 && try(dir, asRoot) == nil {
+		return asRoot, nil
+	}
+	return asUser, try(dir, asUser)
+}
+
 // entering has a command begin as the program that makes its file system.
-func entering(cmd *exec.Cmd, x inside) error {
+func entering(cmd *exec.Cmd, x inside, m manner) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -155,24 +181,26 @@ func entering(cmd *exec.Cmd, x inside) error {
 		return err
 	}
 	cmd.Path, cmd.Args = program, []string{enterName, string(b)}
+	a := cmd.SysProcAttr
+	if a.Cloneflags = uintptr(m); m == asRoot {
+		return nil
+	}
 	one := func(id int) []syscall.SysProcIDMap {
 		return []syscall.SysProcIDMap{{ContainerID: id, HostID: id, Size: 1}}
 	}
-	a := cmd.SysProcAttr
-	a.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
 	a.UidMappings, a.GidMappings = one(os.Getuid()), one(os.Getgid())
 	a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
 	return nil
 }
 
-// canEnter says why processes cannot have a file system of their own here, nil when they can.
-func canEnter(dir string) error {
+// try has a process get a file system of its own.
+func try(dir string, m manner) error {
 	root, err := os.MkdirTemp(dir, "root")
 	if err != nil {
 		return err
 	}
 	cmd := &exec.Cmd{SysProcAttr: attributes()}
-	err = entering(cmd, inside{Root: root, Dir: "/", Path: "a file system of its own", Probe: true})
+	err = entering(cmd, inside{Root: root, Dir: "/", Path: "a file system of its own", Probe: true}, m)
 	var out []byte
 	if err == nil {
 		out, err = cmd.CombinedOutput()

@@ -289,3 +289,52 @@ func TestAStateThatCannotBeKept(t *testing.T) {
 		t.Errorf("%s %s: %+v", r.Status.State, r.Status.Message, r.Status.Stages)
 	}
 }
+
+// A clock that is set back by hours holds up no run: neither one that waits for its next attempt, nor one
+// that another unip dev has begun.
+func TestAClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe("train", line("fit: table -> model",
+		`case $PWD in *-1/work) exit 3;; esac; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_MODEL/m"`,
+		func(s *runtimev1.Stage) { s.Retries = 1 })))
+	var ahead atomic.Int64
+	ahead.Store(int64(5 * time.Hour))
+	w.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())).Round(0) } // as it is stored
+	e, stop := w.open()
+	r := w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").Failures == 1 })
+	ahead.Store(int64(2 * time.Hour))
+	if r = w.until(e, r, over); r.Status.State != runtimev1.Succeeded {
+		t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+	}
+	r = w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").Failures == 1 })
+	stop()
+	ahead.Store(0)
+	e, _ = w.open()
+	if r = w.until(e, r, over); r.Status.State != runtimev1.Succeeded {
+		t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+	}
+}
+
+// A run that was under way when the module got another name ends, and says why.
+func TestAModuleThatIsRenamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe("train", line("fit: table -> model", `echo begun; sleep 1000`)))
+	e, stop := w.open()
+	begun := w.until(e, w.begin(e, "train"), func(r *runtimev1.PipelineRun) bool { return stageOf(r, "fit").StartTime != nil })
+	stop()
+	waiting := w.place("train")
+	was := w.namespace
+	other := newWorld(t, w.options.Module.Pipelines...)
+	other.options.Dir = w.options.Dir
+	e, _ = other.open()
+	for _, r := range []*runtimev1.PipelineRun{begun, waiting} {
+		r = other.until(e, r, over)
+		if r.Status.State != runtimev1.Failed || !strings.Contains(r.Status.Message, other.namespace) ||
+			!strings.Contains(r.Status.Message, was) {
+			t.Errorf("%s: %s", r.Status.State, r.Status.Message)
+		}
+	}
+	if st := stageOf(other.until(e, begun, over), "fit"); st.State != runtimev1.Cancelled {
+		t.Errorf("%s", st.State)
+	}
+}

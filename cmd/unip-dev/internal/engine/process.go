@@ -21,9 +21,10 @@ type command struct {
 	dir    string
 	env    []string
 	memory int64 // bytes, 0 for no limit
-	// view is what it sees elsewhere; root an empty folder for that.
-	view view
-	root string
+	// view is what it sees elsewhere; root an empty folder for that, and manner how it is done.
+	view   view
+	root   string
+	manner manner
 	// container is the name of the one that it runs, of image; "" is none.
 	container, image string
 	// bounded: the container may have so much memory only.
@@ -45,7 +46,7 @@ func launch(c command, log *os.File) (*process, error) {
 	p.cmd = &exec.Cmd{Path: c.path, Args: c.args, Dir: c.dir, Env: append(c.env, p.mark), Stdout: log, Stderr: log,
 		SysProcAttr: attributes()}
 	if len(c.view.Binds) > 0 {
-		err := entering(p.cmd, inside{Root: c.root, View: c.view, Path: c.path, Args: c.args, Dir: c.dir})
+		err := entering(p.cmd, inside{Root: c.root, View: c.view, Path: c.path, Args: c.args, Dir: c.dir}, c.manner)
 		if err != nil {
 			return nil, err
 		}

@@ -53,7 +53,7 @@ func (s *schedules) follow(ctx context.Context, p *runtimev1.Pipeline) (next tim
 	if err != nil {
 		return next, err
 	}
-	st, look := start.Follow(line, s.status[p.Name], time.Time{}, time.Now())
+	st, look := start.Follow(line, s.status[p.Name], time.Time{}, s.engine.now())
 	if !look.Missed.IsZero() {
 		s.engine.tell(Happening{Kind: KindSchedule, Pipeline: p.Name, Text: "what was due from " +
 			look.Missed.UTC().Format(time.RFC3339) + " on was passed over: at that time nobody looked"})

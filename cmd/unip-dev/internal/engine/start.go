@@ -151,12 +151,12 @@ func (e *Engine) startOf(ctx context.Context, key string) (bool, error) {
 // followSchedules starts runs that are due.
 func (e *Engine) followSchedules(ctx context.Context) {
 	for {
-		next := time.Now().Add(scheduleEvery)
+		next := e.now().Add(scheduleEvery)
 		for _, p := range e.pipelines.Load().byName {
 			at, err := e.schedules.follow(ctx, p)
 			if err != nil && ctx.Err() == nil {
 				e.Logger.Warn("a schedule cannot be followed now", "pipeline", p.Name, "error", err)
-				at = time.Now().Add(waitAgain)
+				at = e.now().Add(waitAgain)
 			}
 			if !at.IsZero() && at.Before(next) {
 				next = at
@@ -165,7 +165,7 @@ func (e *Engine) followSchedules(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(time.Until(next), soon)):
+		case <-time.After(min(max(next.Sub(e.now()), soon), scheduleEvery)):
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (a *attempt) work(fetch *stage.FetchPlan, publish *stage.PublishPlan, c com
 	switch {
 	case end.Part == run.Publish && end.ExitCode == 0:
 	case stopped:
-		end = lost(why.Error())
+		end = a.engine.lost(why.Error())
 	case a.ctx.Err() != nil: // the engine ends, which the next one says
 		return
 	}
@@ -32,7 +32,7 @@ func (a *attempt) work(fetch *stage.FetchPlan, publish *stage.PublishPlan, c com
 func (a *attempt) parts(fetch *stage.FetchPlan, publish *stage.PublishPlan, c command) *run.Attempt {
 	leave, ok := a.findRoom()
 	if !ok {
-		return lost("it was stopped")
+		return a.engine.lost("it was stopped")
 	}
 	defer leave()
 	sessions, data := filepath.Join(a.dir, sessionDir), filepath.Join(a.dir, dataDir)
@@ -42,7 +42,7 @@ func (a *attempt) parts(fetch *stage.FetchPlan, publish *stage.PublishPlan, c co
 			return transfer.Fetch(ctx, fetch, sessions, data)
 		})
 		if err != nil {
-			return transferred(run.Fetch, r)
+			return a.transferred(run.Fetch, r)
 		}
 		if end := a.runFunction(c); end != nil {
 			return end
@@ -52,7 +52,7 @@ func (a *attempt) parts(fetch *stage.FetchPlan, publish *stage.PublishPlan, c co
 	r, err := a.transfer(func(ctx context.Context) (stage.Result, error) {
 		return transfer.Publish(ctx, publish, sessions, data)
 	})
-	end := transferred(run.Publish, r)
+	end := a.transferred(run.Publish, r)
 	if err == nil {
 		end.ExitCode = 0
 	}
@@ -69,7 +69,7 @@ func (a *attempt) findRoom() (leave func(), ok bool) {
 	default:
 	}
 	a.turn(func(f *facts) {
-		f.Phase, f.Since = run.Unplaced, time.Now()
+		f.Phase, f.Since = run.Unplaced, a.engine.now()
 		f.Wait = fmt.Sprintf("%d stages are at work here", cap(room))
 	})
 	select {
@@ -96,8 +96,8 @@ func (a *attempt) transfer(do func(context.Context) (stage.Result, error)) (r st
 }
 
 // transferred is the end of what brings or takes files, as a failure.
-func transferred(part run.Part, r stage.Result) *run.Attempt {
-	return &run.Attempt{Phase: run.Ended, Part: part, Since: time.Now(), ExitCode: 1,
+func (a *attempt) transferred(part run.Part, r stage.Result) *run.Attempt {
+	return &run.Attempt{Phase: run.Ended, Part: part, Since: a.engine.now(), ExitCode: 1,
 		Message: printable.Summary(r.Error, stage.MaxMessage), Retry: r.Retry, BoxFull: r.BoxFull, Files: r.Files,
 		Bytes: r.Bytes, Kept: r.Kept, Waited: time.Duration(r.WaitedSeconds) * time.Second}
 }
@@ -110,7 +110,7 @@ func (a *attempt) runFunction(c command) *run.Attempt {
 		}
 	}
 	if a.ctx.Err() != nil {
-		return lost("it was stopped")
+		return a.engine.lost("it was stopped")
 	}
 	log, err := os.OpenFile(filepath.Join(a.dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode)
 	var p *process
@@ -120,7 +120,8 @@ func (a *attempt) runFunction(c command) *run.Attempt {
 	}
 	end := &run.Attempt{Phase: run.Ended, Part: run.Function}
 	if err != nil {
-		end.Since, end.Cause, end.ExitCode, end.Message = time.Now(), run.Unstartable, 128, printable.Line(err.Error())
+		end.Since, end.Cause, end.ExitCode = a.engine.now(), run.Unstartable, 128
+		end.Message = printable.Line(err.Error())
 		return end
 	}
 	a.mu.Lock()
@@ -132,7 +133,7 @@ func (a *attempt) runFunction(c command) *run.Attempt {
 	a.boundLog(p.done)
 	stop()
 	p.kill()
-	end.Since, end.ExitCode = time.Now(), int32(p.code()) //nolint:gosec // an exit code is small
+	end.Since, end.ExitCode = a.engine.now(), int32(p.code()) //nolint:gosec // an exit code is small
 	tooMuch := killed()
 	if c.container != "" {
 		// Some engines do not learn of it; who kills with 9 in a container that is bounded is the kernel.
@@ -156,9 +157,9 @@ func (a *attempt) runFunction(c command) *run.Attempt {
 
 // blocked says that the image cannot be had, and waits until the attempt is stopped for that.
 func (a *attempt) blocked(image string, why error) *run.Attempt {
-	end := &run.Attempt{Phase: run.Blocked, Part: run.Function, Since: time.Now(), Image: image, ImagePull: true,
+	end := &run.Attempt{Phase: run.Blocked, Part: run.Function, Since: a.engine.now(), Image: image, ImagePull: true,
 		Hopeless: true, Message: printable.Summary(why.Error(), maxWords)}
 	a.turn(func(f *facts) { f.Phase, f.End = run.Blocked, end })
 	<-a.ctx.Done()
-	return lost("it was stopped")
+	return a.engine.lost("it was stopped")
 }

@@ -89,6 +89,7 @@ type world struct {
 	*minio.Client
 	namespace, bucket, runs string // the bucket is that of the box userdata
 	options                 Options
+	now                     func() time.Time // of the engine; nil is the clock
 
 	mu       sync.Mutex
 	happened []Happening
@@ -143,6 +144,9 @@ func (w *world) open() (e *Engine, stop func()) {
 	}
 	e, err := Open(o)
 	w.must(err)
+	if w.now != nil {
+		e.now = w.now
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Serve(ctx) }()

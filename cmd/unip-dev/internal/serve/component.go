@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -45,15 +46,16 @@ const (
 // component is an MLComponent: a server whose Python runs while somebody calls.
 type component struct {
 	module.Component
-	served   *served
-	dir      string // of its own
-	mounts   devserver.Mounts
-	undo     func()
-	listener net.Listener
-	server   *http.Server
-	env      []string
-	idle     time.Duration // how long it stays awake; 0: it does not sleep
-	tell     func(text string, failed bool)
+	served    *served
+	dir       string // of its own
+	mounts    devserver.Mounts
+	undo      func()
+	furnished func(*exec.Cmd) error // has its Python see the folders at their paths; nil: it does not
+	listener  net.Listener
+	server    *http.Server
+	env       []string
+	idle      time.Duration // how long it stays awake; 0: it does not sleep
+	tell      func(text string, failed bool)
 
 	mu      sync.Mutex
 	n       int // starts
@@ -94,10 +96,10 @@ func newComponent(s *served, x module.Component) (*component, error) {
 	}
 	c.mounts = c.folders()
 	log := s.out.log("component", map[string]string{"component": x.Name})
-	if c.undo, err = c.mounts.Place(os.Geteuid() == 0, slog.New(told{log.Handler()})); err != nil {
+	if err = c.furnish(slog.New(told{log.Handler()})); err != nil {
 		return nil, err
 	}
-	c.env = devserver.Environment(s.module, x, c.mounts, s.warnings())
+	c.env = devserver.Environment(s.module, x, c.elsewhere(), s.warnings())
 	c.listener, err = (&net.ListenConfig{}).Listen(s.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		c.undo()
@@ -177,11 +179,13 @@ func (c *component) folders() devserver.Mounts {
 		if strings.HasSuffix(c.Model.Path, "/") {
 			folder = path.Clean(c.Model.Path)
 		}
-		if !c.Model.Linked {
-			all = append(all, devserver.Mount{Path: folder, Local: filepath.Join(c.dir, "model"),
-				Shown: fmt.Sprintf("the model of %s, at the path that the loader is given",
-					filepath.Join(c.served.shown, "boxes", c.Model.Box, filepath.FromSlash(c.Model.Object)))})
+		m := devserver.Mount{Path: folder, Local: filepath.Join(c.dir, "model"),
+			Shown: fmt.Sprintf("the model of %s, at the path that the loader is given",
+				filepath.Join(c.served.shown, "boxes", c.Model.Box, filepath.FromSlash(c.Model.Object)))}
+		if c.Model.Linked { // the folder has files of the image's own
+			m.Path, m.Local, m.File = c.Model.Path, c.modelFile(), true
 		}
+		all = append(all, m)
 	}
 	return all
 }
@@ -360,7 +364,7 @@ func (c *component) start() (*function, error) {
 		args = append(args, "--mounts", strings.Join(paths, ":"))
 	}
 	f.process, err = devserver.StartProcess(c.served.python, args, c.served.dir, append(slices.Clone(c.env), mark),
-		c.output())
+		c.output(), c.furnished)
 	if err != nil {
 		_ = f.service.Close() // nobody has come to it
 		return nil, fmt.Errorf("starting %s: %w", c.served.python, err)

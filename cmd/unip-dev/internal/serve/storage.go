@@ -2,11 +2,13 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/unip-knative/unip/cmd/internal/devserver"
+	"github.com/unip-knative/unip/cmd/internal/exit"
 	"github.com/unip-knative/unip/cmd/unip-dev/internal/storage"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/module"
@@ -36,10 +38,7 @@ func (p *place) open(ctx context.Context, m *module.Module) (end func(), err err
 		err = os.MkdirAll(p.worker, 0o700)
 	}
 	if err == nil {
-		p.sockets, err = os.MkdirTemp("", socketsName+"*") // a socket's path is short
-	}
-	if err == nil {
-		err = os.Symlink(p.sockets, p.socketsLink())
+		err = p.makeSockets()
 	}
 	if err == nil {
 		err = devserver.WriteWorker(p.worker)
@@ -53,6 +52,25 @@ func (p *place) open(ctx context.Context, m *module.Module) (end func(), err err
 
 // socketsName begins the name of the folder of sockets.
 const socketsName = "unip-dev-"
+
+// makeSockets makes the folder of sockets, whose paths must be short.
+func (p *place) makeSockets() (err error) {
+	if p.sockets, err = os.MkdirTemp("", socketsName+"*"); err == nil {
+		probe := filepath.Join(p.sockets, "probe")
+		err = errors.Join(os.WriteFile(probe, []byte("room"), 0o600), os.Remove(probe))
+	}
+	if err != nil {
+		return exit.Errorf(exit.NotServable, "the folder of temporary files: %w; TMPDIR names another one", err)
+	}
+	if len(p.sockets) > longestSockets {
+		return exit.Errorf(exit.NotServable, "the folder of temporary files has too long a path for a socket, %s: TMPDIR "+
+			"names another one", p.sockets)
+	}
+	return os.Symlink(p.sockets, p.socketsLink())
+}
+
+// longestSockets leaves room for a name in a socket's path, which has 103 bytes on macOS and 107 on Linux.
+const longestSockets = 92
 
 // socketsLink leads to the folder of sockets, which lies elsewhere.
 func (p *place) socketsLink() string { return filepath.Join(p.work(), "sockets") }
