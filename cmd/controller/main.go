@@ -5,6 +5,9 @@
 // Of several replicas one works (a Lease in the controller's namespace). All of them receive, also
 // while the API server is away. It starts without an S3 server, S3 keys or config: the boxes then
 // say what is missing.
+//
+// As "controller s3-check" it is no controller: it tries on the installation's S3 server what unip
+// needs of it, and ends.
 package main
 
 import (
@@ -36,6 +39,9 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "s3-check" {
+		os.Exit(s3Check(ctrl.SetupSignalHandler(), os.Args[2:], os.Stdout, os.Stderr))
+	}
 	var o options
 	flag.StringVar(&o.config, "config", "/etc/unip/config/unip.yaml", "the installation's config; may be missing")
 	flag.StringVar(&o.s3Keys, "s3-credentials", "/etc/unip/s3",

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/needs"
@@ -83,15 +85,26 @@ func (g *Guard) try(ctx context.Context, store settings.Store) ([]needs.Result, 
 	if err != nil {
 		return nil, err
 	}
-	at := store.Config.S3
-	server := check.Server{Endpoint: at.Endpoint, Region: at.Region, Keys: store.Keys, Transport: g.Transport}
+	return check.UploadLinks(ctx, Server(store.Settings, g.Transport), bucket)
+}
+
+// Server is the installation's S3 server as the suite tries it.
+func Server(now settings.Settings, transport http.RoundTripper) check.Server {
+	at := now.Config.S3
+	s := check.Server{Endpoint: at.Endpoint, Region: at.Region, Keys: now.Keys, Transport: transport}
 	if !at.STS.None {
-		hc := &http.Client{Transport: g.Transport}
-		server.Session = func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
-			return store.STS().Session(ctx, hc, policy, life)
+		hc := &http.Client{Transport: transport}
+		s.Session = func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
+			return now.STS().Session(ctx, hc, policy, life)
 		}
 	}
-	return check.UploadLinks(ctx, server, bucket)
+	if at.NotificationARN != "" {
+		s.Notify = func(ctx context.Context, c *minio.Client, bucket string) error {
+			_, err := s3.EnsureNotification(ctx, c, bucket, at.NotificationARN)
+			return err
+		}
+	}
+	return s
 }
 
 // told is the reason in a sentence.
