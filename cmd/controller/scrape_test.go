@@ -48,7 +48,8 @@ func (c *cluster) guardsMetrics(t *testing.T) {
 		return resp.StatusCode, string(b), err
 	}
 	eventually(t, "the metrics", func() error { // the binding reaches the authorizer a moment later
-		if status, text, err := get(reader); err != nil || status != 200 || !strings.Contains(text, "unip_controller_leading 1") {
+		status, text, err := get(reader)
+		if err != nil || status != 200 || !strings.Contains(text, "unip_controller_leading 1") {
 			return fmt.Errorf("%d: %.200s %w", status, text, err)
 		}
 		return nil

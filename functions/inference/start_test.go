@@ -192,7 +192,8 @@ func big(t *testing.T, compiled bool) (dir, imports string) {
 		}
 	}
 	if compiled {
-		if out, err := exec.CommandContext(t.Context(), "python3", "-m", "compileall", "-q", dir).CombinedOutput(); err != nil {
+		out, err := exec.CommandContext(t.Context(), "python3", "-m", "compileall", "-q", dir).CombinedOutput()
+		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}

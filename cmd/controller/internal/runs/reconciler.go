@@ -194,8 +194,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if o.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil // its Jobs and its Secrets go with it
 	}
-	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(), pods: map[string]*corev1.Pod{},
-		hint: r.memory.takeHint(req.NamespacedName)}
+	p := &pass{Reconciler: r, ctx: ctx, key: req.NamespacedName, run: o, now: time.Now(),
+		pods: map[string]*corev1.Pod{}, hint: r.memory.takeHint(req.NamespacedName)}
 	err = p.step()
 	if p.asked {
 		r.admission.failed(p.run)

@@ -26,20 +26,24 @@ func steps() []*runtimev1.PipelineRunStatus {
 	}
 	step(func(s *runtimev1.PipelineRunStatus) {
 		s.State = runtimev1.Pending
-		s.Stages = []runtimev1.StageStatus{{Name: "split", State: runtimev1.Pending}, {Name: "train", State: runtimev1.Pending}}
+		s.Stages = []runtimev1.StageStatus{{Name: "split", State: runtimev1.Pending},
+			{Name: "train", State: runtimev1.Pending}}
 	})
 	step(func(s *runtimev1.PipelineRunStatus) {
-		s.State, s.Stages[0].State, s.Stages[0].Attempt, s.Stages[0].StartTime = runtimev1.Running, runtimev1.Running, 1, at(2)
+		s.State, s.Stages[0].State = runtimev1.Running, runtimev1.Running
+		s.Stages[0].Attempt, s.Stages[0].StartTime = 1, at(2)
 	})
 	step(func(s *runtimev1.PipelineRunStatus) {
-		s.Stages[0].State, s.Stages[0].Reason, s.Stages[0].Message = runtimev1.Pending, life.ReasonOOMKilled, "it took too much"
+		s.Stages[0].State = runtimev1.Pending
+		s.Stages[0].Reason, s.Stages[0].Message = life.ReasonOOMKilled, "it took too much"
 	})
 	step(func(s *runtimev1.PipelineRunStatus) {
 		s.Stages[0].State, s.Stages[0].Attempt, s.Stages[0].StartTime = runtimev1.Running, 2, at(5)
 		s.Stages[0].Reason, s.Stages[0].Message = "", ""
 	})
 	step(func(s *runtimev1.PipelineRunStatus) {
-		s.Stages[0].State, s.Stages[0].CompletionTime, s.Stages[0].Files, s.Stages[0].Bytes = runtimev1.Succeeded, at(9), 3, 70
+		s.Stages[0].State, s.Stages[0].CompletionTime = runtimev1.Succeeded, at(9)
+		s.Stages[0].Files, s.Stages[0].Bytes = 3, 70
 		s.Stages[1].State, s.Stages[1].Attempt, s.Stages[1].StartTime = runtimev1.Running, 1, at(9)
 	})
 	step(func(s *runtimev1.PipelineRunStatus) {
@@ -88,7 +92,8 @@ func TestMetricsOfStages(t *testing.T) {
 	for name, want := range map[string]float64{
 		"unip_runs_started_total": 1, "unip_stage_attempts_total": 3, "unip_stage_published_bytes_total": 70,
 		"unip_run_duration_seconds": 10, "unip_run_wait_seconds": 2, "unip_stage_duration_seconds": 5,
-		"unip_runs_ended_total{Failed}": 1, "unip_stages_ended_total{Succeeded}": 1, "unip_stages_ended_total{Other}": 1,
+		"unip_runs_ended_total{Failed}": 1, "unip_stages_ended_total{Succeeded}": 1,
+		"unip_stages_ended_total{Other}": 1,
 	} {
 		if got := sum(t, name, "counted", "fit"); got != want {
 			t.Errorf("%s is %g, want %g", name, got, want)

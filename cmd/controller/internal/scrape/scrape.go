@@ -167,7 +167,8 @@ func Certificate() (*tls.Config, error) {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	now := time.Now()
-	about := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "unip-controller"},
+	about := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()),
+		Subject:  pkix.Name{CommonName: "unip-controller"},
 		DNSNames: []string{"localhost", "unip-controller-metrics.unip-system.svc"}, NotBefore: now.Add(-time.Hour),
 		NotAfter: now.AddDate(10, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}

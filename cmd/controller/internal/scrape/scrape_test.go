@@ -57,7 +57,8 @@ func TestGuard(t *testing.T) {
 		{"/debug/pprof", "Bearer good", 404, 0},
 		{"/metrics", "Bearer good", 200, 1}, {"/metrics", "bearer good", 200, 1},
 		{"/metrics", "Bearer stranger", 403, 2}, {"/metrics", "Bearer stranger", 403, 2},
-		{"/metrics", "Bearer away", 503, 3}, {"/metrics", "Bearer nobody", 401, 4}, {"/metrics", "Bearer nobody2", 401, 5},
+		{"/metrics", "Bearer away", 503, 3},
+		{"/metrics", "Bearer nobody", 401, 4}, {"/metrics", "Bearer nobody2", 401, 5},
 		{"/metrics", "Bearer nobody3", 429, 5}, // strangers do not make it ask without end
 		{"/metrics", "Bearer good", 200, 5},
 	} {

@@ -117,7 +117,8 @@ func (k Keeper) try(ctx context.Context, s databox.Session, p Pair) error {
 	}
 	access, _ := p.data()
 	refuse := func(what string, args ...any) error {
-		return fmt.Errorf("%w the user of %s in the Secret %s %s", ErrKeys, access, p.Secret, fmt.Sprintf(what, args...))
+		why := fmt.Sprintf(what, args...)
+		return fmt.Errorf("%w the user of %s in the Secret %s %s", ErrKeys, access, p.Secret, why)
 	}
 	opens, err := lists(ctx, c, s.Bucket, s.Prefix)
 	switch {

@@ -42,7 +42,9 @@ type part struct {
 
 // Stage sends the span of a stage that has ended, and those of the containers of its pod, which may
 // be gone.
-func (e *Exporter) Stage(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, pod *corev1.Pod, t installation.Tracing) {
+func (e *Exporter) Stage(
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, pod *corev1.Pod, t installation.Tracing,
+) {
 	if !sampled(run, t) || st.StartTime == nil || st.CompletionTime == nil {
 		return
 	}

@@ -69,8 +69,9 @@ func finished() (*runtimev1.PipelineRun, *corev1.Pod) {
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "fit-1-split"}}
 	container := func(name string, from, to int) corev1.ContainerStatus {
-		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			StartedAt: metav1.Time{Time: at(from).Time}, FinishedAt: metav1.Time{Time: at(to).Time}}}}
+		ended := &corev1.ContainerStateTerminated{
+			StartedAt: metav1.Time{Time: at(from).Time}, FinishedAt: metav1.Time{Time: at(to).Time}}
+		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: ended}}
 	}
 	pod.Status.InitContainerStatuses = []corev1.ContainerStatus{container("fetch", 1, 2), container("function", 2, 4)}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{container("publish", 4, 5)}
@@ -105,7 +106,8 @@ func TestARunIsOneTree(t *testing.T) {
 		if parent != "" {
 			want = hex.EncodeToString(got[parent].SpanId)
 		}
-		if hex.EncodeToString(s.TraceId) != "0af7651916cd43dd8448eb211c80319c" || hex.EncodeToString(s.ParentSpanId) != want {
+		if hex.EncodeToString(s.TraceId) != "0af7651916cd43dd8448eb211c80319c" ||
+			hex.EncodeToString(s.ParentSpanId) != want {
 			t.Errorf("%s: trace %x, below %x, want %s", name, s.TraceId, s.ParentSpanId, want)
 		}
 		if s.StartTimeUnixNano > s.EndTimeUnixNano {
@@ -136,11 +138,12 @@ func TestWhatIsTraced(t *testing.T) {
 		tracing    installation.Tracing
 		want       bool
 	}{
-		"no collector":       {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", installation.Tracing{SamplingRate: 1}, false},
-		"the caller's no":    {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, false},
-		"no caller, all":     {"", installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, true},
-		"no caller, none":    {"", installation.Tracing{Endpoint: endpoint}, false},
-		"nonsense is nobody": {"00-" + strings.Repeat("z", 400), installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, true},
+		"no collector":    {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", installation.Tracing{SamplingRate: 1}, false},
+		"the caller's no": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, false},
+		"no caller, all":  {"", installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, true},
+		"no caller, none": {"", installation.Tracing{Endpoint: endpoint}, false},
+		"nonsense is nobody": {"00-" + strings.Repeat("z", 400),
+			installation.Tracing{Endpoint: endpoint, SamplingRate: 1}, true},
 	} {
 		run, _ := finished()
 		run.Annotations = map[string]string{runtimev1.TraceParentAnnotation: c.annotation}

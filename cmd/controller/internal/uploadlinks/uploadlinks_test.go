@@ -28,7 +28,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/databox/s3/check/weak"
+	"github.com/unip-knative/unip/eventing/databox/s3/check/weaktest"
 )
 
 func source(t *testing.T, endpoint string) *settings.Source {
@@ -49,7 +49,7 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 	t.Parallel()
 	_, c, server, _ := controllertest.Servers(t)
 	keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-	strong, leaky := source(t, server.Endpoint), source(t, weak.Copies(t, server.Endpoint, keys, "us-east-1"))
+	strong, leaky := source(t, server.Endpoint), source(t, weaktest.Copies(t, server.Endpoint, keys, "us-east-1"))
 
 	bucket, asked := server.Bucket(t), 0
 	guard := &uploadlinks.Guard{Transport: http.DefaultTransport,
@@ -59,7 +59,7 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 			Sessions: []platformv1.Session{{Use: "files"}, {Use: "put-links"}, {Use: "get-links"}}}}
 	controllertest.Must(t, c.Create(t.Context(), b))
 	// pass is one over the box; it gives what stands in the Secret of links to write, and the condition.
-	pass := func(src *settings.Source) (databox.Session, error, *metav1.Condition) {
+	pass := func(src *settings.Source) (databox.Session, *metav1.Condition, error) {
 		t.Helper()
 		r := &boxes.Reconciler{Client: c, Live: c, Events: events.NewFakeRecorder(100), Settings: src,
 			Transport: http.DefaultTransport, UploadLinks: guard}
@@ -76,12 +76,13 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 				t.Errorf("%s: %v", use, err)
 			}
 		}
-		return s, err, meta.FindStatusCondition(now.Status.Conditions, platformv1.ConditionReady)
+		return s, meta.FindStatusCondition(now.Status.Conditions, platformv1.ConditionReady), err
 	}
 	for range 2 { // the second one finds all as it should be
-		s, err, ready := pass(leaky)
+		s, ready, err := pass(leaky)
 		held, ok := errors.AsType[*databox.WithheldError](err)
-		if !ok || !strings.Contains(held.Reason, "upload link: copies") || s.SecretAccessKey != "" || s.SessionToken != "" {
+		if !ok || !strings.Contains(held.Reason, "upload link: copies") ||
+			s.SecretAccessKey != "" || s.SessionToken != "" {
 			t.Errorf("%v: %v", s, err)
 		}
 		if ready.Status != metav1.ConditionTrue || !strings.Contains(ready.Message, platformv1.NoUploadLinks) {
@@ -91,7 +92,7 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("the server was tried %d times", asked)
 	}
-	s, err, ready := pass(strong)
+	s, ready, err := pass(strong)
 	if err != nil || s.SecretAccessKey == "" || strings.Contains(ready.Message, platformv1.NoUploadLinks) {
 		t.Errorf("%v %v %+v", s, err, ready)
 	}

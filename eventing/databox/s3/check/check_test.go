@@ -16,7 +16,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/needs"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/databox/s3/check"
-	"github.com/unip-knative/unip/eventing/databox/s3/check/weak"
+	"github.com/unip-knative/unip/eventing/databox/s3/check/weaktest"
 )
 
 const region = "us-east-1"
@@ -99,10 +99,10 @@ func TestMinIOWithoutSessions(t *testing.T) {
 func TestAWeakServer(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
-	want(t, all(t, server(weak.Copies(t, s.Endpoint, root, region), root)), needs.LinkCopies, needs.LinkHeaders)
+	want(t, all(t, server(weaktest.Copies(t, s.Endpoint, root, region), root)), needs.LinkCopies, needs.LinkHeaders)
 	bucket := s.Bucket(t)
 	s.Put(t, bucket, "theirs", "stays")
-	for endpoint, closes := range map[string]bool{s.Endpoint: false, weak.Copies(t, s.Endpoint, root, region): true} {
+	for endpoint, closes := range map[string]bool{s.Endpoint: false, weaktest.Copies(t, s.Endpoint, root, region): true} {
 		failed, err := check.UploadLinks(t.Context(), server(endpoint, root), bucket)
 		if err != nil || (len(failed) > 0) != closes || closes && failed[0].Check != needs.LinkCopies.Name {
 			t.Errorf("%v, %v; closes: %v", failed, err, closes)

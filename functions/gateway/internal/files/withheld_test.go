@@ -24,7 +24,8 @@ func TestUploadLinksThatAreWithheld(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := newWorld(t) // a gateway that starts with it
-	if err := os.WriteFile(filepath.Join(fresh.dir, "userdata", string(databox.PutLinks)+".json"), none, 0o600); err != nil {
+	session := filepath.Join(fresh.dir, "userdata", string(databox.PutLinks)+".json")
+	if err := os.WriteFile(session, none, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, gateway := range map[string]world{"one that runs": w, "one that starts": fresh} {

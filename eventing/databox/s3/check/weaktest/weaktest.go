@@ -1,5 +1,5 @@
-// Package weak gives tests an S3 server with a known fault.
-package weak
+// Package weaktest gives tests an S3 server with a known fault.
+package weaktest
 
 import (
 	"io"
