@@ -150,7 +150,29 @@ func TestWithoutSTS(t *testing.T) {
 			t.Errorf("the session %s is %v with the keys of %s", use, s, s.AccessKeyID)
 		}
 	}
+	w.linksCopyNothing(t)
 	w.startsRuns(t)
+}
+
+// linksCopyNothing: whoever has a link to write adds a header that it does not sign, and gets nothing
+// of what the box holds.
+func (w *withoutSTS) linksCopyNothing(t *testing.T) {
+	t.Helper()
+	const loot = "users/ann/file_groups/in/loot"
+	link, err := w.server.As(t, w.keys["links"]).PresignedPutObject(t.Context(), w.bucket, loot, time.Minute)
+	must(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, link.String(), http.NoBody)
+	must(t, err)
+	req.Header.Set("X-Amz-Copy-Source", "/"+w.bucket+"/models/there")
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	must(t, res.Body.Close())
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("a link that copies is answered %s", res.Status)
+	}
+	if _, err := w.server.StatObject(t.Context(), w.bucket, loot, minio.StatObjectOptions{}); !s3.IsMissing(err) {
+		t.Errorf("there is something of another file's: %v", err)
+	}
 }
 
 func (w *withoutSTS) startsRuns(t *testing.T) {
