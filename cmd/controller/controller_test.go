@@ -166,7 +166,8 @@ func (c *cluster) startReplica(t *testing.T, cfg *rest.Config) *process {
 		defer close(p.ended)
 		p.err = run(ctx, cfg, options{config: filepath.Join(c.dir, "unip.yaml"), s3Keys: c.dir, health: "0",
 			metrics: p.metrics, leaseNamespace: names.SystemNamespace, stageImage: "stage",
-			inferenceImage: inferenceImage, gatewayImage: gatewayImage, events: p.events, s3Events: p.s3Events, advertise: "127.0.0.1"})
+			inferenceImage: inferenceImage, gatewayImage: gatewayImage,
+			events: p.events, s3Events: p.s3Events, advertise: "127.0.0.1"})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -27,13 +27,14 @@ func TestS3Check(t *testing.T) {
 	write("unip.yaml", fmt.Sprintf("s3: {endpoint: %q}", server.Endpoint))
 	args := []string{"--config", filepath.Join(dir, "unip.yaml"), "--s3-credentials", dir}
 	var out, progress bytes.Buffer
-	if code := s3Check(t.Context(), args, &out, &progress); code != 3 || !strings.Contains(progress.String(), "unip-s3") {
+	code := s3Check(t.Context(), args, &out, &progress)
+	if code != 3 || !strings.Contains(progress.String(), "unip-s3") {
 		t.Errorf("without keys: %d %s", code, &progress)
 	}
 	write("accessKeyId", miniotest.AccessKey)
 	write("secretAccessKey", miniotest.SecretKey)
 	out.Reset()
-	if code := s3Check(t.Context(), append(args, "-o", "json"), &out, io.Discard); code != 0 {
+	if code = s3Check(t.Context(), append(args, "-o", "json"), &out, io.Discard); code != 0 {
 		t.Errorf("%d", code)
 	}
 	n := 0

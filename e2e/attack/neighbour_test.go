@@ -356,7 +356,8 @@ func TestWebhookOfStrangers(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/minio/", "//v1/minio", "/v1/../v1/minio", "/v1/minio/x",
 		"/v1/versitygw/" + token[:len(token)-1], "/v1/ceph/" + token + "/", "/v1/aws?token=" + token,
-		"/v1/nothing/" + token, "/v1/nothing", "/metrics", "/debug/pprof/", "/namespaces/" + namespace + "/pipelines/stage/uploads/0"} {
+		"/v1/nothing/" + token, "/v1/nothing", "/metrics", "/debug/pprof/",
+		"/namespaces/" + namespace + "/pipelines/stage/uploads/0"} {
 		add("POST", path, "Bearer wrong", record, 301, 307, 308, 401, 404)
 	}
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS"} {

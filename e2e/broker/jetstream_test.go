@@ -280,7 +280,8 @@ func (w world) ended(path string, n int) (all []runtimev1.PipelineRun) {
 // hears waits until the listener has heard of the files.
 func (w world) hears(want []string) {
 	w.t.Helper()
-	err := live.Await(w.t.Context(), 4*time.Minute, "the listener to hear of all files", func(ctx context.Context) error {
+	const what = "the listener to hear of all files"
+	err := live.Await(w.t.Context(), 4*time.Minute, what, func(ctx context.Context) error {
 		log, err := w.Kubectl(ctx, "-n", namespace, "logs", "listener")
 		if err != nil {
 			return err

@@ -92,7 +92,8 @@ func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
 	if err := os.WriteFile(config, []byte(installed.Data[names.ConfigFile]), 0o600); err != nil {
 		return nil, err
 	}
-	return m.Run(ctx, nil, filepath.Join(m.Root, "bin", "unip"), "translate", "--images=ko", "--config", config, "-f", path)
+	unip := filepath.Join(m.Root, "bin", "unip")
+	return m.Run(ctx, nil, unip, "translate", "--images=ko", "--config", config, "-f", path)
 }
 
 // AwaitReady waits until every box, Knative Service, Broker, Trigger and Pipeline of the module is

@@ -112,7 +112,7 @@ func (s *sns) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func status(code int, location string) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
-		return &http.Response{StatusCode: code, Status: http.StatusText(code), Body: io.NopCloser(strings.NewReader("")),
+		return &http.Response{StatusCode: code, Status: http.StatusText(code), Body: http.NoBody,
 			Header: http.Header{"Location": {location}}}, nil
 	}
 }
