@@ -31,17 +31,20 @@ osd)
 rgw)
   timeout 60 ceph osd stat | grep -q ' 1 up'
   radosgw-admin user info --uid unip >/dev/null 2>&1 || radosgw-admin user create --uid unip --display-name unip \
-    --access-key "$S3_USER" --secret-key "$S3_PASSWORD" --max-buckets=-1 --caps 'roles=*' >/dev/null
+    --access-key "$S3_USER" --secret-key "$S3_PASSWORD" --max-buckets=0 --caps 'roles=*' >/dev/null
   call() { curl -sS -m 20 --fail-with-body --aws-sigv4 "aws:amz:default:$1" --user "$S3_USER:$S3_PASSWORD" "${@:2}" "$S3_URL"; }
+  # RGW takes no policy with a line break in it.
+  trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam:::user/unip"]},'
+  trust+='"Action":["sts:AssumeRole"]}]}'
+  rights='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],'
+  rights+='"Resource":["arn:aws:s3:::unip-*","arn:aws:s3:::unip-*/*"]}]}'
   (
     # The role that sessions are made of, what it may do, and the topic that tells unip.
     until curl -s -m 5 -o /dev/null "$S3_URL"; do sleep 0.5; done
     call iam --data-urlencode Action=CreateRole --data-urlencode RoleName=unip --data-urlencode MaxSessionDuration=7200 \
-      --data-urlencode 'AssumeRolePolicyDocument={"Version":"2012-10-17","Statement":[{"Effect":"Allow",
-        "Principal":{"AWS":["arn:aws:iam:::user/unip"]},"Action":["sts:AssumeRole"]}]}' || true # it is there
+      --data-urlencode "AssumeRolePolicyDocument=$trust" || true # it is there
     call iam --data-urlencode Action=PutRolePolicy --data-urlencode RoleName=unip --data-urlencode PolicyName=unip \
-      --data-urlencode 'PolicyDocument={"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],
-        "Resource":["arn:aws:s3:::unip-*","arn:aws:s3:::unip-*/*"]}]}'
+      --data-urlencode "PolicyDocument=$rights"
     call sns --data-urlencode Action=CreateTopic --data-urlencode Name=unip \
       --data-urlencode Attributes.entry.1.key=push-endpoint --data-urlencode "Attributes.entry.1.value=$WEBHOOK" \
       --data-urlencode Attributes.entry.2.key=persistent --data-urlencode Attributes.entry.2.value=true
