@@ -188,6 +188,9 @@ func TestScriptsOnACluster(t *testing.T) {
 		releaseVariable + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ","), "ANN=" + c.User(t, "ann"),
 		"EDITOR=" + c.User(t, "edith"), "VIEWER=" + c.User(t, "victor"),
 	}
+	t.Run("S3", func(t *testing.T) {
+		scripts(t, testscript.Params{Files: []string{"testdata/operator/s3.txtar"}, Cmds: all}, env...)
+	})
 	t.Run("operator", func(t *testing.T) {
 		scripts(t, testscript.Params{Files: []string{"testdata/operator/doctor.txtar"}, Cmds: all}, env...)
 	})

@@ -20,6 +20,8 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/s3/check"
 	"github.com/unip-knative/unip/eventing/notification"
 	"github.com/unip-knative/unip/eventing/notification/minio"
+	"github.com/unip-knative/unip/eventing/notification/seaweedfs"
+	"github.com/unip-knative/unip/eventing/notification/versitygw"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -39,8 +41,8 @@ type place struct {
 // kind is a kind of server.
 type kind struct {
 	args, env func(p place) []string
-	// files of its configuration, below its folder.
-	files map[string]string
+	// files of its configuration, below its folder; may be nil.
+	files func(p place) map[string]string
 	// sts says that it gives sessions, arn is where it is told to tell of changes; "" is of its own
 	// accord.
 	sts bool
@@ -69,7 +71,7 @@ var kinds = map[string]kind{
 			return []string{"ROOT_ACCESS_KEY=" + startedKeys.AccessKeyID,
 				"ROOT_SECRET_KEY=" + startedKeys.SecretAccessKey, "VGW_EVENT_WEBHOOK_URL=" + p.webhook}
 		},
-		parse: minio.Parse,
+		parse: versitygw.Parse,
 	},
 	"seaweedfs": {
 		args: func(p place) []string {
@@ -80,15 +82,19 @@ var kinds = map[string]kind{
 				"-volume.max=500", "-volume.preStopSeconds=0"}
 		},
 		env: func(place) []string { return nil },
-		files: map[string]string{
-			// A new one would wait for servers of old.
-			"master.toml": "[master.volume_growth]\ncopy_1 = 1\nallocation_deferral = \"0s\"\n",
-			"s3.json": fmt.Sprintf(`{"identities":[{"name":%q,"actions":["Admin"],`+
-				`"credentials":[{"accessKey":%[1]q,"secretKey":%q}]}]}`, startedKeys.AccessKeyID, startedKeys.SecretAccessKey),
-			"iam.json": fmt.Sprintf(`{"sts":{"issuer":"seaweedfs","tokenDuration":"1h","maxSessionLength":"168h",`+
-				`"signingKey":%q}}`, base64.StdEncoding.EncodeToString([]byte(startedKeys.SecretAccessKey))),
+		files: func(p place) map[string]string {
+			return map[string]string{
+				// A new one would wait for servers of old.
+				"master.toml": "[master.volume_growth]\ncopy_1 = 1\nallocation_deferral = \"0s\"\n",
+				"s3.json": fmt.Sprintf(`{"identities":[{"name":%q,"actions":["Admin"],`+
+					`"credentials":[{"accessKey":%[1]q,"secretKey":%q}]}]}`, startedKeys.AccessKeyID, startedKeys.SecretAccessKey),
+				"iam.json": fmt.Sprintf(`{"sts":{"issuer":"seaweedfs","tokenDuration":"1h","maxSessionLength":"168h",`+
+					`"signingKey":%q}}`, base64.StdEncoding.EncodeToString([]byte(startedKeys.SecretAccessKey))),
+				"notification.toml": fmt.Sprintf("[notification.webhook]\nenabled = true\nendpoint = %q\n"+
+					"path_prefixes = [%q]\n", p.webhook, "/buckets/"),
+			}
 		},
-		sts: true,
+		sts: true, parse: seaweedfs.Parse,
 	},
 }
 
@@ -120,11 +126,6 @@ func start(ctx context.Context, name, program string) (s check.Server, end func(
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return s, nil, err
 	}
-	for file, text := range k.files {
-		if err := os.WriteFile(filepath.Join(p.dir, file), []byte(text), 0o600); err != nil {
-			return s, nil, err
-		}
-	}
 	var told *receiver
 	if k.parse != nil {
 		if told, err = receive(k.parse); err != nil {
@@ -132,6 +133,13 @@ func start(ctx context.Context, name, program string) (s check.Server, end func(
 		}
 		undo = append(undo, told.close)
 		p.webhook = told.url
+	}
+	if k.files != nil {
+		for file, text := range k.files(p) {
+			if err := os.WriteFile(filepath.Join(p.dir, file), []byte(text), 0o600); err != nil {
+				return s, nil, err
+			}
+		}
 	}
 	if p.address, err = freeAddress(); err != nil {
 		return s, nil, err

@@ -49,6 +49,7 @@ type Cluster struct {
 	Host string
 
 	version discovery.ServerVersionInterface
+	config  *rest.Config
 }
 
 // Connect opens the cluster that kubectl would talk to; kubeconfig and kubeContext may be empty.
@@ -67,7 +68,7 @@ func Connect(kubeconfig, kubeContext string, warnings io.Writer) (*Cluster, erro
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", config.Host, err)
 	}
-	return &Cluster{c, config.Host, version}, nil
+	return &Cluster{c, config.Host, version, config}, nil
 }
 
 func loader(kubeconfig, kubeContext string) clientcmd.ClientConfig {

@@ -26,6 +26,7 @@ func doctorCommand(build release.Build) *cobra.Command {
 	var target option.Cluster
 	var format option.Format
 	var reference string
+	var s3 s3Check
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look whether the cluster has what modules need, or an image what it should not",
@@ -34,13 +35,22 @@ keeps, unip's own controller and configuration, the S3 server, its keys, and the
 For what is wrong it says the cure, and then exits with 1. It changes nothing.
 
 With --image it looks at an image in its registry instead, as 'unip build' does, for each platform
-that it has: what need not be in it is told with its size and the cure, and the exit code is 0.`,
+that it has: what need not be in it is told with its size and the cure, and the exit code is 0.
+
+With --s3 it tries what unip needs of the installation's S3 server, and what strangers try there: a Job
+in unip-system runs the controller's image with the installation's keys, for about half a minute, and
+is deleted at the end. What follows from a need that is not met is told. The exit code is 1 where unip
+is not to be used with the server; where only something falls back it is 0.`,
 		Example: `  unip doctor
   unip doctor --image registry.example/ann/leaves:3f2a91c
+  unip doctor --s3
   unip doctor -o json | jq '.[] | select(.ok | not)'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := format.Check(); err != nil {
+				return err
+			}
+			if err := s3.checkUsage(c, reference); err != nil {
 				return err
 			}
 			if reference != "" {
@@ -50,6 +60,9 @@ that it has: what need not be in it is told with its size and the cure, and the 
 			if err != nil {
 				return err
 			}
+			if s3.wanted {
+				return s3.run(c, k, format.JSON())
+			}
 			own := installation.Release{Version: build.Version, Inference: build.Inference, Gateway: build.Gateway,
 				Worker: worker.Files()}
 			return examine(c, k, own, format.JSON())
@@ -57,6 +70,7 @@ that it has: what need not be in it is told with its size and the cure, and the 
 	}
 	target.AddFlags(c)
 	c.Flags().StringVar(&reference, "image", "", "look at this image, not at the cluster")
+	s3.addFlags(c)
 	format.AddTextOrJSON(c)
 	return c
 }
