@@ -100,19 +100,29 @@ func (p *process) kill() {
 	EndMarked(p.mark)
 }
 
-// endMarked ends the processes of a mark. It says whether none is left.
+// endMarked ends the processes of a mark. It says whether none is left. A process that is just becoming
+// another program has no environment for a moment, and is not found then: so one look is not enough,
+// least of all where there have been some.
 func endMarked(is func(mark string) bool, tell func(pid int)) bool {
-	const tries = 100
+	const tries, usually, afterSome = 100, 2, 6
+	none, enough := 0, usually
 	for range tries {
 		left := marked(is)
 		if len(left) == 0 {
-			return true
+			if none++; none == enough {
+				return true
+			}
+			if enough == usually {
+				continue
+			}
+		} else {
+			none, enough = 0, afterSome
 		}
 		for _, pid := range left {
 			tell(pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
 		}
-		time.Sleep(stopWithin / tries)
+		time.Sleep(stopWithin / tries / 2)
 	}
 	return false
 }
