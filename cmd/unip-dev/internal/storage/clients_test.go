@@ -93,9 +93,14 @@ func TestAWS(t *testing.T) {
 	aws := program(t, "aws", "awscli", "--version")
 	s := open(t, t.TempDir())
 	x := s.Session(bucket, "")
+	// Version 1 of the client signs links by signature version 2 unless it is told otherwise.
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("[default]\ns3 =\n  signature_version = s3v4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	env := []string{
 		"AWS_ACCESS_KEY_ID=" + x.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + x.SecretAccessKey,
-		"AWS_DEFAULT_REGION=" + x.Region, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"AWS_DEFAULT_REGION=" + x.Region, "AWS_CONFIG_FILE=" + config, "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 	}
 	s3 := func(args ...string) string {
