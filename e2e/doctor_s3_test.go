@@ -15,7 +15,8 @@ import (
 // lacking without which unip does not work, and nothing of the check stays.
 func TestDoctorS3(t *testing.T) {
 	t.Parallel()
-	out, err := cluster.Run(t.Context(), nil, filepath.Join(cluster.Root, "bin", "unip"), "doctor", "--s3", "-o", "json")
+	unip := filepath.Join(cluster.Root, "bin", "unip")
+	out, err := cluster.Run(t.Context(), nil, unip, "doctor", "--s3", "-o", "json")
 	if err != nil {
 		t.Error(err)
 	}
