@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/unip-knative/unip/eventing/notification"
 	"github.com/unip-knative/unip/eventing/notification/ceph"
@@ -65,7 +64,7 @@ func FuzzKey(f *testing.F) {
 		f.Add("b", s, "ObjectCreated:Put")
 	}
 	f.Fuzz(func(t *testing.T, bucket, key, kind string) {
-		if bucket == "" || key == "" || !utf8.ValidString(bucket+key+kind) {
+		if bucket == "" || key == "" || !notificationtest.Texts(bucket, key, kind) {
 			return
 		}
 		body, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventName": kind,

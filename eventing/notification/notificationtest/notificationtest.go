@@ -3,7 +3,9 @@ package notificationtest
 
 import (
 	"errors"
+	"slices"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,6 +48,11 @@ func (parse Parser) Bytes(t *testing.T, b []byte) {
 			t.Errorf("%+v", r)
 		}
 	}
+}
+
+// Texts reports that each is UTF-8, which JSON can carry. (Two that are none may be so together.)
+func Texts(all ...string) bool {
+	return !slices.ContainsFunc(all, func(s string) bool { return !utf8.ValidString(s) })
 }
 
 // Key tries a body of one object: there is no record, or one of exactly that bucket and key.

@@ -61,7 +61,7 @@ func Parse(b []byte) ([]notification.Record, error) {
 	m := x.Message
 	before, after := x.Key, x.Key
 	if m.New != nil && m.NewParent != "" {
-		after = strings.TrimSuffix(m.NewParent, "/") + "/" + m.New.Name
+		after = m.NewParent + "/" + m.New.Name // of what lies in "/" there is no record
 	}
 	var out []notification.Record
 	if m.Old != nil && (m.New == nil || after != before) {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/unip-knative/unip/eventing/notification"
 	"github.com/unip-knative/unip/eventing/notification/notificationtest"
@@ -129,7 +128,7 @@ func FuzzKey(f *testing.F) {
 		f.Add("b", s)
 	}
 	f.Fuzz(func(t *testing.T, bucket, key string) {
-		if bucket == "" || key == "" || strings.Contains(bucket, "/") || !utf8.ValidString(bucket+key) {
+		if bucket == "" || key == "" || strings.Contains(bucket, "/") || !notificationtest.Texts(bucket, key) {
 			return
 		}
 		path := "/buckets/" + bucket + "/" + key
