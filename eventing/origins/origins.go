@@ -9,7 +9,6 @@ package origins
 import (
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/rs/cors"
 
@@ -26,10 +25,9 @@ type Sites struct {
 }
 
 // New lets in the pages of these sites, scheme://host[:port] each, and those of the API's own host.
-// Where the API is called by another name than Host says, own are the sites of that name.
-func New(sites []string, own ...string) (*Sites, error) {
+func New(sites []string) (*Sites, error) {
 	s := &Sites{protection: http.NewCrossOriginProtection()}
-	for _, site := range slices.Concat(sites, own) {
+	for _, site := range sites {
 		if err := routes.CheckOrigin(site); err != nil {
 			return nil, err
 		}
