@@ -15,9 +15,10 @@ import (
 )
 
 // python runs the frames of worker.py on a socket: what it reads it writes back as a line of JSON,
-// type and lengths; at an error the error.
+// type and lengths; at an error the error. It ends with its standard input, so with who has started it.
 const python = `
-import json, socket, sys
+import json, os, socket, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 sys.path.insert(0, sys.argv[1])
 import worker
 listener = socket.socket(socket.AF_UNIX)
@@ -47,9 +48,15 @@ func startReader(t testing.TB) (socket string) {
 	}
 	socket = filepath.Join(dir, "s")
 	p := exec.Command("python3", "-B", "-c", python, ".", socket)
-	p.Stderr = os.Stderr
+	// A fuzzing worker that is killed is waited for until nobody has its own stderr any more.
+	if p.Stderr, err = os.Create(filepath.Join(dir, "stderr")); err != nil {
+		t.Fatal(err)
+	}
 	out, err := p.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Start(); err != nil {
@@ -61,7 +68,8 @@ func startReader(t testing.TB) (socket string) {
 		os.RemoveAll(dir)
 	})
 	if _, err := io.ReadFull(out, make([]byte, len("listens\n"))); err != nil {
-		t.Fatal(err)
+		said, _ := os.ReadFile(filepath.Join(dir, "stderr"))
+		t.Fatalf("%v\n%s", err, said)
 	}
 	return socket
 }
