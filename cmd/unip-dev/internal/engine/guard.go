@@ -24,7 +24,9 @@ func Guard() {
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_, err := io.Copy(io.Discard, os.Stdin) // which ends with the engine
-	if !endMarked(begins(os.Args[1]), func(int) {}) || err != nil {
+	// One look that finds nobody must do: the next engine of this folder may have begun, whose processes
+	// have such marks, too. What is left it ends itself, before it starts any.
+	if !endMarked(begins(os.Args[1]), func(int) {}, 1) || err != nil {
 		os.Exit(1)
 	}
 	os.Exit(0)
@@ -89,7 +91,7 @@ func (e *Engine) Mark(name string) string { return e.marks() + filepath.FromSlas
 
 // EndMarked ends the processes of a mark.
 func EndMarked(mark string) {
-	endMarked(func(m string) bool { return m == mark }, func(int) {})
+	endMarked(func(m string) bool { return m == mark }, func(int) {}, thorough)
 }
 
 // marks begins the marks of all processes of the engine's folder.
@@ -99,7 +101,7 @@ func (e *Engine) marks() string { return markEnv + "=" + e.Dir + string(filepath
 func (e *Engine) endLeftovers() error {
 	if !endMarked(begins(e.marks()), func(pid int) {
 		e.Logger.Info("a process that outlived unip dev is ended", "pid", pid)
-	}) {
+	}, thorough) {
 		return errors.New("processes of stages that outlived unip dev cannot be ended")
 	}
 	return nil

@@ -100,29 +100,28 @@ func (p *process) kill() {
 	EndMarked(p.mark)
 }
 
-// endMarked ends the processes of a mark. It says whether none is left. A process that is just becoming
-// another program has no environment for a moment, and is not found then: so one look is not enough,
-// least of all where there have been some.
-func endMarked(is func(mark string) bool, tell func(pid int)) bool {
-	const tries, usually, afterSome = 100, 2, 6
-	none, enough := 0, usually
+// thorough is how many looks in a row must find nobody where there have been some. A process that is
+// just becoming another program has no environment for a moment, and is not found then.
+const thorough = 6
+
+// endMarked ends the processes of a mark. It says whether none is left, by so many looks.
+func endMarked(is func(mark string) bool, tell func(pid int), looks int) bool {
+	const tries, usually = 100, 2
+	none, enough, some := 0, min(looks, usually), false
 	for range tries {
 		left := marked(is)
-		if len(left) == 0 {
-			if none++; none == enough {
-				return true
-			}
-			if enough == usually {
-				continue
-			}
-		} else {
-			none, enough = 0, afterSome
+		if len(left) > 0 {
+			none, enough, some = 0, looks, true
+		} else if none++; none >= enough {
+			return true
 		}
 		for _, pid := range left {
 			tell(pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
 		}
-		time.Sleep(stopWithin / tries / 2)
+		if some {
+			time.Sleep(stopWithin / tries)
+		}
 	}
 	return false
 }
