@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,9 +32,10 @@ func s3Check(ctx context.Context, args []string, out, progress io.Writer) int {
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *format != "table" && *format != "json" {
 		return 2
 	}
+	var written error // it goes on all the same, for what it has made in the server is taken away at the end
 	results, end, err := trySettings(ctx, *config, *keys, *bucket, func(r needs.Result) {
 		if *format == "json" {
-			_ = needs.WriteResult(out, r)
+			written = errors.Join(written, needs.WriteResult(out, r))
 		} else {
 			fmt.Fprintf(progress, "%s: %s\n", r.Check, r.Outcome)
 		}
@@ -42,14 +44,14 @@ func s3Check(ctx context.Context, args []string, out, progress io.Writer) int {
 		end.Err = err.Error()
 	}
 	if *format == "json" {
-		_ = needs.WriteEnd(out, end)
+		written = errors.Join(written, needs.WriteEnd(out, end))
 	} else {
-		_ = needs.Table(out, results)
+		written = needs.Table(out, results)
 		if end.Left != "" {
 			fmt.Fprintln(progress, "left in the server, delete it:", end.Left)
 		}
 	}
-	switch {
+	switch err = errors.Join(err, written); {
 	case err != nil:
 		fmt.Fprintln(progress, "s3-check:", err)
 		return 3

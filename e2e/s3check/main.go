@@ -58,10 +58,11 @@ func run(ctx context.Context, name, program string, json bool) (lacks bool, err 
 	}
 	defer end()
 	var all []needs.Result
+	var written error
 	left, err := check.All(ctx, server, func(r needs.Result) {
 		all = append(all, r)
 		if json {
-			_ = needs.WriteResult(os.Stdout, r)
+			written = errors.Join(written, needs.WriteResult(os.Stdout, r))
 		} else {
 			fmt.Fprintf(os.Stderr, "%d of %d: %s\n", len(all), len(needs.Needs), r.Check)
 		}
@@ -71,7 +72,7 @@ func run(ctx context.Context, name, program string, json bool) (lacks bool, err 
 		if err != nil {
 			e.Err = err.Error()
 		}
-		return slices.ContainsFunc(all, needs.Result.Lacks), errors.Join(err, needs.WriteEnd(os.Stdout, e))
+		return slices.ContainsFunc(all, needs.Result.Lacks), errors.Join(err, written, needs.WriteEnd(os.Stdout, e))
 	}
 	if left != "" {
 		fmt.Fprintln(os.Stderr, "left in the server, delete it: "+left)

@@ -14,6 +14,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"strings"
@@ -33,7 +34,7 @@ const (
 	// soon as an operator has seen it.
 	remembered = time.Minute
 	refused    = 5 * time.Second
-	// most is how many answers are remembered; the next one forgets all.
+	// most is how many answers are remembered; the next one forgets all refusals, and then all.
 	most = 100
 	// asking bounds one question.
 	asking = 10 * time.Second
@@ -111,7 +112,8 @@ func (g *Guard) status(ctx context.Context, token string) (int, error) {
 	if ok && g.now().Before(a.until) {
 		return a.status, nil
 	}
-	if !g.limiter.Allow() {
+	// Whoever was allowed is asked about again, however many strangers come.
+	if a.status != http.StatusOK && !g.limiter.Allow() {
 		return http.StatusTooManyRequests, nil
 	}
 	status, err := g.decide(ctx, token, "get", "/metrics")
@@ -120,6 +122,9 @@ func (g *Guard) status(ctx context.Context, token string) (int, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(g.known) >= most {
+		maps.DeleteFunc(g.known, func(_ [sha256.Size]byte, a answer) bool { return a.status != http.StatusOK })
+	}
 	if len(g.known) >= most {
 		clear(g.known)
 	}

@@ -26,6 +26,8 @@ import (
 const (
 	// tryEvery is how long what was found holds.
 	tryEvery = time.Hour
+	// tryAgain is the pause after a try that was not answered, for boxes wait for it one after the other.
+	tryAgain = time.Minute
 	// tryTimeout bounds a try: a box's pass waits for it.
 	tryTimeout = 40 * time.Second
 )
@@ -66,8 +68,9 @@ func (g *Guard) Closed(ctx context.Context, store settings.Store) (reason string
 	}
 	failed, err := g.try(ctx, store)
 	switch {
-	case err != nil && known != nil: // it is asked again soon
-		slog.Warn("whether upload links are safe could not be tried again", "error", err)
+	case err != nil && known != nil:
+		slog.Warn("whether upload links are safe could not be tried again; what was found holds", "error", err)
+		known.until = time.Now().Add(tryAgain)
 		return known.reason, nil
 	case err != nil:
 		return "", fmt.Errorf("trying whether upload links are safe: %w", err)
