@@ -6,11 +6,15 @@ import (
 	"strings"
 )
 
-// pathOf is the dialect that a path names, /v1/<dialect> or /v1/<dialect>/<token>, and the token.
-func pathOf(path string) (dialect, token string, ok bool) {
+// pathOf is the dialect that a path names, /v1/<dialect> or /v1/<dialect>/<token>, and the token. Of any
+// other path it is what no dialect is called.
+func pathOf(path string) (dialect, token string) {
 	rest, ok := strings.CutPrefix(path, "/v1/")
+	if !ok {
+		return "", ""
+	}
 	dialect, token, _ = strings.Cut(rest, "/")
-	return dialect, token, ok
+	return dialect, token
 }
 
 // authorized reports whether a request shows the token: as a Bearer, as the password of HTTP Basic, or

@@ -89,7 +89,7 @@ type Receiver struct {
 
 // ServeHTTP takes POST /v1/<dialect>, with the token in one of three ways (authorized).
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	name, inPath, _ := pathOf(req.URL.Path)
+	name, inPath := pathOf(req.URL.Path)
 	parse, ok := dialects[name]
 	looks := req.Method == http.MethodHead || req.Method == http.MethodGet
 	switch {
