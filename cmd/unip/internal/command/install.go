@@ -151,14 +151,27 @@ func (i *setup) tellOf(c *cobra.Command) func(cluster.Finding) {
 // maxManifest bounds a unip.yaml.
 const maxManifest = 16 << 20
 
+// readManifest reads all of a unip.yaml, or nothing.
+func readManifest(from io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(from, maxManifest+1))
+	if err == nil && len(b) > maxManifest {
+		err = exit.Errorf(exit.InputWrong, "that is no unip.yaml of a release: it has more than %d MiB", maxManifest>>20)
+	}
+	return b, err
+}
+
 // objects are those of the release.
 func (i *setup) objects(c *cobra.Command) ([]*cluster.Object, error) {
 	text, err := i.build.YAML()
 	switch {
 	case i.file == "-":
-		text, err = io.ReadAll(io.LimitReader(c.InOrStdin(), maxManifest))
+		text, err = readManifest(c.InOrStdin())
 	case i.file != "":
-		text, err = os.ReadFile(i.file)
+		var f *os.File
+		if f, err = os.Open(i.file); err == nil {
+			text, err = readManifest(f)
+			f.Close()
+		}
 	case err == nil && text == nil:
 		err = exit.Errorf(exit.UsageWrong, "this is a development build, which has no unip.yaml: -f FILE names one; in "+
 			"a checkout of unip `make deploy` installs what lies there")
