@@ -123,7 +123,8 @@ BEFORE ?= eb908b6
 .PHONY: before
 before: cluster
 	@rm -rf $(BIN)/before && git worktree prune && git worktree add -q --detach $(BIN)/before/src $(BEFORE)
-	@$(IN_CLUSTER); cd $(BIN)/before/src && $(CLUSTER) exec -- ko resolve --sbom=none -f config/ > ../images.yaml
+	@$(IN_CLUSTER); $(CLUSTER) exec -- sh -c 'cd $(BIN)/before/src && KO_CONFIG_PATH=ko.yaml ko resolve --sbom=none -f config/' \
+	  > $(BIN)/before/images.yaml
 	@$(IN_CLUSTER); kubectl label --local --overwrite -f $(BIN)/before/images.yaml app.kubernetes.io/version=0.1.0 -o yaml | sed 's/^apiVersion:/---\n&/' > $(BIN)/before/unip.yaml
 	@go -C $(BIN)/before/src build -ldflags "-s -w -X main.version=v0.1.0" -o $(BIN)/before/unip ./cmd/unip
 	@git worktree remove --force $(BIN)/before/src
