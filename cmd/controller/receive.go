@@ -166,7 +166,12 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 		return out, nil
 	}
 	owner.NamespaceUID = answer.uid
-	if err := s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner); err != nil {
+	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner)
+	if errors.Is(err, s3.ErrBucketNotOurs) {
+		return out, fmt.Errorf("the inbox: %w; if it is of an installation that was taken away, delete the bucket "+
+			"(docs/installing.md, Taking it away)", err)
+	}
+	if err != nil {
 		return out, fmt.Errorf("the inbox: %w", err)
 	}
 	i.claimed = now.Config.S3.Endpoint

@@ -3,6 +3,8 @@
 package release
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -17,10 +19,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/minio/minio-go/v7"
 	"sigs.k8s.io/yaml"
 
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
+	settings "github.com/unip-knative/unip/translate/installation"
 )
 
 const (
@@ -189,6 +194,34 @@ func (i *installation) remove(t *testing.T) {
 	i.kubectl(t, "delete", "-f", dist("unip.yaml"), "--timeout=120s")
 	if left := i.kubectl(t, "get", "crd", "-o", "name"); strings.Contains(left, "unified-platform") {
 		t.Errorf("there is still %s", left)
+	}
+	i.removeBucket(t)
+}
+
+// removeBucket removes the installation's own bucket, as docs/installing.md has operators do.
+func (i *installation) removeBucket(t *testing.T) {
+	t.Helper()
+	var keys struct{ Data map[string][]byte }
+	var config struct{ Data map[string]string }
+	for at, o := range map[int]any{1: &keys, 2: &config} {
+		if err := yaml.Unmarshal(slices.Collect(bytes.SplitSeq(i.settings, []byte("---\n")))[at], o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := settings.Parse([]byte(config.Data["unip.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := live.Open(databox.Session{
+		PublicEndpoint: cmp.Or(c.S3.PublicEndpoint, c.S3.Endpoint), Region: c.S3.Region,
+		AccessKeyID: string(keys.Data["accessKeyId"]), SecretAccessKey: string(keys.Data["secretAccessKey"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket := databox.RunBucketName(system)
+	all := minio.RemoveBucketOptions{ForceDelete: true}
+	if err := store.RemoveBucketWithOptions(t.Context(), bucket, all); err != nil {
+		t.Fatal(err)
 	}
 }
 
