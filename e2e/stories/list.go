@@ -163,20 +163,14 @@ var functions = []story{
 		k.post("/note/predict", `{}`)
 		a := k.call(call{user: "dora", method: http.MethodPut, path: "/files/weights:/notes/note.txt?size=5"})
 		k.follow(http.MethodPut, a.from(k, "presigned_put_url"), "first", nil)
-		k.await("the model", func() bool {
-			return k.ask("/note/predict", `{}`).status == http.StatusOK
-		})
-		k.post("/note/predict", `{}`)
+		k.predicts("the model", "/note/predict", `{}`, "first")
 		k.call(call{user: "dora", method: http.MethodPut, path: "/files/weights:/notes/note.txt?size=6"})
 		k.call(call{user: "dora", method: http.MethodPut, path: "/files/weights:/notes/note.txt"})
 		k.call(call{user: "dora", method: http.MethodPut, path: "/files/weights:/users/ann/a.txt?size=6"})
 		k.call(call{user: "ann", method: http.MethodPut, path: "/files/weights:/notes/note.txt?size=6"})
 		a = k.call(call{user: "dora", method: http.MethodPut, path: "/files/weights:/notes/note.txt?size=6&overwrite=true"})
 		k.follow(http.MethodPut, a.from(k, "presigned_put_url"), "second", nil)
-		k.await("the newer model", func() bool {
-			return strings.Contains(string(k.ask("/note/predict", `{}`).body), "second")
-		})
-		k.post("/note/predict", `{}`)
+		k.predicts("the newer model", "/note/predict", `{}`, "second")
 	}},
 }
 
@@ -321,10 +315,7 @@ var first = []story{
 		clara("/pipelines/runs/" + id)
 		clara("/pipelines/runs/" + id + "/logs?stage=prepare")
 		k.shows("clara", "userdata/train/"+id+"/report/report.txt")
-		k.await("the model", func() bool {
-			return k.ask("/kinds/predict", ask).status == http.StatusOK
-		})
-		if got := k.post("/kinds/predict", ask); !strings.Contains(string(got.body), kinds) {
+		if got := k.predicts("the model", "/kinds/predict", ask, ""); !strings.Contains(string(got.body), kinds) {
 			k.Errorf("the model does not know all 100 points")
 		}
 		k.get("/pipelines/runs/" + id)
@@ -474,10 +465,7 @@ var runs = []story{
 		k.get("/pipelines/runs/A%20b")
 	}},
 	{"a run every minute", func(k *teller) {
-		k.await("the clock", func() bool {
-			return k.ask("/clock/predict", `{}`).status == http.StatusOK
-		})
-		k.post("/clock/predict", `{}`)
+		k.predicts("the clock", "/clock/predict", `{}`, "")
 		k.call(call{user: "boris", method: http.MethodGet, path: "/pipelines/runs?pipeline=clock-work"})
 	}},
 }

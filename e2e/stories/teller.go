@@ -122,12 +122,32 @@ func (k *teller) send(r *http.Request) *answer {
 func (k *teller) call(c call) *answer {
 	k.Helper()
 	a := k.do(c)
+	k.tell(c, a)
+	return a
+}
+
+// tell writes a call and its answer down.
+func (k *teller) tell(c call, a *answer) {
 	who := "nobody"
 	if c.user != "" {
 		who = c.user
 	}
 	fmt.Fprintf(&k.text, "> %s %s by %s\n", c.method, k.plain(c.path), who)
 	k.write(a)
+}
+
+// predicts waits until the newest model answers a call of ann's with what contains part, and writes
+// that answer down: the next one may be of a model that is newer again.
+func (k *teller) predicts(what, path, body, part string) *answer {
+	k.Helper()
+	c := call{user: "ann", method: http.MethodPost, path: path, body: body}
+	var a *answer
+	k.await(what, func() bool {
+		a = k.do(c)
+		return a.status == http.StatusOK && a.header.Get("Unip-Model-State") == "" &&
+			strings.Contains(string(a.body), part)
+	})
+	k.tell(c, a)
 	return a
 }
 
@@ -140,12 +160,6 @@ func (k *teller) get(path string) *answer {
 func (k *teller) post(path, body string) *answer {
 	k.Helper()
 	return k.call(call{user: "ann", method: http.MethodPost, path: path, body: body})
-}
-
-// ask is post that writes nothing down.
-func (k *teller) ask(path, body string) *answer {
-	k.Helper()
-	return k.do(call{user: "ann", method: http.MethodPost, path: path, body: body})
 }
 
 // follow uses a link that the file API gave, and writes down what the storage answers. Of what is
