@@ -92,8 +92,9 @@ REPLICAS ?= 1
 deploy: cluster ## build unip's images with ko and apply config/ (REPLICAS=2 for two controllers)
 	@go mod download
 	@$(IN_CLUSTER); $(CLUSTER) exec -- ko resolve --sbom=none -f config/ \
-	  | sed 's/^  replicas: 1\b.*/  replicas: $(REPLICAS)/' | kubectl apply -f -
+	  | sed -e 's/^  replicas: 2 # of the router/  replicas: 1/; t' -e 's/^  replicas: 1\b.*/  replicas: $(REPLICAS)/' | kubectl apply -f -
 	@$(IN_CLUSTER); kubectl -n unip-system rollout status deploy/unip-controller --timeout=120s
+	@$(IN_CLUSTER); kubectl -n unip-system rollout status deploy/unip-router --timeout=120s
 
 # --- release ---------------------------------------------------------------------------------------------------------------
 

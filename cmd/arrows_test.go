@@ -58,17 +58,27 @@ var rules = []struct {
 	{
 		why:   "functions are built and deployed alone; what they share is functions/internal",
 		from:  []string{"functions/gateway/..."},
-		never: []string{"functions/inference/...", "functions/stage/...", "cmd/..."},
+		never: []string{"functions/inference/...", "functions/stage/...", "functions/router/...", "cmd/..."},
+	},
+	{
+		why:   "functions are built and deployed alone; what they share is functions/internal",
+		from:  []string{"functions/router/..."},
+		never: []string{"functions/gateway/...", "functions/inference/...", "functions/stage/...", "cmd/..."},
+	},
+	{
+		why:   "the router is small, for it runs always: it reads names, labels and annotations, and has no typed client",
+		from:  []string{"functions/router/..."},
+		never: []string{s3Client, clientset, controllerRuntime, knative, "translate/..."},
 	},
 	{
 		why:   "functions are built and deployed alone; what they share is functions/internal",
 		from:  []string{"functions/inference/..."},
-		never: []string{"functions/gateway/...", "functions/stage/...", "cmd/..."},
+		never: []string{"functions/gateway/...", "functions/stage/...", "functions/router/...", "cmd/..."},
 	},
 	{
 		why:   "functions are built and deployed alone; what they share is functions/internal",
 		from:  []string{"functions/stage/..."},
-		never: []string{"functions/gateway/...", "functions/inference/...", "cmd/..."},
+		never: []string{"functions/gateway/...", "functions/inference/...", "functions/router/...", "cmd/..."},
 	},
 	{
 		why:   "spans of runs are the controller's: what starts for a call or a stage stays small",
@@ -116,8 +126,8 @@ var rules = []struct {
 		from: []string{
 			"eventing/pipeline", "eventing/plan", "eventing/run", "eventing/runstorage", "eventing/start",
 			"eventing/routes", "eventing/record", "eventing/names", "functions/gateway/service/...",
-			"functions/inference/service/...", "functions/stage/service", "translate/manifest",
-			"translate/module",
+			"functions/inference/service/...", "functions/router/service", "functions/stage/service",
+			"translate/manifest", "translate/module",
 		},
 		never: []string{clients, controllerRuntime, knative},
 	},

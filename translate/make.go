@@ -136,15 +136,18 @@ func (k *maker) components() {
 	k.add(k.At, worker)
 	for i := range k.Components {
 		c := &k.Components[i]
-		k.carried(c.Position, c.Labels, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"),
-			resources.MakeComponent(k.shared, *c, worker))
+		service := resources.MakeComponent(k.shared, *c, worker)
+		resources.Publish(service, k.Routes())
+		k.carried(c.Position, c.Labels, resources.MakeServiceAccount(k.shared, c.Name, "mlcomponent"), service)
 		k.objects[len(k.objects)-1].component = c
 	}
 }
 
 func (k *maker) gateway(from manifest.Position) {
 	apis, role := k.Routes(), len(k.Storage.Pipelines)+len(k.Storage.Developers) > 0
-	routes := resources.MakeRoutes(k.shared, k.RoutesFile())
+	file := k.RoutesFile()
+	file.Site = k.shared.Config.Host
+	routes := resources.MakeRoutes(k.shared, file)
 	k.carried(from, k.Labels, resources.MakeGatewayAccount(k.shared, role), routes,
 		resources.MakeGateway(k.shared, apis, k.Storage, routes))
 	if role {

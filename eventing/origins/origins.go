@@ -9,6 +9,7 @@ package origins
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/rs/cors"
 
@@ -25,9 +26,10 @@ type Sites struct {
 }
 
 // New lets in the pages of these sites, scheme://host[:port] each, and those of the API's own host.
-func New(sites []string) (*Sites, error) {
+// Where the API is called by another name than Host says, own are the sites of that name.
+func New(sites []string, own ...string) (*Sites, error) {
 	s := &Sites{protection: http.NewCrossOriginProtection()}
-	for _, site := range sites {
+	for _, site := range slices.Concat(sites, own) {
 		if err := routes.CheckOrigin(site); err != nil {
 			return nil, err
 		}

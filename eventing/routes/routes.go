@@ -49,6 +49,9 @@ type File struct {
 	Pipelines []string `json:"pipelines,omitempty"`
 	// Developers are by box who may write into its developer's area: whole identities.
 	Developers map[string][]string `json:"developers,omitempty"`
+	// Site is the one host of all modules as browsers write it, https://unip.example.org: its pages
+	// are the module's own.
+	Site string `json:"site,omitempty"`
 }
 
 // API is one published APIComponent.

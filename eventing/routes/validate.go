@@ -47,6 +47,11 @@ func (f File) Validate() error {
 			}
 		}
 	}
+	if f.Site != "" {
+		if err := CheckOrigin(f.Site); err != nil {
+			errs = append(errs, fmt.Errorf("routes: site: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -23,6 +25,7 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/router"
 	"github.com/unip-knative/unip/eventing/routes"
 	"github.com/unip-knative/unip/functions/gateway/internal/cluster"
 	"github.com/unip-knative/unip/functions/gateway/service"
@@ -141,6 +144,9 @@ func serviceOptions(o options) (service.Options, error) {
 			return &url.URL{Scheme: "http", Host: component + "." + o.namespace + ".svc." + o.clusterDomain}
 		},
 		Boxes: o.boxes, S3Endpoint: o.s3Public, UploadLinks: o.uploadLinks, MaxBody: o.maxBody, Sampled: o.sampled,
+		Routers: func(ctx context.Context) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", router.PodsHost(o.clusterDomain)+".")
+		},
 	}
 	if len(file.Developers) > 0 {
 		store, err := storeOfCluster(o.namespace)

@@ -22,13 +22,16 @@ import (
 // Config is the whole file.
 type Config struct {
 	// ClusterDomain is the DNS suffix of the cluster's Services. Default cluster.local.
-	ClusterDomain string   `yaml:"clusterDomain"`
-	S3            S3       `yaml:"s3"`
-	Security      Profile  `yaml:"security"`
-	Defaults      Defaults `yaml:"defaults"`
-	Runs          Runs     `yaml:"runs"`
-	Broker        Broker   `yaml:"broker"`
-	OIDC          OIDC     `yaml:"oidc"`
+	ClusterDomain string `yaml:"clusterDomain"`
+	// Host is where the router answers for all modules, https://unip.example.org. Default none:
+	// each module has a host of its own only.
+	Host     string   `yaml:"host"`
+	S3       S3       `yaml:"s3"`
+	Security Profile  `yaml:"security"`
+	Defaults Defaults `yaml:"defaults"`
+	Runs     Runs     `yaml:"runs"`
+	Broker   Broker   `yaml:"broker"`
+	OIDC     OIDC     `yaml:"oidc"`
 
 	NetworkPolicies NetworkPolicies `yaml:"networkPolicies"`
 	Tracing         Tracing         `yaml:"tracing"`
@@ -307,6 +310,11 @@ func Parse(b []byte) (Config, error) {
 func (c Config) validate() error {
 	var errs []error
 	errs = append(errs, c.S3.validate())
+	if c.Host != "" {
+		if err := routes.CheckOrigin(c.Host); err != nil {
+			errs = append(errs, fmt.Errorf("host: %w", err))
+		}
+	}
 	if c.Security != Baseline && c.Security != Restricted {
 		errs = append(errs, fmt.Errorf("security: %q is neither baseline nor restricted", c.Security))
 	}

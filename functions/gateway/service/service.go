@@ -8,7 +8,9 @@
 package service
 
 import (
+	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -90,6 +92,9 @@ type Options struct {
 	As string
 	// Sampled is the share, 0 to 1, of the traces that begin here and are marked as sampled.
 	Sampled float64
+	// Routers looks up the addresses of the router's pods, which are believed who calls; nil: there
+	// is no router.
+	Routers func(context.Context) ([]netip.Addr, error)
 }
 
 // Gateway is the HTTP face of a module.
@@ -128,6 +133,9 @@ func New(o Options) (*Gateway, error) {
 		files: &files.Handler{Boxes: table.Boxes(), Dataset: table.Dataset, Open: boxes.Open,
 			Developers: table.Developers(), Puts: o.Puts,
 			Links: &files.Links{Most: o.UploadLinks}},
+	}
+	if o.Routers != nil {
+		g.hops.Routers = attempts.NewRouters(o.Routers)
 	}
 	if o.Runs != nil {
 		g.runs = &runs.Handler{

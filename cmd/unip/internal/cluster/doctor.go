@@ -70,6 +70,10 @@ func (c *Cluster) Examine(ctx context.Context, own installation.Release, tell fu
 	check("S3", "look whether the server runs and s3.publicEndpoint in "+systemNamespace+
 		"/unip-config is its address for callers outside the cluster",
 		func() (string, error) { return checkS3Answers(ctx, conf.S3.PublicEndpoint) })
+	if conf.Host != "" {
+		check("host", "pass it to Service "+systemNamespace+"/unip-router, or correct host in "+systemNamespace+
+			"/unip-config", func() (string, error) { return checkHost(ctx, conf.Host) })
+	}
 	check("modules",
 		"apply each of them again: `unip apply -f <manifests>`, or `unip translate -f <manifests> | ko apply -f -`",
 		func() (string, error) { return c.checkModules(ctx) })
@@ -327,6 +331,25 @@ func checkS3Answers(ctx context.Context, endpoint string) (string, error) {
 		return "", fmt.Errorf("%s answers %s", endpoint, resp.Status)
 	}
 	return endpoint + " answers", nil
+}
+
+// checkHost asks the one host for what is not there, which the router answers with a problem.
+func checkHost(ctx context.Context, host string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, host+"/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound || resp.Header.Get("Content-Type") != "application/problem+json" {
+		return "", fmt.Errorf("%s answers %s, not as unip's router does", host, resp.Status)
+	}
+	return "unip's router answers at " + host, nil
 }
 
 func (c *Cluster) checkBoxes(ctx context.Context) (string, error) {

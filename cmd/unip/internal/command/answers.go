@@ -17,8 +17,9 @@ import (
 	"github.com/unip-knative/unip/translate/module"
 )
 
-// answers is the URL at which the module answers, UNIP_URL of the other commands. It is "" for a
-// module without APIs, and as long as Knative has not given one.
+// answers is the URL at which the module answers, UNIP_URL of the other commands: at the one host of
+// all modules where there is one, else at its own. It is "" for a module without APIs, and as long as
+// Knative has not given one.
 func (t *target) answers(ctx context.Context) (string, error) {
 	i := slices.IndexFunc(t.objects, func(o *cluster.Object) bool {
 		return o.GetName() == names.Gateway && o.GetNamespace() == t.namespace && o.GetKind() == "Service" &&
@@ -26,6 +27,9 @@ func (t *target) answers(ctx context.Context) (string, error) {
 	})
 	if i < 0 {
 		return "", nil
+	}
+	if t.host != "" {
+		return url.JoinPath(t.host, t.namespace)
 	}
 	address, err := t.Address(ctx, t.objects[i])
 	if err != nil || address == "" {

@@ -52,6 +52,7 @@ type target struct {
 	module    *module.Module
 	namespace string
 	objects   []*cluster.Object
+	host      string // of all modules, where the installation has one
 }
 
 // open connects and translates the manifests, by the cluster's installation. With buildImages, those
@@ -72,7 +73,7 @@ func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
 			return nil, err
 		}
 	}
-	t := &target{module: m}
+	t := &target{module: m, host: d.Host}
 	if t.objects, err = cluster.ParseYAML(b); err != nil {
 		return nil, fmt.Errorf("reading what was translated: %w", err)
 	}

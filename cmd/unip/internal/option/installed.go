@@ -35,7 +35,7 @@ func (t *Translation) options(ctx context.Context) (o translate.Options, err err
 	if err != nil {
 		return o, err
 	}
-	o.Config = config
+	o.Config, t.Host = config, config.Host
 	if t.images == "" && t.Cluster != nil && !t.AnyImages {
 		return o, t.installedRelease(ctx, &o)
 	}

@@ -28,6 +28,8 @@ type Translation struct {
 	MakeImages func(*cobra.Command, *module.Module) (map[string]string, error)
 	// AnyImages says that unip's own images do not matter: what is removed needs none.
 	AnyImages bool
+	// Host is where the installation's router answers for all modules, once they were translated.
+	Host string
 
 	config, images                              string
 	noNamespace, lenient, allowForeign, digests bool

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/unip-knative/unip/functions/internal/recent"
 )
 
 const (
@@ -43,7 +45,7 @@ type record struct {
 // Attempts counts and delays.
 type Attempts struct {
 	mu      sync.Mutex
-	records *recent[place, record]
+	records *recent.Map[place, record]
 	// pending are the passwords, by what stands for them, that are waiting or looked at.
 	pending map[place]map[[32]byte]int
 	crowds  map[string]int // pending by address
@@ -54,7 +56,7 @@ type Attempts struct {
 // New has seen none yet.
 func New() *Attempts {
 	return &Attempts{
-		records: newRecent[place, record](maxRecords), pending: map[place]map[[32]byte]int{},
+		records: recent.New[place, record](maxRecords), pending: map[place]map[[32]byte]int{},
 		crowds: map[string]int{}, delayed: map[place]int{},
 	}
 }
@@ -159,7 +161,7 @@ func (a *Attempts) count(at place, ok bool, failures int) {
 			after.failures = min(failures, free)
 		}
 		if after != r {
-			a.records.put(at, after)
+			a.records.Put(at, after)
 		}
 		return
 	}
@@ -171,7 +173,7 @@ func (a *Attempts) count(at place, ok bool, failures int) {
 		r := a.record(p)
 		r.failures++
 		r.last = time.Now()
-		a.records.put(p, r)
+		a.records.Put(p, r)
 	}
 }
 
@@ -192,7 +194,7 @@ func (a *Attempts) failures(at place) int {
 
 // record of a place, with what is not forgotten yet.
 func (a *Attempts) record(p place) record {
-	r, _ := a.records.get(p)
+	r, _ := a.records.Get(p)
 	if r.failures > 0 && time.Since(r.last) >= memory {
 		r.failures = 0
 	}

@@ -232,7 +232,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				guess(t, a, "192.0.2.1", "ann", 1) // whom the others do not push out
 			}
 		}
-		if n := len(a.records.items); n != maxRecords || a.records.order.Len() != n {
+		if n := a.records.Len(); n != maxRecords {
 			t.Errorf("%d records", n)
 		}
 		if len(a.pending)+len(a.crowds)+len(a.delayed)+a.waiting != 0 {

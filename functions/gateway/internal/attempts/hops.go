@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"github.com/unip-knative/unip/eventing/router"
+	"github.com/unip-knative/unip/functions/internal/recent"
 )
 
 const (
@@ -27,16 +30,21 @@ const (
 // without that word it means nothing. Before such a call was seen an address holds that of the
 // ingress too, so that nobody can claim another's. An ingress that appends nothing is found out by
 // a call without a claim; behind it no address can be told.
+//
+// A call through the router of one host comes from one of its pods, which says who has called it.
 type Hops struct {
+	// Routers are the router's pods; nil: there is none.
+	Routers *Routers
+
 	mu sync.Mutex
 	// direct are those that called queue-proxy without being an activator, silent those that
 	// appended nothing.
-	direct, silent *recent[netip.Addr, struct{}]
+	direct, silent *recent.Map[netip.Addr, struct{}]
 }
 
 // NewHops knows none yet.
 func NewHops() *Hops {
-	return &Hops{direct: newRecent[netip.Addr, struct{}](maxHops), silent: newRecent[netip.Addr, struct{}](maxHops)}
+	return &Hops{direct: recent.New[netip.Addr, struct{}](maxHops), silent: recent.New[netip.Addr, struct{}](maxHops)}
 }
 
 // Caller is the address that a call comes from, "" when it cannot be told. An IPv6 address stands
@@ -46,37 +54,48 @@ func (h *Hops) Caller(r *http.Request) string {
 		return "" // Connection, which then passes ingresses, can make the proxies drop their own headers
 	}
 	hops := lastHops(r.Header["X-Forwarded-For"])
-	peer := hops[0]
-	if !peer.IsValid() {
+	if !hops[0].IsValid() {
 		return ""
 	}
+	caller, by := h.last(hops, r)
+	if !caller.IsValid() {
+		return ""
+	}
+	if said := r.Header[router.ClientHeader]; len(said) > 0 && h.Routers != nil && h.Routers.Has(r.Context(), caller) {
+		if caller = parseAddress(said[len(said)-1]); !caller.IsValid() {
+			return ""
+		}
+	}
+	return network(caller) + by
+}
+
+// last is the address that the ingress was called from, not valid when it cannot be told, and what
+// makes it another one where it could be a claim.
+func (h *Hops) last(hops [knownHops]netip.Addr, r *http.Request) (caller netip.Addr, by string) {
+	peer := hops[0]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	activated := r.Header.Get("K-Proxy-Request") == "activator"
 	if !activated {
-		h.direct.put(peer, struct{}{})
-	} else if _, ok := h.direct.get(peer); ok {
+		h.direct.Put(peer, struct{}{})
+	} else if _, ok := h.direct.Get(peer); ok {
 		activated = false
 	}
 	ingress, caller := hops[0], hops[1]
 	if activated {
 		ingress, caller = hops[1], hops[2]
 	}
-	if _, ok := h.silent.get(ingress); ok || !ingress.IsValid() || ingress == none {
-		return ""
+	if _, ok := h.silent.Get(ingress); ok || !ingress.IsValid() || ingress == none {
+		return netip.Addr{}, ""
 	}
-	switch {
-	case caller == none:
-		h.silent.put(ingress, struct{}{})
-		return ""
-	case !caller.IsValid():
-		return ""
+	if caller == none {
+		h.silent.Put(ingress, struct{}{})
+		return netip.Addr{}, ""
 	}
-	address := network(caller)
 	if activated {
-		address += " by " + ingress.String()
+		by = " by " + ingress.String()
 	}
-	return address
+	return caller, by
 }
 
 // none stands for an entry that is not there; one that is no address is the zero value.

@@ -1,20 +1,28 @@
 package attempts
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	netheader "knative.dev/networking/pkg/http/header"
+
+	"github.com/unip-knative/unip/eventing/router"
 )
 
 // The addresses that callers and proxies of the tests have.
 const (
 	ann, boris, ingressAddress, activatorAddress = "127.0.0.2", "127.0.0.3", "127.0.1.1", "127.0.2.1"
+	routerAddress                                = "127.0.3.1"
 )
 
 // from is a client with an address of its own.
@@ -44,6 +52,34 @@ func knativeProxy(target string) *httputil.ReverseProxy {
 type cluster struct {
 	hops          *Hops
 	awake, asleep string // the ingress, before each
+	// The same through the router of one host, behind an ingress that appends or replaces.
+	oneAwake, oneAsleep string
+}
+
+// forget makes the gateway a new one, which knows where routers are.
+func (c *cluster) forget() {
+	c.hops = NewHops()
+	c.hops.Routers = NewRouters(func(context.Context) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr(routerAddress)}, nil
+	})
+}
+
+// ways are those to the gateway, by whether it is awake.
+func (c *cluster) ways() map[string]string {
+	return map[string]string{"asleep": c.asleep, "awake": c.awake, "asleep, one host": c.oneAsleep,
+		"awake, one host": c.oneAwake}
+}
+
+// routing passes calls on as functions/router does, whose own tests hold it to that.
+func routing(t *testing.T, target string) string {
+	return serve(t, &httputil.ReverseProxy{Transport: from(t, routerAddress), Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: target})
+		all := strings.Split(strings.Join(r.In.Header["X-Forwarded-For"], ","), ",")
+		client := strings.TrimSpace(all[len(all)-1])
+		r.Out.Header.Del("K-Proxy-Request")
+		r.Out.Header.Set("X-Forwarded-For", client)
+		r.Out.Header.Set(router.ClientHeader, client)
+	}})
 }
 
 // ingresses differ in what they do with X-Forwarded-For.
@@ -56,9 +92,10 @@ var ingresses = map[string]func(*httputil.ProxyRequest){
 	"silent": func(r *httputil.ProxyRequest) { r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] },
 }
 
-func newCluster(t *testing.T, rewrite func(*httputil.ProxyRequest)) cluster {
+func newCluster(t *testing.T, rewrite func(*httputil.ProxyRequest)) *cluster {
 	t.Helper()
-	c := cluster{hops: NewHops()}
+	c := new(cluster)
+	c.forget()
 	gateway := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_,
 			_ = io.WriteString(w, c.hops.Caller(r))
@@ -83,11 +120,12 @@ func newCluster(t *testing.T, rewrite func(*httputil.ProxyRequest)) cluster {
 			}})
 	}
 	c.awake, c.asleep = ingress(queueProxy), ingress(activate)
+	c.oneAwake, c.oneAsleep = ingress(routing(t, c.awake)), ingress(routing(t, c.asleep))
 	return c
 }
 
 // call is the address that the gateway sees.
-func (c cluster) call(t *testing.T, ingress, address string, header ...string) string {
+func (c *cluster) call(t *testing.T, ingress, address string, header ...string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ingress, nil)
 	if err != nil {
@@ -118,6 +156,10 @@ var forged = map[string][]string{
 	"word and chain":       {"K-Proxy-Request", "activator", "X-Forwarded-For", ann + ", " + ingressAddress},
 	"other headers": {"X-Real-Ip", ann, "Forwarded", "for=" + ann, "True-Client-Ip", ann,
 		"X-Envoy-External-Address", ann},
+	"the router's word":          {"Unip-Client-Address", ann},
+	"the router's word, address": {"Unip-Client-Address", ann, "X-Forwarded-For", routerAddress},
+	"the router's word, chain": {"Unip-Client-Address", ann, "X-Forwarded-For", routerAddress + ", " + routerAddress,
+		"K-Proxy-Request", "activator"},
 	"headers to be dropped": {"Connection", "X-Forwarded-For, K-Proxy-Request", "X-Forwarded-For", ann,
 		"K-Proxy-Request", "activator"},
 }
@@ -126,15 +168,18 @@ func TestTwoCallersAreTwoAddressesWhateverTheyClaim(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"replaces", "appends"} {
 		c := newCluster(t, ingresses[kind])
-		for mode, ingress := range map[string]string{"asleep": c.asleep, "awake": c.awake} {
-			suffix := map[string]string{"asleep": " by " + ingressAddress}[mode]
+		for mode, ingress := range c.ways() {
+			suffix := ""
+			if strings.HasPrefix(mode, "asleep") {
+				suffix = " by " + ingressAddress
+			}
 			for _, a := range []string{ann, boris} {
 				if got := c.call(t, ingress, a); got != a+suffix {
 					t.Errorf("%s, %s: %s is %q", kind, mode, a, got)
 				}
 			}
 		}
-		for mode, ingress := range map[string]string{"asleep": c.asleep, "awake": c.awake} {
+		for mode, ingress := range c.ways() {
 			want := c.call(t, ingress, boris)
 			for name, header := range forged {
 				if got := c.call(t, ingress, boris, header...); got != want {
@@ -151,8 +196,8 @@ func TestTheFirstCallClaims(t *testing.T) {
 	for _, kind := range []string{"replaces", "appends"} {
 		for name, header := range forged {
 			c := newCluster(t, ingresses[kind])
-			for mode, ingress := range map[string]string{"asleep": c.asleep, "awake": c.awake} {
-				c.hops = NewHops()
+			for mode, ingress := range c.ways() {
+				c.forget()
 				before := c.call(t, ingress, boris, header...)
 				if victim := c.call(t, ingress, ann); before == victim || victim == "" {
 					t.Errorf("%s, %s, %s: boris is %q, ann %q", kind, mode, name, before, victim)
@@ -213,4 +258,37 @@ func TestFormsOfAddresses(t *testing.T) {
 			t.Errorf("%s: %q, want %q", entry, got, want)
 		}
 	}
+}
+
+// The router's pods are looked up when somebody says to be one, seldom, and not believed for long.
+func TestRouters(t *testing.T) {
+	t.Parallel()
+	pod, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	now, looks, found, wrong := time.Now(), 0, []netip.Addr{pod}, error(nil)
+	r := NewRouters(func(context.Context) ([]netip.Addr, error) {
+		looks++
+		return found, wrong
+	})
+	r.now = func() time.Time { return now }
+	want := func(a netip.Addr, is bool, after int) {
+		t.Helper()
+		if got := r.Has(t.Context(), a); got != is || looks != after {
+			t.Errorf("%s: %v after %d looks, want %v after %d", a, got, looks, is, after)
+		}
+	}
+	want(pod, true, 1)
+	for range 3 {
+		want(pod, true, 1)
+		want(other, false, 1) // a moment ago there was no such pod
+	}
+	now = now.Add(askedAgain)
+	want(other, false, 2)
+	want(pod, true, 2)
+	now = now.Add(believed)
+	wrong = errors.New("no DNS")
+	want(pod, false, 3)
+	now = now.Add(askedAgain)
+	found, wrong = []netip.Addr{other}, nil
+	want(other, true, 4)
+	want(pod, false, 4)
 }

@@ -30,13 +30,17 @@ func New(file routes.File, namespace, prefix string) (*Table, error) {
 	}
 	file = file.Prefixed(prefix)
 	errs := []error{file.Validate()}
+	var own []string
+	if file.Site != "" {
+		own = []string{file.Site}
+	}
 	t := &Table{
 		namespace: namespace, file: file,
 		byPath: map[string]routes.API{}, origins: map[string]*origins.Sites{},
 	}
 	for _, a := range file.APIs {
 		t.byPath[a.Path] = a
-		sites, err := origins.New(a.TrustedOrigins)
+		sites, err := origins.New(a.TrustedOrigins, own...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("routes: API %q: %w", a.Name, err))
 		}

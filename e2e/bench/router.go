@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/unip-knative/unip/e2e/live"
+	"github.com/unip-knative/unip/eventing/names"
+	router1 "github.com/unip-knative/unip/eventing/router"
+)
+
+// router measures the one host: a warm predict through the router beside the same call without it,
+// from where the router calls; and predict from zero with gateway and component asleep beside the
+// same with the gateway awake.
+func router(ctx context.Context, c *live.Cluster) error {
+	if err := c.OneHost(ctx); err != nil {
+		return err
+	}
+	empty, digits := c.Module("unip-bench-nothing"), c.Module(demoModule)
+	if _, err := digits.Host(ctx); err != nil {
+		return fmt.Errorf("run `make demo-cluster` first: %w", err)
+	}
+	defer func() { _ = empty.Delete(context.WithoutCancel(ctx)) }()
+	dir, err := os.MkdirTemp("", "unip-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(nothing), 0o600); err != nil {
+		return err
+	}
+	if err := empty.Apply(ctx, dir); err != nil {
+		return err
+	}
+	if err := empty.AwaitReady(ctx, 2*time.Minute); err != nil {
+		return err
+	}
+	if err := routerWarm(ctx, c, empty); err != nil {
+		return err
+	}
+	return routerCold(ctx, empty, digits)
+}
+
+// service is a cluster as seen from a Service's address, which the local cluster routes to this
+// machine.
+func service(ctx context.Context, c *live.Cluster, namespace, name string) (*live.Cluster, error) {
+	var s corev1.Service
+	if err := c.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &s); err != nil {
+		return nil, err
+	}
+	from := *c
+	from.Ingress = "http://" + s.Spec.ClusterIP
+	return &from, nil
+}
+
+// predictNothing calls the component whose function does nothing.
+func predictNothing(ctx context.Context, from *live.Cluster, host string) (*live.Answer, error) {
+	const ns = "unip-bench-nothing"
+	return from.Module(ns).Call(ctx, live.Request{Method: http.MethodPost, Path: "/" + ns + "/nothing/predict",
+		User: "ann", Password: "change-me", Host: host, Body: map[string]any{"inputs": []live.Variable{
+			{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)}}}})
+}
+
+func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
+	through, err := service(ctx, c, names.SystemNamespace, router1.Name)
+	if err != nil {
+		return err
+	}
+	inside, err := service(ctx, c, "knative-serving", "kingress-internal")
+	if err != nil {
+		return err
+	}
+	own, err := m.Host(ctx)
+	if err != nil {
+		return err
+	}
+	ways := []struct {
+		name, host string
+		from       *live.Cluster
+		took       []time.Duration
+	}{
+		{name: "without the router", host: "gateway." + m.Namespace + ".svc.cluster.local", from: inside},
+		{name: "through the router", host: live.OneHostName, from: through},
+		{name: "by the module's own host", host: own, from: c},
+		{name: "by the one host", host: live.OneHostName, from: c},
+	}
+	for i := range *calls + 20 {
+		for j := range ways {
+			w := &ways[(i+j)%len(ways)]
+			d, err := timed(func() (*live.Answer, error) { return predictNothing(ctx, w.from, w.host) })
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			if i >= 20 { // the first ones wake
+				w.took = append(w.took, d)
+			}
+		}
+	}
+	fmt.Println("\npredict warm, in turn")
+	for _, w := range ways {
+		fmt.Printf("%-32s %s\n", w.name, quantiles(w.took))
+	}
+	fmt.Printf("%-32s %.2f ms\n", "the router itself, p50",
+		float64((median(ways[1].took)-median(ways[0].took)).Microseconds())/1000)
+	return nil
+}
+
+func routerCold(ctx context.Context, empty, digits *live.Module) error {
+	all := []*live.Module{empty, digits}
+	one := func(m *live.Module, path, input string) func() (*live.Answer, error) {
+		var v live.Variable
+		_ = json.Unmarshal([]byte(input), &v) // a constant
+		return func() (*live.Answer, error) {
+			return m.Call(ctx, live.Request{Method: http.MethodPost, Path: "/" + m.Namespace + "/" + path + "/predict",
+				User: "ann", Password: "change-me", Host: live.OneHostName,
+				Body: map[string]any{"inputs": []live.Variable{v}}})
+		}
+	}
+	callEmpty := one(empty, "nothing", `{"name":"text","datatype":"str","data":"a"}`)
+	callDigits := one(digits, "digits", `{"name":"image","datatype":"FP32","data":[`+strings.Repeat("0,", 63)+`0]}`)
+	pairs := [][2]*wake{
+		{{name: "imports nothing", gateway: empty, call: callEmpty},
+			{name: "imports nothing, both asleep", call: callEmpty}},
+		{{name: "examples/digits", gateway: digits, call: callDigits},
+			{name: "examples/digits, both asleep", call: callDigits}},
+	}
+	for i := range *rounds {
+		for half := range 2 {
+			now := []*wake{pairs[0][(i+half)%2], pairs[1][(i+half)%2]}
+			if err := wakeAll(ctx, all, now); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Println("\nfrom zero, by the one host")
+	for _, p := range pairs {
+		for _, k := range p {
+			fmt.Printf("%-32s %s\n", k.name, quantiles(k.took))
+		}
+		fmt.Printf("%-32s %.2f\n", "both asleep, of that", median(p[1].took).Seconds()/median(p[0].took).Seconds())
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/unip-knative/unip/eventing/router"
+	"github.com/unip-knative/unip/functions/internal/answered"
+	"github.com/unip-knative/unip/functions/internal/problem"
+)
+
+// retryAfter, in seconds, is what a caller is asked to wait when nobody answers.
+const retryAfter = "1"
+
+// Options of a router.
+type Options struct {
+	Modules *Modules
+	// Host is that of a Service: gateway.ns.svc.cluster.local.
+	Host func(namespace, service string) string
+	// Transport to Services. See Transport.
+	Transport http.RoundTripper
+	// Proxies is how many proxies stand before the router that append to X-Forwarded-For.
+	Proxies int
+	// MaxCalls is how many calls may be under way.
+	MaxCalls int
+}
+
+// Router is the handler.
+type Router struct {
+	Options
+	gates   *gates
+	waker   *waker
+	metrics *metrics
+	proxy   httputil.ReverseProxy
+}
+
+var _ http.Handler = (*Router)(nil)
+
+// New makes a router.
+func New(o Options) *Router {
+	h := &Router{Options: o, gates: newGates(o.MaxCalls)}
+	h.metrics = newMetrics(h.UnderWay, o.Modules.count)
+	h.waker = newWaker(o.Transport, o.Host, h.metrics.woken)
+	h.proxy = httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      o.Transport,
+		FlushInterval:  -1, // all is passed on as it comes
+		BufferPool:     buffers{},
+		ModifyResponse: h.look,
+		ErrorHandler:   failed,
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	return h
+}
+
+// Transport is an HTTP/1 client for Services of the cluster: no proxy, no compression of its own.
+// Idle connections are dropped before the other side does, because a POST on a connection that has
+// just been closed is not sent again.
+func Transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:         dial,
+		ReadBufferSize:      1 << 10, // more is read at once, past the buffer
+		WriteBufferSize:     2 << 10,
+		MaxIdleConns:        512,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}
+}
+
+// Dial connects to hosts of the cluster's DNS, whose names are whole.
+func Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	return d.DialContext(ctx, network, net.JoinHostPort(host+".", port))
+}
+
+// UnderWay is how many calls are.
+func (h *Router) UnderWay() int { return h.gates.underWay() }
+
+// label is the name of a namespace.
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+type callKey struct{}
+
+// call is one on its way.
+type call struct {
+	host   string // of the gateway
+	client string // the caller's address, "" where it cannot be told
+	path          // the component that the path belongs to
+	visitor
+	body   *body
+	header http.Header // of the answer, by HTTP/1
+}
+
+// ServeHTTP passes a call on.
+func (h *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := &answered.Writer{ResponseWriter: w}
+	defer func() {
+		if rec.Status != 0 {
+			h.metrics.answered(rec.Status)
+		}
+	}()
+	h.route(rec, r)
+}
+
+func (h *Router) route(w http.ResponseWriter, r *http.Request) {
+	namespace, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	var m *target
+	if strings.HasPrefix(r.URL.Path, "/") && label.MatchString(namespace) {
+		m = h.Modules.find(namespace)
+	}
+	if m == nil {
+		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path")
+		return
+	}
+	client := callerOf(r, h.Proxies)
+	c := &call{
+		host: h.Host(namespace, m.gateway), path: m.component(rest), visitor: visitor{namespace, crowd(client)},
+	}
+	if client.IsValid() {
+		c.client = client.String()
+	}
+	leave, ok := h.gates.enter(namespace, c.address)
+	if !ok {
+		w.Header().Set("Retry-After", retryAfter)
+		problem.Answer(w, r, "overloaded", http.StatusServiceUnavailable, "Too many calls",
+			"too many calls are under way: of all, of this module, or from this address")
+		return
+	}
+	defer leave()
+	h.waker.wake(r, c.path, c.visitor)
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	if r.Body == nil || r.Body == http.NoBody {
+		h.proxy.ServeHTTP(w, r)
+		return
+	}
+	c.body = &body{ReadCloser: r.Body}
+	r.Body = c.body
+	if r.ProtoMajor > 1 { // whose bodies may be left
+		h.proxy.ServeHTTP(w, r)
+		return
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.EnableFullDuplex() // else the rest of the body is thrown away when the answer begins
+	c.header = w.Header()
+	h.proxy.ServeHTTP(w, r)
+	c.body.leave(connection)
+}
+
+func callOf(r *http.Request) *call {
+	c, _ := r.Context().Value(callKey{}).(*call)
+	return c
+}
+
+func rewrite(p *httputil.ProxyRequest) {
+	c, out := callOf(p.In), p.Out
+	out.URL.Scheme, out.URL.Host, out.Host = "http", c.host, ""
+	out.URL.RawQuery = p.In.URL.RawQuery // also what is no query to Go
+	out.Trailer = p.In.Trailer           // which is filled when the body has been read
+	if c.body != nil {                   // what comes after it is no connection's to hand over
+		out.Header.Del("Upgrade")
+		out.Header.Del("Connection")
+	}
+	drop(out.Header, dropped, droppedPrefixes)
+	if c.client != "" {
+		out.Header.Set("X-Forwarded-For", c.client)
+	}
+	out.Header.Set(router.ClientHeader, c.client)
+	proto := "http"
+	if p.In.TLS != nil || p.In.Header.Get("X-Forwarded-Proto") == "https" { // TLS ends at the ingress, which knows
+		proto = "https"
+	}
+	out.Header.Set("X-Forwarded-Proto", proto)
+	out.Header.Set("X-Forwarded-Host", p.In.Host)
+}
+
+// errNotTheGateway is an answer of something between the router and the gateway.
+var (
+	errNotTheGateway = errors.New("answered by the network, not by the gateway")
+	errTooLong       = errors.New("the network did not wait longer for the gateway")
+)
+
+// look sees an answer before it goes on.
+func (h *Router) look(resp *http.Response) error {
+	c := callOf(resp.Request)
+	if between(resp) {
+		if resp.StatusCode == http.StatusGatewayTimeout {
+			return errTooLong
+		}
+		return errNotTheGateway
+	}
+	c.last()
+	switch {
+	case c.component == nil:
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden,
+		resp.StatusCode == http.StatusTooManyRequests:
+		h.waker.refused(c.visitor)
+	case resp.StatusCode < http.StatusBadRequest:
+		c.answered(h.waker.now())
+	}
+	confine(resp.Header, c.namespace)
+	return nil
+}
+
+// between reports an answer of what stands between the router and the gateway (ingress, activator,
+// queue-proxy): the gateway itself answers errors as problems.
+func between(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return !strings.Contains(resp.Header.Get("Content-Type"), "json")
+	default:
+		return false
+	}
+}
+
+// failed answers for a call that got no answer.
+func failed(w http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r)
+	c.last()
+	switch {
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	case c.body != nil && c.body.broken.Load():
+		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body breaks off, or is not HTTP's")
+	case errors.Is(err, errTooLong):
+		problem.Answer(w, r, problem.Timeout, http.StatusGatewayTimeout, "The call took too long",
+			"the module did not answer in time")
+	default:
+		slog.Warn("the gateway does not answer", "gateway", c.host, "error", err)
+		w.Header().Set("Retry-After", retryAfter)
+		problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "The module is not available",
+			"the module's gateway does not answer")
+	}
+}
+
+// bufferSize is small, for every call holds a buffer as long as it lasts.
+const bufferSize = 4 << 10
+
+var pool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+type buffers struct{}
+
+func (buffers) Get() []byte  { return pool.Get().(*[bufferSize]byte)[:] }
+func (buffers) Put(b []byte) { pool.Put((*[bufferSize]byte)(b)) }
