@@ -226,6 +226,9 @@ S3_TESTS := Upload|Outage|Storage|AModel|ModelPut|FilesOfACall|Mounts|Places|Dat
 # With another Broker, those that have to do with events.
 EVENT_TESTS := Pipelines|Cancel|Runs|Upload|FailingStages|RetriesAndTurns|Schedule|Retrained|Places|ApplyDiffDelete|LeavesNothing
 ONLY_TESTS = $(if $(filter-out minio,$(S3)),-run '$(S3_TESTS)',$(if $(filter jetstream,$(BROKER)),-run '$(EVENT_TESTS)'))
+# ONE_HOST=1: modules are called at the one host of all, through the router.
+ONE_HOST ?=
+export UNIP_ONE_HOST := $(ONE_HOST)
 .PHONY: e2e
 e2e: build deploy images engine ## tests on the cluster (half an hour), and then a short chaos of 3 minutes (S3=seaweedfs or ceph: those of storage; BROKER=jetstream: those of events)
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(ONLY_TESTS) ./e2e/
@@ -255,7 +258,7 @@ e2e-nodes: ## lose a node under a running stage, on a local cluster with two (5 
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 20m ./e2e/nodes/
 
 .PHONY: e2e-long
-e2e-long: build deploy images ## a stage that works longer than its S3 session lives (22 minutes)
+e2e-long: build deploy images ## a stage that works longer than its S3 session lives, a call of 590 s (22 minutes)
 	@$(IN_CLUSTER); go test -tags e2e -count=1 -v -timeout 40m ./e2e/long/
 
 .PHONY: attack

@@ -106,7 +106,63 @@ func TestOneHost(t *testing.T) {
 		t.Errorf("nobody: %d %v", a.Status, a.Header)
 	}
 	secured(t, ns)
+	ownName(t, m)
+	addresses(t, m)
 	bothAsleep(t, m, ns, call)
+}
+
+// ownName gives a module a host of its own choice, as docs/operating.md says.
+func ownName(t *testing.T, m *live.Module) {
+	t.Helper()
+	const name = "one.example.org"
+	if err := cluster.MapDomain(t.Context(), name, m.Namespace, "serving.knative.dev/v1", "gateway"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := cluster.Kubectl(context.Background(), "delete", "clusterdomainclaim", name)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for _, path := range []string{"/files/", "/" + m.Namespace + "/files/"} {
+		a, err := m.Call(t.Context(), live.Request{Method: http.MethodGet, Path: path, User: user, Password: password,
+			Host: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Status != http.StatusOK || !strings.Contains(string(a.Body), `"userdata"`) {
+			t.Errorf("%s at %s: %d %s", path, name, a.Status, a.Body)
+		}
+	}
+}
+
+// addresses shows that a caller has one address at both hosts: who has guessed three times at one of
+// them waits at the other;
+func addresses(t *testing.T, m *live.Module) {
+	t.Helper()
+	own, err := m.OwnHost(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	guess := func(host, who string) time.Duration {
+		a, err := m.Call(t.Context(), live.Request{Method: http.MethodGet, Path: "/" + m.Namespace + "/files/",
+			User: who, Password: "wrong", Host: host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Status != http.StatusUnauthorized {
+			t.Errorf("%s at %s: %d %s", who, host, a.Status, a.Body)
+		}
+		return a.Took
+	}
+	for who, hosts := range map[string][2]string{"kim": {own, live.OneHostName}, "lea": {live.OneHostName, own}} {
+		for range 3 {
+			guess(hosts[0], who)
+		}
+		if took := guess(hosts[1], who); took < 900*time.Millisecond {
+			t.Errorf("%s, who has guessed at %s, waits %s at %s", who, hosts[0], took, hosts[1])
+		}
+	}
 }
 
 const oneComponent = `

@@ -24,6 +24,7 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster/clustertest"
 	"github.com/unip-knative/unip/eventing/databox/put"
 	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/functions/router/service"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -179,13 +180,16 @@ func TestScriptsOnACluster(t *testing.T) {
 	c := clustertest.Start(t)
 	s3 := httptest.NewServer(http.NotFoundHandler()) // an answer is all that is wanted of it
 	t.Cleanup(s3.Close)
+	router := httptest.NewServer(service.New(service.Options{Modules: new(service.Modules), MaxCalls: 1}))
+	t.Cleanup(router.Close)
 	all := commands()
 	all["ready"] = ready(t, c)
 	storage := newStore(t)
 	all["stored"], all["answers"] = storage.stored, storage.answers(t, c)
 	env := []string{
 		"KUBECONFIG=" + c.Kubeconfig, "PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + c.Bin,
-		releaseVariable + "=1", "S3=" + s3.URL, "CRDS=" + strings.Join(c.CRDs, ","), "ANN=" + c.User(t, "ann"),
+		releaseVariable + "=1", "S3=" + s3.URL, "ROUTER=" + router.URL,
+		"CRDS=" + strings.Join(c.CRDs, ","), "ANN=" + c.User(t, "ann"),
 		"EDITOR=" + c.User(t, "edith"), "VIEWER=" + c.User(t, "victor"),
 	}
 	t.Run("S3", func(t *testing.T) {

@@ -1,7 +1,8 @@
 // Command bench measures, in one run on the cluster of the environment: the step from stage to
 // stage of a pipeline beside bare Jobs; predict from zero beside a trivial Go service that wakes
-// from zero in turn with it; predict warm through the gateway; the controller's memory. `make
-// bench` runs it after `make demo-cluster` has left its module and model.
+// from zero in turn with it; predict warm through the gateway; the controller's memory; and what
+// the router of the one host adds and saves. `make bench` runs it after `make demo-cluster` has left
+// its module and model.
 package main
 
 import (
@@ -20,7 +21,7 @@ import (
 var (
 	rounds = flag.Int("rounds", 20, "cold starts of each kind")
 	calls  = flag.Int("calls", 500, "warm calls")
-	only   = flag.String("only", "", "measure only this: chains, cold, warm")
+	only   = flag.String("only", "", "measure only this: chains, cold, warm, router")
 )
 
 func main() {
@@ -41,7 +42,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *live.Cluster) error
-	}{{"chains", chains}, {"cold", cold}, {"warm", warm}} {
+	}{{"chains", chains}, {"cold", cold}, {"warm", warm}, {"router", router}} {
 		if *only == "" || *only == part.name {
 			if err := part.do(ctx, cluster); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)

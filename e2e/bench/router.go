@@ -70,6 +70,13 @@ func predictNothing(ctx context.Context, from *live.Cluster, host string) (*live
 			{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)}}}})
 }
 
+// way is one to a module.
+type way struct {
+	name, host string
+	from       *live.Cluster
+	took       []time.Duration
+}
+
 func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
 	through, err := service(ctx, c, names.SystemNamespace, router1.Name)
 	if err != nil {
@@ -79,15 +86,11 @@ func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
 	if err != nil {
 		return err
 	}
-	own, err := m.Host(ctx)
+	own, err := m.OwnHost(ctx)
 	if err != nil {
 		return err
 	}
-	ways := []struct {
-		name, host string
-		from       *live.Cluster
-		took       []time.Duration
-	}{
+	ways := []way{
 		{name: "without the router", host: "gateway." + m.Namespace + ".svc.cluster.local", from: inside},
 		{name: "through the router", host: live.OneHostName, from: through},
 		{name: "by the module's own host", host: own, from: c},
@@ -111,7 +114,8 @@ func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
 	}
 	fmt.Printf("%-32s %.2f ms\n", "the router itself, p50",
 		float64((median(ways[1].took)-median(ways[0].took)).Microseconds())/1000)
-	return nil
+	return routerBytes(ctx, c, way{name: ways[1].name, host: ways[1].host, from: through},
+		way{name: ways[0].name, from: inside})
 }
 
 func routerCold(ctx context.Context, empty, digits *live.Module) error {

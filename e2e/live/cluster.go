@@ -31,6 +31,8 @@ type Cluster struct {
 	Ingress string
 	// Root is the checkout: where ko finds the sources and examples/ lies.
 	Root string
+	// site is the one host of all modules, at which they are called; "" : each at its own.
+	site string
 }
 
 // Connect connects to the cluster of the environment.
@@ -61,7 +63,14 @@ func Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the checkout: %w", err)
 	}
-	return &Cluster{WithWatch: c, Ingress: strings.TrimSuffix(ingress, "/"), Root: strings.TrimSpace(string(root))}, nil
+	cluster := &Cluster{
+		WithWatch: c, Ingress: strings.TrimSuffix(ingress, "/"), Root: strings.TrimSpace(string(root)),
+	}
+	if os.Getenv("UNIP_ONE_HOST") == "" {
+		return cluster, nil
+	}
+	cluster.site = OneHostName
+	return cluster, cluster.OneHost(context.Background())
 }
 
 // Run runs a command of this machine in the checkout with stdin, and returns what it printed. The

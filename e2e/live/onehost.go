@@ -4,38 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/eventing/router"
 )
 
 // OneHostName is the host at which the tests reach the router.
 const OneHostName = "unip.example.com"
 
-const oneHost = `
+const domain = `
 apiVersion: networking.internal.knative.dev/v1alpha1
 kind: ClusterDomainClaim
-metadata: {name: unip.example.com}
-spec: {namespace: unip-system}
+metadata: {name: NAME}
+spec: {namespace: NAMESPACE}
 ---
 apiVersion: serving.knative.dev/v1beta1
 kind: DomainMapping
-metadata: {name: unip.example.com, namespace: unip-system}
-spec: {ref: {apiVersion: v1, kind: Service, name: unip-router, namespace: unip-system}}
+metadata: {name: NAME, namespace: NAMESPACE}
+spec: {ref: {apiVersion: VERSION, kind: Service, name: SERVICE, namespace: NAMESPACE}}
 `
 
 // OneHost brings the one host of all modules to the router, as docs/operating.md shows it, and leaves
 // it there.
 func (c *Cluster) OneHost(ctx context.Context) error {
-	if _, err := c.Run(ctx, []byte(oneHost), "kubectl", "apply", "-f", "-"); err != nil {
+	return c.MapDomain(ctx, OneHostName, names.SystemNamespace, "v1", router.Name)
+}
+
+// MapDomain has the cluster's ingress answer at a name with a Service, of Kubernetes (v1) or Knative
+// (serving.knative.dev/v1).
+func (c *Cluster) MapDomain(ctx context.Context, name, namespace, version, service string) error {
+	objects := strings.NewReplacer("NAMESPACE", namespace, "NAME", name, "VERSION", version, "SERVICE", service).
+		Replace(domain)
+	if _, err := c.Run(ctx, []byte(objects), "kubectl", "apply", "-f", "-"); err != nil {
 		return err
 	}
-	return Await(ctx, time.Minute, "the one host", func(ctx context.Context) error {
-		out, err := c.Kubectl(ctx, "-n", "unip-system", "get", "domainmapping", OneHostName, "-o",
+	return Await(ctx, time.Minute, "a host of one's own", func(ctx context.Context) error {
+		out, err := c.Kubectl(ctx, "-n", namespace, "get", "domainmapping", name, "-o",
 			`jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		if err == nil && out != "True" {
 			err = errors.New("the DomainMapping is not ready: " + out)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", OneHostName, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil
 	})

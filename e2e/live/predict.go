@@ -51,7 +51,7 @@ type Request struct {
 	User, Password string // no Authorization when both are empty
 	Header         http.Header
 	Body           any    // Raw, or what is encoded as JSON; nil for none
-	Host           string // default: the gateway's
+	Host           string // default: the module's
 }
 
 // Raw is a body that is sent as it is.
@@ -118,8 +118,17 @@ func (m *Module) call(ctx context.Context, r Request) (*Answer, error) {
 	return a, nil
 }
 
-// Host is the host name under which the cluster's ingress serves the module's gateway.
+// Host is the host name under which the cluster's ingress serves the module.
 func (m *Module) Host(ctx context.Context) (string, error) {
+	own, err := m.OwnHost(ctx)
+	if err == nil && m.site != "" {
+		return m.site, nil
+	}
+	return own, err
+}
+
+// OwnHost is that of the module's gateway.
+func (m *Module) OwnHost(ctx context.Context) (string, error) {
 	var all servingv1.ServiceList // by its label, for a module's names may have been prefixed
 	if err := m.List(ctx, &all, client.InNamespace(m.Namespace),
 		client.MatchingLabels{"app.kubernetes.io/component": names.Gateway}); err != nil {

@@ -52,6 +52,7 @@ spec:
 // A stage that works longer than its sessions live publishes its outputs, at its first attempt, and
 // the next stage reads them.
 func TestAStageThatOutlivesItsSession(t *testing.T) {
+	t.Parallel()
 	cluster, err := live.Connect()
 	if err != nil {
 		t.Fatal(err)

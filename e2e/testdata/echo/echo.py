@@ -169,3 +169,18 @@ def who(user) -> list:
     :type outputs.who: str
     """
     return [{"name": "who", "datatype": "str", "data": user or "-"}]
+
+
+def wait(inputs: list) -> list:
+    """Answers after some time.
+
+    :param inputs.seconds: how long
+    :type inputs.seconds: FP32
+    :param outputs.seconds: the same
+    :type outputs.seconds: FP32
+    """
+    import time
+
+    seconds = inputs[0]["data"][0]
+    time.sleep(seconds)
+    return [{"name": "seconds", "datatype": "FP32", "data": [seconds]}]
