@@ -131,7 +131,7 @@ before: cluster
 	@git worktree remove --force $(BIN)/before/src
 
 .PHONY: e2e-install
-e2e-install: $(CLUSTER) ## a fresh local cluster, installed from dist/ alone; then an upgrade from v0.1.0 with runs under way (6 minutes once built)
+e2e-install: $(CLUSTER) ## a fresh local cluster: an upgrade from v0.1.0 with runs under way; then an installation from dist/ alone (6 minutes once built)
 	@[ -e $(DIST)/unip.yaml ] || { echo "there is no release in $(DIST): make release" >&2; exit 1; }
 	@$(CLUSTER) down
 	@$(MAKE) --no-print-directory images before

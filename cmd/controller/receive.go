@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -116,14 +117,14 @@ type inbox struct {
 	clock    *s3.Clock
 
 	mu      sync.Mutex
-	claimed string    // the endpoint at which it was
-	lent    time.Time // until when it is used unclaimed
-	asked   chan uid  // where the answer comes to the question that is under way
+	claimed string     // the endpoint at which it was
+	lent    time.Time  // until when it is used unclaimed
+	asked   chan whose // where the answer comes to the question that is under way
 }
 
-// uid is whose the bucket must be, or why that cannot be known.
-type uid struct {
-	uid string
+// whose the bucket must be, or why that cannot be known.
+type whose struct {
+	databox.Owner
 	err error
 }
 
@@ -138,9 +139,9 @@ func newInbox(src *settings.Source, transport http.RoundTripper, live client.Rea
 	return &inbox{settings: src, live: live, clock: &s3.Clock{Transport: transport}}
 }
 
-// open gives the inbox. It is claimed once, for which the UID of the controller's namespace is
-// needed. While the API server does not answer, a bucket that was claimed for a namespace of that
-// name will do for a moment.
+// open gives the inbox. It is claimed once, for which the UIDs of the cluster and of the controller's
+// namespace are needed. While the API server does not answer, a bucket that was claimed for a
+// namespace of that name will do for a moment.
 func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 	now := i.settings.Current()
 	c, err := now.Client(i.clock)
@@ -153,22 +154,20 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 	if i.claimed == now.Config.S3.Endpoint || time.Now().Before(i.lent) {
 		return out, nil
 	}
-	owner := databox.Owner{Namespace: names.SystemNamespace, Box: databox.RunsBox}
-	answer := i.ask(ctx)
-	if apierrors.IsNotFound(answer.err) || apierrors.IsForbidden(answer.err) {
-		return out, fmt.Errorf("reading the controller's namespace: %w", answer.err)
+	owner := i.ask(ctx)
+	if apierrors.IsNotFound(owner.err) || apierrors.IsForbidden(owner.err) {
+		return out, fmt.Errorf("reading whose the inbox is: %w", owner.err)
 	}
-	if answer.err != nil {
-		if err := s3.CheckBucketOfAny(ctx, c, out.Bucket, owner); err != nil {
+	if owner.err != nil {
+		if err := s3.CheckBucketOfAny(ctx, c, out.Bucket, inboxOf("", "")); err != nil {
 			return out, fmt.Errorf("the inbox, while the API server does not answer: %w", err)
 		}
 		i.lent = time.Now().Add(lend)
 		return out, nil
 	}
-	owner.NamespaceUID = answer.uid
-	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner)
+	err = s3.ClaimBucket(ctx, c, out.Bucket, now.Config.S3.Region, owner.Owner)
 	if errors.Is(err, s3.ErrBucketNotOurs) {
-		return out, fmt.Errorf("the inbox: %w; if it is of an installation that was taken away, delete the bucket "+
+		return out, fmt.Errorf("the inbox: %w; another cluster's unip uses this S3 server, or one did that is gone "+
 			"(docs/installing.md, Taking it away)", err)
 	}
 	if err != nil {
@@ -180,16 +179,25 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 
 var errNoAnswer = errors.New("the API server does not answer in time")
 
-// ask asks for the UID, and waits for the answer for a while. A question may hang for as long as its
+func inboxOf(clusterUID, namespaceUID string) databox.Owner {
+	return databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: namespaceUID, Box: databox.RunsBox,
+		ClusterUID: clusterUID}
+}
+
+// ask asks for the UIDs, and waits for the answer for a while. A question may hang for as long as its
 // connection, whatever its context says: where the client has first to learn what the server knows.
-func (i *inbox) ask(ctx context.Context) uid {
+func (i *inbox) ask(ctx context.Context) whose {
 	if i.asked == nil {
-		answer := make(chan uid, 1)
+		answer := make(chan whose, 1)
 		i.asked = answer
 		go func() {
-			ns := &corev1.Namespace{}
-			err := i.live.Get(context.WithoutCancel(ctx), types.NamespacedName{Name: names.SystemNamespace}, ns)
-			answer <- uid{string(ns.UID), err}
+			ctx := context.WithoutCancel(ctx)
+			var cluster, own corev1.Namespace
+			err := i.live.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, &cluster)
+			if err == nil {
+				err = i.live.Get(ctx, types.NamespacedName{Name: names.SystemNamespace}, &own)
+			}
+			answer <- whose{inboxOf(string(cluster.UID), string(own.UID)), err}
 		}()
 	}
 	wait := time.NewTimer(claimTimeout)
@@ -199,8 +207,8 @@ func (i *inbox) ask(ctx context.Context) uid {
 		i.asked = nil
 		return answer
 	case <-ctx.Done():
-		return uid{err: ctx.Err()}
+		return whose{err: ctx.Err()}
 	case <-wait.C:
-		return uid{err: errNoAnswer}
+		return whose{err: errNoAnswer}
 	}
 }

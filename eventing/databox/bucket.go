@@ -7,11 +7,12 @@ import (
 )
 
 // Tags of a bucket, which say whose it is. A bucket is only ever written, given out or deleted when
-// all three fit.
+// those of its owner fit.
 const (
 	TagNamespace    = "unified-platform.cs.hse.ru/namespace"
 	TagNamespaceUID = "unified-platform.cs.hse.ru/namespace-uid"
 	TagBox          = "unified-platform.cs.hse.ru/box"
+	TagClusterUID   = "unified-platform.cs.hse.ru/cluster-uid"
 )
 
 // bucketPrefix lets an operator limit the installation's own S3 key to its buckets:
@@ -31,13 +32,36 @@ func BucketName(namespace, box string) string {
 // Owner is the box that a bucket belongs to. The namespace's UID tells a namespace from a later one
 // of the same name, whose users may be other people, and from that of another cluster on the same
 // S3.
+//
+// The installation's own bucket has a ClusterUID too, that of the namespace kube-system, which lives
+// as long as its cluster. There is one installation in a cluster, and who takes it away and installs
+// it again is the same operator: so the bucket is the cluster's, and the UID of the installation's
+// namespace stands there for controllers of v0.1.0, which compare that.
 type Owner struct {
 	Namespace, NamespaceUID, Box string
+	ClusterUID                   string
 }
 
 // Tags are what the owner's bucket is tagged with.
 func (o Owner) Tags() map[string]string {
-	return map[string]string{TagNamespace: o.Namespace, TagNamespaceUID: o.NamespaceUID, TagBox: o.Box}
+	all := map[string]string{TagNamespace: o.Namespace, TagNamespaceUID: o.NamespaceUID, TagBox: o.Box}
+	if o.ClusterUID != "" {
+		all[TagClusterUID] = o.ClusterUID
+	}
+	return all
+}
+
+// Owns reports that a bucket with these tags, others among them, is the owner's. One that has all of
+// Tags is; and one of the cluster, whatever namespace it was claimed for; and of an owner with a
+// cluster the one that v0.1.0 has claimed, without the cluster's tag.
+func (o Owner) Owns(found map[string]string) bool {
+	if found[TagNamespace] != o.Namespace || found[TagBox] != o.Box {
+		return false
+	}
+	if cluster := found[TagClusterUID]; o.ClusterUID != "" && cluster != "" {
+		return cluster == o.ClusterUID
+	}
+	return found[TagNamespaceUID] == o.NamespaceUID
 }
 
 // RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that

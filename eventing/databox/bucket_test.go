@@ -61,3 +61,36 @@ func TestMayBeBox(t *testing.T) {
 		}
 	}
 }
+
+// A box's bucket is its namespace's. The installation's own is its cluster's, and of v0.1.0 its
+// namespace's.
+func TestOwns(t *testing.T) {
+	t.Parallel()
+	box := databox.Owner{Namespace: "ann", NamespaceUID: "u", Box: "data"}
+	own := databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: "u", Box: databox.RunsBox, ClusterUID: "c"}
+	change := func(o databox.Owner, do func(*databox.Owner)) map[string]string { do(&o); return o.Tags() }
+	other := func(o *databox.Owner) { o.NamespaceUID = "v" }
+	for name, tc := range map[string]struct {
+		owner databox.Owner
+		tags  map[string]string
+		want  bool
+	}{
+		"a box's":                       {box, box.Tags(), true},
+		"of the box's namespace before": {box, change(box, other), false},
+		"of a box of its cluster":       {box, change(box, func(o *databox.Owner) { o.ClusterUID = "c"; other(o) }), false},
+		"of another box":                {box, change(box, func(o *databox.Owner) { o.Box = "more" }), false},
+		"nobody's":                      {box, nil, false},
+		"half tagged":                   {box, map[string]string{databox.TagNamespace: "ann", databox.TagBox: "data"}, false},
+		"the installation's":            {own, own.Tags(), true},
+		"of the installation before":    {own, change(own, other), true},
+		"of v0.1.0":                     {own, change(own, func(o *databox.Owner) { o.ClusterUID = "" }), true},
+		"of a v0.1.0 before":            {own, change(own, func(o *databox.Owner) { o.ClusterUID = ""; other(o) }), false},
+		"of another cluster":            {own, change(own, func(o *databox.Owner) { o.ClusterUID = "d" }), false},
+		"of a box in the cluster":       {own, change(own, func(o *databox.Owner) { o.Box = "data" }), false},
+		"of a module in the cluster":    {own, change(own, func(o *databox.Owner) { o.Namespace = "ann" }), false},
+	} {
+		if got := tc.owner.Owns(tc.tags); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -23,14 +23,18 @@ var ErrBucketNotOurs = errors.New("the bucket belongs to somebody else")
 //
 // A bucket with other tags is ErrBucketNotOurs. One without our tags is what is left when the
 // controller dies between making and tagging; it is adopted only while it is empty (no object, no
-// old version), since then nothing of anybody is in it. S3 has no conditional tagging, and on MinIO
+// old version), since then nothing of anybody is in it. One that is ours by tags of before is tagged
+// anew, and what others have tagged stays. S3 has no conditional tagging, and on MinIO
 // claims that overlapped were seen to find objects without the tags that another had just set. So
 // claims of one bucket take turns in this process, and no other may claim it at the same time: the
 // controller's leader election sees to that.
 func ClaimBucket(ctx context.Context, c *minio.Client, bucket, region string, o databox.Owner) error {
-	err := CheckBucket(ctx, c, bucket, o)
-	if !isCode(err, "NoSuchBucket") && !errors.Is(err, errUntagged) {
-		return err // ours, mostly: that needs no turn
+	found, err := bucketTags(ctx, c, bucket, o)
+	if err == nil && hasAll(found, o.Tags()) {
+		return nil // mostly: that needs no turn
+	}
+	if err != nil && !isCode(err, "NoSuchBucket") && !errors.Is(err, errUntagged) {
+		return err
 	}
 	turn := claims[maphash.String(claimsSeed, bucket)%uint64(len(claims))]
 	select {
@@ -53,10 +57,12 @@ var claims = func() (all [64]chan struct{}) {
 var claimsSeed = maphash.MakeSeed()
 
 func claimInTurn(ctx context.Context, c *minio.Client, bucket, region string, o databox.Owner) error {
-	err := CheckBucket(ctx, c, bucket, o)
+	found, err := bucketTags(ctx, c, bucket, o)
 	switch {
-	case err == nil: // the turn before was of the same bucket
+	case err == nil && hasAll(found, o.Tags()): // the turn before was of the same bucket
 		return nil
+	case err == nil: // ours by other tags
+		return tag(ctx, c, bucket, o, found)
 	case isCode(err, "NoSuchBucket"):
 		if err := c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: region}); err != nil {
 			if isCode(err, "BucketAlreadyExists") { // in another account, which is why we could not see it
@@ -77,11 +83,21 @@ func claimInTurn(ctx context.Context, c *minio.Client, bucket, region string, o 
 	if !empty {
 		return fmt.Errorf("bucket %s has objects and no tag of unip: %w", bucket, ErrBucketNotOurs)
 	}
-	t, err := tags.NewTags(o.Tags(), false)
-	if err != nil {
-		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
+	return tag(ctx, c, bucket, o, found)
+}
+
+// tag sets the owner's tags beside those of others.
+func tag(ctx context.Context, c *minio.Client, bucket string, o databox.Owner, found map[string]string) error {
+	all := maps.Clone(found)
+	if all == nil {
+		all = map[string]string{}
 	}
-	if err := c.SetBucketTagging(ctx, bucket, t); err != nil {
+	maps.Copy(all, o.Tags())
+	t, err := tags.NewTags(all, false)
+	if err == nil {
+		err = c.SetBucketTagging(ctx, bucket, t)
+	}
+	if err != nil {
 		return fmt.Errorf("tagging bucket %s: %w", bucket, err)
 	}
 	return CheckBucket(ctx, c, bucket, o)
@@ -90,49 +106,77 @@ func claimInTurn(ctx context.Context, c *minio.Client, bucket, region string, o 
 // errUntagged is ErrBucketNotOurs to everybody but ClaimBucket.
 var errUntagged = fmt.Errorf("%w: it has no tag of unip", ErrBucketNotOurs)
 
-// CheckBucket is nil when the bucket exists and its tags name o. It changes nothing. Otherwise the
+// CheckBucket is nil when the bucket exists and is o's by its tags. It changes nothing. Otherwise the
 // error is ErrBucketNotOurs or S3's own (code NoSuchBucket when there is none), wrapped.
 func CheckBucket(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) error {
-	return checkTags(ctx, c, bucket, o.Tags())
+	_, err := bucketTags(ctx, c, bucket, o)
+	return err
 }
 
-// CheckBucketOfAny is CheckBucket for whoever cannot know the namespace's UID now: it takes any.
+// CheckBucketOfAny is CheckBucket for whoever cannot know UIDs now: it takes any.
 func CheckBucketOfAny(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) error {
-	want := o.Tags()
-	delete(want, databox.TagNamespaceUID)
-	return checkTags(ctx, c, bucket, want)
+	found, err := readTags(ctx, c, bucket)
+	if err != nil {
+		return err
+	}
+	o.ClusterUID, o.NamespaceUID = "", found[databox.TagNamespaceUID]
+	return judge(bucket, found, o)
 }
 
-func checkTags(ctx context.Context, c *minio.Client, bucket string, want map[string]string) error {
+// bucketTags gives all tags of a bucket that is o's, and those of others of one that has none of unip.
+func bucketTags(ctx context.Context, c *minio.Client, bucket string, o databox.Owner) (map[string]string, error) {
+	found, err := readTags(ctx, c, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return found, judge(bucket, found, o)
+}
+
+func readTags(ctx context.Context, c *minio.Client, bucket string) (map[string]string, error) {
 	t, err := c.GetBucketTagging(ctx, bucket)
 	if isCode(err, "NoSuchTagSet") || isCode(err, "NoSuchTagSetError") {
 		// MinIO gives this answer for a bucket that does not exist, too.
 		if exists, err := c.BucketExists(ctx, bucket); err != nil {
-			return fmt.Errorf("looking for bucket %s: %w", bucket, err)
+			return nil, fmt.Errorf("looking for bucket %s: %w", bucket, err)
 		} else if exists {
-			return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+			return nil, fmt.Errorf("bucket %s: %w", bucket, errUntagged)
 		}
-		return fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound,
+		return nil, fmt.Errorf("bucket %s: %w", bucket, minio.ErrorResponse{StatusCode: http.StatusNotFound,
 			Code: "NoSuchBucket"})
 	}
 	if err != nil {
-		return fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)
+		return nil, fmt.Errorf("reading the tags of bucket %s: %w", bucket, err)
 	}
-	found := t.ToMap()
-	ours := map[string]string{}
-	for k := range want {
-		if v, ok := found[k]; ok {
-			ours[k] = v
+	return t.ToMap(), nil
+}
+
+func judge(bucket string, found map[string]string, o databox.Owner) error {
+	if o.Owns(found) {
+		return nil
+	}
+	untagged := true
+	for k := range o.Tags() {
+		_, has := found[k]
+		untagged = untagged && !has
+	}
+	if untagged {
+		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
+	}
+	cluster := ""
+	if of := found[databox.TagClusterUID]; of != "" {
+		cluster = fmt.Sprintf(" of cluster %q", of)
+	}
+	return fmt.Errorf("bucket %s is tagged for namespace %q (UID %q)%s, box %q: %w", bucket, found[databox.TagNamespace],
+		found[databox.TagNamespaceUID], cluster, found[databox.TagBox], ErrBucketNotOurs)
+}
+
+func hasAll(found, want map[string]string) bool {
+	for k, v := range want {
+		if found[k] != v {
+			return false
 		}
 	}
-	switch {
-	case len(ours) == 0:
-		return fmt.Errorf("bucket %s: %w", bucket, errUntagged)
-	case !maps.Equal(ours, want):
-		return fmt.Errorf("bucket %s is tagged for namespace %q (UID %q), box %q: %w",
-			bucket, ours[databox.TagNamespace], ours[databox.TagNamespaceUID], ours[databox.TagBox], ErrBucketNotOurs)
-	}
-	return nil
+	return true
 }
 
 // isEmpty reports a bucket without any object, old version or delete marker.

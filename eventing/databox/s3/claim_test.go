@@ -73,6 +73,10 @@ func TestClaimBucket(t *testing.T) {
 			retag(t, s, b, map[string]string{"cost-centre": "7", databox.TagNamespace: ann.Namespace,
 				databox.TagNamespaceUID: ann.NamespaceUID, databox.TagBox: ann.Box})
 		}, nil},
+		"empty, with another tag": {func(t *testing.T, b string) {
+			must(t, s.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
+			retag(t, s, b, map[string]string{"cost-centre": "7"})
+		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bucket := "unip-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
@@ -84,6 +88,14 @@ func TestClaimBucket(t *testing.T) {
 				if err := s3.CheckBucket(t.Context(), s.Client, bucket, ann); !errors.Is(err, tc.want) {
 					t.Fatalf("check: error %v, want %v", err, tc.want)
 				}
+			}
+			if !strings.Contains(name, "another tag") {
+				return
+			}
+			all, err := s.GetBucketTagging(t.Context(), bucket)
+			must(t, err)
+			if all.ToMap()["cost-centre"] != "7" {
+				t.Errorf("somebody else's tag is gone: %v", all)
 			}
 		})
 	}
