@@ -88,8 +88,11 @@ func (m *Module) Translate(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	config := filepath.Join(dir, names.ConfigFile)
-	if err := os.WriteFile(config, []byte(installed.Data[names.ConfigFile]), 0o600); err != nil {
+	config, text := filepath.Join(dir, names.ConfigFile), installed.Data[names.ConfigFile]
+	if m.site != "" {
+		text += "\nhost: http://" + m.site + "\n"
+	}
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	unip := filepath.Join(m.Root, "bin", "unip")

@@ -20,6 +20,11 @@ import (
 // retryAfter, in seconds, is what a caller is asked to wait when nobody answers.
 const retryAfter = "1"
 
+// together is how long a head waits for the body that comes with it; streams, whose length nobody
+// knows, are passed on at once. A proxy before the router that gets an answer before it has sent the
+// body may lose what comes after the head: those in Go close the connection.
+const together = 5 * time.Millisecond
+
 // Options of a router.
 type Options struct {
 	Modules *Modules
@@ -52,7 +57,7 @@ func New(o Options) *Router {
 	h.proxy = httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      o.Transport,
-		FlushInterval:  -1, // all is passed on as it comes
+		FlushInterval:  together,
 		BufferPool:     buffers{},
 		ModifyResponse: h.look,
 		ErrorHandler:   failed,

@@ -195,6 +195,31 @@ func TestAnAnswerBeforeTheBody(t *testing.T) {
 	}
 }
 
+// The head of an answer goes with its body, in one piece.
+func TestAnAnswerIsOnePiece(t *testing.T) {
+	t.Parallel()
+	const text = `{"title":"Unauthorized","status":401}`
+	w := start(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, text)
+	})
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := make([]byte, 64<<10)
+	for i := range 200 {
+		_, _ = io.WriteString(c, "POST /pu-ann/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		if n, err := c.Read(b); err != nil || !strings.HasSuffix(string(b[:n]), text) {
+			t.Fatalf("answer %d begins with %q %v", i, b[:n], err)
+		}
+	}
+}
+
 // A connection that a body comes on is not handed over: its rest would reach the other end as well.
 func TestNoUpgradeWithABody(t *testing.T) {
 	t.Parallel()
