@@ -22,6 +22,8 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/names"
+	"github.com/unip-knative/unip/translate/installation"
 )
 
 // Cluster is a connection to the cluster under test.
@@ -71,6 +73,15 @@ func Connect() (*Cluster, error) {
 	}
 	cluster.site = OneHostName
 	return cluster, cluster.OneHost(context.Background())
+}
+
+// Installation is what the cluster's unip.yaml says.
+func (c *Cluster) Installation(ctx context.Context) (installation.Config, error) {
+	var config corev1.ConfigMap
+	if err := c.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Config}, &config); err != nil {
+		return installation.Config{}, err
+	}
+	return installation.Parse([]byte(config.Data[names.ConfigFile]))
 }
 
 // Run runs a command of this machine in the checkout with stdin, and returns what it printed. The

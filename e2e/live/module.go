@@ -21,7 +21,6 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/names"
-	"github.com/unip-knative/unip/translate/installation"
 )
 
 // Module is one module on the cluster; its namespace is its name.
@@ -236,18 +235,13 @@ func (m *Module) AwaitGone(ctx context.Context, timeout time.Duration) error {
 func (m *Module) Bucket(ctx context.Context, box string) (*minio.Client, databox.Session, error) {
 	var b platformv1.DataBox
 	var keys corev1.Secret
-	var config corev1.ConfigMap
-	err := errors.Join(
+	installed, err := m.Installation(ctx)
+	err = errors.Join(err,
 		m.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: box}, &b),
-		m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: "unip-s3"}, &keys),
-		m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: "unip-config"}, &config))
+		m.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: "unip-s3"}, &keys))
 	if err == nil && b.Status.Bucket == "" {
 		err = fmt.Errorf("box %s has no bucket yet", box)
 	}
-	if err != nil {
-		return nil, databox.Session{}, err
-	}
-	installed, err := installation.Parse([]byte(config.Data["unip.yaml"]))
 	if err != nil {
 		return nil, databox.Session{}, err
 	}
