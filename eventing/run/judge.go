@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,24 @@ const (
 	ReasonPodLost          = "PodLost"
 	ReasonNotStarted       = "NotStarted"
 )
+
+// reasons are those above; a pod's own words may be any.
+var reasons = []string{ReasonError, ReasonOOMKilled, ReasonDeadlineExceeded, ReasonImagePull, ReasonEvicted,
+	ReasonStorageError, ReasonTransferDied, ReasonInvalidInput, ReasonInvalidOutput, ReasonBoxFull, ReasonPodLost,
+	ReasonNotStarted}
+
+// Why says how a stage has ended in one of a few words, for what leaves the module: metrics and spans.
+// A stage's message may hold what its code has printed, and so does not belong there.
+func Why(st *runtimev1.StageStatus) string {
+	switch {
+	case st.State != runtimev1.Failed:
+		return string(st.State)
+	case slices.Contains(reasons, st.Reason):
+		return st.Reason
+	default:
+		return "Other"
+	}
+}
 
 // mayGoOn reports a failure after which the attempt may go on, so that it has to be stopped.
 func mayGoOn(reason string) bool {

@@ -70,22 +70,6 @@ func (s *series) labels(namespace, pipeline string) (string, string) {
 	return namespace, pipeline
 }
 
-// reasons why a stage ends that have a series of their own; a pod's own words may be any.
-var reasons = []string{life.ReasonError, life.ReasonOOMKilled, life.ReasonDeadlineExceeded, life.ReasonImagePull,
-	life.ReasonEvicted, life.ReasonStorageError, life.ReasonTransferDied, life.ReasonInvalidInput,
-	life.ReasonInvalidOutput, life.ReasonBoxFull, life.ReasonPodLost, life.ReasonNotStarted}
-
-func why(st *runtimev1.StageStatus) string {
-	switch {
-	case st.State != runtimev1.Failed:
-		return string(st.State)
-	case slices.Contains(reasons, st.Reason):
-		return st.Reason
-	default:
-		return "Other"
-	}
-}
-
 // count counts what a step has changed, once its status is stored.
 func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatus) {
 	ns, name := counted.labels(run.Namespace, run.Spec.Pipeline)
@@ -110,7 +94,7 @@ func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatu
 		if !st.State.Done() || was.State.Done() {
 			continue
 		}
-		stagesEnded.WithLabelValues(ns, name, why(st)).Inc()
+		stagesEnded.WithLabelValues(ns, name, life.Why(st)).Inc()
 		if st.StartTime != nil && st.CompletionTime != nil {
 			stageSeconds.WithLabelValues(ns, name).Observe(max(0, st.CompletionTime.Sub(st.StartTime.Time).Seconds()))
 		}

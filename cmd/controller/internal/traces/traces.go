@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -36,7 +37,7 @@ type part struct {
 	parent     trace.SpanContext
 	name       string
 	start, end time.Time
-	failed     string // why; "" when it has not
+	failed     string // why, in words of unip's own; "" when it has not
 	about      []attribute.KeyValue
 }
 
@@ -50,7 +51,7 @@ func (e *Exporter) Stage(
 	}
 	own := contextOf(run, stagePart(st.Name))
 	all := []part{{id: own.SpanID(), parent: contextOf(run, ""), name: "stage " + st.Name, start: st.StartTime.Time,
-		end: st.CompletionTime.Time, failed: failure(st.State, st.Reason, st.Message), about: append(about(run),
+		end: st.CompletionTime.Time, failed: failure(st), about: append(about(run),
 			attribute.String("unip.stage", st.Name), attribute.Int("unip.attempt", st.Attempt),
 			attribute.Int("unip.files", st.Files), attribute.Int64("unip.bytes", st.Bytes))}}
 	if pod != nil {
@@ -83,7 +84,7 @@ func (e *Exporter) Run(run *runtimev1.PipelineRun, t installation.Tracing) {
 		}
 	}
 	e.send(t.Endpoint, run, []part{{id: spanID(run, ""), parent: caller(run), name: "run " + run.Spec.Pipeline,
-		start: run.CreationTimestamp.Time, end: end, failed: failure(s.State, "", s.Message),
+		start: run.CreationTimestamp.Time, end: end, failed: failureOf(s),
 		about: append(about(run), attribute.String("unip.origin", run.Spec.Origin))}})
 }
 
@@ -92,14 +93,29 @@ func about(run *runtimev1.PipelineRun) []attribute.KeyValue {
 		attribute.String("unip.pipeline", run.Spec.Pipeline), attribute.String("unip.run", run.Name)}
 }
 
-func failure(s runtimev1.State, reason, message string) string {
-	if s != runtimev1.Failed {
+// failure says why a stage has failed. Its message stays in the module: an exception's text may hold
+// anybody's data, and the collector is not the module's.
+func failure(st *runtimev1.StageStatus) string {
+	if st.State != runtimev1.Failed {
 		return ""
 	}
-	if reason != "" {
-		message = reason + ": " + message
+	return life.Why(st)
+}
+
+// failureOf says why a run has failed: by which stage, or because it could not begin.
+func failureOf(s *runtimev1.PipelineRunStatus) string {
+	if s.State != runtimev1.Failed {
+		return ""
 	}
-	return message
+	for i := range s.Stages {
+		if why := failure(&s.Stages[i]); why != "" {
+			return "stage " + s.Stages[i].Name + ": " + why
+		}
+	}
+	if len(s.Stages) == 0 {
+		return life.ReasonNotStarted
+	}
+	return "Other"
 }
 
 func ended(s *corev1.ContainerStateTerminated) string {

@@ -52,6 +52,9 @@ func receiver(t *testing.T) (url string, spans func() map[string]*otlp.Span) {
 	}
 }
 
+// private is in what the stage has printed, and so in messages, which the module alone reads.
+const private = "Ann Lee, born 1970"
+
 func finished() (*runtimev1.PipelineRun, *corev1.Pod) {
 	at := func(second int) *metav1.MicroTime {
 		return &metav1.MicroTime{Time: time.Unix(1000, 0).Add(time.Duration(second) * time.Second)}
@@ -59,12 +62,12 @@ func finished() (*runtimev1.PipelineRun, *corev1.Pod) {
 	run := &runtimev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "pu-ann", Name: "fit-1", UID: "u-1",
 		CreationTimestamp: metav1.Unix(1000, 0)}}
 	run.Spec.Pipeline, run.Spec.Origin = "fit", "API"
-	run.Status.State, run.Status.Message = runtimev1.Failed, "stage train failed"
+	run.Status.State, run.Status.Message = runtimev1.Failed, "stage train failed: KeyError: "+private
 	run.Status.CompletionTime = &metav1.Time{Time: at(9).Time}
 	run.Status.Stages = []runtimev1.StageStatus{
 		{Name: "split", State: runtimev1.Succeeded, Attempt: 1, StartTime: at(1), CompletionTime: at(5), Bytes: 7},
-		{Name: "train", State: runtimev1.Failed, Attempt: 2, Reason: "OOMKilled", Message: "too much", StartTime: at(5),
-			CompletionTime: at(9)},
+		{Name: "train", State: runtimev1.Failed, Attempt: 2, Reason: "OOMKilled", Message: "KeyError: " + private,
+			StartTime: at(5), CompletionTime: at(9)},
 		{Name: "never", State: runtimev1.Skipped},
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "fit-1-split"}}
@@ -117,8 +120,16 @@ func TestARunIsOneTree(t *testing.T) {
 	if len(got) != 6 {
 		t.Errorf("%d spans", len(got))
 	}
-	if s := got["stage train"].Status; s.Code != otlp.Status_STATUS_CODE_ERROR || s.Message != "OOMKilled: too much" {
+	if s := got["stage train"].Status; s.Code != otlp.Status_STATUS_CODE_ERROR || s.Message != "OOMKilled" {
 		t.Errorf("%v", s)
+	}
+	if s := got["run fit"].Status; s.Code != otlp.Status_STATUS_CODE_ERROR || s.Message != "stage train: OOMKilled" {
+		t.Errorf("%v", s)
+	}
+	for name, s := range got {
+		if strings.Contains(s.String(), private) {
+			t.Errorf("%s tells the collector what the stage has printed: %v", name, s)
+		}
 	}
 	if s := got["run fit"]; s.StartTimeUnixNano != 1000e9 || s.EndTimeUnixNano != 1009e9 {
 		t.Errorf("%v", s)
