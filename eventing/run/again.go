@@ -94,6 +94,13 @@ func attemptFailed(st *runtimev1.StageStatus) string {
 	return fmt.Sprintf(formerly+"%d failed: ", st.Attempt)
 }
 
+// FailureText is what the message of a stage whose attempt has failed says, without the attempt's number.
+func FailureText(st *runtimev1.StageStatus, attempt int) string {
+	failed := *st
+	failed.Attempt = attempt
+	return strings.TrimPrefix(st.Message, attemptFailed(&failed))
+}
+
 // commit is what is known of a stage's commit.
 func (x *step) commit(st *runtimev1.StageStatus) Commit {
 	if st.RanAttempt > 0 {

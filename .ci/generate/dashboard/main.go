@@ -61,9 +61,11 @@ var rows = []struct {
 			"{{namespace}}/{{pipeline}}")},
 		{"Seconds until a run's first stage, p50 and p99", "s", quantiles("unip_run_wait_seconds", "", "namespace, pipeline",
 			"{{namespace}}/{{pipeline}}")},
-		{"Bytes that stages publish, a second", "Bps", []query{
+		{"Bytes that stages fetch and publish, a second", "Bps", []query{
+			{`sum by (namespace, pipeline) (rate(unip_stage_fetched_bytes_total{namespace=~"$namespace"}[5m]))`,
+				"{{namespace}}/{{pipeline}} fetched"},
 			{`sum by (namespace, pipeline) (rate(unip_stage_published_bytes_total{namespace=~"$namespace"}[5m]))`,
-				"{{namespace}}/{{pipeline}}"}}},
+				"{{namespace}}/{{pipeline}} published"}}},
 		{"Runs that wait", "short", []query{
 			{`sum by (namespace, pipeline) (unip_runs_waiting{namespace=~"$namespace"})`, "{{namespace}}/{{pipeline}}"},
 			{`sum by (reason) (unip_runs_held_up)`, "held up: {{reason}}"}}},

@@ -282,9 +282,11 @@ func terminated(c *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return c.State.Terminated
 }
 
+// result is what fetch or publish has left. A pod that somebody else has made may say anything: what
+// is less than nothing would stop counters.
 func result(message string) stage.Result {
 	var r stage.Result
-	if json.Unmarshal([]byte(message), &r) != nil {
+	if json.Unmarshal([]byte(message), &r) != nil || min(int64(r.Files), r.Bytes, int64(r.Kept), r.WaitedSeconds) < 0 {
 		return stage.Result{}
 	}
 	return r

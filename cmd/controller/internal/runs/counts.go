@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	life "github.com/unip-knative/unip/eventing/run"
+	"github.com/unip-knative/unip/eventing/stage"
 )
 
 // What is told of each pipeline. maxPipelines bounds the series: authors can make pipelines without
@@ -42,12 +44,13 @@ var (
 	stageAttempts = counter("unip_stage_attempts_total", "Attempts of stages that were started.")
 	stagesEnded   = counter("unip_stages_ended_total", "Stages that have ended, by why.", "reason")
 	stageSeconds  = histogram("unip_stage_duration_seconds", "From the start of a stage's last attempt to its end.")
+	stageFetched  = counter("unip_stage_fetched_bytes_total", "Size of the inputs brought to stages, for each attempt.")
 	stageBytes    = counter("unip_stage_published_bytes_total", "Size of what stages have published.")
 )
 
 func init() {
 	metrics.Registry.MustRegister(runsStarted, runsEnded, runSeconds, runWait, stageAttempts, stagesEnded, stageSeconds,
-		stageBytes)
+		stageFetched, stageBytes)
 }
 
 // series are the pipelines that have some of their own.
@@ -70,8 +73,9 @@ func (s *series) labels(namespace, pipeline string) (string, string) {
 	return namespace, pipeline
 }
 
-// count counts what a step has changed, once its status is stored.
-func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatus) {
+// count counts what a step has changed, once its status is stored. pods are those of the attempts that
+// ran before it, by Job.
+func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatus, pods map[string]*corev1.Pod) {
 	ns, name := counted.labels(run.Namespace, run.Spec.Pipeline)
 	created := run.CreationTimestamp.Time
 	if before.State == "" && after.State != "" {
@@ -91,6 +95,9 @@ func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatu
 		if n := st.Attempt - was.Attempt; n > 0 {
 			stageAttempts.WithLabelValues(ns, name).Add(float64(n))
 		}
+		if was.State == runtimev1.Running && (st.State != runtimev1.Running || st.Job != was.Job) {
+			stageFetched.WithLabelValues(ns, name).Add(float64(fetched(pods[was.Job])))
+		}
 		if !st.State.Done() || was.State.Done() {
 			continue
 		}
@@ -102,6 +109,18 @@ func count(run *runtimev1.PipelineRun, before, after *runtimev1.PipelineRunStatu
 			stageBytes.WithLabelValues(ns, name).Add(float64(st.Bytes))
 		}
 	}
+}
+
+// fetched is how much a pod's fetch says it has brought. Its pod may be gone, and an attempt that only
+// completes has none.
+func fetched(pod *corev1.Pod) int64 {
+	if pod == nil {
+		return 0
+	}
+	if t := terminated(status(pod.Status.InitContainerStatuses, stage.FetchContainer)); t != nil {
+		return result(t.Message).Bytes
+	}
+	return 0
 }
 
 // begun is when the first stage of a run has started.

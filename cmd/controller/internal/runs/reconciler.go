@@ -256,7 +256,7 @@ func (p *pass) step() error {
 	p.asked = false
 	p.admission.wrote(p.run)
 	p.memory.observeStatus(p.key, &before, &status)
-	count(p.run, &before, &status)
+	count(p.run, &before, &status, p.pods)
 	p.tell(&before, &status)
 	p.trace(&before, &status)
 	if err := p.carryOut(actions); err != nil {

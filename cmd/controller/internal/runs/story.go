@@ -6,8 +6,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/traces"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	life "github.com/unip-knative/unip/eventing/run"
 )
 
 // chapter is a Kubernetes Event of a run. Those of one kind, reason and action within some minutes
@@ -34,7 +37,9 @@ func story(before, after *runtimev1.PipelineRunStatus) []chapter {
 			out = append(out, chapter{warning, reason, action, fmt.Sprintf("stage %s: %s", st.Name, words)})
 		}
 		failed := func(st *runtimev1.StageStatus) string {
-			return strings.TrimSuffix(fmt.Sprintf("attempt %d: %s: %s", max(1, was.Attempt), st.Reason, st.Message), ": ")
+			number := max(1, was.Attempt)
+			cause := life.FailureText(st, number)
+			return strings.TrimSuffix(fmt.Sprintf("attempt %d: %s: %s", number, st.Reason, cause), ": ")
 		}
 		if was.State == runtimev1.Running && st.State != runtimev1.Succeeded && st.Reason != "" &&
 			(st.State == runtimev1.Pending || st.Attempt > was.Attempt) {
@@ -81,16 +86,29 @@ func (p *pass) tell(before, after *runtimev1.PipelineRunStatus) {
 // trace sends the spans of what has ended by a step.
 func (p *pass) trace(before, after *runtimev1.PipelineRunStatus) {
 	t := p.s3.Config.Tracing
-	if p.Traces == nil || t.Endpoint == "" {
+	if p.Traces == nil || !traces.Traced(p.run, t) {
 		return
 	}
 	for i := range after.Stages {
 		st := &after.Stages[i]
 		if st.State.Done() && !stageBefore(before, st.Name).State.Done() {
-			p.Traces.Stage(p.run, st, p.pods[st.Job], t)
+			p.Traces.Stage(p.run, st, p.lastPod(st), t)
 		}
 	}
 	if after.State.Done() && !before.State.Done() {
 		p.Traces.Run(p.run, t)
 	}
+}
+
+// lastPod is that of a stage's last attempt, nil when it has gone. A stage fails some steps after its
+// attempt has: its commit is closed before.
+func (p *pass) lastPod(st *runtimev1.StageStatus) *corev1.Pod {
+	if pod := p.pods[st.Job]; pod != nil || st.Job == "" {
+		return pod
+	}
+	_, pod, err := p.attempt(st)
+	if err != nil {
+		ctrl.LoggerFrom(p.ctx).Info("a stage's containers are not traced", "stage", st.Name, "error", err.Error())
+	}
+	return pod
 }

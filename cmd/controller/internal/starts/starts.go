@@ -12,6 +12,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,8 @@ type draft struct {
 	start.Record
 	// lost says which event should have caused it and did not come.
 	lost string
+	// uploaded is when the file came that is started for.
+	uploaded time.Time
 	// labels are the pipeline's.
 	labels map[string]string
 }
@@ -101,7 +104,11 @@ func (s *Maker) once(ctx context.Context, at place, key string, x draft) (made b
 func (s *Maker) make(ctx context.Context, at place, key string, x draft) error {
 	run := x.NewRun(at.namespace, x.labels)
 	if x.lost != "" {
-		run.Annotations = map[string]string{runtimev1.EventLostAnnotation: x.lost}
+		metav1.SetMetaDataAnnotation(&run.ObjectMeta, runtimev1.EventLostAnnotation, x.lost)
+	}
+	if !x.uploaded.IsZero() {
+		at := x.uploaded.UTC().Format(time.RFC3339Nano)
+		metav1.SetMetaDataAnnotation(&run.ObjectMeta, runtimev1.UploadedAnnotation, at)
 	}
 	runs := s.Runs
 	if runs == nil {

@@ -207,7 +207,7 @@ func (s *Maker) start(ctx context.Context, at place, f File, r rule, o minio.Obj
 	}
 	version := r.VersionKey(f, at.box.Name, o.ETag, o.LastModified)
 	key := r.Key(f, at.box.Name, o.ETag, o.LastModified, origin)
-	x := draft{Record: r.Upload(f, o.ETag, key), labels: start.Labels(r.Pipeline)}
+	x := draft{Record: r.Upload(f, o.ETag, key), labels: start.Labels(r.Pipeline), uploaded: o.LastModified}
 	if by != byEvent {
 		x.lost = "upload of " + f.Path
 	}

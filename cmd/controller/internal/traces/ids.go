@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -29,6 +30,20 @@ func caller(run *runtimev1.PipelineRun) trace.SpanContext {
 	return trace.SpanContextFromContext(propagator.Extract(context.Background(), said))
 }
 
+// uploaded is when the file came for which a run was started, by S3's clock, and so no later than the
+// run. Zero for other runs, and where it is not well told.
+func uploaded(run *runtimev1.PipelineRun) time.Time {
+	at, err := time.Parse(time.RFC3339, run.Annotations[runtimev1.UploadedAnnotation])
+	made := run.CreationTimestamp.Time
+	switch {
+	case err != nil || at.Before(made.AddDate(-1, 0, 0)):
+		return time.Time{}
+	case at.After(made):
+		return made
+	}
+	return at
+}
+
 // spanID of a part of a run; "" is the run itself.
 func spanID(run *runtimev1.PipelineRun, part string) trace.SpanID {
 	sum := sha256.Sum256(fmt.Appendf(nil, "span\x00%s\x00%s", run.UID, part))
@@ -44,8 +59,8 @@ func traceID(run *runtimev1.PipelineRun) trace.TraceID {
 	return trace.TraceID(sum[:16])
 }
 
-// sampled says whether a run is traced: as its caller has decided, else by the installation's share.
-func sampled(run *runtimev1.PipelineRun, t installation.Tracing) bool {
+// Traced says whether a run is traced: as its caller has decided, else by the installation's share.
+func Traced(run *runtimev1.PipelineRun, t installation.Tracing) bool {
 	if t.Endpoint == "" {
 		return false
 	}
@@ -56,6 +71,9 @@ func sampled(run *runtimev1.PipelineRun, t installation.Tracing) bool {
 	return decision.Decision == sdk.RecordAndSample
 }
 
+// uploadPart is the span from the upload to the run, which is above that of the run.
+const uploadPart = "upload"
+
 func stagePart(stage string) string { return "stage\x00" + stage }
 
 func contextOf(run *runtimev1.PipelineRun, part string) trace.SpanContext {
@@ -65,7 +83,7 @@ func contextOf(run *runtimev1.PipelineRun, part string) trace.SpanContext {
 
 // Parent is what a stage's container is told as TRACEPARENT, "" where the run is not traced.
 func Parent(run *runtimev1.PipelineRun, stage string, t installation.Tracing) string {
-	if !sampled(run, t) {
+	if !Traced(run, t) {
 		return ""
 	}
 	said := propagation.MapCarrier{}

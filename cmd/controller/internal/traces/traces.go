@@ -46,7 +46,7 @@ type part struct {
 func (e *Exporter) Stage(
 	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, pod *corev1.Pod, t installation.Tracing,
 ) {
-	if !sampled(run, t) || st.StartTime == nil || st.CompletionTime == nil {
+	if !Traced(run, t) || st.StartTime == nil || st.CompletionTime == nil {
 		return
 	}
 	own := contextOf(run, stagePart(st.Name))
@@ -57,7 +57,8 @@ func (e *Exporter) Stage(
 	if pod != nil {
 		for _, s := range append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...),
 			pod.Status.ContainerStatuses...) {
-			if end := s.State.Terminated; end != nil {
+			// Of a container that its node has lost there is no time.
+			if end := s.State.Terminated; end != nil && !end.StartedAt.IsZero() {
 				all = append(all, part{id: spanID(run, stagePart(st.Name)+"\x00"+s.Name), parent: own, name: s.Name,
 					start: end.StartedAt.Time, end: end.FinishedAt.Time, failed: ended(end),
 					about: append(about(run), attribute.String("k8s.pod.name", pod.Name),
@@ -68,9 +69,10 @@ func (e *Exporter) Stage(
 	e.send(t.Endpoint, run, all)
 }
 
-// Run sends the span of a run that has ended. It begins when the run was asked for.
+// Run sends the span of a run that has ended. It begins when the run was asked for. Above that of one
+// that was started for a file is the time from the file to the run.
 func (e *Exporter) Run(run *runtimev1.PipelineRun, t installation.Tracing) {
-	if !sampled(run, t) {
+	if !Traced(run, t) {
 		return
 	}
 	s := &run.Status
@@ -83,9 +85,15 @@ func (e *Exporter) Run(run *runtimev1.PipelineRun, t installation.Tracing) {
 			end = at.Time
 		}
 	}
-	e.send(t.Endpoint, run, []part{{id: spanID(run, ""), parent: caller(run), name: "run " + run.Spec.Pipeline,
+	all := []part{{id: spanID(run, ""), parent: caller(run), name: "run " + run.Spec.Pipeline,
 		start: run.CreationTimestamp.Time, end: end, failed: failureOf(s),
-		about: append(about(run), attribute.String("unip.origin", run.Spec.Origin))}})
+		about: append(about(run), attribute.String("unip.origin", run.Spec.Origin))}}
+	if at := uploaded(run); !at.IsZero() && !all[0].parent.IsValid() {
+		all[0].parent = contextOf(run, uploadPart)
+		all = append(all, part{id: spanID(run, uploadPart), name: "upload", start: at,
+			end: run.CreationTimestamp.Time, about: about(run)})
+	}
+	e.send(t.Endpoint, run, all)
 }
 
 func about(run *runtimev1.PipelineRun) []attribute.KeyValue {
@@ -139,6 +147,9 @@ func (e *Exporter) send(endpoint string, run *runtimev1.PipelineRun, all []part)
 		_, span := tracer.Start(ctx, p.name, trace.WithTimestamp(p.start), trace.WithAttributes(p.about...))
 		if p.failed != "" {
 			span.SetStatus(codes.Error, p.failed)
+		}
+		if p.end.Before(p.start) { // it is in whole seconds
+			p.end = p.start
 		}
 		span.End(trace.WithTimestamp(p.end))
 	}

@@ -1,6 +1,7 @@
 package traces
 
 import (
+	"bytes"
 	"encoding/hex"
 	"io"
 	"net/http"
@@ -137,6 +138,48 @@ func TestARunIsOneTree(t *testing.T) {
 	if p := Parent(run, "split", tracing); p != "00-0af7651916cd43dd8448eb211c80319c-"+hex.EncodeToString(
 		got["stage split"].SpanId)+"-01" {
 		t.Errorf("TRACEPARENT %s", p)
+	}
+}
+
+// A run of a file begins with its upload, and one whose annotation is nonsense does not. S3's clock may
+// be ahead.
+func TestAnUploadIsTheRoot(t *testing.T) {
+	t.Parallel()
+	for said, begins := range map[string]uint64{
+		"1970-01-01T00:16:37.5Z": 997.5e9, "1970-01-01T00:16:41Z": 1000e9, "1960-01-01T00:00:00Z": 0, "soon": 0, "": 0,
+	} {
+		url, spans := receiver(t)
+		run, _ := finished()
+		run.Annotations = map[string]string{runtimev1.UploadedAnnotation: said}
+		e := &Exporter{}
+		e.Run(run, installation.Tracing{Endpoint: url, SamplingRate: 1})
+		e.Close()
+		got := spans()
+		upload, of := got["upload"], got["run fit"]
+		if (begins > 0) != (upload != nil) || of == nil {
+			t.Errorf("%q: %v", said, got)
+			continue
+		}
+		if begins > 0 && (upload.StartTimeUnixNano != begins || upload.EndTimeUnixNano != 1000e9 ||
+			len(upload.ParentSpanId) != 0 || !bytes.Equal(of.ParentSpanId, upload.SpanId) ||
+			!bytes.Equal(of.TraceId, upload.TraceId)) {
+			t.Errorf("%v\n%v", upload, of)
+		}
+	}
+}
+
+// Kubernetes tells the end of a container in whole seconds, which may be before its stage began.
+func TestNoSpanEndsBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	url, spans := receiver(t)
+	run, _ := finished()
+	st := &run.Status.Stages[1]
+	st.StartTime = &metav1.MicroTime{Time: st.CompletionTime.Add(300 * time.Millisecond)}
+	e := &Exporter{}
+	e.Stage(run, st, nil, installation.Tracing{Endpoint: url, SamplingRate: 1})
+	e.Close()
+	if s := spans()["stage train"]; s == nil || s.EndTimeUnixNano != s.StartTimeUnixNano {
+		t.Errorf("%v", s)
 	}
 }
 

@@ -22,6 +22,10 @@ const EventLostAnnotation = "knative.unified-platform.cs.hse.ru/event-lost"
 // it: the run's spans are below it.
 const TraceParentAnnotation = "knative.unified-platform.cs.hse.ru/traceparent"
 
+// UploadedAnnotation is when S3 had the file for which a run was started, as RFC 3339 writes it: the
+// run's trace begins there.
+const UploadedAnnotation = "knative.unified-platform.cs.hse.ru/uploaded"
+
 // ConditionPlaced is False on a run whose variables are not all where connectedBoxes would have them.
 // Of other runs nothing is said.
 const ConditionPlaced = "Placed"
