@@ -166,10 +166,11 @@ test: dev-clients numpy ## unit, golden and property tests, with real Python: no
 	@go -C e2e/cluster test -vet=off ./...
 
 .PHONY: test-integration
-test-integration: $(CLUSTER) engine ## the tests with a real S3 server and a real API server: those in files with the build tag integration
+test-integration: $(CLUSTER) $(PROMETHEUS) engine ## the tests with a real S3 server and a real API server: those in files with the build tag integration
 	@files=$$(git ls-files '*_test.go' | xargs grep -l '^//go:build integration'); \
 	names=$$(grep -hoE '^func (Test|Example|Fuzz)[A-Za-z0-9_]+' $$files | cut -d' ' -f2 | sort -u | paste -sd'|'); \
-	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube); \
+	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube) \
+	  UNIP_COLLECTOR=$$($(CLUSTER) bin collector)/collector UNIP_PROMETHEUS=$(PROMETHEUS); \
 	go test -vet=off -tags integration -run "^($$names)\$$" $$(dirname $$files | sort -u | sed 's|^|./|')
 
 # What speaks S3, with sessions, against another server than MinIO. Building it is 7 minutes of CPU, once.
@@ -294,11 +295,13 @@ $(LANGUAGE_SERVER):
 schema-check: build $(PEERS)/kubeconform $(LANGUAGE_SERVER) ## the example in kubeconform and in yaml-language-server, with the schema that unip gives (needs Node.js)
 	@CHECK='$(PEERS)/kubeconform' LANGUAGE_SERVER='$(LANGUAGE_SERVER)' e2e/schema/check.sh
 
-# The rules of config/monitoring, by Prometheus' own tool, of Debian's package.
+# The rules of config/monitoring, by Prometheus' own tool, of Debian's package; and Prometheus itself, for a test.
 PROMTOOL := $(PEERS)/promtool
-$(PROMTOOL):
-	@echo "fetching promtool …"; dir=$$(mktemp -d) && cd $$dir && apt-get download -q prometheus && mkdir -p $(PEERS) \
-	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool > promtool && chmod +x promtool && mv promtool $@ && rm -r $$dir
+PROMETHEUS := $(PEERS)/prometheus
+$(PROMTOOL) $(PROMETHEUS) &:
+	@echo "fetching Prometheus …"; dir=$$(mktemp -d) && cd $$dir && mkdir -p $(PEERS) \
+	  && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; } \
+	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin && mv usr/bin/promtool usr/bin/prometheus $(PEERS)/ && rm -r $$dir
 
 .PHONY: monitoring-check
 monitoring-check: $(PROMTOOL) ## the alerts of config/monitoring in promtool, each of which a test fires once (seconds; needs Debian's packages)
@@ -309,7 +312,7 @@ monitoring-check: $(PROMTOOL) ## the alerts of config/monitoring in promtool, ea
 monitoring: ## config/monitoring/prometheusrule.yaml and dashboard.json from their sources
 	@cd config/monitoring && { printf '%s\n' '# Made of rules.yaml: make monitoring.' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' \
 	  'metadata:' '  name: unip' '  namespace: unip-system' '  labels: {app.kubernetes.io/part-of: unip}' 'spec:'; sed -n '/^groups:/,$$s/^/  /p' rules.yaml; } > prometheusrule.yaml
-	@go -C .ci/generate/dashboard run . > $(BIN)/dashboard.json && mv $(BIN)/dashboard.json config/monitoring/dashboard.json
+	@mkdir -p $(BIN) && go -C .ci/generate/dashboard run . > $(BIN)/dashboard.json && mv $(BIN)/dashboard.json config/monitoring/dashboard.json
 
 .PHONY: bench-translate
 bench-translate: build $(PEERS)/kustomize $(PEERS)/helm ## measure translate beside helm template and kustomize build

@@ -59,9 +59,10 @@ func (c *cluster) pod(t *testing.T, job *batchv1.Job) *corev1.Pod {
 	must(t, c.Create(t.Context(), p))
 	p.Status.Phase = corev1.PodRunning
 	now := metav1.Now()
+	ended := &corev1.ContainerStateTerminated{StartedAt: now, FinishedAt: now}
 	for _, x := range p.Spec.InitContainers {
 		p.Status.InitContainerStatuses = append(p.Status.InitContainerStatuses, corev1.ContainerStatus{Name: x.Name,
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: now}}})
+			State: corev1.ContainerState{Terminated: ended}})
 	}
 	if last := len(p.Status.InitContainerStatuses) - 1; last >= 0 {
 		p.Status.InitContainerStatuses[last].State = corev1.ContainerState{
@@ -72,12 +73,13 @@ func (c *cluster) pod(t *testing.T, job *batchv1.Job) *corev1.Pod {
 	return p
 }
 
-// exits ends the pod with its user's container.
-func (c *cluster) exits(t *testing.T, p *corev1.Pod, code int32) {
+// exits ends the pod with its user's container, which has printed something.
+func (c *cluster) exits(t *testing.T, p *corev1.Pod, code int32, said ...string) {
 	t.Helper()
 	p.Status.Phase = corev1.PodFailed
 	p.Status.InitContainerStatuses[1].State = corev1.ContainerState{
-		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.Now()},
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: strings.Join(said, "\n"),
+			StartedAt: p.CreationTimestamp, FinishedAt: metav1.Now()},
 	}
 	must(t, c.Status().Update(t.Context(), p))
 }
@@ -85,7 +87,7 @@ func (c *cluster) exits(t *testing.T, p *corev1.Pod, code int32) {
 // published ends the pod with publish.
 func (c *cluster) published(t *testing.T, p *corev1.Pod, code int32, message string) {
 	t.Helper()
-	ended := &corev1.ContainerStateTerminated{FinishedAt: metav1.Now()}
+	ended := &corev1.ContainerStateTerminated{StartedAt: p.CreationTimestamp, FinishedAt: metav1.Now()}
 	for i := range p.Status.InitContainerStatuses {
 		p.Status.InitContainerStatuses[i].State = corev1.ContainerState{Terminated: ended}
 	}

@@ -68,4 +68,5 @@ func (c *cluster) guardsMetrics(t *testing.T) {
 	if resp.StatusCode == http.StatusOK {
 		t.Error("they are sent in the clear")
 	}
+	t.Run("by Prometheus", func(t *testing.T) { c.isScraped(t, reader) })
 }

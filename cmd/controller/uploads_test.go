@@ -25,7 +25,7 @@ import (
 )
 
 // uploading is a controller with an own way to the API server, to which a real S3 server tells of a
-// module's uploads. No Broker takes their events.
+// module's uploads. No Broker takes their events. settings are further lines of unip.yaml.
 type uploading struct {
 	*cluster
 	gated
@@ -33,11 +33,12 @@ type uploading struct {
 	start  func()
 }
 
-func newUploading(t *testing.T) *uploading {
+func newUploading(t *testing.T, settings ...string) *uploading {
 	t.Helper()
 	address := freeport.Address(t)
 	c, cfg := startServers(t, ofTheOperator(t, address)...)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q}\nruns: {graceSeconds: 1}", c.s3.Endpoint))
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q}\nruns: {graceSeconds: 1}\n%s", c.s3.Endpoint,
+		strings.Join(settings, "\n")))
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
 	c.listens = address

@@ -53,6 +53,9 @@ var (
 		"github.com/google/ko",
 	}}
 
+	// collector is what tests of spans send them to.
+	collector = program{module: "collector", packages: []string{"."}}
+
 	// programs are what every cluster is made of; its S3 server is one of s3Servers.
 	programs = []program{kube, containerd, tools}
 )
@@ -63,7 +66,7 @@ func known() []program {
 	for _, s := range s3Servers {
 		all = append(all, s.programs()...)
 	}
-	return append(all, nats)
+	return append(all, nats, collector)
 }
 
 // versionFlags sets the version by hand: a binary out of the module cache does not know its own,

@@ -19,6 +19,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/unip-knative/unip/e2e/freeport"
+	"github.com/unip-knative/unip/e2e/programs"
 )
 
 // The keys of every server of a test.
@@ -62,7 +63,7 @@ func Start(t testing.TB, env ...string) *Server {
 	if s.SeaweedFS = s.program != ""; s.SeaweedFS {
 		s.seaweedFS(t, address, env)
 	} else {
-		s.program, s.health = findMinIO(t), "/minio/health/ready"
+		s.program, s.health = programs.Find(t, "UNIP_MINIO", "minio"), "/minio/health/ready"
 		s.args = []string{"server", "--quiet", "--address", address, t.TempDir()}
 		s.env = append(append(os.Environ(),
 			"MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
@@ -164,28 +165,4 @@ func (s *Server) PutAt(t testing.TB, bucket, key, content string, at time.Time, 
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func findMinIO(t testing.TB) string {
-	t.Helper()
-	if p := os.Getenv("UNIP_MINIO"); p != "" {
-		return p
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != "/"; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "e2e", "cluster", "minio")); err == nil {
-			cmd := exec.Command("go", "run", ".", "bin", "minio")
-			cmd.Dir = filepath.Join(dir, "e2e", "cluster")
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatalf("building MinIO: %v", err)
-			}
-			return filepath.Join(strings.TrimSpace(string(out)), "minio")
-		}
-	}
-	t.Fatal("UNIP_MINIO must name a MinIO program: run the tests by `make test-integration`")
-	return ""
 }
