@@ -23,13 +23,25 @@ import (
 	"github.com/unip-knative/unip/functions/gateway/service"
 )
 
-// Stories of a module's files: a real gateway with a box of a real S3 server.
+// Stories of a module's files: a real gateway with a box of a real S3 server, and one into which no
+// upload links are given.
 func TestScriptsOfFiles(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)
 	bucket, dir := server.Bucket(t), t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "userdata"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, box := range []string{"userdata", "closed"} {
+		if err := os.MkdirAll(filepath.Join(dir, box), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(box string, use databox.Access, session databox.Session) {
+		b, err := json.Marshal(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, box, string(use)+".json"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, use := range []databox.Access{databox.Files, databox.GetLinks, databox.PutLinks} {
 		grant, err := databox.UseOf(bucket, false, use, "")
@@ -47,15 +59,15 @@ func TestScriptsOfFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		session.Endpoint, session.Region, session.Bucket = server.Endpoint, "us-east-1", bucket
-		b, err := json.Marshal(session)
-		if err != nil {
-			t.Fatal(err)
+		write("userdata", use, session)
+		if use == databox.PutLinks {
+			session.AccessKeyID, session.SecretAccessKey, session.SessionToken = "", "", ""
+			session.Withheld = "upload link: copies"
 		}
-		if err := os.WriteFile(filepath.Join(dir, "userdata", string(use)+".json"), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write("closed", use, session)
 	}
-	file, err := routes.Decode([]byte(`{"apis":[{"name":"files","kind":"files","path":"files"}],"boxes":["userdata"]}`))
+	file, err := routes.Decode([]byte(`{"apis":[{"name":"files","kind":"files","path":"files"}],` +
+		`"boxes":["userdata","closed"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

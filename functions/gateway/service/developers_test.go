@@ -140,8 +140,8 @@ func TestRefusedDevelopers(t *testing.T) {
 	}{
 		put.Exists: {400, "file-exists"}, put.BoxFull: {507, "box-full"}, put.NotNamed: {403, "not-allowed"},
 		put.ReadOnly: {403, "box-is-read-only"}, put.StorageError: {503, "unavailable"},
-		put.NotUsable: {503, "unavailable"},
-		"":            {503, "unavailable"},
+		put.NotUsable: {503, "unavailable"}, put.LinksClosed: {501, "no-upload-links"},
+		"": {503, "unavailable"},
 	} {
 		a := &asks{answer: errors.New("of bucket b")}
 		if reason != "" {

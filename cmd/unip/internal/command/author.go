@@ -172,7 +172,7 @@ func (o *authorPut) write(ctx context.Context, k *cluster.Cluster, storage *gate
 		if no.Reason == put.Exists {
 			err = fmt.Errorf("%w: --overwrite replaces it", err)
 		}
-		if no.Reason == put.StorageError {
+		if no.Reason == put.StorageError || no.Reason == put.LinksClosed { // not the author's doing
 			return err
 		}
 		return exit.Because(exit.Refused, err)
