@@ -133,6 +133,7 @@ func (r *resolver) output(stage int, name string) (out runtimev1.ResolvedOutput,
 		return out, at, "", err
 	}
 	out.Box, out.Bucket, out.Prefix = p.Box, box.Bucket, p.Key(r.run.Spec.User)
+	out.Capacity = box.Capacity
 	owner := r.run.Spec.User
 	if p.Developer {
 		owner = ""

@@ -44,6 +44,8 @@ type Box struct {
 	// user. Prefix is what its paths begin with in the bucket.
 	Dataset bool
 	Prefix  string
+	// Capacity in bytes of one that is written; 0 is no bound.
+	Capacity int64
 }
 
 // FindBox finds a box.

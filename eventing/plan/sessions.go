@@ -78,6 +78,7 @@ func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessio
 		var usage databox.UsageRef
 		if out.Box != "" {
 			usage = databox.UsageOf(systemBucket, run.Namespace, out.Box)
+			usage.Capacity = out.Capacity
 			n.with = databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}}
 		}
 		writes, p.usages = append(writes, n), append(p.usages, usage)

@@ -84,3 +84,22 @@ func TestSessionsArePlannedAlike(t *testing.T) {
 		}
 	}
 }
+
+// What a box may hold goes along with where it stands how full it is, for boxes that nobody has counted.
+func TestCapacityGoesAlong(t *testing.T) {
+	t.Parallel()
+	r := newRun(func(r *runtimev1.PipelineRun) {
+		r.Spec.Inputs = map[string]runtimev1.InputPath{"v0": {Path: "userdata/in/table.csv"}}
+		r.Spec.Outputs = map[string]string{"model": "userdata/models/"}
+	})
+	x, err := makePlan(r, []*runtimev1.Pipeline{wide(1)}, func(box string) (Box, error) {
+		return Box{Bucket: "b-" + box, Capacity: 1000}, nil
+	})
+	must(t, err)
+	s, err := MakeSessions(r, &x.Stages[0])
+	must(t, err)
+	_, publish := Transfers(r, &x.Stages[0], Attempt{Number: 1}, s)
+	if at := publish.Outputs[0].Copies[0].Usage; at == nil || at.Capacity != 1000 || at.Key == "" {
+		t.Errorf("%+v", publish.Outputs[0].Copies)
+	}
+}

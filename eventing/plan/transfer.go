@@ -59,7 +59,7 @@ func Transfers(
 		if out.Bucket != "" {
 			to := stage.Folder{Bucket: out.Bucket, Prefix: out.Prefix, Session: sessions.outputs[i]}
 			if u := sessions.usages[i]; u.Key != "" {
-				to.Usage = &stage.Object{Bucket: u.Bucket, Key: u.Key}
+				to.Usage = &u
 			}
 			x.Copies = []stage.Folder{to}
 		}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // MaxPlan bounds a plan in bytes. It travels as an argument of a container, and all of a Pod must
@@ -83,13 +85,7 @@ type Folder struct {
 	Session string `json:"session"`
 	// Usage is where it stands how full the box is, which the session may read, too; nil: nobody
 	// counts it.
-	Usage *Object `json:"usage,omitempty"`
-}
-
-// Object is an object in S3.
-type Object struct {
-	Bucket string `json:"bucket"`
-	Key    string `json:"key"`
+	Usage *databox.UsageRef `json:"usage,omitempty"`
 }
 
 // AttemptPrefix is where the files of one output of one attempt lie.

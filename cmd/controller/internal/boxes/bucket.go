@@ -39,6 +39,8 @@ type Bucket struct {
 	Dataset bool
 	// Prefix is what all keys of a dataset begin with that is a part of a box; it ends in "/".
 	Prefix string
+	// Capacity in bytes of a box of the module's own.
+	Capacity int64
 }
 
 // Refusal is why a bucket is not handed out.
@@ -146,6 +148,9 @@ func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1
 	}
 	out := Bucket{Name: databox.BucketName(source.box.Namespace, source.box.Name),
 		Dataset: box.Spec.DatasetReference != nil, Prefix: source.prefix}
+	if !out.Dataset {
+		out.Capacity = box.Capacity()
+	}
 	return out, b.check(ctx, store, out.Name, source.box.Namespace, source.box.Name)
 }
 

@@ -62,5 +62,5 @@ func (f *finder) bucketOf(box string) (plan.Box, error) {
 }
 
 func placeOf(b boxes.Bucket) plan.Box {
-	return plan.Box{Bucket: b.Name, Dataset: b.Dataset, Prefix: b.Prefix}
+	return plan.Box{Bucket: b.Name, Dataset: b.Dataset, Prefix: b.Prefix, Capacity: b.Capacity}
 }

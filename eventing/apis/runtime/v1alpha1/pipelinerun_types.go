@@ -276,6 +276,9 @@ type ResolvedOutput struct {
 	// Box is the one whose bucket that is; its capacity counts.
 	// +optional
 	Box string `json:"box,omitempty"`
+	// Capacity is what the box may hold, in bytes, for as long as nobody has counted what is in it.
+	// +optional
+	Capacity int64 `json:"capacity,omitempty"`
 }
 
 // PipelineRunList is a list of runs.

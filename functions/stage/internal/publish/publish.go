@@ -160,9 +160,10 @@ func checkRepeats(all, once []found) error {
 }
 
 // fits refuses outputs as a whole that do not fit into the boxes that they go to. What is there of
-// them already, of a former attempt that was broken off, is counted twice then.
+// them already, of a former attempt that was broken off, is counted twice then. A box that was not
+// counted yet takes what an empty one does.
 func (p *publisher) fits(ctx context.Context, mine *stage.Commit) error {
-	need, sessions := map[stage.Object]int64{}, map[stage.Object]string{}
+	need, sessions := map[databox.UsageRef]int64{}, map[databox.UsageRef]string{}
 	for _, o := range p.plan.Outputs {
 		for _, to := range o.Copies {
 			if to.Usage == nil {
@@ -178,9 +179,12 @@ func (p *publisher) fits(ctx context.Context, mine *stage.Commit) error {
 		var usage databox.Usage
 		var counted bool
 		err := p.sessions.Try(ctx, sessions[at], func(store *minio.Client) (err error) {
-			usage, counted, err = s3.ReadUsage(ctx, store, databox.UsageRef{Bucket: at.Bucket, Key: at.Key})
+			usage, counted, err = s3.ReadUsage(ctx, store, at)
 			return err
 		})
+		if !counted {
+			usage.Capacity, counted = at.Capacity, at.Capacity > 0
+		}
 		if err == nil && counted {
 			err = usage.Fit(n)
 		}

@@ -367,14 +367,20 @@ func TestOutputsThatDoNotFitAreRefused(t *testing.T) {
 	plan := &stage.PublishPlan{Run: "r", Stage: "s", Attempt: 1, Bucket: runs, Session: "all.json",
 		Outputs: []stage.Output{{
 			Name: "out", Copies: []stage.Folder{{Bucket: box, Prefix: "p/", Session: "all.json",
-				Usage: &stage.Object{Bucket: usage.Bucket, Key: usage.Key}}},
+				Usage: &usage}},
 		}}}
 	for _, c := range []struct {
 		capacity int64
+		counted  bool
 		fits     bool
-	}{{9, false}, {10, true}} {
-		if err := s3.WriteUsage(t.Context(), w.Client, usage, databox.Usage{Capacity: c.capacity}); err != nil {
-			t.Fatal(err)
+	}{{9, false, false}, {9, true, false}, {10, true, true}} {
+		usage.Capacity = c.capacity
+		if c.counted {
+			usage.Capacity = 0 // what was counted holds
+			err := s3.WriteUsage(t.Context(), w.Client, usage, databox.Usage{Capacity: c.capacity})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		_, err := w.publish(t, dir, plan)
 		var full *databox.FullError
