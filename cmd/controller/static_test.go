@@ -37,7 +37,7 @@ func newWithoutSTS(t *testing.T) *withoutSTS {
 	t.Helper()
 	w := &withoutSTS{keys: map[string]s3.Keys{}}
 	at := versitytest.Options{Address: freeport.Address(t)}
-	for _, name := range []string{"box", "links", "wide", "runs"} {
+	for _, name := range []string{"box", "links", "wide", "runs", "later"} {
 		w.keys[name] = s3.Keys{AccessKeyID: "user-" + name, SecretAccessKey: "secret-of-" + name}
 		at.Users = append(at.Users, w.keys[name])
 	}
@@ -61,8 +61,8 @@ func newWithoutSTS(t *testing.T) *withoutSTS {
 	return w
 }
 
-// give writes a Secret with keys, and has the objects that wait for it looked at.
-func (w *withoutSTS) give(t *testing.T, name string, data map[string]string, waits ...client.Object) {
+// give writes a Secret with keys. Nobody tells the controller.
+func (w *withoutSTS) give(t *testing.T, name string, data map[string]string) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "module", Name: name}, StringData: data}
 	if err := w.Create(t.Context(), secret); apierrors.IsAlreadyExists(err) {
@@ -70,12 +70,25 @@ func (w *withoutSTS) give(t *testing.T, name string, data map[string]string, wai
 	} else {
 		must(t, err)
 	}
-	for _, o := range waits {
-		must(t, w.Get(t.Context(), client.ObjectKeyFromObject(o), o))
-		before := o.DeepCopyObject().(client.Object)
-		o.SetAnnotations(map[string]string{"poked": time.Now().String()})
-		must(t, w.Patch(t.Context(), o, client.MergeFrom(before)))
-	}
+}
+
+// holds waits until all sessions in a Secret are of a user's keys.
+func (w *withoutSTS) holds(t *testing.T, name, user string) {
+	t.Helper()
+	eventually(t, name+" with the keys of "+user, func() error {
+		s := &corev1.Secret{}
+		if err := w.Get(t.Context(), client.ObjectKey{Namespace: "module", Name: name}, s); err != nil {
+			return err
+		}
+		for file, data := range s.Data {
+			x, err := databox.ParseSession(data)
+			endless := x.Expiration.IsZero() && x.SessionToken == ""
+			if err != nil || x.AccessKeyID != w.keys[user].AccessKeyID || !endless {
+				return fmt.Errorf("%s: %v, %w", file, x, err)
+			}
+		}
+		return nil
+	})
 }
 
 // pairs are the data of a box's Secret.
@@ -122,36 +135,40 @@ func TestWithoutSTS(t *testing.T) {
 
 	const secret = "data.databox.keys"
 	w.give(t, secret, map[string]string{"accessKeyId": versitytest.AccessKey,
-		"secretAccessKey": versitytest.SecretKey}, b)
+		"secretAccessKey": versitytest.SecretKey})
 	w.refuses(t, b, "the installation's own key")
-	w.give(t, secret, map[string]string{"accessKeyId": "nobody", "secretAccessKey": "x"}, b)
+	w.give(t, secret, map[string]string{"accessKeyId": "nobody", "secretAccessKey": "x"})
 	w.refuses(t, b, "is not known to the S3 server")
 	w.allow(t, w.bucket, map[string]string{"wide": everything, "box": everything, "links": "s3:PutObject s3:GetObject"})
 	w.allow(t, own, map[string]string{"wide": "s3:ListBucket", "box": "s3:GetObject"})
-	w.give(t, secret, w.pairs("wide", "links"), b)
+	w.give(t, secret, w.pairs("wide", "links"))
 	w.refuses(t, b, "may list "+own)
-	w.give(t, secret, w.pairs("box", "links"), b)
+	w.give(t, secret, w.pairs("box", "links"))
 	w.refuses(t, b, "may read objects of "+w.bucket)
 	w.give(t, secret, map[string]string{"accessKeyId": "user-box", "secretAccessKey": "secret-of-box",
-		"linksAccessKeyId": "", "linksSecretAccessKey": ""}, b)
+		"linksAccessKeyId": "", "linksSecretAccessKey": ""})
 	w.refuses(t, b, "lacks linksAccessKeyId")
 
 	w.allow(t, w.bucket, map[string]string{"box": everything, "links": "s3:PutObject", "runs": everything})
-	w.give(t, secret, w.pairs("box", "links"), b)
+	w.give(t, secret, w.pairs("box", "links"))
 	w.waitFor(t, b, platformv1.ReasonReady)
 	if b.Status.CredentialsExpire != nil {
 		t.Errorf("keys without an end expire at %v", b.Status.CredentialsExpire)
 	}
-	for use, user := range map[databox.Access]string{databox.Calls: "box", databox.PutLinks: "links"} {
-		s, err := databox.ParseSession(w.secret(t, "module", use.Secret("data", "")).Data[databox.SessionKey])
-		must(t, err)
-		if s.AccessKeyID != w.keys[user].AccessKeyID || !s.Expiration.IsZero() || s.SessionToken != "" ||
-			s.Bucket != w.bucket {
-			t.Errorf("the session %s is %v with the keys of %s", use, s, s.AccessKeyID)
-		}
-	}
+	w.holds(t, databox.Calls.Secret("data", ""), "box")
+	w.holds(t, databox.PutLinks.Secret("data", ""), "links")
 	w.linksCopyNothing(t)
 	w.startsRuns(t)
+
+	// A rotation is seen within seconds.
+	for _, bucket := range []string{w.bucket, databox.RunBucketName("module")} {
+		w.allow(t, bucket, map[string]string{"later": everything, "links": "s3:PutObject"})
+	}
+	w.give(t, secret, w.pairs("later", "links"))
+	w.holds(t, databox.Calls.Secret("data", ""), "later")
+	w.give(t, names.RunKeys, map[string]string{"accessKeyId": "user-later", "secretAccessKey": "secret-of-later"})
+	w.holds(t, names.RunLogs, "later")
+	w.holds(t, w.stageSecret(t), "later")
 }
 
 // linksCopyNothing: whoever has a link to write adds a header that it does not sign, and gets nothing
@@ -200,7 +217,7 @@ func (w *withoutSTS) startsRuns(t *testing.T) {
 		return nil
 	})
 	w.allow(t, databox.RunBucketName("module"), map[string]string{"runs": everything})
-	w.give(t, names.RunKeys, map[string]string{"accessKeyId": "user-runs", "secretAccessKey": "secret-of-runs"}, p)
+	w.give(t, names.RunKeys, map[string]string{"accessKeyId": "user-runs", "secretAccessKey": "secret-of-runs"})
 	eventually(t, "a pipeline with keys", func() error {
 		if c := condition(); c.Status != metav1.ConditionTrue {
 			return fmt.Errorf("%s: %s", c.Reason, c.Message)
@@ -215,20 +232,13 @@ func (w *withoutSTS) startsRuns(t *testing.T) {
 		must(t, err)
 	}
 	w.wait(t, file, "a.csv")
-	eventually(t, "the keys of a stage", func() error {
-		var runs runtimev1.PipelineRunList
-		must(t, w.List(t.Context(), &runs, client.InNamespace("module")))
-		s := &corev1.Secret{}
-		if err := w.Get(t.Context(), client.ObjectKey{Namespace: "module",
-			Name: names.StageSession(runs.Items[0].Name, "fit")}, s); err != nil {
-			return err
-		}
-		for file, data := range s.Data {
-			x, err := databox.ParseSession(data)
-			if err != nil || x.AccessKeyID != "user-runs" || !x.Expiration.IsZero() {
-				t.Errorf("%s: %v, %v", file, x, err)
-			}
-		}
-		return nil
-	})
+	w.holds(t, w.stageSecret(t), "runs")
+}
+
+// stageSecret is that of a stage that runs.
+func (w *withoutSTS) stageSecret(t *testing.T) string {
+	t.Helper()
+	var runs runtimev1.PipelineRunList
+	must(t, w.List(t.Context(), &runs, client.InNamespace("module")))
+	return names.StageSession(runs.Items[0].Name, "fit")
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/release"
 	"github.com/unip-knative/unip/cmd/controller/internal/runs"
 	"github.com/unip-knative/unip/cmd/controller/internal/starts"
+	"github.com/unip-knative/unip/cmd/controller/internal/statickeys"
 	"github.com/unip-knative/unip/cmd/controller/internal/usage"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/names"
@@ -124,6 +125,12 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 	}
 	b := &boxes.Reconciler{Client: c, Live: live, Events: events, Settings: src, Transport: r.transport,
 		UploadLinks: r.links}
+	pipelines := &modules.Pipelines{Client: c, Live: live, Settings: src, Transport: r.transport, Starts: r.maker}
+	keys := &statickeys.Watch{Cache: c, Live: live, Settings: src, Box: b.Look,
+		Runs: func(ctx context.Context, namespace string) {
+			pipelines.Look(ctx, namespace)
+			t.runs.KeysChanged(ctx, namespace)
+		}}
 	sweeper := starts.NewSweeper(r.maker, b.Look)
 	b.ToldAgain = sweeper.Soon
 	for what, part := range map[string]interface{ SetUp(manager.Manager) error }{
@@ -133,10 +140,9 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 		"module keys":    &modulekey.Reconciler{Client: c, Live: live},
 		"runs":           t.runs,
 		"logs of stages": runs.Janitor{Client: c, Pods: pods, Settings: src, Transport: r.transport},
-		"pipelines": modules.Pipelines{Client: c, Live: live, Settings: src, Transport: r.transport,
-			Starts: r.maker},
-		"schedules": t.schedules,
-		"usage":     t.counter,
+		"pipelines":      pipelines,
+		"schedules":      t.schedules,
+		"usage":          t.counter,
 		"release": release.Publisher{Client: c, Release: installation.Release{
 			Version: r.options.version, Inference: r.options.inferenceImage, Gateway: r.options.gatewayImage,
 			Worker: worker.Files(),
@@ -146,7 +152,7 @@ func (r *replica) newTerm(mgr manager.Manager) (*term, error) {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	for _, work := range []manager.RunnableFunc{r.notifications.Drain, sweeper.Run} {
+	for _, work := range []manager.RunnableFunc{r.notifications.Drain, sweeper.Run, keys.Run} {
 		if err := mgr.Add(work); err != nil {
 			return nil, err
 		}

@@ -17,7 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
 	"github.com/unip-knative/unip/cmd/controller/internal/namespaceuid"
@@ -46,6 +49,8 @@ type Pipelines struct {
 	Settings  *settings.Source
 	Transport http.RoundTripper
 	Starts    *starts.Maker
+
+	wake chan event.GenericEvent
 }
 
 const (
@@ -60,19 +65,41 @@ const (
 	maxMessage = 400
 )
 
+// Look makes the controller look at the Pipelines of a namespace soon.
+func (l *Pipelines) Look(ctx context.Context, namespace string) {
+	o := &runtimev1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}
+	select {
+	case l.wake <- event.GenericEvent{Object: o}:
+	case <-ctx.Done():
+	}
+}
+
 // SetUp adds it to the manager.
-func (l Pipelines) SetUp(mgr ctrl.Manager) error {
+func (l *Pipelines) SetUp(mgr ctrl.Manager) error {
+	l.wake = make(chan event.GenericEvent)
+	ofNamespace := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		var all runtimev1.PipelineList
+		if err := l.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
+			return nil // the next look comes by itself
+		}
+		var out []reconcile.Request
+		for i := range all.Items {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+		}
+		return out
+	})
 	return ctrl.NewControllerManagedBy(mgr).Named("pipelines").
 		For(&runtimev1.Pipeline{}).
 		WatchesMetadata(modulerole.Binding(), modulerole.Wake(l.Client,
 			func() client.ObjectList { return &runtimev1.PipelineList{} })).
+		WatchesRawSource(source.Channel(l.wake, ofNamespace)).
 		// One at a time: those of one module share the bucket.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Complete(l)
 }
 
 // Reconcile prepares one Pipeline.
-func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+func (l *Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	p := &runtimev1.Pipeline{}
@@ -103,7 +130,7 @@ func (l Pipelines) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	return reconcile.Result{RequeueAfter: min(checkEvery, s.SessionLife()/4)}, nil
 }
 
-func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
+func (l *Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
 	before := p.DeepCopy()
 	if s.Config.S3.ReclaimPolicy == installation.Delete {
 		controllerutil.AddFinalizer(p, BucketFinalizer)
@@ -138,7 +165,7 @@ func (l Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s setting
 
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
-func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
+func (l *Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
 	bucket := databox.RunBucketName(p.Namespace)
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
@@ -157,7 +184,7 @@ func (l Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s sett
 
 // release lets a deleted Pipeline go. The last one takes the run bucket with it, if the
 // installation wants that.
-func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) (reconcile.Result, error) {
+func (l *Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, BucketFinalizer) {
 		return reconcile.Result{}, nil
 	}
@@ -190,7 +217,7 @@ func (l Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s setting
 	return reconcile.Result{RequeueAfter: whose.Again()}, client.IgnoreNotFound(err)
 }
 
-func (l Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
+func (l *Pipelines) report(ctx context.Context, p *runtimev1.Pipeline, err error) error {
 	before := p.DeepCopy()
 	c := metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Ready",
 		ObservedGeneration: p.Generation}

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
 	"github.com/unip-knative/unip/cmd/controller/internal/modulerole"
@@ -59,6 +60,27 @@ func (d *dues) set(k stageKey, due, now time.Time) {
 	// of runs that have ended
 	maps.DeleteFunc(d.at, func(_ stageKey, t time.Time) bool { return now.After(t.Add(maxStageSession)) })
 	d.at[k] = due
+}
+
+// forget has all sessions be looked at again.
+func (d *dues) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.at)
+}
+
+// KeysChanged has the runs of a namespace that are under way take up the operator's keys.
+func (r *Reconciler) KeysChanged(ctx context.Context, namespace string) {
+	var all runtimev1.PipelineRunList
+	if err := r.Client.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		return // the next look comes by itself
+	}
+	r.sessions.forget()
+	for i := range all.Items {
+		if goesOn(&all.Items[i]) {
+			r.look(client.ObjectKeyFromObject(&all.Items[i]))
+		}
+	}
 }
 
 func (r *Reconciler) buckets() boxes.Buckets {
