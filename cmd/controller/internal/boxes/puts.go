@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
@@ -158,7 +157,11 @@ func sealedLink(
 	ctx context.Context, live client.Reader, guard *uploadlinks.Guard, store settings.Store, box *platformv1.DataBox,
 	request put.Request,
 ) (sealed []byte, expires time.Time, err error) {
-	closed, err := guard.Closed(ctx, store)
+	by, err := signer(ctx, live, store, box)
+	if err != nil {
+		return nil, expires, err
+	}
+	closed, err := guard.Closed(ctx, store, by)
 	if err != nil {
 		return nil, expires, err
 	}
@@ -176,7 +179,7 @@ func sealedLink(
 	if err := fits(ctx, store, box, request.Size, old.Size); err != nil {
 		return nil, expires, err
 	}
-	link, expires, err := putLink(ctx, live, store, box, request)
+	link, expires, err := putLink(ctx, by, store, box, request)
 	if err != nil {
 		return nil, expires, err
 	}
@@ -206,10 +209,10 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 // putLink makes the session that may write the one object and nothing else, and signs with it a link
 // that takes so many bytes and no other number.
 func putLink(
-	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, request put.Request,
+	ctx context.Context, by uploadlinks.Signer, store settings.Store, box *platformv1.DataBox, request put.Request,
 ) (link string, expires time.Time, err error) {
 	bucket := databox.BucketName(box.Namespace, box.Name)
-	session, err := putSession(ctx, live, store, box, bucket, request.Key)
+	session, err := putSession(ctx, by, store, bucket, request.Key)
 	if err != nil {
 		return "", expires, err
 	}
@@ -233,12 +236,10 @@ func putLink(
 
 // putSession may write the key. Where S3 gives no sessions, it is the pair of the box that signs links.
 func putSession(
-	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox, bucket, key string,
+	ctx context.Context, by uploadlinks.Signer, store settings.Store, bucket, key string,
 ) (databox.Session, error) {
 	if store.Config.S3.STS.None {
-		k := sessions.Keeper{Live: live, Store: store}
-		keys, err := k.Keys(ctx, box.Namespace, sessions.Pair{Secret: names.BoxKeys(box.Name), Links: true})
-		return databox.Session{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey}, err
+		return databox.Session{AccessKeyID: by.Keys.AccessKeyID, SecretAccessKey: by.Keys.SecretAccessKey}, nil
 	}
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.AuthorPut, Keys: []string{key}})
 	if err != nil {

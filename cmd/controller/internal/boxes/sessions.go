@@ -7,9 +7,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/sessions"
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
+	"github.com/unip-knative/unip/cmd/controller/internal/uploadlinks"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/label"
@@ -107,12 +109,31 @@ func secretOf(box *platformv1.DataBox, store settings.Store, i issue) sessions.S
 func (r *Reconciler) withheld(
 	ctx context.Context, box *platformv1.DataBox, store settings.Store, i issue,
 ) (reason string, err error) {
-	reason, err = r.UploadLinks.Closed(ctx, store)
+	if i.use != string(databox.PutLinks) {
+		return "", nil
+	}
+	by, err := signer(ctx, r.Live, store, box)
+	if err != nil {
+		return "", err
+	}
+	reason, err = r.UploadLinks.Closed(ctx, store, by)
 	if err != nil || reason == "" {
 		return "", err
 	}
 	k := sessions.Keeper{Client: r.Client, Live: r.Live, Store: store}
 	return reason, k.Withhold(ctx, secretOf(box, store, i), reason, time.Now())
+}
+
+// signer is who signs links that write into a storage box.
+func signer(
+	ctx context.Context, live client.Reader, store settings.Store, box *platformv1.DataBox,
+) (uploadlinks.Signer, error) {
+	if !store.Config.S3.STS.None {
+		return uploadlinks.Signer{}, nil
+	}
+	k := sessions.Keeper{Live: live, Store: store}
+	keys, err := k.LinkKeys(ctx, box.Namespace, names.BoxKeys(box.Name), databox.BucketName(box.Namespace, box.Name))
+	return uploadlinks.Signer{Keys: keys, Bucket: databox.BucketName(box.Namespace, box.Name)}, err
 }
 
 // ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken

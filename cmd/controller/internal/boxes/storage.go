@@ -141,35 +141,17 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 	after := soon(checkEvery)
 	message := "bucket and credentials are there"
 	for _, i := range wanted {
-		if i.use == string(databox.PutLinks) {
-			closed, err := r.withheld(ctx, box, store, i)
-			if err != nil {
-				o := failed(err)
-				o.bucket = bucket
-				return o
-			}
-			if closed != "" {
-				message += "; " + platformv1.NoUploadLinks + ": " + closed
-				continue
-			}
+		closed, err := r.withheld(ctx, box, store, i)
+		var held sessions.Held
+		if err == nil && closed == "" {
+			held, err = r.ensureSession(ctx, box, store, i)
 		}
-		held, err := r.ensureSession(ctx, box, store, i)
 		if err != nil {
-			if isAPI(err) && !errors.Is(err, sessions.ErrSecret) {
-				return outcome{err: err} // the API server's trouble is not the box's
-			}
-			if errors.Is(err, sessions.ErrKeys) {
-				o := refused(platformv1.ReasonCredentialsError, err.Error())
-				o.bucket = bucket
-				return o
-			}
-			o := failed(err)
-			if errors.Is(err, s3.ErrNoSTS) || errors.Is(err, sessions.ErrRefused) ||
-				errors.Is(err, sessions.ErrSecret) {
-				o.reason = platformv1.ReasonCredentialsError
-			}
-			o.bucket = bucket
-			return o
+			return sessionFault(err, bucket)
+		}
+		if closed != "" {
+			message += "; " + platformv1.NoUploadLinks + ": " + closed
+			continue
 		}
 		if expires.IsZero() || held.Expires.Before(expires) {
 			expires = held.Expires
@@ -182,4 +164,20 @@ func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox
 	}
 	return outcome{ready: true, reason: platformv1.ReasonReady, message: message, bucket: bucket,
 		expires: expires, after: after}
+}
+
+// sessionFault is what is told of a session that cannot be made or given out.
+func sessionFault(err error, bucket string) outcome {
+	if isAPI(err) && !errors.Is(err, sessions.ErrSecret) {
+		return outcome{err: err} // the API server's trouble is not the box's
+	}
+	o := failed(err)
+	switch {
+	case errors.Is(err, sessions.ErrKeys):
+		o = refused(platformv1.ReasonCredentialsError, err.Error())
+	case errors.Is(err, s3.ErrNoSTS), errors.Is(err, sessions.ErrRefused), errors.Is(err, sessions.ErrSecret):
+		o.reason = platformv1.ReasonCredentialsError
+	}
+	o.bucket = bucket
+	return o
 }

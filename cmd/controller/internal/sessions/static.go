@@ -47,7 +47,7 @@ func (p Pair) data() (access, secret string) {
 // ErrKeys: the operator has made no keys, or some that may not be given out.
 var ErrKeys = errors.New("there is no STS (s3.sts.none), and")
 
-// staticLook is when static keys are looked at again: nothing tells of a Secret that has changed.
+// staticLook is when static keys are looked at again, of whose change package statickeys has not told.
 const staticLook = 5 * time.Minute
 
 // Keys reads a pair. The error is ErrKeys, or the API server's.
@@ -69,6 +69,18 @@ func (k Keeper) Keys(ctx context.Context, namespace string, p Pair) (s3.Keys, er
 			"another user", ErrKeys, access, p.Secret)
 	}
 	return keys, nil
+}
+
+// LinkKeys are the pair of a box that signs links to write, of which S3 was asked what it may do. The
+// error is ErrKeys, the API server's or S3's.
+func (k Keeper) LinkKeys(ctx context.Context, namespace, secret, bucket string) (s3.Keys, error) {
+	p := Pair{Secret: secret, Links: true}
+	keys, err := k.Keys(ctx, namespace, p)
+	if err != nil {
+		return s3.Keys{}, err
+	}
+	return keys, k.try(ctx, databox.Session{Bucket: bucket, AccessKeyID: keys.AccessKeyID,
+		SecretAccessKey: keys.SecretAccessKey}, p)
 }
 
 // static is Ensure with the operator's keys. found is the Secret as it is.

@@ -1,6 +1,10 @@
 // Package uploadlinks knows whether the S3 server stands what strangers try with upload links. It
-// tries that itself, by some requests in a bucket of the controller's own: before the first link, when
-// the server or its keys change, and every hour, for a server is upgraded without a word.
+// tries that itself, by some requests: before the first link, when the server or the keys change, and
+// every hour, for a server is upgraded without a word.
+//
+// Sessions are alike for all boxes, and are tried in a bucket of the controller's own. Where there is
+// no STS each box has a pair of keys that signs its links, which is tried in the box's bucket: what the
+// server lets that user do is the operator's to say, and may be another thing for each.
 package uploadlinks
 
 import (
@@ -8,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,6 +37,13 @@ const (
 	tryTimeout = 40 * time.Second
 )
 
+// Signer is who signs a box's links where there is no STS, and in which bucket; the zero value are
+// sessions.
+type Signer struct {
+	Keys   s3.Keys
+	Bucket string
+}
+
 // Guard remembers what was found.
 type Guard struct {
 	// Bucket is one of the controller's own.
@@ -40,33 +52,38 @@ type Guard struct {
 	Transport http.RoundTripper
 
 	turn  sync.Mutex
-	found *found
+	found map[string]*found // by the signer's bucket
 }
 
 type found struct {
 	s3     installation.S3
 	keys   s3.Keys
+	signer Signer
 	reason string
 	until  time.Time
 }
 
-// Closed says why no upload link may be given, "" where they may. The error is that the server, or the
-// API server, does not answer now.
-func (g *Guard) Closed(ctx context.Context, store settings.Store) (reason string, err error) {
+// Closed says why no upload link of a signer may be given, "" where they may. The error is that the
+// server, or the API server, does not answer now.
+func (g *Guard) Closed(ctx context.Context, store settings.Store, by Signer) (reason string, err error) {
 	if g == nil {
 		return "", nil
 	}
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	now := store.Settings
-	known := g.found
-	if known != nil && (known.s3 != now.Config.S3 || known.keys != now.Keys) {
+	known := g.found[by.Bucket]
+	if known != nil && (known.s3 != now.Config.S3 || known.keys != now.Keys || known.signer != by) {
 		known = nil
 	}
 	if known != nil && time.Now().Before(known.until) {
 		return known.reason, nil
 	}
-	failed, err := g.try(ctx, store)
+	failed, err := g.try(ctx, store, by)
+	if errors.Is(err, check.ErrWritesNothing) { // which the operator may mend, in S3 and at any time
+		return "whoever signs links may not write into " + by.Bucket + ", so that nothing could be tried: " +
+			err.Error(), nil
+	}
 	switch {
 	case err != nil && known != nil:
 		slog.Warn("whether upload links are safe could not be tried again; what was found holds", "error", err)
@@ -75,20 +92,35 @@ func (g *Guard) Closed(ctx context.Context, store settings.Store) (reason string
 	case err != nil:
 		return "", fmt.Errorf("trying whether upload links are safe: %w", err)
 	}
-	g.found = &found{s3: now.Config.S3, keys: now.Keys, reason: told(failed), until: time.Now().Add(tryEvery)}
+	reason = told(failed)
+	g.remember(by, &found{s3: now.Config.S3, keys: now.Keys, signer: by, reason: reason,
+		until: time.Now().Add(tryEvery)})
 	slog.Info("it was tried what strangers do with upload links", "s3.endpoint", now.Config.S3.Endpoint,
-		"closed", g.found.reason)
-	return g.found.reason, nil
+		"box", by.Bucket, "closed", reason)
+	return reason, nil
 }
 
-func (g *Guard) try(ctx context.Context, store settings.Store) ([]needs.Result, error) {
+// remember also forgets what nobody has asked for since long: of boxes that have gone.
+func (g *Guard) remember(by Signer, f *found) {
+	if g.found == nil {
+		g.found = map[string]*found{}
+	}
+	maps.DeleteFunc(g.found, func(_ string, f *found) bool { return time.Since(f.until) > tryEvery })
+	g.found[by.Bucket] = f
+}
+
+func (g *Guard) try(ctx context.Context, store settings.Store, by Signer) ([]needs.Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTimeout, errors.New("the S3 server takes too long"))
 	defer cancel()
-	bucket, err := g.Bucket(ctx)
-	if err != nil {
-		return nil, err
+	server, bucket := Server(store.Settings, g.Transport), by.Bucket
+	server.Links = by.Keys
+	if bucket == "" {
+		var err error
+		if bucket, err = g.Bucket(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return check.UploadLinks(ctx, Server(store.Settings, g.Transport), bucket)
+	return check.UploadLinks(ctx, server, bucket)
 }
 
 // Server is the installation's S3 server as the suite tries it.

@@ -29,12 +29,13 @@ import (
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/databox/s3/check/weaktest"
+	"github.com/unip-knative/unip/eventing/databox/versitytest"
 )
 
-func source(t *testing.T, endpoint string) *settings.Source {
+func source(t *testing.T, endpoint, more string) *settings.Source {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q}", endpoint),
+	for name, text := range map[string]string{"unip.yaml": fmt.Sprintf("s3: {endpoint: %q, %s}", endpoint, more),
 		"accessKeyId": miniotest.AccessKey, "secretAccessKey": miniotest.SecretKey} {
 		controllertest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
@@ -49,7 +50,7 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 	t.Parallel()
 	_, c, server, _ := controllertest.Servers(t)
 	keys := s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
-	strong, leaky := source(t, server.Endpoint), source(t, weaktest.Copies(t, server.Endpoint, keys, "us-east-1"))
+	strong, leaky := source(t, server.Endpoint, ""), source(t, weaktest.Copies(t, server.Endpoint, keys, "us-east-1"), "")
 
 	bucket, asked := server.Bucket(t), 0
 	guard := &uploadlinks.Guard{Transport: http.DefaultTransport,
@@ -95,6 +96,41 @@ func TestNoUploadLinksOnAWeakServer(t *testing.T) {
 	s, ready, err := pass(strong)
 	if err != nil || s.SecretAccessKey == "" || strings.Contains(ready.Message, platformv1.NoUploadLinks) {
 		t.Errorf("%v %v %+v", s, err, ready)
+	}
+	for o := range server.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		t.Errorf("%s is left", o.Key)
+	}
+}
+
+// Without STS it counts what a box's own pair may do, and not what the installation's keys may, on a
+// server that obeys x-amz-copy-source of whoever has signed a link.
+func TestPairsThatSignLinks(t *testing.T) {
+	t.Parallel()
+	const bucket = "unip-box"
+	rights := map[string]string{"writes": "s3:PutObject", "reads-too": "s3:PutObject s3:GetObject",
+		"lists": "s3:ListBucket"}
+	users := []s3.Keys{{AccessKeyID: versitytest.AccessKey, SecretAccessKey: versitytest.SecretKey}}
+	allowed := map[string][]string{}
+	for name, verbs := range rights {
+		users = append(users, s3.Keys{AccessKeyID: name, SecretAccessKey: "secret-of-" + name})
+		allowed[name] = strings.Fields(verbs)
+	}
+	server := versitytest.Start(t, versitytest.Options{Users: users[1:]})
+	controllertest.Must(t, server.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}))
+	server.Allow(t, bucket, allowed)
+	src := source(t, weaktest.CopiesBySigner(t, server.Endpoint, "us-east-1", users...), "sts: {none: true}")
+	store, err := src.Open(http.DefaultTransport)
+	controllertest.Must(t, err)
+	guard := &uploadlinks.Guard{Transport: http.DefaultTransport,
+		Bucket: func(context.Context) (string, error) { return "", errors.New("it is tried in the box's bucket") }}
+	want := map[string]string{"writes": "", "reads-too": "upload link: copies", "lists": "may not write into " + bucket,
+		versitytest.AccessKey: "upload link: copies"}
+	for _, keys := range users {
+		reason, err := guard.Closed(t.Context(), store, uploadlinks.Signer{Keys: keys, Bucket: bucket})
+		controllertest.Must(t, err)
+		if why := want[keys.AccessKeyID]; why == "" && reason != "" || !strings.Contains(reason, why) {
+			t.Errorf("of %s: closed %q, want %q", keys.AccessKeyID, reason, why)
+		}
 	}
 	for o := range server.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
 		t.Errorf("%s is left", o.Key)

@@ -34,6 +34,10 @@ type Server struct {
 	Keys s3.Keys
 	// Session makes a session with a policy; nil where there is no STS.
 	Session func(ctx context.Context, policy string, life time.Duration) (databox.Session, error)
+	// Links sign upload links where there is no STS: the pair that the operator has made for the bucket.
+	// Without it the installation's keys do. Such a bucket is a box's: all keys are among users' files
+	// and of no form of theirs, so that nobody sees them, and no upload starts anything.
+	Links s3.Keys
 	// Bucket is used where no bucket can be made; what is in it stays.
 	Bucket string
 	// Notify has a bucket tell of changes, as the installation's settings say; nil where it shall not.
@@ -111,8 +115,11 @@ func All(ctx context.Context, server Server, tell func(needs.Result)) (left stri
 	return "", nil
 }
 
+// ErrWritesNothing: the keys that sign links may not write into the bucket.
+var ErrWritesNothing = errors.New("its links write nothing")
+
 // UploadLinks tries only what closes upload links, in a bucket that is there. The results are those
-// of needs with ClosesUploads that are not met.
+// of needs with ClosesUploads that are not met. With ErrWritesNothing they cannot be known.
 func UploadLinks(ctx context.Context, server Server, bucket string) (failed []needs.Result, err error) {
 	server.Bucket = bucket
 	x, err := open(server)
@@ -125,6 +132,11 @@ func UploadLinks(ctx context.Context, server Server, bucket string) (failed []ne
 		defer cancel()
 		err = errors.Join(err, x.end(ctx))
 	}()
+	if x.Links != (s3.Keys{}) {
+		if err := x.writesAtAll(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, n := range needs.Needs {
 		if !n.ClosesUploads {
 			continue
@@ -144,6 +156,9 @@ func open(server Server) (*suite, error) {
 	_, _ = rand.Read(random) // never fails
 	x := &suite{Server: server, name: "s3-check-" + hex.EncodeToString(random)}
 	x.prefix = x.name + "/"
+	if x.Links != (s3.Keys{}) {
+		x.prefix = databox.UsersArea + x.prefix
+	}
 	x.http = &http.Client{Transport: server.Transport, Timeout: checkTimeout, CheckRedirect: noRedirect}
 	var err error
 	x.root, err = x.client(databox.Session{AccessKeyID: server.Keys.AccessKeyID,
@@ -198,5 +213,8 @@ func (x *suite) away(ctx context.Context, err error) bool {
 func (x *suite) key(name string) string { return x.prefix + name }
 
 func (x *suite) userKey(user, name string) string {
+	if x.Links != (s3.Keys{}) {
+		return x.prefix + user + "/" + name
+	}
 	return databox.UserPrefix(x.name+"-"+user) + name
 }

@@ -44,9 +44,12 @@ func (x *suite) session(ctx context.Context, grants ...databox.Grant) (databox.S
 }
 
 // signer signs links as the gateway does: with a session for just that, or where there is no STS with
-// the keys themselves.
+// the pair of keys for it, or the keys themselves.
 func (x *suite) signer(ctx context.Context, use databox.Access) (*minio.Client, error) {
-	if x.Session == nil {
+	switch {
+	case use == databox.PutLinks && x.Links != (s3.Keys{}):
+		return x.client(databox.Session{AccessKeyID: x.Links.AccessKeyID, SecretAccessKey: x.Links.SecretAccessKey})
+	case x.Session == nil:
 		return x.root, nil
 	}
 	s, err := x.session(ctx, databox.Grant{Bucket: x.bucket, Access: use})
@@ -54,6 +57,19 @@ func (x *suite) signer(ctx context.Context, use databox.Access) (*minio.Client, 
 		return nil, fmt.Errorf("a session for %s: %w", use, err)
 	}
 	return x.client(s)
+}
+
+// writesAtAll sees that a link does what it is for: of keys that may do nothing no attack gets through.
+func (x *suite) writesAtAll(ctx context.Context) error {
+	link, err := x.writes(ctx, x.userKey("ann", "own"), nil)
+	if err != nil {
+		return err
+	}
+	a, err := x.send(ctx, request{method: http.MethodPut, url: link, body: "mine"})
+	if err == nil && !a.ok() {
+		err = fmt.Errorf("%w (%v)", ErrWritesNothing, a)
+	}
+	return err
 }
 
 // writes is a link that writes the key.

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/minio/minio-go/v7/pkg/signer"
@@ -18,6 +20,20 @@ import (
 // whoever has signed the link: such a request it signs anew with keys of the server's. It gives its
 // endpoint.
 func Copies(t testing.TB, endpoint string, keys s3.Keys, region string) string {
+	t.Helper()
+	return copies(t, endpoint, region, func(string) s3.Keys { return keys })
+}
+
+// CopiesBySigner does so with the rights of whoever has signed the link, as MinIO does. It knows its
+// users.
+func CopiesBySigner(t testing.TB, endpoint, region string, users ...s3.Keys) string {
+	t.Helper()
+	return copies(t, endpoint, region, func(id string) s3.Keys {
+		return users[max(0, slices.IndexFunc(users, func(k s3.Keys) bool { return k.AccessKeyID == id }))]
+	})
+}
+
+func copies(t testing.TB, endpoint, region string, as func(accessKeyID string) s3.Keys) string {
 	t.Helper()
 	target, err := url.Parse(endpoint)
 	if err != nil {
@@ -43,6 +59,8 @@ func Copies(t testing.TB, endpoint string, keys s3.Keys, region string) string {
 		}
 		again.Header.Set("X-Amz-Copy-Source", source)
 		again.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+		id, _, _ := strings.Cut(r.URL.Query().Get("X-Amz-Credential"), "/")
+		keys := as(id)
 		resp, err := http.DefaultClient.Do(signer.SignV4(*again, keys.AccessKeyID, keys.SecretAccessKey, "", region))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
