@@ -16,7 +16,7 @@ kind: MLComponent
 metadata:
   name: slow
   namespace: NAMESPACE
-  annotations: {knative.unified-platform.cs.hse.ru/timeout: 600s}
+  annotations: {knative.unified-platform.cs.hse.ru/timeout: 600s, knative.unified-platform.cs.hse.ru/workers: '2'}
 spec: {image: {existingImageName: "registry.localhost:5000/e2e/echo:v1"}, mlService: {inference: 'echo:wait'}}
 ---
 apiVersion: unified-platform.cs.hse.ru/v1
