@@ -5,33 +5,40 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unip-knative/unip/e2e/live"
 )
 
-// unip runs one command as an operator does, wants its exit code, and gives standard output.
+// unip runs one command as an operator does, wants its exit code, and gives standard output. What one
+// of Knative's webhooks had no time for is begun again.
 func unip(t *testing.T, m *live.Module, code int, args ...string) string {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Getenv("CLUSTER"),
-		append([]string{"exec", "--", filepath.Join(m.Root, "bin", "unip")}, args...)...)
-	c.Dir = m.Root
-	out, err := c.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = nil
-	}
-	if err != nil || c.ProcessState.ExitCode() != code {
+	var out []byte
+	what := "unip " + strings.Join(args, " ")
+	err := live.Await(t.Context(), 6*time.Minute, what, func(ctx context.Context) (err error) {
+		c := exec.CommandContext(ctx, os.Getenv("CLUSTER"),
+			append([]string{"exec", "--", filepath.Join(m.Root, "bin", "unip")}, args...)...)
+		c.Dir = m.Root
+		out, err = c.Output()
 		said := ""
-		if exit != nil {
-			said = string(exit.Stderr)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			said, err = string(exit.Stderr), nil
 		}
-		t.Fatalf("unip %s: exit code %d, want %d: %v\n%s\n%s", strings.Join(args, " "), c.ProcessState.ExitCode(), code,
-			err, out, said)
+		if got := c.ProcessState.ExitCode(); err == nil && got != code {
+			err = fmt.Errorf("exit code %d, want %d\n%s\n%s", got, code, out, said)
+		}
+		return live.UnlessWebhook(err)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return string(out)
 }

@@ -142,6 +142,15 @@ func (e *FinalError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *FinalError) Unwrap() error { return e.Err }
 
+// UnlessWebhook makes an error of applying final, unless it is of one of Knative's own webhooks, which
+// may take longer than they are given on a machine that has much to do.
+func UnlessWebhook(err error) error {
+	if err == nil || strings.Contains(err.Error(), "failed calling webhook") {
+		return err
+	}
+	return &FinalError{err}
+}
+
 func tail(s string, lines int) string {
 	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")

@@ -41,11 +41,7 @@ func (m *Module) Apply(ctx context.Context, path string) error {
 	}
 	return Await(ctx, 3*time.Minute, "applying to "+m.Namespace, func(ctx context.Context) error {
 		_, err := m.Run(ctx, objects, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", "-")
-		// Knative's own webhooks may take longer than they are given, on a machine that has much to do.
-		if err != nil && !strings.Contains(err.Error(), "failed calling webhook") {
-			return &FinalError{err}
-		}
-		return err
+		return UnlessWebhook(err)
 	})
 }
 
