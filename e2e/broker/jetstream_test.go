@@ -93,9 +93,7 @@ spec:
   broker: default
   filters: [{exact: {type: OBJECT_CREATED}}]
   subscriber: {ref: {apiVersion: v1, kind: Service, name: listener}}
-  delivery:
-    {retry: 10, backoffPolicy: exponential, backoffDelay: PT0.2S, timeout: PT10S,
-     deadLetterSink: {ref: {apiVersion: v1, kind: Service, name: listener}}} # without one it is never Ready
+  delivery: {retry: 10, backoffPolicy: exponential, backoffDelay: PT0.2S, timeout: PT10S}
 `
 
 type world struct {

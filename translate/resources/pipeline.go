@@ -30,8 +30,8 @@ func MakePipeline(m Module, name string, spec runtimev1.PipelineSpec) *runtimev1
 // receiver is a path below the Pipeline's own address, at which the controller takes events. No
 // namespace and no URL stands here, so that who moves or renames the objects of a module has not to
 // look into strings.
-func receiver(pipeline, path string) duckv1.Destination {
-	return duckv1.Destination{
+func receiver(pipeline, path string) *duckv1.Destination {
+	return &duckv1.Destination{
 		Ref: &duckv1.KReference{APIVersion: runtimev1.GroupVersion.String(), Kind: "Pipeline", Name: pipeline},
 		URI: &apis.URL{Path: path},
 	}
@@ -40,22 +40,21 @@ func receiver(pipeline, path string) duckv1.Destination {
 // delivery is always whole: Knative takes a part of one as "no retries". The times fit the
 // controller's, which answers at once; what it could not take goes to its dead letters, where it
 // looks at what the event named.
-func delivery(sink duckv1.Destination) *eventingduck.DeliverySpec {
+func delivery(sink *duckv1.Destination) *eventingduck.DeliverySpec {
 	retry, policy := int32(5), eventingduck.BackoffPolicyExponential
 	delay, timeout := "PT0.2S", "PT10S"
 	return &eventingduck.DeliverySpec{Retry: &retry, BackoffPolicy: &policy, BackoffDelay: &delay, Timeout: &timeout,
-		DeadLetterSink: &sink}
+		DeadLetterSink: sink}
 }
 
-// MakeBroker makes the Broker of a module's events. Its own dead letters are of Triggers that
-// others have made: unip's have their own.
+// MakeBroker makes the Broker of a module's events. It has no dead letters: they would be of Triggers
+// that others have made, and on a channel that does not pass them on, as NATS JetStream's, a Trigger
+// without a sink of its own would never be ready.
 func MakeBroker(m Module) *eventingv1.Broker {
 	b := &eventingv1.Broker{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Broker"},
 		ObjectMeta: m.meta(names.Broker, m.Namespace, "module"),
-		Spec: eventingv1.BrokerSpec{Delivery: delivery(duckv1.Destination{
-			URI: &apis.URL{Scheme: "http", Host: names.EventsHost(m.Config.ClusterDomain), Path: "/dead-letters"},
-		})},
+		Spec:       eventingv1.BrokerSpec{Delivery: delivery(nil)},
 	}
 	b.Annotations = map[string]string{brokers.ClassAnnotation: m.Config.Broker.Class}
 	if c := m.Config.Broker.Config; c.Given() {
@@ -68,7 +67,7 @@ func (m Module) trigger(name, pipeline, path string, filter ...eventingv1.Subscr
 	return &eventingv1.Trigger{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "eventing.knative.dev/v1", Kind: "Trigger"},
 		ObjectMeta: m.meta(name, pipeline, "pipeline"),
-		Spec: eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: receiver(pipeline, path),
+		Spec: eventingv1.TriggerSpec{Broker: names.Broker, Filters: filter, Subscriber: *receiver(pipeline, path),
 			Delivery: delivery(receiver(pipeline, "dead-letters"))},
 	}
 }

@@ -27,7 +27,7 @@ func FuzzReceiver(f *testing.F) {
 		{ns + "uploads/0", "t", "user", "../bob", "", ""},
 		{ns + "uploads/99999999999999999999", "t", "user", "bob", "", ""},
 		{ns + "uploads/-1", "t", "user", "\xff", "", ""}, {ns + "dead-letters", "t", "knativeerrordest", "\x1b[2J\nx",
-			"", ""}, {"/dead-letters", "t", "run", "r", "", ""},
+			"", ""}, {ns + "dead-letters", "t", "run", "r", "", ""},
 		{ns + "events", "", "", "", structured,
 			`{"specversion":"1.0","type":"t","id":"1","source":"/s","run":"r","subject":"x","data":{}}`},
 		{ns + "events", "", "", "", structured, `{"specversion":"1.0","run":{}}`},

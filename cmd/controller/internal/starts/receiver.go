@@ -33,10 +33,8 @@ const (
 //	    an uploaded file: start a run
 //	POST /namespaces/<ns>/pipelines/<pipeline>/dead-letters
 //	    an event that could not be delivered
-//	POST /dead-letters
-//	    the same of a Trigger that others have made: it is logged
 //
-// The first three lie below a Pipeline's status.address.
+// They lie below a Pipeline's status.address.
 //
 // It answers 202 when what the event hints at was looked at or will be, or when there is nothing to
 // look at, 503 when the Broker should try again, and never believes an event. Anybody in the
@@ -57,7 +55,6 @@ func (r Receiver) Handler() http.Handler {
 	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/events", r.run)
 	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/uploads/{rule}", r.upload)
 	m.HandleFunc("POST /namespaces/{ns}/pipelines/{pipeline}/dead-letters", r.deadLetter)
-	m.HandleFunc("POST /dead-letters", r.deadLetter)
 	return m
 }
 
@@ -148,10 +145,10 @@ func (r Receiver) deadLetter(w http.ResponseWriter, req *http.Request) {
 			"code", oneLine(extension(e, "knativeerrorcode")), "destination", oneLine(extension(e, "knativeerrordest")))
 	}
 	namespace := req.PathValue("ns")
-	if run := extension(e, events.Run); run != "" && len(run) <= 253 && namespace != "" && r.Leading() {
+	if run := extension(e, events.Run); run != "" && len(run) <= 253 && r.Leading() {
 		r.Hint(req.Context(), types.NamespacedName{Namespace: namespace, Name: run})
 	}
-	if e.Type() == events.ObjectCreated && namespace != "" {
+	if e.Type() == events.ObjectCreated {
 		ctx, cancel := context.WithTimeout(req.Context(), startBudget)
 		defer cancel()
 		f := File{Namespace: namespace, Box: extension(e, events.Box), User: extension(e, events.User),
