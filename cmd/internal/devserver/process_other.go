@@ -5,13 +5,14 @@ package devserver
 import (
 	"errors"
 	"io"
+	"os/exec"
 )
 
 // Process cannot be: worker.py forks.
 type Process struct{}
 
 // StartProcess refuses.
-func StartProcess(string, []string, string, []string, io.Writer) (*Process, error) {
+func StartProcess(string, []string, string, []string, io.Writer, func(*exec.Cmd) error) (*Process, error) {
 	return nil, errors.New("functions are served on Unix systems only")
 }
 
