@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/e2e/chaos/between"
@@ -214,8 +215,9 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 		return "", w.signal(ctx, signal, x.For, x.Who)
 	}
 	var errs []error
+	ended := map[types.UID]bool{}
 	for range 5 {
-		pod, err := s.pod(ctx, x, v)
+		pod, err := s.pod(ctx, x, v, ended)
 		if err != nil {
 			return "", errors.Join(append(errs, err)...)
 		}
@@ -223,7 +225,10 @@ func (s *striker) strike(ctx context.Context, x plan.Strike, v *victim) (string,
 		if err == nil || v != nil || ctx.Err() != nil {
 			return what, err
 		}
-		errs = append(errs, err) // it ended before it was struck, and its status does not know yet
+		// It ended before it was struck, and its status does not know that for a while. What is not of a
+		// run begins anew as the same pod.
+		errs = append(errs, err)
+		ended[pod.UID] = pod.Labels[runtimev1.RunLabel] != ""
 		sleep(ctx, 300*time.Millisecond)
 	}
 	return "", errors.Join(errs...)
@@ -243,10 +248,11 @@ func (s *striker) strikePod(ctx context.Context, x plan.Strike, signal string, p
 	return pod.Name + ", container " + runs(pod), w.signal(ctx, signal, x.For, "pod/"+string(pod.UID))
 }
 
-// pod is one that the word means and that runs. The user's container is only killed, by itself or by
-// its shim, where that may be: it looks like a failure of its own. What a pod says of itself is of a
-// moment ago, so that elsewhere only publish is killed, which is sure to run after it.
-func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Pod, error) {
+// pod is one that the word means and that runs, none of those that have ended. The user's container is
+// only killed, by itself or by its shim, where that may be: it looks like a failure of its own. What a
+// pod says of itself is of a moment ago, so that elsewhere only publish is killed, which is sure to run
+// after it.
+func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim, ended map[types.UID]bool) (*corev1.Pod, error) {
 	who, namespace, labels := x.Who, "knative-eventing", client.MatchingLabels{}
 	var selector client.ListOption = labels
 	switch who {
@@ -275,6 +281,7 @@ func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim) (*corev1.Po
 	var found *corev1.Pod
 	err := live.Await(ctx, 45*time.Second, "a running pod of "+who, func(ctx context.Context) error {
 		pods, err := s.world.podsOf(ctx, namespace, selector)
+		pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return ended[p.UID] })
 		switch {
 		case x.Do == plan.Kill && (who == plan.Stage || who == plan.Shim) && v == nil:
 			pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
