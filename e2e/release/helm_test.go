@@ -49,7 +49,8 @@ func newHelmed(t *testing.T) helmed {
 	if err := errors.Join(err, os.WriteFile(file, kubeconfig, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	h.env = append(os.Environ(), "KUBECONFIG="+file, "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir)
+	h.env = append(os.Environ(), "KUBECONFIG="+file, "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir,
+		"HELM_DATA_HOME="+dir)
 	return h
 }
 

@@ -146,7 +146,7 @@ func machineOf(t *testing.T, image v1.Image) elf.Machine {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(h.Name, "ko-app/") && !strings.HasPrefix(h.Name, "/ko-app/") || h.Typeflag != tar.TypeReg {
+			if !strings.HasPrefix(strings.TrimPrefix(h.Name, "/"), "ko-app/") || h.Typeflag != tar.TypeReg {
 				continue
 			}
 			b, err := io.ReadAll(r)
