@@ -47,7 +47,8 @@ func routerBytes(ctx context.Context, c *live.Cluster, through, inside way) erro
 		return err
 	}
 	defer func() { _ = m.Delete(context.WithoutCancel(ctx)) }()
-	if _, err := c.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", file); err != nil {
+	_, err = c.Run(ctx, nil, os.Getenv("CLUSTER"), "exec", "--", "ko", "apply", "--sbom=none", "-f", file)
+	if err != nil {
 		return err
 	}
 	if err := m.AwaitReady(ctx, 2*time.Minute); err != nil {
