@@ -23,11 +23,13 @@ const region = "us-east-1"
 
 var root = s3.Keys{AccessKeyID: miniotest.AccessKey, SecretAccessKey: miniotest.SecretKey}
 
-func server(endpoint string, keys s3.Keys) check.Server {
+// server is one of a kind at an endpoint.
+func server(endpoint string, kind *miniotest.Server) check.Server {
+	sts := s3.STS{Endpoint: endpoint, Region: region, Parent: root, NoDelimiter: kind.SeaweedFS}
 	return check.Server{
-		Endpoint: endpoint, Region: region, Keys: keys,
+		Endpoint: endpoint, Region: region, Keys: root,
 		Session: func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {
-			return s3.AssumeRole(ctx, http.DefaultClient, endpoint, region, keys, policy, life)
+			return sts.Session(ctx, http.DefaultClient, policy, life)
 		},
 	}
 }
@@ -51,14 +53,18 @@ func all(t *testing.T, s check.Server) map[string]needs.Result {
 	return results
 }
 
-// MinIO, with sessions.
-func TestMinIO(t *testing.T) {
+// With sessions MinIO takes a header that was not signed, and SeaweedFS tags.
+func TestWithSessions(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
-	results := all(t, server(s.Endpoint, root))
-	want(t, results, needs.LinkHeaders)
-	if a := results[needs.LinkHeaders.Name].Answer; a != "taken though not signed: x-amz-storage-class" {
-		t.Error(a)
+	results := all(t, server(s.Endpoint, s))
+	if s.SeaweedFS {
+		want(t, results, needs.SessionPlain)
+	} else {
+		want(t, results, needs.LinkHeaders)
+		if a := results[needs.LinkHeaders.Name].Answer; a != "taken though not signed: x-amz-storage-class" {
+			t.Error(a)
+		}
 	}
 	left, err := s.ListBuckets(t.Context())
 	if err != nil || len(left) > 0 {
@@ -80,14 +86,18 @@ func want(t *testing.T, results map[string]needs.Result, notMet ...needs.Need) {
 	}
 }
 
-// MinIO by the keys alone, as without sessions, copies for whoever holds an upload link.
-func TestMinIOWithoutSessions(t *testing.T) {
+// By the keys alone, as without sessions, MinIO copies for whoever holds an upload link.
+func TestWithoutSessions(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
-	alone := server(s.Endpoint, root)
+	alone := server(s.Endpoint, s)
 	alone.Session = nil
 	results := all(t, alone)
-	want(t, results, needs.LinkCopies, needs.LinkHeaders)
+	if s.SeaweedFS {
+		want(t, results)
+	} else {
+		want(t, results, needs.LinkCopies, needs.LinkHeaders)
+	}
 	for _, n := range []needs.Need{needs.Sessions, needs.SessionLimits, needs.SessionPaths, needs.SessionPlain} {
 		if r := results[n.Name]; r.Outcome != needs.NotTried {
 			t.Errorf("%+v, without STS", r)
@@ -99,12 +109,16 @@ func TestMinIOWithoutSessions(t *testing.T) {
 func TestAWeakServer(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
-	want(t, all(t, server(weaktest.Copies(t, s.Endpoint, root, region), root)), needs.LinkCopies, needs.LinkHeaders)
+	lacks := needs.LinkHeaders
+	if s.SeaweedFS {
+		lacks = needs.SessionPlain
+	}
+	want(t, all(t, server(weaktest.Copies(t, s.Endpoint, root, region), s)), needs.LinkCopies, lacks)
 	bucket := s.Bucket(t)
 	s.Put(t, bucket, "theirs", "stays")
 	leaky := weaktest.Copies(t, s.Endpoint, root, region)
 	for endpoint, closes := range map[string]bool{s.Endpoint: false, leaky: true} {
-		failed, err := check.UploadLinks(t.Context(), server(endpoint, root), bucket)
+		failed, err := check.UploadLinks(t.Context(), server(endpoint, s), bucket)
 		if err != nil || (len(failed) > 0) != closes || closes && failed[0].Check != needs.LinkCopies.Name {
 			t.Errorf("%v, %v; closes: %v", failed, err, closes)
 		}
@@ -121,7 +135,7 @@ func TestAWeakServer(t *testing.T) {
 // A server that is away says nothing of what it has.
 func TestNoServer(t *testing.T) {
 	t.Parallel()
-	nobody := server("http://127.0.0.1:1", root)
+	nobody := server("http://127.0.0.1:1", &miniotest.Server{})
 	for name, r := range all(t, nobody) {
 		if r.Outcome != needs.NotTried {
 			t.Errorf("%s: %+v", name, r)
