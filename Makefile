@@ -189,7 +189,7 @@ fuzz: ## look for bytes that the decoder of manifests does not bear (FUZZTIME=60
 	@go test -run '^$$' -fuzz '^$(word 2,$(subst :, ,$(FUZZ)))$$' -fuzztime $(FUZZTIME) $(word 1,$(subst :, ,$(FUZZ)))
 
 .PHONY: fuzz-all
-fuzz-all: ## every fuzz target, two at a time, 5 s each (FUZZTIME=5m for longer)
+fuzz-all: ## every fuzz target, two at a time, 3 s each (FUZZTIME=5m for longer)
 	@$(if $(filter file,$(origin FUZZTIME)),,FUZZTIME='$(FUZZTIME)') .ci/fuzz
 
 .PHONY: vuln
