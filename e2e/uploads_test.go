@@ -195,7 +195,11 @@ func TestUploadsAreNeverLost(t *testing.T) {
 		if installed.S3.NotificationARN == "" {
 			t.Skipf("with dialect %s no bucket has notifications of its own", installed.S3.Dialect)
 		}
-		if err := u.s3.RemoveAllBucketNotification(t.Context(), u.bucket); err != nil {
+		err = u.s3.RemoveAllBucketNotification(t.Context(), u.bucket)
+		if minio.ToErrorResponse(err).Code == "MalformedXML" {
+			t.Skipf("the server takes no configuration without notifications: %v", err)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		u.put(t, "notifications", 5)

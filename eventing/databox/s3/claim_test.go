@@ -140,6 +140,13 @@ func TestClaimsAtOnce(t *testing.T) {
 func TestRemoveBucket(t *testing.T) {
 	t.Parallel()
 	s := miniotest.Start(t)
+	for _, oneByOne := range []bool{false, true} {
+		t.Run(fmt.Sprintf("one by one %t", oneByOne), func(t *testing.T) { removesBucket(t, s, oneByOne) })
+	}
+}
+
+func removesBucket(t *testing.T, s *miniotest.Server, oneByOne bool) {
+	how := s3.Removal{OneByOne: oneByOne} // no budget: one batch in each pass
 	bucket := databox.BucketName(ann.Namespace, ann.Box)
 	must(t, s3.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann))
 	must(t, s.EnableVersioning(t.Context(), bucket))
@@ -152,13 +159,13 @@ func TestRemoveBucket(t *testing.T) {
 	}
 	other := ann
 	other.NamespaceUID = "uid-2"
-	if n, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, other, time.Minute); n != 0 || gone ||
+	if n, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, other, how); n != 0 || gone ||
 		!errors.Is(err, s3.ErrBucketNotOurs) {
 		t.Fatalf("somebody else's bucket: %d objects deleted, gone %v, %v", n, gone, err)
 	}
 	removed, passes := 0, 0
 	for gone := false; !gone; passes++ {
-		n, g, err := s3.RemoveBucket(t.Context(), s.Client, bucket, ann, 0) // no budget: one batch in each pass
+		n, g, err := s3.RemoveBucket(t.Context(), s.Client, bucket, ann, how)
 		must(t, err)
 		removed, gone = removed+n, g
 		if passes > 10 {
@@ -171,7 +178,7 @@ func TestRemoveBucket(t *testing.T) {
 	if exists, err := s.BucketExists(t.Context(), bucket); err != nil || exists {
 		t.Errorf("exists %v, %v", exists, err)
 	}
-	if _, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, ann, 0); !gone || err != nil {
+	if _, gone, err := s3.RemoveBucket(t.Context(), s.Client, bucket, ann, how); !gone || err != nil {
 		t.Errorf("a bucket that does not exist: gone %v, %v", gone, err)
 	}
 }

@@ -7,9 +7,22 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unip-knative/unip/eventing/databox"
 )
+
+// Removal says how a bucket is removed.
+type Removal struct {
+	// Budget is how long one call may take, more or less.
+	Budget time.Duration
+	// OneByOne sends a request for each object. RGW of Ceph 16 aborts when one request deletes objects of
+	// a bucket that tells a persistent topic.
+	OneByOne bool
+}
+
+// atOnce is how many objects are deleted at a time, each by its own request.
+const atOnce = 16
 
 // removeBatch is how many objects one call deletes (S3's own limit).
 const removeBatch = 1000
@@ -20,7 +33,7 @@ const removeBatch = 1000
 // stopped. A bucket that is not the owner's is left alone (ErrBucketNotOurs); one that does not
 // exist is gone.
 func RemoveBucket(
-	ctx context.Context, c *minio.Client, bucket string, o databox.Owner, budget time.Duration,
+	ctx context.Context, c *minio.Client, bucket string, o databox.Owner, how Removal,
 ) (removed int, gone bool, err error) {
 	if err := CheckBucket(ctx, c, bucket, o); err != nil {
 		if isCode(err, "NoSuchBucket") {
@@ -28,8 +41,8 @@ func RemoveBucket(
 		}
 		return 0, false, err
 	}
-	for deadline := time.Now().Add(budget); ; {
-		n, err := removeSome(ctx, c, bucket)
+	for deadline := time.Now().Add(how.Budget); ; {
+		n, err := removeSome(ctx, c, bucket, how.OneByOne)
 		removed += n
 		if err != nil {
 			return removed, false, err
@@ -55,7 +68,7 @@ func RemoveBucket(
 }
 
 // removeSome deletes the first objects (all their versions) of the bucket, at most removeBatch.
-func removeSome(ctx context.Context, c *minio.Client, bucket string) (int, error) {
+func removeSome(ctx context.Context, c *minio.Client, bucket string, oneByOne bool) (int, error) {
 	listing, stop := context.WithCancel(ctx)
 	defer stop()
 	batch := make(chan minio.ObjectInfo, removeBatch)
@@ -71,6 +84,19 @@ func removeSome(ctx context.Context, c *minio.Client, bucket string) (int, error
 	stop()
 	n := len(batch)
 	close(batch)
+	if oneByOne {
+		g, each := errgroup.WithContext(ctx)
+		g.SetLimit(atOnce)
+		for o := range batch {
+			g.Go(func() error {
+				return c.RemoveObject(each, bucket, o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID})
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return 0, fmt.Errorf("deleting an object of bucket %s: %w", bucket, err)
+		}
+		return n, ctx.Err()
+	}
 	var errs []error
 	for r := range c.RemoveObjects(ctx, bucket, batch, minio.RemoveObjectsOptions{}) {
 		if len(errs) < 3 { // the reasons are the same for all

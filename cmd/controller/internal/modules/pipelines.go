@@ -203,7 +203,8 @@ func (l *Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settin
 			return reconcile.Result{}, err
 		}
 		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(whose.UID), Box: databox.RunsBox}
-		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner, deleteBudget)
+		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner,
+			s3client.Removal{Budget: deleteBudget, OneByOne: s.Config.S3.Dialect == installation.Ceph})
 		if err != nil && !errors.Is(err, s3client.ErrBucketNotOurs) {
 			return reconcile.Result{}, err
 		}
