@@ -141,7 +141,11 @@ func UploadLinks(ctx context.Context, server Server, bucket string) (failed []ne
 		if !n.ClosesUploads {
 			continue
 		}
-		switch r := x.result(ctx, n); r.Outcome {
+		r := x.result(ctx, n)
+		if ctx.Err() != nil { // nothing is said of a server that was not waited for
+			return nil, fmt.Errorf("trying upload links, %s: %w", r.Check, context.Cause(ctx))
+		}
+		switch r.Outcome {
 		case needs.NotTried:
 			return nil, fmt.Errorf("trying upload links, %s: %s", r.Check, r.Answer)
 		case needs.NotMet:

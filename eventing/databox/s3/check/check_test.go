@@ -4,6 +4,7 @@ package check_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -33,6 +34,10 @@ func server(endpoint string, kind *miniotest.Server) check.Server {
 		},
 	}
 }
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 // all runs the suite and gives its results by their needs. It has left nothing behind.
 func all(t *testing.T, s check.Server) map[string]needs.Result {
@@ -129,6 +134,25 @@ func TestAWeakServer(t *testing.T) {
 	}
 	if !slices.Equal(left, []string{"theirs"}) {
 		t.Errorf("%v is left", left)
+	}
+}
+
+// Nor does one that takes longer than it is waited for.
+func TestUploadLinksOfASlowServer(t *testing.T) {
+	t.Parallel()
+	s := miniotest.Start(t)
+	bucket := s.Bucket(t)
+	slow := server(s.Endpoint, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	slow.Transport = transport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet {
+			cancel()
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	if failed, err := check.UploadLinks(ctx, slow, bucket); !errors.Is(err, context.Canceled) || len(failed) > 0 {
+		t.Errorf("%v, %v", failed, err)
 	}
 }
 
