@@ -32,6 +32,9 @@ func Blocks(t *testing.T, file string) (all []Block) {
 	return all
 }
 
+// waiting is said where something takes longer than usual.
+var waiting = regexp.MustCompile(`(?m)^waiting for .* …\n`)
+
 // Run runs the commands of a page in a folder, one after the other in one shell, with more in the
 // environment. They must print what stands below them. "…" there stands for lines that do not matter,
 // and 8080 in the page for a port that is free.
@@ -66,7 +69,8 @@ func Run(t *testing.T, page, dir string, env ...string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	got := strings.SplitAfter(strings.ReplaceAll(string(out), port, "8080"), separator)
+	text := waiting.ReplaceAllString(strings.ReplaceAll(string(out), port, "8080"), "")
+	got := strings.SplitAfter(text, separator)
 	if len(got) != len(want)+1 {
 		t.Fatalf("%d blocks of output for %d of commands:\n%s", len(got)-1, len(want), out)
 	}
