@@ -173,7 +173,7 @@ test-integration: $(CLUSTER) $(PROMETHEUS) engine ## the tests with a real S3 se
 	names=$$(grep -hoE '^func (Test|Example|Fuzz)[A-Za-z0-9_]+' $$files | cut -d' ' -f2 | sort -u | paste -sd'|'); \
 	export UNIP_MINIO=$$($(CLUSTER) bin minio)/minio KUBEBUILDER_ASSETS=$$($(CLUSTER) bin kube) \
 	  UNIP_COLLECTOR=$$($(CLUSTER) bin collector)/collector UNIP_PROMETHEUS=$(PROMETHEUS); \
-	go test -vet=off -tags integration -run "^($$names)\$$" $$(dirname $$files | sort -u | sed 's|^|./|')
+	go test -vet=off -tags integration -timeout 20m -run "^($$names)\$$" $$(dirname $$files | sort -u | sed 's|^|./|')
 
 # What speaks S3, with sessions, against another server than MinIO. Building it is 7 minutes of CPU, once.
 S3_PACKAGES := ./eventing/databox/... ./eventing/plan ./eventing/runstorage
