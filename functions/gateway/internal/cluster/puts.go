@@ -27,14 +27,18 @@ func (s *Store) Put(ctx context.Context, box, developer string, asked put.Asked)
 	err error) {
 	x := &runtimev1.BoxPut{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: asked.ID()},
 		Spec: runtimev1.BoxPutSpec{Box: box, Request: asked.Value, Developer: developer}}
-	if err := s.objects.Create(ctx, x); err != nil {
-		return "", expires, fmt.Errorf("asking for a link: %w", err)
+	made := s.objects.Create(ctx, x)
+	if made != nil && ctx.Err() == nil {
+		return "", expires, fmt.Errorf("asking for a link: %w", made)
 	}
 	defer func() { // the controller takes away what is left
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		err = errors.Join(err, client.IgnoreNotFound(s.objects.Delete(ctx, x.DeepCopy())))
 	}()
+	if made != nil { // who asked has gone, and the request may be there all the same
+		return "", expires, fmt.Errorf("asking for a link: %w", made)
+	}
 	waits, cancel := context.WithTimeoutCause(ctx, answerTimeout, errSilent)
 	defer cancel()
 	for tick := time.NewTicker(lookEvery); ; {
