@@ -1,10 +1,9 @@
 // Command hello is the trivial Go service that the benchmarks hold unip's cold start against; with
-// the argument idle it is a container that does nothing, and with echo it answers with what it gets.
+// the argument idle it is a container that does nothing.
 package main
 
 import (
 	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
@@ -13,23 +12,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "idle" {
+	if len(os.Args) > 1 {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		<-stop
 		return
 	}
 	port := os.Getenv("PORT") // Knative's contract
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if len(os.Args) == 1 {
-			fmt.Fprintln(w, "hello")
-			return
-		}
-		err := http.NewResponseController(w).EnableFullDuplex()
-		if _, copied := io.Copy(w, r.Body); err != nil || copied != nil {
-			log.Print(err, copied)
-			panic(http.ErrAbortHandler) // the caller must not take a part for all
-		}
-	})
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 	log.Fatal(http.ListenAndServe(":"+port, nil))
 }
