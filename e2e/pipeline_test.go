@@ -187,15 +187,10 @@ func diamondOf(ns, name, sleep string) string {
 			`cat "$UNIP_PIPELINE_LEFT/l" "$UNIP_PIPELINE_RIGHT/sub dir/Ф 1" > "$UNIP_PIPELINE_RESULT/joined.txt"; python3 -c "import os; print(sum(k.startswith('UNIP_') for k in os.environ))" > "$UNIP_PIPELINE_RESULT/variables"`))
 }
 
-// An upload starts one run, whatever the name of the file and however often it is told; its result
-// and its run are its user's alone.
-func TestUploadStartsOneRun(t *testing.T) {
-	t.Parallel()
-	ns := "pu-e2e-pa-upload"
-	m := applyRuns(t, ns, diamondOf(ns, "join", "true"))
-	upload(t, m, "userdata/incoming/%D0%A4%20%24%28HOME%29%201.csv", "rows\n")
-	var id string
-	err := live.Await(t.Context(), 30*time.Second, "the upload's run", func(ctx ctx) error {
+// runOfUpload waits for the run that an upload starts in a module without others.
+func runOfUpload(t *testing.T, m *live.Module) (id string) {
+	t.Helper()
+	err := live.Await(t.Context(), time.Minute, "the upload's run", func(ctx ctx) error {
 		runs, err := m.Runs(ctx)
 		if err != nil || len(runs) == 0 {
 			return errors.Join(err, errors.New("no run yet"))
@@ -206,6 +201,17 @@ func TestUploadStartsOneRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return id
+}
+
+// An upload starts one run, whatever the name of the file and however often it is told; its result
+// and its run are its user's alone.
+func TestUploadStartsOneRun(t *testing.T) {
+	t.Parallel()
+	ns := "pu-e2e-pa-upload"
+	m := applyRuns(t, ns, diamondOf(ns, "join", "true"))
+	upload(t, m, "userdata/incoming/%D0%A4%20%24%28HOME%29%201.csv", "rows\n")
+	id := runOfUpload(t, m)
 	run := awaitRun(t, m, id, runtimev1.Succeeded)
 	if run.Spec.User != user || run.Spec.Origin != "Upload" {
 		t.Errorf("spec %+v", run.Spec)

@@ -52,18 +52,7 @@ func TestTraceOfAnUpload(t *testing.T) {
 		stage("split", "table", "part", `cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_PART/"`),
 		stage("fit", "part", "result", fmt.Sprintf("python3 -c '%s' %s", ownSpan, otel.Endpoint))))
 	upload(t, m, "userdata/incoming/t.csv", "1,2")
-	var id string
-	err := live.Await(t.Context(), time.Minute, "the upload's run", func(ctx ctx) error {
-		runs, err := m.Runs(ctx)
-		if err != nil || len(runs) == 0 {
-			return errors.Join(err, errors.New("no run yet"))
-		}
-		id = runs[0].Name
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := runOfUpload(t, m)
 	awaitRun(t, m, id, runtimev1.Succeeded)
 
 	want := []string{"upload", "upload/run train", "upload/run train/stage fit", "upload/run train/stage fit/epoch 1",
@@ -71,7 +60,7 @@ func TestTraceOfAnUpload(t *testing.T) {
 		"upload/run train/stage split", "upload/run train/stage split/fetch", "upload/run train/stage split/function",
 		"upload/run train/stage split/publish"}
 	var ofRun []collector.Span
-	err = live.Await(t.Context(), time.Minute, "the trace", func(ctx) error {
+	err := live.Await(t.Context(), time.Minute, "the trace", func(ctx) error {
 		var got []string
 		got, ofRun = tree(otel.Spans(t), id)
 		if d := cmp.Diff(want, got); d != "" {

@@ -100,10 +100,7 @@ func cold(ctx context.Context, c *live.Cluster) error {
 	if err := applyCold(ctx, c, hello, two, empty); err != nil {
 		return err
 	}
-	callEmpty := func() (*live.Answer, error) {
-		return empty.Predict(ctx, "nothing", "ann", "change-me",
-			live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
-	}
+	callEmpty := func() (*live.Answer, error) { return callNothing(ctx, empty) }
 	callDigits := func() (*live.Answer, error) { return callDigits(ctx, digits) }
 	kinds := []*wake{
 		{name: "trivial Go service", call: func() (*live.Answer,
@@ -271,6 +268,11 @@ func applyCold(ctx context.Context, c *live.Cluster, hello, two, empty *live.Mod
 		}
 	}
 	return nil
+}
+
+func callNothing(ctx context.Context, m *live.Module) (*live.Answer, error) {
+	return m.Predict(ctx, "nothing", "ann", "change-me",
+		live.Variable{Name: "text", Datatype: "str", Data: json.RawMessage(`"a"`)})
 }
 
 func callDigits(ctx context.Context, m *live.Module) (*live.Answer, error) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,32 +20,27 @@ import (
 // from where the router calls; and predict from zero with gateway and component asleep beside the
 // same with the gateway awake.
 func router(ctx context.Context, c *live.Cluster) error {
-	if err := c.OneHost(ctx); err != nil {
-		return err
-	}
-	empty, digits := c.Module("unip-bench-nothing"), c.Module(demoModule)
-	if _, err := digits.Host(ctx); err != nil {
-		return fmt.Errorf("run `make demo-cluster` first: %w", err)
-	}
-	defer func() { _ = empty.Delete(context.WithoutCancel(ctx)) }()
-	dir, err := os.MkdirTemp("", "unip-bench-")
+	at, err := c.AtOneHost(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "module.yaml"), []byte(nothing), 0o600); err != nil {
+	digits := c.Module(demoModule)
+	if _, err := digits.Host(ctx); err != nil {
+		return fmt.Errorf("run `make demo-cluster` first: %w", err)
+	}
+	empty, end, err := c.Begin(ctx, "unip-bench-nothing", nothing)
+	if err != nil {
 		return err
 	}
-	if err := empty.Apply(ctx, dir); err != nil {
-		return err
-	}
-	if err := empty.AwaitReady(ctx, 2*time.Minute); err != nil {
-		return err
-	}
+	defer func() {
+		if err := end(); err != nil {
+			fmt.Fprintln(os.Stderr, "left on the cluster:", err)
+		}
+	}()
 	if err := routerWarm(ctx, c, empty); err != nil {
 		return err
 	}
-	return routerCold(ctx, empty, digits)
+	return routerCold(ctx, at, empty, digits)
 }
 
 // service is a cluster as seen from a Service's address, which the local cluster routes to this
@@ -137,19 +130,11 @@ func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
 	return nil
 }
 
-func routerCold(ctx context.Context, empty, digits *live.Module) error {
+// routerCold wakes gateways by their own hosts, where they are to be awake.
+func routerCold(ctx context.Context, at *live.Cluster, empty, digits *live.Module) error {
 	all := []*live.Module{empty, digits}
-	one := func(m *live.Module, path, input string) func() (*live.Answer, error) {
-		var v live.Variable
-		_ = json.Unmarshal([]byte(input), &v) // a constant
-		return func() (*live.Answer, error) {
-			return m.Call(ctx, live.Request{Method: http.MethodPost, Path: "/" + m.Namespace + "/" + path + "/predict",
-				User: "ann", Password: "change-me", Host: live.OneHostName,
-				Body: map[string]any{"inputs": []live.Variable{v}}})
-		}
-	}
-	callEmpty := one(empty, "nothing", `{"name":"text","datatype":"str","data":"a"}`)
-	callDigits := one(digits, "digits", `{"name":"image","datatype":"FP32","data":[`+strings.Repeat("0,", 63)+`0]}`)
+	callEmpty := func() (*live.Answer, error) { return callNothing(ctx, at.Module(empty.Namespace)) }
+	callDigits := func() (*live.Answer, error) { return callDigits(ctx, at.Module(digits.Namespace)) }
 	pairs := [][2]*wake{
 		{{name: "imports nothing", gateway: empty, call: callEmpty},
 			{name: "imports nothing, both asleep", call: callEmpty}},

@@ -66,8 +66,8 @@ func Start(t testing.TB, host string) *Collector {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // killed, as it was to be
 	})
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		conn, err := net.DialTimeout("tcp", address, time.Second)

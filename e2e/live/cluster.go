@@ -71,8 +71,7 @@ func Connect() (*Cluster, error) {
 	if os.Getenv("UNIP_ONE_HOST") == "" {
 		return cluster, nil
 	}
-	cluster.site = OneHostName
-	return cluster, cluster.OneHost(context.Background())
+	return cluster.AtOneHost(context.Background())
 }
 
 // Installation is what the cluster's unip.yaml says.

@@ -32,6 +32,13 @@ func (c *Cluster) OneHost(ctx context.Context) error {
 	return c.MapDomain(ctx, OneHostName, names.SystemNamespace, "v1", router.Name)
 }
 
+// AtOneHost is the cluster whose modules are called at the one host.
+func (c *Cluster) AtOneHost(ctx context.Context) (*Cluster, error) {
+	at := *c
+	at.site = OneHostName
+	return &at, c.OneHost(ctx)
+}
+
 // MapDomain has the cluster's ingress answer at a name with a Service, of Kubernetes (v1) or Knative
 // (serving.knative.dev/v1).
 func (c *Cluster) MapDomain(ctx context.Context, name, namespace, version, service string) error {

@@ -143,6 +143,7 @@ func small(address string, h http.Handler) *http.Server {
 	return &http.Server{Addr: address, Handler: h, ReadTimeout: soon, WriteTimeout: soon, IdleTimeout: time.Minute}
 }
 
+// probes answer short; of who has gone before that there is nothing to tell.
 func probes(ready func() bool, h *service.Router) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -164,7 +165,7 @@ func index(modules *service.Modules) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		_ = e.Encode(map[string]any{"modules": modules.All()})
+		_ = e.Encode(map[string]any{"modules": modules.All()}) // the operator who asked may have gone
 	})
 	return mux
 }

@@ -65,8 +65,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 			r.Events.Eventf(box, nil, kind, reason, "Delete", note, args...)
 		}
 	}
-	n, gone, err := s3.RemoveBucket(ctx, store.Client, bucket, owner,
-		s3.Removal{Budget: deleteBudget, OneByOne: store.Config.S3.Dialect == installation.Ceph})
+	n, gone, err := s3.RemoveBucket(ctx, store.Client, bucket, owner, store.Removal(deleteBudget))
 	switch {
 	case errors.Is(err, s3.ErrBucketNotOurs):
 		say(corev1.EventTypeWarning, platformv1.ReasonBucketNotOurs, "the bucket stays: %v", err)

@@ -204,7 +204,7 @@ func (l *Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settin
 		}
 		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(whose.UID), Box: databox.RunsBox}
 		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner,
-			s3client.Removal{Budget: deleteBudget, OneByOne: s.Config.S3.Dialect == installation.Ceph})
+			s.Removal(deleteBudget))
 		if err != nil && !errors.Is(err, s3client.ErrBucketNotOurs) {
 			return reconcile.Result{}, err
 		}

@@ -55,6 +55,11 @@ type Settings struct {
 	WebhookToken string
 }
 
+// Removal is how a bucket of the server is removed within a budget.
+func (s Settings) Removal(budget time.Duration) s3.Removal {
+	return s3.Removal{Budget: budget, OneByOne: s.Config.S3.Dialect == installation.Ceph}
+}
+
 // SessionLife is how long a session is asked to live that signs no links.
 func (s Settings) SessionLife() time.Duration {
 	return time.Duration(s.Config.S3.SessionSeconds) * time.Second

@@ -30,8 +30,8 @@ type Finding struct {
 
 const systemNamespace = names.SystemNamespace
 
-// s3Timeout bounds the question whether anybody answers at the S3 endpoint.
-const s3Timeout = 5 * time.Second
+// headTimeout bounds the question whether anybody answers at an address.
+const headTimeout = 5 * time.Second
 
 // Examine looks whether a cluster has what modules need, and tells of each thing as it is found. own is
 // the release of this unip, without images in a development build.
@@ -316,40 +316,41 @@ func (c *Cluster) checkS3Keys(ctx context.Context, noSTS bool) (string, error) {
 // checkS3Answers asks whether there is an HTTP server; without keys every S3 server refuses, which
 // is an answer.
 func checkS3Answers(ctx context.Context, endpoint string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
-	if err != nil {
-		return "", err
+	a, err := head(ctx, endpoint)
+	if err == nil && a.code >= http.StatusInternalServerError {
+		err = fmt.Errorf("%s answers %s", endpoint, a.status)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode >= http.StatusInternalServerError {
-		return "", fmt.Errorf("%s answers %s", endpoint, resp.Status)
-	}
-	return endpoint + " answers", nil
+	return endpoint + " answers", err
 }
 
 // checkHost asks the one host for what is not there, which the router answers with a problem.
 func checkHost(ctx context.Context, host string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
+	a, err := head(ctx, host+"/")
+	if err == nil && (a.code != http.StatusNotFound || a.contentType != "application/problem+json") {
+		err = fmt.Errorf("%s answers %s, not as unip's router does", host, a.status)
+	}
+	return "unip's router answers at " + host, err
+}
+
+// answer is what an address has answered, but for the body.
+type answer struct {
+	code                int
+	status, contentType string
+}
+
+// head is what GET of a URL is answered with.
+func head(ctx context.Context, url string) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, headTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, host+"/", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusNotFound || resp.Header.Get("Content-Type") != "application/problem+json" {
-		return "", fmt.Errorf("%s answers %s, not as unip's router does", host, resp.Status)
-	}
-	return "unip's router answers at " + host, nil
+	return answer{resp.StatusCode, resp.Status, resp.Header.Get("Content-Type")}, resp.Body.Close()
 }
 
 func (c *Cluster) checkBoxes(ctx context.Context) (string, error) {
