@@ -4,8 +4,9 @@
 // What goes on: method, path, query, body, trailers, upgrades, and the headers that are the caller's
 // business, as they come and when they come, but that the head of an answer waits a moment for its
 // body. What does not: headers that claim what only the network may say (X-Forwarded-*, Unip-*,
-// Knative's and Envoy's own). Host is the gateway's Service, which Knative knows it by. The namespace alone decides where a call goes; it is compared as it came over
-// the wire with those that have a gateway, and all else is 404, as of a gateway that has no such API.
+// Knative's and Envoy's own). Host is the gateway's Service, which Knative knows it by. The
+// namespace alone decides where a call goes; it is compared as it came over the wire with those that
+// have a gateway, and all else is 404, as of a gateway that has no such API.
 //
 // A component that the path belongs to is woken beside its gateway, so that the two start at the same
 // time (docs/benchmarks.md says what that saves).
