@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -224,6 +225,9 @@ type wake struct {
 	gateway *live.Module // woken before, where it is not to be measured
 	call    func() (*live.Answer, error)
 	took    []time.Duration
+	busy    []float64    // how many processors were, meanwhile
+	pods    *live.Module // whose steps are written down, nil: nobody's
+	steps   steps
 }
 
 func (w *wake) measure(ctx context.Context) error {
@@ -235,9 +239,32 @@ func (w *wake) measure(ctx context.Context) error {
 	if err := quiet(ctx); err != nil {
 		return err
 	}
+	if w.pods != nil {
+		if w.steps == nil {
+			w.steps = steps{}
+		}
+		end, err := w.steps.watch(ctx, w.pods)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	before, err := readIdle()
+	if err != nil {
+		return err
+	}
 	d, err := timed(w.call)
+	if err != nil {
+		return err
+	}
+	after, err := readIdle()
+	if err != nil {
+		return err
+	}
 	w.took = append(w.took, d)
-	return err
+	all := after.total - before.total
+	w.busy = append(w.busy, (all-after.idle+before.idle)/all*float64(runtime.NumCPU()))
+	return nil
 }
 
 func applyCold(ctx context.Context, c *live.Cluster, hello, two, empty *live.Module) error {

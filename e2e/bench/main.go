@@ -22,9 +22,16 @@ var (
 	rounds = flag.Int("rounds", 20, "cold starts of each kind")
 	calls  = flag.Int("calls", 500, "warm calls")
 	only   = flag.String("only", "", "measure only this: chains, cold, warm, router")
+	// proxies are held against the router, which is one more before the ingress, as they are.
+	proxies []string
 )
 
 func main() {
+	flag.Func("proxy", "the URL of a proxy before the cluster's inner ingress, to measure beside the router; may be repeated",
+		func(s string) error {
+			proxies = append(proxies, s)
+			return nil
+		})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

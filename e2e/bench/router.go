@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,7 +39,7 @@ func router(ctx context.Context, c *live.Cluster) error {
 			fmt.Fprintln(os.Stderr, "left on the cluster:", err)
 		}
 	}()
-	if err := routerWarm(ctx, c, empty); err != nil {
+	if err := routerWarm(ctx, c, empty); err != nil || *rounds == 0 {
 		return err
 	}
 	return routerCold(ctx, at, empty, digits)
@@ -109,6 +111,11 @@ func routerWarm(ctx context.Context, c *live.Cluster, m *live.Module) error {
 		{name: "by the module's own host", host: own, from: c},
 		{name: "by the one host", host: live.OneHostName, from: c},
 	}
+	for _, at := range proxies {
+		from := *inside
+		from.Ingress = at
+		ways = append(ways, way{name: "by " + at, host: ways[0].host, from: &from})
+	}
 	for i := range *calls + 20 {
 		for j := range ways {
 			w := &ways[(i+j)%len(ways)]
@@ -136,10 +143,10 @@ func routerCold(ctx context.Context, at *live.Cluster, empty, digits *live.Modul
 	callEmpty := func() (*live.Answer, error) { return callNothing(ctx, at.Module(empty.Namespace)) }
 	callDigits := func() (*live.Answer, error) { return callDigits(ctx, at.Module(digits.Namespace)) }
 	pairs := [][2]*wake{
-		{{name: "imports nothing", gateway: empty, call: callEmpty},
-			{name: "imports nothing, both asleep", call: callEmpty}},
-		{{name: "examples/digits", gateway: digits, call: callDigits},
-			{name: "examples/digits, both asleep", call: callDigits}},
+		{{name: "imports nothing", gateway: empty, call: callEmpty, pods: empty},
+			{name: "imports nothing, both asleep", call: callEmpty, pods: empty}},
+		{{name: "examples/digits", gateway: digits, call: callDigits, pods: digits},
+			{name: "examples/digits, both asleep", call: callDigits, pods: digits}},
 	}
 	for i := range *rounds {
 		for half := range 2 {
@@ -152,7 +159,10 @@ func routerCold(ctx context.Context, at *live.Cluster, empty, digits *live.Modul
 	fmt.Println("\nfrom zero, by the one host")
 	for _, p := range pairs {
 		for _, k := range p {
-			fmt.Printf("%-32s %s\n", k.name, quantiles(k.took))
+			slices.Sort(k.busy)
+			fmt.Printf("%-32s %s; %.2f of %d processors busy\n", k.name, quantiles(k.took), k.busy[len(k.busy)/2],
+				runtime.NumCPU())
+			k.steps.print()
 		}
 		fmt.Printf("%-32s %.2f\n", "both asleep, of that", median(p[1].took).Seconds()/median(p[0].took).Seconds())
 	}
