@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/unip-knative/unip/eventing/label"
 )
 
 // object is one of Kubernetes.
@@ -90,7 +92,7 @@ func texts(container object, f func(key, value string) string) {
 // it takes the rest away: with them would go every module's boxes and runs.
 func (o *options) stamp(objects []object) {
 	for _, x := range objects {
-		x.within("metadata", "labels")["app.kubernetes.io/version"] = o.version
+		x.within("metadata", "labels")[label.Version] = o.version
 		if x.kind() == "CustomResourceDefinition" {
 			x.within("metadata", "annotations")["helm.sh/resource-policy"] = "keep"
 		}

@@ -24,6 +24,7 @@ import (
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
 )
@@ -265,7 +266,7 @@ func (s *striker) pod(ctx context.Context, x plan.Strike, v *victim, ended map[t
 		}
 	case plan.Controller:
 		namespace = names.SystemNamespace
-		labels["app.kubernetes.io/name"] = names.Controller
+		labels[label.Name] = names.Controller
 	case plan.Gateway:
 		namespace = judged
 		labels["serving.knative.dev/service"] = names.Gateway

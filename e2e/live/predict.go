@@ -12,6 +12,7 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -131,7 +132,7 @@ func (m *Module) Host(ctx context.Context) (string, error) {
 func (m *Module) OwnHost(ctx context.Context) (string, error) {
 	var all servingv1.ServiceList // by its label, for a module's names may have been prefixed
 	if err := m.List(ctx, &all, client.InNamespace(m.Namespace),
-		client.MatchingLabels{"app.kubernetes.io/component": names.Gateway}); err != nil {
+		client.MatchingLabels{label.Component: names.Gateway}); err != nil {
 		return "", fmt.Errorf("finding the gateway: %w", err)
 	}
 	if len(all.Items) != 1 {

@@ -1,4 +1,5 @@
-// Package label says which labels a module's author may give to what is made of a manifest.
+// Package label has the labels that unip gives to all that it makes, and says which ones a module's
+// author may give to what is made of a manifest.
 package label
 
 import (
@@ -13,14 +14,22 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 )
 
+// Labels that unip gives to all that it makes, and finds it by. They are those that Kubernetes
+// recommends (kubernetes.io, "Recommended Labels").
+const (
+	Name      = "app.kubernetes.io/name"
+	Instance  = "app.kubernetes.io/instance"
+	PartOf    = "app.kubernetes.io/part-of"
+	Component = "app.kubernetes.io/component"
+	ManagedBy = "app.kubernetes.io/managed-by"
+	// Unip is the value of ManagedBy on what is a module's, and of PartOf on what is the installation's.
+	Unip = "unip"
+)
+
 // Version is one that unip sets where the module's Repository says the revision.
 const Version = "app.kubernetes.io/version"
 
-// own are the labels that unip gives to all that it makes.
-var own = []string{
-	"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/part-of",
-	"app.kubernetes.io/component", "app.kubernetes.io/managed-by",
-}
+var own = []string{Name, Instance, PartOf, Component, ManagedBy}
 
 // IsOwn reports a label that unip gives to all that it makes: it stays as unip sets it.
 func IsOwn(key string) bool { return slices.Contains(own, key) }

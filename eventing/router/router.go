@@ -26,14 +26,9 @@ const (
 	OpenPaths = "knative.unified-platform.cs.hse.ru/open-paths"
 )
 
-// Labels by which the router knows the Knative Services of modules. They stand on all objects that
-// the translator makes.
+// VisibilityLabel with ClusterLocal keeps a Knative Service inside the cluster: such a gateway is not
+// passed calls of the world.
 const (
-	ManagedByLabel = "app.kubernetes.io/managed-by"
-	ManagedBy      = "unip"
-	ComponentLabel = "app.kubernetes.io/component"
-	// VisibilityLabel with ClusterLocal keeps a Service inside the cluster: such a gateway is not
-	// passed calls of the world.
 	VisibilityLabel = "networking.knative.dev/visibility"
 	ClusterLocal    = "cluster-local"
 )

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 	"github.com/unip-knative/unip/translate/manifest"
@@ -114,7 +115,7 @@ func marked(v any) bool {
 			if labels, ok := x.(map[string]any); ok && key == "labels" {
 				for name, value := range labels {
 					domain, _, _ := strings.Cut(name, "/")
-					if (name == "app.kubernetes.io/managed-by" && value == "unip") || domain == manifest.Group ||
+					if (name == label.ManagedBy && value == label.Unip) || domain == manifest.Group ||
 						strings.HasSuffix(domain, "."+manifest.Group) {
 						return true
 					}

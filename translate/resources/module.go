@@ -45,11 +45,11 @@ func (m Module) meta(name, component, kind string) metav1.ObjectMeta {
 // where a change makes a new Revision.
 func (m Module) labels(component, kind string) map[string]string {
 	return map[string]string{
-		"app.kubernetes.io/name":       component,
-		"app.kubernetes.io/instance":   m.Namespace,
-		"app.kubernetes.io/part-of":    m.Namespace,
-		"app.kubernetes.io/component":  kind,
-		"app.kubernetes.io/managed-by": "unip",
+		label.Name:      component,
+		label.Instance:  m.Namespace,
+		label.PartOf:    m.Namespace,
+		label.Component: kind,
+		label.ManagedBy: label.Unip,
 	}
 }
 

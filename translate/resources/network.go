@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -19,8 +20,7 @@ import (
 // providers of tokens and S3, wherever they are: it has no rule for what it may reach.
 func MakeNetworkPolicy(m Module, kind string) *networkingv1.NetworkPolicy {
 	spec := networkingv1.NetworkPolicySpec{
-		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/component": kind,
-			"app.kubernetes.io/managed-by": "unip"}},
+		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{label.Component: kind, label.ManagedBy: label.Unip}},
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress:     []networkingv1.NetworkPolicyIngressRule{},
 	}

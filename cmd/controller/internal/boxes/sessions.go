@@ -82,7 +82,7 @@ func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
 func (i issue) labelsOf(box *platformv1.DataBox) map[string]string {
 	all := map[string]string{}
 	maps.Copy(all, i.labels)
-	all[SecretLabel], all["app.kubernetes.io/name"] = box.Name, box.Name
+	all[SecretLabel], all[label.Name] = box.Name, box.Name
 	return all
 }
 

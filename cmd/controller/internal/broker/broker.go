@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/unip-knative/unip/eventing/brokers"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -79,7 +80,7 @@ func (f *Finder) URL(ctx context.Context, namespace string) (string, error) {
 }
 
 // ofModule selects what translate has made.
-var ofModule = client.MatchingLabels{"app.kubernetes.io/managed-by": "unip"}
+var ofModule = client.MatchingLabels{label.ManagedBy: label.Unip}
 
 func (f *Finder) brokerOf(ctx context.Context, namespace string) (known, error) {
 	triggers := &unstructured.UnstructuredList{}
@@ -129,7 +130,7 @@ func named(triggers []unstructured.Unstructured) (string, error) {
 
 // address is what the Broker's status has, when it can be believed.
 func address(b *unstructured.Unstructured, c installation.Config) (string, error) {
-	if b.GetLabels()["app.kubernetes.io/managed-by"] != "unip" {
+	if b.GetLabels()[label.ManagedBy] != label.Unip {
 		return "", fmt.Errorf("the Broker %s is not the module's own", b.GetName())
 	}
 	if class := b.GetAnnotations()[brokers.ClassAnnotation]; class != c.Broker.Class {

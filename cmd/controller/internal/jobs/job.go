@@ -15,6 +15,7 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/folder"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/pipeline"
 	"github.com/unip-knative/unip/eventing/plan"
@@ -76,14 +77,14 @@ func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a plan.Attempt,
 		return nil, err
 	}
 	maps.Copy(labels, map[string]string{
-		runtimev1.PipelineLabel:        run.Spec.Pipeline,
-		runtimev1.RunLabel:             run.Name,
-		runtimev1.StageLabel:           strings.ReplaceAll(st.Name, "/", "."),
-		stage.AttemptLabel:             fmt.Sprint(a.Number),
-		"app.kubernetes.io/name":       run.Spec.Pipeline,
-		"app.kubernetes.io/component":  "stage",
-		"app.kubernetes.io/part-of":    run.Namespace,
-		"app.kubernetes.io/managed-by": "unip",
+		runtimev1.PipelineLabel: run.Spec.Pipeline,
+		runtimev1.RunLabel:      run.Name,
+		runtimev1.StageLabel:    strings.ReplaceAll(st.Name, "/", "."),
+		stage.AttemptLabel:      fmt.Sprint(a.Number),
+		label.Name:              run.Spec.Pipeline,
+		label.Component:         "stage",
+		label.PartOf:            run.Namespace,
+		label.ManagedBy:         label.Unip,
 	})
 	pod := corev1.PodSpec{
 		RestartPolicy: corev1.RestartPolicyNever,

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -60,7 +61,7 @@ func (p Publisher) Start(ctx context.Context) error {
 
 func (p Publisher) publish(ctx context.Context) error {
 	m := corev1ac.ConfigMap(names.Release, names.SystemNamespace).
-		WithLabels(map[string]string{"app.kubernetes.io/part-of": "unip"}).WithData(p.Release.Data())
+		WithLabels(map[string]string{label.PartOf: label.Unip}).WithData(p.Release.Data())
 	if err := p.Client.Apply(ctx, m, client.ForceOwnership, fieldOwner); err != nil {
 		return fmt.Errorf("writing ConfigMap %s/%s: %w", names.SystemNamespace, names.Release, err)
 	}

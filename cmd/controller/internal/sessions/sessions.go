@@ -32,6 +32,7 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -123,13 +124,11 @@ func (k Keeper) Ensure(ctx context.Context, want Secret, now time.Time) (Held, e
 	return k.renew(ctx, found.OwnerReferences, want, now, why)
 }
 
-// managedBy is on all Secrets that are made here; translate refuses it on what manifests bring along.
-const managedBy = "app.kubernetes.io/managed-by"
-
-// ours reports a Secret that was made here, whatever somebody has done to it since. Another one is
-// not taken over: it would lose its content, and go with its new owner.
+// ours reports a Secret that was made here, whatever somebody has done to it since; translate refuses
+// this label on what manifests bring along. Another one is not taken over: it would lose its content,
+// and go with its new owner.
 func ours(secret *corev1.Secret, want Secret) bool {
-	return secret.Labels[managedBy] == "unip" || metav1.IsControlledBy(secret, want.Owner)
+	return secret.Labels[label.ManagedBy] == label.Unip || metav1.IsControlledBy(secret, want.Owner)
 }
 
 func notOurs(want Secret, err error) error {
@@ -144,8 +143,7 @@ func (w Secret) labels() map[string]string {
 	all := map[string]string{}
 	maps.Copy(all, w.Labels)
 	maps.Copy(all, map[string]string{
-		managedBy: "unip", "app.kubernetes.io/component": w.Component,
-		"app.kubernetes.io/part-of": w.Owner.GetNamespace(),
+		label.ManagedBy: label.Unip, label.Component: w.Component, label.PartOf: w.Owner.GetNamespace(),
 	})
 	return all
 }

@@ -12,10 +12,11 @@ import (
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-const label = "of"
+const ofBox = "of"
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
@@ -26,7 +27,7 @@ func box(uid string) *platformv1.DataBox {
 func wantOf(b *platformv1.DataBox, told databox.Session) Secret {
 	return Secret{
 		Name: "weights.databox.files", Owner: Owner{b, platformv1.GroupVersion.WithKind("DataBox")},
-		Labels: map[string]string{label: "weights"},
+		Labels: map[string]string{ofBox: "weights"},
 		Files:  map[string]Session{databox.SessionKey: {Policy: "policy", Told: told}},
 	}
 }
@@ -151,7 +152,7 @@ func TestOurs(t *testing.T) {
 		"without labels":    {func(s *corev1.Secret) { s.Labels = nil }, true},
 		"somebody else's":   {func(s *corev1.Secret) { s.Labels, s.OwnerReferences = nil, nil }, false},
 		"of another manager": {func(s *corev1.Secret) {
-			s.Labels, s.OwnerReferences = map[string]string{managedBy: "Helm"}, nil
+			s.Labels, s.OwnerReferences = map[string]string{label.ManagedBy: "Helm"}, nil
 		}, false},
 	} {
 		s := secretOf(t, b, databox.Session{}, now)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/unip-knative/unip/eventing/brokers"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -50,7 +51,7 @@ func (c *Cluster) checkBroker(ctx context.Context, b installation.Broker) (strin
 			return "", err
 		}
 	}
-	all, err := c.list(ctx, "", brokerKind, client.MatchingLabels{managedBy: "unip"})
+	all, err := c.list(ctx, "", brokerKind, client.MatchingLabels{label.ManagedBy: label.Unip})
 	if err != nil {
 		return "", err
 	}

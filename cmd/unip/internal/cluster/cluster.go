@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/unip-knative/unip/eventing/label"
 )
 
 const (
@@ -32,12 +34,6 @@ const (
 	callTimeout = 30 * time.Second
 	// pageSize bounds one answer to a list.
 	pageSize = 500
-)
-
-// The labels by which the objects of a module are found again.
-const (
-	managedBy = "app.kubernetes.io/managed-by"
-	instance  = "app.kubernetes.io/instance"
 )
 
 // Object is an object as the API server sees it.
@@ -221,7 +217,7 @@ func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Obje
 	}
 	var surplus []*Object
 	for _, k := range kinds {
-		found, err := c.list(ctx, namespace, k, client.MatchingLabels{managedBy: "unip", instance: namespace})
+		found, err := c.list(ctx, namespace, k, client.MatchingLabels{label.ManagedBy: label.Unip, label.Instance: namespace})
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
 )
@@ -133,7 +134,7 @@ func (c *Cluster) checkRunning(ctx context.Context, crds []string, namespace str
 		if err != nil {
 			return "", err
 		}
-		version = o.GetLabels()["app.kubernetes.io/version"]
+		version = o.GetLabels()[label.Version]
 	}
 	for _, name := range deployments {
 		o, err := c.getExisting(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
@@ -385,7 +386,7 @@ func (c *Cluster) checkModules(ctx context.Context) (string, error) {
 			return "", err
 		}
 		for _, o := range all {
-			if k == boxKind || k == pipelineKind || o.GetLabels()[managedBy] == "unip" {
+			if k == boxKind || k == pipelineKind || o.GetLabels()[label.ManagedBy] == label.Unip {
 				found[o.GetNamespace()] = true
 			}
 		}

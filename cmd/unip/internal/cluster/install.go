@@ -10,10 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/version"
-)
 
-// versionLabel is on each object of a release.
-const versionLabel = "app.kubernetes.io/version"
+	"github.com/unip-knative/unip/eventing/label"
+)
 
 // oldestKubernetes is the first that has all the kinds of an installation: ValidatingAdmissionPolicies.
 const oldestKubernetes = "1.30.0"
@@ -97,7 +96,7 @@ func (c *Cluster) Install(ctx context.Context, objects []*Object, dryRun bool, t
 			continue
 		}
 		if before != nil && o.GroupVersionKind() == crdKind && later(before, o) {
-			tell(Result{Object: Name(o), Result: "kept", Reason: "it is of " + before.GetLabels()[versionLabel]})
+			tell(Result{Object: Name(o), Result: "kept", Reason: "it is of " + before.GetLabels()[label.Version]})
 			continue
 		}
 		after, err := c.apply(ctx, withReplicas(o, before), true, dryRun)
@@ -122,11 +121,11 @@ func (c *Cluster) Install(ctx context.Context, objects []*Object, dryRun bool, t
 // later reports that an object there is of a later release than another one. What has no version is
 // of a time before there were releases.
 func later(there, than *Object) bool {
-	a, err := version.ParseSemantic(there.GetLabels()[versionLabel])
+	a, err := version.ParseSemantic(there.GetLabels()[label.Version])
 	if err != nil {
 		return false
 	}
-	b, err := version.ParseSemantic(than.GetLabels()[versionLabel])
+	b, err := version.ParseSemantic(than.GetLabels()[label.Version])
 	return err == nil && b.LessThan(a)
 }
 

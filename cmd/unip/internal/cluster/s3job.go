@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/unip-knative/unip/eventing/label"
 )
 
 // s3JobName is the name of the Job's pods in the label app.kubernetes.io/name, and begins that of the
@@ -34,8 +36,7 @@ func s3Job(d *appsv1.Deployment, bucket string) *batchv1.Job {
 			labels[key] = value
 		}
 	}
-	labels["app.kubernetes.io/name"] = s3JobName
-	labels["app.kubernetes.io/part-of"] = "unip"
+	labels[label.Name], labels[label.PartOf] = s3JobName, label.Unip
 	pod.ObjectMeta = metav1.ObjectMeta{Labels: labels, Annotations: pod.Annotations}
 	s := &pod.Spec
 	s.Containers = []corev1.Container{s3Container(s.Containers, bucket)}
@@ -46,7 +47,7 @@ func s3Job(d *appsv1.Deployment, bucket string) *batchv1.Job {
 	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: s3JobName + "-", Namespace: d.Namespace, Labels: map[string]string{
-			"app.kubernetes.io/name": s3JobName, "app.kubernetes.io/part-of": "unip",
+			label.Name: s3JobName, label.PartOf: label.Unip,
 		}},
 		Spec: batchv1.JobSpec{
 			Template: pod, BackoffLimit: ptr.To[int32](0), ActiveDeadlineSeconds: ptr.To[int64](s3JobLife),

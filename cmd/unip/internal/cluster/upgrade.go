@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 )
 
@@ -53,7 +54,7 @@ func (c *Cluster) ExamineUpgrade(
 
 // between says from which version to which.
 func between(live *Object, objects []*Object) string {
-	there := live.GetLabels()[versionLabel]
+	there := live.GetLabels()[label.Version]
 	if there == "" {
 		there = "of no release"
 	}
@@ -61,9 +62,9 @@ func between(live *Object, objects []*Object) string {
 		if o.GetKind() != live.GetKind() || o.GetName() != live.GetName() {
 			continue
 		}
-		wanted := o.GetLabels()[versionLabel]
+		wanted := o.GetLabels()[label.Version]
 		switch {
-		case wanted == live.GetLabels()[versionLabel]:
+		case wanted == live.GetLabels()[label.Version]:
 			return there + ", and so is this"
 		case later(live, o):
 			return there + ", and this is the earlier " + wanted + ": CRDs stay as they are"
@@ -178,7 +179,7 @@ func (c *Cluster) otherGateways(ctx context.Context, gateway string) (string, er
 	}
 	n, other := 0, []string{}
 	for _, s := range all {
-		if s.GetName() != names.Gateway || s.GetLabels()[managedBy] != "unip" {
+		if s.GetName() != names.Gateway || s.GetLabels()[label.ManagedBy] != label.Unip {
 			continue
 		}
 		n++

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/users"
 )
 
@@ -34,7 +35,7 @@ var (
 
 // Modules are the namespaces of modules.
 func (c *Cluster) Modules(ctx context.Context) ([]string, error) {
-	found, err := c.list(ctx, "", namespaceKind, client.MatchingLabels{managedBy: "unip"})
+	found, err := c.list(ctx, "", namespaceKind, client.MatchingLabels{label.ManagedBy: label.Unip})
 	var all []string
 	for _, o := range found {
 		all = append(all, o.GetName())
@@ -46,7 +47,7 @@ func (c *Cluster) Modules(ctx context.Context) ([]string, error) {
 // gateway mounts them.
 func (c *Cluster) CredentialSecrets(ctx context.Context, namespace string) ([]string, error) {
 	gateways, err := c.list(ctx, namespace, serviceKind,
-		client.MatchingLabels{managedBy: "unip", "app.kubernetes.io/component": "gateway"})
+		client.MatchingLabels{label.ManagedBy: label.Unip, label.Component: "gateway"})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/unip-knative/unip/cmd/unip/internal/cluster"
 	"github.com/unip-knative/unip/cmd/unip/internal/option"
 	"github.com/unip-knative/unip/cmd/unip/internal/output"
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/translate/encode"
@@ -78,7 +79,7 @@ func (d *deployment) open(c *cobra.Command, buildImages bool) (*target, error) {
 		return nil, fmt.Errorf("reading what was translated: %w", err)
 	}
 	for _, o := range t.objects { // what came to the module from elsewhere may lie anywhere
-		if o.GetLabels()["app.kubernetes.io/managed-by"] != "unip" {
+		if o.GetLabels()[label.ManagedBy] != label.Unip {
 			continue
 		}
 		if t.namespace = o.GetNamespace(); o.GetKind() == "Namespace" {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/router"
 	"github.com/unip-knative/unip/functions/router/service"
@@ -29,7 +30,7 @@ func Watch(ctx context.Context, cfg *rest.Config, modules *service.Modules) (syn
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	const ours = router.ManagedByLabel + "=" + router.ManagedBy
+	const ours = label.ManagedBy + "=" + label.Unip
 	informer := cache.NewSharedIndexInformer(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = ours
@@ -74,7 +75,7 @@ func needed(o any) (any, error) {
 	}
 	kept := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, ResourceVersion: m.ResourceVersion, UID: m.UID,
-		Labels: only(m.Labels, router.ComponentLabel, router.VisibilityLabel), Annotations: only(m.Annotations,
+		Labels: only(m.Labels, label.Component, router.VisibilityLabel), Annotations: only(m.Annotations,
 			router.Paths, router.OpenPaths),
 	}}
 	return kept, nil
@@ -100,7 +101,7 @@ func servicesOf(all []any) (made []service.Service) {
 			continue
 		}
 		s := service.Service{Name: m.GetName()}
-		switch kind := m.GetLabels()[router.ComponentLabel]; {
+		switch kind := m.GetLabels()[label.Component]; {
 		case kind != names.Gateway:
 			s.Paths = strings.Fields(m.GetAnnotations()[router.Paths])
 			s.OpenPaths = strings.Fields(m.GetAnnotations()[router.OpenPaths])
