@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,6 +25,9 @@ func TestMain(m *testing.M) {
 	engine.Enter()
 	os.Exit(func() int {
 		if filepath.Base(os.Args[0]) != "unip-dev" { // it is the test itself
+			if signal.Ignored(syscall.SIGHUP) { // under nohup: so would what it starts, to which a test sends this
+				signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+			}
 			var err error
 			if folder, err = os.MkdirTemp("", "unip-dev-test-"); err != nil {
 				fmt.Fprintln(os.Stderr, err)
