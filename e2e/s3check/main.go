@@ -97,7 +97,8 @@ func open(ctx context.Context, name, program string) (check.Server, func(), erro
 	}
 	if sts := cmp.Or(os.Getenv("S3CHECK_STS"), endpoint); sts != "none" {
 		s.Session = assume(s3.STS{Endpoint: sts, Region: s.Region, RoleARN: os.Getenv("S3CHECK_ROLE"), Parent: s.Keys,
-			NoDelimiter: os.Getenv("S3CHECK_DIALECT") == string(installation.SeaweedFS)})
+			NoDelimiter: os.Getenv("S3CHECK_DIALECT") == string(installation.SeaweedFS),
+			NoColons:    os.Getenv("S3CHECK_DIALECT") == string(installation.Ceph)})
 	}
 	if arn := os.Getenv("S3CHECK_NOTIFICATION_ARN"); arn != "" {
 		s.Notify = notify(arn)

@@ -277,11 +277,14 @@ func (r rights) statements(bucket string, keys []string, prefix string) []statem
 	return all
 }
 
+// resource begins the name of a bucket, or of a key in one, in a policy.
+const resource = "arn:aws:s3:::"
+
 func arn(bucket, key string) string {
 	if key == "" {
-		return "arn:aws:s3:::" + bucket
+		return resource + bucket
 	}
-	return "arn:aws:s3:::" + bucket + "/" + key
+	return resource + bucket + "/" + key
 }
 
 func like(key, pattern string) map[string]map[string]string {

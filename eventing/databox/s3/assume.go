@@ -38,6 +38,8 @@ type STS struct {
 	Parent Keys
 	// NoDelimiter says that the server knows no s3:delimiter in policies: see databox.WithoutDelimiter.
 	NoDelimiter bool
+	// NoColons says that the server takes no policy with a colon in a path: see databox.WithoutColons.
+	NoColons bool
 }
 
 // sessionName is what AWS calls the sessions of a role. SeaweedFS wants it without a role, too.
@@ -53,11 +55,9 @@ func AssumeRole(
 // Session asks for one that may do what policy says (see databox.Policy) and lives as long as asked, or
 // shorter if the server says so. In the answer only keys, token and expiration are set.
 func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life time.Duration) (databox.Session, error) {
-	var err error
-	if s.NoDelimiter && policy != "" {
-		if policy, err = databox.WithoutDelimiter(policy); err != nil {
-			return databox.Session{}, err
-		}
+	policy, err := s.understood(policy)
+	if err != nil {
+		return databox.Session{}, err
 	}
 	form := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleSessionName": {sessionName},
 		"DurationSeconds": {strconv.Itoa(int(life / time.Second))}}
@@ -77,6 +77,18 @@ func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life t
 			v.Expiration.Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339))
 	}
 	return v, nil
+}
+
+// understood is the policy as the server takes it.
+func (s STS) understood(policy string) (string, error) {
+	var err error
+	if s.NoDelimiter && policy != "" {
+		policy, err = databox.WithoutDelimiter(policy)
+	}
+	if err == nil && s.NoColons && policy != "" {
+		policy, err = databox.WithoutColons(policy)
+	}
+	return policy, err
 }
 
 // ErrNoSTS: the S3 server answered, and gave no session.

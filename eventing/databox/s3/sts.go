@@ -23,7 +23,7 @@ const maxAnswer = 256 << 10
 // ask sends a form, signed with the parent's keys. minio-go has a client of STS, which takes no answer
 // whose XML names no name space, and Ceph's names none.
 func (s STS) ask(ctx context.Context, hc *http.Client, form url.Values) (databox.Session, error) {
-	body := form.Encode()
+	body := strings.ReplaceAll(form.Encode(), "+", "%20") // Ceph takes a "+" in the policy for one
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(s.Endpoint, "/")+"/",
 		strings.NewReader(body))
 	if err != nil {

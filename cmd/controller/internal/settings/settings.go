@@ -69,7 +69,7 @@ func (s Settings) SessionLife() time.Duration {
 func (s Settings) STS() s3.STS {
 	at := s.Config.S3
 	return s3.STS{Endpoint: at.STSEndpoint(), Region: at.Region, RoleARN: at.STS.RoleARN, Parent: s.Keys,
-		NoDelimiter: at.Dialect == installation.SeaweedFS}
+		NoDelimiter: at.Dialect == installation.SeaweedFS, NoColons: at.Dialect == installation.Ceph}
 }
 
 // Client is the installation's own S3 client. The error is KeysErr while there are no keys.

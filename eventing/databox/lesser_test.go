@@ -33,3 +33,20 @@ func TestWithoutDelimiter(t *testing.T) {
 		t.Errorf("half a policy becomes %q", p)
 	}
 }
+
+// Any character stands for a colon in a path, and for nothing else.
+func TestWithoutColons(t *testing.T) {
+	t.Parallel()
+	const path, said = "users/ann/file_groups/12:30/a: b.csv", "users/ann/file_groups/12?30/a? b.csv"
+	p, err := databox.Policy(databox.Grant{Bucket: "b", Access: databox.Read, Keys: []string{path, "plain"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := databox.WithoutColons(p)
+	if d := cmp.Diff(strings.ReplaceAll(p, path, said), got); err != nil || d != "" || strings.Contains(got, path) {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	if p, err := databox.WithoutColons("{"); err == nil {
+		t.Errorf("half a policy becomes %q", p)
+	}
+}
