@@ -20,7 +20,8 @@ import (
 // providers of tokens and S3, wherever they are: it has no rule for what it may reach.
 func MakeNetworkPolicy(m Module, kind string) *networkingv1.NetworkPolicy {
 	spec := networkingv1.NetworkPolicySpec{
-		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{label.Component: kind, label.ManagedBy: label.Unip}},
+		PodSelector: metav1.LabelSelector{
+			MatchLabels: map[string]string{label.Component: kind, label.ManagedBy: label.Unip}},
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress:     []networkingv1.NetworkPolicyIngressRule{},
 	}

@@ -217,7 +217,8 @@ func (c *Cluster) Surplus(ctx context.Context, namespace string, objects []*Obje
 	}
 	var surplus []*Object
 	for _, k := range kinds {
-		found, err := c.list(ctx, namespace, k, client.MatchingLabels{label.ManagedBy: label.Unip, label.Instance: namespace})
+		found, err := c.list(ctx, namespace, k,
+			client.MatchingLabels{label.ManagedBy: label.Unip, label.Instance: namespace})
 		if err != nil {
 			return nil, err
 		}
