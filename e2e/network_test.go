@@ -165,10 +165,8 @@ while True:
         break
 print(json.dumps(reached))
 `
-	out, err := cluster.Kubectl(t.Context(), "-n", m.Namespace, "run", "stage", "--image="+echoImage, "--restart=Never",
-		"--labels=app.kubernetes.io/component=stage,app.kubernetes.io/managed-by=unip",
-		"--rm", "--attach", "--quiet", "--pod-running-timeout=1m", "--command", "--", "python3", "-c", script,
-		string(list))
+	out, err := cluster.RunPod(t.Context(), m.Namespace, "stage", echoImage,
+		"app.kubernetes.io/component=stage,app.kubernetes.io/managed-by=unip", "python3", "-c", script, string(list))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -329,9 +329,8 @@ post(broker, "pipeline.stage.failed.v1", pipeline="join", run=run, stage="join")
 `
 	tell := func(n string) {
 		t.Helper()
-		_, err := m.Kubectl(t.Context(), "-n", "knative-eventing", "run", m.Namespace+"-tell-"+n, "--image="+echoImage,
-			"--restart=Never", "--rm", "--attach", "--quiet", "--command", "--", "python3", "-c", script, m.Namespace,
-			run.Name, n)
+		_, err := m.RunPod(t.Context(), "knative-eventing", m.Namespace+"-tell-"+n, echoImage, "", "python3", "-c",
+			script, m.Namespace, run.Name, n)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"regexp"
@@ -72,17 +71,9 @@ func TestGatewaysMetrics(t *testing.T) {
 	}
 	const script = `import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())`
 	const allowed, pod = "knative-serving", "unip-e2e-scrape"
-	t.Cleanup(func() {
-		if _, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "-n", allowed, "delete", "pod", pod,
-			"--ignore-not-found"); err != nil {
-			t.Error(err)
-		}
-	})
 	// The network comes to know of a pod a moment after its start.
 	err := live.Await(t.Context(), time.Minute, "the metrics", func(ctx ctx) error {
-		out, err := cluster.Kubectl(ctx, "-n", allowed, "run", pod, "--image="+echoImage, "--restart=Never", "--rm",
-			"--attach", "--quiet", "--pod-running-timeout=1m", "--command", "--", "python3", "-c", script,
-			"http://"+port+"/metrics")
+		out, err := cluster.RunPod(ctx, allowed, pod, echoImage, "", "python3", "-c", script, "http://"+port+"/metrics")
 		if err != nil {
 			return err
 		}
