@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 20, "cold starts of each kind")
+	rounds = flag.Int("rounds", 20, "cold starts of each kind; 0 leaves those of the router out")
 	calls  = flag.Int("calls", 500, "warm calls")
 	only   = flag.String("only", "", "measure only this: chains, cold, warm, router")
 	// proxies are held against the router, which is one more before the ingress, as they are.

@@ -81,11 +81,14 @@ func (s STS) Session(ctx context.Context, hc *http.Client, policy string, life t
 
 // understood is the policy as the server takes it.
 func (s STS) understood(policy string) (string, error) {
+	if policy == "" {
+		return "", nil
+	}
 	var err error
-	if s.NoDelimiter && policy != "" {
+	if s.NoDelimiter {
 		policy, err = databox.WithoutDelimiter(policy)
 	}
-	if err == nil && s.NoColons && policy != "" {
+	if err == nil && s.NoColons {
 		policy, err = databox.WithoutColons(policy)
 	}
 	return policy, err

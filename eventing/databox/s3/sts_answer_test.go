@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
 )
 
@@ -53,5 +54,32 @@ func TestAnswersOfSTS(t *testing.T) {
 		case c.err != "" && (!errors.Is(err, s3.ErrNoSTS) || !strings.Contains(err.Error(), c.err)):
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Ceph takes a "+" of the form for one, and no policy with a colon in a path.
+func TestPoliciesAsCephReadsThem(t *testing.T) {
+	t.Parallel()
+	var asked string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		asked = string(b)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	policy, err := databox.Policy(databox.Grant{Bucket: "b", Access: databox.Read, Keys: []string{"a b+12:30"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sts := s3.STS{Endpoint: server.URL, Region: "us-east-1", Parent: s3.Keys{AccessKeyID: "a", SecretAccessKey: "b"},
+		NoColons: true}
+	if _, err := sts.Session(t.Context(), server.Client(), policy, time.Hour); !errors.Is(err, s3.ErrNoSTS) {
+		t.Error(err)
+	}
+	if strings.Contains(asked, "+") || !strings.Contains(asked, "b%2Fa%20b%2B12%3F30") {
+		t.Errorf("asked for %s", asked)
 	}
 }
