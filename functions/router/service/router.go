@@ -20,11 +20,6 @@ import (
 // retryAfter, in seconds, is what a caller is asked to wait when nobody answers.
 const retryAfter = "1"
 
-// together is how long a head waits for the body that comes with it; streams, whose length nobody
-// knows, are passed on at once. A proxy before the router that gets an answer before it has sent the
-// body may lose what comes after the head: those in Go close the connection.
-const together = 5 * time.Millisecond
-
 // Options of a router.
 type Options struct {
 	Modules *Modules
@@ -54,10 +49,13 @@ func New(o Options) *Router {
 	h := &Router{Options: o, gates: newGates(o.MaxCalls)}
 	h.metrics = newMetrics(h.UnderWay, o.Modules.count)
 	h.waker = newWaker(o.Transport, o.Host, h.metrics.woken)
+	// Without a FlushInterval the head of an answer waits for the body that comes with it, however busy
+	// the machine is; streams, whose length nobody knows, are passed on at once. A proxy before the
+	// router that gets an answer before it has sent the body may lose what comes after the head: those
+	// in Go close the connection.
 	h.proxy = httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      o.Transport,
-		FlushInterval:  together,
 		BufferPool:     buffers{},
 		ModifyResponse: h.look,
 		ErrorHandler:   failed,
