@@ -60,7 +60,7 @@ func TestDeletedModuleWithoutTheControllersRole(t *testing.T) {
 	}
 	t.Logf("gone after %s", time.Since(deleted).Round(time.Second))
 	admin := adminS3(t, databox.Session{PublicEndpoint: os.Getenv("UNIP_S3_ENDPOINT"), Region: "us-east-1"})
-	bucket := databox.BucketName(ns, "userdata")
+	bucket := databox.UsualBuckets.Box(ns, "userdata")
 	if there, err := admin.BucketExists(t.Context(), bucket); err != nil || there {
 		t.Errorf("bucket %s exists: %t, %v", bucket, there, err)
 	}

@@ -82,7 +82,7 @@ func deleted(t *testing.T, m *live.Module) {
 		t.Fatal(err)
 	}
 	admin := adminS3(t, session)
-	buckets := []string{session.Bucket, databox.RunBucketName(m.Namespace)}
+	buckets := []string{session.Bucket, databox.UsualBuckets.Runs(m.Namespace)}
 	for _, b := range buckets {
 		if exists, err := admin.BucketExists(t.Context(), b); err != nil || !exists {
 			t.Fatalf("bucket %s is not there before the deletion: %v", b, err)

@@ -155,7 +155,7 @@ func TestACommittedStageRunsOnce(t *testing.T) {
 	}
 	admin := adminS3(t, session)
 	pod := podOf(t, m, id, "1", contracts.PublishContainer)
-	for bucket, key := databox.RunBucketName(m.Namespace), contracts.CommitKey(id, "only"); ; {
+	for bucket, key := databox.UsualBuckets.Runs(m.Namespace), contracts.CommitKey(id, "only"); ; {
 		_, err := admin.StatObject(t.Context(), bucket, key, minio.StatObjectOptions{})
 		if err == nil {
 			break

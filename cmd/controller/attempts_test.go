@@ -104,7 +104,7 @@ func (c *cluster) published(t *testing.T, p *corev1.Pod, code int32, message str
 
 func (c *cluster) commit(t *testing.T, r *runtimev1.PipelineRun) {
 	t.Helper()
-	c.s3.Put(t, databox.RunBucketName(r.Namespace), stage.CommitKey(r.Name, "fit"), `{"attempt":1}`)
+	c.s3.Put(t, databox.UsualBuckets.Runs(r.Namespace), stage.CommitKey(r.Name, "fit"), `{"attempt":1}`)
 }
 
 // completesCommits: whatever ends an attempt of a stage that has a commit, the next one runs nothing
@@ -208,7 +208,7 @@ func (c *cluster) cancel(t *testing.T, r *runtimev1.PipelineRun) {
 
 func (c *cluster) committed(t *testing.T, r *runtimev1.PipelineRun) string {
 	t.Helper()
-	o, err := c.s3.GetObject(t.Context(), databox.RunBucketName(r.Namespace), stage.CommitKey(r.Name, "fit"),
+	o, err := c.s3.GetObject(t.Context(), databox.UsualBuckets.Runs(r.Namespace), stage.CommitKey(r.Name, "fit"),
 		minio.GetObjectOptions{})
 	must(t, err)
 	defer o.Close()

@@ -19,7 +19,7 @@ import (
 )
 
 func (c *cluster) refusesForeignBuckets(t *testing.T) {
-	bucket := databox.BucketName("foreign", "weights")
+	bucket := databox.UsualBuckets.Box("foreign", "weights")
 	must(t, c.s3.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}))
 	c.s3.Put(t, bucket, "theirs", "x")
 	b := c.box(t, "foreign", "weights")
@@ -85,11 +85,11 @@ func (c *cluster) deletesBucketsOfGoneNamespaces(t *testing.T) {
 		return nil
 	})
 	c.s3.Put(t, b.Status.Bucket, "a/b", "x")
-	c.s3.Put(t, databox.RunBucketName(ns), "runs/r/run.json", "{}")
+	c.s3.Put(t, databox.UsualBuckets.Runs(ns), "runs/r/run.json", "{}")
 	c.endNamespace(t, ns)
 	must(t, c.Delete(t.Context(), b))
 	must(t, c.Delete(t.Context(), p))
-	for _, bucket := range []string{b.Status.Bucket, databox.RunBucketName(ns)} {
+	for _, bucket := range []string{b.Status.Bucket, databox.UsualBuckets.Runs(ns)} {
 		eventually(t, "the end of bucket "+bucket, func() error {
 			ok, err := c.s3.BucketExists(t.Context(), bucket)
 			if err == nil && ok {

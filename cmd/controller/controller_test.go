@@ -192,7 +192,7 @@ func (c *cluster) startsWithoutKeys(t *testing.T) {
 func (c *cluster) becomesReady(t *testing.T) {
 	b := c.box(t, "live", "weights")
 	c.waitFor(t, b, platformv1.ReasonReady)
-	if b.Status.Bucket != databox.BucketName("live", "weights") || b.Status.ObservedGeneration != b.Generation {
+	if b.Status.Bucket != databox.UsualBuckets.Box("live", "weights") || b.Status.ObservedGeneration != b.Generation {
 		t.Errorf("status %+v", b.Status)
 	}
 	// This S3 server has no variables of a webhook.
@@ -212,7 +212,7 @@ func (c *cluster) becomesReady(t *testing.T) {
 	server := c.open(t, "live", "weights", databox.GetLinks)
 	_, err := server.StatObject(ctx, b.Status.Bucket, file, minio.StatObjectOptions{})
 	must(t, err)
-	if _, err := server.StatObject(ctx, databox.BucketName("early", "weights"), "x",
+	if _, err := server.StatObject(ctx, databox.UsualBuckets.Box("early", "weights"), "x",
 		minio.StatObjectOptions{}); !s3.IsRefused(err) {
 		t.Errorf("another box's bucket: %v", err)
 	}

@@ -29,7 +29,7 @@ func TestInboxOutlivesTheInstallation(t *testing.T) {
 	c, cfg := startServers(t)
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
-	bucket := databox.RunBucketName(names.SystemNamespace)
+	bucket := databox.UsualBuckets.System()
 	// asV010 is whose the bucket is for a controller of v0.1.0.
 	asV010 := func() databox.Owner {
 		return databox.Owner{Namespace: names.SystemNamespace, NamespaceUID: c.uid(t, names.SystemNamespace),

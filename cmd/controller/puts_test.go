@@ -294,7 +294,7 @@ func (c *cluster) refusesToWrite(t *testing.T) {
 	}
 	c.link(t, c.Client, small, ask(t, "models/m", 999, false))
 
-	foreign := databox.BucketName(ns, "theirs")
+	foreign := databox.UsualBuckets.Box(ns, "theirs")
 	must(t, c.s3.MakeBucket(t.Context(), foreign, minio.MakeBucketOptions{}))
 	c.s3.Put(t, foreign, "theirs", "x")
 	theirs := c.box(t, ns, "theirs")

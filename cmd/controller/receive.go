@@ -77,14 +77,16 @@ func serveTLS(address string, secure *tls.Config, h http.Handler) func(context.C
 
 // boxOf finds the box of a bucket among those of the cluster; a bucket's name is made of its box's
 // and its namespace's.
-func boxOf(ctx context.Context, c client.Client, bucket string) (string, string, bool, error) {
+func boxOf(
+	ctx context.Context, c client.Client, buckets databox.BucketNames, bucket string,
+) (string, string, bool, error) {
 	var all platformv1.DataBoxList
 	if err := c.List(ctx, &all); err != nil {
 		return "", "", false, err
 	}
 	for i := range all.Items {
 		b := &all.Items[i]
-		if b.Spec.S3DefaultStorage != nil && databox.BucketName(b.Namespace, b.Name) == bucket {
+		if b.Spec.S3DefaultStorage != nil && buckets.Box(b.Namespace, b.Name) == bucket {
 			ready := meta.FindStatusCondition(b.Status.Conditions, platformv1.ConditionReady)
 			foreign := ready != nil && ready.Reason == platformv1.ReasonBucketNotOurs
 			return b.Namespace, b.Name, !foreign, nil
@@ -148,7 +150,7 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 	if err != nil {
 		return uploads.Inbox{}, err
 	}
-	out := uploads.Inbox{Client: c, Bucket: databox.RunBucketName(names.SystemNamespace), Clock: i.clock}
+	out := uploads.Inbox{Client: c, Bucket: now.Config.S3.Buckets.System(), Clock: i.clock}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.claimed == now.Config.S3.Endpoint || time.Now().Before(i.lent) {

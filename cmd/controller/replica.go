@@ -35,7 +35,6 @@ import (
 	"github.com/unip-knative/unip/cmd/controller/internal/uploads"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/events"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/translate/installation"
@@ -115,7 +114,8 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 	}}
 	r.notifications = &uploads.Receiver{
 		Token: func() string { return src.Current().WebhookToken }, Inbox: r.inbox.open,
-		Ours: databox.MayBeBox, Topic: func() string { return src.Current().Config.S3.NotificationARN },
+		Ours:    func(bucket string) bool { return src.Current().Config.S3.Buckets.MayBeBox(bucket) },
+		Topic:   func() string { return src.Current().Config.S3.NotificationARN },
 		Publish: r.publisher.Publish, Started: r.maker.Started, Start: r.maker.Told,
 		Grace: func() time.Duration { return src.Current().Config.Runs.Grace() }, Delivered: r.brokers.Delivered,
 		Changed: func(namespace, box string, size int64, removed bool) {
@@ -124,7 +124,7 @@ func newReplica(cfg *rest.Config, src *settings.Source, transport *outage.Watch,
 			}
 		},
 		Box: func(ctx context.Context, bucket string) (string, string, bool, error) {
-			return boxOf(ctx, r.cluster.GetClient(), bucket)
+			return boxOf(ctx, r.cluster.GetClient(), src.Current().Config.S3.Buckets, bucket)
 		},
 	}
 	if err := r.takePart(); err != nil {

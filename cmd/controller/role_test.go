@@ -180,7 +180,7 @@ func (c *cluster) goesWithoutTheRole(t *testing.T) {
 			return nil
 		})
 	}
-	for _, bucket := range []string{databox.BucketName(ns, "weights"), databox.RunBucketName(ns)} {
+	for _, bucket := range []string{databox.UsualBuckets.Box(ns, "weights"), databox.UsualBuckets.Runs(ns)} {
 		if there, err := c.s3.BucketExists(t.Context(), bucket); err != nil || there {
 			t.Errorf("bucket %s: %t, %v", bucket, there, err)
 		}

@@ -80,7 +80,7 @@ func (c *cluster) runsOpenNoBucketOfOthers(t *testing.T) {
 	const ns = "heirs"
 	ended := func(s runtimev1.PipelineRunStatus) bool { return s.State == runtimev1.Failed && s.Recorded }
 
-	found := databox.BucketName(ns, "found")
+	found := databox.UsualBuckets.Box(ns, "found")
 	must(t, c.s3.MakeBucket(t.Context(), found, minio.MakeBucketOptions{}))
 	c.giveAway(t, found, ns, "found")
 	c.s3.Put(t, found, "data/secret", "x")

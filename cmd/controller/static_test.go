@@ -125,12 +125,12 @@ func (w *withoutSTS) allow(t *testing.T, bucket string, rights map[string]string
 // upload by them starts a run, whose stage has keys too.
 func TestWithoutSTS(t *testing.T) {
 	w := newWithoutSTS(t)
-	own := databox.RunBucketName(names.SystemNamespace)
+	own := databox.UsualBuckets.System()
 	must(t, w.server.MakeBucket(t.Context(), own, minio.MakeBucketOptions{}))
 	b := w.boxWith(t, "module", "data", platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{},
 		Sessions: []platformv1.Session{{Use: string(databox.Calls)}, {Use: string(databox.PutLinks)}}})
 	w.refuses(t, b, "the Secret data.databox.keys lacks accessKeyId")
-	w.bucket = databox.BucketName("module", "data")
+	w.bucket = databox.UsualBuckets.Box("module", "data")
 	w.server.Put(t, w.bucket, "models/there", "m")
 
 	const secret = "data.databox.keys"
@@ -161,7 +161,7 @@ func TestWithoutSTS(t *testing.T) {
 	w.startsRuns(t)
 
 	// A rotation is seen within seconds.
-	for _, bucket := range []string{w.bucket, databox.RunBucketName("module")} {
+	for _, bucket := range []string{w.bucket, databox.UsualBuckets.Runs("module")} {
 		w.allow(t, bucket, map[string]string{"later": everything, "links": "s3:PutObject"})
 	}
 	w.give(t, secret, w.pairs("later", "links"))
@@ -216,7 +216,7 @@ func (w *withoutSTS) startsRuns(t *testing.T) {
 		}
 		return nil
 	})
-	w.allow(t, databox.RunBucketName("module"), map[string]string{"runs": everything})
+	w.allow(t, databox.UsualBuckets.Runs("module"), map[string]string{"runs": everything})
 	w.give(t, names.RunKeys, map[string]string{"accessKeyId": "user-runs", "secretAccessKey": "secret-of-runs"})
 	eventually(t, "a pipeline with keys", func() error {
 		if c := condition(); c.Status != metav1.ConditionTrue {

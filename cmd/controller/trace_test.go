@@ -15,7 +15,6 @@ import (
 
 	"github.com/unip-knative/unip/e2e/collector"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -50,7 +49,7 @@ func TestTraceOfAnUpload(t *testing.T) {
 	})
 	job := u.begun(t, r, "split")
 	pod := u.pod(t, job)
-	u.s3.Put(t, databox.RunBucketName("module"), stage.CommitKey(r.Name, "split"), `{"attempt":1}`)
+	u.s3.Put(t, uploadBuckets.Runs("module"), stage.CommitKey(r.Name, "split"), `{"attempt":1}`)
 	u.published(t, pod, 0, `{"files":1,"bytes":7}`)
 	const private = "Ann Lee, born 1970"
 	pod = u.pod(t, u.begun(t, r, "fit"))

@@ -21,8 +21,10 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/miniotest"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/names"
 )
+
+// uploadBuckets are other names of buckets than usual.
+const uploadBuckets databox.BucketNames = "hse-unip-"
 
 // uploading is a controller with an own way to the API server, to which a real S3 server tells of a
 // module's uploads. No Broker takes their events. settings are further lines of unip.yaml.
@@ -37,8 +39,8 @@ func newUploading(t *testing.T, settings ...string) *uploading {
 	t.Helper()
 	address := freeport.Address(t)
 	c, cfg := startServers(t, ofTheOperator(t, address)...)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q}\nruns: {graceSeconds: 1}\n%s", c.s3.Endpoint,
-		strings.Join(settings, "\n")))
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, bucketPrefix: %s}\nruns: {graceSeconds: 1}\n%s", c.s3.Endpoint,
+		uploadBuckets, strings.Join(settings, "\n")))
 	c.operator(t, "accessKeyId", miniotest.AccessKey)
 	c.operator(t, "secretAccessKey", miniotest.SecretKey)
 	c.listens = address
@@ -50,6 +52,17 @@ func newUploading(t *testing.T, settings ...string) *uploading {
 	c.waitFor(t, box, platformv1.ReasonReady)
 	u.bucket = box.Status.Bucket
 	u.pipeline(t)
+	t.Cleanup(func() {
+		all, err := c.s3.ListBuckets(context.Background())
+		for _, b := range all {
+			if !strings.HasPrefix(b.Name, string(uploadBuckets)) {
+				t.Errorf("bucket %s does not begin with s3.bucketPrefix", b.Name)
+			}
+		}
+		if err != nil || len(all) < 3 { // of the box, the runs and the installation
+			t.Errorf("buckets %v: %v", all, err)
+		}
+	})
 	return u
 }
 
@@ -116,7 +129,7 @@ func (u *uploading) wait(t *testing.T, files ...string) {
 // inbox is how many notifications wait.
 func (u *uploading) inbox(t *testing.T) (n int) {
 	t.Helper()
-	for o := range u.s3.ListObjects(t.Context(), databox.RunBucketName(names.SystemNamespace),
+	for o := range u.s3.ListObjects(t.Context(), uploadBuckets.System(),
 		minio.ListObjectsOptions{Prefix: "spool/", Recursive: true}) {
 		must(t, o.Err)
 		n++

@@ -16,7 +16,6 @@ import (
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/names"
 )
 
 // countsBoxes: status.used, and what enforcers read, follow what is in the bucket.
@@ -25,7 +24,7 @@ func (c *cluster) countsBoxes(t *testing.T) {
 		S3DefaultStorage: &platformv1.S3DefaultStorage{Capacity: new(resource.MustParse("1k"))},
 	})
 	c.waitFor(t, b, platformv1.ReasonReady)
-	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), "counted", "small")
+	at := databox.UsageOf(databox.UsualBuckets.System(), "counted", "small")
 	counted := func(used int64) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d bytes are counted", used), func() error {

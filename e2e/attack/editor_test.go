@@ -373,7 +373,7 @@ func TestEditorTakesAFormersBucket(t *testing.T) {
 	w := enter(t)
 	c := edits(t)
 	const box = "former"
-	bucket := databox.BucketName(namespace, box)
+	bucket := databox.UsualBuckets.Box(namespace, box)
 	if err := w.s3.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil &&
 		minio.ToErrorResponse(err).Code != "BucketAlreadyOwnedByYou" {
 		t.Fatal(err)

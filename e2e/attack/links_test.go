@@ -69,7 +69,7 @@ func (w *world) links(t *testing.T, user, path string) (get, put string) {
 func TestLinksCopyNothing(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
-	userdata, weights := databox.BucketName(namespace, "userdata"), databox.BucketName(namespace, "weights")
+	userdata, weights := databox.UsualBuckets.Box(namespace, "userdata"), databox.UsualBuckets.Box(namespace, "weights")
 	bobs := "/" + userdata + "/users/bob/file_groups/in/secret.csv"
 	sources := []string{
 		bobs, strings.TrimPrefix(bobs, "/"), url.QueryEscape(bobs), bobs + "?versionId=null",
@@ -111,7 +111,7 @@ func TestLinksAreForOneCall(t *testing.T) {
 	key := func(path string) func(*url.URL, url.Values) {
 		return func(u *url.URL, _ url.Values) { u.Path, u.RawPath = path, "" }
 	}
-	bucket := "/" + databox.BucketName(namespace, "userdata")
+	bucket := "/" + databox.UsualBuckets.Box(namespace, "userdata")
 	set := func(k, v string) func(*url.URL, url.Values) { return func(_ *url.URL, q url.Values) { q.Set(k, v) } }
 	cases := []struct {
 		name, method, link, body string
@@ -271,7 +271,7 @@ func TestLinksOfADataset(t *testing.T) {
 		status, body := call(c[0], c[1])
 		check(t, c[0]+" "+c[1], status, body, 400, 403, 404)
 	}
-	if _, err := w.s3.StatObject(t.Context(), databox.BucketName(namespace, "userdata"),
+	if _, err := w.s3.StatObject(t.Context(), databox.UsualBuckets.Box(namespace, "userdata"),
 		databox.UserPrefix("ann")+"in/diary.txt", minio.StatObjectOptions{}); err != nil {
 		t.Errorf("ann's file afterwards: %v", err)
 	}

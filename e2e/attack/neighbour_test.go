@@ -333,7 +333,7 @@ func TestWebhookOfStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := string(secret.Data["webhookToken"])
-	record := `{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"` + databox.BucketName(namespace,
+	record := `{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"` + databox.UsualBuckets.Box(namespace,
 		"userdata") + `"},"object":{"key":"users%2Fbob%2Ffile_groups%2Fin%2Fsecret.csv"}}}]}`
 	base := "http://s3-events.unip-system.svc.cluster.local:8080"
 	var calls []inside

@@ -169,7 +169,7 @@ func TestFunctionAsksWithoutAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := session.Endpoint + "/" + databox.BucketName(namespace, "userdata")
+	bucket := session.Endpoint + "/" + databox.UsualBuckets.Box(namespace, "userdata")
 	const api = "https://kubernetes.default.svc"
 	urls := []string{
 		session.Endpoint + "/", bucket, bucket + "?list-type=2", bucket + "?policy", bucket + "?acl",

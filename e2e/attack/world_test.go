@@ -180,7 +180,7 @@ func build() (*world, error) {
 		return nil, err
 	}
 	for _, box := range []string{"userdata", "weights"} {
-		if err := w.putKey(ctx, databox.BucketName(namespace, box), modelsKey, modelsSecret); err != nil {
+		if err := w.putKey(ctx, databox.UsualBuckets.Box(namespace, box), modelsKey, modelsSecret); err != nil {
 			return nil, err
 		}
 	}

@@ -24,7 +24,6 @@ import (
 	"github.com/unip-knative/unip/e2e/chaos/work"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -249,7 +248,7 @@ func leftInS3(ctx context.Context, w *world) ([]judge.Left, error) {
 			all = append(all, judge.Left{Kind: "multipart upload", Name: bucket + "/" + u.Key})
 		}
 	}
-	system := databox.RunBucketName(names.SystemNamespace)
+	system := databox.UsualBuckets.System()
 	for o := range w.admin.ListObjects(ctx, system, minio.ListObjectsOptions{Recursive: true}) {
 		if o.Err != nil {
 			return nil, o.Err

@@ -154,7 +154,7 @@ func (s *striker) moment(f plan.Fault) (m *between.Moment, about func(*http.Requ
 				r.Header.Get("Ce-Type") == events.ObjectCreated && of(r.Header.Get("Ce-Subject"))
 		}), nothing
 	case plan.Noted:
-		return w.s3.Await(put("/" + databox.RunBucketName(names.SystemNamespace) + "/spool/")), nothing
+		return w.s3.Await(put("/" + databox.UsualBuckets.System() + "/spool/")), nothing
 	case plan.Created:
 		return w.api.Await(func(r *http.Request, status int) bool {
 			return r.Method == http.MethodPost && status == http.StatusCreated &&
@@ -436,7 +436,7 @@ func (s *striker) module(ctx context.Context, x plan.Strike) error {
 	if err = errors.Join(err, bucket); err != nil {
 		return err
 	}
-	w.removedOnes = []string{session.Bucket, databox.RunBucketName(removed)}
+	w.removedOnes = []string{session.Bucket, databox.UsualBuckets.Runs(removed)}
 	w.removing = make(chan error, 1)
 	go func() { w.removing <- w.other.Delete(ctx) }()
 	return nil

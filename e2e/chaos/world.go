@@ -221,7 +221,7 @@ func (w *world) prepare(ctx context.Context, two bool, replicas int) error {
 	if w.admin, session, err = w.module.Bucket(ctx, work.Box); err != nil {
 		return err
 	}
-	w.box, w.runs = session.Bucket, databox.RunBucketName(judged)
+	w.box, w.runs = session.Bucket, databox.UsualBuckets.Runs(judged)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package databox
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/unip-knative/unip/eventing/names"
@@ -15,18 +17,68 @@ const (
 	TagClusterUID   = "unified-platform.cs.hse.ru/cluster-uid"
 )
 
-// bucketPrefix lets an operator limit the installation's own S3 key to its buckets:
-// arn:aws:s3:::unip-*.
-const bucketPrefix = "unip-"
+// BucketNames names the buckets of an installation. Its text is what all of them begin with, so that
+// an operator can limit the installation's own S3 key to them: arn:aws:s3:::unip-*.
+//
+// Names are the same whenever they are asked for, and what has a bucket never shares it: the hash is
+// always there, because a-b/c and a/b-c are the same without it.
+type BucketNames string
 
-// maxBucket is S3's limit of a bucket's name (they have 3 to 63 of a-z, 0-9 and "-").
-const maxBucket = 63
+// UsualBuckets are those of an installation that says nothing else.
+const UsualBuckets BucketNames = "unip-"
 
-// BucketName is the bucket of a box: unip-<namespace>-<box>-<hash>. It is the same whenever it is
-// asked for, and different boxes never share one: the hash over both names is always there, because
-// a-b/c and a/b-c are the same without it.
-func BucketName(namespace, box string) string {
-	return bucketName(namespace+"-"+box, names.Hash(namespace, box))
+const (
+	// maxBucket is S3's limit of a bucket's name (they have 3 to 63 of a-z, 0-9 and "-").
+	maxBucket = 63
+	// maxPrefix leaves room for what tells buckets apart.
+	maxPrefix = 24
+)
+
+// prefixForm leaves out the beginnings that Amazon keeps for itself.
+var (
+	prefixForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*-$`)
+	reserved   = regexp.MustCompile(`^(xn--|sthree-|amzn-s3-demo-)`)
+)
+
+// Check refuses a beginning that no bucket can have.
+func (n BucketNames) Check() error {
+	if s := string(n); len(s) > maxPrefix || !prefixForm.MatchString(s) || reserved.MatchString(s) {
+		return fmt.Errorf("%q is not up to %d of a-z, 0-9 and -, with a - at the end, that no S3 server keeps for itself",
+			s, maxPrefix)
+	}
+	return nil
+}
+
+// Box is the bucket of a box: unip-<namespace>-<box>-<hash>.
+func (n BucketNames) Box(namespace, box string) string {
+	return n.name(namespace+"-"+box, names.Hash(namespace, box))
+}
+
+// RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that
+// name.
+const RunsBox = "/runs"
+
+// Runs is the bucket of a module's runs: intermediate files, start records, logs.
+func (n BucketNames) Runs(namespace string) string {
+	return n.name(namespace+"-runs", names.Hash(namespace, RunsBox))
+}
+
+// System is the installation's own bucket.
+func (n BucketNames) System() string { return n.Runs(names.SystemNamespace) }
+
+// MayBeBox reports a bucket that may be a box's, by its name: it is none of others who use the same
+// server, nor the installation's own.
+func (n BucketNames) MayBeBox(bucket string) bool {
+	return strings.HasPrefix(bucket, string(n)) && bucket != n.System()
+}
+
+// name is unip-<middle>-<hash>; the middle is cut where it is too long.
+func (n BucketNames) name(middle, hash string) string {
+	s := string(n) + middle
+	if limit := maxBucket - len(hash) - 1; len(s) > limit {
+		s = strings.TrimRight(s[:limit], "-.")
+	}
+	return s + "-" + hash
 }
 
 // Owner is the box that a bucket belongs to. The namespace's UID tells a namespace from a later one
@@ -62,28 +114,4 @@ func (o Owner) Owns(found map[string]string) bool {
 		return cluster == o.ClusterUID
 	}
 	return found[TagNamespaceUID] == o.NamespaceUID
-}
-
-// RunsBox is what stands for the box in the tags of a module's run bucket; no DataBox can have that
-// name.
-const RunsBox = "/runs"
-
-// RunBucketName is the bucket of a module's runs: intermediate files, start records, logs.
-func RunBucketName(namespace string) string {
-	return bucketName(namespace+"-runs", names.Hash(namespace, RunsBox))
-}
-
-// MayBeBox reports a bucket that may be a box's, by its name: it is none of others who use the same
-// server, nor the installation's own.
-func MayBeBox(bucket string) bool {
-	return strings.HasPrefix(bucket, bucketPrefix) && bucket != RunBucketName(names.SystemNamespace)
-}
-
-// bucketName is unip-<middle>-<hash>; the middle is cut where it is too long.
-func bucketName(middle, hash string) string {
-	s := bucketPrefix + middle
-	if limit := maxBucket - len(hash) - 1; len(s) > limit {
-		s = strings.TrimRight(s[:limit], "-.")
-	}
-	return s + "-" + hash
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/unip-knative/unip/eventing/names"
 )
 
-func ExampleBucketName() {
-	fmt.Println(databox.BucketName("pu-ann-pa-leaves", "weights"))
+func ExampleBucketNames() {
+	fmt.Println(databox.UsualBuckets.Box("pu-ann-pa-leaves", "weights"))
 	// Output: unip-pu-ann-pa-leaves-weights-56on4saksb
 }
 
 func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	t.Parallel()
-	form := regexp.MustCompile(`^unip-[a-z0-9]([a-z0-9-]*[a-z0-9])$`)
+	form := regexp.MustCompile(`^(unip|the-longest-of-all-ones)-[a-z0-9]([a-z0-9-]*[a-z0-9])$`)
 	r := rand.New(rand.NewPCG(1, 2))
 	label := func() string {
 		b := []byte("ab-")
@@ -31,14 +31,16 @@ func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	}
 	seen := map[string][2]string{}
 	try := func(ns, box string) {
-		n := databox.BucketName(ns, box)
-		if len(n) > 63 || !form.MatchString(n) {
-			t.Fatalf("%s/%s: bucket %q", ns, box, n)
+		for _, buckets := range []databox.BucketNames{databox.UsualBuckets, "the-longest-of-all-ones-"} {
+			n := buckets.Box(ns, box)
+			if len(n) > 63 || !form.MatchString(n) {
+				t.Fatalf("%s/%s: bucket %q", ns, box, n)
+			}
+			if other, ok := seen[n]; ok && other != [2]string{ns, box} {
+				t.Fatalf("%s/%s and %v share %q", ns, box, other, n)
+			}
+			seen[n] = [2]string{ns, box}
 		}
-		if other, ok := seen[n]; ok && other != [2]string{ns, box} {
-			t.Fatalf("%s/%s and %v share %q", ns, box, other, n)
-		}
-		seen[n] = [2]string{ns, box}
 	}
 	try("a-b", "c")
 	try("a", "b-c")
@@ -48,15 +50,35 @@ func TestBucketNamesAreS3sAndInjective(t *testing.T) {
 	}
 }
 
+// What no server lets a bucket begin with is said before one is made.
+func TestCheckBucketNames(t *testing.T) {
+	t.Parallel()
+	for names, want := range map[databox.BucketNames]bool{
+		databox.UsualBuckets: true, "7-": true, "the-longest-of-all-ones-": true, "one-longer-than-there-is-": false,
+		"": false, "-": false, "unip": false, "-unip-": false, "Unip-": false, "a.b-": false, "a_b-": false,
+		"a b-": false, "юнип-": false, "a/../b-": false, "unip-\n": false,
+		"xn--a-": false, "sthree-a-": false, "amzn-s3-demo-": false,
+	} {
+		if err := names.Check(); (err == nil) != want {
+			t.Errorf("%q: %v", string(names), err)
+		}
+	}
+}
+
 // A server that tells of all its buckets tells of others', and of the one in which what it tells is
 // kept.
 func TestMayBeBox(t *testing.T) {
 	t.Parallel()
+	const other databox.BucketNames = "hse-unip-"
+	if !other.MayBeBox(other.Box("ann", "data")) || other.MayBeBox(other.System()) ||
+		other.MayBeBox(databox.UsualBuckets.Box("ann", "data")) {
+		t.Error("buckets of other names than usual are mixed up")
+	}
 	for bucket, want := range map[string]bool{
-		databox.BucketName("ann", "data"): true, databox.RunBucketName("ann"): true,
-		databox.RunBucketName(names.SystemNamespace): false, "backups": false, "": false,
+		databox.UsualBuckets.Box("ann", "data"): true, databox.UsualBuckets.Runs("ann"): true,
+		databox.UsualBuckets.System(): false, "backups": false, "": false,
 	} {
-		if got := databox.MayBeBox(bucket); got != want {
+		if got := databox.UsualBuckets.MayBeBox(bucket); got != want {
 			t.Errorf("%q: %v", bucket, got)
 		}
 	}

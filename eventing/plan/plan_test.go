@@ -360,7 +360,7 @@ func TestAWholeDataset(t *testing.T) {
 		if got := p.Stages[i].Inputs[0]; got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
-		s, err := MakeSessions(r, &p.Stages[i])
+		s, err := MakeSessions(databox.UsualBuckets, r, &p.Stages[i])
 		if err != nil {
 			t.Fatal(err)
 		}

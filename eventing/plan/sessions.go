@@ -9,7 +9,6 @@ import (
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -34,15 +33,14 @@ type need struct {
 	with  databox.Grant
 }
 
-// systemBucket is the installation's own, where it stands how full boxes are.
-var systemBucket = databox.RunBucketName(names.SystemNamespace)
-
 // MakeSessions says what a stage needs, and nothing more: files and folders by their own paths, of
 // the run bucket the stage's own part and those that it reads. It depends on nothing but the run's
 // status, so that it is the same when the Job is made and when a session is renewed. An error is
 // for good.
-func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessions, error) {
-	runBucket := databox.RunBucketName(run.Namespace)
+func MakeSessions(
+	buckets databox.BucketNames, run *runtimev1.PipelineRun, st *runtimev1.StageStatus,
+) (Sessions, error) {
+	runBucket := buckets.Runs(run.Namespace)
 	p := Sessions{Grants: map[string][]databox.Grant{}}
 	var reads []need
 	for _, in := range st.Inputs {
@@ -77,7 +75,7 @@ func MakeSessions(run *runtimev1.PipelineRun, st *runtimev1.StageStatus) (Sessio
 		}
 		var usage databox.UsageRef
 		if out.Box != "" {
-			usage = databox.UsageOf(systemBucket, run.Namespace, out.Box)
+			usage = databox.UsageOf(buckets.System(), run.Namespace, out.Box)
 			usage.Capacity = out.Capacity
 			n.with = databox.Grant{Bucket: usage.Bucket, Access: databox.Read, Keys: []string{usage.Key}}
 		}
@@ -162,9 +160,9 @@ func add(grants []databox.Grant, g databox.Grant) []databox.Grant {
 	return joined
 }
 
-// Paths are what the sessions open in the buckets of boxes, without the run bucket: keys and prefixes
-// of keys, "" for what is a whole bucket.
-func (p Sessions) Paths(runBucket string) map[string][]string {
+// Paths are what the sessions open in the buckets of boxes, without the others: keys and prefixes of
+// keys, "" for what is a whole bucket.
+func (p Sessions) Paths(others ...string) map[string][]string {
 	all := map[string][]string{}
 	for _, file := range slices.Sorted(maps.Keys(p.Grants)) {
 		for _, g := range p.Grants[file] {
@@ -174,7 +172,8 @@ func (p Sessions) Paths(runBucket string) map[string][]string {
 			}
 		}
 	}
-	delete(all, runBucket)
-	delete(all, systemBucket)
+	for _, bucket := range others {
+		delete(all, bucket)
+	}
 	return all
 }

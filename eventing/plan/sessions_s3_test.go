@@ -64,7 +64,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 	t.Parallel()
 	const n = 64
 	server := miniotest.Start(t)
-	box, runBucket := databox.BucketName("ns", "userdata"), databox.RunBucketName("ns")
+	box, runBucket := databox.UsualBuckets.Box("ns", "userdata"), databox.UsualBuckets.Runs("ns")
 	for _, b := range []string{box, runBucket} {
 		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
@@ -89,7 +89,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		server.Put(t, bucket, key, "theirs")
 	}
 
-	p, err := MakeSessions(r, st)
+	p, err := MakeSessions(databox.UsualBuckets, r, st)
 	must(t, err)
 	if len(p.Fetch) < 2 || len(p.Fetch) > 20 || len(p.inputs) != n {
 		t.Fatalf("%d sessions", len(p.Fetch))
@@ -121,7 +121,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		}
 	}
 	// The plan carries the session of each path.
-	f, _ := Transfers(r, st, Attempt{Number: 1}, p)
+	f, _ := Transfers(databox.UsualBuckets, r, st, Attempt{Number: 1}, p)
 	for i, in := range f.Inputs {
 		if in.Session != p.inputs[i] {
 			t.Errorf("input %s is read with %s, not with %s", in.Name, in.Session, p.inputs[i])
@@ -137,8 +137,8 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	t.Parallel()
 	server := miniotest.Start(t)
-	weights, data := databox.BucketName("ns", "weights"), databox.BucketName("ns", "userdata")
-	runBucket := databox.RunBucketName("ns")
+	weights, data := databox.UsualBuckets.Box("ns", "weights"), databox.UsualBuckets.Box("ns", "userdata")
+	runBucket := databox.UsualBuckets.Runs("ns")
 	for _, b := range []string{weights, data, runBucket} {
 		must(t, server.MakeBucket(t.Context(), b, minio.MakeBucketOptions{}))
 	}
@@ -153,11 +153,11 @@ func TestPublishWritesItsPlacesOnly(t *testing.T) {
 	})
 	chain := []*runtimev1.Pipeline{newPipeline("train", with("fit: table -> model, "+strings.Join(outputs, ", ")))}
 	x, err := makePlan(r, chain, func(box string) (Box, error) {
-		return Box{Bucket: databox.BucketName("ns", box)}, nil
+		return Box{Bucket: databox.UsualBuckets.Box("ns", box)}, nil
 	})
 	must(t, err)
 	st := &x.Stages[0]
-	p, err := MakeSessions(r, st)
+	p, err := MakeSessions(databox.UsualBuckets, r, st)
 	must(t, err)
 	if len(p.Publish) < 2 {
 		t.Fatalf("%d sessions", len(p.Publish))

@@ -46,7 +46,7 @@ func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
 		r := resolved(t, newRun(func(r *runtimev1.PipelineRun) {
 			r.Spec.Inputs = map[string]runtimev1.InputPath{"v0": {Path: c.path}}
 		}), wide(1))
-		_, err := MakeSessions(r, &r.Status.Stages[0])
+		_, err := MakeSessions(databox.UsualBuckets, r, &r.Status.Stages[0])
 		if !errors.Is(err, c.want) || (err != nil && !strings.Contains(err.Error(), "input v0")) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -54,7 +54,7 @@ func TestWhatCannotBeGrantedExactlyIsRefused(t *testing.T) {
 	// A status without a place is no grant of a whole box.
 	r := resolved(t, newRun(), diamond())
 	r.Status.Stages[0].Inputs[0].Key = ""
-	if p, err := MakeSessions(r, &r.Status.Stages[0]); err == nil {
+	if p, err := MakeSessions(databox.UsualBuckets, r, &r.Status.Stages[0]); err == nil {
 		t.Errorf("%+v", p)
 	}
 }
@@ -66,10 +66,10 @@ func TestSessionsArePlannedAlike(t *testing.T) {
 	r := resolved(t, newRun(), diamond())
 	for i := range r.Status.Stages {
 		st := &r.Status.Stages[i]
-		first, err := MakeSessions(r, st)
+		first, err := MakeSessions(databox.UsualBuckets, r, st)
 		must(t, err)
 		for range 20 {
-			again, err := MakeSessions(r, st)
+			again, err := MakeSessions(databox.UsualBuckets, r, st)
 			must(t, err)
 			if fmt.Sprint(again) != fmt.Sprint(first) {
 				t.Fatalf("%v, then %v", first, again)
@@ -96,9 +96,9 @@ func TestCapacityGoesAlong(t *testing.T) {
 		return Box{Bucket: "b-" + box, Capacity: 1000}, nil
 	})
 	must(t, err)
-	s, err := MakeSessions(r, &x.Stages[0])
+	s, err := MakeSessions(databox.UsualBuckets, r, &x.Stages[0])
 	must(t, err)
-	_, publish := Transfers(r, &x.Stages[0], Attempt{Number: 1}, s)
+	_, publish := Transfers(databox.UsualBuckets, r, &x.Stages[0], Attempt{Number: 1}, s)
 	if at := publish.Outputs[0].Copies[0].Usage; at == nil || at.Capacity != 1000 || at.Key == "" {
 		t.Errorf("%+v", publish.Outputs[0].Copies)
 	}

@@ -34,9 +34,9 @@ type Attempt struct {
 
 // Transfers are what fetch and publish do for one attempt.
 func Transfers(
-	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, sessions Sessions,
+	buckets databox.BucketNames, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, sessions Sessions,
 ) (*stage.FetchPlan, *stage.PublishPlan) {
-	runBucket := databox.RunBucketName(run.Namespace)
+	runBucket := buckets.Runs(run.Namespace)
 	patience := int64(a.Patience / time.Second)
 	f := &stage.FetchPlan{PatienceSeconds: patience}
 	p := &stage.PublishPlan{

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/unip-knative/unip/eventing/brokers"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/quantity"
 	"github.com/unip-knative/unip/eventing/routes"
 )
@@ -257,8 +258,8 @@ func (d Defaults) Resources(limits corev1.ResourceList) corev1.ResourceRequireme
 func Default() Config {
 	return Config{
 		ClusterDomain: "cluster.local",
-		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", Dialect: MinIO,
-			NotificationARN: usualTarget, SessionSeconds: maxSession, ReclaimPolicy: Retain},
+		S3: S3{Endpoint: "http://minio.minio.svc:9000", Region: "us-east-1", Buckets: databox.UsualBuckets,
+			Dialect: MinIO, NotificationARN: usualTarget, SessionSeconds: maxSession, ReclaimPolicy: Retain},
 		Security: Baseline,
 		Defaults: Defaults{
 			Requests:       map[string]string{"cpu": "100m", "memory": "256Mi"},

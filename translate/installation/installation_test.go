@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/translate/installation"
 )
 
@@ -102,6 +103,8 @@ func TestParseRefuses(t *testing.T) {
 		"{s3: {endpoint: 'https://s3.example.org'}, networkPolicies: {egress: Restricted}}":       "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{s3: {endpoint: 'http://minio.minio.svc.other'}, networkPolicies: {egress: Restricted}}": "networkPolicies.egressCIDRs: with egress Restricted, name the addresses of s3.endpoint",
 		"{networkPolicies: {denied: [a]}}":                                                        "field denied not found",
+		"s3: {bucketPrefix: unip}":                                                                `s3.bucketPrefix: "unip" is not up to 24 of a-z, 0-9 and -, with a - at the end`,
+		"s3: {bucketPrefix: ''}":                                                                  `s3.bucketPrefix: "" is not`,
 		"uploads: {sweepMinutes: -1}":                                                             "uploads.sweepMinutes: -1 is not within 0 to 1440",
 		"defaults: {limits: {memory: 512m}}":                                                      "write 512M or 512Mi",
 		"defaults: {requests: {cpu: '2000'}}":                                                     "write 2000m",
@@ -118,11 +121,12 @@ func TestParseRefuses(t *testing.T) {
 func TestS3OfAnotherServer(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]installation.S3{
-		"s3: {}":                                      {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
-		"s3: {dialect: minio}":                        {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
-		"s3: {notificationARN: ''}":                   {Dialect: installation.MinIO},
-		"s3: {dialect: seaweedfs}":                    {Dialect: installation.SeaweedFS},
-		"s3: {dialect: versitygw, sts: {none: true}}": {Dialect: installation.VersityGW, STS: installation.STS{None: true}},
+		"s3: {}":                                       {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
+		"s3: {dialect: minio}":                         {Dialect: installation.MinIO, NotificationARN: "arn:minio:sqs::UNIP:webhook"},
+		"s3: {notificationARN: ''}":                    {Dialect: installation.MinIO},
+		"s3: {dialect: seaweedfs}":                     {Dialect: installation.SeaweedFS},
+		"s3: {dialect: ceph, bucketPrefix: hse-unip-}": {Dialect: installation.Ceph, Buckets: "hse-unip-"},
+		"s3: {dialect: versitygw, sts: {none: true}}":  {Dialect: installation.VersityGW, STS: installation.STS{None: true}},
 		"s3: {dialect: ceph, notificationARN: 'arn:aws:sns:default::unip'}": {Dialect: installation.Ceph,
 			NotificationARN: "arn:aws:sns:default::unip"},
 		"s3: {dialect: aws, sts: {endpoint: 'https://sts.eu-central-1.amazonaws.com', roleARN: 'arn:aws:iam::1:role/unip'}}": {
@@ -135,6 +139,9 @@ func TestS3OfAnotherServer(t *testing.T) {
 			continue
 		}
 		want.Endpoint, want.PublicEndpoint, want.Region = got.S3.Endpoint, got.S3.Endpoint, got.S3.Region
+		if want.Buckets == "" {
+			want.Buckets = databox.UsualBuckets
+		}
 		want.SessionSeconds, want.ReclaimPolicy = 3600, installation.Retain
 		if d := cmp.Diff(want, got.S3); d != "" {
 			t.Errorf("%s (-want +got)\n%s", in, d)

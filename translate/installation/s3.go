@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/unip-knative/unip/eventing/databox"
 )
 
 // S3 says where boxes are kept.
@@ -18,6 +20,8 @@ type S3 struct {
 	// PublicEndpoint as seen by callers of the modules' APIs. Default: Endpoint.
 	PublicEndpoint string `yaml:"publicEndpoint"`
 	Region         string `yaml:"region"`
+	// Buckets is what the names of the installation's buckets begin with. Default unip-.
+	Buckets databox.BucketNames `yaml:"bucketPrefix"`
 	// Dialect is in which way the S3 server tells of uploads. Default minio.
 	Dialect Dialect `yaml:"dialect"`
 	// NotificationARN is the target, known to the S3 server, that posts to unip. Default
@@ -112,6 +116,9 @@ func (s S3) validate() error {
 	}
 	if p := s.ReclaimPolicy; p != Retain && p != Delete {
 		errs = append(errs, fmt.Errorf("s3.reclaimPolicy: %q is neither Retain nor Delete", p))
+	}
+	if err := s.Buckets.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("s3.bucketPrefix: %w", err))
 	}
 	return errors.Join(append(errs, s.checkTarget(), s.STS.validate())...)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
-	"github.com/unip-knative/unip/eventing/names"
 	life "github.com/unip-knative/unip/eventing/run"
 )
 
@@ -119,7 +118,7 @@ func awaitEmptyInbox(ctx context.Context, m *live.Module, back time.Time) error 
 	err = live.Await(ctx, 20*time.Minute, "the inbox", func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		for o := range s3.ListObjects(ctx, databox.RunBucketName(names.SystemNamespace),
+		for o := range s3.ListObjects(ctx, databox.UsualBuckets.System(),
 			minio.ListObjectsOptions{Prefix: "spool/", Recursive: true}) {
 			return errors.Join(o.Err, fmt.Errorf("%s is there", o.Key))
 		}

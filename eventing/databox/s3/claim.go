@@ -66,7 +66,8 @@ func claimInTurn(ctx context.Context, c *minio.Client, bucket, region string, o 
 	case isCode(err, "NoSuchBucket"):
 		if err := c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: region}); err != nil {
 			if isCode(err, "BucketAlreadyExists") { // in another account, which is why we could not see it
-				return fmt.Errorf("bucket %s: %w", bucket, ErrBucketNotOurs)
+				return fmt.Errorf("bucket %s is in another account, and no server has two of a name: %w; s3.bucketPrefix of "+
+					"unip.yaml gives the installation other names", bucket, ErrBucketNotOurs)
 			}
 			if !isCode(err, "BucketAlreadyOwnedByYou") {
 				return fmt.Errorf("making bucket %s: %w", bucket, err)

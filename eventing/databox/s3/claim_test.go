@@ -147,7 +147,7 @@ func TestRemoveBucket(t *testing.T) {
 
 func removesBucket(t *testing.T, s *miniotest.Server, oneByOne bool) {
 	how := s3.Removal{OneByOne: oneByOne} // no budget: one batch in each pass
-	bucket := databox.BucketName(ann.Namespace, ann.Box)
+	bucket := databox.UsualBuckets.Box(ann.Namespace, ann.Box)
 	must(t, s3.ClaimBucket(t.Context(), s.Client, bucket, "us-east-1", ann))
 	must(t, s.EnableVersioning(t.Context(), bucket))
 	for i := range 20 {

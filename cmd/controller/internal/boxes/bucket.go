@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	platformv1 "github.com/unip-knative/unip/eventing/apis/platform/v1"
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
@@ -57,7 +58,7 @@ func refusef(format string, args ...any) error { return &Refusal{Reason: fmt.Spr
 
 // Of hands out the bucket of a box of the namespace. The error is a *Refusal, or the API server's
 // or S3's.
-func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box string) (Bucket, error) {
+func (b Buckets) Of(ctx context.Context, store settings.Store, namespace, box string) (Bucket, error) {
 	x := &platformv1.DataBox{}
 	err := b.Boxes.Get(ctx, types.NamespacedName{Namespace: namespace, Name: box}, x)
 	if apierrors.IsNotFound(err) {
@@ -71,7 +72,7 @@ func (b Buckets) Of(ctx context.Context, store *minio.Client, namespace, box str
 
 // Named hands out a bucket by its name, and paths in it, as a run's status has them: keys, and
 // prefixes of keys. Each is only given where a box of the namespace leads to it now.
-func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, bucket string, paths ...string) error {
+func (b Buckets) Named(ctx context.Context, store settings.Store, namespace, bucket string, paths ...string) error {
 	var all platformv1.DataBoxList
 	if err := b.Boxes.List(ctx, &all, client.InNamespace(namespace)); err != nil {
 		return wrapAPI("reading the boxes", err)
@@ -80,7 +81,7 @@ func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, buck
 	err := refusef("no DataBox has the bucket %s", bucket)
 	for i := 0; i < len(all.Items) && len(left) > 0; i++ {
 		at, e := b.locate(ctx, &all.Items[i])
-		if e == nil && databox.BucketName(at.box.Namespace, at.box.Name) != bucket {
+		if e == nil && store.Config.S3.Buckets.Box(at.box.Namespace, at.box.Name) != bucket {
 			continue
 		}
 		var refusal *Refusal
@@ -109,9 +110,9 @@ func (b Buckets) Named(ctx context.Context, store *minio.Client, namespace, buck
 }
 
 // Runs hands out the module's run bucket.
-func (b Buckets) Runs(ctx context.Context, store *minio.Client, namespace string) (string, error) {
-	bucket := databox.RunBucketName(namespace)
-	return bucket, b.check(ctx, store, bucket, namespace, databox.RunsBox)
+func (b Buckets) Runs(ctx context.Context, store settings.Store, namespace string) (string, error) {
+	bucket := store.Config.S3.Buckets.Runs(namespace)
+	return bucket, b.check(ctx, store.Client, bucket, namespace, databox.RunsBox)
 }
 
 // locate finds in whose bucket the files of a box lie, and where in it: of a dataset in another
@@ -128,7 +129,7 @@ func (b Buckets) locate(ctx context.Context, box *platformv1.DataBox) (dataset, 
 	return at, err
 }
 
-func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1.DataBox) (Bucket, error) {
+func (b Buckets) prove(ctx context.Context, store settings.Store, box *platformv1.DataBox) (Bucket, error) {
 	if box.DeletionTimestamp != nil {
 		return Bucket{}, refusef("the box %s is being deleted", box.Name)
 	}
@@ -146,12 +147,12 @@ func (b Buckets) prove(ctx context.Context, store *minio.Client, box *platformv1
 	if err != nil {
 		return Bucket{}, err
 	}
-	out := Bucket{Name: databox.BucketName(source.box.Namespace, source.box.Name),
+	out := Bucket{Name: store.Config.S3.Buckets.Box(source.box.Namespace, source.box.Name),
 		Dataset: box.Spec.DatasetReference != nil, Prefix: source.prefix}
 	if !out.Dataset {
 		out.Capacity = box.Capacity()
 	}
-	return out, b.check(ctx, store, out.Name, source.box.Namespace, source.box.Name)
+	return out, b.check(ctx, store.Client, out.Name, source.box.Namespace, source.box.Name)
 }
 
 // check reads the tags of a bucket against the UID that the namespace has now.

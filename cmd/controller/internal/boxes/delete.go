@@ -58,7 +58,7 @@ func (r *Reconciler) finalize(ctx context.Context, box *platformv1.DataBox) (rec
 	if err != nil {
 		return r.report(ctx, box, stuck(err))
 	}
-	bucket := databox.BucketName(box.Namespace, box.Name)
+	bucket := store.Config.S3.Buckets.Box(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(whose.UID), Box: box.Name}
 	say := func(kind, reason, note string, args ...any) {
 		if !whose.Silent {

@@ -99,7 +99,7 @@ func (r Developers) answer(ctx context.Context, x *runtimev1.BoxPut) error {
 	if err != nil {
 		return err
 	}
-	_, err = Buckets{Boxes: r.Live, Namespaces: r.Live}.Of(ctx, store.Client, box.Namespace, box.Name)
+	_, err = Buckets{Boxes: r.Live, Namespaces: r.Live}.Of(ctx, store, box.Namespace, box.Name)
 	if no, ok := errors.AsType[*Refusal](err); ok && no.Wait {
 		return errLater
 	} else if ok {

@@ -23,7 +23,6 @@ import (
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/put"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/printable"
 )
 
@@ -168,7 +167,7 @@ func sealedLink(
 	if closed != "" {
 		return nil, expires, refusePut(put.LinksClosed, "%s: %s", platformv1.NoUploadLinks, closed)
 	}
-	bucket := databox.BucketName(box.Namespace, box.Name)
+	bucket := store.Config.S3.Buckets.Box(box.Namespace, box.Name)
 	old, err := store.StatObject(ctx, bucket, request.Key, minio.StatObjectOptions{})
 	switch {
 	case err == nil && !request.Overwrite:
@@ -192,7 +191,7 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 	if old > 0 && size <= old { // the box gets no fuller
 		return nil
 	}
-	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
+	at := databox.UsageOf(store.Config.S3.Buckets.System(), box.Namespace, box.Name)
 	used, known, err := s3.ReadUsage(ctx, store.Client, at)
 	if err != nil {
 		return err
@@ -211,7 +210,7 @@ func fits(ctx context.Context, store settings.Store, box *platformv1.DataBox, si
 func putLink(
 	ctx context.Context, by uploadlinks.Signer, store settings.Store, box *platformv1.DataBox, request put.Request,
 ) (link string, expires time.Time, err error) {
-	bucket := databox.BucketName(box.Namespace, box.Name)
+	bucket := store.Config.S3.Buckets.Box(box.Namespace, box.Name)
 	session, err := putSession(ctx, by, store, bucket, request.Key)
 	if err != nil {
 		return "", expires, err

@@ -35,7 +35,7 @@ type issue struct {
 
 // issues are the sessions that the box's spec names. What it names and must not have is in the
 // error; the others are there all the same.
-func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, error) {
+func issues(buckets databox.BucketNames, box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, error) {
 	var all []issue
 	labels, err := label.Carried(box.Spec.Labels)
 	errs := []error{err}
@@ -46,7 +46,7 @@ func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, er
 			errs = append(errs, err)
 			continue
 		}
-		grants, usage := []databox.Grant{g.Below(at.Prefix)}, usageFor(box, use)
+		grants, usage := []databox.Grant{g.Below(at.Prefix)}, usageFor(buckets, box, use)
 		if usage != nil {
 			grants = append(grants, databox.Grant{Bucket: usage.Bucket, Access: databox.Read,
 				Keys: []string{usage.Key}})
@@ -68,12 +68,12 @@ func issues(box *platformv1.DataBox, at Bucket, life time.Duration) ([]issue, er
 
 // usageFor is what a session reads to know how full the box is: that of the gateway, which gives
 // links to write, and that of servers, which store files of calls.
-func usageFor(box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
+func usageFor(buckets databox.BucketNames, box *platformv1.DataBox, use databox.Access) *databox.UsageRef {
 	writes := use == databox.Files || use == databox.Calls || use == databox.MountWrite
 	if box.Spec.S3DefaultStorage == nil || !writes {
 		return nil
 	}
-	at := databox.UsageOf(databox.RunBucketName(names.SystemNamespace), box.Namespace, box.Name)
+	at := databox.UsageOf(buckets.System(), box.Namespace, box.Name)
 	at.Capacity = box.Capacity()
 	return &at
 }
@@ -131,9 +131,10 @@ func signer(
 	if !store.Config.S3.STS.None {
 		return uploadlinks.Signer{}, nil
 	}
+	bucket := store.Config.S3.Buckets.Box(box.Namespace, box.Name)
 	k := sessions.Keeper{Live: live, Store: store}
-	keys, err := k.LinkKeys(ctx, box.Namespace, names.BoxKeys(box.Name), databox.BucketName(box.Namespace, box.Name))
-	return uploadlinks.Signer{Keys: keys, Bucket: databox.BucketName(box.Namespace, box.Name)}, err
+	keys, err := k.LinkKeys(ctx, box.Namespace, names.BoxKeys(box.Name), bucket)
+	return uploadlinks.Signer{Keys: keys, Bucket: bucket}, err
 }
 
 // ensureSession sees to it that the session's Secret holds one that is right, not yet due and taken

@@ -53,7 +53,7 @@ func TestIssues(t *testing.T) {
 	} {
 		b := box("uid")
 		b.Spec = tc.spec
-		all, err := issues(b, Bucket{Name: "bucket"}, time.Hour)
+		all, err := issues(databox.UsualBuckets, b, Bucket{Name: "bucket"}, time.Hour)
 		got := map[string]time.Duration{}
 		for _, i := range all {
 			got[i.secret] = i.life
@@ -72,7 +72,7 @@ func TestLabelsOfSessions(t *testing.T) {
 	b.Spec.Sessions = []platformv1.Session{{Use: "files"}}
 	b.Spec.Labels = map[string]string{"team": "flora", "app.kubernetes.io/name": "other",
 		"serving.knative.dev/service": "gateway"}
-	all, err := issues(b, Bucket{Name: "bucket"}, time.Hour)
+	all, err := issues(databox.UsualBuckets, b, Bucket{Name: "bucket"}, time.Hour)
 	if err == nil || !strings.Contains(err.Error(), "serving.knative.dev/service") || len(all) != 1 {
 		t.Fatalf("%v %v", all, err)
 	}

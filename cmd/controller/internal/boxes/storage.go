@@ -24,7 +24,7 @@ import (
 func (r *Reconciler) ensureStorage(
 	ctx context.Context, box *platformv1.DataBox, store settings.Store, nsUID string,
 ) outcome {
-	bucket := databox.BucketName(box.Namespace, box.Name)
+	bucket := store.Config.S3.Buckets.Box(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: nsUID, Box: box.Name}
 	err := s3.ClaimBucket(ctx, store.Client, bucket, store.Config.S3.Region, owner)
 	if errors.Is(err, s3.ErrBucketNotOurs) {
@@ -99,7 +99,8 @@ func (r *Reconciler) ensureView(ctx context.Context, box *platformv1.DataBox, st
 	if err := r.Live.Get(ctx, client.ObjectKey{Name: ref.Namespace}, ns); err != nil {
 		return outcome{err: wrapAPI("reading the dataset's namespace", err)}
 	}
-	at := Bucket{Name: databox.BucketName(source.box.Namespace, source.box.Name), Dataset: true, Prefix: source.prefix}
+	at := Bucket{Name: store.Config.S3.Buckets.Box(source.box.Namespace, source.box.Name), Dataset: true,
+		Prefix: source.prefix}
 	// Not from the source's status: what somebody may have written there is no proof of whose the
 	// bucket is.
 	err = s3.CheckBucket(ctx, store.Client, at.Name,
@@ -132,7 +133,7 @@ func SharedWith(globs, namespace string) bool {
 func (r *Reconciler) ensureSessions(ctx context.Context, box *platformv1.DataBox, store settings.Store,
 	at Bucket) outcome {
 	bucket := at.Name
-	wanted, fault := issues(box, at, store.SessionLife())
+	wanted, fault := issues(store.Config.S3.Buckets, box, at, store.SessionLife())
 	// First away with what nobody shall hold: the pass may stop at a session that cannot be made.
 	if err := r.keepOnly(ctx, box, wanted); err != nil {
 		return outcome{err: err}

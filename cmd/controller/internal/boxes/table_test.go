@@ -54,7 +54,7 @@ func TestTableOfSessions(t *testing.T) {
 		b := box("uid")
 		b.Spec = kind.spec
 		b.Spec.Sessions = kind.sessions
-		all, err := issues(b, Bucket{Name: "B"}, time.Hour)
+		all, err := issues(databox.UsualBuckets, b, Bucket{Name: "B"}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

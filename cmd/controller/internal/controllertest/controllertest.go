@@ -62,7 +62,7 @@ func Box(t testing.TB, c client.Client, server *miniotest.Server, name string) s
 	t.Helper()
 	ns := &corev1.Namespace{}
 	Must(t, c.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	bucket := databox.BucketName("default", name)
+	bucket := databox.UsualBuckets.Box("default", name)
 	Claim(t, server, bucket, name, ns)
 	box := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}}

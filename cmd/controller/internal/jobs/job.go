@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/folder"
 	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
@@ -44,6 +45,7 @@ const traceParentEnv = "TRACEPARENT"
 type Config struct {
 	// Image of fetch and publish.
 	Image    string
+	Buckets  databox.BucketNames
 	Security installation.Profile
 	Defaults installation.Defaults
 	Runs     installation.Runs
@@ -55,11 +57,11 @@ type Config struct {
 // then publish. Kubernetes starts each when the one before has ended well. One that only completes
 // has publish and nothing else. An error is for good.
 func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a plan.Attempt, c Config) (*batchv1.Job, error) {
-	sessions, err := plan.MakeSessions(run, st)
+	sessions, err := plan.MakeSessions(c.Buckets, run, st)
 	if err != nil {
 		return nil, err
 	}
-	fetch, publish := plan.Transfers(run, st, a, sessions)
+	fetch, publish := plan.Transfers(c.Buckets, run, st, a, sessions)
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)

@@ -166,7 +166,7 @@ func (l *Pipelines) prepare(ctx context.Context, p *runtimev1.Pipeline, s settin
 // logSession keeps the Secret with which the gateway reads logs. It belongs to all Pipelines of the
 // module alike.
 func (l *Pipelines) logSession(ctx context.Context, p *runtimev1.Pipeline, s settings.Store) error {
-	bucket := databox.RunBucketName(p.Namespace)
+	bucket := s.Config.S3.Buckets.Runs(p.Namespace)
 	policy, err := databox.Policy(databox.Grant{Bucket: bucket, Access: databox.Read, Prefix: "runs/"})
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (l *Pipelines) release(ctx context.Context, p *runtimev1.Pipeline, s settin
 			return reconcile.Result{}, err
 		}
 		owner := databox.Owner{Namespace: p.Namespace, NamespaceUID: string(whose.UID), Box: databox.RunsBox}
-		_, gone, err := s3client.RemoveBucket(ctx, s.Client, databox.RunBucketName(p.Namespace), owner,
+		_, gone, err := s3client.RemoveBucket(ctx, s.Client, s.Config.S3.Buckets.Runs(p.Namespace), owner,
 			s.Removal(deleteBudget))
 		if err != nil && !errors.Is(err, s3client.ErrBucketNotOurs) {
 			return reconcile.Result{}, err

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 )
 
@@ -77,7 +76,7 @@ func (l Pipelines) timeOfS3(ctx context.Context, namespace string) (time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
-	if _, err := store.BucketExists(ctx, databox.RunBucketName(namespace)); err != nil {
+	if _, err := store.BucketExists(ctx, store.Config.S3.Buckets.Runs(namespace)); err != nil {
 		return time.Time{}, fmt.Errorf("asking S3 for the time: %w", err)
 	}
 	now, ok := clock.Now()

@@ -130,10 +130,10 @@ func TestRulesOfTheReleaseBefore(t *testing.T) {
 	must(t, r.Client.Status().Update(t.Context(), p))
 	ns := &corev1.Namespace{}
 	must(t, r.Live.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	controllertest.Claim(t, r.s3, databox.RunBucketName("default"), databox.RunsBox, ns)
+	controllertest.Claim(t, r.s3, databox.UsualBuckets.Runs("default"), databox.RunsBox, ns)
 	began := time.Now()
 	for key, ago := range map[string]time.Duration{"aaaaaaaaaa": 3 * time.Hour, "bbbbbbbbbb": 2 * time.Hour} {
-		r.s3.PutAt(t, databox.RunBucketName("default"), "starts/"+key, `{"pipeline":"train","run":"train-`+key+
+		r.s3.PutAt(t, databox.UsualBuckets.Runs("default"), "starts/"+key, `{"pipeline":"train","run":"train-`+key+
 			`","created":true,"spec":{"pipeline":"train","origin":"Upload","user":"ann","inputs":{"table":`+
 			`{"path":"userdata/a/1.csv","etag":"x"}}}}`, began.Add(-ago), nil)
 	}

@@ -29,7 +29,7 @@ const StartsLive = keepStartsDays * 24 * time.Hour
 
 // Claim makes the module's run bucket, or finds it.
 func Claim(ctx context.Context, s settings.Store, namespace, uid string) error {
-	bucket := databox.RunBucketName(namespace)
+	bucket := s.Config.S3.Buckets.Runs(namespace)
 	if err := s3client.ClaimBucket(ctx, s.Client, bucket, s.Config.S3.Region,
 		databox.Owner{Namespace: namespace, NamespaceUID: uid, Box: databox.RunsBox}); err != nil {
 		return err

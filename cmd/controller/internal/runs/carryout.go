@@ -95,7 +95,8 @@ func (p *pass) startAttempt(a life.StartAttempt) error {
 		return nil
 	}
 	c := jobs.Config{
-		Image: p.Image, Security: p.s3.Config.Security, Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
+		Image: p.Image, Buckets: p.s3.Config.S3.Buckets, Security: p.s3.Config.Security,
+		Defaults: p.s3.Config.Defaults, Runs: p.s3.Config.Runs,
 		TraceParent: traces.Parent(p.run, a.Stage, p.s3.Config.Tracing),
 	}
 	job, err := jobs.Make(p.run, st, plan.Attempt{Number: a.Number, Complete: a.Complete, Patience: a.Patience}, c)
@@ -166,7 +167,7 @@ const stoppedLogTimeout = 10 * time.Second
 func (p *pass) saveLogInTime(job *batchv1.Job) error {
 	ctx, cancel := context.WithTimeout(p.ctx, stoppedLogTimeout)
 	defer cancel()
-	return saveLog(ctx, p.Pods, p.s3.Client, job)
+	return saveLog(ctx, p.Pods, p.s3, job)
 }
 
 // announce gives an event to the Broker, unless it is on its way or was refused a moment ago.
@@ -199,7 +200,7 @@ func (p *pass) record(a life.Record) error {
 		first); err != nil {
 		first = nil
 	}
-	if err := writeRecord(p.ctx, p.s3.Client, p.buckets(), p.run, first); err != nil {
+	if err := writeRecord(p.ctx, p.s3, p.buckets(), p.run, first); err != nil {
 		if !forGood(err) && !a.Last {
 			return err
 		}

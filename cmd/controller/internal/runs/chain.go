@@ -48,7 +48,7 @@ func (f *finder) bucketOf(box string) (plan.Box, error) {
 	if b, ok := f.known[box]; ok {
 		return placeOf(b), nil
 	}
-	b, err := f.buckets().Of(f.ctx, f.s3.Client, f.run.Namespace, box)
+	b, err := f.buckets().Of(f.ctx, f.s3, f.run.Namespace, box)
 	var refusal *boxes.Refusal
 	switch {
 	case err == nil:

@@ -49,7 +49,7 @@ func TestALateCommitIsSeenBeforeAnAttemptIsMade(t *testing.T) {
 			memory: newMemory(), Image: "stage"},
 		ctx: t.Context(), key: client.ObjectKeyFromObject(run), run: run, s3: store, now: time.Now(),
 	}
-	runs, key := databox.RunBucketName("default"), stage.CommitKey(run.Name, "fit")
+	runs, key := databox.UsualBuckets.Runs("default"), stage.CommitKey(run.Name, "fit")
 	made := func(number int, complete bool) bool {
 		t.Helper()
 		name := plan.AttemptName(run, "fit", number)

@@ -76,7 +76,7 @@ func (j Janitor) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if err := saveLog(ctx, j.Pods, s.Client, job); err != nil && !forGood(err) {
+	if err := saveLog(ctx, j.Pods, s, job); err != nil && !forGood(err) {
 		return modulerole.Later(ctx, job.Namespace, err)
 	}
 	before := job.DeepCopy()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/minio/minio-go/v7"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,8 +14,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	s3client "github.com/unip-knative/unip/eventing/databox/s3"
 	"github.com/unip-knative/unip/eventing/runstorage"
 	"github.com/unip-knative/unip/eventing/stage"
@@ -44,7 +43,7 @@ const (
 
 // saveLog puts the end of the log of a Job's stage into the run bucket. No pod, no container that
 // began: nothing to save.
-func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job *batchv1.Job) error {
+func saveLog(ctx context.Context, c kubernetes.Interface, s3 settings.Store, job *batchv1.Job) error {
 	pods, err := c.CoreV1().Pods(job.Namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name, Limit: 10})
 	if err != nil {
@@ -66,7 +65,8 @@ func saveLog(ctx context.Context, c kubernetes.Interface, s3 *minio.Client, job 
 		}
 		var attempt int // 0 where somebody has changed the Job's label: the log is kept all the same
 		_, _ = fmt.Sscan(job.Labels[stage.AttemptLabel], &attempt)
-		err = runstorage.PutLog(ctx, s3, databox.RunBucketName(job.Namespace), job.Labels[runtimev1.RunLabel],
+		bucket := s3.Config.S3.Buckets.Runs(job.Namespace)
+		err = runstorage.PutLog(ctx, s3.Client, bucket, job.Labels[runtimev1.RunLabel],
 			strings.Replace(job.Labels[runtimev1.StageLabel], ".", "/", 1), attempt, text)
 		if err != nil {
 			return err

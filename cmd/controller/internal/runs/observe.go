@@ -92,7 +92,7 @@ const commitTimeout = 5 * time.Second
 func (p *pass) commit(name string) life.Commit {
 	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
 	defer cancel()
-	bucket, err := p.buckets().Runs(ctx, p.s3.Client, p.run.Namespace)
+	bucket, err := p.buckets().Runs(ctx, p.s3, p.run.Namespace)
 	if err != nil {
 		return p.noCommit(name, err)
 	}
@@ -121,7 +121,7 @@ func (p *pass) unknown(name string, err error) life.Commit {
 func (p *pass) closeCommit(name string) life.Commit {
 	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
 	defer cancel()
-	bucket, err := p.buckets().Runs(ctx, p.s3.Client, p.run.Namespace)
+	bucket, err := p.buckets().Runs(ctx, p.s3, p.run.Namespace)
 	if err != nil {
 		return p.noCommit(name, err)
 	}
@@ -239,7 +239,7 @@ func (p *pass) resolve() (*life.Plan, error) {
 	}
 	for i := range pl.Stages {
 		if err == nil {
-			_, err = plan.MakeSessions(p.run, &pl.Stages[i])
+			_, err = plan.MakeSessions(p.s3.Config.S3.Buckets, p.run, &pl.Stages[i])
 		}
 	}
 	if err != nil {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/minio/minio-go/v7"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/unip-knative/unip/cmd/controller/internal/boxes"
+	"github.com/unip-knative/unip/cmd/controller/internal/settings"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/runstorage"
@@ -15,7 +15,7 @@ import (
 
 // writeRecord writes run.json to the run's default place; a run without one keeps its status only.
 func writeRecord(
-	ctx context.Context, s3 *minio.Client, b boxes.Buckets, run *runtimev1.PipelineRun, p *runtimev1.Pipeline,
+	ctx context.Context, s3 settings.Store, b boxes.Buckets, run *runtimev1.PipelineRun, p *runtimev1.Pipeline,
 ) error {
 	if p == nil || p.Spec.DefaultBox == "" {
 		return nil
@@ -34,5 +34,5 @@ func writeRecord(
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoPlace, err)
 	}
-	return runstorage.PutRecord(ctx, s3, bucket.Name, place, run)
+	return runstorage.PutRecord(ctx, s3.Client, bucket.Name, place, run)
 }

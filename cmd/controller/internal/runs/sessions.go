@@ -118,7 +118,7 @@ func (r *Reconciler) ensureSessions(
 	ctx context.Context, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, s settings.Store,
 	now time.Time,
 ) (time.Time, error) {
-	wanted, err := plan.MakeSessions(run, st)
+	wanted, err := plan.MakeSessions(s.Config.S3.Buckets, run, st)
 	if err != nil {
 		return time.Time{}, &boxes.Refusal{Reason: err.Error()}
 	}
@@ -128,7 +128,7 @@ func (r *Reconciler) ensureSessions(
 	}
 	labels[runtimev1.RunLabel] = run.Name
 	told := databox.Session{
-		Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: databox.RunBucketName(run.Namespace),
+		Endpoint: s.Config.S3.Endpoint, Region: s.Config.S3.Region, Bucket: s.Config.S3.Buckets.Runs(run.Namespace),
 	}
 	files := map[string]sessions.Session{}
 	for file, grants := range wanted.Grants {
@@ -144,12 +144,12 @@ func (r *Reconciler) ensureSessions(
 		Life: stageSessionLife(s), Labels: labels,
 		// The buckets are the module's still.
 		Before: func(ctx context.Context) error {
-			runBucket, err := r.buckets().Runs(ctx, s.Client, run.Namespace)
+			runBucket, err := r.buckets().Runs(ctx, s, run.Namespace)
 			if err != nil {
 				return err
 			}
-			for b, paths := range wanted.Paths(runBucket) {
-				if err := r.buckets().Named(ctx, s.Client, run.Namespace, b, paths...); err != nil {
+			for b, paths := range wanted.Paths(runBucket, s.Config.S3.Buckets.System()) {
+				if err := r.buckets().Named(ctx, s, run.Namespace, b, paths...); err != nil {
 					return err
 				}
 			}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/databox/s3"
-	"github.com/unip-knative/unip/eventing/names"
 )
 
 // Pair names keys that the operator has made for a server that gives no sessions (s3.sts.none): long-
@@ -152,7 +151,7 @@ func (k Keeper) try(ctx context.Context, s databox.Session, p Pair) error {
 			return refuse("may read objects of %s: allow it s3:PutObject and nothing else", s.Bucket)
 		}
 	}
-	own := databox.RunBucketName(names.SystemNamespace)
+	own := k.Store.Config.S3.Buckets.System()
 	if opens, err = lists(ctx, c, own, ""); err == nil && opens {
 		err = refuse("may list %s, the installation's own bucket: limit it to the module's", own)
 	}

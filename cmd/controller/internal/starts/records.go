@@ -39,18 +39,18 @@ type place struct {
 
 // module proves the run bucket.
 func (s *Maker) module(ctx context.Context, store settings.Store, namespace string) (place, error) {
-	runs, err := s.buckets().Runs(ctx, store.Client, namespace)
+	runs, err := s.buckets().Runs(ctx, store, namespace)
 	return place{namespace: namespace, store: store, runs: runs}, err
 }
 
 // box proves the bucket of a box and the run bucket.
 func (s *Maker) box(ctx context.Context, store settings.Store, namespace, box string) (place, error) {
 	buckets := s.buckets()
-	b, err := buckets.Of(ctx, store.Client, namespace, box)
+	b, err := buckets.Of(ctx, store, namespace, box)
 	if err != nil {
 		return place{}, err
 	}
-	runs, err := buckets.Runs(ctx, store.Client, namespace)
+	runs, err := buckets.Runs(ctx, store, namespace)
 	if err != nil {
 		return place{}, unrecorded{err}
 	}

@@ -77,7 +77,7 @@ func runsOf(t testing.TB, s *Maker) []runtimev1.PipelineRun {
 func TestOneUploadStartsOneRun(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	bucket := databox.BucketName("default", "userdata")
+	bucket := databox.UsualBuckets.Box("default", "userdata")
 	server.Put(t, bucket, "users/ann/file_groups/in/a.csv", "1")
 	server.Put(t, bucket, "users/ann/file_groups/in/a.txt", "1")
 	server.Put(t, bucket, "users/ann/file_groups/out/a.csv", "1")
@@ -121,7 +121,7 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 	if n := len(runsOf(t, s)); n != 0 {
 		t.Errorf("%d runs after the first was deleted", n)
 	}
-	for o := range server.ListObjects(t.Context(), databox.RunBucketName("default"),
+	for o := range server.ListObjects(t.Context(), databox.UsualBuckets.Runs("default"),
 		minio.ListObjectsOptions{Prefix: "pending/"}) {
 		t.Errorf("%s is left: %v", o.Key, o.Err)
 	}
@@ -131,7 +131,7 @@ func TestOneUploadStartsOneRun(t *testing.T) {
 func TestUploadsOpenNoBucketOfOthers(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	userdata, runBucket := databox.BucketName("default", "userdata"), databox.RunBucketName("default")
+	userdata, runBucket := databox.UsualBuckets.Box("default", "userdata"), databox.UsualBuckets.Runs("default")
 	server.Put(t, userdata, "users/ann/file_groups/in/a.csv", "1")
 	controllertest.GiveAway(t, server, runBucket, databox.RunsBox)
 	if err := s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"); err == nil {
@@ -159,7 +159,7 @@ func TestABrokenStartIsCompleted(t *testing.T) {
 		Origin: runtimev1.OriginUpload, Inputs: map[string]runtimev1.InputPath{"table": {Path: "userdata/in/a.csv"}}}}
 	b, err := json.Marshal(x)
 	must(t, err)
-	runBucket := databox.RunBucketName("default")
+	runBucket := databox.UsualBuckets.Runs("default")
 	for _, key := range []string{"pending/k", "starts/k"} {
 		server.Put(t, runBucket, key, string(b))
 	}
@@ -191,9 +191,9 @@ func (s *Maker) recordOf(t *testing.T, key string) (*draft, error) {
 func TestARunWithoutItsRecord(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	server.Put(t, databox.BucketName("default", "userdata"), "users/ann/file_groups/in/a.csv", "1")
+	server.Put(t, databox.UsualBuckets.Box("default", "userdata"), "users/ann/file_groups/in/a.csv", "1")
 	must(t, s.Upload(t.Context(), "default", "train", 0, "ann", "in/a.csv"))
-	runBucket := databox.RunBucketName("default")
+	runBucket := databox.UsualBuckets.Runs("default")
 	keys := keysOf(t, server, runBucket)
 	must(t, server.RemoveObject(t.Context(), runBucket, keys[0], minio.RemoveObjectOptions{}))
 	must(t, s.Told(t.Context(), File{Namespace: "default", Box: "userdata", User: "ann", Path: "in/a.csv"}))
@@ -228,7 +228,7 @@ type failing struct{ client.Reader }
 func TestTheOwnerOfAnUploadIsKnownWhereThePipelineSaysSo(t *testing.T) {
 	t.Parallel()
 	s, server := newStarts(t)
-	bucket := databox.BucketName("default", "userdata")
+	bucket := databox.UsualBuckets.Box("default", "userdata")
 	told := func(user string) map[string]bool {
 		t.Helper()
 		server.Put(t, bucket, "users/"+user+"/file_groups/in/a.csv", "1")

@@ -20,7 +20,7 @@ import (
 // (-bench Sweep -benchtime 100000x).
 func BenchmarkSweep(b *testing.B) {
 	m, server := newStarts(b)
-	w := &swept{Maker: m, s3: server, bucket: databox.BucketName("default", "userdata")}
+	w := &swept{Maker: m, s3: server, bucket: databox.UsualBuckets.Box("default", "userdata")}
 	w.sweeper = NewSweeper(m, func(types.NamespacedName) {})
 	store, err := m.Settings.Open(m.Transport)
 	must(b, err)

@@ -40,7 +40,7 @@ type swept struct {
 
 func newSwept(t *testing.T) *swept {
 	t.Helper()
-	w := &swept{bucket: databox.BucketName("default", "userdata")}
+	w := &swept{bucket: databox.UsualBuckets.Box("default", "userdata")}
 	w.Maker, w.s3 = newStarts(t)
 	w.sweeper = NewSweeper(w.Maker, func(box types.NamespacedName) { w.looked.Store(box.Name, true) })
 	return w
@@ -258,7 +258,7 @@ func (w *swept) recordOfBefore(t *testing.T, index int, path string, created boo
 			Outputs: map[string]string{"model": "weights:/m/"},
 		}})
 	must(t, err)
-	w.s3.Put(t, databox.RunBucketName("default"), "starts/"+hash, string(b))
+	w.s3.Put(t, databox.UsualBuckets.Runs("default"), "starts/"+hash, string(b))
 }
 
 // After an upgrade nothing starts twice of what the release before has started, wherever its rule
@@ -335,7 +335,7 @@ func (w *swept) published(t *testing.T, run string, n int) (copies []stage.Origi
 	}
 	b, err := json.Marshal(c)
 	must(t, err)
-	w.s3.Put(t, databox.RunBucketName("default"), stage.CommitKey(run, "fit"), string(b))
+	w.s3.Put(t, databox.UsualBuckets.Runs("default"), stage.CommitKey(run, "fit"), string(b))
 	return copies
 }
 

@@ -126,7 +126,8 @@ func (g *Guard) try(ctx context.Context, store settings.Store, by Signer) ([]nee
 // Server is the installation's S3 server as the suite tries it.
 func Server(now settings.Settings, transport http.RoundTripper) check.Server {
 	at := now.Config.S3
-	s := check.Server{Endpoint: at.Endpoint, Region: at.Region, Keys: now.Keys, Transport: transport}
+	s := check.Server{Endpoint: at.Endpoint, Region: at.Region, Keys: now.Keys, Buckets: at.Buckets,
+		Transport: transport}
 	if !at.STS.None {
 		hc := &http.Client{Transport: transport}
 		s.Session = func(ctx context.Context, policy string, life time.Duration) (databox.Session, error) {

@@ -41,7 +41,7 @@ func newBacklog(t testing.TB, n int) *backlog {
 	bucket := controllertest.Box(t, api, server, "userdata")
 	ns := &corev1.Namespace{}
 	controllertest.Must(t, api.Get(t.Context(), client.ObjectKey{Name: "default"}, ns))
-	controllertest.Claim(t, server, databox.RunBucketName("default"), databox.RunsBox, ns)
+	controllertest.Claim(t, server, databox.UsualBuckets.Runs("default"), databox.RunsBox, ns)
 	p := controllertest.OneStage("train", "table", "model")
 	p.Namespace, p.Spec.OnUpload = "default", []runtimev1.UploadRule{{Box: "userdata", Prefix: "in/", Input: "table"}}
 	controllertest.Must(t, api.Create(t.Context(), p))

@@ -136,7 +136,7 @@ func (c *Counter) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	x := c.look(req.NamespacedName)
 	every := now.Config.Storage.CountEvery()
 	if !time.Now().Before(c.due(x, every)) {
-		err := c.count(ctx, store, box, x)
+		err := c.count(ctx, store, now.Config.S3.Buckets, box, x)
 		switch {
 		case errors.Is(err, s3.ErrBucketNotOurs), s3.IsMissing(err):
 			return reconcile.Result{RequeueAfter: pause}, nil // the box itself says so
@@ -182,12 +182,14 @@ func (c *Counter) next(x *counted, every time.Duration) time.Time {
 
 // count lists the box. The bucket must be the box's own: its objects' sizes are nobody else's
 // business.
-func (c *Counter) count(ctx context.Context, store *minio.Client, box *platformv1.DataBox, x *counted) error {
+func (c *Counter) count(
+	ctx context.Context, store *minio.Client, buckets databox.BucketNames, box *platformv1.DataBox, x *counted,
+) error {
 	ns := &corev1.Namespace{}
 	if err := c.Live.Get(ctx, types.NamespacedName{Name: box.Namespace}, ns); err != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
-	bucket := databox.BucketName(box.Namespace, box.Name)
+	bucket := buckets.Box(box.Namespace, box.Name)
 	owner := databox.Owner{Namespace: box.Namespace, NamespaceUID: string(ns.UID), Box: box.Name}
 	if err := s3.CheckBucket(ctx, store, bucket, owner); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/run"
@@ -112,11 +113,11 @@ func (e *Engine) begin(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, x ru
 	never := func(err error) *run.Answer {
 		return &run.Answer{ForGood: true, Message: printable.Line(err.Error())}
 	}
-	sessions, err := plan.MakeSessions(r, st)
+	sessions, err := plan.MakeSessions(databox.UsualBuckets, r, st)
 	if err != nil {
 		return never(err)
 	}
-	fetch, publish := plan.Transfers(r, st,
+	fetch, publish := plan.Transfers(databox.UsualBuckets, r, st,
 		plan.Attempt{Number: x.Number, Complete: x.Complete, Patience: x.Patience}, sessions)
 	a := &attempt{engine: e, name: x.Name, dir: e.attemptDir(x.Name), changed: make(chan struct{})}
 	a.facts = facts{Run: r.Name, Stage: st.Name, Number: x.Number, Complete: x.Complete, Pipeline: r.Spec.Pipeline,

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
+	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/plan"
 	"github.com/unip-knative/unip/eventing/printable"
 	"github.com/unip-knative/unip/eventing/run"
@@ -313,7 +314,7 @@ func (p *pass) plan() *run.Plan {
 	pl, err := plan.Make(p.run, chain, end, known.box)
 	for i := range pl.Stages {
 		if err == nil {
-			_, err = plan.MakeSessions(p.run, &pl.Stages[i])
+			_, err = plan.MakeSessions(databox.UsualBuckets, p.run, &pl.Stages[i])
 		}
 	}
 	if err != nil {

@@ -138,7 +138,7 @@ func Open(o Options) (*Engine, error) {
 			return nil, fmt.Errorf("the folder %s: %w", *dir, err)
 		}
 	}
-	e := &Engine{Options: o, namespace: o.Module.Namespace, bucket: databox.RunBucketName(o.Module.Namespace),
+	e := &Engine{Options: o, namespace: o.Module.Namespace, bucket: databox.UsualBuckets.Runs(o.Module.Namespace),
 		runners: map[string]*runner{}, attempts: map[string]*attempt{}, elsewhere: map[string]bool{},
 		now: time.Now}
 	e.Use(o.Module)

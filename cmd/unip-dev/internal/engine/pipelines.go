@@ -80,7 +80,7 @@ func (x *pipelines) box(name string) (plan.Box, error) {
 		}
 		r := b.Spec.DatasetReference
 		if r == nil {
-			return plan.Box{Bucket: databox.BucketName(x.module.Namespace, name)}, nil
+			return plan.Box{Bucket: databox.UsualBuckets.Box(x.module.Namespace, name)}, nil
 		}
 		return x.dataset(r.DatasetComponentRef.Namespace, r.DatasetComponentRef.Name)
 	}
@@ -93,17 +93,18 @@ func (x *pipelines) dataset(namespace, name string) (plan.Box, error) {
 		for _, d := range x.module.Datasets {
 			if d.Name == name {
 				prefix, err := databox.DatasetPrefix(d.Spec.Path)
-				return plan.Box{Bucket: databox.BucketName(namespace, d.Spec.Box), Dataset: true, Prefix: prefix}, err
+				bucket := databox.UsualBuckets.Box(namespace, d.Spec.Box)
+				return plan.Box{Bucket: bucket, Dataset: true, Prefix: prefix}, err
 			}
 		}
 	}
-	return plan.Box{Bucket: databox.BucketName(namespace, name), Dataset: true}, nil
+	return plan.Box{Bucket: databox.UsualBuckets.Box(namespace, name), Dataset: true}, nil
 }
 
 // boxOf is the storage box of a bucket, "" for none.
 func (x *pipelines) boxOf(bucket string) string {
 	for _, b := range x.module.Boxes {
-		if b.Spec.DatasetReference == nil && databox.BucketName(x.module.Namespace, b.Name) == bucket {
+		if b.Spec.DatasetReference == nil && databox.UsualBuckets.Box(x.module.Namespace, b.Name) == bucket {
 			return b.Name
 		}
 	}

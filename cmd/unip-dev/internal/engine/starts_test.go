@@ -39,7 +39,7 @@ func TestUploadsStartOnce(t *testing.T) {
 	if all, _ = e.Runs(t.Context(), ""); len(all) != 0 {
 		t.Fatalf("%+v", all)
 	}
-	if got := w.get(databox.BucketName(w.namespace, "weights"), "m/in.csv"); got != "1,2\n" {
+	if got := w.get(databox.UsualBuckets.Box(w.namespace, "weights"), "m/in.csv"); got != "1,2\n" {
 		t.Errorf("%q", got)
 	}
 	w.put(key("in/t.csv"), "3,4\n")

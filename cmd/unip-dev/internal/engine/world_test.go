@@ -106,7 +106,7 @@ func (w *world) must(err error) {
 func newWorld(t *testing.T, pipelines ...module.Pipeline) *world {
 	t.Helper()
 	w := &world{T: t, namespace: fmt.Sprintf("pu-ann-pa-leaves%d", count.Add(1))}
-	w.bucket, w.runs = databox.BucketName(w.namespace, "userdata"), databox.RunBucketName(w.namespace)
+	w.bucket, w.runs = databox.UsualBuckets.Box(w.namespace, "userdata"), databox.UsualBuckets.Runs(w.namespace)
 	session := server.Session("any", "")
 	var err error
 	w.Client, err = s3.NewClient(session, s3.Static(session))
@@ -115,7 +115,7 @@ func newWorld(t *testing.T, pipelines ...module.Pipeline) *world {
 	for _, name := range []string{"userdata", "weights"} {
 		m.Boxes = append(m.Boxes, module.Box{Name: name,
 			Spec: platformv1.DataBoxSpec{S3DefaultStorage: &platformv1.S3DefaultStorage{}}})
-		w.must(server.Add(storage.Box{Name: w.namespace + name, Bucket: databox.BucketName(w.namespace, name)}))
+		w.must(server.Add(storage.Box{Name: w.namespace + name, Bucket: databox.UsualBuckets.Box(w.namespace, name)}))
 	}
 	w.must(server.Add(storage.Box{Name: w.namespace + "runs", Bucket: w.runs}))
 	w.put(key("in/t.csv"), "1,2\n")

@@ -34,7 +34,7 @@ func (p *place) runs(m *module.Module, config installation.Config, failed chan<-
 	}
 	o := engine.Options{
 		Module: m, Dir: filepath.Join(p.state, "engine"), Code: p.dir, Python: p.python, Parallel: p.options.Parallel,
-		Session: p.storage.Session(databox.RunBucketName(m.Namespace), ""), Times: config.Runs,
+		Session: p.storage.Session(databox.UsualBuckets.Runs(m.Namespace), ""), Times: config.Runs,
 		Defaults: config.Defaults, Logger: p.out.log("run", nil), Happened: p.happened, Event: tell,
 	}
 	if p.options.Engine != dev.Engines[0] {

@@ -19,7 +19,7 @@ import (
 func (s *served) put(ctx context.Context, box, _ string, asked put.Asked) (
 	link string, expires time.Time, err error,
 ) {
-	bucket := databox.BucketName(s.module.Namespace, box)
+	bucket := databox.UsualBuckets.Box(s.module.Namespace, box)
 	session := s.storage.Session(bucket, "")
 	c, err := s3.NewClient(session, s3.Static(session))
 	if err != nil {

@@ -139,12 +139,12 @@ func (s *served) writeSessions() error {
 		}
 	}
 	return writeSession(filepath.Join(s.own, "runs", databox.SessionKey),
-		s.storage.Session(databox.RunBucketName(s.module.Namespace), ""))
+		s.storage.Session(databox.UsualBuckets.Runs(s.module.Namespace), ""))
 }
 
 // session writes a session of a box.
 func (s *served) session(file, box string) error {
-	return writeSession(file, s.storage.Session(databox.BucketName(s.module.Namespace, box), ""))
+	return writeSession(file, s.storage.Session(databox.UsualBuckets.Box(s.module.Namespace, box), ""))
 }
 
 // ServeHTTP is the gateway's.

@@ -16,7 +16,7 @@ import (
 
 // open opens the storage and makes the folders. What end returns from has ended.
 func (p *place) open(ctx context.Context, m *module.Module) (end func(), err error) {
-	o := storage.Options{Dir: p.state, Runs: databox.RunBucketName(m.Namespace), Log: p.out.log("storage", nil)}
+	o := storage.Options{Dir: p.state, Runs: databox.UsualBuckets.Runs(m.Namespace), Log: p.out.log("storage", nil)}
 	for _, b := range m.Boxes {
 		o.Boxes = append(o.Boxes, boxOf(m, b.Name))
 	}
@@ -88,5 +88,5 @@ func (p *place) removeOld() {
 func (p *place) work() string { return filepath.Join(p.state, "work") }
 
 func boxOf(m *module.Module, name string) storage.Box {
-	return storage.Box{Name: name, Bucket: databox.BucketName(m.Namespace, name)}
+	return storage.Box{Name: name, Bucket: databox.UsualBuckets.Box(m.Namespace, name)}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
@@ -16,7 +15,7 @@ import (
 
 // buckets makes the two buckets of the suite. Where that is refused the one that was given is used.
 func buckets(ctx context.Context, x *suite) error {
-	mine, other := bucketPrefix+strings.TrimPrefix(x.name, "s3-check-"), ""
+	mine, other := string(x.Buckets)+x.name, ""
 	err := x.root.MakeBucket(ctx, mine, minio.MakeBucketOptions{Region: x.Region})
 	if err == nil {
 		x.bucket, x.made = mine, true

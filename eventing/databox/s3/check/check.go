@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -22,8 +23,8 @@ const (
 	checkTimeout, endTimeout = 40 * time.Second, time.Minute
 	// sessionLife is the shortest that servers give.
 	sessionLife = 15 * time.Minute
-	// bucketPrefix is that of unip's own buckets, to which the installation's keys may be limited.
-	bucketPrefix = "unip-s3-check-"
+	// checks is in the names of buckets and keys.
+	checks = "s3-check-"
 )
 
 // Server is the server that is tried.
@@ -38,6 +39,9 @@ type Server struct {
 	// Without it the installation's keys do. Such a bucket is a box's: all keys are among users' files
 	// and of no form of theirs, so that nobody sees them, and no upload starts anything.
 	Links s3.Keys
+	// Buckets is what the names of new buckets begin with, to which the installation's keys may be
+	// limited; "" is unip's usual.
+	Buckets databox.BucketNames
 	// Bucket is used where no bucket can be made; what is in it stays.
 	Bucket string
 	// Notify has a bucket tell of changes, as the installation's settings say; nil where it shall not.
@@ -158,7 +162,8 @@ func UploadLinks(ctx context.Context, server Server, bucket string) (failed []ne
 func open(server Server) (*suite, error) {
 	random := make([]byte, 5)
 	_, _ = rand.Read(random) // never fails
-	x := &suite{Server: server, name: "s3-check-" + hex.EncodeToString(random)}
+	server.Buckets = cmp.Or(server.Buckets, databox.UsualBuckets)
+	x := &suite{Server: server, name: checks + hex.EncodeToString(random)}
 	x.prefix = x.name + "/"
 	if x.Links != (s3.Keys{}) {
 		x.prefix = databox.UsersArea + x.prefix

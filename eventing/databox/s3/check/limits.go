@@ -27,7 +27,7 @@ func sessions(ctx context.Context, x *suite) error {
 	}
 	bucket, key := x.bucket, x.key(oddName)
 	if bucket == "" {
-		bucket = bucketPrefix + "none"
+		bucket = string(x.Buckets) + checks + "none"
 	}
 	s, err := x.session(ctx, databox.Grant{Bucket: bucket, Access: databox.Model, Keys: []string{key}})
 	if err != nil {
