@@ -165,7 +165,9 @@ func (s *striker) moment(f plan.Fault) (m *between.Moment, about func(*http.Requ
 	case plan.Committed:
 		written := put("/" + w.runs + "/runs/")
 		return w.s3.Await(func(r *http.Request, status int) bool {
-				return written(r, status) && strings.HasSuffix(r.URL.Path, "/commit")
+				// By a session, which is publish: the controller writes there that a stage has ended without.
+				return written(r, status) && strings.HasSuffix(r.URL.Path, "/commit") &&
+					r.Header.Get("X-Amz-Security-Token") != ""
 			}), func(r *http.Request) *victim {
 				p := strings.Split(strings.TrimPrefix(r.URL.Path, "/"+w.runs+"/runs/"), "/")
 				return &victim{run: p[0], stage: strings.Join(p[1:len(p)-1], "/")}
