@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -41,6 +42,7 @@ const (
 	// probeEvery is how often the S3 server is asked whether it answers.
 	probeEvery   = time.Second
 	probeTimeout = 5 * time.Second
+	maxProbe     = 4 << 10
 	// afterGrace is how long after the grace period a sweep begins that something has caused: what
 	// came meanwhile is then old enough.
 	afterGrace = 10 * time.Second
@@ -108,11 +110,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// answers reports whether the S3 server says anything, be it that it does not know who asks.
+// answers reports whether the S3 server says anything, be it that it does not know who asks. It is no
+// HEAD: the RGW of Ceph 16 ends its answer to that as if it had a body, and each would be a line in
+// the log.
 func (w *Sweeper) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, w.Maker.Settings.Current().Config.S3.Endpoint, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Maker.Settings.Current().Config.S3.Endpoint, nil)
 	if err != nil {
 		return false
 	}
@@ -120,7 +124,8 @@ func (w *Sweeper) answers(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, maxProbe) // so that the connection is used again
 	return resp.StatusCode < http.StatusInternalServerError
 }
 
