@@ -459,12 +459,14 @@ func (c *cluster) refusesImpossibleBoxes(t *testing.T) {
 func (c *cluster) movesToAnotherServer(t *testing.T) {
 	early := &platformv1.DataBox{ObjectMeta: metav1.ObjectMeta{Namespace: "early", Name: "weights"}}
 	c.s3 = miniotest.Start(t)
-	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900}", c.s3.Endpoint))
+	const moved databox.BucketNames = "moved-"
+	c.operator(t, "unip.yaml", fmt.Sprintf("s3: {endpoint: %q, sessionSeconds: 900, bucketPrefix: %s}", c.s3.Endpoint,
+		moved))
 	eventually(t, "a session of the new server", func() error {
 		s := c.secret(t, "early", databox.Calls.Secret("weights", ""))
 		x, err := databox.ParseSession(s.Data[databox.SessionKey])
-		if err != nil || x.Endpoint != c.s3.Endpoint {
-			return fmt.Errorf("endpoint %s, %v", x.Endpoint, err)
+		if err != nil || x.Endpoint != c.s3.Endpoint || x.Bucket != moved.Box("early", "weights") {
+			return fmt.Errorf("endpoint %s, bucket %s, %v", x.Endpoint, x.Bucket, err)
 		}
 		return nil
 	})
@@ -479,7 +481,7 @@ func (c *cluster) movesToAnotherServer(t *testing.T) {
 	})
 	must(t, c.Delete(t.Context(), early))
 	c.waitGone(t, early)
-	if ok, err := c.s3.BucketExists(t.Context(), early.Status.Bucket); err != nil || !ok {
+	if ok, err := c.s3.BucketExists(t.Context(), moved.Box("early", "weights")); err != nil || !ok {
 		t.Errorf("the bucket exists %v, %v", ok, err)
 	}
 }

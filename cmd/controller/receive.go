@@ -119,7 +119,7 @@ type inbox struct {
 	clock    *s3.Clock
 
 	mu      sync.Mutex
-	claimed string     // the endpoint at which it was
+	claimed string     // the endpoint and the bucket that was
 	lent    time.Time  // until when it is used unclaimed
 	asked   chan whose // where the answer comes to the question that is under way
 }
@@ -153,7 +153,8 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 	out := uploads.Inbox{Client: c, Bucket: now.Config.S3.Buckets.System(), Clock: i.clock}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.claimed == now.Config.S3.Endpoint || time.Now().Before(i.lent) {
+	at := now.Config.S3.Endpoint + "/" + out.Bucket
+	if i.claimed == at || time.Now().Before(i.lent) {
 		return out, nil
 	}
 	owner := i.ask(ctx)
@@ -175,7 +176,7 @@ func (i *inbox) open(ctx context.Context) (uploads.Inbox, error) {
 	if err != nil {
 		return out, fmt.Errorf("the inbox: %w", err)
 	}
-	i.claimed = now.Config.S3.Endpoint
+	i.claimed = at
 	return out, nil
 }
 
