@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,18 +21,12 @@ import (
 // Upload puts a file into a user's part of a box as every client does: a link from the file API,
 // then the bytes to the storage. path is <box>/<group>/<file>, escaped.
 func (m *Module) Upload(ctx context.Context, user, password, path string, data []byte) error {
-	a, err := m.Call(ctx, Request{Method: http.MethodPut,
+	link, err := m.link(ctx, Request{Method: http.MethodPut,
 		Path: "/" + m.Namespace + "/files/" + path + "?overwrite=true", User: user, Password: password})
 	if err != nil {
 		return err
 	}
-	var link struct {
-		Put string `json:"presigned_put_url"`
-	}
-	if err := json.Unmarshal(a.Body, &link); err != nil || link.Put == "" {
-		return fmt.Errorf("the file API answered %d: %s", a.Status, a.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, link.Put, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, link, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
@@ -41,22 +36,41 @@ func (m *Module) Upload(ctx context.Context, user, password, path string, data [
 
 // Download fetches a user's file.
 func (m *Module) Download(ctx context.Context, user, password, path string) ([]byte, error) {
-	a, err := m.Call(ctx, Request{Method: http.MethodGet, Path: "/" + m.Namespace + "/files/" + path, User: user,
+	link, err := m.link(ctx, Request{Method: http.MethodGet, Path: "/" + m.Namespace + "/files/" + path, User: user,
 		Password: password})
 	if err != nil {
 		return nil, err
 	}
-	var link struct {
-		Get string `json:"presigned_get_url"`
-	}
-	if err := json.Unmarshal(a.Body, &link); err != nil || link.Get == "" {
-		return nil, fmt.Errorf("the file API answered %d: %s", a.Status, a.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.Get, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
 		return nil, err
 	}
 	return fetch(req)
+}
+
+// link asks the file API for one. While the answer is to come again it does: a gateway that is older than
+// its Secrets gets them within a minute or so.
+func (m *Module) link(ctx context.Context, r Request) (link string, err error) {
+	err = Await(ctx, 2*time.Minute, "a link of the file API", func(ctx context.Context) error {
+		a, err := m.Call(ctx, r)
+		if err != nil {
+			return &FinalError{err}
+		}
+		var links struct {
+			Put string `json:"presigned_put_url"`
+			Get string `json:"presigned_get_url"`
+		}
+		err = json.Unmarshal(a.Body, &links)
+		if link = cmp.Or(links.Put, links.Get); err == nil && link != "" {
+			return nil
+		}
+		err = fmt.Errorf("the file API answered %d: %s", a.Status, a.Body)
+		if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+			err = &FinalError{err}
+		}
+		return err
+	})
+	return link, err
 }
 
 func fetch(req *http.Request) ([]byte, error) {
