@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +60,10 @@ func (m *Module) link(ctx context.Context, r Request) (link string, err error) {
 			Get string `json:"presigned_get_url"`
 		}
 		err = json.Unmarshal(a.Body, &links)
-		if link = cmp.Or(links.Put, links.Get); err == nil && link != "" {
+		if link = links.Get; r.Method == http.MethodPut {
+			link = links.Put
+		}
+		if err == nil && link != "" {
 			return nil
 		}
 		err = fmt.Errorf("the file API answered %d: %s", a.Status, a.Body)
