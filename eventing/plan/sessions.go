@@ -22,6 +22,8 @@ type Sessions struct {
 	// copy by its index among the stage's.
 	Fetch, Publish  []string
 	inputs, outputs []string
+	// runs is the run bucket.
+	runs string
 	// usages say how full the boxes of copies are, by index as outputs; empty without a copy.
 	usages []databox.UsageRef
 }
@@ -41,7 +43,7 @@ func MakeSessions(
 	buckets databox.BucketNames, run *runtimev1.PipelineRun, st *runtimev1.StageStatus,
 ) (Sessions, error) {
 	runBucket := buckets.Runs(run.Namespace)
-	p := Sessions{Grants: map[string][]databox.Grant{}}
+	p := Sessions{Grants: map[string][]databox.Grant{}, runs: runBucket}
 	var reads []need
 	for _, in := range st.Inputs {
 		g := databox.Grant{Bucket: in.Bucket, Access: databox.Read, Prefix: in.Prefix}

@@ -121,7 +121,7 @@ func TestManyInputsAreReadWithSeveralSessions(t *testing.T) {
 		}
 	}
 	// The plan carries the session of each path.
-	f, _ := Transfers(databox.UsualBuckets, r, st, Attempt{Number: 1}, p)
+	f, _ := Transfers(r, st, Attempt{Number: 1}, p)
 	for i, in := range f.Inputs {
 		if in.Session != p.inputs[i] {
 			t.Errorf("input %s is read with %s, not with %s", in.Name, in.Session, p.inputs[i])

@@ -98,7 +98,7 @@ func TestCapacityGoesAlong(t *testing.T) {
 	must(t, err)
 	s, err := MakeSessions(databox.UsualBuckets, r, &x.Stages[0])
 	must(t, err)
-	_, publish := Transfers(databox.UsualBuckets, r, &x.Stages[0], Attempt{Number: 1}, s)
+	_, publish := Transfers(r, &x.Stages[0], Attempt{Number: 1}, s)
 	if at := publish.Outputs[0].Copies[0].Usage; at == nil || at.Capacity != 1000 || at.Key == "" {
 		t.Errorf("%+v", publish.Outputs[0].Copies)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
-	"github.com/unip-knative/unip/eventing/databox"
 	"github.com/unip-knative/unip/eventing/label"
 	"github.com/unip-knative/unip/eventing/names"
 	"github.com/unip-knative/unip/eventing/pipeline"
@@ -34,9 +33,9 @@ type Attempt struct {
 
 // Transfers are what fetch and publish do for one attempt.
 func Transfers(
-	buckets databox.BucketNames, run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, sessions Sessions,
+	run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a Attempt, sessions Sessions,
 ) (*stage.FetchPlan, *stage.PublishPlan) {
-	runBucket := buckets.Runs(run.Namespace)
+	runBucket := sessions.runs
 	patience := int64(a.Patience / time.Second)
 	f := &stage.FetchPlan{PatienceSeconds: patience}
 	p := &stage.PublishPlan{

@@ -61,7 +61,7 @@ func Make(run *runtimev1.PipelineRun, st *runtimev1.StageStatus, a plan.Attempt,
 	if err != nil {
 		return nil, err
 	}
-	fetch, publish := plan.Transfers(c.Buckets, run, st, a, sessions)
+	fetch, publish := plan.Transfers(run, st, a, sessions)
 	fetchArg, err := stage.Encode(fetch)
 	if err != nil {
 		return nil, fmt.Errorf("inputs: %w", err)

@@ -125,7 +125,8 @@ func (w *Sweeper) answers(ctx context.Context) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxProbe) // so that the connection is used again
+	// So that the connection is used again. The server has answered, however that ends.
+	_, _ = io.CopyN(io.Discard, resp.Body, maxProbe)
 	return resp.StatusCode < http.StatusInternalServerError
 }
 

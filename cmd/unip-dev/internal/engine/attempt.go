@@ -117,7 +117,7 @@ func (e *Engine) begin(r *runtimev1.PipelineRun, st *runtimev1.StageStatus, x ru
 	if err != nil {
 		return never(err)
 	}
-	fetch, publish := plan.Transfers(databox.UsualBuckets, r, st,
+	fetch, publish := plan.Transfers(r, st,
 		plan.Attempt{Number: x.Number, Complete: x.Complete, Patience: x.Patience}, sessions)
 	a := &attempt{engine: e, name: x.Name, dir: e.attemptDir(x.Name), changed: make(chan struct{})}
 	a.facts = facts{Run: r.Name, Stage: st.Name, Number: x.Number, Complete: x.Complete, Pipeline: r.Spec.Pipeline,
