@@ -160,7 +160,8 @@ func (w *world) restarts(t *testing.T) (n int32) {
 	return n
 }
 
-// Sixteen bodies of 95,000 unknown inputs each are refused, and whoever answers lives on.
+// Sixteen bodies of 95,000 unknown inputs each are refused, and so are large ones that nobody asks for.
+// All hear why, whatever proxies stand on the way, and whoever answers lives on.
 func TestAnonymousFloodOfFaults(t *testing.T) {
 	t.Parallel()
 	w := enter(t)
@@ -171,16 +172,31 @@ func TestAnonymousFloodOfFaults(t *testing.T) {
 		fmt.Fprintf(&b, `,"%x":""`, i)
 	}
 	b.WriteString("}}")
-	tried(t, 16)
+	large := make(live.Raw, 8<<20)
+	cases := []struct {
+		what, path string
+		times      int
+		body       live.Raw
+		want       int
+	}{
+		{"95,000 unknown inputs", "openup/run", 16, live.Raw(b.String()), http.StatusRequestEntityTooLarge},
+		{"8 MiB that start a run", "openup/run", 2, large, http.StatusRequestEntityTooLarge},
+		{"8 MiB without a password", "closed/predict", 2, large, http.StatusUnauthorized},
+		{"8 MiB to no API", "nothing", 2, large, http.StatusNotFound},
+		{"65 MiB", "open/predict", 1, make(live.Raw, 65<<20), http.StatusRequestEntityTooLarge},
+	}
 	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			a := w.call(t, http.MethodPost, "", "openup/run", live.Raw(b.String()))
-			check(t, "95,000 unknown inputs", a.Status, string(a.Body), 400, 413)
-			if len(a.Body) > 64<<10 {
-				t.Errorf("the answer has %d bytes", len(a.Body))
-			}
-		})
+	for _, c := range cases {
+		tried(t, c.times)
+		for range c.times {
+			wg.Go(func() {
+				a := w.call(t, http.MethodPost, "", c.path, c.body)
+				check(t, c.what, a.Status, string(a.Body), c.want)
+				if len(a.Body) > 64<<10 {
+					t.Errorf("%s: the answer has %d bytes", c.what, len(a.Body))
+				}
+			})
+		}
 	}
 	wg.Wait()
 	if after := w.restarts(t); after != before {

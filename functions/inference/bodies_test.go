@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -84,6 +86,43 @@ func TestASlashAtTheEnd(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+}
+
+// A caller that sends all of a body before it reads hears why its call is refused, and its connection
+// goes on: the size is more than two sockets hold.
+func TestRefusalsComeAfterTheBody(t *testing.T) {
+	t.Parallel()
+	c := startPython(t, "-S", echo, "echo", func(o *setup) { o.maxBody = 1 << 20 }).awaitReady()
+	const size = 32 << 20
+	all := strings.Repeat(" ", size)
+	conn := c.dial(t)
+	in := bufio.NewReader(conn)
+	for _, x := range []struct {
+		path, head string
+		status     int
+		slug       string
+	}{
+		{"/predict", fmt.Sprintf("Content-Length: %d", size), http.StatusRequestEntityTooLarge, "body-too-large"},
+		{"/nothing", fmt.Sprintf("Content-Length: %d", size), http.StatusRequestEntityTooLarge, "body-too-large"},
+		{"/predict", "Transfer-Encoding: chunked", http.StatusRequestEntityTooLarge, "body-too-large"},
+		{"/nothing", "Transfer-Encoding: chunked", http.StatusNotFound, "not-found"},
+	} {
+		body := all
+		if strings.HasPrefix(x.head, "Transfer") {
+			body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, all)
+		}
+		if _, err := io.WriteString(conn, "POST "+x.path+" HTTP/1.1\r\nHost: x\r\n"+x.head+"\r\n\r\n"+body); err != nil {
+			t.Fatalf("%s with %s: %v", x.path, x.head, err)
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%s with %s: %v", x.path, x.head, err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != x.status || !strings.Contains(string(b), x.slug) || resp.Close {
+			t.Errorf("%s with %s: %d %s %v, the connection ends: %v", x.path, x.head, resp.StatusCode, b, err, resp.Close)
 		}
 	}
 }

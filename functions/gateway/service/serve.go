@@ -20,6 +20,7 @@ import (
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/caller"
 	"github.com/unip-knative/unip/functions/internal/problem"
+	"github.com/unip-knative/unip/functions/internal/rest"
 )
 
 // ServeHTTP answers one call: probes, else what is published, else 404.
@@ -30,7 +31,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	rec := &answered.Writer{ResponseWriter: w}
+	r = r.WithContext(r.Context()) // a copy, which a Body needs
+	body := rest.Of(w, r)
+	rec := &answered.Writer{ResponseWriter: w, Refusing: body.Discard}
 	entry := logEntry{trace: forward.Trace(r, g.sampled)}
 	if g.metrics != nil {
 		g.metrics.Begin()

@@ -13,12 +13,17 @@ type Writer struct {
 	Status int
 	// Bytes of the body so far.
 	Bytes int64
+	// Refusing is called once before an answer of 400 or above begins; nil is not.
+	Refusing func()
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *Writer) WriteHeader(status int) {
-	if w.Status == 0 && status >= 200 {
+	if w.Status == 0 && status >= http.StatusOK {
 		w.Status = status
+		if status >= http.StatusBadRequest && w.Refusing != nil {
+			w.Refusing()
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

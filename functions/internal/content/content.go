@@ -38,37 +38,53 @@ func Unpack(r *http.Request, most int64) error {
 	default:
 		return fmt.Errorf("%w: %.100q", ErrEncoding, encoding)
 	}
-	r.Body = &unpacked{packed: r.Body, most: most, left: most}
+	r.Body = Limited(&unpacked{packed: r.Body}, most)
 	r.ContentLength = -1
 	r.Header.Del("Content-Encoding")
 	r.Header.Del("Content-Length")
 	return nil
 }
 
+// Limited is a body that ends with a *http.MaxBytesError when more than most bytes come. What
+// http.MaxBytesReader does beside, it does not: the connection goes on for as long as package rest reads
+// what is left.
+func Limited(body io.ReadCloser, most int64) io.ReadCloser {
+	return &limited{ReadCloser: body, most: most, left: most}
+}
+
+type limited struct {
+	io.ReadCloser
+	most, left int64 // left is below 0 once there was more
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left < 0 {
+		return 0, &http.MaxBytesError{Limit: l.most}
+	}
+	if int64(len(p)) > l.left+1 { // one more tells that it is too much
+		p = p[:l.left+1]
+	}
+	n, err := l.ReadCloser.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return n - 1, &http.MaxBytesError{Limit: l.most}
+	}
+	return n, err
+}
+
 // unpacked is the body of a request that came as gzip.
 type unpacked struct {
-	packed     io.ReadCloser
-	gzip       *gzip.Reader // nil before the first byte is asked for
-	most, left int64
+	packed io.ReadCloser
+	gzip   *gzip.Reader // nil before the first byte is asked for
 }
 
 func (u *unpacked) Read(p []byte) (n int, err error) {
-	if u.left < 0 { // it was too much already
-		return 0, &http.MaxBytesError{Limit: u.most}
-	}
 	if u.gzip == nil {
 		if u.gzip, err = gzip.NewReader(u.packed); err != nil {
 			u.gzip = nil
 			return 0, broken(err)
 		}
 	}
-	if int64(len(p)) > u.left+1 { // one more tells that it is too much
-		p = p[:u.left+1]
-	}
 	n, err = u.gzip.Read(p)
-	if u.left -= int64(n); u.left < 0 {
-		return n - 1, &http.MaxBytesError{Limit: u.most}
-	}
 	return n, broken(err)
 }
 

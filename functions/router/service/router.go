@@ -15,6 +15,7 @@ import (
 	"github.com/unip-knative/unip/eventing/router"
 	"github.com/unip-knative/unip/functions/internal/answered"
 	"github.com/unip-knative/unip/functions/internal/problem"
+	"github.com/unip-knative/unip/functions/internal/rest"
 )
 
 // retryAfter, in seconds, is what a caller is asked to wait when nobody answers.
@@ -103,8 +104,8 @@ type call struct {
 	client string // the caller's address, "" where it cannot be told
 	path          // the component that the path belongs to
 	visitor
-	body   *body
-	header http.Header // of the answer, by HTTP/1
+	body   *rest.Body
+	header http.Header // of the answer
 }
 
 // ServeHTTP passes a call on.
@@ -115,28 +116,43 @@ func (h *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.metrics.answered(rec.Status)
 		}
 	}()
-	h.route(rec, r)
+	r = r.WithContext(r.Context()) // a copy, which a Body needs
+	body := rest.Of(w, r)
+	if body == nil {
+		h.route(rec, r, nil)
+		return
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.EnableFullDuplex() // else the rest of the body is thrown away when the answer begins
+	h.route(rec, r, body)
+	if !body.Whole() {
+		_ = connection.Flush() // what fails here fails because the connection is gone
+		body.Discard()
+	}
 }
 
-func (h *Router) route(w http.ResponseWriter, r *http.Request) {
+func (h *Router) route(w http.ResponseWriter, r *http.Request, body *rest.Body) {
 	namespace, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 	var m *target
 	if strings.HasPrefix(r.URL.Path, "/") && label.MatchString(namespace) {
 		m = h.Modules.find(namespace)
 	}
 	if m == nil {
+		refusing(w, body)
 		problem.Answer(w, r, problem.NotFound, http.StatusNotFound, "No such API", "nothing is published at this path")
 		return
 	}
 	client := callerOf(r, h.Proxies)
 	c := &call{
 		host: h.Host(namespace, m.gateway), path: m.component(rest), visitor: visitor{namespace, crowd(client)},
+		body: body,
 	}
 	if client.IsValid() {
 		c.client = client.String()
 	}
 	leave, ok := h.gates.enter(namespace, c.address)
 	if !ok {
+		refusing(w, body)
 		w.Header().Set("Retry-After", retryAfter)
 		problem.Answer(w, r, "overloaded", http.StatusServiceUnavailable, "Too many calls",
 			"too many calls are under way: of all, of this module, or from this address")
@@ -144,22 +160,8 @@ func (h *Router) route(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	h.waker.wake(r, c.path, c.visitor)
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	if r.Body == nil || r.Body == http.NoBody {
-		h.proxy.ServeHTTP(w, r)
-		return
-	}
-	c.body = &body{ReadCloser: r.Body}
-	r.Body = c.body
-	if r.ProtoMajor > 1 { // whose bodies may be left
-		h.proxy.ServeHTTP(w, r)
-		return
-	}
-	connection := http.NewResponseController(w)
-	_ = connection.EnableFullDuplex() // else the rest of the body is thrown away when the answer begins
 	c.header = w.Header()
-	h.proxy.ServeHTTP(w, r)
-	c.body.leave(connection)
+	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 }
 
 func callOf(r *http.Request) *call {
@@ -204,7 +206,7 @@ func (h *Router) look(resp *http.Response) error {
 		}
 		return errNotTheGateway
 	}
-	c.last()
+	last(c.header, c.body)
 	switch {
 	case c.component == nil:
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden,
@@ -231,11 +233,13 @@ func between(resp *http.Response) bool {
 // failed answers for a call that got no answer.
 func failed(w http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
-	c.last()
-	switch {
-	case r.Context().Err() != nil:
+	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
-	case c.body != nil && c.body.broken.Load():
+	}
+	broken := c.body != nil && c.body.Broken()
+	refusing(w, c.body)
+	switch {
+	case broken:
 		problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "", "the body breaks off, or is not HTTP's")
 	case errors.Is(err, errTooLong):
 		problem.Answer(w, r, problem.Timeout, http.StatusGatewayTimeout, "The call took too long",
@@ -245,6 +249,20 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", retryAfter)
 		problem.Answer(w, r, problem.Unavailable, http.StatusServiceUnavailable, "The module is not available",
 			"the module's gateway does not answer")
+	}
+}
+
+// refusing is for an answer of the router's own, which comes after the body.
+func refusing(w http.ResponseWriter, body *rest.Body) {
+	body.Discard()
+	last(w.Header(), body)
+}
+
+// last makes a call the last one of its connection when it is answered before its body has come: what
+// still comes must not be read as another call, which net/http does once reading has failed.
+func last(answer http.Header, body *rest.Body) {
+	if body != nil && !body.Whole() {
+		answer.Set("Connection", "close")
 	}
 }
 

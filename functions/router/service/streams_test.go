@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/unip-knative/unip/functions/internal/rest"
 )
 
 // Each event is there when it was sent, and the module hears at once that its caller has left, by
@@ -155,7 +157,7 @@ func TestAnAnswerBeforeTheBody(t *testing.T) {
 		pause  time.Duration
 	}{
 		{http.StatusRequestEntityTooLarge, "application/problem+json", 0},
-		{http.StatusRequestEntityTooLarge, "application/problem+json", rest + 500*time.Millisecond},
+		{http.StatusRequestEntityTooLarge, "application/problem+json", rest.Pause + 500*time.Millisecond},
 		{http.StatusServiceUnavailable, "text/plain", 0}, // not of the gateway
 	} {
 		t.Run(fmt.Sprint(x.status, " ", x.pause), func(t *testing.T) {
@@ -190,6 +192,35 @@ func TestAnAnswerBeforeTheBody(t *testing.T) {
 				if r.URL.Path != "/pu-ann/x" {
 					t.Errorf("%s was called", r.URL.Path)
 				}
+			}
+		})
+	}
+}
+
+// A caller that sends all of a body before it reads hears the router's own refusal, and that of a module
+// which reads nothing: the size is more than the sockets on the way hold.
+func TestRefusalsComeThrough(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20
+	all := strings.Repeat("x", size)
+	w := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	for path, want := range map[string]int{"/nothing/x": 404, "/pu-ann/x": 401} {
+		t.Run(path, func(t *testing.T) {
+			c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, size)
+			if _, err := io.WriteString(c, head+all); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || resp.StatusCode != want {
+				t.Error(resp, err)
 			}
 		})
 	}

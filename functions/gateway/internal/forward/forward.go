@@ -38,6 +38,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/unip-knative/unip/functions/gateway/internal/pace"
+	"github.com/unip-knative/unip/functions/internal/content"
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
@@ -130,33 +131,26 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, c Call) {
 	r.Header = r.Header.Clone()
 	r.Header.Del("Upgrade")
 	if r.Body != nil && r.Body != http.NoBody {
-		s.body = newBody(&limited{ReadCloser: r.Body, left: f.maxBody, s: s}, r.ContentLength, &f.kept)
+		s.body = newBody(noted{content.Limited(r.Body, f.maxBody), s}, r.ContentLength, &f.kept)
 		defer s.body.release()
 	}
 	f.proxy.ServeHTTP(w, r)
 }
 
-// limited ends a body that came without a length, or lied about it, at the limit.
-type limited struct {
-	io.ReadCloser
-	left int64
-	s    *state
+// noted remembers why a body ended: the transport may tell of what followed.
+type noted struct {
+	io.Reader
+	s *state
 }
 
-var errTooLarge = errors.New("request body over the limit")
-
-func (l *limited) Read(p []byte) (int, error) {
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.ReadCloser.Read(p)
-	if int64(n) > l.left {
-		l.s.tooLarge.Store(true)
-		return int(l.left), errTooLarge
-	}
-	l.left -= int64(n)
-	if errors.Is(err, pace.ErrSlow) {
-		l.s.slow.Store(true)
+func (b noted) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		b.s.tooLarge.Store(true)
+	case errors.Is(err, pace.ErrSlow):
+		b.s.slow.Store(true)
 	}
 	return n, err
 }
@@ -240,7 +234,6 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func tooLarge(w http.ResponseWriter, r *http.Request, limit int64) {
-	w.Header().Set("Connection", "close") // the rest of the body is not read
 	problem.Answer(w, r, problem.BodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
 		fmt.Sprintf("a request's body has at most %d MiB; larger data goes by file", limit>>20))
 }

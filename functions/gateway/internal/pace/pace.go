@@ -34,9 +34,8 @@ type body struct {
 	until        time.Time // the present deadline of reading
 }
 
-// Limit is r with limits of its body. A request without a body stays as it is. r itself keeps its
-// body: by its type net/http knows that it has to wait before it closes a connection with something
-// unread on it, else the caller may lose the answer.
+// Limit is r with limits of its body. A request without a body stays as it is, and r itself keeps its
+// own.
 //
 // A body that nobody reads has limits too: the server reads it before it sends the answer.
 func Limit(w http.ResponseWriter, r *http.Request, pause, whole time.Duration) *http.Request {

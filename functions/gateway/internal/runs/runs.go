@@ -83,7 +83,7 @@ const maxTraceParent = 128
 // Start starts a run of a pipeline by an API of its own: 202 with its id.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request, user string, api routes.API) {
 	pipeline := api.Target
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = content.Limited(r.Body, maxBody)
 	if err := content.Unpack(r, maxBody); err != nil {
 		content.Refused(w, r, err)
 		return

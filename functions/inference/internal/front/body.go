@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/unip-knative/unip/functions/internal/content"
+	"github.com/unip-knative/unip/functions/internal/rest"
 )
 
 const (
@@ -28,10 +29,11 @@ var (
 	errMemory   = errors.New("the bodies of the calls need more memory than there is")
 )
 
-// body is a request's body with its limits: its size (http.MaxBytesReader below it), its pace, and
-// the memory of all calls together.
+// body is a request's body with its limits: its size (content.Limited below it), its pace, and the
+// memory of all calls together.
 type body struct {
 	io.ReadCloser
+	rest    *rest.Body // nil in HTTP/2
 	conn    *http.ResponseController
 	held    *atomic.Int64 // bytes of all calls' bodies
 	most    int64         // that may be held
@@ -45,17 +47,15 @@ type body struct {
 // limit gives the request's body its limits; the caller calls the body's release when the call is
 // over. A request without a body has none.
 //
-// r must be a copy of the server's own request, which keeps its body: by its type net/http knows
-// that it has to wait before it closes a connection with something unread on it, else the caller
-// may lose the answer.
+// r must be a copy of the server's own request, as rest.Of wants it.
 func (s *Server) limit(w http.ResponseWriter, r *http.Request) *body {
 	if r.ContentLength == 0 {
 		return nil
 	}
 	b := &body{
-		ReadCloser: http.MaxBytesReader(w, r.Body,
-			s.maxBody()), conn: http.NewResponseController(w), held: &s.held, most: s.maxHeld(), timeout: s.Timeout,
+		rest: rest.Of(w, r), conn: http.NewResponseController(w), held: &s.held, most: s.maxHeld(), timeout: s.Timeout,
 	}
+	b.ReadCloser = content.Limited(r.Body, s.maxBody())
 	b.extend(time.Now()) // also for a handler that does not read it: the server does then, before the next request
 	r.Body = b
 	return b
@@ -135,6 +135,13 @@ func (u unpacked) Read(p []byte) (int, error) {
 		return 0, errMemory
 	}
 	return n, err
+}
+
+// refusing is for a call that is refused, perhaps before all of its body has come.
+func (b *body) refusing() {
+	if b != nil {
+		b.rest.Discard()
+	}
 }
 
 // received is how many bytes have come.

@@ -68,6 +68,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", n.id)
 		r.Header.Del("X-Forwarded-User")
 		b := s.limit(w, r)
+		rec.Refusing = b.refusing
 		defer func() {
 			broken := s.caught(rec, r, recover())
 			b.release()
@@ -93,9 +94,8 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		}
 		if p != nil {
 			problem.Write(rec, r, *p)
-			// before a byte of it is read; a caller that waits for "100 Continue" sends none
+			// before a byte of it is kept; a caller that waits for "100 Continue" sends none
 		} else if r.ContentLength > s.maxBody() {
-			w.Header().Set("Connection", "close")
 			s.refuse(rec, r, &http.MaxBytesError{Limit: s.maxBody()})
 		} else if err := b.unpack(r, s.maxBody()); err != nil {
 			content.Refused(rec, r, err)
