@@ -113,7 +113,8 @@ func TestRefusalsComeAfterTheBody(t *testing.T) {
 		if strings.HasPrefix(x.head, "Transfer") {
 			body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, all)
 		}
-		if _, err := io.WriteString(conn, "POST "+x.path+" HTTP/1.1\r\nHost: x\r\n"+x.head+"\r\n\r\n"+body); err != nil {
+		head := "POST " + x.path + " HTTP/1.1\r\nHost: x\r\n" + x.head + "\r\n\r\n"
+		if _, err := io.WriteString(conn, head+body); err != nil {
 			t.Fatalf("%s with %s: %v", x.path, x.head, err)
 		}
 		resp, err := http.ReadResponse(in, nil)

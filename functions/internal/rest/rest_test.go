@@ -61,8 +61,9 @@ func TestWhoSendsAllHearsTheAnswer(t *testing.T) {
 	c, in := serve(t, nil)
 	for name, send := range map[string]string{
 		"a length": fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, all),
-		"chunks":   fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, all),
-		"no body":  "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"chunks": fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"+
+			"%x\r\n%s\r\n0\r\n\r\n", size, all),
+		"no body": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
 		if _, err := io.WriteString(c, send); err != nil {
 			t.Fatalf("%s: %v", name, err)
