@@ -16,16 +16,12 @@ import (
 	"github.com/unip-knative/unip/functions/internal/problem"
 )
 
-// A caller that sends all of a body before it reads hears why its call is refused, whoever refuses it,
-// and its connection goes on. So do the proxies on the way: an answer that overtakes the body may be
-// lost in them.
+// A caller that sends all of a body before it reads hears why the gateway refuses its call, and its
+// connection goes on. Proxies on the way, in which an answer that overtakes the body may be lost, hear it too.
 func TestRefusalsComeAfterTheBody(t *testing.T) {
 	t.Parallel()
 	m := startWith(t, strings.Replace(routesFile, `{"apis":[`,
-		`{"apis":[{"name":"train","kind":"experimentPipeline","path":"train","target":"train"},`, 1),
-		func(w http.ResponseWriter, r *http.Request) {
-			problem.Answer(w, r, problem.BadRequest, http.StatusBadRequest, "", "the component refuses it")
-		})
+		`{"apis":[{"name":"train","kind":"experimentPipeline","path":"train","target":"train"},`, 1), nil)
 	m.gateway.runs = &runs.Handler{}
 	c, err := net.Dial("tcp", m.Listener.Addr().String())
 	if err != nil {

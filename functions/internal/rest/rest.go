@@ -102,11 +102,12 @@ func (b *Body) Discard() {
 		left -= int64(n)
 	}
 	if b.Whole() {
-		_ = b.conn.SetReadDeadline(time.Time{})
+		_ = b.conn.SetReadDeadline(time.Time{}) // fails where wait does
 	}
 }
 
-// wait for the next bytes, as long as there is time. A connection without deadlines has none.
+// wait for the next bytes, as long as there is time. A connection that takes no deadline is gone, which
+// reading tells, or one of a test.
 func (b *Body) wait(end time.Time) {
 	at := time.Now().Add(Pause)
 	if end.Before(at) {

@@ -97,6 +97,24 @@ func TestWhatIsNotRead(t *testing.T) {
 	}
 }
 
+// Of a body whose length nobody knows as much is read as of others.
+func TestHowMuchIsRead(t *testing.T) {
+	t.Parallel()
+	const more = 1 << 20 // than is thrown away, and than net/http reads by itself; the sockets hold it
+	c, in := serve(t, nil)
+	_, _ = fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", rest.Most+more)
+	if _, err := io.CopyN(c, zeros{}, rest.Most+more); err != nil {
+		t.Fatal(err)
+	}
+	if resp := refused(t, in); !resp.Close {
+		t.Error("the connection goes on")
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
 // Who sends no more is let go, also when another reads at that moment, who gets nothing afterwards.
 func TestWhoSendsNoMoreIsLetGo(t *testing.T) {
 	t.Parallel()
@@ -119,10 +137,14 @@ func TestWhoSendsNoMoreIsLetGo(t *testing.T) {
 					}()
 				}
 			}
+			begun := time.Now()
 			c, in := serve(t, before)
 			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nsome")
 			if resp := refused(t, in); !resp.Close {
 				t.Error("the connection goes on")
+			}
+			if took := time.Since(begun); took < rest.Pause || took >= rest.Whole {
+				t.Errorf("answered after %s", took)
 			}
 			if err := <-ended; !errors.Is(err, http.ErrBodyReadAfterClose) {
 				t.Error(err)

@@ -123,7 +123,8 @@ func (h *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.EnableFullDuplex() // else the rest of the body is thrown away when the answer begins
+	// Else the rest of the body is thrown away when the answer begins. Every HTTP/1 connection can.
+	_ = connection.EnableFullDuplex()
 	h.route(rec, r, body)
 	if !body.Whole() {
 		_ = connection.Flush() // what fails here fails because the connection is gone
