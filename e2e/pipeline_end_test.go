@@ -106,9 +106,9 @@ func deleted(t *testing.T, m *live.Module) {
 }
 
 // Whoever dies between two steps, the run ends right: the controller, which forgets everything but
-// what is written down, and the dispatcher of the Broker, which stores nothing.
+// what is written down, and the dispatcher of the Broker, which stores nothing. It kills what all
+// modules use, so no other test runs beside it.
 func TestRunsSurviveDeaths(t *testing.T) {
-	t.Parallel()
 	ns := "pu-e2e-pa-deaths"
 	chain := pipelineOf(ns, "steps", "table one two result", "",
 		stage("first", "table", "one", `sleep 2; cp "$UNIP_PIPELINE_TABLE" "$UNIP_PIPELINE_ONE/f"`),

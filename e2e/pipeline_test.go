@@ -312,8 +312,7 @@ def post(url, type, **ext):
         try:
             return urllib.request.urlopen(urllib.request.Request(url, b"", h))
         except OSError as e:
-            # Another test has killed the controller (nobody listens, or answers any more) or the dispatcher
-            # (the Broker says 500). Who publishes tries again, and so does Eventing.
+            # Who publishes tries again, and so does Eventing.
             if getattr(e, "code", 599) < 500 or time.monotonic() > until:
                 raise
             time.sleep(0.2)

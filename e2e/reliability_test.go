@@ -20,6 +20,7 @@ import (
 	"github.com/unip-knative/unip/e2e/live"
 	runtimev1 "github.com/unip-knative/unip/eventing/apis/runtime/v1alpha1"
 	"github.com/unip-knative/unip/eventing/databox"
+	"github.com/unip-knative/unip/eventing/names"
 	contracts "github.com/unip-knative/unip/eventing/stage"
 )
 
@@ -96,6 +97,58 @@ func TestARunOutlivesAnOutageOfStorage(t *testing.T) {
 		string(b) != "rows" {
 		t.Errorf("the result is %q %v", b, err)
 	}
+}
+
+// A module that is applied while the controller is away serves soon after it is back. Its pods need the
+// module's key: they wait for it, and say so, for into one that starts without it kubelet brings it
+// only a minute later. All modules use the controller, so no other test runs beside this one.
+func TestAppliedWithoutTheController(t *testing.T) {
+	controller := func(ctx context.Context, replicas string) {
+		t.Helper()
+		if _, err := cluster.Kubectl(ctx, "-n", names.SystemNamespace, "scale", "deployment", names.Controller,
+			"--replicas="+replicas); err != nil {
+			t.Fatal(err)
+		}
+	}
+	controller(t.Context(), "0")
+	t.Cleanup(func() { controller(context.WithoutCancel(t.Context()), "1") })
+	err := live.Await(t.Context(), time.Minute, "the controller to end", func(ctx context.Context) error {
+		pods, err := cluster.Kubectl(ctx, "-n", names.SystemNamespace, "get", "pods", "-o", "name", "-l",
+			"app.kubernetes.io/name="+names.Controller)
+		if err == nil && pods != "" {
+			err = errors.New(pods)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := apply(t, "pu-e2e-pa-alone", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
+	err = live.Await(t.Context(), time.Minute, "pods that say what they wait for", func(ctx context.Context) error {
+		var events corev1.EventList
+		err := m.List(ctx, &events, client.InNamespace(m.Namespace))
+		waiting := map[string]bool{}
+		for _, e := range events.Items {
+			if e.Reason == "FailedMount" && strings.Contains(e.Message, "references non-existent secret key") {
+				waiting[e.InvolvedObject.Name] = true
+			}
+		}
+		if len(waiting) < 2 {
+			return errors.Join(err, fmt.Errorf("%d of gateway and component", len(waiting)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	controller(t.Context(), "1")
+	awaitReady(t, m)
+	if err := m.Put(t.Context(), "weights", "model.txt", []byte("the weights")); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, m, "the weights", 10*time.Second)
+	t.Logf("the function answers %s after the controller was started", time.Since(back).Round(100*time.Millisecond))
 }
 
 // evict puts a pod out as kubectl drain does.

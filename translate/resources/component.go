@@ -80,7 +80,7 @@ const (
 func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *servingv1.Service {
 	meta := m.meta(c.Name, c.Name, "mlcomponent")
 	meta.Labels["networking.knative.dev/visibility"] = "cluster-local"
-	timeout, optional := int64(c.TimeoutSeconds), true
+	timeout := int64(c.TimeoutSeconds)
 	spec := servingv1.RevisionSpec{
 		TimeoutSeconds: &timeout,
 		// An answer begins when the function has ended: Knative's default of 300 s would cut longer
@@ -97,8 +97,7 @@ func MakeComponent(m Module, c module.Component, worker *corev1.ConfigMap) *serv
 				{Name: "worker", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 					LocalObjectReference: corev1.LocalObjectReference{Name: worker.Name},
 				}}},
-				{Name: "key", VolumeSource: corev1.VolumeSource{
-					Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey, Optional: &optional}}},
+				{Name: "key", VolumeSource: keyVolume()},
 			},
 		},
 	}

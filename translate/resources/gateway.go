@@ -33,8 +33,7 @@ func MakeGateway(m Module, apis []routes.API, storage module.Storage, config *co
 		{Name: "routes", VolumeSource: corev1.VolumeSource{
 			ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}},
-		{Name: "key", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey,
-			Optional: &optional}}},
+		{Name: "key", VolumeSource: keyVolume()},
 		{Name: "pod", VolumeSource: podInfo()},
 	}
 	mounts := []corev1.VolumeMount{

@@ -134,6 +134,14 @@ func MakeModuleKey(m Module) *corev1.Secret {
 		Type: names.ModuleKeyType}
 }
 
+// keyVolume is the module's key, a file. Without it no call is answered, so it must be there before a
+// pod starts: kubelet tries again after half a second, and later more rarely. Into a pod that
+// started before the key was made, kubelet would bring it only after a minute or so.
+func keyVolume() corev1.VolumeSource {
+	return corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.ModuleKey,
+		Items: []corev1.KeyToPath{{Key: names.ModuleKeyData, Path: names.ModuleKeyData}}}}
+}
+
 // MakeControllerRole makes what unip's controller may do in this namespace and nowhere else: keep
 // the Secrets that it makes, and run stages. A namespace's admin may hand out all of it. key says
 // that the module has a key to be filled in; a RoleBinding that changes with it makes the

@@ -434,8 +434,8 @@ func TestTheAnswerIsStreamed(t *testing.T) {
 	}
 }
 
-// While there is no key no call goes on, whoever makes it: components answer none that is not
-// signed.
+// Without a key no call goes on, whoever makes it: components answer none that is not signed. One that
+// comes, comes into force.
 func TestWithoutTheModuleKey(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 2)
@@ -445,9 +445,15 @@ func TestWithoutTheModuleKey(t *testing.T) {
 		if err := os.Remove(keyFile); err != nil {
 			t.Fatal(err)
 		}
-		// A call waits until kubelet brings the key.
-		time.AfterFunc(keyPoll, func() { _ = os.WriteFile(keyFile, key, 0o600) })
 		resp, body := m.call(t, "POST", "/"+api+"/predict", nil, "user", "ann:secret")
+		wantProblem(t, resp, body, http.StatusServiceUnavailable, "no-module-key")
+		if resp.Header.Get("Retry-After") == "" || len(reached) != 0 {
+			t.Errorf("%s: Retry-After %q, %d calls reached the component", api, resp.Header.Get("Retry-After"), len(reached))
+		}
+		if err := os.WriteFile(keyFile, key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		resp, body = m.call(t, "POST", "/"+api+"/predict", nil, "user", "ann:secret")
 		if resp.StatusCode != 200 {
 			t.Fatalf("%s: %d %s", api, resp.StatusCode, body)
 		}

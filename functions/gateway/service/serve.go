@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -168,8 +167,8 @@ func (g *Gateway) forwardCall(w http.ResponseWriter, r *http.Request, m paths.Ma
 	deadline := g.now().Add(m.API.Longest())
 	g.forward.Forward(w, r, forward.Call{
 		Target: g.address(m.API.Target), Path: m.Upstream, Prefix: m.Prefix, Deadline: deadline, Edit: edit,
-		Sign: func(ctx context.Context) (string, error) {
-			return g.sign(ctx, caller.Claims{
+		Sign: func() (string, error) {
+			return g.sign(caller.Claims{
 				User: user, Shown: m.API.IdentityPassThrough, Audience: m.API.Target, Method: r.Method,
 				Path: m.Upstream,
 			})

@@ -58,7 +58,7 @@ type Call struct {
 	// Path at the target, Prefix what stood before it in the caller's URL.
 	Path, Prefix string
 	// Sign makes the value of caller.Header. An error that is a problem.Problem is the answer.
-	Sign func(ctx context.Context) (string, error)
+	Sign func() (string, error)
 	// Deadline of the whole call.
 	Deadline time.Time
 	// Edit changes the body of a good answer, of MaxEdited bytes at the most; nil leaves it.

@@ -75,7 +75,7 @@ func newStage(t *testing.T) *stage {
 	s.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.forward.Forward(w, r, Call{
 			Target: target, Path: r.URL.Path, Deadline: time.Now().Add(20 * time.Second),
-			Sign: func(context.Context) (string, error) {
+			Sign: func() (string, error) {
 				return caller.Sign(key, caller.Claims{User: "ann", Audience: "leaf", Method: r.Method, Path: r.URL.Path,
 					IssuedAt: s.clock.now()})
 			},
@@ -430,7 +430,7 @@ func TestAConnectionThatIsNotMade(t *testing.T) {
 	f.Forward(w, httptest.NewRequest(http.MethodPost, "/pu-ann/leaf/predict", strings.NewReader("{}")), Call{
 		Target: &url.URL{Scheme: "http", Host: "192.0.2.1"}, Prefix: "/pu-ann/leaf", Path: "/predict",
 		Deadline: time.Now().Add(time.Minute),
-		Sign:     func(context.Context) (string, error) { return "signed", nil },
+		Sign:     func() (string, error) { return "signed", nil },
 	})
 	var p problem.Problem
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != http.StatusServiceUnavailable ||
@@ -488,7 +488,7 @@ func BenchmarkForward(b *testing.B) {
 		r := httptest.NewRequest(http.MethodPost, "/predict", strings.NewReader(body))
 		w := httptest.NewRecorder()
 		f.Forward(w, r, Call{Target: target, Path: "/predict", Deadline: time.Now().Add(time.Minute),
-			Sign: func(context.Context) (string, error) {
+			Sign: func() (string, error) {
 				return caller.Sign(key, caller.Claims{Audience: "leaf", Method: "POST", Path: "/predict",
 					IssuedAt: time.Now()})
 			}})

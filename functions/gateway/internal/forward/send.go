@@ -26,7 +26,7 @@ func (f sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err := f.sleepers.awake(r.Context(), s.Target, f.Patience); err != nil {
 			return nil, err
 		}
-		signature, err := s.Sign(r.Context())
+		signature, err := s.Sign()
 		if err != nil {
 			return nil, err
 		}
