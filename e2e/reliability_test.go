@@ -103,6 +103,7 @@ func TestARunOutlivesAnOutageOfStorage(t *testing.T) {
 // module's key: they wait for it, and say so, for into one that starts without it kubelet brings it
 // only a minute later. All modules use the controller, so no other test runs beside this one.
 func TestAppliedWithoutTheController(t *testing.T) {
+	m := cleared(t, "pu-e2e-pa-alone") // first, for it is deleted last, with the controller
 	controller := func(ctx context.Context, replicas string) {
 		t.Helper()
 		if _, err := cluster.Kubectl(ctx, "-n", names.SystemNamespace, "scale", "deployment", names.Controller,
@@ -123,7 +124,10 @@ func TestAppliedWithoutTheController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := apply(t, "pu-e2e-pa-alone", component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"})
+	c := component{Image: echoImage, Inference: "echo:model_text", Model: "model.txt"}
+	if err := m.Apply(t.Context(), write(t, m.Namespace, c)); err != nil {
+		t.Fatal(err)
+	}
 	err = live.Await(t.Context(), time.Minute, "pods that say what they wait for", func(ctx context.Context) error {
 		var events corev1.EventList
 		err := m.List(ctx, &events, client.InNamespace(m.Namespace))

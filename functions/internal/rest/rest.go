@@ -102,7 +102,7 @@ func (b *Body) Discard() {
 		left -= int64(n)
 	}
 	if b.Whole() {
-		_ = b.conn.SetReadDeadline(time.Time{}) // fails where wait does
+		_ = b.conn.SetReadDeadline(time.Time{}) // a connection that is gone has no next call
 	}
 }
 
@@ -113,5 +113,5 @@ func (b *Body) wait(end time.Time) {
 	if end.Before(at) {
 		at = end
 	}
-	_ = b.conn.SetReadDeadline(at)
+	_ = b.conn.SetReadDeadline(at) // see above
 }

@@ -123,8 +123,8 @@ func (h *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	connection := http.NewResponseController(w)
-	// Else the rest of the body is thrown away when the answer begins. Every HTTP/1 connection can.
-	_ = connection.EnableFullDuplex()
+	// Else the rest of the body is thrown away when the answer begins.
+	_ = connection.EnableFullDuplex() // every connection of HTTP/1 can, and others have no Body
 	h.route(rec, r, body)
 	if !body.Whole() {
 		_ = connection.Flush() // what fails here fails because the connection is gone

@@ -2,7 +2,8 @@
 // and that the module's gateway and servers mount to sign and verify who calls.
 //
 // A key that is there and long enough is never changed, whatever happens: changing it would break
-// the calls under way. To replace one, delete data.key: within minutes there is another.
+// the calls under way. To replace one, delete data.key: within minutes there is another. Pods that run
+// keep the old one until kubelet brings it; pods that start meanwhile wait for it.
 package modulekey
 
 import (

@@ -69,7 +69,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.received += int64(n)
 	switch {
 	case errors.Is(err, io.EOF): // the deadline must not end the call while it is answered
-		_ = b.conn.SetReadDeadline(time.Time{})
+		_ = b.conn.SetReadDeadline(time.Time{}) // a connection without deadlines has none
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("%w: %w", ErrSlow, err)
 	}

@@ -88,7 +88,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF): // the deadline must not end the call while the function works
-		_ = b.conn.SetReadDeadline(time.Time{})
+		_ = b.conn.SetReadDeadline(time.Time{}) // a connection without deadlines has none
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, errSlowBody
